@@ -1,0 +1,1 @@
+"""The suite: a mirror of `src/`, and whole stories beside it."""

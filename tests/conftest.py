@@ -1,0 +1,127 @@
+"""Every test gets a home, settings and a library state of its own; databases are made for it and thrown away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_REMOVED_PREFIXES = ("LAMIN_", "XDG_", "GIT_", "AWS_", "JUPYTER_", "JPY_", "NBPRJ_", "QUARTO_", "DJANGO_")
+
+
+@pytest.fixture(autouse=True)
+def isolated_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the test an empty home folder, and take away what the user's environment says to the library."""
+    home = Path(tempfile.mkdtemp(prefix="home-", dir=tmp_path_factory.getbasetemp()))
+    for name in list(os.environ):
+        if name.startswith(_REMOVED_PREFIXES):
+            monkeypatch.delenv(name)
+    folders = {
+        "HOME": "",
+        "XDG_CONFIG_HOME": ".config",
+        "XDG_DATA_HOME": ".local/share",
+        "XDG_STATE_HOME": ".local/state",
+        "XDG_CACHE_HOME": ".cache",
+        "XDG_RUNTIME_DIR": "runtime",
+        "LAMIN_SETTINGS_DIR": "lamin-settings",
+        "LAMIN_CACHE_DIR": "lamin-cache",
+    }
+    for name, folder in folders.items():
+        monkeypatch.setenv(name, str(home / folder))
+    (home / "runtime").mkdir(mode=0o700)
+    # Without it, Jupyter's own start-up warns, and here warnings are errors.
+    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+    # The user of a container may have no name; git and the library ask for one.
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    yield home
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse connections that would leave this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in {socket.AF_INET, socket.AF_INET6} and address[0] not in {"127.0.0.1", "::1", "localhost"}:
+            raise OSError(f"tests do not use the network: {address!r}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def fresh_library_state(isolated_home: Path, no_network: None) -> Iterator[None]:
+    """Leave no instance connected, no run current and no setting changed for the next test."""
+    yield
+    _disconnect()
+    messages, settings = sys.modules.get("lamindb.core.messages"), sys.modules.get("lamindb.core.settings")
+    if messages is not None:
+        messages.set_verbosity(messages.INFO)
+    if settings is not None:
+        settings.settings.track_run_inputs = False
+        settings.settings.if_key_exists = "new_version"
+        settings.settings.upon_file_create_if_hash_exists = "warn_return_existing"
+        settings.settings.capture = False
+
+
+def _disconnect() -> None:
+    """Disconnect this process from its instance, if it ever had one; the registration stays."""
+    current = sys.modules.get("lamindb.core.current")
+    if current is not None:
+        current.set_run(None)
+        current.set_instance(None)
+    django_db = sys.modules.get("django.db")
+    if django_db is not None:
+        django_db.connections.close_all()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Any]:
+    """Run a PostgreSQL server of this worker's own until the session ends."""
+    from tests.support import postgres
+
+    with postgres.running() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Any) -> Iterator[str]:
+    """Make an empty database for this test; whatever is still connected to it afterwards is cut off."""
+    name = postgres_server.create()
+    yield postgres_server.url(name)
+    _disconnect()
+    postgres_server.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> str | None:
+    """Run the test on both databases; the value is what `init` takes as `db`."""
+    return None if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+def instance(tmp_path: Path, database: str | None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make an instance with storage `./mydata` in the test's folder, on both databases; return its storage root."""
+    return _init(tmp_path, database, monkeypatch)
+
+
+@pytest.fixture
+def local_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make an instance with storage `./mydata` in the test's folder, on SQLite only; return its storage root."""
+    return _init(tmp_path, None, monkeypatch)
+
+
+def _init(folder: Path, database: str | None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    import lamindb as ln
+
+    monkeypatch.chdir(folder)
+    ln.setup.init(storage="./mydata", db=database)
+    return folder / "mydata"
