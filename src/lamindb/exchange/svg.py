@@ -1,0 +1,146 @@
+"""A lineage as a picture: one self-contained SVG, in a light and a dark dress.
+
+Files are cards with their suffix, runs are pills with a sign for their kind of transform and one for their status.
+Time goes from left to right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lamindb.core.errors import InvalidInputError
+from lamindb.core.graph import LineageGraph, Node, RunNode
+from lamindb.exchange import captions
+from lamindb.exchange.layout import Box, Placement, Route, place
+from lamindb.exchange.svg_nodes import Shape, node_shape, status_sign, stub_shape, xml
+from lamindb.exchange.svg_style import STATUSES, Theme, pixel_width, style_sheet
+
+_MARGIN = 26.0
+_FOOTER = 30.0
+_ARROW = 7.0
+
+
+def svg(graph: LineageGraph, *, theme: Theme = "auto") -> str:
+    """Draw a lineage as SVG.
+
+    The text is a whole document: no script, no link, no font from elsewhere. The same graph gives the same text,
+    in whatever order its nodes are. Names are escaped and shortened in the middle; the whole text is in the tooltips.
+
+    Args:
+        graph: What to draw, all of it: thousands of nodes are fast, but nobody can read them.
+        theme: `auto` follows the reader's preference; `light` and `dark` are for documents that have one page colour.
+
+    Raises:
+        InvalidInputError: The theme is unknown.
+    """
+    if theme not in ("auto", "light", "dark"):
+        raise InvalidInputError(f"theme {theme!r} is unknown; use 'auto', 'light' or 'dark'")
+    nodes: list[Node] = [*graph.files, *graph.runs]
+    nodes.sort(key=lambda node: node.id)
+    shapes, edges, stub_edges, first_columns = _collect(graph, nodes)
+    placement = place([(shape.width, shape.height) for shape in shapes], [*edges, *stub_edges], first_columns)
+    footer, footer_width = _footer(graph)
+    width = max(placement.width, footer_width) + 2 * _MARGIN
+    height = placement.height + 2 * _MARGIN + _FOOTER - 8
+    left = _MARGIN + max(0.0, (footer_width - placement.width) / 2)
+    return "".join(
+        [
+            _opening(graph, width, height, theme),
+            f'<g transform="translate({left:.0f} {_MARGIN:.0f})">',
+            *_lines(placement, len(edges)),
+            *(
+                f'<g transform="translate({box.x:.0f} {box.y:.0f})">{shape.draw(box.width)}</g>'
+                for shape, box in zip(shapes, placement.boxes, strict=True)
+            ),
+            f'</g><g transform="translate({_MARGIN:.0f} {height - 20:.0f})">{footer}</g></svg>',
+        ]
+    )
+
+
+def _collect(
+    graph: LineageGraph, nodes: list[Node]
+) -> tuple[list[Shape], list[tuple[int, int]], list[tuple[int, int]], list[int]]:
+    """Number nodes and stubs; files start in column 0, runs in column 1, so that they never share one."""
+    focus = graph.focus_ids()
+    number = {node.id: index for index, node in enumerate(nodes)}
+    shapes = [node_shape(node, is_focus=node.id in focus) for node in nodes]
+    first_columns = [0 if node.kind == "file" else 1 for node in nodes]
+    edges = sorted((number[edge.source], number[edge.target]) for edge in graph.edges)
+    stub_edges = []
+    for hidden, is_up in ((graph.hidden_up, True), (graph.hidden_down, False)):
+        for node_id, count in sorted(hidden.items()):
+            if count:
+                stub, node = len(shapes), number[node_id]
+                shapes.append(stub_shape(count))
+                first_columns.append(1 - first_columns[node])
+                stub_edges.append((stub, node) if is_up else (node, stub))
+    return shapes, edges, stub_edges, first_columns
+
+
+def _opening(graph: LineageGraph, width: float, height: float, theme: Theme) -> str:
+    label = xml(f"{captions.heading(graph)}: {captions.summary(graph)}")
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="lnv-{theme}" role="img" aria-label="{label}"'
+        f' width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}">'
+        f"<style>{style_sheet(theme)}</style>"
+        f'<rect class="p" x=".5" y=".5" width="{width - 1:.0f}" height="{height - 1:.0f}" rx="10"/>'
+    )
+
+
+def _lines(placement: Placement, real: int) -> Iterable[str]:
+    """Draw all lines, and all arrow heads, as few paths: a picture of thousands stays small."""
+    kinds: dict[str, list[str]] = {"l": [], "b": [], "q": []}
+    heads: dict[str, list[str]] = {"a": [], "ab": []}
+    for index, route in enumerate(placement.routes):
+        if not route.points:
+            continue
+        if index >= real:
+            kinds["q"].append(_curve(route, 0.0))
+        elif route.is_back:
+            kinds["b"].append(_curve(route, 10.0))
+            x, y = route.points[-1]
+            heads["ab"].append(f"M{x:.1f} {y + 10:.1f}l{_ARROW + 1} -4v8z")
+        else:
+            kinds["l"].append(_curve(route, 0.0))
+            x, y = route.points[-1]
+            heads["a"].append(f"M{x - 0.5:.1f} {y:.1f}l-{_ARROW + 1} -4v8z")
+    for name, paths in (kinds | heads).items():
+        if paths:
+            yield f'<path class="{name}" d="{"".join(paths)}"/>'
+
+
+def _curve(route: Route, lower: float) -> str:
+    """Write a route as a smooth path that leaves and arrives level."""
+    points = [(x, y + lower) for x, y in route.points]
+    last = points[-1]
+    back = 1 if route.is_back else -1
+    points[-1] = (last[0] + back * _ARROW, last[1])
+    x, y = points[0]
+    path = [f"M{x:.1f} {y:.1f}"]
+    for step, (next_x, next_y) in enumerate(points[1:]):
+        if abs(next_y - y) < 0.3:
+            path.append(f"H{next_x:.1f}")
+        elif step % 2:
+            path.append(f"L{next_x:.1f} {next_y:.1f}")
+        else:
+            middle = (x + next_x) / 2
+            path.append(f"C{middle:.1f} {y:.1f} {middle:.1f} {next_y:.1f} {next_x:.1f} {next_y:.1f}")
+        x, y = next_x, next_y
+    return "".join(path)
+
+
+def _footer(graph: LineageGraph) -> tuple[str, float]:
+    """Write what is shown, the signs in use, and what is left out; return it with its width."""
+    parts = [f'<text class="u" y="4">{captions.summary(graph) if len(graph) else "nothing to show"}</text>']
+    at = pixel_width(captions.summary(graph), 11) + 22
+    present = {run.status for run in graph.runs}
+    if len(present & set(STATUSES)) > 1 or present & {"failed", "aborted"}:
+        for status in STATUSES:
+            if status in present:
+                parts.append(status_sign(status, at + 8, 0) + f'<text class="u" x="{at + 21:.0f}" y="4">{status}</text>')
+                at += pixel_width(status, 11) + 38
+    note = captions.truncation_note(graph)
+    if note:
+        parts.append(f'<text x="{at:.0f}" y="4">{note}</text>')
+        at += pixel_width(note, 11) + 10
+    return "".join(parts), at
