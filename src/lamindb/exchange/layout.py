@@ -17,8 +17,11 @@ from lamindb.exchange.ordering import order_columns
 MAX_BENDS = 6_000
 """In one drawing; when there would be more, the longest edges run straight through the columns between."""
 
-_ROUNDS = 6
-_LARGE = 3_000
+_SETTLING = 60_000
+"""Nodes and bends moved while heights settle: small drawings get many rounds and straight lines, large ones few."""
+
+_NODE_SNAP = 9.0
+_BEND_SNAP = 26.0
 _NODE_GAP = 14.0
 _BEND_GAP = 9.0
 _COMPONENT_GAP = 30.0
@@ -191,13 +194,34 @@ def _settle(
         for node, at in zip(column, places, strict=True):
             middles[node] = at - offset / 2
     numbers = range(len(by_column))
-    for _ in range(_ROUNDS if len(mesh.column) < _LARGE else 2):
+    for _ in range(max(3, min(40, _SETTLING // len(mesh.column)))):
         for place in numbers:
             _pull(by_column[place], offsets[place], mesh.before, None, count, middles)
         for place in reversed(numbers):
             _pull(by_column[place], offsets[place], mesh.after, None, count, middles)
     for place in numbers:
         _pull(by_column[place], offsets[place], mesh.before, mesh.after, count, middles)
+    for place in numbers:
+        _straighten(by_column[place], offsets[place], mesh.before, count, middles)
+
+
+def _straighten(
+    column: list[int], offsets: list[float], before: Sequence[list[int]], count: int, middles: list[float]
+) -> None:
+    """Level lines that are almost level, where that pushes nobody: a small step looks like a mistake."""
+    last = len(column) - 1
+    for index, node in enumerate(column):
+        wishes = [middles[other] for other in before[node]]
+        if not wishes:
+            continue
+        wish = min(wishes, key=lambda height: abs(height - middles[node]))
+        if abs(wish - middles[node]) > (_NODE_SNAP if node < count else _BEND_SNAP):
+            continue
+        if index:
+            wish = max(wish, middles[column[index - 1]] + offsets[index] - offsets[index - 1])
+        if index < last:
+            wish = min(wish, middles[column[index + 1]] - offsets[index + 1] + offsets[index])
+        middles[node] = wish
 
 
 def _pull(

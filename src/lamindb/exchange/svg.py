@@ -39,7 +39,7 @@ def svg(graph: LineageGraph, *, theme: Theme = "auto") -> str:
     nodes.sort(key=lambda node: node.id)
     shapes, edges, stub_edges, first_columns = _collect(graph, nodes)
     placement = place([(shape.width, shape.height) for shape in shapes], [*edges, *stub_edges], first_columns)
-    footer, footer_width = _footer(graph)
+    footer, footer_width = _footer(graph, any(route.is_back for route in placement.routes))
     width = max(placement.width, footer_width) + 2 * _MARGIN
     height = placement.height + 2 * _MARGIN + _FOOTER - 8
     left = _MARGIN + max(0.0, (footer_width - placement.width) / 2)
@@ -47,6 +47,7 @@ def svg(graph: LineageGraph, *, theme: Theme = "auto") -> str:
         [
             _opening(graph, width, height, theme),
             f'<g transform="translate({left:.0f} {_MARGIN:.0f})">',
+            *(_halo(shape, box) for shape, box in zip(shapes, placement.boxes, strict=True) if shape.halo),
             *_lines(placement, len(edges)),
             *(
                 f'<g transform="translate({box.x:.0f} {box.y:.0f})">{shape.draw(box.width)}</g>'
@@ -71,7 +72,7 @@ def _collect(
         for node_id, count in sorted(hidden.items()):
             if count:
                 stub, node = len(shapes), number[node_id]
-                shapes.append(stub_shape(count))
+                shapes.append(stub_shape(count, is_before=is_up))
                 first_columns.append(1 - first_columns[node])
                 stub_edges.append((stub, node) if is_up else (node, stub))
     return shapes, edges, stub_edges, first_columns
@@ -84,6 +85,13 @@ def _opening(graph: LineageGraph, width: float, height: float, theme: Theme) -> 
         f' width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}">'
         f"<style>{style_sheet(theme)}</style>"
         f'<rect class="p" x=".5" y=".5" width="{width - 1:.0f}" height="{height - 1:.0f}" rx="10"/>'
+    )
+
+
+def _halo(shape: Shape, box: Box) -> str:
+    return (
+        f'<rect class="h" x="{round(box.x) - 5}" y="{round(box.y) - 5}" width="{round(box.width) + 10}"'
+        f' height="{round(box.height) + 10}" rx="{shape.halo}"/>'
     )
 
 
@@ -129,7 +137,7 @@ def _curve(route: Route, lower: float) -> str:
     return "".join(path)
 
 
-def _footer(graph: LineageGraph) -> tuple[str, float]:
+def _footer(graph: LineageGraph, has_cycle: bool) -> tuple[str, float]:
     """Write what is shown, the signs in use, and what is left out; return it with its width."""
     parts = [f'<text class="u" y="4">{captions.summary(graph) if len(graph) else "nothing to show"}</text>']
     at = pixel_width(captions.summary(graph), 11) + 22
@@ -139,6 +147,10 @@ def _footer(graph: LineageGraph) -> tuple[str, float]:
             if status in present:
                 parts.append(status_sign(status, at + 8, 0) + f'<text class="u" x="{at + 21:.0f}" y="4">{status}</text>')
                 at += pixel_width(status, 11) + 38
+    if has_cycle:
+        label = "closes a cycle"
+        parts.append(f'<path class="b" d="M{at:.0f} 0h24"/><text class="u" x="{at + 30:.0f}" y="4">{label}</text>')
+        at += 30 + pixel_width(label, 11) + 16
     note = captions.truncation_note(graph)
     if note:
         parts.append(f'<text x="{at:.0f}" y="4">{note}</text>')

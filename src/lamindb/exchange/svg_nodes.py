@@ -13,8 +13,8 @@ from lamindb.exchange.svg_style import OTHER_ICON, STATUS_SIGNS, TYPE_ICONS, pix
 HEIGHT = 44
 STUB_HEIGHT = 24
 
-_NAME_LIMIT = 190.0
-_FACTS_LIMIT = 206.0
+_NAME_LIMIT = 196.0
+_FACTS_LIMIT = 205.0
 _MIN_TEXT = 96.0
 _BAND = 42
 _FILE_TEXT = _BAND + 10
@@ -31,11 +31,15 @@ def xml(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Something to draw: the room that it needs, and how it is drawn in the room that it gets."""
+    """Something to draw: the room that it needs, and how it is drawn in the room that it gets.
+
+    `halo` is the radius of the light around it, 0 for none. It is drawn apart, under the lines.
+    """
 
     width: float
     height: float
     draw: Callable[[float], str]
+    halo: int = 0
 
 
 def node_shape(node: Node, *, is_focus: bool) -> Shape:
@@ -43,15 +47,16 @@ def node_shape(node: Node, *, is_focus: bool) -> Shape:
     return _file_shape(node, is_focus) if isinstance(node, FileNode) else _run_shape(node, is_focus)
 
 
-def stub_shape(count: int) -> Shape:
-    """Return the small pill that stands for neighbours that are not shown."""
+def stub_shape(count: int, *, is_before: bool) -> Shape:
+    """Return the small pill that stands for neighbours that are not shown; it keeps to the side of its node."""
     label = f"+{count:,} more"
     width = pixel_width(label, 11) + 24
 
     def draw(room: float) -> str:
+        left = room - width if is_before else 0.0
         return (
-            f'<rect class="m" width="{width:.0f}" height="{STUB_HEIGHT}" rx="12"/>'
-            f'<text class="u c" x="{width / 2:.0f}" y="16">{label}</text>'
+            f'<rect class="m" x="{left:.0f}" width="{width:.0f}" height="{STUB_HEIGHT}" rx="12"/>'
+            f'<text class="u c" x="{left + width / 2:.0f}" y="16">{label}</text>'
         )
 
     return Shape(width, STUB_HEIGHT, draw)
@@ -79,19 +84,18 @@ def _file_shape(file: FileNode, is_focus: bool) -> Shape:
     def draw(room: float) -> str:
         width = round(room)
         stack = f'<rect class="w" x="4" y="-4" width="{width - 6}" height="{HEIGHT}" rx="6"/>' * (not file.is_latest)
-        halo = f'<rect class="h" x="-5" y="-5" width="{width + 10}" height="{HEIGHT + 10}" rx="10"/>' * is_focus
         card = f"M6 0H{width - 12}L{width} 12V{HEIGHT - 6}a6 6 0 0 1-6 6H6a6 6 0 0 1-6-6V6a6 6 0 0 1 6-6Z"
         band = f"M6 .7H{_BAND}V{HEIGHT - 0.7}H6a5.3 5.3 0 0 1-5.3-5.3V6a5.3 5.3 0 0 1 5.3-5.3Z"
         return _group(
             file,
             classes,
-            f'{halo}{stack}<path class="f" d="{card}"/><path class="{family}" d="{band}"/>'
+            f'{stack}<path class="f" d="{card}"/><path class="{family}" d="{band}"/>'
             f'<path class="f" d="M{width - 12} 0V9a3 3 0 0 0 3 3H{width}Z"/>{_suffix(file.suffix, family)}'
             f'<text class="n" x="{_FILE_TEXT}" y="19">{xml(name)}</text>'
             f'<text class="u" x="{_FILE_TEXT}" y="35">{xml(facts)}</text>',
         )
 
-    return Shape(_FILE_TEXT + text_width + 14, HEIGHT, draw)
+    return Shape(_FILE_TEXT + text_width + 14, HEIGHT, draw, 10 * is_focus)
 
 
 def _suffix(suffix: str, family: str) -> str:
@@ -106,7 +110,7 @@ def _suffix(suffix: str, family: str) -> str:
 
 
 def _letters(text: str, y: int, family: str) -> str:
-    label = elide_middle(text, _BAND - 5.0, lambda part: pixel_width(part, 10, is_bold=True))
+    label = elide_middle(text, _BAND - 3.0, lambda part: pixel_width(part, 10, is_bold=True))
     return f'<text class="s c {family}-s" x="{_BAND // 2}" y="{y}">{xml(label)}</text>'
 
 
@@ -123,19 +127,18 @@ def _run_shape(run: RunNode, is_focus: bool) -> Shape:
 
     def draw(room: float) -> str:
         width = round(room)
-        halo = f'<rect class="h" x="-5" y="-5" width="{width + 10}" height="{HEIGHT + 10}" rx="27"/>' * is_focus
         small = f'<tspan class="u v" dx="5">{xml(version)}</tspan>' if version else ""
         return _group(
             run,
             "o" if is_focus else "x",
-            f'{halo}<rect class="r{border}" width="{width}" height="{HEIGHT}" rx="22"/>'
+            f'<rect class="r{border}" width="{width}" height="{HEIGHT}" rx="22"/>'
             f'<circle class="d" cx="23" cy="22" r="15"/><path class="i" transform="translate(23 22)" d="{icon}"/>'
             f'<text class="n" x="{_RUN_TEXT}" y="{top}">{xml(name)}{small}</text>'
             f'<text class="u" x="{_RUN_TEXT}" y="35">{xml(facts)}</text>'
             + (status_sign(run.status or "", width - 21, HEIGHT // 2) if sign else ""),
         )
 
-    return Shape(_RUN_TEXT + text_width + (_SIGN_ROOM + 6 if sign else 18), HEIGHT, draw)
+    return Shape(_RUN_TEXT + text_width + (_SIGN_ROOM + 6 if sign else 18), HEIGHT, draw, 27 * is_focus)
 
 
 def status_sign(status: str, x: float, y: float) -> str:

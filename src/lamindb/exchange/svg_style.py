@@ -100,7 +100,7 @@ def style_sheet(theme: Theme) -> str:
         f"{scope} .i{{stroke-width:1.5;stroke-linecap:round;stroke-linejoin:round}}"
         f"{scope} .k{{stroke-width:1.9;stroke-linecap:round;stroke-linejoin:round;fill:none}}"
         f"{scope} .kf{{stroke-width:1.2;stroke-linejoin:round}}"
-        f"{scope} .m{{stroke-dasharray:3 3}}{scope} .t{{opacity:.62}}{scope} .t .f{{stroke-dasharray:5 3}}"
+        f"{scope} .m{{stroke-dasharray:3 3}}{scope} .t{{opacity:.72}}{scope} .t .f{{stroke-dasharray:5 3}}"
         f"{scope} .o .f,{scope} .o .r{{stroke-width:2}}"
     )
     if theme == "dark":

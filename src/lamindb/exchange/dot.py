@@ -1,0 +1,68 @@
+"""A lineage as DOT text, for whoever has Graphviz."""
+
+from __future__ import annotations
+
+from lamindb.core.graph import FileNode, LineageGraph, Node
+from lamindb.exchange import captions
+from lamindb.exchange.safe_text import elide_middle
+
+_NAME_LIMIT = 48
+_LOOKS = (
+    "rankdir=LR; bgcolor=transparent; nodesep=0.2; ranksep=0.5;",
+    'node [fontname="Helvetica", fontsize=11, style="filled,rounded", color="#98a5b6", fillcolor="#ffffff",'
+    ' fontcolor="#1b2430", height=0.5];',
+    'edge [color="#98a5b6", arrowsize=0.7];',
+)
+
+
+def dot(graph: LineageGraph) -> str:
+    """Write a lineage as a DOT digraph from left to right; the same graph gives the same text."""
+    nodes: list[Node] = sorted([*graph.files, *graph.runs], key=lambda node: node.id)
+    number = {node.id: index for index, node in enumerate(nodes)}
+    focus = graph.focus_ids()
+    lines = ["digraph lineage {", *(f"  {line}" for line in _LOOKS)]
+    note = captions.truncation_note(graph)
+    if note:
+        lines.append(f"  label={quote(note)}; fontsize=10; fontname=Helvetica;")
+    lines += [f"  n{number[node.id]} [{_attributes(node, is_focus=node.id in focus)}];" for node in nodes]
+    lines += [
+        f"  n{source} -> n{target};"
+        for source, target in sorted((number[edge.source], number[edge.target]) for edge in graph.edges)
+    ]
+    for hidden, is_up in ((graph.hidden_up, True), (graph.hidden_down, False)):
+        for node_id, count in sorted(hidden.items()):
+            if count:
+                node, stub = f"n{number[node_id]}", f"{'u' if is_up else 'd'}{number[node_id]}"
+                lines.append(f'  {stub} [label={quote(f"+{count:,} more")}, shape=box, style="dashed,rounded"];')
+                lines.append(f"  {f'{stub} -> {node}' if is_up else f'{node} -> {stub}'} [style=dashed];")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _attributes(node: Node, *, is_focus: bool) -> str:
+    if isinstance(node, FileNode):
+        shape, looks = "note", ['fillcolor="#ffffff"', "style=filled"]
+        lines = [captions.file_name(node), " · ".join(filter(None, [captions.file_folder(node), *captions.file_facts(node)]))]
+        if node.is_trashed:
+            looks = ['style="filled,dashed"']
+    else:
+        shape, looks = "box", ['fillcolor="#edf2fc"']
+        lines = [" ".join([captions.run_name(node), captions.run_version(node)]).rstrip()]
+        lines.append(" · ".join([captions.printable(node.transform_type), *captions.run_facts(node)]))
+        if node.status in ("failed", "aborted"):
+            looks.append('color="#c22b3a"')
+    if is_focus:
+        looks += ['color="#2463eb"', "penwidth=2.5"]
+    label = "\\n".join(quote(elide_middle(line, _NAME_LIMIT))[1:-1] for line in lines if line)
+    tooltip = quote(" | ".join(captions.details(node)))
+    return ", ".join([f'label="{label}"', f"shape={shape}", f"tooltip={tooltip}", *looks])
+
+
+def quote(text: str) -> str:
+    r"""Write a text as a DOT string: no quote, no escape such as \N, and no HTML entity is taken for one.
+
+    Examples:
+        >>> quote('a "b" & \\N')
+        '"a \\"b\\" &amp; \\\\N"'
+    """
+    safe = captions.printable(text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+    return f'"{safe}"'

@@ -1,0 +1,84 @@
+"""A lineage as Mermaid text, for READMEs, issues and JupyterLab, which draw it themselves."""
+
+from __future__ import annotations
+
+from lamindb.core.graph import FileNode, LineageGraph, Node
+from lamindb.exchange import captions
+from lamindb.exchange.safe_text import elide_middle
+
+_NAME_LIMIT = 48
+
+_CLASSES = (
+    "classDef file fill:#ffffff,stroke:#98a5b6,color:#1b2430",
+    "classDef run fill:#edf2fc,stroke:#7f9ad6,color:#1b2430",
+    "classDef failed fill:#fdecee,stroke:#c22b3a,color:#1b2430",
+    "classDef more fill:#ffffff,stroke:#98a5b6,color:#566375,stroke-dasharray:4 3",
+    "classDef focus stroke:#2463eb,stroke-width:3px",
+)
+
+
+def mermaid(graph: LineageGraph) -> str:
+    """Write a lineage as a Mermaid flow chart from left to right.
+
+    Nodes are named `n0`, `n1`, … and no text of the user's is ever part of the syntax. The same graph gives the
+    same text.
+    """
+    nodes: list[Node] = sorted([*graph.files, *graph.runs], key=lambda node: node.id)
+    number = {node.id: index for index, node in enumerate(nodes)}
+    focus = graph.focus_ids()
+    lines = ["flowchart LR"]
+    lines += [_node_line(f"n{number[node.id]}", node, is_focus=node.id in focus) for node in nodes]
+    lines += [
+        f"    n{source} --> n{target}"
+        for source, target in sorted((number[edge.source], number[edge.target]) for edge in graph.edges)
+    ]
+    lines += _stub_lines(graph, number)
+    note = captions.truncation_note(graph)
+    if note:
+        lines.append(f"    %% {note}")
+    lines += [f"    {line}" for line in _CLASSES]
+    return "\n".join(lines) + "\n"
+
+
+def _node_line(name: str, node: Node, *, is_focus: bool) -> str:
+    if isinstance(node, FileNode):
+        label = _label([captions.file_name(node), " · ".join([captions.file_folder(node), *captions.file_facts(node)])])
+        line = f'{name}["{label}"]:::file'
+    else:
+        title = " ".join([captions.run_name(node), captions.run_version(node)]).rstrip()
+        label = _label([title, " · ".join([node.transform_type, *captions.run_facts(node)])])
+        line = f'{name}(["{label}"]):::{"failed" if node.status in ("failed", "aborted") else "run"}'
+    if is_focus:
+        return f"    {line}\n    class {name} focus"
+    return f"    {line}"
+
+
+def _stub_lines(graph: LineageGraph, number: dict[str, int]) -> list[str]:
+    lines = []
+    for hidden, is_up in ((graph.hidden_up, True), (graph.hidden_down, False)):
+        for node_id, count in sorted(hidden.items()):
+            if count:
+                node, stub = f"n{number[node_id]}", f"{'u' if is_up else 'd'}{number[node_id]}"
+                label = f'{stub}(["{escape(f"+{count:,} more")}"]):::more'
+                lines.append(f"    {label} -.-> {node}" if is_up else f"    {node} -.-> {label}")
+    return lines
+
+
+def _label(parts: list[str]) -> str:
+    return "<br>".join(escape(elide_middle(part.removeprefix(" · "), _NAME_LIMIT)) for part in parts)
+
+
+def escape(text: str) -> str:
+    """Write a text so that Mermaid takes no character of it for syntax, HTML or Markdown.
+
+    Letters, digits, spaces and a few harmless signs stay as they are, and so does everything outside ASCII; the
+    rest becomes Mermaid's numbered entities.
+
+    Examples:
+        >>> escape('a"b')
+        'a#34;b'
+    """
+    return "".join(
+        character if character.isalnum() or character in " _/,·…" or ord(character) > 127 else f"#{ord(character)};"
+        for character in captions.printable(text)
+    )
