@@ -1,0 +1,75 @@
+"""Getting data to the disk for good: file by file, folder by folder, or a whole file system at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+_NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "lustre", "glusterfs")
+
+
+def flush_descriptor(descriptor: int) -> None:
+    """Flush one open file or folder.
+
+    A failure must not be answered by flushing again: the system may have dropped the data and would report success.
+
+    Raises:
+        OSError: The data may be lost; what was written must be written anew from its source.
+    """
+    if sys.platform == "darwin":
+        import fcntl
+
+        # fsync stops at the drive's own cache there; file systems that lack the full flush get the plain one.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
+
+
+def flush_folder(path: str) -> None:
+    """Flush the names in a folder; where the system knows no such thing (Windows), do nothing."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        flush_descriptor(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def can_flush_file_system(path: str) -> bool:
+    """Tell whether one call flushes the whole file system of `path` and reports what failed.
+
+    False on network file systems, whose one call reports failures less surely than a flush of each file.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        device = os.stat(path).st_dev
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+            wanted = f"{os.major(device)}:{os.minor(device)}"
+            for line in mounts:
+                fields = line.split(" ")
+                if fields[2] == wanted:
+                    kind = fields[fields.index("-") + 1]
+                    return not kind.startswith(_NETWORK_FILE_SYSTEMS)
+    except (OSError, ValueError, IndexError):
+        return False
+    return True
+
+
+def flush_file_system(descriptor: int) -> None:
+    """Flush the whole file system of an open file or folder.
+
+    The descriptor must have been opened before the first write: the system reports on it what failed since then.
+
+    Raises:
+        OSError: As for `flush_descriptor`.
+    """
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.syncfs(descriptor) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

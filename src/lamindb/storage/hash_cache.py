@@ -1,0 +1,201 @@
+"""What files were known to hold when they were last read, so that unchanged files are not read twice.
+
+Losing the cache costs time and nothing else: every failure of it means that a file is read again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lamindb.core import messages
+from lamindb.core.hashing import Content
+from lamindb.storage.protocol import FileStat
+
+RACY_NS: Final = 2_000_000_000
+"""A file that changed so shortly before it was hashed may change again without its stat telling."""
+
+_FILENAME: Final = "hashes-1.sqlite3"
+_IN_ONE_QUERY: Final = 500
+_MOST_BYTES: Final = 1 << 30
+_SIGN_BIT: Final = 1 << 63
+_TABLE: Final = """
+create table if not exists known (
+    path blob primary key, size integer, mtime_ns integer, ctime_ns integer, inode integer, device integer,
+    hash text, digest text
+) without rowid
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a file held.
+
+    Attributes:
+        path: The file, absolute.
+        stat: Its stat, the same before and after it was read.
+        content: What it held; `hash` is empty where only the digest is known.
+        hashed_at_ns: When reading began, in nanoseconds of the epoch; None for a file that nobody may write, whose
+            stat may be trusted at once.
+    """
+
+    path: str
+    stat: FileStat
+    content: Content
+    hashed_at_ns: int | None = None
+
+
+class HashCache:
+    """Remembers hashes by path and stat, in a small database in a folder of the user's.
+
+    Safe for threads, forks and many processes at once. No method raises because the cache is damaged, locked, full
+    or cannot be written: it then knows nothing. A damaged cache is dropped and begun anew.
+
+    Args:
+        folder: Where the cache lies; made when it is first needed.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._path = Path(folder) / _FILENAME
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._pid = 0
+
+    def get(self, path: str, stat: FileStat) -> Content | None:
+        """Return what a file holds, if it has the stat that it had when it was hashed."""
+        return self.get_many([(path, stat)])[0]
+
+    def get_many(self, files: Sequence[tuple[str, FileStat]]) -> list[Content | None]:
+        """Return what each file holds, or None, in the order asked."""
+        return [content if content is not None and content.hash else None for content in self._look_up(files)]
+
+    def digest(self, path: str, stat: FileStat) -> str | None:
+        """Return the digest of a file, if it has the stat that it had when it was hashed."""
+        return self.digests([(path, stat)])[0]
+
+    def digests(self, files: Sequence[tuple[str, FileStat]]) -> list[str | None]:
+        """Return the digest of each file, or None, in the order asked."""
+        return [content.digest if content is not None else None for content in self._look_up(files)]
+
+    def put(self, known: Known) -> None:
+        """Remember one file."""
+        self.put_many([known])
+
+    def put_many(self, entries: Iterable[Known]) -> None:
+        """Remember files; those that changed within 2 s before they were hashed are left out."""
+        rows = [
+            (os.fsencode(entry.path), *_numbers(entry.stat), entry.content.hash, entry.content.digest)
+            for entry in entries
+            if entry.hashed_at_ns is None or entry.stat.mtime_ns < entry.hashed_at_ns - RACY_NS
+        ]
+        if rows:
+            self._write("insert or replace into known values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Drop what is known of these files."""
+        self._write("delete from known where path = ?", [(os.fsencode(path),) for path in paths])
+
+    def close(self) -> None:
+        """Close the database; the next use opens it again."""
+        with self._lock:
+            self._close()
+
+    def _look_up(self, files: Sequence[tuple[str, FileStat]]) -> list[Content | None]:
+        found: dict[bytes, tuple[object, ...]] = {}
+        keys = [os.fsencode(path) for path, _ in files]
+        with self._lock:
+            try:
+                connection = self._open()
+                for start in range(0, len(keys), _IN_ONE_QUERY):
+                    part = keys[start : start + _IN_ONE_QUERY]
+                    marks = ",".join("?" * len(part))
+                    found.update(
+                        (row[0], row[1:])
+                        for row in connection.execute(f"select * from known where path in ({marks})", part)
+                    )
+            except (sqlite3.Error, OSError) as error:
+                self._give_up(error)
+                return [None] * len(files)
+        answers: list[Content | None] = []
+        for key, (_, stat) in zip(keys, files, strict=True):
+            row = found.get(key)
+            if row is not None and row[:5] == _numbers(stat):
+                answers.append(Content(str(row[5]), str(row[6]), stat.size))
+            else:
+                answers.append(None)
+        return answers
+
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        with self._lock:
+            try:
+                with self._open() as connection:
+                    connection.executemany(statement, rows)
+            except (sqlite3.Error, OSError) as error:
+                self._give_up(error)
+
+    def _open(self) -> sqlite3.Connection:
+        """Open the database, also after a fork: a connection of the parent's must not be used or closed."""
+        if self._connection is not None and self._pid == os.getpid():
+            return self._connection
+        if self._connection is not None:
+            _inherited.append(self._connection)
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        connection = sqlite3.connect(self._path, timeout=2.0, check_same_thread=False)
+        try:
+            connection.execute("pragma synchronous = off")
+            connection.execute("pragma journal_mode = wal")
+            connection.execute(_TABLE)
+            if os.stat(self._path).st_size > _MOST_BYTES:
+                connection.execute("drop table known")
+                connection.execute(_TABLE)
+            connection.commit()
+        except BaseException:
+            connection.close()
+            raise
+        self._connection, self._pid = connection, os.getpid()
+        return connection
+
+    def _give_up(self, error: Exception) -> None:
+        """Close the database, and drop it if it is damaged; a locked one stays for those who use it."""
+        messages.debug(f"hash cache {self._path} was not used: {error}")
+        self._close()
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            for suffix in ("", "-wal", "-shm"):
+                with contextlib.suppress(OSError):
+                    os.unlink(f"{self._path}{suffix}")
+
+    def _close(self) -> None:
+        if self._connection is not None and self._pid == os.getpid():
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+
+class NoHashCache(HashCache):
+    """Remembers nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def _look_up(self, files: Sequence[tuple[str, FileStat]]) -> list[Content | None]:
+        return [None] * len(files)
+
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        del statement, rows
+
+
+_inherited: list[sqlite3.Connection] = []
+"""Connections of a parent process, kept from being closed: closing would drop the parent's locks."""
+
+
+def _numbers(stat: FileStat) -> tuple[int, int, int, int, int]:
+    """Return the stat as numbers that SQLite can hold: signed, of 64 bits."""
+    inode = stat.inode - (1 << 64) if stat.inode >= _SIGN_BIT else stat.inode
+    device = stat.device - (1 << 64) if stat.device >= _SIGN_BIT else stat.device
+    return stat.size, stat.mtime_ns, stat.ctime_ns, inode, device

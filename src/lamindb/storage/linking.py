@@ -1,0 +1,104 @@
+"""Making a second file of the same bytes as cheaply as the disk allows: reflink, hard link, or copy."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from typing import Final, Literal
+
+Method = Literal["reflink", "link", "copy"]
+
+NO_LINK: Final = frozenset(
+    {
+        errno.EXDEV,
+        errno.EPERM,
+        errno.EMLINK,
+        errno.ENOTSUP,
+        errno.EOPNOTSUPP,
+        errno.ENOSYS,
+        errno.EACCES,
+    }
+)
+"""What systems say where a link cannot be made and a copy can."""
+
+_NO_CLONE: Final = NO_LINK | {errno.EINVAL, errno.ENOTTY, errno.EBADF, errno.EISDIR, errno.ETXTBSY}
+_FICLONE: Final = 0x40049409
+_CHUNK: Final = 1 << 20
+
+
+def clone(source: int, target: int) -> bool:
+    """Give an empty open file the bytes of another, shared until one of them is written; False if that can't be done.
+
+    Raises:
+        OSError: The disk failed or is full.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    import fcntl
+
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError as error:
+        if error.errno in _NO_CLONE:
+            return False
+        raise
+    return True
+
+
+def copy_bytes(source: int, target: int) -> None:
+    """Copy an open file from where it stands to its end."""
+    while data := os.read(source, _CHUNK):
+        write_all(target, data)
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of the data, in as many calls as the system wants."""
+    written = os.write(descriptor, data)
+    while written < len(data):
+        data = memoryview(data)[written:]
+        written = os.write(descriptor, data)
+
+
+def duplicate(source: str, target: str, *, allow_link: bool = True, allow_clone: bool = True) -> Method:
+    """Make `target`, which must not exist, a file with the bytes of `source`; say how.
+
+    The new file is read-only unless it is a link. On failure it is not there.
+
+    Raises:
+        FileExistsError: There is a file of that name; it was left as it was.
+        OSError: The disk failed or is full, or `source` cannot be read.
+    """
+    if allow_clone and _duplicate_open(source, target, clone_only=True):
+        return "reflink"
+    if allow_link:
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno not in NO_LINK:
+                raise
+        else:
+            return "link"
+    _duplicate_open(source, target, clone_only=False)
+    return "copy"
+
+
+def _duplicate_open(source: str, target: str, *, clone_only: bool) -> bool:
+    reading = os.open(source, os.O_RDONLY)
+    try:
+        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
+        done = False
+        try:
+            done = clone(reading, writing)
+            if not done and not clone_only:
+                copy_bytes(reading, writing)
+                done = True
+        finally:
+            os.close(writing)
+            if not done:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(target)
+    finally:
+        os.close(reading)
+    return done

@@ -1,0 +1,227 @@
+"""The store of a local folder: objects under `.lamindb/objects/`, made durable by `batch.py`."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from lamindb.core import atomic
+from lamindb.core.errors import IntegrityError, InvalidInputError, LaminError
+from lamindb.core.hashing import digest_file
+from lamindb.storage import folders, incoming, modes, staging
+from lamindb.storage.batch import Batch
+from lamindb.storage.failures import cause, read_only, storage_failed
+from lamindb.storage.flushing import flush_folder
+from lamindb.storage.hash_cache import HashCache, NoHashCache
+from lamindb.storage.objects_folder import SHARDS, ObjectsFolder
+from lamindb.storage.protocol import Damage, FileStat, ObjectName, Progress, Source, Stored
+
+_IN_ONE_BATCH: Final = 10_000
+_README: Final = """\
+This folder holds the files of a lamindb instance. It can be read without lamindb:
+
+objects/ab/abcd….csv   the bytes of a file, never changed. The name is their BLAKE3 digest and a suffix; `b3sum`
+                       computes it. A folder that was saved as one is an object that lists its files, one a line,
+                       with path, size, digest and suffix, after a first line that says "lamindb-folder".
+db.sqlite3             what is known of each file: key, digest, suffix, size, the run that made it, and much more.
+                       Table and column names speak for themselves; any SQLite program opens it.
+incoming/              writes under way.
+staged/                links to objects; may be deleted.
+
+The files outside this folder are the current versions under their keys, as links or copies of objects.
+"""
+
+
+class LocalStore:
+    """Objects in a folder on this machine. See `ObjectStore` for the promises of its methods.
+
+    Args:
+        root: The storage root, absolute.
+        hash_cache: Remembers which objects and sources are as when they were last read.
+        read_only: Refuse to write.
+    """
+
+    is_local: Final = True
+
+    def __init__(self, root: str, *, hash_cache: HashCache | None = None, read_only: bool = False) -> None:
+        self.root_url = os.path.abspath(root)
+        self.read_only = read_only
+        self.hash_cache = hash_cache if hash_cache is not None else NoHashCache()
+        self.objects = ObjectsFolder(self.root_url, self.hash_cache)
+
+    def prepare(self) -> None:
+        """Make the folders of objects and the README.
+
+        Raises:
+            InvalidInputError: `.lamindb` or a folder in it is a symbolic link, which could lead elsewhere.
+            StorageError: They could not be made.
+        """
+        self._check_writable()
+        hidden = f"{self.root_url}/.lamindb"
+        with self._failing("make"):
+            os.makedirs(self.root_url, exist_ok=True)
+            root = self.objects.root_stat
+            for folder in (hidden, self.objects.folder, self.objects.incoming):
+                if os.path.islink(folder):
+                    raise InvalidInputError(f"'{folder}' is a symbolic link: replace it by a folder")
+                modes.make_folder(folder, root)
+            made = [modes.make_folder(f"{self.objects.folder}/{shard}", root) for shard in SHARDS]
+            readme = Path(hidden, "README")
+            if not readme.exists():
+                atomic.write_text(readme, _README)
+            if any(made):
+                for folder in (self.objects.folder, hidden, self.root_url, os.path.dirname(self.root_url)):
+                    flush_folder(folder)
+
+    def put(self, source: Source) -> Stored:
+        """Store a source, all of it or none of it; durable when it returns."""
+        return self.put_many([source])[0]
+
+    def put_many(self, sources: Sequence[Source], *, progress: Progress | None = None) -> builtins.list[Stored]:
+        """Store many sources, with two flushes for each 10,000 of them."""
+        self._check_writable()
+        stored: builtins.list[Stored] = []
+        for start in range(0, len(sources), _IN_ONE_BATCH):
+            part = sources[start : start + _IN_ONE_BATCH]
+            batch = Batch(self.objects, self.hash_cache, len(part))
+            try:
+                batch.look_up(part)
+                for source in part:
+                    stored.append(batch.add(source))
+                    if progress is not None:
+                        progress(len(stored), len(sources))
+                batch.finish()
+            except BaseException:
+                batch.abandon()
+                raise
+        return stored
+
+    def exists(self, name: ObjectName) -> bool:
+        """Tell whether there is an object of this name."""
+        return self.size(name) is not None
+
+    def size(self, name: ObjectName) -> int | None:
+        """Return the number of bytes that are stored, None if there is no such object."""
+        with self._failing("read"):
+            try:
+                return os.stat(self.objects.path(name)).st_size
+            except FileNotFoundError:
+                return None
+
+    def open(self, name: ObjectName) -> BinaryIO:
+        """Open an object for reading, unchecked."""
+        with self._failing("read"):
+            try:
+                return open(self.objects.path(name), "rb")
+            except FileNotFoundError as error:
+                raise self._missing(name) from error
+
+    def read(self, name: ObjectName) -> bytes:
+        """Return the bytes of an object, checked."""
+        from blake3 import blake3
+
+        with self.open(name) as stream, self._failing("read"):
+            data = stream.read()
+        if blake3(data).hexdigest() != name.digest:
+            raise IntegrityError(f"object '{self.objects.path(name)}' is damaged: save the right file again")
+        return data
+
+    def delete(self, name: ObjectName) -> bool:
+        """Remove an object for good, with the links that were staged for it; False if there was none."""
+        self._check_writable()
+        with self._failing("remove"):
+            staging.drop_staged(self.objects, name)
+            try:
+                os.unlink(self.objects.path(name))
+            except FileNotFoundError:
+                return False
+        return True
+
+    def list(self) -> Iterator[tuple[ObjectName, int]]:
+        """Yield all objects with their sizes."""
+        with self._failing("list"):
+            yield from self.objects.entries()
+
+    def local_path(self, name: ObjectName, filename: str, *, is_folder: bool = False) -> Path:
+        """Return a link to a checked object, made under `.lamindb/staged/` with this file name.
+
+        In a root that cannot be written, a file is the object itself, whatever its name.
+        """
+        staging.check_filename(filename)
+        members = folders.read_manifest(self, name) if is_folder else ()
+        wanted = [(member.name, member.size) for member in members] if is_folder else [(name, None)]
+        good = self.objects.known_good(wanted_name for wanted_name, _ in wanted)
+        for wanted_name, size in wanted:
+            if self.objects.path(wanted_name) not in good:
+                damage = self.check(wanted_name, size)
+                if damage is not None:
+                    raise IntegrityError(f"{damage.detail}: save the right file again")
+        if not is_folder and self.read_only:
+            return Path(self.objects.path(name))
+        self._check_writable()
+        with self._failing("link to"):
+            if is_folder:
+                staged = staging.stage_folder(self.objects, name, filename, members)
+            else:
+                staged = staging.stage_file(self.objects, name, filename)
+        self.remember([wanted_name for wanted_name, _ in wanted])
+        return staged
+
+    def check(self, name: ObjectName, size: int | None, *, quick: bool = False) -> Damage | None:
+        """Compare an object with its name; None if all is right."""
+        path = self.objects.path(name)
+        try:
+            found = FileStat.of(os.stat(path, follow_symlinks=False))
+            if size is not None and found.size != size:
+                return Damage(name, "size", f"object '{path}' has {found.size:,} bytes instead of {size:,}")
+            if quick and self.hash_cache.digest(path, found) == name.digest:
+                return None
+            digest = digest_file(path)
+        except FileNotFoundError:
+            return Damage(name, "missing", f"object '{path}' is missing")
+        except OSError as error:
+            return Damage(name, "bytes", f"object '{path}' cannot be read: {cause(error)}")
+        if digest != name.digest:
+            return Damage(name, "bytes", f"object '{path}' has other bytes than were saved")
+        self.objects.remember([(name, found)])
+        return None
+
+    def remember(self, names: Sequence[ObjectName]) -> None:
+        """Remember the stats of objects that are right, after a link to them moved their ctime."""
+        known = []
+        for name in names:
+            with contextlib.suppress(OSError):
+                known.append((name, FileStat.of(os.stat(self.objects.path(name), follow_symlinks=False))))
+        self.objects.remember(known)
+
+    def sweep_incoming(self, *, older_than_seconds: float) -> builtins.list[str]:
+        """Remove what dead writers left, and unknown writers long ago; return the names of what was removed."""
+        self._check_writable()
+        with self._failing("sweep"):
+            return incoming.sweep(self.objects.incoming, older_than_seconds=older_than_seconds)
+
+    def object_path(self, name: ObjectName) -> str:
+        """Return the path of an object."""
+        return self.objects.path(name)
+
+    def _missing(self, name: ObjectName) -> IntegrityError:
+        path = self.objects.path(name)
+        return IntegrityError(f"object '{path}' is missing: save the file again, or restore a backup")
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise read_only(self.root_url)
+
+    @contextlib.contextmanager
+    def _failing(self, doing: str) -> Iterator[None]:
+        """Translate what the disk says."""
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, LaminError):
+                raise
+            raise storage_failed(doing, str(error.filename or self.root_url), error) from error
