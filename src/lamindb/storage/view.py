@@ -1,0 +1,456 @@
+"""The view: each current file under its key in the storage root, as a reflink, a hard link or a copy of its object.
+
+It holds nothing that rows and objects don't: it can be made anew at any time. What it must never do is to lose the
+work of somebody who edited a file in it: a file is replaced or removed only if it is proved to be ours, by being the
+object itself or by having the bytes of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from lamindb.core import keys, messages
+from lamindb.core.errors import IntegrityError, LaminError, ViewConflictError
+from lamindb.core.hashing import Content, digest_file
+from lamindb.storage import linking, modes
+from lamindb.storage.failures import cause, read_only, write_failed
+from lamindb.storage.folders import read_manifest, starts_as_manifest
+from lamindb.storage.hash_cache import Known
+from lamindb.storage.incoming import new_entry
+from lamindb.storage.local import LocalStore
+from lamindb.storage.protocol import FileStat, Member, ObjectName
+
+Mode = Literal["auto", "copy", "none"]
+State = Literal["ours", "missing", "edited", "foreign"]
+
+COPY_BELOW: Final = 64 << 20
+"""Size in bytes up to which "auto" copies a file where the disk can neither share blocks nor link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A file that the view is to show: the current one of a key, and the one it takes the place of."""
+
+    key: str
+    name: ObjectName
+    is_folder: bool = False
+    replaces: ObjectName | None = None
+
+
+class View:
+    """The files of a local root under their keys.
+
+    Args:
+        store: Where their objects are.
+        mode: "auto" links, and copies where links can't be made; "copy" never links, so that writing into a file of
+            the view leaves its object alone; "none" shows nothing.
+    """
+
+    def __init__(self, store: LocalStore, mode: Mode = "auto") -> None:
+        self.store = store
+        self.mode = mode
+        self._objects = store.objects
+        self._root = os.path.realpath(store.root_url)
+        self._told = False
+
+    def path(self, key: str) -> Path:
+        """Return where the view shows a key, whether it does or not."""
+        return Path(f"{self.store.root_url}/{keys.check_key(key)}")
+
+    def conflict(self, key: str, name: ObjectName | None, known: Iterable[str] = ()) -> str | None:
+        """Say why the view cannot show this key; None if it can. Nothing is written.
+
+        Args:
+            key: The key.
+            name: The object that it is to show, None if that is not known yet.
+            known: Digests of what the view may show there now: the versions of this key.
+        """
+        if self.mode == "none":
+            return None
+        path = str(self.path(key))
+        try:
+            above = self._bad_parent(key)
+            if above is not None:
+                return above
+            found = os.lstat(path)
+        except FileNotFoundError:
+            return None
+        except NotADirectoryError:
+            return f"a folder of '{path}' is a file: choose another key"
+        except OSError as error:
+            return f"'{path}' cannot be made ({cause(error)}): choose another key"
+        digests = {*known, *([name.digest] if name is not None else [])}
+        if stat.S_ISDIR(found.st_mode):
+            if self._is_ours_or_empty(path, digests):
+                return None
+            return f"'{path}' is a folder with files: choose another key, or move the folder away"
+        if stat.S_ISREG(found.st_mode) and self._digest(path, found, name) in digests:
+            return None
+        return f"'{path}' holds something that is not saved: save it, or move it away"
+
+    def show(
+        self,
+        key: str,
+        name: ObjectName,
+        *,
+        is_folder: bool = False,
+        replaces: ObjectName | None = None,
+        move_aside: bool = False,
+    ) -> None:
+        """Show an object under a key, at once where one of ours is replaced.
+
+        Args:
+            key: The key.
+            name: The object, or the manifest of a folder.
+            is_folder: `name` is a manifest.
+            replaces: What the view showed under this key before.
+            move_aside: Move what is not ours to a new name beside it, instead of refusing.
+
+        Raises:
+            ViewConflictError: What stands there is not provably ours; it was left as it was.
+            IntegrityError: The object is missing.
+            StorageError: The disk failed or is full; the key shows what it did.
+        """
+        shown = Shown(key, name, is_folder, replaces)
+        self._show_all([shown], move_aside=move_aside)
+
+    def show_many(self, files: Sequence[Shown], *, move_aside: bool = False) -> list[ViewConflictError]:
+        """Show many files as `show` does; return the conflicts, whose files were left as they were."""
+        return self._show_all(files, move_aside=move_aside, collect=True)
+
+    def hide(self, key: str, name: ObjectName, *, is_folder: bool = False) -> bool:
+        """Remove what the view shows under a key, and folders left empty by that, if it is provably ours.
+
+        Returns:
+            True if nothing of ours is there any more; False if what is there is not ours, and was left.
+
+        Raises:
+            StorageError: The disk failed.
+        """
+        self._check_writable()
+        path = str(self.path(key))
+        with self._failing(key):
+            if self._bad_parent(key) is not None:
+                return False
+            removed = self._hide_folder(key, name) if is_folder else self._hide_file(path, {name.digest}, name)
+            if removed:
+                self._remove_empty(os.path.dirname(path))
+        if not removed:
+            messages.warning(f"'{path}' was changed since it was saved, and is left as it is")
+        return removed
+
+    def state(self, key: str, name: ObjectName, *, is_folder: bool = False) -> State:
+        """Tell what stands under a key: the object, nothing, other bytes, or something that is no file of ours.
+
+        A file whose stat says that it may have changed is read.
+        """
+        path = str(self.path(key))
+        if self._bad_parent(key) is not None:
+            return "foreign"
+        try:
+            found = os.lstat(path)
+            if is_folder:
+                return self._state_of_folder(path, found, name)
+            if not stat.S_ISREG(found.st_mode):
+                return "foreign"
+            return "ours" if self._digest(path, found, name) == name.digest else "edited"
+        except (FileNotFoundError, NotADirectoryError):
+            return "missing"
+        except OSError as error:
+            messages.debug(f"'{path}' cannot be read: {cause(error)}")
+            return "foreign"
+
+    def _show_all(self, files: Sequence[Shown], *, move_aside: bool, collect: bool = False) -> list[ViewConflictError]:
+        conflicts: list[ViewConflictError] = []
+        linked: list[ObjectName] = []
+        copied: list[tuple[str, ObjectName]] = []
+        if self.mode != "none":
+            self._check_writable()
+            made: set[str] = set()
+            try:
+                for shown in files:
+                    try:
+                        with self._failing(shown.key):
+                            for key, name, replaces in self._files_of(shown):
+                                method = self._show_file(key, name, replaces, made, move_aside)
+                                if method in {"link", "there"}:
+                                    linked.append(name)
+                                elif method is not None:
+                                    copied.append((f"{self.store.root_url}/{key}", name))
+                    except ViewConflictError as error:
+                        if not collect:
+                            raise
+                        conflicts.append(error)
+            finally:
+                self._remember(linked, copied)
+        else:
+            self.store.remember([shown.name for shown in files])
+        return conflicts
+
+    def _files_of(self, shown: Shown) -> Iterator[tuple[str, ObjectName, ObjectName | None]]:
+        """Yield the files to be made for one key, after removing the members that are no more."""
+        key = keys.check_key(shown.key)
+        if not shown.is_folder:
+            yield key, shown.name, shown.replaces
+            return
+        members = read_manifest(self.store, shown.name)
+        before = self._members(shown.replaces)
+        if shown.replaces is not None and not before:
+            self._hide_file(f"{self.store.root_url}/{key}", {shown.replaces.digest}, shown.replaces)
+        wanted = {member.path for member in members}
+        for path, member in before.items():
+            if path not in wanted:
+                target = f"{self.store.root_url}/{key}/{path}"
+                if self._hide_file(target, {member.digest}, member.name):
+                    self._remove_empty(os.path.dirname(target))
+        if not members:
+            self._make_parents(f"{key}/x", set())
+        for member in members:
+            old = before.get(member.path)
+            yield f"{key}/{member.path}", member.name, old.name if old is not None else None
+
+    def _members(self, name: ObjectName | None) -> dict[str, Member]:
+        """Return the members of what was shown before; none if it was a file, or is not known any more."""
+        if name is None:
+            return {}
+        try:
+            with self.store.open(name) as stream:
+                if not starts_as_manifest(stream):
+                    return {}
+            return {member.path: member for member in read_manifest(self.store, name)}
+        except IntegrityError:
+            return {}
+
+    def _show_file(
+        self, key: str, name: ObjectName, replaces: ObjectName | None, made: set[str], move_aside: bool
+    ) -> str | None:
+        """Put one file under its key; return how it was made, None if it was not."""
+        self._make_parents(key, made)
+        source, target = self._objects.path(name), f"{self.store.root_url}/{key}"
+        if self.mode == "auto" and not self._objects.can_clone:
+            try:
+                # The usual case in one call: a link is made only where nothing is.
+                os.link(source, target)
+            except OSError as error:
+                if error.errno not in linking.NO_LINK and error.errno != errno.EEXIST:
+                    if error.errno == errno.ENOENT and not os.path.lexists(source):
+                        raise _missing(key, source) from error
+                    raise
+            else:
+                return "link"
+        found = _lstat(target)
+        if found is not None:
+            if _is_object(found, source):
+                return "there"
+            digests = {name.digest} | ({replaces.digest} if replaces is not None else set())
+            if stat.S_ISDIR(found.st_mode) and self._is_ours_or_empty(target, digests):
+                if replaces is not None:
+                    self._hide_folder(key, replaces)
+                _remove_empty_tree(target)
+            elif not stat.S_ISREG(found.st_mode):
+                self._clear(target, move_aside)
+            else:
+                digest = self._digest(target, found, replaces or name)
+                if digest == name.digest and (self._objects.can_clone or (self.mode == "copy" and found.st_nlink == 1)):
+                    return None
+                if digest not in digests:
+                    self._clear(target, move_aside)
+        if not self._may_copy(key, source):
+            return None
+        entry = new_entry(self._objects.incoming)
+        try:
+            method = linking.duplicate(
+                source, entry, allow_link=self.mode == "auto", allow_clone=self._objects.can_clone
+            )
+            os.replace(entry, target)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(entry)
+        return method
+
+    def _may_copy(self, key: str, source: str) -> bool:
+        """Tell whether a file may be copied where it can't be linked; large ones are not doubled unasked."""
+        found = _lstat(source)
+        if found is None:
+            raise _missing(key, source)
+        if self.mode == "copy" or self._objects.can_clone or found.st_size <= COPY_BELOW:
+            return True
+        if self._links_work(source):
+            return True
+        if not self._told:
+            self._told = True
+            messages.info(
+                f"large files are not shown in '{self._root}', whose disk has no links: file.path tells where they are"
+            )
+        return False
+
+    def _links_work(self, source: str) -> bool:
+        entry = new_entry(self._objects.incoming)
+        try:
+            os.link(source, entry)
+        except OSError:
+            return False
+        os.unlink(entry)
+        return True
+
+    def _clear(self, target: str, move_aside: bool) -> None:
+        """Get what is not ours out of the way, or refuse."""
+        if not move_aside:
+            raise ViewConflictError(f"'{target}' holds something that is not saved: save it, or move it away")
+        number = 1
+        while os.path.lexists(aside := f"{target}.edited-{number}"):
+            number += 1
+        os.rename(target, aside)
+        messages.warning(f"'{target}' was changed since it was saved; what it held is now '{aside}'")
+
+    def _make_parents(self, key: str, made: set[str]) -> None:
+        """Make the folders above a key, none of which may be a symbolic link: it could lead out of the root."""
+        folder = key.rpartition("/")[0]
+        if folder in made:
+            return
+        parts = folder.split("/") if folder else []
+        path = self.store.root_url
+        root = None
+        for part in parts:
+            path = f"{path}/{part}"
+            found = _lstat(path)
+            if found is None:
+                root = root or self._objects.root_stat
+                modes.make_folder(path, root)
+            elif not stat.S_ISDIR(found.st_mode):
+                raise ViewConflictError(f"'{path}' is no folder, so that '{key}' cannot be shown: move it away")
+        made.add(folder)
+
+    def _bad_parent(self, key: str) -> str | None:
+        path = self.store.root_url
+        for part in key.split("/")[:-1]:
+            path = f"{path}/{part}"
+            found = _lstat(path)
+            if found is None:
+                return None
+            if not stat.S_ISDIR(found.st_mode):
+                return f"'{path}' is no folder: choose another key, or move it away"
+        return None
+
+    def _hide_file(self, path: str, digests: set[str], name: ObjectName) -> bool:
+        found = _lstat(path)
+        if found is None:
+            return True
+        if not stat.S_ISREG(found.st_mode) or self._digest(path, found, name) not in digests:
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        return True
+
+    def _hide_folder(self, key: str, name: ObjectName) -> bool:
+        path = f"{self.store.root_url}/{key}"
+        for member in self._members(name).values():
+            target = f"{path}/{member.path}"
+            if self._bad_parent(f"{key}/{member.path}") is None:
+                self._hide_file(target, {member.digest}, member.name)
+                self._remove_empty(os.path.dirname(target))
+        if os.path.isdir(path) and self._is_ours_or_empty(path, set()):
+            _remove_empty_tree(path)
+        return not os.path.lexists(path)
+
+    def _remove_empty(self, folder: str) -> None:
+        """Remove folders that are empty, upwards, and never the root."""
+        while folder.startswith(f"{self.store.root_url}/"):
+            try:
+                os.rmdir(folder)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                return
+            folder = os.path.dirname(folder)
+
+    def _state_of_folder(self, path: str, found: os.stat_result, name: ObjectName) -> State:
+        if not stat.S_ISDIR(found.st_mode):
+            return "foreign"
+        members = {f"{path}/{member.path}": member for member in read_manifest(self.store, name)}
+        there = {f"{folder}/{file}" for folder, _, files in os.walk(path) for file in files}
+        if members and not there:
+            return "missing"
+        if there != set(members):
+            return "edited"
+        for target, member in members.items():
+            file = os.lstat(target)
+            if not stat.S_ISREG(file.st_mode) or self._digest(target, file, member.name) != member.digest:
+                return "edited"
+        return "ours"
+
+    def _is_ours_or_empty(self, path: str, digests: set[str]) -> bool:
+        """Tell whether a folder holds no file at all, or is the one that a manifest among `digests` describes."""
+        there = [f"{folder}/{file}" for folder, _, files in os.walk(path) for file in files]
+        if not there:
+            return True
+        for digest in digests:
+            for name in self._objects.with_digest(digest):
+                members = self._members(name)
+                if members and self._state_of_folder(path, os.lstat(path), name) == "ours":
+                    return True
+        return False
+
+    def _digest(self, path: str, found: os.stat_result, name: ObjectName | None) -> str:
+        """Return the digest of a file, read only if neither the object nor the cache tells it."""
+        known = FileStat.of(found)
+        cache = self.store.hash_cache
+        if name is not None and _is_object(found, self._objects.path(name)):
+            if self._objects.is_good(name, None):
+                return name.digest
+            return digest_file(path)
+        digest = cache.digest(path, known)
+        return digest if digest is not None else digest_file(path)
+
+    def _remember(self, linked: list[ObjectName], copied: list[tuple[str, ObjectName]]) -> None:
+        """Remember the stats of what was made, taken after linking, which moves the ctime."""
+        self.store.remember(linked)
+        entries = []
+        for path, name in copied:
+            with contextlib.suppress(OSError):
+                found = FileStat.of(os.lstat(path))
+                entries.append(Known(path, found, Content("", name.digest, found.size)))
+        self.store.hash_cache.put_many(entries)
+
+    def _check_writable(self) -> None:
+        if self.store.read_only:
+            raise read_only(self.store.root_url)
+
+    @contextlib.contextmanager
+    def _failing(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except LaminError:
+            raise
+        except OSError as error:
+            raise write_failed(f"'{key}'", self._root, error) from error
+
+
+def _lstat(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _is_object(found: os.stat_result, path: str) -> bool:
+    """Tell whether a file is the object itself, under another name."""
+    object_stat = _lstat(path)
+    return object_stat is not None and (found.st_ino, found.st_dev) == (object_stat.st_ino, object_stat.st_dev)
+
+
+def _remove_empty_tree(path: str) -> None:
+    """Remove a folder that holds only folders."""
+    for folder, _, _ in os.walk(path, topdown=False):
+        os.rmdir(folder)
+
+
+def _missing(key: str, path: str) -> IntegrityError:
+    return IntegrityError(f"object '{path}' of '{key}' is missing: save the file again, or restore a backup")
