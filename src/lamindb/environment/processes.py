@@ -1,0 +1,145 @@
+"""Which process this is, in words that another process, now or after a reboot, can check."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+_NAMES_OF_ANY_HOST = frozenset({"", "localhost", "localhost.localdomain"})
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of one machine between two of its boots.
+
+    Attributes:
+        host: Name of the machine.
+        boot_id: Which boot of the machine; empty where the system does not tell.
+        pid: Process id as the process itself sees it.
+        started: When it started, in the system's own words; compare only for equality. None if unknown.
+        namespace: The namespace in which `pid` holds; containers have their own. Empty if unknown.
+    """
+
+    host: str
+    boot_id: str
+    pid: int
+    started: str | None
+    namespace: str = ""
+
+
+def host() -> str:
+    """Return the name of this machine."""
+    if hasattr(os, "uname"):
+        return os.uname().nodename
+    import platform
+
+    return platform.node()
+
+
+@lru_cache(maxsize=1)
+def boot_id() -> str:
+    """Return what tells this boot of the machine from every other; empty where the system does not tell."""
+    if sys.platform == "linux":
+        return _text_of("/proc/sys/kernel/random/boot_id")
+    if sys.platform == "darwin":
+        return _output_of("sysctl", "-n", "kern.bootsessionuuid") or _output_of("sysctl", "-n", "kern.boottime")
+    return ""
+
+
+@lru_cache(maxsize=1)
+def _namespace() -> str:
+    """Return the process-id namespace: a fork keeps it, so one look is enough."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def process_start(pid: int) -> str | None:
+    """Return when a process of this machine started, in the system's own words; None if there is none or it hides."""
+    status = _status(pid)
+    return status[1] if status else None
+
+
+_this: Process | None = None
+
+
+def this_process() -> Process:
+    """Return this process; a forked child gets its own."""
+    global _this
+    pid = os.getpid()
+    if _this is None or _this.pid != pid:
+        _this = Process(host(), boot_id(), pid, process_start(pid), _namespace())
+    return _this
+
+
+def is_alive(process: Process) -> bool | None:
+    """Tell whether a process still runs.
+
+    A process id that was given to another process since then does not deceive: the start must be the same. A
+    zombie is not alive.
+
+    Returns:
+        None where it cannot be known from here: another machine, another container, a process that hides.
+    """
+    here = this_process()
+    same_boot = bool(here.boot_id) and here.boot_id == process.boot_id
+    if not same_boot:
+        if process.host != here.host or here.host in _NAMES_OF_ANY_HOST:
+            return None
+        if here.boot_id and process.boot_id:
+            return False
+    if here.namespace and process.namespace and here.namespace != process.namespace:
+        return None
+    if os.name != "posix":
+        return True if process == here else None
+    status = _status(process.pid)
+    if status is None:
+        return None if _exists(process.pid) else False
+    state, started = status
+    return not state.startswith(("Z", "X")) and (process.started is None or started == process.started)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _status(pid: int) -> tuple[str, str] | None:
+    """Return the state letter and the start of a process, or None."""
+    if pid <= 0:
+        return None
+    if sys.platform == "linux":
+        # The command stands in parentheses and may itself hold spaces and parentheses: read from the last one.
+        fields = _text_of(f"/proc/{pid}/stat").rpartition(")")[2].split()
+        return (fields[0], fields[19]) if len(fields) > 19 else None
+    if os.name != "posix":
+        return None
+    state, _, started = _output_of("ps", "-o", "stat=,lstart=", "-p", str(pid)).partition(" ")
+    return (state, started.strip()) if started else None
+
+
+def _text_of(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _output_of(*command: str) -> str:
+    import subprocess
+
+    environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=2, check=False, env=environment)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,249 @@
+"""Secrets in arguments, sources, tracebacks and logs, replaced by `***` before anything is stored.
+
+Known by the name before them (`--password x`, `api_key = "x"`, `TOKEN=x`), by their shape (keys of well-known
+services, private key blocks, passwords in addresses), and because a secret-looking environment variable has that
+value. It errs towards hiding; what has no name, no known shape and is in no such variable is not found.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+HIDDEN: Final = "***"
+
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_SECRET_WORDS: Final = frozenset(
+    {"pass", "passwd", "passcode", "password", "passphrase", "passwords", "pwd", "pw", "secret", "secrets"}
+    | {"token", "tokens", "credential", "credentials", "creds", "cookie", "cookies", "apikey", "apikeys"}
+)
+_SECRET_ENDINGS: Final = ("password", "passwd", "passphrase", "secret", "apikey")
+_KEYS_FOR: Final = frozenset(
+    {"access", "account", "api", "auth", "authorization", "encryption", "license", "master", "private", "secret"}
+    | {"service", "shared", "signing", "ssh", "storage"}
+    | {"anthropic", "aws", "azure", "gcp", "gemini", "google", "hf", "mistral", "openai", "stripe", "wandb"}
+)
+_HARMLESS_LAST: Final = frozenset(
+    {"algorithm", "count", "dir", "env", "expiry", "field", "file", "filename", "folder", "format", "header", "hint"}
+    | {"id", "ids", "kind", "label", "len", "length", "limit", "location", "manager", "max", "min", "name", "names"}
+    | {
+        "path",
+        "paths",
+        "policy",
+        "prompt",
+        "provider",
+        "reader",
+        "size",
+        "store",
+        "ttl",
+        "type",
+        "types",
+        "uri",
+        "url",
+        "var",
+    }
+)
+_HARMLESS_BEFORE: Final = frozenset(
+    {"all", "band", "bos", "by", "cls", "completion", "eos", "first", "high", "input", "low", "mask", "max", "min"}
+    | {"multi", "n", "new", "next", "num", "one", "output", "pad", "prompt", "second", "sep", "single", "special"}
+    | {"stop", "total", "two", "unk"}
+)
+"""What stands before the tokens of a language and the passes of a filter, which are no secrets."""
+
+_SHAPES: Final = re.compile(
+    r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA|ANVA)[A-Z0-9]{16}\b"
+    r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}"
+    r"|\bgl(?:pat|dt|rt|cbt|ptt|ft|soat|oas|agent)-[\w\-]{16,}"
+    r"|\bxox[a-z]-[\w\-]{10,}|\bxapp-[\w\-]{10,}"
+    r"|\bsk-[\w\-]{16,}|\b[srp]k_(?:live|test)_\w{10,}"
+    r"|\bhf_[A-Za-z0-9]{20,}|\bpypi-[\w\-]{20,}|\bnpm_[A-Za-z0-9]{30,}|\bdapi[0-9a-f]{32}\b"
+    r"|\bAIza[\w\-]{30,}|\bya29\.[\w\-]{10,}|\bSG\.[\w\-]{16,}\.[\w\-]{16,}"
+    r"|\beyJ[\w\-]{8,}\.[\w\-]{8,}\.[\w\-]*"
+    r"|(?<=hooks\.slack\.com/services/)[\w/]+"
+)
+_SHAPE_MARKS: Final = re.compile(
+    r"A(?:K|S|G|I|R|N)[IPDO]A|gh[pousr]_|github_pat_|gl[a-z]+-|xox|xapp-|sk-|k_live_|k_test_|hf_|pypi-|npm_|dapi"
+    r"|AIza|ya29\.|SG\.|eyJ|hooks\.slack"
+)
+_PRIVATE_KEY: Final = re.compile(
+    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
+    r"(?:[^-]{0,20000}-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|[A-Za-z0-9+/=\s\\]{40,})"
+)
+_ADDRESS_PASSWORD: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.\-]*://[^\s:/@'\"<>]*:)(?!\{)[^\s/'\"<>]+(?=@)")
+_ADDRESS_TOKEN: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.\-]*://)[^\s:/@'\"<>{}]{16,}(?=@)")
+_QUERY: Final = re.compile(
+    r"([?&;](?:access[_-]?token|api[_-]?key|auth|key|password|pwd|secret|sig|signature|token"
+    r"|X-Amz-(?:Signature|Credential|Security-Token)|X-Goog-Signature)=)(?!\{)[^&\s'\"#<>]+",
+    re.IGNORECASE,
+)
+_HEADER: Final = re.compile(
+    r"((?:authorization|x-api-key|x-auth-token)[\"']?\s*[:=]\s*(?:[rbfu]{0,2}[\"'])?(?:(?:basic|bearer|token)\s+)?)"
+    r"(?!\{|\*)[^\s\"',;{]{4,}|(\bbearer\s+)(?=[\w.~+/\-]*\d)[\w.~+/=\-]{16,}",
+    re.IGNORECASE,
+)
+_QUOTED: Final = re.compile(
+    r"(?P<head>(?<![\w])(?P<name>[A-Za-z_][\w.\-]*)\\?[\"']?\s{0,8}\]?"
+    r"\s{0,8}(?::[\w.\[\]| ]{1,60}?)?(?:=(?!=)|:|=>)\s{0,80}\(?\s{0,80}[rRbBfFuU]{0,2})"
+    r"(?:(?P<long>\\?(?:\"\"\"|'''))(?P<text>(?:(?!(?P=long))(?:\\.|[^\\]))+)(?P=long)"
+    r"|(?P<quote>\\?[\"'])(?P<value>(?:(?!(?P=quote))(?:\\.|[^\\\n]))+)(?P=quote))",
+)
+_CALLED: Final = re.compile(
+    r"(?P<head>\b(?:setdefault|setenv|putenv|set_secret|set_password)\(\s*[\"'](?P<name>[\w.\-]+)[\"']\s*,\s*)"
+    r"(?P<quote>[\"'])(?P<value>[^\"'\n]+)(?P=quote)"
+)
+_BARE: Final = re.compile(
+    r"(?P<head>(?<![\w])(?P<name>[A-Za-z_][\w.\-]*)(?:=|:[ \t]{1,8}))(?P<value>[^\s'\"()\[\]{},;=*]+)(?=[\s;&'\"\\]|$)"
+)
+_NAME_MARKS: Final = re.compile(r"pass|pwd|pw|secret|token|cred|cookie|key", re.IGNORECASE)
+_OPTION: Final = re.compile(r"^-{1,2}(?P<name>[A-Za-z][\w.\-]*)$")
+_ASSIGNMENT: Final = re.compile(r"^(?P<head>[-+~]*(?P<name>[A-Za-z_][\w.\-]*)(?:=|:))(?P<value>.+)$", re.DOTALL)
+_PLACEHOLDERS: Final = frozenset(
+    {"", HIDDEN, "none", "null", "true", "false", "required", "optional", "string", "str", "bytes", "int", "bool"}
+)
+
+
+@lru_cache(maxsize=4096)
+def is_secret_name(name: str) -> bool:
+    """Tell whether a variable, option or field of this name likely holds a secret.
+
+    Examples:
+        >>> is_secret_name("DB_PASSWORD"), is_secret_name("openaiApiKey"), is_secret_name("max_tokens")
+        (True, True, False)
+    """
+    words = [word.lower() for word in _WORD.findall(name) if not word.isdigit()]
+    if not words or words[-1] in _HARMLESS_LAST or name in {"PWD", "OLDPWD"}:
+        return False
+    for before, word in zip(["", *words], words, strict=False):
+        if word in {"key", "keys"} and before in _KEYS_FOR:
+            return True
+        if before not in _HARMLESS_BEFORE and (word in _SECRET_WORDS or word.endswith(_SECRET_ENDINGS)):
+            return True
+    return False
+
+
+def redact_text(text: str) -> str:
+    """Replace secrets in a source, log or traceback.
+
+    Line breaks outside of private keys stay, so that line numbers do.
+    """
+    text = _redact_values(text, _environment_secrets())
+    if "-----BEGIN " in text:
+        text = _PRIVATE_KEY.sub(HIDDEN, text)
+    if "://" in text:
+        text = _ADDRESS_TOKEN.sub(rf"\1{HIDDEN}", _ADDRESS_PASSWORD.sub(rf"\1{HIDDEN}", text))
+        text = _QUERY.sub(rf"\1{HIDDEN}", text)
+    if _SHAPE_MARKS.search(text):
+        text = _SHAPES.sub(HIDDEN, text)
+    text = _HEADER.sub(lambda found: (found.group(1) or found.group(2)) + HIDDEN, text)
+    if _NAME_MARKS.search(text) is None:
+        return text
+    return _BARE.sub(_hide_bare, _CALLED.sub(_hide_called, _QUOTED.sub(_hide_quoted, text)))
+
+
+def redact_arguments(argv: Sequence[str]) -> list[str]:
+    """Replace secrets in the words of a command.
+
+    Hides what follows an option or parameter with a secret-looking name, in the same word or in the next one.
+    """
+    redacted: list[str] = []
+    hide_next = False
+    for position, word in enumerate(argv):
+        if hide_next and not word.startswith("--"):
+            redacted.append(HIDDEN)
+            hide_next = False
+            continue
+        assignment = _ASSIGNMENT.match(word)
+        if assignment and "://" not in assignment["head"] and is_secret_name(assignment["name"]):
+            redacted.append(assignment["head"] + HIDDEN)
+            hide_next = False
+            continue
+        option = _OPTION.match(word)
+        parameter = position > 0 and argv[position - 1] in {"-p", "-r", "--parameters", "--raw-parameters", "--set"}
+        hide_next = is_secret_name(option["name"]) if option else parameter and is_secret_name(word)
+        redacted.append(redact_text(word))
+    return redacted
+
+
+def redact_environment(mapping: Mapping[str, str]) -> dict[str, str]:
+    """Replace secrets in environment variables: the values of secret-looking names, and secrets inside others."""
+    secrets = _secrets_of(mapping.items())
+    return {
+        name: HIDDEN if value and is_secret_name(name) else redact_text(_redact_values(value, secrets))
+        for name, value in mapping.items()
+    }
+
+
+def _hide_quoted(found: re.Match[str]) -> str:
+    value = found["text"] or found["value"]
+    if not is_secret_name(found["name"]) or value.casefold() in _PLACEHOLDERS:
+        return found.group()
+    quote_mark = found["long"] or found["quote"]
+    lines = "\n" * value.count("\n")
+    return f"{found['head']}{quote_mark}{HIDDEN}{lines}{quote_mark}"
+
+
+def _hide_called(found: re.Match[str]) -> str:
+    if not is_secret_name(found["name"]) or found["value"].casefold() in _PLACEHOLDERS:
+        return found.group()
+    return f"{found['head']}{found['quote']}{HIDDEN}{found['quote']}"
+
+
+def _hide_bare(found: re.Match[str]) -> str:
+    """Hide an unquoted value where it looks typed by hand: a variable's name in code is left alone."""
+    name, value = found["name"], found["value"]
+    if not is_secret_name(name) or value.casefold() in _PLACEHOLDERS:
+        return found.group()
+    if name != name.upper() and (value.isidentifier() or "." in value) and not any(map(str.isdigit, value)):
+        return found.group()
+    return found["head"] + HIDDEN
+
+
+def _environment_secrets() -> tuple[str, ...]:
+    return _secrets_of(os.environ.items())
+
+
+def _secrets_of(variables: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the values to hide: of secret-looking variables, and the passwords in addresses."""
+    found = set()
+    for name, value in variables:
+        if "://" in value:
+            for match in _ADDRESS_PASSWORD.finditer(value):
+                found.add(match.group()[len(match.group(1)) :])
+        elif is_secret_name(name) and not _is_path(value):
+            found.add(value.strip())
+    return tuple(sorted(filter(_is_worth_hiding, found), key=len, reverse=True))
+
+
+def _is_path(value: str) -> bool:
+    """Tell whether a value names a file or folder that exists, such as that of a key."""
+    try:
+        return "/" in value and Path(value).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_worth_hiding(value: str) -> bool:
+    """Leave out values so short or common that hiding them everywhere would only make holes in the text."""
+    if value.casefold() in _PLACEHOLDERS or len(value) < 4:
+        return False
+    return len(value) >= 6 or (any(map(str.isdigit, value)) and any(map(str.isalpha, value)))
+
+
+def _redact_values(text: str, values: tuple[str, ...]) -> str:
+    pattern = _pattern_of(values)
+    return pattern.sub(HIDDEN, text) if pattern is not None else text
+
+
+@lru_cache(maxsize=4)
+def _pattern_of(values: tuple[str, ...]) -> re.Pattern[str] | None:
+    """Build one pattern of all values, as they are and as they look in an address."""
+    forms = sorted({form for value in values for form in (value, quote(value, safe=""))}, key=len, reverse=True)
+    bounded = [
+        re.escape(form) if len(form) >= 8 else rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])" for form in forms
+    ]
+    return re.compile("|".join(bounded)) if bounded else None

@@ -1,0 +1,168 @@
+"""The script that this process runs: its file, its source, how it was called."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+import sysconfig
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from lamindb.core.errors import SourceNotFoundError, StorageError
+from lamindb.environment import kernels, textnotebooks
+from lamindb.environment.redaction import redact_arguments, redact_text
+
+_LAUNCHERS: Final = frozenset({"_pytest", "_pyrepl", "IPython", "idlelib", "ipykernel", "jupyter", "marimo", "pytest"})
+"""Packages that run other people's code: their own files are never what the user runs."""
+
+_STUB_IMPORT = re.compile(r"^from ([\w.]+) import ", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a script's file says about itself.
+
+    Attributes:
+        path: The file.
+        name: Its stem; the package's name for `__main__.py`.
+        code_hash: SHA-256 (hex) of its text, whatever its line endings.
+    """
+
+    path: Path
+    name: str
+    code_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """How this process was called, without secrets.
+
+    Attributes:
+        arguments: What was passed to the script; empty in a notebook.
+        command: The whole command, interpreter and its options included; empty if unknown.
+        module: The dotted name for `python -m name`, else None.
+    """
+
+    arguments: tuple[str, ...]
+    command: tuple[str, ...]
+    module: str | None
+
+
+def read_script(path: str | Path) -> Script:
+    """Read what makes a script recognisable.
+
+    Raises:
+        SourceNotFoundError: There is no such file.
+        StorageError: The file cannot be read.
+    """
+    path = Path(path)
+    text = textnotebooks.decode(_read(path))
+    name = path.parent.name if path.name in {"__main__.py", "__init__.py"} and path.parent.name else path.stem
+    return Script(path, name, hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest())
+
+
+def script_source(path: str | Path) -> bytes:
+    """Return a script's text with secrets replaced; else as it is, with line endings of one kind.
+
+    Raises:
+        SourceNotFoundError: There is no such file.
+        StorageError: The file cannot be read.
+    """
+    return redact_text(textnotebooks.decode(_read(Path(path)))).encode("utf-8", "surrogateescape")
+
+
+def invocation() -> Invocation:
+    """Return how this process was called; secrets are replaced."""
+    arguments = [] if kernels.in_notebook() else sys.argv[1:]
+    return Invocation(
+        tuple(redact_arguments(arguments)), tuple(redact_arguments(getattr(sys, "orig_argv", []))), main_module()
+    )
+
+
+def main_module() -> str | None:
+    """Return the dotted name that was given to `python -m`, or None for a script run by its path."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    name = getattr(spec, "name", None)
+    return str(name).removesuffix(".__main__") if name and name != "__main__" else None
+
+
+def main_file() -> Path | None:
+    """Return the file that this process runs, or None where there is none (`-c`, standard input, a bare shell).
+
+    For a command that an installed package brings, the module behind the command. Tools that run other code, such
+    as pytest, are not it. Under the standard library's own runners (profilers, tracers), the file that they run.
+    """
+    named = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not isinstance(named, str) or not named or named.startswith("<"):
+        return None
+    path = _existing(named)
+    if path is not None and path.is_relative_to(_library("stdlib")) and not _is_installed(path):
+        path = _existing(sys.argv[0]) if sys.argv and sys.argv[0] else None
+        if path is not None and path.is_relative_to(_library("stdlib")) and not _is_installed(path):
+            return None
+    if path is not None and path.parent == _library("scripts"):
+        path = _behind_command(path)
+    if path is None or _LAUNCHERS & set(_inside_packages(path)[:1]):
+        return None
+    return path
+
+
+def _existing(named: str) -> Path | None:
+    """Return an absolute, existing file for a name; IPython gives the script's name relative to where it started."""
+    candidates = [Path(named)]
+    if not candidates[0].is_absolute() and sys.argv and Path(sys.argv[0]).name == candidates[0].name:
+        candidates.insert(0, Path(sys.argv[0]))
+    for candidate in candidates:
+        try:
+            path = candidate.resolve()
+            if path.is_file():
+                return path
+            # A zipped application: `__main__.py` lies inside a file.
+            if path.parent.is_file():
+                return path.parent
+        except OSError:
+            continue
+    return None
+
+
+def _behind_command(stub: Path) -> Path | None:
+    """Return the module that an installed command calls; the file itself if it is a real script."""
+    try:
+        head = stub.read_bytes()[:2000].decode("utf-8", "replace")
+    except OSError:
+        return None
+    name = _STUB_IMPORT.search(head)
+    if name is None or "sys.exit(" not in head:
+        return stub
+    file = getattr(sys.modules.get(name.group(1)), "__file__", None)
+    return _existing(file) if isinstance(file, str) else None
+
+
+def _inside_packages(path: Path) -> tuple[str, ...]:
+    """Return the parts of a path below the folder of installed packages (or the standard library); else none."""
+    for library in ("purelib", "platlib", "stdlib"):
+        root = _library(library)
+        if path.is_relative_to(root):
+            return path.relative_to(root).parts
+    return ()
+
+
+def _is_installed(path: Path) -> bool:
+    return "site-packages" in path.parts or "dist-packages" in path.parts
+
+
+@lru_cache(maxsize=8)
+def _library(name: str) -> Path:
+    return Path(sysconfig.get_path(name)).resolve()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise SourceNotFoundError(f"there is no script at {path}: check the path") from error
+    except OSError as error:
+        raise StorageError(f"cannot read the script {path}: {error.strerror or error}") from error

@@ -1,0 +1,98 @@
+"""Notebooks that are plain text: marimo's Python files, Quarto and R Markdown documents."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lamindb.environment.headings import first_title
+
+_FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_TITLE_LINE = re.compile(r"^title[ \t]*:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
+_MARIMO = re.compile(r"^[ \t]*(?:app|\w+)[ \t]*=[ \t]*marimo\.App\(", re.MULTILINE)
+_CHUNK = re.compile(r"^ {0,3}(`{3,}|~{3,})\{(\w+)[^\n]*\}[ \t]*\n(.*?)^ {0,3}\1[ \t]*$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class TextNotebook:
+    """What a text notebook says about itself; `source` is its code alone."""
+
+    title: str | None
+    source: str
+    language: str
+
+
+def decode(data: bytes) -> str:
+    """Return the text of a source file; bytes that are not UTF-8 survive a round trip."""
+    return data.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n")
+
+
+def is_marimo(data: bytes) -> bool:
+    """Tell whether a Python file is a marimo notebook."""
+    return b"marimo.App(" in data and _MARIMO.search(decode(data)) is not None
+
+
+def read(data: bytes) -> TextNotebook:
+    """Read the title and the code of a text notebook."""
+    text = decode(data)
+    if _MARIMO.search(text):
+        return TextNotebook(_marimo_title(text), text.encode("utf-8", "replace").decode(), "python")
+    chunks = list(_CHUNK.finditer(text))
+    if not chunks and not _FRONT_MATTER.match(text):
+        return TextNotebook(None, text.encode("utf-8", "replace").decode(), "python")
+    body = _FRONT_MATTER.sub("", text)
+    source = "\n".join(chunk.group(3) for chunk in chunks)
+    language = chunks[0].group(2).lower() if chunks else "python"
+    title = front_matter_title(text) or first_title(body)
+    return TextNotebook(title, source.encode("utf-8", "replace").decode(), language)
+
+
+def front_matter_title(text: str) -> str | None:
+    """Return the `title` of a YAML header at the beginning of a text, or None."""
+    header = _FRONT_MATTER.match(text)
+    line = _TITLE_LINE.search(header.group(1)) if header else None
+    if line is None:
+        return None
+    title = line.group(1)
+    if len(title) > 1 and title[0] == title[-1] and title[0] in "\"'":
+        title = title[1:-1]
+    return title.strip() or None
+
+
+def _marimo_title(text: str) -> str | None:
+    """Return the first heading in a call of `mo.md`, else the title given to the app."""
+    import ast
+
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
+    app_title = None
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        if node.func.attr == "App":
+            values = [word.value for word in node.keywords if word.arg == "app_title"]
+            if values and isinstance(values[0], ast.Constant) and isinstance(values[0].value, str):
+                app_title = values[0].value.strip() or None
+    headings = sorted(_markdown_calls(tree))
+    for _, markdown in headings:
+        title = first_title(markdown)
+        if title:
+            return title
+    return app_title
+
+
+def _markdown_calls(tree: object) -> list[tuple[int, str]]:
+    """Return (line, text) of each constant text that is passed to a function called `md`."""
+    import ast
+    import inspect
+
+    found = []
+    for node in ast.walk(tree) if isinstance(tree, ast.AST) else ():
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "md" and node.args:
+            words = node.args[0]
+            parts = words.values if isinstance(words, ast.JoinedStr) else [words]
+            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts)
+            found.append((node.lineno, inspect.cleandoc(text)))
+    return found
