@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "lamindb"
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "models": {"core"},
-    "migrations": {"core"},
+    "migrations": {"core", "models"},
     "instance": {"core", "migrations"},
     "storage": {"core"},
     "environment": {"core"},
