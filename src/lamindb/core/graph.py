@@ -156,17 +156,21 @@ class LineageGraph:
         """A graph is a value, not a container: it is true also when it is empty."""
         return True
 
+    def nodes(self) -> tuple[Node, ...]:
+        """Return the files, then the runs."""
+        return (*self.files, *self.runs)
+
     def focus_ids(self) -> frozenset[str]:
         """Return the nodes that were asked about: one, all runs of a transform, or none."""
         if self.focus is None:
             return frozenset()
-        if any(node.id == self.focus for node in (*self.files, *self.runs)):
+        if any(node.id == self.focus for node in self.nodes()):
             return frozenset({self.focus})
         return frozenset(run.id for run in self.runs if run.transform_id == self.focus)
 
     def neighbours(self) -> Neighbours:
         """Index the graph for walking: one pass over nodes and edges."""
-        nodes: dict[str, Node] = {node.id: node for node in (*self.files, *self.runs)}
+        nodes = {node.id: node for node in self.nodes()}
         before: dict[str, list[str]] = {node_id: [] for node_id in nodes}
         after: dict[str, list[str]] = {node_id: [] for node_id in nodes}
         for edge in self.edges:
@@ -208,10 +212,9 @@ class LineageGraph:
         for edge in self.edges:
             file_id, run_id = (edge.source, edge.target) if edge.kind == "input" else (edge.target, edge.source)
             file, run = files[file_id], runs[run_id]
-            rows.append(
-                (edge.kind, file.id, file.title, file.version, run.id, run.transform_name, run.transform_type)
-                + (run.transform_version, run.status, run.user, run.started_at, run.finished_at)
-            )
+            about_file = (edge.kind, file.id, file.title, file.version)
+            about_transform = (run.transform_name, run.transform_type, run.transform_version)
+            rows.append((*about_file, run.id, *about_transform, run.status, run.user, run.started_at, run.finished_at))
         columns = ["kind", "file_id", "file", "file_version", "run_id", "transform", "transform_type"]
         columns += ["transform_version", "status", "user", "started_at", "finished_at"]
         return pd.DataFrame(rows, columns=columns)

@@ -128,7 +128,7 @@ def summary(graph: LineageGraph) -> str:
 
 def heading(graph: LineageGraph) -> str:
     """Say in one line what the graph is the lineage of."""
-    for node in (*graph.files, *graph.runs):
+    for node in graph.nodes():
         if node.id == graph.focus or (isinstance(node, RunNode) and node.transform_id == graph.focus):
             return f"Lineage of {printable(node.title)}"
     return "Lineage"

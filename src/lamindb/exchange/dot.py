@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from lamindb.core.graph import FileNode, LineageGraph, Node
 from lamindb.exchange import captions
-from lamindb.exchange.safe_text import elide_middle
+from lamindb.exchange.safe_text import elide_middle, printable
 
 _NAME_LIMIT = 48
-_LOOKS = (
-    "rankdir=LR; bgcolor=transparent; nodesep=0.2; ranksep=0.5;",
-    'node [fontname="Helvetica", fontsize=11, style="filled,rounded", color="#98a5b6", fillcolor="#ffffff",'
-    ' fontcolor="#1b2430", height=0.5];',
-    'edge [color="#98a5b6", arrowsize=0.7];',
-)
+_LOOKS = """\
+  rankdir=LR; bgcolor=transparent; nodesep=0.2; ranksep=0.5;
+  node [fontname=Helvetica, fontsize=11, height=0.5, style="filled,rounded", color="#98a5b6", fontcolor="#1b2430"];
+  edge [color="#98a5b6", arrowsize=0.7];"""
 
 
 def dot(graph: LineageGraph) -> str:
     """Write a lineage as a DOT digraph from left to right; the same graph gives the same text."""
-    nodes: list[Node] = sorted([*graph.files, *graph.runs], key=lambda node: node.id)
+    nodes = sorted(graph.nodes(), key=lambda node: node.id)
     number = {node.id: index for index, node in enumerate(nodes)}
     focus = graph.focus_ids()
-    lines = ["digraph lineage {", *(f"  {line}" for line in _LOOKS)]
+    lines = ["digraph lineage {", _LOOKS]
     note = captions.truncation_note(graph)
     if note:
         lines.append(f"  label={quote(note)}; fontsize=10; fontname=Helvetica;")
@@ -41,13 +39,16 @@ def dot(graph: LineageGraph) -> str:
 def _attributes(node: Node, *, is_focus: bool) -> str:
     if isinstance(node, FileNode):
         shape, looks = "note", ['fillcolor="#ffffff"', "style=filled"]
-        lines = [captions.file_name(node), " · ".join(filter(None, [captions.file_folder(node), *captions.file_facts(node)]))]
+        lines = [
+            captions.file_name(node),
+            " · ".join(filter(None, [captions.file_folder(node), *captions.file_facts(node)])),
+        ]
         if node.is_trashed:
             looks = ['style="filled,dashed"']
     else:
         shape, looks = "box", ['fillcolor="#edf2fc"']
         lines = [" ".join([captions.run_name(node), captions.run_version(node)]).rstrip()]
-        lines.append(" · ".join([captions.printable(node.transform_type), *captions.run_facts(node)]))
+        lines.append(" · ".join([printable(node.transform_type), *captions.run_facts(node)]))
         if node.status in ("failed", "aborted"):
             looks.append('color="#c22b3a"')
     if is_focus:
@@ -64,5 +65,5 @@ def quote(text: str) -> str:
         >>> quote('a "b" & \\N')
         '"a \\"b\\" &amp; \\\\N"'
     """
-    safe = captions.printable(text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+    safe = printable(text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
     return f'"{safe}"'

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lamindb.exchange.layering import Pair, assign_columns, split_components, turn_back_edges
 from lamindb.exchange.ordering import order_columns
@@ -138,7 +139,7 @@ def _cut_edges(edges: Sequence[Pair], columns: list[int], longest: int) -> tuple
             mesh.before.extend([] for _ in bends)
             mesh.after.extend([] for _ in bends)
             walk = [source, *bends, target]
-            for left, right in zip(walk, walk[1:], strict=False):
+            for left, right in pairwise(walk):
                 mesh.after[left].append(right)
                 mesh.before[right].append(left)
         chains.append(bends)
@@ -178,9 +179,7 @@ def _walk(component: list[int], mesh: _Mesh) -> list[list[int]]:
     return [by_column[column] for column in sorted(by_column)]
 
 
-def _settle(
-    by_column: list[list[int]], mesh: _Mesh, heights: list[float], count: int, middles: list[float]
-) -> None:
+def _settle(by_column: list[list[int]], mesh: _Mesh, heights: list[float], count: int, middles: list[float]) -> None:
     offsets = []
     for column in by_column:
         offset, last, places = 0.0, None, []
@@ -196,11 +195,11 @@ def _settle(
     numbers = range(len(by_column))
     for _ in range(max(3, min(40, _SETTLING // len(mesh.column)))):
         for place in numbers:
-            _pull(by_column[place], offsets[place], mesh.before, None, count, middles)
+            _pull(by_column[place], offsets[place], (mesh.before,), count, middles)
         for place in reversed(numbers):
-            _pull(by_column[place], offsets[place], mesh.after, None, count, middles)
+            _pull(by_column[place], offsets[place], (mesh.after,), count, middles)
     for place in numbers:
-        _pull(by_column[place], offsets[place], mesh.before, mesh.after, count, middles)
+        _pull(by_column[place], offsets[place], (mesh.before, mesh.after), count, middles)
     for place in numbers:
         _straighten(by_column[place], offsets[place], mesh.before, count, middles)
 
@@ -227,15 +226,14 @@ def _straighten(
 def _pull(
     column: list[int],
     offsets: list[float],
-    linked: Sequence[list[int]],
-    also_linked: Sequence[list[int]] | None,
+    sides: tuple[Sequence[list[int]], ...],
     count: int,
     middles: list[float],
 ) -> None:
     """Move a column's nodes as near to their neighbours as their order and size let them (least squares)."""
     blocks: list[tuple[float, float, int]] = []
     for node, offset in zip(column, offsets, strict=True):
-        others = linked[node] if also_linked is None else linked[node] + also_linked[node]
+        others = sides[0][node] if len(sides) == 1 else sides[0][node] + sides[1][node]
         if not others:
             wish, weight = middles[node], 0.05
         elif len(others) == 1:

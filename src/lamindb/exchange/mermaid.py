@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from lamindb.core.graph import FileNode, LineageGraph, Node
 from lamindb.exchange import captions
-from lamindb.exchange.safe_text import elide_middle
+from lamindb.exchange.safe_text import elide_middle, printable
 
 _NAME_LIMIT = 48
+_HARMLESS = " _/,.-:+"
+_LIST_START = re.compile(r"^(\s*\d*)([-+.])")
 
 _CLASSES = (
     "classDef file fill:#ffffff,stroke:#98a5b6,color:#1b2430",
@@ -23,7 +27,7 @@ def mermaid(graph: LineageGraph) -> str:
     Nodes are named `n0`, `n1`, … and no text of the user's is ever part of the syntax. The same graph gives the
     same text.
     """
-    nodes: list[Node] = sorted([*graph.files, *graph.runs], key=lambda node: node.id)
+    nodes = sorted(graph.nodes(), key=lambda node: node.id)
     number = {node.id: index for index, node in enumerate(nodes)}
     focus = graph.focus_ids()
     lines = ["flowchart LR"]
@@ -69,16 +73,17 @@ def _label(parts: list[str]) -> str:
 
 
 def escape(text: str) -> str:
-    """Write a text so that Mermaid takes no character of it for syntax, HTML or Markdown.
+    r"""Write a text so that Mermaid takes no character of it for syntax, HTML or Markdown.
 
-    Letters, digits, spaces and a few harmless signs stay as they are, and so does everything outside ASCII; the
-    rest becomes Mermaid's numbered entities.
+    Letters, digits, and signs that mean nothing to Mermaid stay as they are, also everything outside ASCII; the
+    rest becomes numbered entities, and so does what would start a Markdown list.
 
     Examples:
-        >>> escape('a"b')
-        'a#34;b'
+        >>> escape('1. "a" & b.csv')
+        '1#46; #34;a#34; #38; b.csv'
     """
-    return "".join(
-        character if character.isalnum() or character in " _/,·…" or ord(character) > 127 else f"#{ord(character)};"
-        for character in captions.printable(text)
+    safe = "".join(
+        character if character.isalnum() or character in _HARMLESS or ord(character) > 127 else f"#{ord(character)};"
+        for character in printable(text)
     )
+    return _LIST_START.sub(lambda start: f"{start[1]}#{ord(start[2])};", safe)

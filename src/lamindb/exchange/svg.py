@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lamindb.core.errors import InvalidInputError
-from lamindb.core.graph import LineageGraph, Node, RunNode
+from lamindb.core.graph import LineageGraph, Node
 from lamindb.exchange import captions
 from lamindb.exchange.layout import Box, Placement, Route, place
 from lamindb.exchange.svg_nodes import Shape, node_shape, status_sign, stub_shape, xml
@@ -35,8 +35,7 @@ def svg(graph: LineageGraph, *, theme: Theme = "auto") -> str:
     """
     if theme not in ("auto", "light", "dark"):
         raise InvalidInputError(f"theme {theme!r} is unknown; use 'auto', 'light' or 'dark'")
-    nodes: list[Node] = [*graph.files, *graph.runs]
-    nodes.sort(key=lambda node: node.id)
+    nodes = sorted(graph.nodes(), key=lambda node: node.id)
     shapes, edges, stub_edges, first_columns = _collect(graph, nodes)
     placement = place([(shape.width, shape.height) for shape in shapes], [*edges, *stub_edges], first_columns)
     footer, footer_width = _footer(graph, any(route.is_back for route in placement.routes))
@@ -103,13 +102,13 @@ def _lines(placement: Placement, real: int) -> Iterable[str]:
         if not route.points:
             continue
         if index >= real:
-            kinds["q"].append(_curve(route, 0.0))
+            kinds["q"].append(_curve(route, shortened=0.0))
         elif route.is_back:
             kinds["b"].append(_curve(route, 10.0))
             x, y = route.points[-1]
             heads["ab"].append(f"M{x:.1f} {y + 10:.1f}l{_ARROW + 1} -4v8z")
         else:
-            kinds["l"].append(_curve(route, 0.0))
+            kinds["l"].append(_curve(route))
             x, y = route.points[-1]
             heads["a"].append(f"M{x - 0.5:.1f} {y:.1f}l-{_ARROW + 1} -4v8z")
     for name, paths in (kinds | heads).items():
@@ -117,12 +116,12 @@ def _lines(placement: Placement, real: int) -> Iterable[str]:
             yield f'<path class="{name}" d="{"".join(paths)}"/>'
 
 
-def _curve(route: Route, lower: float) -> str:
+def _curve(route: Route, lower: float = 0.0, shortened: float = _ARROW) -> str:
     """Write a route as a smooth path that leaves and arrives level."""
     points = [(x, y + lower) for x, y in route.points]
     last = points[-1]
     back = 1 if route.is_back else -1
-    points[-1] = (last[0] + back * _ARROW, last[1])
+    points[-1] = (last[0] + back * shortened, last[1])
     x, y = points[0]
     path = [f"M{x:.1f} {y:.1f}"]
     for step, (next_x, next_y) in enumerate(points[1:]):
@@ -145,7 +144,9 @@ def _footer(graph: LineageGraph, has_cycle: bool) -> tuple[str, float]:
     if len(present & set(STATUSES)) > 1 or present & {"failed", "aborted"}:
         for status in STATUSES:
             if status in present:
-                parts.append(status_sign(status, at + 8, 0) + f'<text class="u" x="{at + 21:.0f}" y="4">{status}</text>')
+                parts.append(
+                    status_sign(status, at + 8, 0) + f'<text class="u" x="{at + 21:.0f}" y="4">{status}</text>'
+                )
                 at += pixel_width(status, 11) + 38
     if has_cycle:
         label = "closes a cycle"

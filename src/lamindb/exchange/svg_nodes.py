@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lamindb.core.graph import FileNode, Node, RunNode
 from lamindb.exchange import captions
-from lamindb.exchange.safe_text import elide_middle
+from lamindb.exchange.safe_text import elide_middle, printable
 from lamindb.exchange.svg_style import OTHER_ICON, STATUS_SIGNS, TYPE_ICONS, pixel_width
 
 HEIGHT = 44
@@ -67,7 +67,7 @@ def _tooltip(node: Node) -> str:
 
 
 def _group(node: Node, classes: str, body: str) -> str:
-    return f'<g class="{classes}" data-id="{xml(captions.printable(node.id))}">{_tooltip(node)}{body}</g>'
+    return f'<g class="{classes}" data-id="{xml(printable(node.id))}">{_tooltip(node)}{body}</g>'
 
 
 def _file_shape(file: FileNode, is_focus: bool) -> Shape:

@@ -147,7 +147,7 @@ def _caption(node: Node, room: int, *, is_focus: bool = False, is_short: bool = 
     else:
         name = " ".join(filter(None, [captions.run_name(node), captions.run_version(node)]))
         sign, facts = STATUS_SIGNS.get(node.status or "", _RUN_SIGN), captions.run_facts(node)
-        facts = [captions.printable(node.transform_type), *facts]
+        facts = [printable(node.transform_type), *facts]
     if is_focus:
         name = f"{name} ◀"
     start = f"{sign} "
