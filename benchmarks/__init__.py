@@ -1,0 +1,1 @@
+"""How fast it is, as ratios to what this machine can do in the same run."""
