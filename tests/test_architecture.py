@@ -84,7 +84,10 @@ def foreign_imports(modules: dict[str, Module]) -> list[str]:
 
 
 def wrong_calls(modules: dict[str, Module]) -> list[str]:
-    """Return where the library asks, prints, ends the program, or opens a transaction on no particular database."""
+    """Return where the library asks, prints, ends the program, or opens a transaction on no particular database.
+
+    What runs only when a module is itself the program is no library.
+    """
     found = []
     for module in modules.values():
         for node in calls(module):

@@ -86,8 +86,10 @@ def called_name(node: ast.Call) -> str:
 
 
 def calls(module: Module) -> Iterator[ast.Call]:
-    """Yield every call of a module."""
-    return (node for node in ast.walk(module.tree) if isinstance(node, ast.Call))
+    """Yield every call of a module, but for those below `if __name__ == "__main__"`."""
+    for statement in module.tree.body:
+        if not (isinstance(statement, ast.If) and ast.unparse(statement.test) == "__name__ == '__main__'"):
+            yield from (node for node in ast.walk(statement) if isinstance(node, ast.Call))
 
 
 def functions(module: Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
