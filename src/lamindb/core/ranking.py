@@ -9,7 +9,7 @@ From best to worst, and within each the shorter name first:
 | 80–88 | has a word that starts with it |
 | 70–78 | has it somewhere |
 | 50–68 | has all of its words, in any order |
-| 25–50 | has at least half of its words, misspelled ones included, or half of its letter triples |
+| 24–50 | has at least half of its words, misspelled ones included, or half of its letter triples |
 
 Case and accents do not count, nor does punctuation between words. Equal scores keep the caller's order.
 """
@@ -271,6 +271,8 @@ def _has_odd_space(joined: str) -> bool:
 
 def _split_words(normals: list[str]) -> list[str]:
     """Replace what is neither letter nor digit, of ASCII, by single spaces; through bytes, where that is fast."""
+    if not normals:
+        return []
     data = "\n".join(normals).encode("utf-8", "surrogatepass").translate(_PUNCTUATION)
     while b"  " in data:
         data = data.replace(b"  ", b" ")

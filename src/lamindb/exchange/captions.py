@@ -21,7 +21,7 @@ _FAMILY_OF = {name: family for family, names in _FAMILIES.items() for name in na
 
 def file_name(file: FileNode) -> str:
     """Return the last part of the key, else the name, else the id; safe to print."""
-    return printable(file.title.rstrip("/").rpartition("/")[2] or file.title)
+    return printable(file.key.rstrip("/").rpartition("/")[2] if file.key else file.title)
 
 
 def file_folder(file: FileNode) -> str:

@@ -7,6 +7,9 @@ from lamindb.exchange import captions
 from lamindb.exchange.safe_text import elide_middle, printable
 
 _NAME_LIMIT = 48
+_TOOLTIP_LIMIT = 2_000
+"""Graphviz cannot read strings of more than 16,384 bytes."""
+
 _LOOKS = """\
   rankdir=LR; bgcolor=transparent; nodesep=0.2; ranksep=0.5;
   node [fontname=Helvetica, fontsize=11, height=0.5, style="filled,rounded", color="#98a5b6", fontcolor="#1b2430"];
@@ -54,7 +57,7 @@ def _attributes(node: Node, *, is_focus: bool) -> str:
     if is_focus:
         looks += ['color="#2463eb"', "penwidth=2.5"]
     label = "\\n".join(quote(elide_middle(line, _NAME_LIMIT))[1:-1] for line in lines if line)
-    tooltip = quote(" | ".join(captions.details(node)))
+    tooltip = quote(elide_middle(" | ".join(captions.details(node)), _TOOLTIP_LIMIT))
     return ", ".join([f'label="{label}"', f"shape={shape}", f"tooltip={tooltip}", *looks])
 
 

@@ -10,6 +10,10 @@ from lamindb.exchange.safe_text import elide_middle, printable
 
 _NAME_LIMIT = 48
 _HARMLESS = " _/,.-:+"
+_NO_SPACE = "#8203;"
+_AFTER_ENTITIES = re.compile(r"#92;|#36;|fa[a-z]?:(?=fa)")
+"""What Mermaid gives a meaning after reading entities: line breaks, formulas, icons. A space of no width parts it."""
+
 _LIST_START = re.compile(r"^(\s*\d*)([-+.])")
 
 _CLASSES = (
@@ -86,4 +90,5 @@ def escape(text: str) -> str:
         character if character.isalnum() or character in _HARMLESS or ord(character) > 127 else f"#{ord(character)};"
         for character in printable(text)
     )
-    return _LIST_START.sub(lambda start: f"{start[1]}#{ord(start[2])};", safe)
+    safe = _LIST_START.sub(lambda start: f"{start[1]}#{ord(start[2])};", safe)
+    return _AFTER_ENTITIES.sub(rf"\g<0>{_NO_SPACE}", safe)

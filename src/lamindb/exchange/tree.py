@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 from lamindb.core.errors import InvalidInputError
@@ -17,8 +16,9 @@ STATUS_SIGNS = {"completed": "✓", "failed": "✗", "running": "▶", "aborted"
 _FILE_SIGN = "▪"
 _RUN_SIGN = "⚙"
 _SEEN = "↑ shown above"
-_MIN_NAME = 12
-_MAX_INDENT_SHARE = 0.6
+_MIN_WIDTH = 40
+_MIN_ROOM = 30
+"""Of each line, kept free of the indent: enough for a short name and the mark."""
 
 
 def text_tree(graph: LineageGraph, *, direction: Direction = "both", width: int = 100) -> str:
@@ -31,15 +31,15 @@ def text_tree(graph: LineageGraph, *, direction: Direction = "both", width: int 
     Args:
         graph: What to draw.
         direction: `up` for what it came from, `down` for what it became, `both` for one after the other.
-        width: Terminal cells that a line may take, at least 20; longer names lose their middle.
+        width: Terminal cells that a line may take, at least 40; longer names lose their middle.
 
     Raises:
         InvalidInputError: The direction is unknown or the width too small.
     """
     if direction not in ("up", "down", "both"):
         raise InvalidInputError(f"direction {direction!r} is unknown; use 'up', 'down' or 'both'")
-    if width < 20:
-        raise InvalidInputError(f"a tree needs a width of at least 20 cells, not {width}")
+    if width < _MIN_WIDTH:
+        raise InvalidInputError(f"a tree needs a width of at least {_MIN_WIDTH} cells, not {width}")
     if not len(graph):
         return "nothing to show: no file and no run"
     around = graph.neighbours()
@@ -107,7 +107,7 @@ class _Walk:
         while stack:
             node_id, first_indent, indent = stack.pop()
             shown = _shorten_indent(first_indent, self._width)
-            room = max(_MIN_NAME, self._width - cell_width(shown))
+            room = self._width - len(shown)
             if isinstance(node_id, int):
                 lines.append(f"{shown}+{node_id:,} more")
                 continue
@@ -134,10 +134,11 @@ class _Walk:
 
 def _shorten_indent(indent: str, width: int) -> str:
     """Keep a deep indent from eating the line: its depth is written as a number instead."""
-    if len(indent) <= width * _MAX_INDENT_SHARE:
+    limit = width - _MIN_ROOM
+    if len(indent) <= limit:
         return indent
     depth = f"…{len(indent) // 3} "
-    return depth + indent[-max(3, int(width * _MAX_INDENT_SHARE) - len(depth)) :]
+    return depth + indent[-max(3, limit - len(depth)) :]
 
 
 def _caption(node: Node, room: int, *, is_focus: bool = False, is_short: bool = False) -> str:
@@ -151,7 +152,7 @@ def _caption(node: Node, room: int, *, is_focus: bool = False, is_short: bool = 
     if is_focus:
         name = f"{name} ◀"
     start = f"{sign} "
-    name = _fit(name, room - len(start))
+    name = elide_middle(name, max(4, room - len(start)))
     if not is_short:
         for fact in facts:
             longer = f"{name} · {fact}"
@@ -159,7 +160,3 @@ def _caption(node: Node, room: int, *, is_focus: bool = False, is_short: bool = 
                 break
             name = longer
     return start + name
-
-
-def _fit(text: str, room: int, shorten: Callable[[str, float], str] = elide_middle) -> str:
-    return shorten(text, max(4, room))

@@ -1,0 +1,87 @@
+"""Words for files and runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from lamindb.exchange import captions
+from tests.exchange.graphs import file_node, run_node, small_graph
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "folder"),
+    [("a/b/c.csv", "c.csv", "a/b/"), ("c.csv", "c.csv", ""), ("a/results.zarr/", "results.zarr", "a/")],
+)
+def test_a_key_is_a_folder_and_a_name(key: str, name: str, folder: str) -> None:
+    file = file_node("f", key)
+    assert (captions.file_name(file), captions.file_folder(file)) == (name, folder)
+
+
+def test_a_file_without_key_has_its_name_else_its_id() -> None:
+    assert captions.file_name(file_node("f", None, name="either/or")) == "either/or"
+    assert captions.file_name(file_node("f", None, name="")) == "f"
+
+
+def test_special_states_of_a_file_are_told() -> None:
+    file = file_node("f", version=3, is_latest=False, is_trashed=True)
+    assert captions.file_facts(file) == ["in trash", "v3, older", "29.4 kB"]
+    assert captions.file_facts(file_node("f")) == ["29.4 kB"]
+
+
+def test_only_unusual_statuses_are_told() -> None:
+    assert captions.run_facts(run_node("r", status="running"))[0] == "running"
+    assert captions.run_facts(run_node("r"))[0] == "testuser1"
+    assert captions.run_facts(run_node("r", status=None, user="", started_at=None)) == []
+
+
+def test_versions() -> None:
+    assert captions.run_version(run_node("r", transform_version="1")) == "v1"
+    assert captions.run_version(run_node("r", transform_version="main")) == "main"
+    assert captions.run_version(run_node("r", transform_version="")) == ""
+
+
+@pytest.mark.parametrize(
+    ("suffix", "family"),
+    [
+        (".fastq.gz", "sequence"),
+        (".CSV", "table"),
+        (".h5ad", "array"),
+        (".tiff", "image"),
+        ("", "document"),
+        (".x", "document"),
+    ],
+)
+def test_suffixes_have_families(suffix: str, family: str) -> None:
+    assert captions.suffix_family(suffix) == family
+
+
+def test_times_are_utc() -> None:
+    moment = datetime(2026, 1, 1, 0, 30, tzinfo=timezone(timedelta(hours=1)))
+    assert captions.time_text(moment) == "2025-12-31 23:30"
+    assert captions.time_text(datetime(2026, 1, 1, 0, 30)) == "2026-01-01 00:30"
+
+
+def test_details_hold_everything() -> None:
+    lines = captions.details(run_node("r", name="third try"))
+    assert lines == [
+        "Cell Ranger v7.2.0",
+        "run “third try”",
+        "pipeline · completed",
+        "by testuser1",
+        "started 2026-11-20 09:00 UTC, took 3 min",
+        "id r",
+    ]
+    assert "storage s3://bucket" in captions.details(file_node("f", storage="s3://bucket"))
+
+
+def test_headings() -> None:
+    graph = small_graph()
+    assert captions.heading(graph) == "Lineage of images/nuclei.jpg"
+    assert captions.heading(replace(graph, focus="t2")) == "Lineage of Quality control & plots"
+    assert captions.heading(replace(graph, focus=None)) == "Lineage"
+    assert captions.truncation_note(replace(graph, hidden_up={}, hidden_down={"f2": 1})).endswith(
+        "1 more neighbour not shown"
+    )
