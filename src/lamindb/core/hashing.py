@@ -51,6 +51,11 @@ class Hasher:
         self._blake3 = blake3()
         self._size = 0
 
+    @property
+    def size(self) -> int:
+        """Number of bytes fed so far."""
+        return self._size
+
     def update(self, data: bytes | bytearray | memoryview) -> None:
         """Hash the next piece; `data` must be contiguous bytes and must not change meanwhile."""
         self._md5.update(data)

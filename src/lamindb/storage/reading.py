@@ -112,6 +112,9 @@ def read_large(
             if not piece:
                 break
             hasher.update(piece)
+            if hasher.size > before.st_size:
+                # A file that grows as fast as it is read would never end.
+                raise changed(path)
             if writing is not None and not cloned:
                 linking.write_all(writing, piece)
         after = os.fstat(descriptor)
