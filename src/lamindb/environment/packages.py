@@ -1,0 +1,77 @@
+"""The Python and the packages that a run saw; one snapshot serves all runs of an environment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+_SEPARATORS = re.compile(r"[-_.]+")
+_EGG_PYTHON = re.compile(r"-py\d[\d.]*$")
+
+
+def python_version() -> str:
+    """Return the version of the running interpreter, such as `3.11.7`."""
+    return sys.version.split(maxsplit=1)[0]
+
+
+def packages_snapshot() -> bytes:
+    """Return `name==version` of each installed distribution, a line each, sorted.
+
+    Names are in their normal form. Of one that is installed twice, the version that Python imports counts. What is
+    installed while the process runs is not noticed.
+    """
+    return _snapshot(tuple(sys.path))
+
+
+def environment_hash() -> str:
+    """Return the SHA-256 (hex) of interpreter, platform and packages: equal for equal environments."""
+    facts = f"{sys.implementation.name} {python_version()} {sys.platform}\n".encode()
+    return hashlib.sha256(facts + packages_snapshot()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _snapshot(folders: tuple[str, ...]) -> bytes:
+    found: dict[str, str] = {}
+    for folder in dict.fromkeys(folders):
+        # The script's own folder may hold a million data files, and no installed packages.
+        if folder and folder != os.getcwd() and (folder != folders[0] or _holds_packages(folder)):  # noqa: PTH109
+            for name, version in _distributions(folder):
+                found.setdefault(_SEPARATORS.sub("-", name).lower(), version)
+    return "".join(f"{name}=={version}\n" for name, version in sorted(found.items())).encode()
+
+
+def _holds_packages(folder: str) -> bool:
+    return folder.rstrip("/\\").endswith(("site-packages", "dist-packages"))
+
+
+def _distributions(folder: str) -> Iterator[tuple[str, str]]:
+    """Yield name and version of what is installed in one folder, from the names of its entries."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208
+    except OSError:
+        return
+    for entry in names:
+        stem, dot, kind = entry.rpartition(".")
+        if kind == "dist-info" and dot:
+            name, _, version = stem.partition("-")
+        elif kind == "egg-info" and dot:
+            name, _, version = _EGG_PYTHON.sub("", stem).partition("-")
+            version = version or _version_in(Path(folder, entry))
+        else:
+            continue
+        if name and version:
+            yield name, version
+
+
+def _version_in(path: Path) -> str:
+    """Return the version that a package under development says in its metadata."""
+    try:
+        text = (path / "PKG-INFO" if path.is_dir() else path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return next((line[8:].strip() for line in text.splitlines() if line.startswith("Version:")), "")
