@@ -84,14 +84,18 @@ def fresh_library_state(isolated_home: Path, no_network: None) -> Iterator[None]
 
 
 def _disconnect() -> None:
-    """Disconnect this process from its instance, if it ever had one; the registration stays."""
+    """Disconnect this process from its instances, as if it had just begun; what is registered stays."""
+    instances, tracking = sys.modules.get("lamindb.usecases.instances"), sys.modules.get("lamindb.usecases.tracking")
+    if instances is not None:
+        for connected in instances.connections_open():
+            instances.close_connections(connected)
+        instances._closed = False
+    if tracking is not None:
+        tracking._runs.clear()
     current = sys.modules.get("lamindb.core.current")
     if current is not None:
         current.set_run(None)
         current.set_instance(None)
-    django_db = sys.modules.get("django.db")
-    if django_db is not None:
-        django_db.connections.close_all()
 
 
 @pytest.fixture(scope="session")
@@ -112,10 +116,35 @@ def postgres_url(postgres_server: Any) -> Iterator[str]:
     postgres_server.drop(name)
 
 
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Make a database with all tables and no row, from which others are copied: migrating takes half a second."""
+    from lamindb.instance import database as databases
+    from lamindb.instance import migrating
+
+    name: str = postgres_server.create()
+    alias = f"{databases.ALIAS_PREFIX}template"
+    databases.register(alias, databases.postgres_config(postgres_server.url(name)))
+    try:
+        migrating.bring_up_to_date(alias, home=tmp_path_factory.mktemp("template"))
+    finally:
+        databases.unregister(alias)
+    return name
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_server: Any, migrated_template: str) -> Iterator[str]:
+    """Make a database that has its tables but no row."""
+    name = postgres_server.create(migrated_template)
+    yield postgres_server.url(name)
+    _disconnect()
+    postgres_server.drop(name)
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest) -> str | None:
     """Run the test on both databases; the value is what `init` takes as `db`."""
-    return None if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    return None if request.param == "sqlite" else request.getfixturevalue("migrated_postgres_url")
 
 
 @pytest.fixture
