@@ -128,6 +128,24 @@ class Bench:
         home.mkdir(exist_ok=True)
         return kept | {"HOME": str(home), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}
 
+    @contextmanager
+    def instance(self) -> Iterator[Path]:
+        """Work in a fresh folder with an instance of its own on SQLite; yields the folder."""
+        import lamindb as ln
+
+        folder, before = self.fresh_folder(), Path.cwd()
+        os.environ |= {"LAMIN_SETTINGS_DIR": str(folder / "settings"), "LAMIN_CACHE_DIR": str(folder / "cache")}
+        os.chdir(folder)
+        verbosity = ln.settings.verbosity
+        ln.settings.verbosity = 0
+        try:
+            ln.setup.init(storage="./mydata")
+            yield folder
+        finally:
+            ln.setup.close()
+            ln.settings.verbosity = verbosity
+            os.chdir(before)
+
     def process(self, *command: str | Path, cwd: Path | None = None) -> Callable[[], None]:
         """Return a function that runs a whole process and fails if it does."""
         env = self.environment()

@@ -1,0 +1,71 @@
+"""How long it takes until a program, a command or a first query begins to work, and how much memory that holds."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from pathlib import Path
+
+from benchmarks.harness import Bench, Result, benchmark
+
+_BARE = "pass"
+
+_FIRST_QUERY = """
+import lamindb as ln
+assert ln.File.select(key="none").one_or_none() is None
+"""
+
+# The least that a program must do to ask Django one question: settings, applications, one model.
+_PLAIN_DJANGO = """
+import sys
+from django.apps import apps
+from django.conf import settings
+settings.configure(
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": sys.argv[1]}}, USE_TZ=True
+)
+apps.populate([])
+from django.db import models
+class File(models.Model):
+    key = models.TextField()
+    class Meta:
+        app_label = "plain"
+        db_table = "file"
+assert File.objects.filter(key="none").first() is None
+"""
+
+
+@benchmark("import lamindb, a whole process", bound=4)
+def importing(bench: Bench) -> Result:
+    """Compare with the start of a bare interpreter."""
+    return bench.ratio(bench.python("import lamindb"), bench.python(_BARE), rounds=bench.count(15))
+
+
+@benchmark("lamin --help, a whole process", bound=10)
+def asking_for_help(bench: Bench) -> Result:
+    """Compare with the start of a bare interpreter."""
+    lamin = Path(sys.executable).with_name("lamin")
+    return bench.ratio(bench.process(lamin, "--help"), bench.python(_BARE), rounds=bench.count(15))
+
+
+@benchmark("import, connect and query, a whole process", bound=1.4)
+def first_query(bench: Bench) -> Result:
+    """Compare with a program that asks plain Django one question."""
+    folder = _instance_folder(bench)
+    plain = bench.fresh_folder() / "plain.sqlite3"
+    with sqlite3.connect(plain) as connection:
+        connection.execute("CREATE TABLE file (id INTEGER PRIMARY KEY, key TEXT)")
+    connection.close()
+    limit = bench.process(sys.executable, "-c", _PLAIN_DJANGO, plain)
+    return bench.ratio(bench.python(_FIRST_QUERY, cwd=folder), limit, rounds=bench.count(15))
+
+
+@benchmark("memory of import, connect and query", bound=60)
+def memory(bench: Bench) -> Result:
+    """Return the peak of a process in MB."""
+    return bench.peak_memory(_FIRST_QUERY, cwd=_instance_folder(bench))
+
+
+def _instance_folder(bench: Bench) -> Path:
+    folder = bench.fresh_folder()
+    bench.process(Path(sys.executable).with_name("lamin"), "init", "--storage", "./mydata", cwd=folder)()
+    return folder
