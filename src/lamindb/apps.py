@@ -1,0 +1,20 @@
+"""The Django app: plugs what happens to records (use cases) into what records are (models)."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class LaminConfig(AppConfig):
+    """Our app, also inside another Django project."""
+
+    name = "lamindb"
+    label = "lamindb"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Plug in the use cases; they are imported when first used."""
+        from lamindb.models import actions
+        from lamindb.usecases.wiring import Wiring
+
+        actions.plug(Wiring())

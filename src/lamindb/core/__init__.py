@@ -1,0 +1,1 @@
+"""The pure room: errors, ids, keys, hashing, settings values. Imports nothing of ours."""

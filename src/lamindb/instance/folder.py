@@ -1,0 +1,108 @@
+"""The folder of an instance and its `instance.toml`: what makes it one, wherever it is copied."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lamindb.core import atomic
+from lamindb.core.errors import InvalidInputError, NewerDatabaseError, StorageError
+from lamindb.core.keys import HIDDEN_FOLDER
+
+FORMAT = 1
+FILE_NAME = "instance.toml"
+VIEW_MODES = ("auto", "copy", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What `instance.toml` says. Nothing in it is absolute where the storage is a folder."""
+
+    id: str
+    name: str
+    storage_id: str
+    storage: str
+    """`.` for the folder that holds it, else an address."""
+    database: str | None = None
+    """None for SQLite beside it, else an address without a password."""
+    view: str = "auto"
+
+
+def read(home: Path) -> Description:
+    """Read what an instance folder says about itself.
+
+    Raises:
+        StorageError: The file cannot be read.
+        InvalidInputError: It is damaged.
+        NewerDatabaseError: A newer version of this library made it.
+    """
+    path = home / FILE_NAME
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{path} is damaged: {error}") from error
+    if values.get("format", 0) > FORMAT:
+        raise NewerDatabaseError(f"{path} was made by a newer lamindb (format {values['format']}): upgrade lamindb")
+    try:
+        return Description(
+            id=values["id"],
+            name=values["name"],
+            storage_id=values["storage_id"],
+            storage=values["storage"],
+            database=values.get("database"),
+            view=values.get("view", "auto"),
+        )
+    except KeyError as error:
+        raise InvalidInputError(f"{path} is damaged: it does not say {error.args[0]!r}") from None
+
+
+def write(home: Path, description: Description) -> None:
+    """Write what an instance folder says about itself, in one step.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    lines = [
+        "# This folder belongs to lamindb: it holds the records and stored files of one instance.",
+        f"format = {FORMAT}",
+        f"id = {json.dumps(description.id)}",
+        f"name = {json.dumps(description.name, ensure_ascii=False)}",
+        f"storage_id = {json.dumps(description.storage_id)}",
+        f"storage = {json.dumps(description.storage, ensure_ascii=False)}",
+    ]
+    if description.database:
+        lines.append(f"database = {json.dumps(description.database, ensure_ascii=False)}")
+    lines.append(f"view = {json.dumps(description.view)}")
+    try:
+        atomic.write_text(home / FILE_NAME, "\n".join(lines) + "\n")
+    except OSError as error:
+        raise StorageError(f"cannot write {home / FILE_NAME}: {error.strerror}") from error
+
+
+def home_of(folder: Path) -> Path | None:
+    """Return the instance folder that a folder is: itself, or its `.lamindb`."""
+    if folder.name == HIDDEN_FOLDER and (folder / FILE_NAME).is_file():
+        return folder
+    home = folder / HIDDEN_FOLDER
+    return home if (home / FILE_NAME).is_file() else None
+
+
+def homes_in(folder: Path) -> list[Path]:
+    """Return the instance folders that a folder directly contains, sorted."""
+    import os
+
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                candidate = f"{entry.path}/{HIDDEN_FOLDER}/{FILE_NAME}"
+                if entry.is_dir() and os.path.isfile(candidate):
+                    found.append(Path(entry.path) / HIDDEN_FOLDER)
+    except OSError:
+        return []
+    return sorted(found)

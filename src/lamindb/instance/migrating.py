@@ -1,0 +1,158 @@
+"""Bringing a database to the form that this version of the library needs, and refusing what it does not know."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pkgutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lamindb.core import messages
+from lamindb.core.errors import DatabaseError, NewerDatabaseError, ReadOnlyError
+from lamindb.instance import database
+
+_POSTGRES_LOCK = 0x1A_31_DB
+
+
+def known() -> set[str]:
+    """Return the names of the migrations that this version of the library has."""
+    import lamindb.migrations
+
+    return {module.name for module in pkgutil.iter_modules(lamindb.migrations.__path__) if module.name[:4].isdigit()}
+
+
+def applied(alias: str) -> set[str]:
+    """Return the names of the migrations that a database has had; none for an empty one."""
+    link = database.connection(alias)
+    with link.cursor() as cursor:
+        if link.vendor == "sqlite":
+            cursor.execute("SELECT 1 FROM sqlite_master WHERE name = 'django_migrations'")
+            exists = cursor.fetchone() is not None
+        else:
+            cursor.execute("SELECT to_regclass('django_migrations')")
+            exists = cursor.fetchone()[0] is not None
+        if not exists:
+            return set()
+        cursor.execute("SELECT name FROM django_migrations WHERE app = 'lamindb'")
+        return {row[0] for row in cursor.fetchall()}
+
+
+def bring_up_to_date(alias: str, *, home: Path, is_read_only: bool = False) -> bool:
+    """Migrate a database if it is older than this version of the library, after a backup; many processes may try.
+
+    Args:
+        alias: The database.
+        home: The instance's folder: the lock of a SQLite database lies there.
+        is_read_only: The database cannot be written.
+
+    Returns:
+        Whether anything was migrated.
+
+    Raises:
+        NewerDatabaseError: A newer version of the library made it. Nothing was changed.
+        ReadOnlyError: It is older and cannot be written.
+    """
+    missing = _missing(alias)
+    if not missing:
+        return False
+    if is_read_only:
+        raise ReadOnlyError("the instance was made by an older lamindb and lies on read-only media: copy it first")
+    with _lock(alias, home):
+        missing = _missing(alias)
+        if not missing:
+            return False
+        if applied(alias):
+            _back_up(alias, home)
+        _migrate(alias)
+    return True
+
+
+def _missing(alias: str) -> set[str]:
+    have, want = applied(alias), known()
+    if have - want:
+        raise NewerDatabaseError(
+            f"the database was made by a newer lamindb (it has {', '.join(sorted(have - want))}): "
+            "upgrade by pip install --upgrade lamindb"
+        )
+    return want - have
+
+
+def _migrate(alias: str) -> None:
+    from django.db.migrations.executor import MigrationExecutor
+
+    link = database.connection(alias)
+    executor = MigrationExecutor(link)
+    targets = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "lamindb"]
+    executor.migrate(targets)
+
+
+def _back_up(alias: str, home: Path) -> None:
+    link = database.connection(alias)
+    if link.vendor != "sqlite":
+        messages.info("the database is of an older version and is migrated now")
+        return
+    folder = home / "backups"
+    folder.mkdir(exist_ok=True)
+    target = folder / f"before-{max(known())}.sqlite3"
+    back_up_sqlite(home / "db.sqlite3", target)
+    messages.info(f"the database is of an older version and is migrated now; a backup is at {target}")
+
+
+def back_up_sqlite(source: Path, target: Path) -> None:
+    """Copy a SQLite database that may be in use, in one step, flushed.
+
+    Raises:
+        DatabaseError: It cannot be read, or the target cannot be written. Nothing is left at the target.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, timeout=30)) as reader,
+            contextlib.closing(sqlite3.connect(temporary)) as writer,
+        ):
+            reader.backup(writer)
+        descriptor = os.open(temporary, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, target)
+    except (sqlite3.Error, OSError) as error:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise DatabaseError(f"cannot back up {source} to {target}: {error}") from error
+
+
+@contextlib.contextmanager
+def _lock(alias: str, home: Path) -> Iterator[None]:
+    link: Any = database.connection(alias)
+    if link.vendor == "postgresql":
+        with link.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [_POSTGRES_LOCK])
+        try:
+            yield
+        finally:
+            with link.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_POSTGRES_LOCK])
+        return
+    with file_lock(home / "migrating.lock"):
+        yield
+
+
+@contextlib.contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold a lock that processes of this machine share; it ends with its holder."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except (ImportError, OSError):
+            messages.debug(f"{path} cannot be locked here: do not start several first uses at once")
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,51 @@
+"""Where this user's settings, data and caches lie; each can be moved by an environment variable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def _place(variable: str, kind: str) -> Path | None:
+    given = os.environ.get(variable)
+    if given:
+        return Path(given).expanduser().absolute()
+    import platformdirs
+
+    try:
+        function = {
+            "config": platformdirs.user_config_path,
+            "data": platformdirs.user_data_path,
+            "cache": platformdirs.user_cache_path,
+        }[kind]
+        found = function("lamindb", appauthor=False)
+    except (RuntimeError, KeyError, OSError):
+        return None
+    return found if found.is_absolute() else None
+
+
+def settings_folder() -> Path | None:
+    """Return the folder of the registry and the user's settings; `LAMIN_SETTINGS_DIR` overrides. None without a home."""
+    return _place("LAMIN_SETTINGS_DIR", "config")
+
+
+def data_folder() -> Path | None:
+    """Return the folder of backups and of databases without a folder of their own; `LAMIN_DATA_DIR` overrides."""
+    given = os.environ.get("LAMIN_DATA_DIR")
+    if not given and os.environ.get("LAMIN_SETTINGS_DIR"):
+        return Path(os.environ["LAMIN_SETTINGS_DIR"]).expanduser().absolute() / "data"
+    return _place("LAMIN_DATA_DIR", "data")
+
+
+def cache_folder() -> Path | None:
+    """Return the folder of caches, all of which can be lost; `LAMIN_CACHE_DIR` overrides."""
+    return _place("LAMIN_CACHE_DIR", "cache")
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only its owner can read, with its parents.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)

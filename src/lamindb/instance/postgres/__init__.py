@@ -1,0 +1,1 @@
+"""Our connection to PostgreSQL; Django finds it by the name of this package."""

@@ -1,0 +1,118 @@
+"""Which instance belongs to which folder, on this machine and for this user.
+
+A convenience, never the truth: an instance folder describes itself, and is found without the registry too. The file
+may hold database passwords, so only its owner can read it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lamindb.core import atomic, messages
+from lamindb.instance import folder as folders
+from lamindb.instance import places
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An instance that was made or connected here."""
+
+    home: str
+    """The folder that holds `instance.toml`."""
+    id: str
+    name: str
+    root_url: str
+    database_url: str | None
+    """With its password, if it has one."""
+    project: str
+    """The folder in which `init` or `connect` was run; its instance is found from there."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether its folder is still there."""
+        return (Path(self.home) / folders.FILE_NAME).is_file()
+
+
+def entries() -> list[Entry]:
+    """Return everything that is registered, sorted by project. A damaged registry counts as an empty one."""
+    folder = places.settings_folder()
+    if folder is None:
+        return []
+    try:
+        raw: Any = json.loads((folder / "registry.json").read_text(encoding="utf-8"))
+        found = [Entry(**values) for values in raw["entries"]]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        messages.warning(f"the registry {folder / 'registry.json'} cannot be read and is ignored: {error}")
+        return []
+    return sorted(found, key=lambda entry: entry.project)
+
+
+def remember(entry: Entry) -> None:
+    """Register an instance as the one of its project folder; where that cannot be written, say so and go on."""
+    _rewrite(lambda known: [*(e for e in known if e.project != entry.project), entry])
+
+
+def forget(*, project: str | None = None, home: str | None = None) -> None:
+    """Remove the entries of a project folder, or of an instance."""
+    _rewrite(lambda known: [e for e in known if e.project != project and e.home != home])
+
+
+def rename_home(old: str, new: str) -> None:
+    """Follow an instance folder to another place."""
+    _rewrite(lambda known: [replace(e, home=new) if e.home == old else e for e in known])
+
+
+def for_project(folder: Path) -> Entry | None:
+    """Return the entry of a folder, if its instance is still there."""
+    wanted = str(folder)
+    for entry in entries():
+        if entry.project == wanted and entry.exists:
+            return entry
+    return None
+
+
+def database_url_of(home: Path) -> str | None:
+    """Return the registered database address of an instance, with its password."""
+    for entry in entries():
+        if entry.home == str(home) and entry.database_url:
+            return entry.database_url
+    return None
+
+
+def _rewrite(change: Any) -> None:
+    folder = places.settings_folder()
+    if folder is None:
+        messages.debug("no settings folder: the instance is found by its own folder only")
+        return
+    try:
+        places.make_private(folder)
+        with _locked(folder):
+            new = change(entries())
+            text = json.dumps({"entries": [asdict(entry) for entry in new]}, indent=1, ensure_ascii=False)
+            atomic.write_text(folder / "registry.json", text + "\n", mode=0o600)
+    except OSError as error:
+        messages.debug(f"cannot write the registry in {folder}: {error}")
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    import os
+
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(folder / "registry.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

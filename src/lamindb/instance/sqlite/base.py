@@ -1,0 +1,51 @@
+"""SQLite: Django's wrapper, and a check that the file is still the one that was opened."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.sqlite3 import base
+
+from lamindb.core.errors import NoInstanceError
+from lamindb.instance.connection import Guarded, without_async_guard
+
+
+@without_async_guard
+class DatabaseWrapper(Guarded, base.DatabaseWrapper):
+    """A connection to the SQLite file of one instance."""
+
+    _identity: tuple[int, int] | None = None
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Open the file; it must exist, so that a deleted instance never comes back as an empty one."""
+        raw = super().get_new_connection(conn_params)
+        self._path = unquote(urlsplit(str(self.settings_dict["NAME"])).path)
+        status = os.stat(self._path)
+        self._identity = status.st_dev, status.st_ino
+        return raw
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        """Hand out a cursor, if the file is still there: SQLite itself would write into a deleted one without a word.
+
+        Raises:
+            NoInstanceError: The file was deleted, or replaced by another.
+        """
+        try:
+            status = os.stat(self._path)
+        except FileNotFoundError:
+            status = None
+        if status is None or (status.st_dev, status.st_ino) != self._identity:
+            self.drop()
+            raise NoInstanceError(
+                f"the database {self._path} was deleted or replaced while it was open: "
+                "make an instance by `lamin init` or connect one by ln.connect(PATH)"
+            )
+        return super().create_cursor(name)
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        self.validate_thread_sharing()
+        BaseDatabaseWrapper.close.__wrapped__(self)  # type: ignore[attr-defined]

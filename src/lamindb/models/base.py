@@ -1,0 +1,300 @@
+"""What all records have in common: identity, constructor, queries, how they show themselves."""
+
+from __future__ import annotations
+
+import datetime
+import html
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from django.db import models
+from django.db.models.query_utils import DeferredAttribute
+
+from lamindb.core import current
+from lamindb.core.errors import InvalidInputError, InvalidTypeError
+from lamindb.models import names
+from lamindb.models.actions import actions
+from lamindb.models.query import RecordManager, RecordQuery
+
+if TYPE_CHECKING:
+    from typing import Self
+
+R = TypeVar("R", bound="Record")
+
+
+def now() -> datetime.datetime:
+    """Return the time as an aware UTC value."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+def _alias_property(path: str) -> property:
+    parts = path.split("__")
+
+    def get(self: Any) -> Any:
+        value = self
+        for part in parts:
+            value = getattr(value, part)
+        return value
+
+    def put(self: Any, value: Any) -> None:
+        setattr(self, parts[0], value)
+
+    return property(get, put, doc=f"Another name of `{path}`.")
+
+
+class Record(models.Model):
+    """Something that an instance remembers. Records are equal if they are of one kind and have the same id."""
+
+    ALIASES: ClassVar[dict[str, str]] = {}
+    """Other spellings of fields, for the constructor, for attributes and in queries."""
+    SOFT_DEFAULTS: ClassVar[dict[str, Any]] = {}
+    """What `select()` hides unless a filter names the field."""
+    NOT_JOINED: ClassVar[frozenset[str]] = frozenset()
+    """Relations that `join` does not follow."""
+    JOINABLE: ClassVar[bool] = True
+    HIDDEN: ClassVar[frozenset[str]] = frozenset()
+    """Fields that tables and `repr` leave out."""
+    FIXED: ClassVar[frozenset[str]] = frozenset()
+    """Fields that only the library sets; the constructor refuses them."""
+    SEARCH_FIELD: ClassVar[str] = "name"
+    POSITIONAL: ClassVar[tuple[str, ...]] = ()
+
+    objects: ClassVar[RecordManager] = RecordManager()
+
+    class Meta:
+        abstract = True
+        default_manager_name = "objects"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, path in vars(cls).get("ALIASES", {}).items():
+            if not hasattr(cls, name):
+                setattr(cls, name, _alias_property(path))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(**self._arguments(args, kwargs))
+
+    @classmethod
+    def _arguments(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Turn a user's arguments into field values.
+
+        Raises:
+            InvalidTypeError: A name is no field, or both spellings of one were given, or a relation got something
+                else than a record.
+        """
+        if len(args) > len(cls.POSITIONAL):
+            raise InvalidTypeError(
+                f"{cls.__name__}() takes {len(cls.POSITIONAL) or 'no'} positional argument(s): name the others"
+            )
+        given = {**dict(zip(cls.POSITIONAL, args, strict=False))}
+        for name, value in kwargs.items():
+            real = cls.ALIASES.get(name, name)
+            if real in given and given[real] != value:
+                raise InvalidTypeError(f"{cls.__name__}() got two different values for {real!r} (also spelt {name!r})")
+            given[real] = value
+        known = {field.name for field in cls._meta.concrete_fields} | {f.attname for f in cls._meta.concrete_fields}
+        for name in given:
+            if name not in known:
+                raise InvalidTypeError(str(names.unknown_field(cls, name)))
+            if name in cls.FIXED:
+                raise InvalidTypeError(f"{cls.__name__}() does not take {name!r}: it is set when the record is saved")
+        for field in cls._meta.concrete_fields:
+            value = given.get(field.name)
+            if field.is_relation and value is not None and not isinstance(value, field.related_model):
+                expected = field.related_model.__name__
+                raise InvalidTypeError(f"{field.name} must be a {expected}, not {type(value).__name__}")
+        return given
+
+    @classmethod
+    def _blank(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make a record from field values as Django does, past the user's constructor."""
+        new = cls.__new__(cls)
+        models.Model.__init__(new, *args, **kwargs)
+        return new
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Iterable[str], values: Iterable[Any]) -> Self:
+        """Make a record from a row; called by queries."""
+        row = list(values)
+        if len(row) != len(cls._meta.concrete_fields):
+            present = set(field_names)
+            remaining = iter(row)
+            row = [
+                next(remaining) if field.attname in present else models.DEFERRED
+                for field in cls._meta.concrete_fields
+            ]
+        new = cls._blank(*row)
+        new._state.adding = False
+        new._state.db = db
+        return new
+
+    @classmethod
+    def select(cls, *conditions: Any, **filters: Any) -> RecordQuery[Self]:
+        """Query records by their fields.
+
+        Args:
+            *conditions: `Q` objects.
+            **filters: Field values, also along relations and with look-ups, as in `created_by__handle="ada"`,
+                `size__gt=1_000`. Other spellings of fields work too.
+
+        Returns:
+            A lazy query of the current instance. Old versions and the trash are left out, unless a filter names the
+            field that says so.
+
+        Raises:
+            UnknownFieldError: A name is no field; the message names the nearest one.
+        """
+        return cls.objects.softened().filter(*conditions, **filters)
+
+    @classmethod
+    def filter(cls, *conditions: Any, **filters: Any) -> RecordQuery[Self]:
+        """Query records by their fields; another name of `select`."""
+        return cls.select(*conditions, **filters)
+
+    @classmethod
+    def search(
+        cls,
+        text: str,
+        *,
+        field: str | None = None,
+        top_hit: bool = False,
+        limit: int | None = 20,
+        case_sensitive: bool = False,
+    ) -> Any:
+        """Rank records by how well a text field fits what was typed; finds also what was mistyped.
+
+        Args:
+            text: What to look for.
+            field: The field to compare, the name by default.
+            top_hit: Return the one best record (of equal ones the newest), or None if there is none.
+            limit: How many to return at most; None for all that fit.
+            case_sensitive: Tell upper from lower case.
+
+        Returns:
+            A ranked list of records; `.df()` shows them with their scores.
+        """
+        options = {"field": field, "top_hit": top_hit, "limit": limit, "case_sensitive": case_sensitive}
+        return actions().search(cls.select(), text, options)
+
+    @classmethod
+    def lookup(cls, field: str | None = None) -> Any:
+        """Return an object whose attributes are the records, named by a text field, for completion by Tab.
+
+        Values become attribute names in lower case with `_` for everything else; `.dict()` has them unchanged.
+        """
+        return cls.select().lookup(field)
+
+    @classmethod
+    def df(cls) -> Any:
+        """Return all records as a pandas `DataFrame`."""
+        return cls.select().df()
+
+    def save(self, *args: Any, **kwargs: Any) -> Self:  # type: ignore[override]
+        """Store the record: all of it or none of it.
+
+        Returns:
+            The record itself.
+        """
+        if args or kwargs:
+            raise InvalidInputError("save() takes no arguments: set fields before it")
+        actions().save(self)
+        return self
+
+    def save_row(self, *, using: str | None = None, force_insert: bool = False) -> None:
+        """Write only the row. Never inserts a record that was deleted meanwhile."""
+        alias = using or self._state.db or current.instance().alias
+        super().save(using=alias, force_insert=force_insert, force_update=not (force_insert or self._state.adding))
+
+    def delete(self, permanent: bool | None = None, *, storage: bool | None = None, **older: Any) -> Any:
+        """Delete the record, if nothing refers to it.
+
+        Raises:
+            ReferencedError: Other records refer to it. Nothing was deleted.
+        """
+        if "delete_data_from_storage" in older:
+            storage = older.pop("delete_data_from_storage")
+        if older:
+            raise InvalidTypeError(f"delete() does not take {', '.join(map(repr, older))}")
+        actions().delete(self, permanent=bool(permanent), storage=storage)
+        return None
+
+    def delete_row(self) -> Any:
+        """Delete only the row."""
+        return super().delete()
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the record is in a database."""
+        return not self._state.adding
+
+    def adopt(self, other: Record) -> None:
+        """Become another record of the same kind: its id, fields and state."""
+        for field in self._meta.concrete_fields:
+            if field.attname in other.__dict__:
+                self.__dict__[field.attname] = other.__dict__[field.attname]
+        self._state.fields_cache.clear()
+        self._state.adding = False
+        self._state.db = other._state.db
+
+    def __repr__(self) -> str:
+        shown = []
+        for field in self._meta.concrete_fields:
+            if field.name in self.HIDDEN or field.attname not in self.__dict__:
+                continue
+            value = self.__dict__[field.attname]
+            if value is None or value == "":
+                continue
+            shown.append(f"{field.attname}={_short(value)}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(field.attname)}</th>"
+            f"<td style='text-align:left'>{html.escape(_short(self.__dict__[field.attname]))}</td></tr>"
+            for field in self._meta.concrete_fields
+            if field.name not in self.HIDDEN and self.__dict__.get(field.attname) not in (None, "")
+        )
+        return f"<table><caption>{type(self).__name__}</caption>{rows}</table>"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, datetime.datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}…"
+
+
+class LazyAttribute(DeferredAttribute):
+    """A field of an unsaved file that is worked out when somebody looks, such as its hash."""
+
+    def __get__(self, record: Any, cls: Any = None) -> Any:
+        """Return the value, working it out first where the record can."""
+        if record is not None and self.field.attname not in record.__dict__:  # type: ignore[attr-defined]
+            compute = getattr(record, "_compute", None)
+            if compute is not None and record._state.adding:
+                compute()
+        return super().__get__(record, cls)
+
+
+class LazyTextField(models.TextField):
+    """Text that may be worked out late."""
+
+    descriptor_class = LazyAttribute
+
+    def deconstruct(self) -> Any:
+        """Show itself to migrations as plain text."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.TextField", args, kwargs
+
+
+class LazyBigIntegerField(models.BigIntegerField):
+    """A number that may be worked out late."""
+
+    descriptor_class = LazyAttribute
+
+    def deconstruct(self) -> Any:
+        """Show itself to migrations as a plain number."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.BigIntegerField", args, kwargs

@@ -1,0 +1,334 @@
+"""Immutable bytes with an id, a hash, a size and usually a key."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.db import models
+
+from lamindb.core import current, ids
+from lamindb.core.errors import InvalidInputError, InvalidTypeError
+from lamindb.models.actions import actions
+from lamindb.models.base import LazyBigIntegerField, LazyTextField, Record, now
+from lamindb.models.run import Run
+from lamindb.models.storage import Storage
+from lamindb.models.transform import Transform
+from lamindb.models.user import User
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from lamindb.models.query import RecordQuery
+
+_MISSING: Any = object()
+
+
+class File(Record):
+    """A file or folder with its bytes and where they came from.
+
+    A record is made from data and is new until it is saved; saving stores bytes and metadata in one step. What was
+    saved never changes: other bytes under the same key are another version.
+    """
+
+    id: str = models.CharField(primary_key=True, max_length=20, default=ids.file_id)  # type: ignore[assignment]
+    name: str = models.TextField()  # type: ignore[assignment]
+    key: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
+    suffix: str = models.TextField(blank=True)  # type: ignore[assignment]
+    description: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
+    size: int = LazyBigIntegerField()  # type: ignore[assignment]
+    hash: str = LazyTextField()  # type: ignore[assignment]
+    digest: str = LazyTextField()  # type: ignore[assignment]
+    is_folder: bool = models.BooleanField(default=False)  # type: ignore[assignment]
+    n_files: int = LazyBigIntegerField(default=1)  # type: ignore[assignment]
+    version: int = models.IntegerField(default=1)  # type: ignore[assignment]
+    is_latest: bool = models.BooleanField(default=True)  # type: ignore[assignment]
+    trashed_at: datetime.datetime | None = models.DateTimeField(null=True, blank=True)  # type: ignore[assignment]
+    storage: Storage = models.ForeignKey(Storage, models.PROTECT, related_name="file_set")  # type: ignore[assignment]
+    storage_id: str
+    transform: Transform | None = models.ForeignKey(  # type: ignore[assignment]
+        Transform, models.PROTECT, null=True, blank=True, related_name="file_set"
+    )
+    transform_id: str | None
+    run: Run | None = models.ForeignKey(  # type: ignore[assignment]
+        Run, models.PROTECT, null=True, blank=True, related_name="file_set"
+    )
+    run_id: str | None
+    created_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
+    updated_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
+    created_by: User | None = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")  # type: ignore[assignment]
+    created_by_id: str | None
+
+    ALIASES: ClassVar[dict[str, str]] = {
+        "source": "run",
+        "source_id": "run_id",
+        "v": "version",
+        "input_of": "reader_links__run",
+        "targets": "reader_links__run",
+    }
+    SOFT_DEFAULTS: ClassVar[dict[str, Any]] = {"is_latest": True, "trashed_at__isnull": True}
+    HIDDEN: ClassVar[frozenset[str]] = frozenset({"digest", "is_folder", "n_files", "is_latest", "updated_at"})
+    NOT_JOINED: ClassVar[frozenset[str]] = frozenset({"reader_links", "writer_links", "transform", "created_by"})
+
+    class Meta:
+        app_label = "lamindb"
+        ordering: ClassVar[list[str]] = ["created_at", "id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["storage", "key"],
+                condition=models.Q(is_latest=True, trashed_at__isnull=True),
+                name="one_current_version",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["key"], name="file_key"),
+            models.Index(fields=["digest"], name="file_digest"),
+            models.Index(fields=["hash"], name="file_hash"),
+            models.Index(fields=["name"], name="file_name"),
+            models.Index(fields=["created_at", "id"], name="file_created_at"),
+        ]
+
+    def __init__(
+        self,
+        data: Any = _MISSING,
+        key: str | None = None,
+        *,
+        name: str | None = None,
+        run: Run | None = None,
+        description: str | None = None,
+        format: str | None = None,
+        source: Run | None = None,
+    ) -> None:
+        """Describe a new file. Nothing is stored before `save()`.
+
+        Args:
+            data: A path to a file or folder, a pandas `DataFrame`, an `AnnData`, or bytes.
+            key: The path-like name under which to keep it, relative to the storage root. None: no key, unless the
+                path lies in a storage root already.
+            name: A name; the last part of the key or path by default.
+            run: The run that produces it; the current run by default. `source` is its older name.
+            description: Any text.
+            format: How to store an object in memory: "parquet", "csv", "h5ad" or "zarr".
+            source: See `run`.
+
+        Raises:
+            SourceNotFoundError: The path does not exist.
+            InvalidKeyError: The key cannot name a file.
+            InvalidInputError: The data is something that cannot be stored.
+            InvalidTypeError: An argument has a wrong type.
+        """
+        if data is _MISSING:
+            raise InvalidTypeError("File() needs data: a path, a DataFrame, an AnnData or bytes")
+        if source is not None:
+            if run is not None and run != source:
+                raise InvalidTypeError("File() got two different runs, as run and as source")
+            run = source
+        if run is not None and not isinstance(run, Run):
+            raise InvalidTypeError(f"run must be a Run, not {type(run).__name__}")
+        for label, text in (("name", name), ("description", description)):
+            if text is not None and not isinstance(text, str):
+                raise InvalidTypeError(f"{label} must be text, not {type(text).__name__}")
+        alias = (run._state.db if run is not None else None) or current.instance().alias
+        if run is None:
+            candidate = current.run()
+            run = candidate if candidate is not None and candidate._state.db == alias else None
+        models.Model.__init__(
+            self,
+            name=name or "",
+            description=description,
+            size=models.DEFERRED,
+            hash=models.DEFERRED,
+            digest=models.DEFERRED,
+            n_files=models.DEFERRED,
+        )
+        self._state.db = alias
+        if run is not None:
+            self.run = run
+            self.transform_id = run.transform_id
+        actions().prepare(self, data, {"key": key, "name": name, "format": format})
+
+    _source: Any = None
+    """What the bytes are taken from at the next save; None when there is nothing to store."""
+
+    def _compute(self) -> None:
+        """Work out hash, digest and size of what is not saved yet."""
+        if self._source is not None:
+            self.__dict__["hash"], self.__dict__["digest"], self.__dict__["size"] = actions().content(self)
+            self.__dict__.setdefault("n_files", 1)
+
+    @property
+    def stem_id(self) -> str:
+        """The part of the id that all versions share."""
+        return self.id[: ids.STEM_LENGTH]
+
+    @property
+    def versions(self) -> RecordQuery[File]:
+        """All versions of this file, the oldest first, also those in the trash."""
+        stem = self.stem_id
+        query = File.objects.using(self._state.db).filter(id__gte=stem, id__lte=stem + "z" * 4)
+        return query.order_by("version")
+
+    @property
+    def input_of(self) -> RecordQuery[Run]:
+        """The runs that read this version, in the order in which they first did."""
+        query: RecordQuery[Run] = Run.objects.using(self._state.db).filter(input_links__file=self)
+        query.query.distinct = False
+        return query.order_by("input_links__id")
+
+    targets = input_of
+
+    @property
+    def producers(self) -> RecordQuery[Run]:
+        """All runs that produced these bytes: `run` and those that made the same again."""
+        query: RecordQuery[Run] = Run.objects.using(self._state.db).filter(output_links__file=self)
+        query.query.distinct = False
+        return query.order_by("output_links__id")
+
+    @property
+    def is_trashed(self) -> bool:
+        """Whether the file is in the trash."""
+        return self.trashed_at is not None
+
+    def path(self) -> Any:
+        """Return where the file lives: a `Path`, or a `UPath` on an object store."""
+        return actions().path(self)
+
+    def stage(self, is_run_input: bool | Run | None = None) -> Path:
+        """Return a local path from which to read, with the file's own name and checked bytes.
+
+        Args:
+            is_run_input: True links it as an input of the current run, a run as an input of that one, False never;
+                None does what `ln.settings.track_run_inputs` says.
+
+        Raises:
+            IntegrityError: The stored bytes are missing or damaged.
+        """
+        return actions().stage(self, is_run_input)
+
+    def load(self, is_run_input: bool | Run | None = None, **options: Any) -> Any:
+        """Return the file as an object in memory, or a local path where no loader knows its suffix.
+
+        Args:
+            is_run_input: See `stage`.
+            **options: Passed on to the loader.
+
+        Raises:
+            IntegrityError: The stored bytes are missing or damaged.
+            UnsupportedError: The library that reads this format is not installed.
+        """
+        return actions().load(self, is_run_input, options)
+
+    def open(self, mode: str = "rb", is_run_input: bool | Run | None = None) -> Any:
+        """Open the file for reading.
+
+        Args:
+            mode: "rb" for bytes, "r" for text in UTF-8.
+            is_run_input: See `stage`.
+
+        Raises:
+            InvalidInputError: The mode would write: what is stored never changes, save a new version instead.
+        """
+        return actions().open(self, mode, is_run_input)
+
+    def backed(self, is_run_input: bool | Run | None = None) -> Any:
+        """Return an accessor that reads parts of the file on demand, for `.h5ad`, `.h5`, `.zarr`.
+
+        Raises:
+            InvalidInputError: The format has to be read as a whole: use `load()`.
+        """
+        if self.suffix not in {".h5ad", ".h5", ".hdf5", ".zarr", ".zrad"}:
+            raise InvalidInputError(f"{self.suffix or 'a file without suffix'} cannot be read in parts: use load()")
+        return actions().load(self, is_run_input, {"backed": True})
+
+    def replace(self, data: Any, run: Run | None = None, format: str | None = None) -> Self:
+        """Take other bytes; the next `save()` makes them the new version.
+
+        The key keeps its folder and stem and takes the suffix of the data. Earlier versions stay readable.
+
+        Args:
+            data: As for `File(...)`.
+            run: The run that produces them; the current run by default.
+            format: As for `File(...)`.
+
+        Returns:
+            The file itself, so that `file.replace(data).save()` reads well.
+        """
+        actions().replace(self, data, run, format)
+        return self
+
+    def restore(self) -> Self:
+        """Take the file out of the trash; if its key has a newer current version, it becomes an older one of it."""
+        actions().restore(self)
+        return self
+
+    def delete(self, permanent: bool | None = None, *, storage: bool | None = None, **older: Any) -> Any:
+        """Move the file to the trash, or remove it for good.
+
+        Args:
+            permanent: Skip the trash. A file that a run read cannot be removed for good.
+            storage: True removes it for good, the bytes as soon as nothing else needs them; False keeps the bytes.
+            **older: `delete_data_from_storage`, the older name of `storage`.
+
+        Raises:
+            ReferencedError: A run read it. Nothing was deleted.
+        """
+        return super().delete(permanent, storage=storage, **older)
+
+    def ancestors(self, model: Any = None, *, depth: int | None = None, all_producers: bool = False) -> Any:
+        """Return everything that this file came from, without itself.
+
+        Args:
+            model: What to return: `ln.File` (default), `ln.Run` or `ln.Transform`.
+            depth: How many generations of files to go back; None for all.
+            all_producers: Follow every run that produced the same bytes, not only the first.
+
+        Returns:
+            A query.
+        """
+        return actions().lineage(self, upward=True, model=model, depth=depth, all_producers=all_producers)
+
+    def descendants(self, model: Any = None, *, depth: int | None = None, all_producers: bool = False) -> Any:
+        """Return everything that this file became, without itself. Arguments as for `ancestors`."""
+        return actions().lineage(self, upward=False, model=model, depth=depth, all_producers=all_producers)
+
+    def view_lineage(self, **options: Any) -> Any:
+        """Draw where this file came from and what became of it.
+
+        Args:
+            **options: `depth`: generations in each direction (3); `max_nodes` (300); `up`, `down`: directions;
+                `all_producers`.
+
+        Returns:
+            A picture that notebooks show, with `.to_svg() .to_mermaid() .to_dot() .to_json() .to_text()`.
+        """
+        return actions().picture(self, options)
+
+    def describe(self) -> Any:
+        """Return everything about this file on one page."""
+        return actions().describe(self)
+
+    @classmethod
+    def from_dir(cls, path: Any, key: str | None = None, *, run: Run | None = None) -> list[File]:
+        """Make one unsaved file for each file of a folder, recursively, in the order of their paths.
+
+        Args:
+            path: The folder. Inside a storage root, files keep their relative paths as keys.
+            key: The folder under which their keys start; the folder's own name by default.
+            run: The run that produces them; the current run by default.
+        """
+        found: list[File] = actions().from_dir(path, key, run)
+        return found
+
+    @classmethod
+    def rewrite_filters(cls, filters: dict[str, Any]) -> tuple[list[models.Q], dict[str, Any]]:
+        """Let `name="output", suffix=".bam"` find `output.bam`: with both given, the name may be without suffix."""
+        name, suffix = filters.get("name"), filters.get("suffix")
+        if not isinstance(name, str) or not isinstance(suffix, str):
+            return [], filters
+        rest = {field: value for field, value in filters.items() if field != "name"}
+        return [models.Q(name=name) | models.Q(name=name + suffix)], rest
+
+
+DObject = File
+"""The older name of `File`."""

@@ -1,0 +1,317 @@
+"""One query object for every record: Django's query set, pinned to its instance, with the words of the field."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from django.core.exceptions import FieldError
+from django.db import models
+from django.db.models import sql
+
+from lamindb.core import current
+from lamindb.core.errors import InvalidInputError, InvalidTypeError, MultipleResultsFound, NoResultFound
+from lamindb.models import names
+from lamindb.models.actions import actions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+M = TypeVar("M", bound=models.Model, covariant=True)
+
+
+class AliasQuery(sql.Query):
+    """Resolves every field name of filters, orders, values and expressions in one place."""
+
+    crosses_many = False
+
+    def names_to_path(
+        self, path: list[str], opts: Any, allow_many: bool = True, fail_on_missing: bool = False
+    ) -> tuple[Any, ...]:
+        """Turn names into joins, accepting other spellings.
+
+        Raises:
+            UnknownFieldError: A name is no field; the message names the nearest one.
+        """
+        real = names.canonical(opts.model, list(path))
+        try:
+            found = super().names_to_path(real, opts, allow_many, fail_on_missing)
+        except FieldError as error:
+            if "Cannot resolve keyword" in str(error):
+                raise names.explain(opts.model, real) from None
+            raise InvalidInputError(_one_line(error)) from None
+        if any(getattr(hop, "m2m", False) for hop in found[0]):
+            self.crosses_many = True
+        return cast("tuple[Any, ...]", found)
+
+    def build_lookup(self, lookups: Any, lhs: Any, rhs: Any) -> Any:
+        """Build a condition.
+
+        Raises:
+            UnknownFieldError: The last name is neither a field nor a look-up.
+        """
+        try:
+            return super().build_lookup(lookups, lhs, rhs)
+        except FieldError as error:
+            raise InvalidInputError(_one_line(error)) from None
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text[:1].lower() + text[1:]
+
+
+class RecordQuery(models.QuerySet[M], Generic[M]):
+    """A lazy query for records of one kind, in one instance.
+
+    Everything that Django's query sets do works: `filter`, `exclude`, `order_by`, slices, `Q`. It is evaluated when
+    it is read, and always asks the instance that was current when it was made.
+    """
+
+    def __init__(self, model: Any = None, query: Any = None, using: Any = None, hints: Any = None) -> None:
+        super().__init__(model, query or AliasQuery(model), using, hints)
+
+    def one(self) -> M:
+        """Return the only record.
+
+        Raises:
+            NoResultFound: There is none.
+            MultipleResultsFound: There are several.
+        """
+        found = self.one_or_none()
+        if found is None:
+            raise NoResultFound(f"no {self._described()} was found")
+        return found
+
+    def one_or_none(self) -> M | None:
+        """Return the only record, or None if there is none.
+
+        Raises:
+            MultipleResultsFound: There are several.
+        """
+        found = list((self if self.query.is_sliced else self.order_by())[:2])
+        if len(found) > 1:
+            raise MultipleResultsFound(
+                f"{self.count():,} records fit, where one was asked for: {self._described()}; "
+                "add a filter, or take .first()"
+            )
+        return found[0] if found else None
+
+    def list(self, field: str | None = None) -> list[Any]:
+        """Return the records, or the values of one field, as a list."""
+        if field is None:
+            return list(self)
+        return list(self.values_list(field, flat=True))
+
+    def df(self) -> pd.DataFrame:
+        """Return the records as a pandas `DataFrame`, indexed by id, relations as `<name>_id`.
+
+        Raises:
+            UnsupportedError: pandas is not installed.
+        """
+        from lamindb.models.frames import frame
+
+        return frame(self)
+
+    def search(self, text: str, **options: Any) -> Any:
+        """Rank these records by how well they fit a text. See `Record.search`."""
+        return actions().search(self, text, options)
+
+    def lookup(self, field: str | None = None) -> Any:
+        """Return an object whose attributes are these records. See `Record.lookup`."""
+        from lamindb.models.lookups import Lookup
+
+        return Lookup.of(self, field)
+
+    def join(self, model: type[models.Model], **filters: Any) -> RecordQuery[M]:
+        """Keep the records that are related to a record of another kind which passes the filters.
+
+        The relation is the nearest along foreign keys, in either direction; from a run to a file it is the file
+        that the run produced. Records stay single.
+
+        Raises:
+            InvalidInputError: There is no relation, or two equally near ones.
+        """
+        start = [self.model, *self.__dict__.get("_joined", [])]
+        path = _relation(start, model)
+        inner = cast("Any", model)._default_manager.using(self.db).softened().filter(**filters)
+        result = self.filter(**{f"{path}__in": inner})
+        result.__dict__["_joined"] = [*self.__dict__.get("_joined", []), (path, model)]
+        return result
+
+    def softened(self) -> RecordQuery[M]:
+        """Hide what is not asked for by default: old versions, trash. A filter that names such a field lifts it."""
+        result = self._chain()
+        for name, value in getattr(self.model, "SOFT_DEFAULTS", {}).items():
+            models.QuerySet._filter_or_exclude_inplace(result, False, (), {name: value})
+            result.query.where.children[-1]._soft = name.split("__")[0]
+        return cast("RecordQuery[M]", result)
+
+    def create(self, **kwargs: Any) -> M:
+        """Insert a record from field values."""
+        record = cast("Any", self.model)._blank(**kwargs)
+        record.save_row(using=self.db, force_insert=True)
+        return cast("M", record)
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete each of these records as its own `delete()` does: files go to the trash."""
+        records = list(self)
+        for record in records:
+            cast("Any", record).delete()
+        return len(records), {self.model._meta.label: len(records)}
+
+    def update(self, **values: Any) -> int:
+        """Set fields of all these records at once, as far as nothing else hangs on them.
+
+        Raises:
+            InvalidInputError: A field decides where bytes live or what a record means; set it on each record and
+                save that.
+        """
+        real = {names.canonical(self.model, [name])[0]: value for name, value in values.items()}
+        allowed = getattr(self.model, "BULK_UPDATABLE", frozenset({"name", "description"}))
+        refused = sorted(set(real) - allowed)
+        if refused:
+            raise InvalidInputError(
+                f"{', '.join(refused)} of a {self.model.__name__} cannot be updated in bulk: "
+                "set it on each record and save that"
+            )
+        return super().update(**real)
+
+    def _update_rows(self, values: dict[str, Any]) -> int:
+        """Set fields of all rows at once, whatever hangs on them; for use cases that have seen to that."""
+        return super().update(**values)
+
+    def _delete_rows(self) -> Any:
+        """Delete all rows and the links that go with them, for use cases that have seen to what hangs on them."""
+        return super().delete()
+
+    def only(self, *fields: str) -> Any:
+        """Load only these fields now, others when they are read."""
+        return super().only(*self._real(fields))
+
+    def defer(self, *fields: str | None) -> Any:
+        """Load these fields only when they are read."""
+        return super().defer(*(self._real(fields) if None not in fields else fields))
+
+    def select_related(self, *fields: Any) -> Any:
+        """Load related records in the same query."""
+        return super().select_related(*self._real(fields))
+
+    def _real(self, fields: Any) -> list[str]:
+        return ["__".join(names.canonical(self.model, str(field).split("__"))) for field in fields]
+
+    def _filter_or_exclude_inplace(self, negate: bool, args: Any, kwargs: Any) -> None:
+        kwargs = {name: self._checked(name, value) for name, value in kwargs.items()}
+        named = names.first_hops(self.model, args, kwargs)
+        condition = self._query.where  # type: ignore[attr-defined]
+        condition.children = [child for child in condition.children if getattr(child, "_soft", None) not in named]
+        rewrite = getattr(self.model, "rewrite_filters", None)
+        if rewrite is not None and not negate:
+            extra, kwargs = rewrite(kwargs)
+            args = (*args, *extra)
+        try:
+            super()._filter_or_exclude_inplace(negate, args, kwargs)
+        except (FieldError, ValueError, TypeError) as error:
+            if isinstance(error, InvalidInputError):
+                raise
+            raise InvalidInputError(f"cannot filter {self.model.__name__}: {_one_line(error)}") from None
+        if getattr(self._query, "crosses_many", False):  # type: ignore[attr-defined]
+            self._query.distinct = True  # type: ignore[attr-defined]
+
+    def _checked(self, name: str, value: Any) -> Any:
+        if isinstance(value, models.Model):
+            database = value._state.db
+            if value._state.adding:
+                raise InvalidInputError(f"cannot filter by {name}: that {type(value).__name__} is not saved yet")
+            if database and database != self.db:
+                raise InvalidInputError(f"cannot filter by {name}: that record belongs to another instance")
+        elif isinstance(value, (list, tuple, set)) and not name.endswith(("__in", "__range")):
+            field = names.canonical(self.model, name.split("__"))
+            if field[-1] != "params" and "params" not in field:
+                raise InvalidTypeError(f"cannot filter by {name} = a {type(value).__name__}: use {name}__in=[…]")
+        return value
+
+    def _described(self) -> str:
+        try:
+            condition = str(self.query.where) if self.query.where else ""
+        except (TypeError, ValueError):
+            condition = ""
+        wanted = ", ".join(_conditions(self.query.where)) if condition else ""
+        return f"{self.model.__name__}" + (f" with {wanted}" if wanted else "")
+
+    def _repr_html_(self) -> str:
+        from lamindb.models.frames import html_table
+
+        return html_table(self)
+
+
+def _conditions(node: Any) -> list[str]:
+    found: list[str] = []
+    for child in getattr(node, "children", []):
+        if getattr(child, "_soft", None):
+            continue
+        if hasattr(child, "children"):
+            found.extend(_conditions(child))
+        elif hasattr(child, "lhs") and hasattr(child.lhs, "target"):
+            relation = "=" if child.lookup_name == "exact" else f" {child.lookup_name} "
+            value = child.rhs
+            found.append(f"{child.lhs.target.name}{relation}{value!r}" if not hasattr(value, "query") else "…")
+    return found
+
+
+def _relation(start: list[Any], target: type[models.Model]) -> str:
+    """Find the shortest way along relations from the models joined so far (the last first) to a model."""
+    goal = target._meta.concrete_model
+    origins: list[tuple[str, type[models.Model]]] = [("", start[0]), *start[1:]]
+    for prefix, origin in reversed(origins):
+        level: deque[tuple[str, Any]] = deque([(prefix, origin._meta.concrete_model)])
+        seen = {origin._meta.concrete_model}
+        while level:
+            hits: list[str] = []
+            following: deque[tuple[str, Any]] = deque()
+            for path, model in level:
+                for field in model._meta.get_fields():
+                    related = field.related_model
+                    if not field.is_relation or not isinstance(related, type) or field.name in model.NOT_JOINED:
+                        continue
+                    step = f"{path}__{field.name}" if path else field.name
+                    if related._meta.concrete_model is goal:
+                        hits.append(step)
+                    elif related not in seen and getattr(related, "JOINABLE", False):
+                        following.append((step, related))
+            if len(hits) > 1:
+                raise InvalidInputError(
+                    f"{origin.__name__} and {target.__name__} are related in several ways "
+                    f"({', '.join(hits)}): filter by one of these names instead"
+                )
+            if hits:
+                return hits[0]
+            seen.update(model for _, model in following)
+            level = following
+    raise InvalidInputError(f"{origins[0][1].__name__} and {target.__name__} are not related")
+
+
+class RecordManager(models.Manager[Any]):
+    """Makes queries that are pinned to the instance that is current now."""
+
+    use_in_migrations = False
+
+    def get_queryset(self) -> RecordQuery[Any]:
+        """Return a query for all records of this kind."""
+        owner = self._hints.get("instance")  # type: ignore[attr-defined]
+        alias = self._db or (owner is not None and owner._state.db) or current.instance().alias  # type: ignore[attr-defined]
+        return self.using(alias)
+
+    def using(self, alias: str | None) -> RecordQuery[Any]:
+        """Return a query on one database."""
+        query: RecordQuery[Any] = RecordQuery(self.model, using=alias, hints=self._hints)  # type: ignore[attr-defined]
+        kind = getattr(self.model, "TYPE", None)
+        return query.filter(type=kind) if kind else query
+
+    def softened(self) -> RecordQuery[Any]:
+        """Return a query for what `select()` shows by default."""
+        return self.get_queryset().softened()
+
+    def create(self, **kwargs: Any) -> Any:
+        """Insert a record from field values."""
+        return self.get_queryset().create(**kwargs)

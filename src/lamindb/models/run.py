@@ -1,0 +1,235 @@
+"""One execution of a transform, with what it read and what it made."""
+
+from __future__ import annotations
+
+import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.db import models
+from django.db.models.query_utils import DeferredAttribute
+
+from lamindb.core import ids
+from lamindb.core.errors import InvalidTypeError
+from lamindb.models.actions import actions
+from lamindb.models.base import Record, now
+from lamindb.models.collections import RunFiles
+from lamindb.models.transform import Transform
+from lamindb.models.user import User
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from lamindb.models.query import RecordQuery
+
+STATUSES = ("running", "completed", "failed", "aborted")
+
+
+class StatusAttribute(DeferredAttribute):
+    """Reads a status; one that says `running` is checked against the process first."""
+
+    def __get__(self, record: Any, cls: Any = None) -> Any:
+        """Return the status as it stands now."""
+        value = super().__get__(record, cls)
+        return actions().run_status(record) if value == "running" and not record._state.adding else value
+
+    def __set__(self, record: Any, value: Any) -> None:
+        """Set the status."""
+        record.__dict__[self.field.attname] = value  # type: ignore[attr-defined]
+
+
+class StatusField(models.TextField):
+    """How a run stands."""
+
+    descriptor_class = StatusAttribute
+
+    def deconstruct(self) -> Any:
+        """Show itself to migrations as plain text."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.TextField", args, kwargs
+
+
+class Run(Record):
+    """One execution of a transform, by a user.
+
+    Its status is `running`, `completed`, `failed` (with the end of the traceback in `error`) or `aborted` (its
+    process died), and None for a run that was made by hand.
+    """
+
+    id: str = models.CharField(primary_key=True, max_length=20, default=ids.run_id)  # type: ignore[assignment]
+    transform: Transform = models.ForeignKey(Transform, models.PROTECT, related_name="run_set")  # type: ignore[assignment]
+    transform_id: str
+    name: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
+    external_id: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
+    parent: Run | None = models.ForeignKey(  # type: ignore[assignment]
+        "self", models.PROTECT, null=True, blank=True, related_name="children"
+    )
+    parent_id: str | None
+    status: str | None = StatusField(null=True, blank=True)  # type: ignore[assignment]
+    params: dict[str, Any] | None = models.JSONField(null=True, blank=True)  # type: ignore[assignment]
+    started_at: datetime.datetime | None = models.DateTimeField(null=True, blank=True)  # type: ignore[assignment]
+    finished_at: datetime.datetime | None = models.DateTimeField(null=True, blank=True)  # type: ignore[assignment]
+    heartbeat_at: datetime.datetime | None = models.DateTimeField(null=True, blank=True)  # type: ignore[assignment]
+    exit_code: int | None = models.IntegerField(null=True, blank=True)  # type: ignore[assignment]
+    error: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
+    arguments: list[str] | None = models.JSONField(null=True, blank=True)  # type: ignore[assignment]
+    source_digest: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
+    environment_digest: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
+    diff_digest: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
+    log_digest: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
+    report_digest: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
+    git_repository: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
+    git_commit: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
+    git_is_dirty: bool | None = models.BooleanField(null=True, blank=True)  # type: ignore[assignment]
+    python_version: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
+    host: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
+    process: dict[str, Any] | None = models.JSONField(null=True, blank=True)  # type: ignore[assignment]
+    capture: dict[str, Any] | None = models.JSONField(null=True, blank=True)  # type: ignore[assignment]
+    created_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
+    updated_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
+    created_by: User | None = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")  # type: ignore[assignment]
+    created_by_id: str | None
+
+    ALIASES: ClassVar[dict[str, str]] = {
+        "pipeline": "transform",
+        "notebook": "transform",
+        "pipeline_id": "transform_id",
+        "notebook_id": "transform_id",
+        "run_at": "started_at",
+        "inputs": "input_links__file",
+        "outputs": "output_links__file",
+    }
+    FIXED: ClassVar[frozenset[str]] = frozenset({"created_at", "updated_at", "heartbeat_at", "process"})
+    HIDDEN: ClassVar[frozenset[str]] = frozenset(
+        {
+            "heartbeat_at",
+            "arguments",
+            "source_digest",
+            "environment_digest",
+            "diff_digest",
+            "log_digest",
+            "report_digest",
+            "git_repository",
+            "git_commit",
+            "git_is_dirty",
+            "python_version",
+            "host",
+            "process",
+            "capture",
+            "updated_at",
+        }
+    )
+    NOT_JOINED: ClassVar[frozenset[str]] = frozenset(
+        {"created_by", "parent", "children", "input_links", "output_links"}
+    )
+    BULK_UPDATABLE: ClassVar[frozenset[str]] = frozenset({"name", "external_id"})
+    OBJECT_FIELDS: ClassVar[tuple[str, ...]] = (
+        "source_digest",
+        "environment_digest",
+        "diff_digest",
+        "log_digest",
+        "report_digest",
+    )
+    """Fields that name stored objects; each value is an object's path, digest and suffix in one."""
+
+    class Meta:
+        app_label = "lamindb"
+        ordering: ClassVar[list[str]] = ["created_at", "id"]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["created_at", "id"], name="run_created_at"),
+            models.Index(
+                fields=["status"],
+                name="run_running",
+                condition=models.Q(status="running"),
+            ),
+        ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Describe one execution; `save()` stores it. It does not become the current run: `ln.track()` does that.
+
+        Args:
+            *args: None are taken.
+            **kwargs: `transform` (older: `pipeline`, `notebook`), and optionally `name`, `external_id`, `parent`,
+                `params`, `inputs`, `outputs` (lists of saved files, linked at the save).
+
+        Raises:
+            InvalidTypeError: There is no transform, or an argument is unknown.
+        """
+        pending = {kind: list(kwargs.pop(f"{kind}s", None) or []) for kind in ("input", "output")}
+        super().__init__(*args, **kwargs)
+        if self.transform_id is None:
+            raise InvalidTypeError("Run() needs the transform that was run: Run(transform=transform)")
+        self._pending = pending
+
+    def _files(self, kind: str) -> RunFiles:
+        pending = self.__dict__.setdefault("_pending", {"input": [], "output": []})
+        return RunFiles(self, kind, pending[kind])
+
+    @property
+    def inputs(self) -> RunFiles:
+        """The files that this run read, in the order of first use: a list, and a query."""
+        return self._files("input")
+
+    @inputs.setter
+    def inputs(self, files: Any) -> None:
+        self._files("input").set(files)
+
+    @property
+    def outputs(self) -> RunFiles:
+        """The files that this run produced, also those that existed already with the same bytes."""
+        return self._files("output")
+
+    @outputs.setter
+    def outputs(self, files: Any) -> None:
+        self._files("output").set(files)
+
+    @property
+    def pipeline(self) -> Transform | None:
+        """The transform, if it is a pipeline."""
+        return self.transform if self.transform.type == "pipeline" else None
+
+    @pipeline.setter
+    def pipeline(self, value: Transform) -> None:
+        self.transform = value
+
+    @property
+    def notebook(self) -> Transform | None:
+        """The transform, if it is a notebook."""
+        return self.transform if self.transform.type == "notebook" else None
+
+    @notebook.setter
+    def notebook(self, value: Transform) -> None:
+        self.transform = value
+
+    def ancestors(self, model: Any = None, *, depth: int | None = None, all_producers: bool = False) -> Any:
+        """Return what this run was made from, files by default. See `File.ancestors`."""
+        return actions().lineage(self, upward=True, model=model, depth=depth, all_producers=all_producers)
+
+    def descendants(self, model: Any = None, *, depth: int | None = None, all_producers: bool = False) -> Any:
+        """Return what became of this run, files by default. See `File.descendants`."""
+        return actions().lineage(self, upward=False, model=model, depth=depth, all_producers=all_producers)
+
+    def view_lineage(self, **options: Any) -> Any:
+        """Draw where this run's inputs came from and what became of its outputs. See `File.view_lineage`."""
+        return actions().picture(self, options)
+
+    def describe(self) -> Any:
+        """Return everything about this run on one page."""
+        return actions().describe(self)
+
+    def __enter__(self) -> Self:
+        """Go on as the current run until the block ends."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the run: `completed`, or `failed` if the block raised."""
+        actions().finish(self, value)
+
+    def _input_query(self, kind: str) -> RecordQuery[Any]:
+        files: Any = self._meta.apps.get_model("lamindb", "File")
+        link = "reader_links" if kind == "input" else "writer_links"
+        query: RecordQuery[Any] = files.objects.using(self._state.db).filter(**{f"{link}__run": self})
+        query.query.distinct = False
+        return query.order_by(f"{link}__id")

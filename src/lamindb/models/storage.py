@@ -1,0 +1,72 @@
+"""Where bytes live: the roots that an instance knows."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, ClassVar
+
+from django.db import models
+
+from lamindb.core import ids
+from lamindb.models.actions import actions
+from lamindb.models.base import Record, now
+from lamindb.models.user import User
+
+OWN_ROOT = "."
+"""What stands for the instance's own local folder, so that the folder can be moved or copied."""
+
+
+def _new_id() -> str:
+    return ids.random_id(8)
+
+
+class Storage(Record):
+    """A root where bytes live: a folder, or a bucket and prefix.
+
+    The first storage of an instance is its own; files registered under further ones stay where they are.
+    """
+
+    id: str = models.CharField(primary_key=True, max_length=8, default=_new_id)  # type: ignore[assignment]
+    location: str = models.TextField(unique=True)  # type: ignore[assignment]
+    type: str = models.TextField(default="local")  # type: ignore[assignment]
+    region: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
+    created_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
+    updated_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
+    created_by: User | None = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")  # type: ignore[assignment]
+    created_by_id: str | None
+
+    ALIASES: ClassVar[dict[str, str]] = {"root": "location"}
+    BULK_UPDATABLE: ClassVar[frozenset[str]] = frozenset({"region"})
+    FIXED: ClassVar[frozenset[str]] = frozenset({"created_at", "updated_at", "id", "type"})
+    JOINABLE: ClassVar[bool] = False
+    NOT_JOINED: ClassVar[frozenset[str]] = frozenset({"created_by"})
+    SEARCH_FIELD: ClassVar[str] = "location"
+    POSITIONAL: ClassVar[tuple[str, ...]] = ("location",)
+
+    class Meta:
+        app_label = "lamindb"
+        ordering: ClassVar[list[str]] = ["created_at", "id"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Describe a root; `save()` makes it known to the instance.
+
+        Args:
+            *args: The root, a folder or an address, also as `root=`.
+            **kwargs: `region`: where a bucket is, if that matters.
+        """
+        super().__init__(*args, **{name: str(v) if name in {"root", "location"} else v for name, v in kwargs.items()})
+
+    @property
+    def root(self) -> str:
+        """Where it is on this machine: an absolute folder, or an address."""
+        return actions().storage_root(self)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the instance's own local folder."""
+        return self.location == OWN_ROOT
+
+    def __repr__(self) -> str:
+        return f"Storage(id={self.id!r}, root={self.root!r}, type={self.type!r})"
+
+    __str__ = __repr__

@@ -1,0 +1,33 @@
+"""The older place of the kinds of records, for `import lamindb.schema as lns`."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lamindb.models import DObject as DObject
+    from lamindb.models import File as File
+    from lamindb.models import Notebook as Notebook
+    from lamindb.models import Pipeline as Pipeline
+    from lamindb.models import Run as Run
+    from lamindb.models import Storage as Storage
+    from lamindb.models import Transform as Transform
+    from lamindb.models import User as User
+
+__all__ = ["DObject", "File", "Notebook", "Pipeline", "Run", "Storage", "Transform", "User"]  # noqa: F822
+
+
+def __getattr__(name: str) -> Any:
+    """Load a kind of record when it is first used.
+
+    Raises:
+        AttributeError: There is no such kind.
+    """
+    if name not in __all__:
+        raise AttributeError(f"lamindb.schema has no {name!r}: it has {', '.join(__all__)}")
+    return getattr(importlib.import_module("lamindb"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

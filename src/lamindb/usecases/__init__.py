@@ -1,0 +1,1 @@
+"""What happens to records: one use case a module. Imports every room below."""

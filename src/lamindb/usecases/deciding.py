@@ -1,0 +1,292 @@
+"""What a save becomes: a new record, a new version, or a record that exists already.
+
+Decided inside the row's transaction, where nothing that was read can change any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lamindb.core import ids, messages
+from lamindb.core.errors import ConflictError, HashExistsError, KeyExistsError
+from lamindb.core.keys import basename
+from lamindb.core.settings import settings
+from lamindb.instance import database
+from lamindb.models import File, RunOutput
+from lamindb.models.base import now
+from lamindb.storage.protocol import ObjectName, ObjectStore, Stored
+from lamindb.usecases import rows
+
+_MANY = 50
+
+
+class Swept(Exception):
+    """An object that a row needs was removed by garbage collection meanwhile."""
+
+
+class Raced(ConflictError):
+    """Another process wrote the same key at the same moment."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """A file to be saved, and its bytes as they are stored."""
+
+    file: File
+    stored: Stored
+    storage_id: str
+    key: str | None
+    stem_id: str | None
+    is_in_place: bool
+    has_own_name: bool
+
+    @classmethod
+    def of(cls, file: File, stored: Stored) -> Plan:
+        """Make a plan from a file that waits to be saved."""
+        pending = file._source
+        return cls(
+            file, stored, pending.storage_id, pending.key, pending.stem_id, pending.is_in_place, pending.has_own_name
+        )
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What becomes of a plan.
+
+    Attributes:
+        plan: The plan.
+        row: The record to be inserted, or the existing one that the file becomes.
+        is_new: The row is to be inserted.
+        replaces: The version that was current until now.
+        output: The link to the run that produced it.
+        renames: Stem, key and name of a family of versions that moves to another key.
+    """
+
+    plan: Plan
+    row: File
+    is_new: bool
+    replaces: File | None = None
+    output: RunOutput | None = None
+    renames: tuple[str, str, str] | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def file(self) -> File:
+        """The user's record."""
+        return self.plan.file
+
+    def apply(self) -> None:
+        """Let the user's record become what was written."""
+        description = self.file.description
+        run = self.file._state.fields_cache.get("run")
+        self.file.adopt(self.row)
+        if run is not None and run.id == self.row.run_id:
+            self.file._state.fields_cache["run"] = run
+        self.file._source = None
+        if not self.is_new and description and description != self.row.description:
+            self.file.description = description
+            self.file.save_row()
+
+    def tell(self) -> None:
+        """Say what was unexpected about it."""
+        for note in self.notes:
+            messages.warning(note)
+        if self.is_new:
+            messages.hint(f"stored {self.row.key or self.row.name!r} (version {self.row.version})")
+
+
+def lock(link: Any, plans: Sequence[Plan]) -> None:
+    """Make writers of the same keys, or of the same keyless bytes, wait for each other; SQLite has one writer anyway.
+
+    One writer of few files locks those; a writer of many locks all of the storage. Garbage collection excludes both.
+    """
+    if link.vendor != "postgresql":
+        return
+    names = sorted({_lock_name(plan) for plan in plans})
+    shared = "_shared" if len(names) <= _MANY else ""
+    with link.cursor() as cursor:
+        cursor.execute(f"SELECT pg_advisory_xact_lock{shared}(hashtextextended('lamindb writers', 0))")
+        if shared:
+            for name in names:
+                cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+
+
+def _lock_name(plan: Plan) -> str:
+    return f"key {plan.storage_id} {plan.key}" if plan.key is not None else f"bytes {plan.stored.content.digest}"
+
+
+def clear_marks(link: Any, plans: Sequence[Plan], store: ObjectStore) -> None:
+    """Take objects that this save needs out of garbage collection.
+
+    Raises:
+        Swept: One is gone already.
+    """
+    names = {plan.stored.name for plan in plans if not plan.is_in_place}
+    names.update(member.name for plan in plans for member in plan.stored.members)
+    clear_marks_of(link, names, store)
+
+
+def clear_marks_of(link: Any, names: set[ObjectName], store: ObjectStore) -> None:
+    """Take objects out of garbage collection.
+
+    Raises:
+        Swept: One is gone already.
+    """
+    with link.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM lamindb_sweepmark LIMIT 1")
+        if cursor.fetchone() is None:
+            return
+        by_digest: dict[str, list[ObjectName]] = {}
+        for name in names:
+            by_digest.setdefault(name.digest, []).append(name)
+        for part in rows.chunks(sorted(by_digest)):
+            marks = ", ".join(["%s"] * len(part))
+            ending = " FOR UPDATE" if link.vendor == "postgresql" else ""
+            cursor.execute(f"SELECT digest FROM lamindb_sweepmark WHERE digest IN ({marks}){ending}", part)
+            for (digest,) in cursor.fetchall():
+                for name in by_digest[digest]:
+                    if not store.exists(name):
+                        raise Swept(digest)
+                cursor.execute("DELETE FROM lamindb_sweepmark WHERE digest = %s", [digest])
+
+
+def decide(alias: str, plans: Sequence[Plan]) -> list[Outcome]:
+    """Decide what each file becomes, in the order given, as if each were saved by itself.
+
+    Raises:
+        KeyExistsError, HashExistsError: The settings forbid it.
+    """
+    known = _Known(alias, plans)
+    return [_decide_one(plan, known) for plan in plans]
+
+
+class _Known:
+    """What the database holds that these plans could meet, kept up to date as they are decided."""
+
+    def __init__(self, alias: str, plans: Sequence[Plan]) -> None:
+        self.alias = alias
+        self.current: dict[tuple[str, str], File] = {}
+        self.by_digest: dict[tuple[str, str, bool], list[File]] = {}
+        self.families: dict[str, tuple[File | None, int]] = {}
+        keys = {plan.key for plan in plans if plan.key is not None}
+        query = File.objects.using(alias).filter(trashed_at__isnull=True)
+        for part in rows.chunks(sorted(keys)):
+            for row in query.filter(key__in=part, is_latest=True).order_by():
+                self.current[row.storage_id, str(row.key)] = row
+        looks_at_all = settings.upon_file_create_if_hash_exists == "error"
+        digests = {plan.stored.content.digest for plan in plans if plan.key is None or looks_at_all}
+        for part in rows.chunks(sorted(digests)):
+            for row in query.filter(digest__in=part).order_by("created_at", "id"):
+                self.by_digest.setdefault((row.digest, row.suffix, row.is_folder), []).append(row)
+
+    def family(self, stem: str) -> tuple[File | None, int]:
+        """Return the current version of a family and the highest version number that it has had."""
+        found = self.families.get(stem)
+        if found is None:
+            rows_ = list(File.objects.using(self.alias).filter(id__gte=stem, id__lte=stem + "z" * 4).order_by("version"))
+            latest = next((row for row in reversed(rows_) if row.is_latest and row.trashed_at is None), None)
+            found = (latest, rows_[-1].version if rows_ else 0)
+        return found
+
+    def add(self, row: File) -> None:
+        """Take in a row that is about to be inserted."""
+        if row.key is not None:
+            self.current[row.storage_id, row.key] = row
+        self.by_digest.setdefault((row.digest, row.suffix, row.is_folder), []).append(row)
+        self.families[row.stem_id] = (row, row.version)
+
+
+def _decide_one(plan: Plan, known: _Known) -> Outcome:
+    policy = settings.upon_file_create_if_hash_exists
+    content = plan.stored.content
+    same = known.by_digest.get((content.digest, plan.file.suffix, plan.stored.is_folder), [])
+    if policy == "error" and same:
+        raise HashExistsError(f"these bytes are stored already, as {same[-1]!r}; the settings ask for an error")
+    if plan.stem_id is not None:
+        return _continue_family(plan, known, plan.stem_id)
+    if plan.key is not None:
+        current = known.current.get((plan.storage_id, plan.key))
+        if current is None:
+            return _new(plan, known, None)
+        if current.digest == content.digest and current.is_folder == plan.stored.is_folder:
+            if policy != "warn_create_new":
+                return _existing(plan, current)
+        elif settings.if_key_exists == "error":
+            raise KeyExistsError(
+                f"the key {plan.key!r} holds other bytes, as {current!r}: choose another key, use replace(), "
+                "or set ln.settings.if_key_exists = 'new_version'"
+            )
+        return _new(plan, known, current)
+    if policy == "warn_create_new" or not same:
+        return _new(plan, known, None)
+    keyless = [row for row in same if row.key is None]
+    current_ones = [row for row in same if row.is_latest]
+    candidates = keyless or current_ones
+    return _existing(plan, candidates[-1]) if candidates else _new(plan, known, None)
+
+
+def _existing(plan: Plan, row: File) -> Outcome:
+    outcome = Outcome(plan, row, is_new=False, output=_output(plan, row))
+    if plan.file.name != row.name and plan.has_own_name:
+        outcome.notes.append(f"these bytes are stored already: the record keeps its name {row.name!r}")
+    elif plan.file.id != row.id:
+        outcome.notes.append(f"these bytes are stored already: this is {row.key or row.name!r}, {row.id}")
+    return outcome
+
+
+def _new(plan: Plan, known: _Known, current: File | None, renames: tuple[str, str, str] | None = None) -> Outcome:
+    file, stored = plan.file, plan.stored
+    if current is not None:
+        highest = known.family(current.stem_id)[1]
+        version, new_id = highest + 1, ids.file_id(current.stem_id, highest + 1)
+    else:
+        version, new_id = 1, file.id if file._state.adding else ids.file_id()
+    moment = now()
+    row = File._blank(
+        id=new_id,
+        name=(basename(plan.key) if plan.key is not None and not plan.has_own_name else file.name),
+        key=plan.key,
+        suffix=stored.name.suffix if not plan.is_in_place else file.suffix,
+        description=file.description,
+        size=stored.content.size,
+        hash=stored.content.hash,
+        digest=stored.content.digest,
+        is_folder=stored.is_folder,
+        n_files=stored.n_files,
+        version=version,
+        is_latest=True,
+        trashed_at=None,
+        storage_id=plan.storage_id,
+        transform_id=file.run.transform_id if file.run_id is not None and file.run is not None else None,
+        run_id=file.run_id,
+        created_at=moment,
+        updated_at=moment,
+        created_by_id=file.created_by_id,
+    )
+    row._state.db = known.alias
+    known.add(row)
+    return Outcome(plan, row, True, current, _output(plan, row), renames)
+
+
+def _continue_family(plan: Plan, known: _Known, stem: str) -> Outcome:
+    """Add a version to a family by `replace()`; its key may take another suffix on the way."""
+    current, _ = known.family(stem)
+    if current is None:
+        raise ConflictError(f"all versions of {plan.file.id} are in the trash: restore one before replacing it")
+    if current.key == plan.key:
+        if current.digest == plan.stored.content.digest:
+            return _existing(plan, current)
+        return _new(plan, known, current)
+    taken = known.current.get((plan.storage_id, str(plan.key)))
+    if taken is not None and taken.stem_id != stem:
+        raise KeyExistsError(f"the replaced file would be {plan.key!r}, which is {taken!r}: rename one of them first")
+    key = str(plan.key)
+    return _new(plan, known, current, (stem, key, basename(key) if not plan.has_own_name else plan.file.name))
+
+
+def _output(plan: Plan, row: File) -> RunOutput | None:
+    if plan.file.run_id is None:
+        return None
+    return RunOutput._blank(run_id=plan.file.run_id, file_id=row.id, seen_by="call", created_at=now())

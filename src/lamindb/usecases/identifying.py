@@ -1,0 +1,109 @@
+"""Which transform is running: found by its place in the project, recognised after a rename, else made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lamindb.core import messages
+from lamindb.core.current import Instance
+from lamindb.core.errors import InvalidInputError, LaminError
+from lamindb.environment import detect, matching, notebooks, projects, scripts
+from lamindb.environment.detect import Running
+from lamindb.models import Transform
+from lamindb.usecases import records
+
+_SAME_NOTEBOOK = 0.5
+
+
+def what_runs(notebook_path: str | Path | None) -> Running | matching.AnonymousNotebook:
+    """Find out what this process runs.
+
+    Raises:
+        InvalidInputError: It is neither a file nor a notebook (`-c`, standard input, a bare shell).
+        SourceNotFoundError: `notebook_path` does not exist.
+    """
+    running = detect.detect(notebook_path)
+    if running is not None:
+        return running
+    anonymous = matching.fallback_notebook()
+    if anonymous is not None:
+        return anonymous
+    raise InvalidInputError(
+        "there is no notebook and no script file here to track: pass what is run, as in "
+        "ln.track(ln.Transform(name='My analysis')), or set LAMIN_NOTEBOOK_PATH"
+    )
+
+
+def transform_of(running: Running | matching.AnonymousNotebook, instance: Instance) -> Transform:
+    """Return the saved transform of what runs; its name follows a notebook's title."""
+    if not isinstance(running, Running):
+        return _anonymous(running, instance)
+    reference = projects.relative_reference(running.path, instance.project_path)
+    name, code_hash, cell_ids = _read(running)
+    query = Transform.objects.using(instance.alias).filter(type=running.kind)
+    known = query.filter(reference=reference).order_by("-created_at", "-id").first()
+    if known is None:
+        known = _renamed(query, running, instance, code_hash, cell_ids)
+        if known is not None:
+            messages.info(f"{known.reference} is called {reference} now")
+            known.reference = reference
+    if known is None:
+        known = Transform._blank(
+            name=name,
+            short_name=running.path.stem,
+            type=running.kind,
+            reference=reference,
+            code_hash=code_hash,
+            cell_ids=cell_ids,
+        )
+        known._state.db = instance.alias
+        messages.success(f"new {running.kind} {name!r} ({reference})")
+    else:
+        known.name, known.short_name, known.code_hash, known.cell_ids = name, running.path.stem, code_hash, cell_ids
+    records.save(known)
+    return known
+
+
+def _read(running: Running) -> tuple[str, str | None, list[str] | None]:
+    try:
+        if running.kind == "notebook":
+            notebook = notebooks.read_notebook(running.path)
+            return notebook.title or running.path.stem, notebook.code_hash, list(notebook.cell_ids) or None
+        script = scripts.read_script(running.path)
+    except LaminError as error:
+        # The file may be unreadable or half-written just now; that must not stop the user's program.
+        messages.warning(f"cannot read {running.path.name}: {error}")
+        return running.path.stem, None, None
+    return script.name, script.code_hash, None
+
+
+def _renamed(
+    query: Any, running: Running, instance: Instance, code_hash: str | None, cell_ids: list[str] | None
+) -> Transform | None:
+    """Find the transform whose file is gone and which has the same cells or code; the newest if there are several."""
+    for candidate in query.order_by("-created_at", "-id")[:1000]:
+        same_code = code_hash is not None and candidate.code_hash == code_hash
+        same_cells = bool(cell_ids and candidate.cell_ids) and (
+            notebooks.overlap(cell_ids or [], candidate.cell_ids) >= _SAME_NOTEBOOK
+        )
+        if (same_code or same_cells) and not _exists(candidate.reference, running, instance):
+            return candidate  # type: ignore[no-any-return]
+    return None
+
+
+def _exists(reference: str, running: Running, instance: Instance) -> bool:
+    root = instance.project_path or projects.project_root(running.path.parent) or Path("/")
+    return (root / reference).exists()
+
+
+def _anonymous(running: matching.AnonymousNotebook, instance: Instance) -> Transform:
+    reference = f"notebook without a file, code {running.code_hash[:16]}"
+    found = Transform.objects.using(instance.alias).filter(type="notebook", reference=reference).first()
+    if found is None:
+        found = Transform._blank(
+            name=running.name, type="notebook", reference=reference, code_hash=running.code_hash
+        )
+        found._state.db = instance.alias
+        records.save(found)
+    return found  # type: ignore[no-any-return]

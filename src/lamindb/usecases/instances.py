@@ -1,0 +1,381 @@
+"""The life of an instance: made, connected, closed, described."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lamindb.core import current, ids, messages
+from lamindb.core.current import Instance
+from lamindb.core.errors import (
+    ConflictError,
+    InvalidInputError,
+    LaminError,
+    NoInstanceError,
+    StorageError,
+)
+from lamindb.core.keys import HIDDEN_FOLDER
+from lamindb.instance import database, finding, migrating, opening, people, places, registry
+from lamindb.instance import folder as folders
+
+_connected: dict[str, Instance] = {}
+_closed = False
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceInfo:
+    """What there is to tell about the connected instance and its user."""
+
+    name: str
+    id: str
+    storage: str
+    database: str
+    project: str | None
+    view: str
+    is_read_only: bool
+    user: str
+
+    def __str__(self) -> str:
+        rows = [(name.replace("_", " "), value) for name, value in asdict(self).items() if value not in (None, False)]
+        return "\n".join(f"{name + ':':<12} {value}" for name, value in rows)
+
+
+def init(
+    *,
+    storage: str | os.PathLike[str],
+    name: str | None = None,
+    db: str | None = None,
+    view: str = "auto",
+) -> Instance:
+    """Make an instance, and make it the current one here and for the working folder. An existing one is connected.
+
+    Args:
+        storage: A folder, made if it does not exist, or an address such as `s3://bucket/prefix`.
+        name: What to call it; the last part of the storage by default.
+        db: `postgresql://user:password@host/name`; None keeps records in a SQLite file.
+        view: How files appear under their keys in the folder: "auto", "copy" or "none".
+
+    Returns:
+        The instance.
+
+    Raises:
+        InvalidInputError: An argument cannot be right. Nothing was made.
+        StorageError: The folder or bucket cannot be written.
+        DatabaseError: The database cannot be reached.
+    """
+    root_url, home = _place(storage, name)
+    if view not in folders.VIEW_MODES:
+        raise InvalidInputError(f"view must be one of {', '.join(folders.VIEW_MODES)}, not {view!r}")
+    if db is not None:
+        database.postgres_config(db)
+    name = _checked_name(name or _default_name(root_url, db))
+    if not (home / folders.FILE_NAME).is_file():
+        _make(root_url, home, name, db, view)
+        messages.success(f"made the instance {name!r} in {_shown_root(root_url)}")
+    else:
+        existing = folders.read(home)
+        if db is not None and existing.database != database.shown_url(db):
+            raise ConflictError(
+                f"there is an instance with another database in {_shown_root(root_url)}: "
+                "use `lamin migrate-to` to move it, or another storage folder"
+            )
+    return connect(home.parent if home.name == HIDDEN_FOLDER else home, database_url=db)
+
+
+def _place(storage: str | os.PathLike[str], name: str | None) -> tuple[str, Path]:
+    text = os.fspath(storage)
+    if not isinstance(text, str) or not text.strip():
+        raise InvalidInputError("storage must be a folder such as './mydata' or an address such as 's3://bucket'")
+    if "://" in text:
+        root_url = text.rstrip("/")
+        base = places.data_folder()
+        if base is None:
+            raise StorageError("there is no folder for the database: set LAMIN_DATA_DIR")
+        mark = hashlib.sha256(root_url.encode()).hexdigest()[:12]
+        stem = re.sub(r"[^\w.-]", "-", root_url.rsplit("/", 1)[-1])
+        return root_url, base / "instances" / f"{stem}-{mark}"
+    try:
+        root = Path(text).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InvalidInputError(f"storage {text!a} cannot be a folder: {error}") from None
+    if root.exists() and not root.is_dir():
+        raise InvalidInputError(f"storage {root} is a file: pass a folder")
+    if HIDDEN_FOLDER in root.parts:
+        raise InvalidInputError(f"storage {root} lies inside another instance's own folder: pass another one")
+    return str(root), root / HIDDEN_FOLDER
+
+
+def _default_name(root_url: str, db: str | None) -> str:
+    if db is not None:
+        return database.postgres_config(db)["NAME"]  # type: ignore[no-any-return]
+    return root_url.rstrip("/").rsplit("/", 1)[-1] or "root"
+
+
+def _checked_name(name: str) -> str:
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or "/" in name or len(name) > 200:
+        raise InvalidInputError(f"{name!a} cannot name an instance: use 1 to 200 printable characters without slashes")
+    return name
+
+
+def _shown_root(root_url: str) -> str:
+    return root_url
+
+
+def _make(root_url: str, home: Path, name: str, db: str | None, view: str) -> None:
+    """Make folder, database and first records; `instance.toml`, which makes it an instance, comes last."""
+    from lamindb.storage.opening import open_store
+
+    is_local = home.name == HIDDEN_FOLDER
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the folder {home}: {error.strerror}") from error
+    if not is_local:
+        from lamindb.storage.cache import open_cache
+
+        open_store(root_url, cache=open_cache(places.cache_folder())).prepare()
+        if db is None:
+            messages.info(
+                f"the records of {root_url} are kept in {home}, for one person on this machine: "
+                "to share them pass --db postgresql://…"
+            )
+    else:
+        open_store(root_url).prepare()
+    try:
+        with migrating.file_lock(home / "init.lock"):
+            if not (home / folders.FILE_NAME).is_file():
+                _make_records(root_url, home, name, db, view, is_local=is_local)
+    except OSError as error:
+        if isinstance(error, LaminError):
+            raise
+        raise StorageError(f"cannot make an instance in {home}: {error.strerror}") from error
+
+
+def _make_records(root_url: str, home: Path, name: str, db: str | None, view: str, *, is_local: bool) -> None:
+    from lamindb.models import Storage
+    from lamindb.models.storage import OWN_ROOT
+
+    alias = f"{database.ALIAS_PREFIX}new:{home}"
+    if db is None:
+        opening.create_sqlite(home / "db.sqlite3")
+        database.register(alias, database.sqlite_config(home / "db.sqlite3"))
+    else:
+        database.register(alias, database.postgres_config(db))
+    try:
+        migrating.bring_up_to_date(alias, home=home)
+        location = OWN_ROOT if is_local and db is None else root_url
+        with database.writing(alias) as link:
+            database.lock_key(link, "storage")
+            user = ensure_user(alias)
+            known = list(Storage.objects.using(alias).order_by("created_at", "id"))
+            own = next((row for row in known if row.location == location), None)
+            if own is None:
+                kind = root_url.split("://", 1)[0] if "://" in root_url else "local"
+                own = Storage._blank(location=location, type=kind, created_by_id=user)
+                own.save_row(using=alias, force_insert=True)
+        description = folders.Description(
+            id=known[0].id if known else own.id,
+            name=name,
+            storage_id=own.id,
+            storage="." if is_local else root_url,
+            database=database.shown_url(db) if db else None,
+            view=view if is_local else "none",
+        )
+    finally:
+        database.unregister(alias)
+    folders.write(home, description)
+
+
+def ensure_user(alias: str) -> str:
+    """Return the id of the user who works here, making the record if the instance does not know them."""
+    from django.db import IntegrityError as DuplicateError
+    from django.db import transaction
+
+    from lamindb.models import User
+
+    who = people.current()
+    found = User.objects.using(alias).filter(handle=who.handle).values_list("id", flat=True).first()
+    if found is not None:
+        return str(found)
+    try:
+        with transaction.atomic(using=alias):
+            row = User._blank(id=who.id, handle=who.handle, name=who.name, email=who.email)
+            row.save_row(using=alias, force_insert=True)
+    except DuplicateError:
+        existing = User.objects.using(alias).filter(handle=who.handle).values_list("id", flat=True).first()
+        if existing is not None:
+            return str(existing)
+        row = User._blank(id=ids.random_id(8), handle=who.handle, name=who.name, email=who.email)
+        row.save_row(using=alias, force_insert=True)
+    return row.id
+
+
+def connect(
+    identifier: str | os.PathLike[str] | None = None, *, database_url: str | None = None, storage: str | None = None
+) -> Instance:
+    """Make an existing instance the current one, here and for the working folder.
+
+    Args:
+        identifier: A storage folder, a project folder that contains one, or a registered name; None: the one that
+            belongs to the working folder.
+        database_url: The database's address with its password, where it is not registered here.
+        storage: Where the folder was moved to, with a registered name as identifier.
+
+    Raises:
+        NoInstanceError: There is none.
+        NotUniqueError: Several fit; their paths are listed.
+    """
+    global _closed
+    if storage is not None:
+        identifier = storage
+    if identifier is not None and "://" in str(identifier):
+        found = finding.Found(_place(str(identifier), None)[1], Path.cwd())
+        if not (found.home / folders.FILE_NAME).is_file():
+            raise NoInstanceError(f"{identifier} was not made here: run `lamin init --storage {identifier}`")
+    else:
+        found = finding.locate(os.fspath(identifier)) if identifier is not None else finding.find()
+    project = Path.cwd() if identifier is not None else found.project
+    instance = _open(found.home, project, database_url or found.database_url or registry.database_url_of(found.home))
+    registry.remember(
+        registry.Entry(
+            home=str(instance.home_path),
+            id=instance.id,
+            name=instance.name,
+            root_url=instance.root_url,
+            database_url=instance.database_url,
+            project=str(project),
+        )
+    )
+    _make_current(instance)
+    _closed = False
+    messages.debug(f"connected {instance.name!r}")
+    return instance
+
+
+def open_current() -> Instance:
+    """Open the instance of the working folder on first use.
+
+    Raises:
+        NoInstanceError: There is none, or this process closed it.
+    """
+    if _closed:
+        raise NoInstanceError("the instance was closed by this process: connect one by ln.connect(PATH)")
+    found = finding.find()
+    instance = _open(found.home, found.project, found.database_url)
+    _make_current(instance)
+    return instance
+
+
+def _open(home: Path, project: Path | None, database_url: str | None) -> Instance:
+    database.setup()
+    for known in _connected.values():
+        if known.home_path == home:
+            close_connections(known)
+            break
+    instance = opening.open_instance(home, project=project, database_url=database_url)
+    _connected[instance.alias] = instance
+    return instance
+
+
+def _make_current(instance: Instance) -> None:
+    from lamindb.usecases import repairing, tracking
+
+    before = current.instance_or_none()
+    if before is not None and before.alias != instance.alias:
+        tracking.leave(before)
+    current.set_instance(instance)
+    repairing.repair_after_crash(instance)
+
+
+def connected(alias: str | None) -> Instance | None:
+    """Return a connected instance by its alias, the current one for None."""
+    return _connected.get(alias) if alias is not None else current.instance()
+
+
+def connections_open() -> list[Instance]:
+    """Return all instances that this process has connected."""
+    return list(_connected.values())
+
+
+def close() -> str | None:
+    """End the current run, close the current instance and unregister it for the working folder.
+
+    Returns:
+        The name of what was closed, or None if nothing was.
+    """
+    global _closed
+    from lamindb.usecases import tracking
+
+    instance = current.instance_or_none()
+    if instance is None:
+        try:
+            found = finding.find()
+        except (NoInstanceError, LookupError):
+            return None
+        registry.forget(project=str(found.project))
+        _closed = True
+        return folders.read(found.home).name
+    tracking.leave(instance)
+    if instance.project_path is not None:
+        registry.forget(project=str(instance.project_path))
+    close_connections(instance)
+    current.set_instance(None)
+    _closed = True
+    return instance.name
+
+
+def close_connections(instance: Instance) -> None:
+    """Forget everything that this process holds open of an instance."""
+    from lamindb.usecases import stores
+
+    stores.forget(instance.alias)
+    database.unregister(instance.alias)
+    _connected.pop(instance.alias, None)
+
+
+def info() -> InstanceInfo:
+    """Describe the current instance.
+
+    Raises:
+        NoInstanceError: There is none.
+    """
+    instance = current.instance()
+    where = database.shown_url(instance.database_url) if instance.database_url else str(instance.database_path)
+    return InstanceInfo(
+        name=instance.name,
+        id=instance.id,
+        storage=instance.root_url,
+        database=where,
+        project=str(instance.project_path) if instance.project_path else None,
+        view=instance.view_mode,
+        is_read_only=instance.is_read_only,
+        user=people.current().handle,
+    )
+
+
+def listed() -> list[dict[str, Any]]:
+    """Return the instances that are registered on this machine for this user."""
+    return [
+        {"name": e.name, "id": e.id, "storage": e.root_url, "project": e.project, "exists": e.exists}
+        for e in registry.entries()
+    ]
+
+
+current.plug_opener(open_current)
+__all__ = [
+    "InstanceInfo",
+    "close",
+    "close_connections",
+    "connect",
+    "connected",
+    "connections_open",
+    "ensure_user",
+    "info",
+    "init",
+    "listed",
+    "open_current",
+]

@@ -1,0 +1,67 @@
+"""Writing many rows fast: one statement for a list, values adapted as the database needs them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import models
+
+
+def insert_many(link: Any, records: Sequence[models.Model], *, ignore_conflicts: bool = False) -> None:
+    """Insert records of one kind inside the open transaction, without reading anything back.
+
+    Args:
+        link: The connection.
+        records: Unsaved records, all fields set. Ids that the database makes are left out.
+        ignore_conflicts: Leave rows alone that exist already.
+
+    Raises:
+        django.db.IntegrityError: A constraint refuses a row; the transaction has to be rolled back.
+    """
+    if not records:
+        return
+    fields = [f for f in records[0]._meta.concrete_fields if not isinstance(f, models.BigAutoField)]
+    names = [f.attname for f in fields]
+    adapt = _adapter(link)
+    rows = [tuple(adapt(record.__dict__[name]) for name in names) for record in records]
+    quote = link.ops.quote_name
+    columns = ", ".join(quote(f.column) for f in fields)
+    marks = ", ".join(["%s"] * len(fields))
+    table = quote(records[0]._meta.db_table)
+    ending = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
+    with link.cursor() as cursor:
+        cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}){ending}", rows)
+
+
+def _adapter(link: Any) -> Any:
+    is_postgres = link.vendor == "postgresql"
+    adapt_time = link.ops.adapt_datetimefield_value
+    encode = None
+    if is_postgres:
+        from psycopg.types.json import Jsonb
+
+        encode = Jsonb
+
+    def adapt(value: Any) -> Any:
+        if isinstance(value, datetime.datetime):
+            return adapt_time(value)
+        if isinstance(value, (dict, list)):
+            return encode(value) if encode is not None else json.dumps(value)
+        return value
+
+    return adapt
+
+
+def chunks(values: Iterable[Any], size: int = 500) -> Iterable[list[Any]]:
+    """Yield a sequence in lists of at most `size`: databases limit the number of values in a statement."""
+    part: list[Any] = []
+    for value in values:
+        part.append(value)
+        if len(part) == size:
+            yield part
+            part = []
+    if part:
+        yield part

@@ -1,0 +1,269 @@
+"""Saving files: bytes, then row, then view; each step leaves a state that is right.
+
+1. bytes: the store makes every object durable; an object without a row is harmless.
+2. row: one short transaction writes the file, its run's output link and everything else that belongs to it.
+3. view: the object appears under its key; it can be made anew from rows and objects at any time.
+
+Whatever dies and whenever: a row never lacks its bytes, and running the program again completes the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lamindb.core import messages
+from lamindb.core.errors import (
+    InvalidInputError,
+    InvalidTypeError,
+    LaminError,
+    ReadOnlyError,
+    StorageError,
+    ViewConflictError,
+)
+from lamindb.instance import database
+from lamindb.models import File, FolderMember, Record
+from lamindb.storage.protocol import ObjectName, Stored
+from lamindb.usecases import deciding, records, repairing, rows, sources, stores
+from lamindb.usecases.deciding import Outcome, Plan
+from lamindb.usecases.sources import Pending
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from lamindb.core.current import Instance
+
+Progress = Callable[[int, int], None]
+_ATTEMPTS = 4
+
+
+def save_files(files: Sequence[File], *, progress: Progress | None = None, executor: Executor | None = None) -> None:
+    """Save files: all of them or none.
+
+    New bytes are stored, then all rows are written in one transaction, then the view shows them. Files that were
+    saved before have changed fields written.
+
+    Args:
+        files: Files of one instance.
+        progress: Told how many files are stored, and how many there are.
+        executor: Hashes and stores on other machines that see the same files and the same storage.
+
+    Raises:
+        SourceChangedError: A file changed since its record was made. Nothing was saved.
+        KeyExistsError, HashExistsError: The settings forbid what the save would do. Nothing was saved.
+        ViewConflictError: Something of the user's stands where the view would show a file. Nothing was saved.
+        StorageError: The disk or bucket failed. Nothing was saved; calling again is safe.
+    """
+    if not files:
+        return
+    instance = _one_instance(files)
+    if instance.is_read_only:
+        raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: copy it to where it can be written")
+    waiting = [file for file in files if file._source is not None]
+    repairing.announce(instance)
+    if waiting:
+        _save_new(instance, waiting, progress, executor)
+    for file in files:
+        if file not in waiting or file._source is not None:
+            records.save_changes(file, instance)
+
+
+def _one_instance(files: Sequence[File]) -> Instance:
+    aliases = {file._state.db for file in files}
+    if len(aliases) > 1:
+        raise InvalidInputError("these files belong to several instances: save those of each one by itself")
+    instance = stores.instance_of(aliases.pop())
+    if instance is None:
+        raise InvalidInputError("these files belong to an instance that was closed: connect it again")
+    return instance
+
+
+def _save_new(
+    instance: Instance, files: Sequence[File], progress: Progress | None, executor: Executor | None
+) -> None:
+    _check_view(instance, files)
+    stored = _store_bytes(instance, files, progress, executor)
+    for attempt in range(_ATTEMPTS):
+        plans = [Plan.of(file, one) for file, one in zip(files, stored, strict=True)]
+        try:
+            outcomes = _write_rows(instance, plans)
+            break
+        except deciding.Swept:
+            # Garbage collection removed an object between our look and our row: store the bytes again.
+            stored = _store_bytes(instance, files, None, None)
+        except deciding.Raced:
+            if attempt == _ATTEMPTS - 1:
+                raise
+    else:
+        raise StorageError("the bytes were removed by garbage collection again and again: try later")
+    for outcome in outcomes:
+        outcome.apply()
+    _show(instance, outcomes)
+    for outcome in outcomes:
+        outcome.tell()
+
+
+def _check_view(instance: Instance, files: Sequence[File]) -> None:
+    """Refuse keys that the view could not show, before anything is written."""
+    view = stores.view(instance)
+    if view.mode == "none":
+        return
+    for file in files:
+        pending: Pending = file._source
+        if pending.key is None or pending.is_in_place or pending.source.take_over:
+            continue
+        reason = view.conflict(pending.key, None)
+        if reason is not None:
+            known = _digests_under(instance, pending.key)
+            reason = view.conflict(pending.key, None, known)
+        if reason is not None:
+            raise ViewConflictError(f"cannot save {pending.shown} as {pending.key!r}: {reason}")
+
+
+def _digests_under(instance: Instance, key: str) -> list[str]:
+    query = File.objects.using(instance.alias).filter(storage_id=instance.storage_id, key=key)
+    return list(query.values_list("digest", flat=True).distinct().order_by("digest"))
+
+
+def _store_bytes(
+    instance: Instance, files: Sequence[File], progress: Progress | None, executor: Executor | None
+) -> list[Stored]:
+    """Make the bytes of all files durable; those registered in place are only hashed."""
+    in_own = [file for file in files if not file._source.is_in_place]
+    store = stores.own_store(instance)
+    if executor is not None and len(in_own) > 1:
+        from lamindb.usecases.spreading import store_by
+
+        done = store_by(executor, instance, [file._source.source for file in in_own], progress)
+    elif len(in_own) == 1:
+        done = [store.put(in_own[0]._source.source)]
+    else:
+        done = store.put_many([file._source.source for file in in_own], progress=progress)
+    by_file = {id(file): one for file, one in zip(in_own, done, strict=True)}
+    result = []
+    for file in files:
+        one = by_file.get(id(file))
+        if one is None:
+            content = sources.content_of(file)
+            name = ObjectName(content.digest, file.suffix)
+            one = Stored(name, content, reused=True, is_folder=file._source.is_folder)
+        result.append(one)
+    return result
+
+
+def _write_rows(instance: Instance, plans: list[Plan]) -> list[Outcome]:
+    """Write everything that belongs to these files in one transaction.
+
+    Raises:
+        deciding.Swept: An object is marked and gone. Nothing was written.
+        deciding.Raced: Another process wrote the same key at the same moment. Nothing was written.
+    """
+    from django.db import IntegrityError
+
+    alias = instance.alias
+    try:
+        with database.writing(alias) as link:
+            deciding.lock(link, plans)
+            deciding.clear_marks(link, plans, stores.own_store(instance))
+            for plan in plans:
+                records.save_origin(plan.file, instance)
+            outcomes = deciding.decide(alias, plans)
+            _insert(link, outcomes)
+    except IntegrityError as error:
+        violated = database.violated_constraint(error)
+        if "one_current_version" in violated or "storage_id" in violated or "file.id" in violated or "pkey" in violated:
+            raise deciding.Raced(str(error)) from error
+        raise
+    return outcomes
+
+
+def _insert(link: Any, outcomes: Iterable[Outcome]) -> None:
+    outcomes = list(outcomes)
+    superseded = [o.replaces.id for o in outcomes if o.is_new and o.replaces is not None]
+    with link.cursor() as cursor:
+        for part in rows.chunks(superseded):
+            marks = ", ".join(["%s"] * len(part))
+            cursor.execute(f"UPDATE lamindb_file SET is_latest = %s WHERE id IN ({marks})", [False, *part])
+        for outcome in outcomes:
+            if outcome.renames is not None:
+                stem, key, name = outcome.renames
+                cursor.execute(
+                    "UPDATE lamindb_file SET key = %s, name = %s WHERE id >= %s AND id <= %s",
+                    [key, name, stem, stem + "z" * 4],
+                )
+    rows.insert_many(link, [o.row for o in outcomes if o.is_new])
+    rows.insert_many(link, [o.output for o in outcomes if o.output is not None], ignore_conflicts=True)
+    members = {
+        (o.plan.stored.name.digest, m.digest, m.suffix): None for o in outcomes for m in o.plan.stored.members if o.is_new
+    }
+    rows.insert_many(
+        link,
+        [FolderMember._blank(folder_digest=f, digest=d, suffix=s) for f, d, s in members],
+        ignore_conflicts=True,
+    )
+
+
+def _show(instance: Instance, outcomes: Sequence[Outcome]) -> None:
+    """Let the view show what is current now. The rows are right already, so nothing here can undo the save."""
+    from lamindb.storage.view import Shown
+
+    view = stores.view(instance)
+    if view.mode == "none":
+        return
+    wanted = {}
+    for outcome in outcomes:
+        file = outcome.file
+        if file.key is not None and file.storage_id == instance.storage_id and file.is_latest:
+            before = outcome.replaces
+            wanted[file.key] = Shown(
+                file.key,
+                ObjectName(file.digest, file.suffix),
+                file.is_folder,
+                ObjectName(before.digest, before.suffix) if before is not None else None,
+            )
+        if outcome.renames is not None and outcome.replaces is not None and outcome.replaces.key is not None:
+            view.hide(
+                outcome.replaces.key,
+                ObjectName(outcome.replaces.digest, outcome.replaces.suffix),
+                is_folder=outcome.replaces.is_folder,
+            )
+    try:
+        conflicts: Sequence[LaminError] = view.show_many(list(wanted.values()))
+    except (StorageError, ViewConflictError) as error:
+        conflicts = [error]
+    for conflict in conflicts:
+        messages.warning(f"saved, but the folder does not show it: {conflict}")
+
+
+def save_records(
+    items: Record | Iterable[Record], *, progress: Progress | None = None, executor: Executor | None = None
+) -> list[Record]:
+    """Save records of any kind: all of them or none of them.
+
+    Args:
+        items: A record, or several. A generator is read once.
+        progress: Told how many files are stored, and how many there are.
+        executor: See `save_files`.
+
+    Returns:
+        The records, saved, in the order given.
+
+    Raises:
+        InvalidTypeError: Something is no record. Nothing was saved.
+    """
+    found = [items] if isinstance(items, Record) else _listed(items)
+    for item in found:
+        if not isinstance(item, Record):
+            raise InvalidTypeError(f"a {type(item).__name__} is no record and cannot be saved; nothing was saved")
+    others = [item for item in found if not isinstance(item, File)]
+    files = list({id(item): item for item in found if isinstance(item, File)}.values())
+    records.save_all(others)
+    save_files(files, progress=progress, executor=executor)
+    return found
+
+
+def _listed(items: Any) -> list[Any]:
+    if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
+        raise InvalidTypeError(f"a {type(items).__name__} is no record and cannot be saved: pass a record or a list")
+    return list(items)

@@ -1,0 +1,190 @@
+"""Reading a file back: where it lives, a checked local path, an object in memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from lamindb.core import messages
+from lamindb.core.current import Instance
+from lamindb.core.errors import IntegrityError, InvalidInputError, StorageError
+from lamindb.models import File, Run
+from lamindb.storage.protocol import ObjectName
+from lamindb.usecases import linking, loading, sources, stores
+
+
+def path(file: File) -> Any:
+    """Return where a file lives: its place in the view or in its root, else its object.
+
+    For a file that is not saved yet, where its bytes are taken from.
+    """
+    if file._state.adding:
+        return _source_path(file)
+    instance = _instance(file)
+    if not stores.is_own(file.storage_id, instance):
+        return _in_place(file, instance)
+    name = ObjectName(file.digest, file.suffix)
+    if file.key is not None and file.is_latest and file.trashed_at is None:
+        shown = _shown(file, instance, name)
+        if shown is not None:
+            return shown
+    store = stores.own_store(instance)
+    if store.is_local:
+        return Path(store.object_path(name))
+    return store.upath(name)  # type: ignore[attr-defined]
+
+
+def stage(file: File, is_run_input: bool | Run | None) -> Path:
+    """Return a local path with the file's own name and checked bytes; link it as an input where asked.
+
+    The input is linked only after the bytes were found to be right.
+
+    Raises:
+        IntegrityError: They are missing or damaged.
+        InvalidInputError: An input was asked for where there is no run.
+    """
+    run = linking.reader_of(file, is_run_input)
+    local = _staged(file)
+    if run is not None:
+        linking.link(run, [file], kind="input")
+    return local
+
+
+def _staged(file: File) -> Path:
+    if file._state.adding:
+        return _source_path(file)
+    instance = _instance(file)
+    if not stores.is_own(file.storage_id, instance):
+        return _checked_in_place(file, instance)
+    name = ObjectName(file.digest, file.suffix)
+    if file.key is not None and file.is_latest and file.trashed_at is None:
+        shown = _shown(file, instance, name)
+        if shown is not None:
+            return shown
+    return stores.own_store(instance).local_path(name, _filename(file), is_folder=file.is_folder)
+
+
+def _filename(file: File) -> str:
+    name = file.name.replace("/", "_")
+    if file.suffix and not name.endswith(file.suffix) and (file.key is None or file.is_folder is False):
+        name += file.suffix if "." not in name else ""
+    return name or file.id
+
+
+def _shown(file: File, instance: Instance, name: ObjectName) -> Path | None:
+    """Return the view's path of a current file if it shows it; make it show it where nothing stands in the way."""
+    if not instance.is_local:
+        return None
+    view = stores.view(instance)
+    key = str(file.key)
+    if view.mode == "none" and not instance.is_read_only:
+        return None
+    state = view.state(key, name, is_folder=file.is_folder)
+    if state == "missing" and not instance.is_read_only:
+        try:
+            view.show(key, name, is_folder=file.is_folder)
+        except (StorageError, IntegrityError) as error:
+            if isinstance(error, IntegrityError):
+                raise
+            messages.debug(f"the folder does not show {key!r}: {error}")
+            return None
+        state = view.state(key, name, is_folder=file.is_folder)
+    if state == "ours":
+        return Path(instance.root_url) / key
+    if state in ("edited", "foreign") and _is_still_current(file, instance):
+        messages.warning(
+            f"{Path(instance.root_url) / key} is not what was saved: the saved bytes are used; "
+            "save the changed file to keep it as a new version"
+        )
+    return None
+
+
+def _is_still_current(file: File, instance: Instance) -> bool:
+    """Look whether a record that was read earlier is still the current version of its key."""
+    query = File.objects.using(instance.alias).filter(id=file.id, key=file.key, is_latest=True, trashed_at__isnull=True)
+    return bool(query.exists())
+
+
+def _in_place(file: File, instance: Instance) -> Any:
+    root = stores.storage_row(instance.alias, file.storage_id).root
+    if "://" not in root:
+        return Path(root) / str(file.key)
+    return stores.open_root(root, instance).upath_of_key(str(file.key))  # type: ignore[attr-defined]
+
+
+def _checked_in_place(file: File, instance: Instance) -> Path:
+    """Return the path of a file that stays where it is, if it still has the bytes that were registered.
+
+    Raises:
+        IntegrityError: It is gone, or holds other bytes.
+    """
+    root = stores.storage_row(instance.alias, file.storage_id).root
+    if "://" in root:
+        return stores.open_root(root, instance).local_copy_of_key(  # type: ignore[attr-defined, no-any-return]
+            str(file.key), ObjectName(file.digest, file.suffix), _filename(file)
+        )
+    where = os.path.join(root, str(file.key))
+    if not os.path.exists(where):
+        raise IntegrityError(f"{where} is gone: it was registered where it was, and no other copy is kept")
+    pending = sources.Pending(
+        source=sources.Source(suffix=file.suffix, path=os.path.realpath(where)),
+        storage_id=file.storage_id,
+        is_folder=os.path.isdir(where),
+    )
+    digest = sources.read_content(pending).digest
+    if digest != file.digest:
+        raise IntegrityError(
+            f"{where} was changed since version {file.version} of {file.key!r} was registered, and old bytes of files "
+            "that stay in place are not kept: register it again as a new version"
+        )
+    return Path(where)
+
+
+def _source_path(file: File) -> Path:
+    pending = file._source
+    if pending is None or pending.source.path is None:
+        raise InvalidInputError("this file is in memory only: save it, and it has a path")
+    return Path(pending.source.path)
+
+
+def load(file: File, is_run_input: bool | Run | None, options: dict[str, Any]) -> Any:
+    """Return a file as an object in memory, or its local path where no loader knows its suffix.
+
+    Raises:
+        IntegrityError: The bytes are missing or damaged.
+        UnsupportedError: The library that reads this format is not installed.
+    """
+    if file._state.adding and file._source is not None and file._source.memory is not None:
+        return file._source.memory
+    run = linking.reader_of(file, is_run_input)
+    local = _staged(file)
+    if options.pop("backed", False):
+        loaded = loading.backed(local, file.suffix)
+    else:
+        loaded = loading.load(local, file.suffix, **options)
+    if run is not None:
+        linking.link(run, [file], kind="input")
+    return loaded
+
+
+def open_file(file: File, mode: str, is_run_input: bool | Run | None) -> Any:
+    """Open a file for reading.
+
+    Raises:
+        InvalidInputError: The mode would write.
+        IntegrityError: The bytes are missing or damaged.
+    """
+    if mode not in {"r", "rb", "rt"}:
+        raise InvalidInputError(f"mode must be 'rb' or 'r', not {mode!r}: stored bytes never change; save a new version")
+    if file.is_folder:
+        raise InvalidInputError(f"{file.key or file.name!r} is a folder: use stage() and open its members")
+    local = stage(file, is_run_input)
+    return open(local, mode, encoding=None if "b" in mode else "utf-8")
+
+
+def _instance(file: File) -> Instance:
+    instance = stores.instance_of(file._state.db)
+    if instance is None:
+        raise InvalidInputError("this file belongs to an instance that was closed: connect it and query the file anew")
+    return instance

@@ -1,0 +1,146 @@
+"""The stores, views and caches of the connected instance: opened once per process and root."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from lamindb.core import current
+from lamindb.core.current import Instance
+from lamindb.instance import places
+from lamindb.models import Storage
+from lamindb.models.storage import OWN_ROOT
+from lamindb.storage.hash_cache import HashCache, NoHashCache
+from lamindb.storage.protocol import ObjectStore
+
+_lock = threading.RLock()
+_stores: dict[tuple[str, str], ObjectStore] = {}
+_views: dict[tuple[str, str], Any] = {}
+_rows: dict[tuple[str, str], Storage] = {}
+_hash_cache: tuple[str, HashCache] | None = None
+
+
+class NoView:
+    """The view of a storage that has none: it shows nothing, and nothing stands in its way."""
+
+    mode = "none"
+
+    def conflict(self, key: str, name: Any, known: Any = ()) -> str | None:
+        """Find nothing in the way."""
+        del key, name, known
+        return None
+
+    def show(self, key: str, name: Any, **options: Any) -> None:
+        """Show nothing."""
+
+    def show_many(self, files: Any, **options: Any) -> list[Any]:
+        """Show nothing."""
+        del files, options
+        return []
+
+    def hide(self, key: str, name: Any, **options: Any) -> bool:
+        """Hide nothing."""
+        del key, name, options
+        return True
+
+    def state(self, key: str, name: Any, **options: Any) -> str:
+        """Find nothing."""
+        del key, name, options
+        return "missing"
+
+
+def hash_cache() -> HashCache:
+    """Return what remembers hashes of unchanged files; where it cannot be kept, one that remembers nothing."""
+    global _hash_cache
+    folder = places.cache_folder()
+    key = str(folder)
+    with _lock:
+        if _hash_cache is None or _hash_cache[0] != key:
+            _hash_cache = (key, HashCache(folder) if folder is not None else NoHashCache())
+        return _hash_cache[1]
+
+
+def own_store(instance: Instance | None = None) -> ObjectStore:
+    """Return the store of an instance's own storage, the current instance's by default."""
+    instance = instance or current.instance()
+    return open_root(instance.root_url, instance)
+
+
+def open_root(root_url: str, instance: Instance) -> ObjectStore:
+    """Return the store of a root.
+
+    Raises:
+        UnsupportedError: Object stores need an extra that is not installed.
+    """
+    from lamindb.storage.opening import open_store
+    key = (instance.alias, root_url)
+    with _lock:
+        store = _stores.get(key)
+        if store is None:
+            cache = None
+            if "://" in root_url:
+                from lamindb.storage.cache import open_cache
+
+                cache = open_cache(places.cache_folder())
+            store = open_store(root_url, read_only=instance.is_read_only, cache=cache, hash_cache=hash_cache())
+            _stores[key] = store
+        return store
+
+
+def view(instance: Instance | None = None) -> Any:
+    """Return the view of an instance's own folder; on an object store, one that shows nothing."""
+    from lamindb.storage.view import View
+
+    instance = instance or current.instance()
+    key = (instance.alias, instance.root_url)
+    with _lock:
+        found = _views.get(key)
+        if found is None:
+            mode = "none" if instance.is_read_only else instance.view_mode
+            found = View(own_store(instance), mode) if instance.is_local else NoView()
+            _views[key] = found
+        return found
+
+
+def forget(alias: str) -> None:
+    """Drop what was opened for an instance that is closed."""
+    with _lock:
+        for table in (_stores, _views, _rows):
+            for key in [key for key in table if key[0] == alias]:
+                table.pop(key)  # type: ignore[attr-defined]
+
+
+def storage_row(alias: str, storage_id: str) -> Storage:
+    """Return the record of a storage, remembered after the first look."""
+    key = (alias, storage_id)
+    found = _rows.get(key)
+    if found is None:
+        found = _rows[key] = Storage.objects.using(alias).get(id=storage_id)
+    return found
+
+
+def root_of(storage: Storage) -> str:
+    """Return where a storage is on this machine: an absolute folder or an address."""
+    instance = instance_of(storage._state.db)
+    if instance is not None and (storage.id == instance.storage_id or storage.location == OWN_ROOT):
+        return instance.root_url
+    return storage.location
+
+
+def instance_of(alias: str | None) -> Instance | None:
+    """Return the connected instance of an alias; the current one for None."""
+    from lamindb.usecases import instances
+
+    return instances.connected(alias)
+
+
+def is_own(storage_id: str, instance: Instance) -> bool:
+    """Tell whether a storage is the instance's own, whose bytes are objects."""
+    return storage_id == instance.storage_id
+
+
+def absolute(path: str) -> str:
+    """Return a local path, absolute, links in its folders resolved, the last part as it is."""
+    head, tail = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(head), tail) if tail else os.path.realpath(head)

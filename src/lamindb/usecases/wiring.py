@@ -1,0 +1,150 @@
+"""The use cases as records reach them; each is imported when it is first used, so that starting stays quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+class Wiring:
+    """Implements `lamindb.models.actions.Actions`."""
+
+    def save(self, record: Any) -> None:
+        """Store a record; for a file, its bytes too."""
+        from lamindb.models import File
+
+        if isinstance(record, File):
+            from lamindb.usecases.saving import save_files
+
+            save_files([record])
+        else:
+            from lamindb.usecases.records import save
+
+            save(record)
+
+    def delete(self, record: Any, *, permanent: bool, storage: bool | None) -> None:
+        """Delete a record."""
+        from lamindb.usecases import trashing
+
+        trashing.delete(record, permanent=permanent, storage=storage)
+
+    def restore(self, file: Any) -> None:
+        """Take a file out of the trash."""
+        from lamindb.usecases import trashing
+
+        trashing.restore(file)
+
+    def prepare(self, file: Any, data: Any, options: dict[str, Any]) -> None:
+        """Look at what a new file is made of."""
+        from lamindb.usecases import sources
+
+        sources.prepare(file, data, options)
+
+    def from_dir(self, path: Any, key: str | None, run: Any) -> list[Any]:
+        """Make one unsaved file for each file of a folder."""
+        from lamindb.usecases import directories
+
+        return list(directories.from_dir(path, key, run))
+
+    def content(self, file: Any) -> tuple[str, str, int]:
+        """Return hash, digest and size of a file that is not saved yet."""
+        from lamindb.usecases import sources
+
+        content = sources.content_of(file)
+        return content.hash, content.digest, content.size
+
+    def replace(self, file: Any, data: Any, run: Any, format: str | None) -> None:
+        """Take other bytes for the next save."""
+        from lamindb.usecases import sources
+
+        sources.replace_data(file, data, run, format)
+
+    def path(self, file: Any) -> Any:
+        """Return where the file lives."""
+        from lamindb.usecases import staging
+
+        return staging.path(file)
+
+    def stage(self, file: Any, is_run_input: Any) -> Path:
+        """Return a local path with checked bytes."""
+        from lamindb.usecases import staging
+
+        return staging.stage(file, is_run_input)
+
+    def load(self, file: Any, is_run_input: Any, options: dict[str, Any]) -> Any:
+        """Return the file as an object in memory."""
+        from lamindb.usecases import staging
+
+        return staging.load(file, is_run_input, options)
+
+    def open(self, file: Any, mode: str, is_run_input: Any) -> Any:
+        """Open the file for reading."""
+        from lamindb.usecases import staging
+
+        return staging.open_file(file, mode, is_run_input)
+
+    def lineage(self, record: Any, *, upward: bool, model: Any, depth: int | None, all_producers: bool) -> Any:
+        """Return a query of what a record came from, or of what became of it."""
+        from lamindb.usecases import tracing
+
+        return tracing.closure(record, upward=upward, model=model, depth=depth, all_producers=all_producers)
+
+    def picture(self, record: Any, options: dict[str, Any]) -> Any:
+        """Return a drawing of a record's lineage."""
+        from lamindb.usecases import picturing
+
+        return picturing.view_lineage(record, **options)
+
+    def describe(self, record: Any) -> Any:
+        """Return everything about a record on one page."""
+        from lamindb.usecases import describing
+
+        return describing.describe(record)
+
+    def link(self, run: Any, files: list[Any], *, kind: str) -> None:
+        """Record files as input or output of a run."""
+        from lamindb.usecases import linking
+
+        linking.link(run, files, kind=kind)
+
+    def unlink(self, run: Any, files: list[Any], *, kind: str) -> None:
+        """Forget that files were inputs or outputs of a run."""
+        from lamindb.usecases import linking
+
+        linking.unlink(run, files, kind=kind)
+
+    def search(self, query: Any, text: str, options: dict[str, Any]) -> Any:
+        """Rank the records of a query by how well they fit a text."""
+        from lamindb.usecases import searching
+
+        return searching.search(query, text, options)
+
+    def user_id(self, alias: str) -> str:
+        """Return the id of the user on whose behalf this process writes."""
+        from lamindb.usecases import writers
+
+        return writers.user_id(alias)
+
+    def storage_root(self, storage: Any) -> str:
+        """Return where a storage is."""
+        from lamindb.usecases import stores
+
+        return stores.root_of(storage)
+
+    def default_transform_type(self) -> str:
+        """Return the type of a transform made here without one."""
+        from lamindb.environment import detect
+
+        return "notebook" if detect.in_ipython() else "pipeline"
+
+    def run_status(self, run: Any) -> str | None:
+        """Return the status of a run."""
+        from lamindb.usecases import tracking
+
+        return tracking.status_of(run)
+
+    def finish(self, run: Any, error: BaseException | None) -> None:
+        """End a run that was entered as a context manager."""
+        from lamindb.usecases import tracking
+
+        tracking.finish_block(run, error)
