@@ -1,0 +1,119 @@
+"""The front door: which names there are, that they load on first use, and that they carry their types."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lamindb as ln
+from tests.support.processes import clean_environment, run_python
+
+PUBLIC = """
+    DObject File LaminError MultipleResultsFound NoResultFound Notebook Pipeline Q Run Session Storage Transform User
+    __version__ add close connect context delete dev errors finish register_loader save schema select settings setup
+    track view
+""".split()
+
+HEAVY = ("django", "pandas", "numpy", "pyarrow", "anndata", "obstore", "fsspec", "psycopg", "asyncio", "subprocess",
+         "sqlite3", "urllib.request", "IPython")  # fmt: skip
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(ln.__all__) == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_loads_without_an_instance(name: str) -> None:
+    assert getattr(ln, name) is not None
+    assert name in dir(ln)
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    tree = ast.parse(Path(ln.__file__).read_text(encoding="utf-8"))
+    (guarded,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    seen = {alias.asname for node in guarded.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert seen == set(PUBLIC) - {"__version__"}
+    assert Path(ln.__file__).with_name("py.typed").is_file()
+
+
+def test_an_unknown_name_is_an_attribute_error_that_helps() -> None:
+    with pytest.raises(AttributeError, match="File"):
+        ln.Fil  # noqa: B018
+
+
+def test_importing_loads_nothing_heavy_and_touches_no_file_of_the_user(isolated_home: Path) -> None:
+    done = run_python(
+        f"""
+        import sys
+        opened = []
+        watched = ("open", "sqlite3.connect")
+        sys.addaudithook(lambda event, details: opened.append(details) if event in watched else None)
+        import lamindb
+        print([name for name in {HEAVY!r} if name in sys.modules])
+        print([path for path, *_ in opened if str(path).startswith({str(isolated_home)!r})])
+        """
+    )
+    assert done.stdout == "[]\n[]\n"
+    assert [path.name for path in isolated_home.iterdir()] == ["runtime"]
+
+
+def test_the_older_names_are_the_same_things() -> None:
+    import lamindb.schema as lns
+
+    for name in ("File", "Notebook", "Pipeline", "Run", "Storage", "Transform", "User"):
+        assert getattr(lns, name) is getattr(ln, name)
+
+
+SCRIPT = """
+from pathlib import Path
+
+import pandas as pd
+
+import lamindb as ln
+
+ln.settings.verbosity = 3
+run: ln.Run = ln.track()
+transform = ln.Transform(name="Cell Ranger", version="7.2.0", type="pipeline").save()
+ln.track(transform)
+file = ln.File(Path("a.csv"), key="tables/a.csv", run=run).save()
+reveal_type(file)
+reveal_type(ln.File.select(key="tables/a.csv").one())
+reveal_type(ln.File.select(size__gt=1).first())
+reveal_type(file.key)
+reveal_type(file.run)
+reveal_type(file.stage(is_run_input=True))
+reveal_type(ln.File.select().df())
+ln.File(pd.DataFrame({"a": [1]}), key="tables/b.parquet").save()
+for other in ln.File.select(created_by__handle="testuser1").order_by("-created_at")[:5]:
+    reveal_type(other)
+"""
+
+REVEALED = [
+    "lamindb.models.file.File",
+    "lamindb.models.file.File",
+    "lamindb.models.file.File | None",
+    "str | None",
+    "lamindb.models.run.Run | None",
+    "pathlib.Path",
+    "Any",
+    "lamindb.models.file.File",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_users_script_is_typed(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "--no-error-summary",
+         "--disable-error-code", "import-untyped", str(script)],
+        cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if ": error:" in line] == []
+    assert [line.split('"')[1] for line in lines if "Revealed type" in line] == REVEALED
