@@ -11,7 +11,7 @@ from lamindb.exchange.svg import svg
 from lamindb.exchange.svg_nodes import xml
 from lamindb.exchange.svg_style import Theme
 
-_SMALLEST = 0.72
+_SMALLEST = 0.65
 """How far a notebook may shrink the picture to its column before it scrolls: below, letters get too small."""
 
 

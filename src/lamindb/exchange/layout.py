@@ -26,8 +26,8 @@ _BEND_SNAP = 26.0
 _NODE_GAP = 14.0
 _BEND_GAP = 9.0
 _COMPONENT_GAP = 30.0
-_MIN_COLUMN_GAP = 46.0
-_MAX_COLUMN_GAP = 150.0
+_MIN_COLUMN_GAP = 36.0
+_MAX_COLUMN_GAP = 140.0
 
 
 @dataclass(frozen=True, slots=True)

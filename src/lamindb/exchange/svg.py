@@ -15,7 +15,7 @@ from lamindb.exchange.layout import Box, Placement, Route, place
 from lamindb.exchange.svg_nodes import Shape, node_shape, status_sign, stub_shape, xml
 from lamindb.exchange.svg_style import STATUSES, Theme, pixel_width, style_sheet
 
-_MARGIN = 26.0
+_MARGIN = 22.0
 _FOOTER = 30.0
 _ARROW = 7.0
 

@@ -13,13 +13,13 @@ from lamindb.exchange.svg_style import OTHER_ICON, STATUS_SIGNS, TYPE_ICONS, pix
 HEIGHT = 44
 STUB_HEIGHT = 24
 
-_NAME_LIMIT = 196.0
-_FACTS_LIMIT = 205.0
-_MIN_TEXT = 96.0
-_BAND = 42
-_FILE_TEXT = _BAND + 10
-_RUN_TEXT = 48
-_SIGN_ROOM = 34
+_NAME_LIMIT = 186.0
+_FACTS_LIMIT = 198.0
+_MIN_TEXT = 72.0
+_BAND = 40
+_FILE_TEXT = _BAND + 9
+_RUN_TEXT = 45
+_SIGN_ROOM = 36
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 
@@ -95,7 +95,7 @@ def _file_shape(file: FileNode, is_focus: bool) -> Shape:
             f'<text class="u" x="{_FILE_TEXT}" y="35">{xml(facts)}</text>',
         )
 
-    return Shape(_FILE_TEXT + text_width + 14, HEIGHT, draw, 10 * is_focus)
+    return Shape(_FILE_TEXT + text_width + 12, HEIGHT, draw, 10 * is_focus)
 
 
 def _suffix(suffix: str, family: str) -> str:
@@ -110,8 +110,10 @@ def _suffix(suffix: str, family: str) -> str:
 
 
 def _letters(text: str, y: int, family: str) -> str:
-    label = elide_middle(text, _BAND - 3.0, lambda part: pixel_width(part, 10, is_bold=True))
-    return f'<text class="s c {family}-s" x="{_BAND // 2}" y="{y}">{xml(label)}</text>'
+    room = _BAND - 5.0
+    is_small = pixel_width(text, 10, is_bold=True) > room
+    label = elide_middle(text, room, lambda part: pixel_width(part, 8.5 if is_small else 10, is_bold=True))
+    return f'<text class="{"z" if is_small else "s"} c {family}-s" x="{_BAND // 2}" y="{y}">{xml(label)}</text>'
 
 
 def _run_shape(run: RunNode, is_focus: bool) -> Shape:
@@ -138,7 +140,7 @@ def _run_shape(run: RunNode, is_focus: bool) -> Shape:
             + (status_sign(run.status or "", width - 21, HEIGHT // 2) if sign else ""),
         )
 
-    return Shape(_RUN_TEXT + text_width + (_SIGN_ROOM + 6 if sign else 18), HEIGHT, draw, 27 * is_focus)
+    return Shape(_RUN_TEXT + text_width + (_SIGN_ROOM if sign else 18), HEIGHT, draw, 27 * is_focus)
 
 
 def status_sign(status: str, x: float, y: float) -> str:

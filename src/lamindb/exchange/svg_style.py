@@ -93,6 +93,7 @@ def style_sheet(theme: Theme) -> str:
     shape = (
         f"{scope}{{font-family:{FONT};font-size:11px}}"
         f"{scope} .n{{font-size:13px;font-weight:600}}{scope} .s{{font-size:10px;font-weight:700}}"
+        f"{scope} .z{{font-size:8.5px;font-weight:700}}"
         f"{scope} .v{{font-weight:400}}{scope} .c{{text-anchor:middle}}{scope} .e{{text-anchor:end}}"
         f"{scope} .l,{scope} .i,{scope} .b,{scope} .q{{fill:none}}"
         f"{scope} .l{{stroke-width:1.4}}{scope} .q{{stroke-width:1.4;stroke-dasharray:2 4}}"

@@ -113,7 +113,7 @@ class _Walk:
                 continue
             node = self._around.nodes[node_id]
             again = node_id in self._seen
-            mark = f"  {_SEEN}" if again and (self._next[node_id] or self._hidden.get(node_id)) else ""
+            mark = f"  {_SEEN}" if again else ""
             is_focus = node_id in self._focus
             lines.append(shown + _caption(node, room - cell_width(mark), is_focus=is_focus, is_short=again) + mark)
             if not again:
