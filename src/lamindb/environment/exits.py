@@ -159,7 +159,7 @@ class _Monitor:
         """Find out how the program ended."""
         if kernels.in_kernel():
             if self.is_headless and self.failed_cell is not None:
-                return Ending("failed", None, _last_lines(self.failed_cell))
+                return Ending("failed", None, last_lines(self.failed_cell))
             return Ending("completed", None, None)
         if _has_returned(self.frame):
             return Ending("completed", 0, None)
@@ -169,7 +169,7 @@ class _Monitor:
         if self.exit is not None and (error is None or self.exit[1] is error):
             return _ending_by_exit(self.exit[0], error)
         if error is not None:
-            return Ending("failed", _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1, _last_lines(error))
+            return Ending("failed", _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1, last_lines(error))
         return Ending("completed", 0 if self.frame is None else None, None)
 
 
@@ -270,7 +270,7 @@ def _ending_by_exit(status: object, error: BaseException | None) -> Ending:
         return Ending("failed", 1, redact_text(str(status))[-_ERROR_CHARACTERS:])
     if code == 0:
         return Ending("completed", 0, None)
-    return Ending("failed", code, _last_lines(error) if error is not None else None)
+    return Ending("failed", code, last_lines(error) if error is not None else None)
 
 
 def _outermost_frame() -> FrameType | None:
@@ -296,7 +296,7 @@ def _printed_error() -> BaseException | None:
     return error if isinstance(error, BaseException) else None
 
 
-def _last_lines(error: BaseException) -> str:
+def last_lines(error: BaseException) -> str:
     """Return the end of an exception's traceback, without secrets."""
     import traceback
 

@@ -83,7 +83,7 @@ _QUERY: Final = re.compile(
 )
 _HEADER: Final = re.compile(
     r"((?:authorization|x-api-key|x-auth-token)[\"']?\s*[:=]\s*(?:[rbfu]{0,2}[\"'])?(?:(?:basic|bearer|token)\s+)?)"
-    r"(?!\{|\*)[^\s\"',;{]{4,}|(\bbearer\s+)(?=[\w.~+/\-]*\d)[\w.~+/=\-]{16,}",
+    r"(?!\{|\*|(?:basic|bearer|token)\s)[^\s\"',;{]{4,}|(\bbearer\s+)(?=[\w.~+/\-]*\d)[\w.~+/=\-]{16,}",
     re.IGNORECASE,
 )
 _QUOTED: Final = re.compile(

@@ -1,0 +1,203 @@
+"""Secrets in whatever is stored. Every value here is made up."""
+
+from __future__ import annotations
+
+import pytest
+
+from lamindb.environment.redaction import is_secret_name, redact_arguments, redact_environment, redact_text
+
+# Put together here, so that no scanner takes them for real ones.
+GITHUB = "ghp_" + "a1B2" * 9
+GITLAB = "glpat-" + "x9Y8-" * 4
+SLACK = "xoxb-" + "123456789012-abcdef"
+OPENAI = "sk-" + "proj-" + "Ab12" * 6
+AWS = "AKIA" + "ABCDEFGH12345678"
+GOOGLE = "AIza" + "S" * 35
+JWT = "eyJ" + "hbGciOiJIUzI1NiJ9" + "." + "eyJzdWIiOiIxIn0" + "." + "c2lnbmF0dXJl"
+HUGGING = "hf_" + "Q" * 30
+STRIPE = "sk_" + "live_" + "a" * 24
+KEY_BLOCK = "-----BEGIN RSA PRIVATE " + "KEY-----\nMIIEow\nIBAAKC\n-----END RSA PRIVATE " + "KEY-----"
+
+
+@pytest.mark.parametrize(
+    ("argv", "redacted"),
+    [
+        (["--password", "x1", "in.csv"], ["--password", "***", "in.csv"]),
+        (["--password=x1=y"], ["--password=***"]),
+        (["-token", "x1"], ["-token", "***"]),
+        (["--api-key", "-x1"], ["--api-key", "***"]),
+        (["--db_password:x1"], ["--db_password:***"]),
+        (["--secret", "--verbose"], ["--secret", "--verbose"]),
+        (["--password"], ["--password"]),
+        (["--openaiApiKey", "x1"], ["--openaiApiKey", "***"]),
+        (["API_TOKEN=x1", "python", "a.py"], ["API_TOKEN=***", "python", "a.py"]),
+        (["+db.password=x1"], ["+db.password=***"]),
+        (["-p", "token", "x1", "-p", "alpha", "2"], ["-p", "token", "***", "-p", "alpha", "2"]),
+        (["postgresql://me:p%40ss@host/db"], ["postgresql://me:***@host/db"]),
+        (["https://host/x?token=abc&n=1"], ["https://host/x?token=***&n=1"]),
+        ([GITHUB, "--max-tokens", "5"], ["***", "--max-tokens", "5"]),
+        (
+            ["--password-file", "/run/p", "--key", "images/a.jpg"],
+            ["--password-file", "/run/p", "--key", "images/a.jpg"],
+        ),
+        (["-H", "Authorization: Bearer abcdefgh"], ["-H", "Authorization: Bearer ***"]),
+        ([], []),
+    ],
+)
+def test_arguments(argv: list[str], redacted: list[str]) -> None:
+    assert redact_arguments(argv) == redacted
+
+
+@pytest.mark.parametrize("secret", [GITHUB, GITLAB, SLACK, OPENAI, AWS, GOOGLE, JWT, HUGGING, STRIPE, KEY_BLOCK])
+def test_well_known_shapes_are_hidden_wherever_they_stand(secret: str) -> None:
+    for text in (secret, f"login({secret!r})", f"x\n{secret}\ny", f'{{"a": "{secret}"}}'):
+        redacted = redact_text(text)
+        assert secret not in redacted and "***" in redacted
+        for piece in secret.splitlines()[:-1]:
+            assert piece not in redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ('api_key = "a b\'c"', 'api_key = "***"'),
+        ("self.dbPassword: str = r'x\\'y'", "self.dbPassword: str = r'***'"),
+        ('connect(user="me", password="x", port=1)', 'connect(user="me", password="***", port=1)'),
+        ("{'token': 'x', 'key': 'a/b.csv'}", "{'token': '***', 'key': 'a/b.csv'}"),
+        ('os.environ["SECRET_KEY"] = "x"', 'os.environ["SECRET_KEY"] = "***"'),
+        ('os.environ.setdefault("API_KEY", "x")', 'os.environ.setdefault("API_KEY", "***")'),
+        ('passphrase = """a\nb"""\nz', 'passphrase = """***\n"""\nz'),
+        ('token = (\n    "abc"\n)', 'token = (\n    "***"\n)'),
+        ("export PGPASSWORD=hunter2", "export PGPASSWORD=***"),
+        ("host=h password=hunter2 dbname=d", "host=h password=*** dbname=d"),
+        ("password: hunter2", "password: ***"),
+        ('"source": ["api_key = \\"abc\\"\\n"]', '"source": ["api_key = \\"***\\"\\n"]'),
+        ("authorization: Basic dXNlcjpwdw==", "authorization: Basic ***"),
+        ("git clone https://0123456789abcdef0123@host/x", "git clone https://***@host/x"),
+        ("redis://:pw@host", "redis://:***@host"),
+        ("https://me:p@ss@host/a@b", "https://me:***@host/a@b"),
+    ],
+)
+def test_named_secrets_are_hidden(text: str, redacted: str) -> None:
+    assert redact_text(text) == redacted
+    assert redact_text(redacted) == redacted, "a second time changes nothing"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'key = "images/a.jpg"',
+        "ln.File('a.csv', key='data/a.csv')",
+        'eos_token = "</s>"; max_tokens = "5"; token_type = "bearer"',
+        "password = getpass.getpass()",
+        "password=args.password, token=token",
+        'password = ""',
+        "def login(password: str, token: str | None = None) -> None:",
+        "tokenizer = 'bert'",
+        "from secrets import token_hex",
+        "f'postgresql://{user}:{password}@{host}'",
+        "https://host:8080/path and mail me@example.org",
+        'if "-----BEGIN " in text: pass',
+        "first_pass = 'coarse'",
+        "the password is wrong",
+        "df[['token', 'count']]",
+        "d = {'a': 1, 'keys': ['x']}",
+        "",
+    ],
+)
+def test_ordinary_text_stays(text: str) -> None:
+    assert redact_text(text) == text
+
+
+def test_values_of_secret_variables_are_hidden_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_TOKEN", "correct horse/battery")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:s3cr3t-pw@host/db")
+    monkeypatch.setenv("SHORT_PASSWORD", "ab1x")
+    monkeypatch.setenv("DULL_PASSWORD", "true")
+    text = "got correct horse/battery, s3cr3t-pw, correct%20horse%2Fbattery, ab1x, cab1xy, true"
+    assert redact_text(text) == "got ***, ***, ***, ***, cab1xy, true"
+    assert redact_arguments(["correct horse/battery"]) == ["***"]
+
+
+def test_variables_that_name_files_do_not_hide_them(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    monkeypatch.setenv("SERVICE_CREDENTIALS", str(tmp_path))
+    assert redact_text(f"open({str(tmp_path)!r})") == f"open({str(tmp_path)!r})"
+    monkeypatch.setenv("SERVICE_TOKEN", "/" + "x" * 5000)
+    assert redact_text("a/" + "x" * 5000) == "a***"
+
+
+def test_environment() -> None:
+    variables = {
+        "API_TOKEN": "hunter2-hunter2",
+        "PWD": "/home/me",
+        "ECHO": "hunter2-hunter2",
+        "URL": "https://a:b@c",
+        "EMPTY_SECRET": "",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    assert redact_environment(variables) == {
+        "API_TOKEN": "***",
+        "PWD": "/home/me",
+        "ECHO": "***",
+        "URL": "https://a:***@c",
+        "EMPTY_SECRET": "",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "DB_PASSWORD",
+        "PGPASSWORD",
+        "MYSQL_PWD",
+        "apiKey",
+        "api-key",
+        "OPENAI_API_KEY",
+        "client_secret",
+        "token2",
+        "accessToken",
+        "AWS_SECRET_ACCESS_KEY",
+        "hf_token",
+        "credentials",
+        "session_cookie",
+        "PASSWD",
+        "private_key",
+    ],
+)
+def test_secret_names(name: str) -> None:
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "key",
+        "keys",
+        "sort_key",
+        "PWD",
+        "OLDPWD",
+        "tokenizer",
+        "max_tokens",
+        "pad_token",
+        "password_file",
+        "passwordless",
+        "SSH_AUTH_SOCK",
+        "secretary",
+        "compass",
+        "bypass",
+        "token_count",
+        "",
+        "primary_key",
+        "PATH",
+        "monkey",
+    ],
+)
+def test_harmless_names(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+def test_long_texts_do_not_take_long_to_match() -> None:
+    for piece in ("a" * 200_000, "key " * 50_000, "x=" * 100_000, '"' * 100_000, "token" * 40_000, "://" * 60_000):
+        assert len(redact_text(piece)) >= 3
