@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from lamindb.exchange.ordering import count_crossings, order_columns
+from lamindb.exchange.ordering import SWAP_LIMIT, count_crossings, order_columns
 
 
 def _linked(count: int, edges: list[tuple[int, int]]) -> tuple[list[list[int]], list[list[int]]]:
@@ -53,3 +53,15 @@ def test_the_order_is_never_worse_than_before() -> None:
         first = count_crossings(columns, after, _positions(columns, 16))
         order_columns(columns, before, after)
         assert count_crossings(columns, after, _positions(columns, 16)) <= first
+
+
+def test_large_drawings_keep_the_best_order_that_sweeps_find() -> None:
+    generator = random.Random(3)
+    half = SWAP_LIMIT
+    shuffled = generator.sample(range(half, 2 * half), half)
+    edges = [(number, shuffled[number]) for number in range(half)]
+    edges += [(number, shuffled[number + 1]) for number in range(half - 1)]
+    before, after = _linked(2 * half, edges)
+    columns = [list(range(half)), list(range(half, 2 * half))]
+    order_columns(columns, before, after)
+    assert count_crossings(columns, after, _positions(columns, 2 * half)) == 0
