@@ -19,7 +19,12 @@ DIFF_SECONDS: Final = 10.0
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?$")
 _SECTION = re.compile(r'\[\s*(?P<name>[\w.\-]+)(?:\s+"(?P<of>(?:\\.|[^"\\])*)")?\s*\]')
 _EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-_READ_ONLY: Final = ("--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
+_READ_ONLY: Final = (
+    *("--no-optional-locks", "-c", "diff.autoRefreshIndex=false"),
+    *("-c", "core.fsmonitor=false", "-c", "core.quotePath=false"),
+)
+_TOUCHED_ONLY: Final = re.compile(rb"^diff --git [^\n]*\n(?=diff --git |\Z)", re.MULTILINE)
+"""What a patch has of a file whose time changed and whose content did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,8 @@ def git_diff(root: Path, limit_bytes: int) -> bytes:
     raw = _git(state.root, *command, seconds=DIFF_SECONDS, limit_bytes=limit_bytes + 1)
     if not raw:
         return b""
-    patch = redact_text(raw.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    text = _TOUCHED_ONLY.sub(b"", raw).decode("utf-8", "surrogateescape")
+    patch = redact_text(text).encode("utf-8", "surrogateescape")
     if len(raw) <= limit_bytes and len(patch) <= limit_bytes:
         return patch
     return patch[: patch.rfind(b"\n", 0, limit_bytes) + 1]

@@ -39,7 +39,7 @@ def _snapshot(folders: tuple[str, ...]) -> bytes:
     found: dict[str, str] = {}
     for folder in dict.fromkeys(folders):
         # The script's own folder may hold a million data files, and no installed packages.
-        if folder and folder != os.getcwd() and (folder != folders[0] or _holds_packages(folder)):  # noqa: PTH109
+        if folder and folder != os.getcwd() and (folder != folders[0] or _holds_packages(folder)):
             for name, version in _distributions(folder):
                 found.setdefault(_SEPARATORS.sub("-", name).lower(), version)
     return "".join(f"{name}=={version}\n" for name, version in sorted(found.items())).encode()
@@ -52,7 +52,7 @@ def _holds_packages(folder: str) -> bool:
 def _distributions(folder: str) -> Iterator[tuple[str, str]]:
     """Yield name and version of what is installed in one folder, from the names of its entries."""
     try:
-        names = os.listdir(folder)  # noqa: PTH208
+        names = os.listdir(folder)
     except OSError:
         return
     for entry in names:
