@@ -98,3 +98,9 @@ def test_the_page_stands_alone() -> None:
 
 def test_df() -> None:
     assert len(LineagePicture(small_graph()).df()) == 4
+
+
+def test_ipython_takes_the_picture_and_the_tree() -> None:
+    formatters = pytest.importorskip("IPython.core.formatters")
+    data, _ = formatters.DisplayFormatter().format(LineagePicture(small_graph()))
+    assert data["text/html"].startswith("<div") and data["text/plain"].startswith("▪ images/nuclei.jpg")

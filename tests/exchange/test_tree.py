@@ -66,7 +66,7 @@ def test_a_cycle_without_ends_has_a_root() -> None:
 def test_every_node_is_reached_without_focus() -> None:
     graph = replace(project_graph(150), focus=None)
     for direction in ("up", "down", "both"):
-        tree = text_tree(graph, direction=direction, width=400)  # type: ignore[arg-type]
+        tree = text_tree(graph, direction=direction, width=400)
         assert all(f" {file.key}" in tree for file in graph.files)
 
 
