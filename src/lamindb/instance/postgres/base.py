@@ -18,4 +18,5 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
         if self.connection is not None and self.connection.closed and not self.in_atomic_block:
             self.drop()
             self.connect()
-        return super().create_cursor(name)
+        # Named outright: through `super()` it would refuse to work while an event loop runs, as in every notebook.
+        return base.DatabaseWrapper.create_cursor.__wrapped__(self, name)  # type: ignore[attr-defined]

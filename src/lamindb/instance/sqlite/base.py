@@ -21,7 +21,8 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Open the file; it must exist, so that a deleted instance never comes back as an empty one."""
-        raw = super().get_new_connection(conn_params)
+        # Named outright: through `super()` it would refuse to work while an event loop runs, as in every notebook.
+        raw = base.DatabaseWrapper.get_new_connection.__wrapped__(self, conn_params)  # type: ignore[attr-defined]
         self._path = unquote(urlsplit(str(self.settings_dict["NAME"])).path)
         status = os.stat(self._path)
         self._identity = status.st_dev, status.st_ino
