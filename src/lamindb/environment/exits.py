@@ -251,10 +251,9 @@ def _watch_exit() -> None:
         return
     called = quitter.__call__
 
-    def noted(self: object, code: object = None) -> NoReturn:
+    def noted(self: object, code: object = None) -> None:
         _note_exit(code)
         called(self, code)
-        raise SystemExit(code)
 
     setattr(quitter, "__call__", noted)  # noqa: B010
     setattr(quitter, "_lamindb_watches", True)  # noqa: B010
