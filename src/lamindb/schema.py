@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lamindb.models import Transform as Transform
     from lamindb.models import User as User
 
-__all__ = ["DObject", "File", "Notebook", "Pipeline", "Run", "Storage", "Transform", "User"]  # noqa: F822
+__all__ = ["DObject", "File", "Notebook", "Pipeline", "Run", "Storage", "Transform", "User"]
 
 
 def __getattr__(name: str) -> Any:

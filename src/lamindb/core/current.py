@@ -58,6 +58,7 @@ _override: ContextVar[Instance | None] = ContextVar("lamindb_instance", default=
 _opener: Callable[[], Instance] | None = None
 
 _run_default: Any = None
+_run_finder: Callable[[], Any] | None = None
 _run_override: ContextVar[Any] = ContextVar("lamindb_run", default=None)
 
 
@@ -102,8 +103,23 @@ def using(other: Instance) -> Iterator[Instance]:
         _override.reset(token)
 
 
+def plug_run_finder(finder: Callable[[], Any]) -> None:
+    """Say how the run is found that the process inherited from the one that started it."""
+    global _run_finder
+    _run_finder = finder
+
+
 def run() -> Any:
-    """Return the current `Run`, or None; a context's own run comes before the process's."""
+    """Return the current `Run`, or None.
+
+    A context's own run comes before the process's, and that before the one of the process that started this one.
+    """
+    found = own_run()
+    return _run_finder() if found is None and _run_finder is not None else found
+
+
+def own_run() -> Any:
+    """Return the run that was made current in this process or context, or None."""
     override = _run_override.get()
     return _run_default if override is None else override
 

@@ -7,7 +7,7 @@ import os
 from typing import Any, Final
 
 from lamindb.core import messages
-from lamindb.core.errors import UnknownFieldError, InvalidInputError
+from lamindb.core.errors import InvalidInputError, UnknownFieldError
 
 KEY_POLICIES: Final = ("new_version", "error")
 HASH_POLICIES: Final = ("warn_return_existing", "error", "warn_create_new")
@@ -141,7 +141,8 @@ class Settings:
             return
         near = difflib.get_close_matches(name, self.names(), 1)
         raise UnknownFieldError(
-            f"there is no setting {name!r}" + (f": did you mean {near[0]!r}?" if near else f": {', '.join(self.names())}")
+            f"there is no setting {name!r}"
+            + (f": did you mean {near[0]!r}?" if near else f": {', '.join(self.names())}")
         )
 
     def __repr__(self) -> str:

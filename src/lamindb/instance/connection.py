@@ -72,7 +72,7 @@ class _Translator:
         if kind is None:
             return
         try:
-            self._inner.__exit__(kind, value, trace)  # type: ignore[no-untyped-call]
+            self._inner.__exit__(kind, value, trace)
         except (OperationalError, InterfaceError, DataError) as error:
             if isinstance(error, errors.LaminError):
                 raise

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamindb.core.errors import NoInstanceError, NotUniqueError
+from lamindb.core.keys import HIDDEN_FOLDER
 from lamindb.instance import folder as folders
 from lamindb.instance import registry
 
@@ -52,7 +53,7 @@ def find(start: Path | None = None) -> Found:
 def _at(folder: Path) -> Found | None:
     own = folders.home_of(folder)
     if own is not None:
-        project = folder.parent if folder.name == folders.HIDDEN_FOLDER else folder
+        project = folder.parent if folder.name == HIDDEN_FOLDER else folder
         return Found(own, project.parent, registry.database_url_of(own))
     inside = folders.homes_in(folder)
     if len(inside) > 1:
@@ -89,5 +90,7 @@ def locate(identifier: str | Path) -> Found:
         raise NotUniqueError(f"several instances are called {str(identifier)!r} ({listed}): pass the path instead")
     for entry in named.values():
         return Found(Path(entry.home), Path(entry.project), entry.database_url)
-    where = f"{path.resolve()} is no instance folder and contains none" if is_folder else "there is no such folder or name"
+    where = (
+        f"{path.resolve()} is no instance folder and contains none" if is_folder else "there is no such folder or name"
+    )
     raise NoInstanceError(f"cannot find the instance {str(identifier)!r}: {where}; {_ADVICE}")

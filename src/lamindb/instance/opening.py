@@ -12,7 +12,9 @@ from lamindb.core.errors import DatabaseError, NoInstanceError, ReadOnlyError
 from lamindb.instance import database, migrating
 from lamindb.instance import folder as folders
 
-_NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "lustre", "beegfs", "gpfs"})
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "lustre", "beegfs", "gpfs"}
+)
 
 
 def open_instance(home: Path, *, project: Path | None, database_url: str | None = None) -> Instance:

@@ -25,7 +25,7 @@ def _place(variable: str, kind: str) -> Path | None:
 
 
 def settings_folder() -> Path | None:
-    """Return the folder of the registry and the user's settings; `LAMIN_SETTINGS_DIR` overrides. None without a home."""
+    """Return the folder of registry and settings, or None without a home; `LAMIN_SETTINGS_DIR` overrides."""
     return _place("LAMIN_SETTINGS_DIR", "config")
 
 

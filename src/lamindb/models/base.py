@@ -100,8 +100,9 @@ class Record(models.Model):
                 raise InvalidTypeError(f"{cls.__name__}() does not take {name!r}: it is set when the record is saved")
         for field in cls._meta.concrete_fields:
             value = given.get(field.name)
-            if field.is_relation and value is not None and not isinstance(value, field.related_model):
-                expected = field.related_model.__name__
+            related: Any = field.related_model
+            if field.is_relation and value is not None and not isinstance(value, related):
+                expected = related.__name__
                 raise InvalidTypeError(f"{field.name} must be a {expected}, not {type(value).__name__}")
         return given
 
@@ -120,8 +121,7 @@ class Record(models.Model):
             present = set(field_names)
             remaining = iter(row)
             row = [
-                next(remaining) if field.attname in present else models.DEFERRED
-                for field in cls._meta.concrete_fields
+                next(remaining) if field.attname in present else models.DEFERRED for field in cls._meta.concrete_fields
             ]
         new = cls._blank(*row)
         new._state.adding = False
@@ -205,7 +205,9 @@ class Record(models.Model):
         alias = using or self._state.db or current.instance().alias
         super().save(using=alias, force_insert=force_insert, force_update=not (force_insert or self._state.adding))
 
-    def delete(self, permanent: bool | None = None, *, storage: bool | None = None, **older: Any) -> Any:
+    def delete(  # type: ignore[override]
+        self, permanent: bool | None = None, *, storage: bool | None = None, **older: Any
+    ) -> Any:
         """Delete the record, if nothing refers to it.
 
         Raises:
@@ -266,19 +268,35 @@ def _short(value: Any) -> str:
     return text if len(text) <= 120 else f"{text[:117]}…"
 
 
+def check_texts(record: models.Model) -> None:
+    """Refuse text that a database cannot hold.
+
+    Raises:
+        InvalidInputError: A field has a NUL or a lone surrogate.
+    """
+    for name, value in record.__dict__.items():
+        if isinstance(value, str) and not value.isprintable():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise InvalidInputError(f"{name} has a character that is half of a pair (a lone surrogate)") from None
+            if "\0" in value:
+                raise InvalidInputError(f"{name} has a NUL character, which no database can hold")
+
+
 class LazyAttribute(DeferredAttribute):
     """A field of an unsaved file that is worked out when somebody looks, such as its hash."""
 
     def __get__(self, record: Any, cls: Any = None) -> Any:
         """Return the value, working it out first where the record can."""
-        if record is not None and self.field.attname not in record.__dict__:  # type: ignore[attr-defined]
+        if record is not None and self.field.attname not in record.__dict__:
             compute = getattr(record, "_compute", None)
             if compute is not None and record._state.adding:
                 compute()
         return super().__get__(record, cls)
 
 
-class LazyTextField(models.TextField):
+class LazyTextField(models.TextField):  # type: ignore[type-arg]
     """Text that may be worked out late."""
 
     descriptor_class = LazyAttribute
@@ -289,7 +307,7 @@ class LazyTextField(models.TextField):
         return name, "django.db.models.TextField", args, kwargs
 
 
-class LazyBigIntegerField(models.BigIntegerField):
+class LazyBigIntegerField(models.BigIntegerField):  # type: ignore[type-arg]
     """A number that may be worked out late."""
 
     descriptor_class = LazyAttribute

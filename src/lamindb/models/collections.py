@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, overload
 
@@ -32,7 +33,7 @@ class RunFiles:
         """Return a query for these files, all versions, also those in the trash."""
         return self._run._input_query(self._kind)
 
-    def list(self) -> list[File]:
+    def list(self) -> builtins.list[File]:
         """Return these files as a list."""
         return list(self._pending) if self._run._state.adding else list(self.all())
 
@@ -93,7 +94,7 @@ class RunFiles:
         return self.list().count(arguments[0]) if arguments else len(self)
 
     @staticmethod
-    def _records(files: Iterable[File]) -> list[File]:
+    def _records(files: Iterable[File]) -> builtins.list[File]:
         found = list(files)
         for file in found:
             if type(file).__name__ != "File" or not hasattr(file, "_meta"):
@@ -109,8 +110,8 @@ class RunFiles:
     @overload
     def __getitem__(self, index: int) -> File: ...
     @overload
-    def __getitem__(self, index: slice) -> list[File]: ...
-    def __getitem__(self, index: int | slice) -> File | list[File]:
+    def __getitem__(self, index: slice) -> builtins.list[File]: ...
+    def __getitem__(self, index: int | slice) -> File | builtins.list[File]:
         return self.list()[index]
 
     def __contains__(self, file: object) -> bool:

@@ -211,7 +211,7 @@ class File(Record):
 
         Args:
             is_run_input: See `stage`.
-            **options: Passed on to the loader.
+            **options: `trust=True` allows formats that can run code when they are read (pickle).
 
         Raises:
             IntegrityError: The stored bytes are missing or damaged.
@@ -262,7 +262,9 @@ class File(Record):
         actions().restore(self)
         return self
 
-    def delete(self, permanent: bool | None = None, *, storage: bool | None = None, **older: Any) -> Any:
+    def delete(  # type: ignore[override]
+        self, permanent: bool | None = None, *, storage: bool | None = None, **older: Any
+    ) -> Any:
         """Move the file to the trash, or remove it for good.
 
         Args:

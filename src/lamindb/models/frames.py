@@ -33,8 +33,9 @@ def frame(query: RecordQuery[Any]) -> pd.DataFrame:
         import pandas as pd
     except ImportError:
         raise UnsupportedError("tables need pandas: run pip install 'lamindb[table]'") from None
-    if getattr(query, "_fields", None) is not None:
-        return pd.DataFrame.from_records(list(query.values(*query._fields)), columns=list(query._fields))
+    chosen = getattr(query, "_fields", None)
+    if chosen is not None:
+        return pd.DataFrame.from_records(list(query.values(*chosen)), columns=list(chosen))
     columns = columns_of(query.model)
     rows = list(query.values_list(*columns))
     table = pd.DataFrame.from_records(rows, columns=columns)
@@ -53,7 +54,8 @@ def html_table(query: RecordQuery[Any]) -> str:
         for row in rows[:_SHOWN_ROWS]
     )
     note = f"<p>and {more:,} more</p>" if more > 0 else ""
-    return f"<table><caption>{query.model.__name__}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
+    title = f"<caption>{query.model.__name__}</caption>"
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
 
 
 def _cell(value: Any) -> str:

@@ -43,6 +43,21 @@ def _next_model(model: type[Model] | None, name: str) -> type[Model] | None:
     return related if isinstance(related, type) else None
 
 
+def follow(model: type[Model], parts: list[str]) -> tuple[type[Model] | None, Any]:
+    """Walk real field names; return the model that the last one leads to, None if it is no relation, and the field."""
+    current: type[Model] | None = model
+    field: Any = None
+    for part in canonical(model, parts):
+        if current is None:
+            return None, field
+        try:
+            field = current._meta.get_field(current._meta.pk.name if part == "pk" and current._meta.pk else part)
+        except FieldDoesNotExist:
+            return None, field
+        current = _next_model(current, part)
+    return current, field
+
+
 def field_names(model: type[Model]) -> list[str]:
     """Return every name that a filter on a model accepts."""
     names: set[str] = set(aliases_of(model)) | {"pk"}

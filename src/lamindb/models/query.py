@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from django.core.exceptions import FieldError
+from django.core.exceptions import FieldError, ValidationError
 from django.db import models
 from django.db.models import sql
 
@@ -17,7 +18,7 @@ from lamindb.models.actions import actions
 if TYPE_CHECKING:
     import pandas as pd
 
-M = TypeVar("M", bound=models.Model, covariant=True)
+M = TypeVar("M", bound=models.Model, covariant=True)  # noqa: PLC0105  pairs with Django's own name
 
 
 class AliasQuery(sql.Query):
@@ -44,6 +45,20 @@ class AliasQuery(sql.Query):
             self.crosses_many = True
         return cast("tuple[Any, ...]", found)
 
+    def solve_lookup_type(self, lookup: Any, summarize: bool = False) -> Any:
+        """Tell fields from look-ups in the name of a filter.
+
+        Raises:
+            UnknownFieldError: What follows a relation is neither a field of it nor a look-up.
+        """
+        solved = super().solve_lookup_type(lookup, summarize)
+        lookups, parts, expression = solved
+        if lookups and parts and not expression:
+            target, field = names.follow(cast("Any", self.model), parts)
+            if target is not None and field.get_lookup(lookups[0]) is None:
+                raise names.unknown_field(target, lookups[0])
+        return solved
+
     def build_lookup(self, lookups: Any, lhs: Any, rhs: Any) -> Any:
         """Build a condition.
 
@@ -57,7 +72,7 @@ class AliasQuery(sql.Query):
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = " ".join((error.messages[0] if isinstance(error, ValidationError) else str(error)).split())
     return text[:1].lower() + text[1:]
 
 
@@ -97,7 +112,7 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
             )
         return found[0] if found else None
 
-    def list(self, field: str | None = None) -> list[Any]:
+    def list(self, field: str | None = None) -> builtins.list[Any]:
         """Return the records, or the values of one field, as a list."""
         if field is None:
             return list(self)
@@ -141,9 +156,11 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
 
     def softened(self) -> RecordQuery[M]:
         """Hide what is not asked for by default: old versions, trash. A filter that names such a field lifts it."""
-        result = self._chain()
+        result: Any = self._chain()  # type: ignore[attr-defined]
         for name, value in getattr(self.model, "SOFT_DEFAULTS", {}).items():
-            models.QuerySet._filter_or_exclude_inplace(result, False, (), {name: value})
+            models.QuerySet._filter_or_exclude_inplace(  # type: ignore[attr-defined]
+                result, False, (), {name: value}
+            )
             result.query.where.children[-1]._soft = name.split("__")[0]
         return cast("RecordQuery[M]", result)
 
@@ -191,13 +208,13 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
 
     def defer(self, *fields: str | None) -> Any:
         """Load these fields only when they are read."""
-        return super().defer(*(self._real(fields) if None not in fields else fields))
+        return super().defer(*(self._real(fields) if None not in fields else cast("Any", fields)))
 
     def select_related(self, *fields: Any) -> Any:
         """Load related records in the same query."""
         return super().select_related(*self._real(fields))
 
-    def _real(self, fields: Any) -> list[str]:
+    def _real(self, fields: Any) -> builtins.list[str]:
         return ["__".join(names.canonical(self.model, str(field).split("__"))) for field in fields]
 
     def _filter_or_exclude_inplace(self, negate: bool, args: Any, kwargs: Any) -> None:
@@ -210,8 +227,8 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
             extra, kwargs = rewrite(kwargs)
             args = (*args, *extra)
         try:
-            super()._filter_or_exclude_inplace(negate, args, kwargs)
-        except (FieldError, ValueError, TypeError) as error:
+            super()._filter_or_exclude_inplace(negate, args, kwargs)  # type: ignore[misc]
+        except (FieldError, ValidationError, ValueError, TypeError) as error:
             if isinstance(error, InvalidInputError):
                 raise
             raise InvalidInputError(f"cannot filter {self.model.__name__}: {_one_line(error)}") from None
@@ -262,7 +279,7 @@ def _conditions(node: Any) -> list[str]:
 def _relation(start: list[Any], target: type[models.Model]) -> str:
     """Find the shortest way along relations from the models joined so far (the last first) to a model."""
     goal = target._meta.concrete_model
-    origins: list[tuple[str, type[models.Model]]] = [("", start[0]), *start[1:]]
+    origins: list[tuple[str, Any]] = [("", start[0]), *start[1:]]
     for prefix, origin in reversed(origins):
         level: deque[tuple[str, Any]] = deque([(prefix, origin._meta.concrete_model)])
         seen = {origin._meta.concrete_model}
@@ -298,8 +315,8 @@ class RecordManager(models.Manager[Any]):
 
     def get_queryset(self) -> RecordQuery[Any]:
         """Return a query for all records of this kind."""
-        owner = self._hints.get("instance")  # type: ignore[attr-defined]
-        alias = self._db or (owner is not None and owner._state.db) or current.instance().alias  # type: ignore[attr-defined]
+        owner = self.__dict__.get("_hints", {}).get("instance")
+        alias = self._db or (owner is not None and owner._state.db) or current.instance().alias
         return self.using(alias)
 
     def using(self, alias: str | None) -> RecordQuery[Any]:

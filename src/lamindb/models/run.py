@@ -35,10 +35,10 @@ class StatusAttribute(DeferredAttribute):
 
     def __set__(self, record: Any, value: Any) -> None:
         """Set the status."""
-        record.__dict__[self.field.attname] = value  # type: ignore[attr-defined]
+        record.__dict__[self.field.attname] = value
 
 
-class StatusField(models.TextField):
+class StatusField(models.TextField):  # type: ignore[type-arg]
     """How a run stands."""
 
     descriptor_class = StatusAttribute

@@ -13,7 +13,6 @@ from lamindb.core import ids, messages
 from lamindb.core.errors import ConflictError, HashExistsError, KeyExistsError
 from lamindb.core.keys import basename
 from lamindb.core.settings import settings
-from lamindb.instance import database
 from lamindb.models import File, RunOutput
 from lamindb.models.base import now
 from lamindb.storage.protocol import ObjectName, ObjectStore, Stored
@@ -185,7 +184,9 @@ class _Known:
         """Return the current version of a family and the highest version number that it has had."""
         found = self.families.get(stem)
         if found is None:
-            rows_ = list(File.objects.using(self.alias).filter(id__gte=stem, id__lte=stem + "z" * 4).order_by("version"))
+            rows_ = list(
+                File.objects.using(self.alias).filter(id__gte=stem, id__lte=stem + "z" * 4).order_by("version")
+            )
             latest = next((row for row in reversed(rows_) if row.is_latest and row.trashed_at is None), None)
             found = (latest, rows_[-1].version if rows_ else 0)
         return found

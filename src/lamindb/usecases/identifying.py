@@ -101,9 +101,7 @@ def _anonymous(running: matching.AnonymousNotebook, instance: Instance) -> Trans
     reference = f"notebook without a file, code {running.code_hash[:16]}"
     found = Transform.objects.using(instance.alias).filter(type="notebook", reference=reference).first()
     if found is None:
-        found = Transform._blank(
-            name=running.name, type="notebook", reference=reference, code_hash=running.code_hash
-        )
+        found = Transform._blank(name=running.name, type="notebook", reference=reference, code_hash=running.code_hash)
         found._state.db = instance.alias
         records.save(found)
-    return found  # type: ignore[no-any-return]
+    return found

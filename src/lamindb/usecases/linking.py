@@ -44,7 +44,7 @@ def link(run: Run, files: Sequence[File], *, kind: str, seen_by: str = "call") -
         wanted = list(files)
         if kind == "input":
             ids = [file.id for file in wanted]
-            made = set()
+            made: set[str] = set()
             for part in rows.chunks(ids):
                 query = RunOutput.objects.using(alias).filter(run_id=run.id, file_id__in=part)
                 made.update(query.values_list("file_id", flat=True).order_by())

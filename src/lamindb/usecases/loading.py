@@ -71,6 +71,25 @@ def load(path: Path, suffix: str, *, trust: bool = False) -> Any:
         return loader(path)
 
 
+def backed(path: Path, suffix: str) -> Any:
+    """Open a file so that parts of it are read when they are asked for: AnnData, HDF5 or zarr.
+
+    Raises:
+        UnsupportedError: The library that reads it is not installed.
+        InvalidInputError: The bytes are not what the suffix says.
+    """
+    with _translated(f"opening {path.name}"):
+        if suffix == ".h5ad":
+            import anndata
+
+            return anndata.read_h5ad(path, backed="r")
+        if suffix in {".h5", ".hdf5"}:
+            return load_hdf5(path)
+        import zarr
+
+        return zarr.open(str(path), mode="r")
+
+
 def register_loader(suffix: str) -> Callable[[_L], _L]:
     """Make a function the loader of a suffix in this process; it comes before installed ones.
 

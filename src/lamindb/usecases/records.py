@@ -14,7 +14,7 @@ from lamindb.core.errors import ConflictError, InvalidInputError, KeyExistsError
 from lamindb.core.keys import basename, check_key, suffix_of
 from lamindb.instance import database
 from lamindb.models import File, Record, Run, Storage, Transform, User
-from lamindb.models.base import now
+from lamindb.models.base import check_texts, now
 from lamindb.models.storage import OWN_ROOT
 from lamindb.storage.protocol import ObjectName
 from lamindb.usecases import sources, stores, writers
@@ -58,6 +58,7 @@ def save_all(records: Sequence[Record]) -> None:
 
 
 def _save_one(record: Record, alias: str) -> None:
+    check_texts(record)
     if record._state.adding:
         _prepare_new(record, alias)
         if isinstance(record, Run) and record.transform is not None and record.transform._state.adding:
@@ -111,8 +112,7 @@ def _natural_key(record: Record) -> dict[str, Any] | None:
 
 def _insert_or_adopt(record: Record, alias: str) -> None:
     """Insert a record, or become the one that exists with the same natural key; a race is decided by the database."""
-    model = record._meta.concrete_model
-    assert model is not None
+    model: Any = record._meta.concrete_model
     natural = _natural_key(record)
     existing = model.objects.using(alias).filter(**natural).first() if natural is not None else None
     if existing is None:
@@ -146,8 +146,7 @@ def _join_family(transform: Transform, alias: str) -> None:
 
 def _update(record: Record, alias: str) -> None:
     """Write fields that changed; an unchanged record is left alone."""
-    model = record._meta.concrete_model
-    assert model is not None
+    model: Any = record._meta.concrete_model
     stored = model.objects.using(alias).filter(pk=record.pk).first()
     if stored is None:
         raise ConflictError(f"{record!r} was deleted meanwhile: make a new record")
@@ -202,7 +201,9 @@ def save_changes(file: File, instance: Instance) -> None:
         stored = File.objects.using(alias).filter(id=file.id).first()
         if stored is None:
             raise ConflictError(f"{file!r} was deleted for good meanwhile")
-        fixed = [name for name in _FIXED_OF_FILES if name in file.__dict__ and getattr(file, name) != getattr(stored, name)]
+        fixed = [
+            name for name in _FIXED_OF_FILES if name in file.__dict__ and getattr(file, name) != getattr(stored, name)
+        ]
         if fixed:
             raise InvalidInputError(f"{', '.join(fixed)} of a saved file cannot be set: use replace() for other bytes")
         moved = file.key != stored.key
@@ -211,9 +212,12 @@ def save_changes(file: File, instance: Instance) -> None:
             if file.name == stored.name and file.key is not None and stored.name == basename(stored.key or stored.name):
                 file.name = basename(file.key)
             _check_rename(file, stored, instance, link)
+        check_texts(file)
         if file._state.fields_cache.get("run") is not None:
             save_origin(file, instance)
-        changed = [n for n in ("name", "description", "run_id", "transform_id") if getattr(file, n) != getattr(stored, n)]
+        changed = [
+            n for n in ("name", "description", "run_id", "transform_id") if getattr(file, n) != getattr(stored, n)
+        ]
         if not changed and not moved:
             return
         file.updated_at = now()

@@ -144,8 +144,8 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
         _make_removable(found.home.parent)
     root = found.home.parent if description.storage == "." else description.storage
     messages.success(
-        f"deleted the instance {description.name!r}; its files stay in {root}, and its records are backed up in {kept}: "
-        f"`lamin restore {description.name}` brings it back"
+        f"deleted the instance {description.name!r}; its files stay in {root}; its records are backed up in {kept}, "
+        f"and `lamin restore {description.name}` brings it back"
     )
     return kept
 
@@ -204,9 +204,7 @@ def backups(name: str | None = None) -> list[Backup]:
         except (LaminError, OSError, ValueError):
             continue
         if name is None or name in (description.name, description.id, str(folder)):
-            found.append(
-                Backup(folder, description.name, description.id, Path(origin["home"]), str(origin["made_at"]))
-            )
+            found.append(Backup(folder, description.name, description.id, Path(origin["home"]), str(origin["made_at"])))
     return sorted(found, key=lambda one: one.made_at, reverse=True)
 
 

@@ -10,7 +10,6 @@ Whatever dies and whenever: a row never lacks its bytes, and running the program
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lamindb.core import messages
@@ -79,9 +78,7 @@ def _one_instance(files: Sequence[File]) -> Instance:
     return instance
 
 
-def _save_new(
-    instance: Instance, files: Sequence[File], progress: Progress | None, executor: Executor | None
-) -> None:
+def _save_new(instance: Instance, files: Sequence[File], progress: Progress | None, executor: Executor | None) -> None:
     _check_view(instance, files)
     stored = _store_bytes(instance, files, progress, executor)
     for attempt in range(_ATTEMPTS):
@@ -195,7 +192,10 @@ def _insert(link: Any, outcomes: Iterable[Outcome]) -> None:
     rows.insert_many(link, [o.row for o in outcomes if o.is_new])
     rows.insert_many(link, [o.output for o in outcomes if o.output is not None], ignore_conflicts=True)
     members = {
-        (o.plan.stored.name.digest, m.digest, m.suffix): None for o in outcomes for m in o.plan.stored.members if o.is_new
+        (o.plan.stored.name.digest, m.digest, m.suffix): None
+        for o in outcomes
+        for m in o.plan.stored.members
+        if o.is_new
     }
     rows.insert_many(
         link,

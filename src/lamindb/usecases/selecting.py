@@ -29,7 +29,7 @@ def select(model: type[Record], *conditions: Any, **filters: Any) -> Any:
     return model.select(*conditions, **filters)
 
 
-def _check_model(model: object) -> None:
+def _check_model(model: Any) -> None:
     if not isinstance(model, type) or not issubclass(model, Record):
         raise InvalidTypeError(f"select() takes a kind of record such as ln.File, not {model!r}")
 
@@ -42,8 +42,9 @@ def add(record: Any, **fields: Any) -> Any:
     """
     if isinstance(record, type):
         _check_model(record)
-        found = record.select(**fields).first()
-        return found if found is not None else record(**fields).save()
+        kind: Any = record
+        found = kind.select(**fields).first()
+        return found if found is not None else kind(**fields).save()
     if fields:
         raise InvalidTypeError("add() takes fields only together with a kind of record")
     saved = save_records(record)
@@ -75,7 +76,8 @@ def delete(
     """Delete a record, several, or those of a kind with these fields, as each one's `delete()` does."""
     if isinstance(record, type):
         _check_model(record)
-        found: list[Any] = list(record.select(**fields))
+        kind: Any = record
+        found: list[Any] = list(kind.select(**fields))
     else:
         found = [record] if isinstance(record, Record) else list(record)
     for one in found:

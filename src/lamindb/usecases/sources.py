@@ -8,7 +8,6 @@ import stat as stats
 import time
 import weakref
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from lamindb.core import messages
@@ -17,6 +16,7 @@ from lamindb.core.errors import InvalidInputError, InvalidTypeError, SourceNotFo
 from lamindb.core.hashing import Content, hash_bytes, hash_file
 from lamindb.core.keys import HIDDEN_FOLDER, basename, check_key, suffix_of, with_suffix
 from lamindb.models import File, Run, Storage
+from lamindb.models.base import check_texts
 from lamindb.storage.folders import folder_content, suffix_of_member, walk
 from lamindb.storage.hash_cache import Known
 from lamindb.storage.protocol import FileStat, Member, Source
@@ -84,6 +84,7 @@ def prepare(file: File, data: Any, options: dict[str, Any]) -> None:
         file.size = size
     if not pending.is_folder:
         file.n_files = 1
+    check_texts(file)
     file._source = pending
     if file.run_id is None:
         messages.hint("no run is linked: call ln.track() first, or pass run=")

@@ -8,9 +8,9 @@ from typing import Any
 
 from lamindb.core import messages
 from lamindb.core.current import Instance
-from lamindb.core.errors import IntegrityError, InvalidInputError, StorageError
+from lamindb.core.errors import IntegrityError, InvalidInputError, InvalidTypeError, StorageError
 from lamindb.models import File, Run
-from lamindb.storage.protocol import ObjectName
+from lamindb.storage.protocol import ObjectName, Source
 from lamindb.usecases import linking, loading, sources, stores
 
 
@@ -128,7 +128,7 @@ def _checked_in_place(file: File, instance: Instance) -> Path:
     if not os.path.exists(where):
         raise IntegrityError(f"{where} is gone: it was registered where it was, and no other copy is kept")
     pending = sources.Pending(
-        source=sources.Source(suffix=file.suffix, path=os.path.realpath(where)),
+        source=Source(suffix=file.suffix, path=os.path.realpath(where)),
         storage_id=file.storage_id,
         is_folder=os.path.isdir(where),
     )
@@ -157,12 +157,13 @@ def load(file: File, is_run_input: bool | Run | None, options: dict[str, Any]) -
     """
     if file._state.adding and file._source is not None and file._source.memory is not None:
         return file._source.memory
+    backed = options.pop("backed", False)
+    unknown = sorted(set(options) - {"trust"})
+    if unknown:
+        raise InvalidTypeError(f"load() does not take {', '.join(unknown)}: read the path that stage() returns instead")
     run = linking.reader_of(file, is_run_input)
     local = _staged(file)
-    if options.pop("backed", False):
-        loaded = loading.backed(local, file.suffix)
-    else:
-        loaded = loading.load(local, file.suffix, **options)
+    loaded = loading.backed(local, file.suffix) if backed else loading.load(local, file.suffix, **options)
     if run is not None:
         linking.link(run, [file], kind="input")
     return loaded
@@ -176,7 +177,9 @@ def open_file(file: File, mode: str, is_run_input: bool | Run | None) -> Any:
         IntegrityError: The bytes are missing or damaged.
     """
     if mode not in {"r", "rb", "rt"}:
-        raise InvalidInputError(f"mode must be 'rb' or 'r', not {mode!r}: stored bytes never change; save a new version")
+        raise InvalidInputError(
+            f"mode must be 'rb' or 'r', not {mode!r}: stored bytes never change; save a new version"
+        )
     if file.is_folder:
         raise InvalidInputError(f"{file.key or file.name!r} is a folder: use stage() and open its members")
     local = stage(file, is_run_input)

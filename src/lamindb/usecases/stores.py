@@ -74,6 +74,7 @@ def open_root(root_url: str, instance: Instance) -> ObjectStore:
         UnsupportedError: Object stores need an extra that is not installed.
     """
     from lamindb.storage.opening import open_store
+
     key = (instance.alias, root_url)
     with _lock:
         store = _stores.get(key)
@@ -97,8 +98,9 @@ def view(instance: Instance | None = None) -> Any:
     with _lock:
         found = _views.get(key)
         if found is None:
-            mode = "none" if instance.is_read_only else instance.view_mode
-            found = View(own_store(instance), mode) if instance.is_local else NoView()
+            store: Any = own_store(instance)
+            mode: Any = "none" if instance.is_read_only else instance.view_mode
+            found = View(store, mode) if instance.is_local else NoView()
             _views[key] = found
         return found
 
@@ -108,7 +110,7 @@ def forget(alias: str) -> None:
     with _lock:
         for table in (_stores, _views, _rows):
             for key in [key for key in table if key[0] == alias]:
-                table.pop(key)  # type: ignore[attr-defined]
+                table.pop(key)
 
 
 def storage_row(alias: str, storage_id: str) -> Storage:

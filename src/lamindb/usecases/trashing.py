@@ -154,7 +154,9 @@ def purge(files: Sequence[File], instance: Instance) -> None:
     with database.writing(alias) as link:
         for file in files:
             database.lock_key(link, f"key {file.storage_id} {file.key}")
-        read = RunInput.objects.using(alias).filter(file_id__in=ids).values_list("file_id", flat=True).order_by().first()
+        read = (
+            RunInput.objects.using(alias).filter(file_id__in=ids).values_list("file_id", flat=True).order_by().first()
+        )
         if read is not None:
             shown = next(file for file in files if file.id == read)
             raise ReferencedError(
