@@ -1,0 +1,135 @@
+"""Which record a word on the command line means: a key, a path into the storage, an id, a name."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+from lamindb.core.errors import InvalidInputError, MultipleResultsFound, NoResultFound
+
+if TYPE_CHECKING:
+    from lamindb.models import File, Run
+
+_SUGGEST_AMONG = 100_000
+_MIN_PREFIX = 6
+
+
+def file(text: str, *, version: int | None = None, in_trash: bool = False) -> File:
+    """Return the file of a key, of a path into the storage's folder, or of an id.
+
+    Args:
+        text: What was typed.
+        version: Which version; None: the current one, or the very one that an id names.
+        in_trash: Look in the trash, where the newest of a key counts, and only there.
+
+    Raises:
+        NoResultFound: There is none; the message names a near one.
+        MultipleResultsFound: Several storages have this key; their ids are listed.
+    """
+    found = _file_or_none(text, version, in_trash)
+    if found is None:
+        place = " in the trash" if in_trash else ""
+        which = f" with version {version}" if version is not None else ""
+        raise NoResultFound(f"there is no file {ascii_quoted(text)}{which}{place}: {_advice(text, in_trash)}")
+    return found
+
+
+def _file_or_none(text: str, version: int | None, in_trash: bool) -> File | None:
+    from lamindb.models import File
+
+    scope: Any = File.objects.get_queryset().filter(trashed_at__isnull=not in_trash)
+    for key in _keys(text):
+        of_key = scope.filter(key=key)
+        if version is not None:
+            of_key = of_key.filter(version=version)
+        elif not in_trash:
+            of_key = of_key.filter(is_latest=True)
+        found = list(of_key.order_by("-trashed_at" if in_trash else "-version", "-id")[:20])
+        if len({one.stem_id for one in found}) > 1 and not in_trash:
+            listed = ", ".join(one.id for one in found)
+            raise MultipleResultsFound(f"several files have the key {ascii_quoted(key)}: name one of the ids {listed}")
+        if found:
+            return found[0]  # type: ignore[no-any-return]
+    if re.fullmatch(r"[0-9A-Za-z]{20}", text):
+        by_id = scope.filter(id=text).first()
+        if by_id is not None and version is not None:
+            by_id = by_id.versions.filter(version=version, trashed_at__isnull=not in_trash).first()
+        return by_id  # type: ignore[no-any-return]
+    if re.fullmatch(r"[0-9A-Za-z]{16}", text):
+        family = scope.filter(id__gte=text, id__lte=text + "z" * 4)
+        if version is not None:
+            family = family.filter(version=version)
+        return family.order_by("-is_latest", "-version").first()  # type: ignore[no-any-return]
+    return None
+
+
+def _keys(text: str) -> list[str]:
+    """Return what a word may be as a key: itself, or what follows the storage root in a path to a file."""
+    from lamindb.core import current
+
+    keys = [unicodedata.normalize("NFC", text)]
+    root = current.instance().root_url
+    if "://" in root:
+        if text.startswith(f"{root}/"):
+            keys.append(unicodedata.normalize("NFC", text[len(root) + 1 :]))
+        return keys
+    head, tail = os.path.split(os.path.abspath(text.rstrip("/") or "/"))
+    place = os.path.join(os.path.realpath(head), tail)
+    if place.startswith(f"{root}/"):
+        keys.append(unicodedata.normalize("NFC", place[len(root) + 1 :]))
+    return list(dict.fromkeys(keys))
+
+
+def _advice(text: str, in_trash: bool) -> str:
+    from lamindb.models import File
+
+    if in_trash:
+        return "`lamin trash list` shows what is there"
+    if File.objects.get_queryset().filter(key=unicodedata.normalize("NFC", text), trashed_at__isnull=False).exists():
+        return "it is in the trash, `lamin trash restore` brings it back"
+    if File.select().count() <= _SUGGEST_AMONG:
+        near = File.search(text, field="key", top_hit=True)
+        if near is not None:
+            return f"did you mean {ascii_quoted(near.key)}?"
+    return "`lamin ls` and `lamin search` show what there is"
+
+
+def under(prefix: str) -> Any:
+    """Return a condition for keys that lie under a folder, or are the key itself."""
+    from django.db.models import Q
+
+    folder = unicodedata.normalize("NFC", prefix).rstrip("/")
+    return Q(key=folder) | Q(key__startswith=f"{folder}/")
+
+
+def run(text: str) -> Run:
+    """Return the run of an id, or of the beginning of one.
+
+    Raises:
+        NoResultFound: There is none.
+        MultipleResultsFound: Several ids begin so.
+    """
+    from lamindb.models import Run
+
+    if not re.fullmatch(r"[0-9A-Za-z]{1,20}", text):
+        raise NoResultFound(f"there is no run {ascii_quoted(text)}: pass the id of one, `lamin runs` lists them")
+    query = Run.objects.get_queryset()
+    if len(text) < 20:
+        if len(text) < _MIN_PREFIX:
+            raise InvalidInputError(f"{text!r} is too short for a run's id: pass at least {_MIN_PREFIX} characters")
+        query = query.filter(id__gte=text, id__lte=text + "z" * (20 - len(text)))
+    else:
+        query = query.filter(id=text)
+    found = list(query.order_by("id")[:2])
+    if not found:
+        raise NoResultFound(f"there is no run {text!r}: `lamin runs` lists them")
+    if len(found) > 1:
+        raise MultipleResultsFound(f"several runs have ids that begin with {text!r}: pass more characters")
+    return found[0]  # type: ignore[no-any-return]
+
+
+def ascii_quoted(text: str) -> str:
+    """Quote a word for a message, with what a terminal would act on escaped."""
+    return repr(text) if text.isprintable() else ascii(text)

@@ -1,0 +1,176 @@
+"""Commands that put files in and take them out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lamindb.cli import choosing
+from lamindb.cli.completing import keys, run_ids
+from lamindb.cli.parsing import command, json_option
+from lamindb.cli.printing import out, out_json
+from lamindb.core import current, messages
+from lamindb.core.errors import InvalidInputError, SourceNotFoundError
+
+if TYPE_CHECKING:
+    from lamindb.models import File, Run
+
+_LISTED_AT_MOST = 20
+
+
+@command(
+    "save",
+    "lamin save results.csv --key study/results.csv",
+    "lamin save results/ --prefix study",
+    "lamin save cells.zarr --as-folder --key study/cells.zarr",
+)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
+@click.option("--key", help="The key of the one file, or the folder for the keys of the one folder.")
+@click.option("--prefix", help="A folder for the keys: each PATH is kept under PREFIX/ and its own name.")
+@click.option("--run", "run_id", metavar="RUN", help="The run that made them.", shell_complete=run_ids)
+@click.option("--name", help="A name for the one file.")
+@click.option("--description", help="Any text.")
+@click.option("--as-folder", is_flag=True, help="Keep a folder as one file, rather than one for each in it.")
+@json_option
+def save(
+    paths: tuple[str, ...],
+    key: str | None,
+    prefix: str | None,
+    run_id: str | None,
+    name: str | None,
+    description: str | None,
+    as_folder: bool,
+    as_json: bool,
+) -> None:
+    """Save files or folders: all of them or none.
+
+    A file is kept under its own name unless --key or --prefix says more; in the storage's folder its key is its
+    path. Of a folder, each file in it is saved. Saving other bytes under a key makes a new version. Inside `lamin
+    run`, or between `lamin track` and `lamin finish`, what is saved is an output of that run.
+
+    Prints id and key of each file. JSON keys: as for `lamin ls`.
+    """
+    from lamindb.cli.rows import file_as_dict
+    from lamindb.usecases.progressing import bar_for
+    from lamindb.usecases.saving import save_records
+
+    if key is not None and prefix is not None:
+        raise InvalidInputError("--key and --prefix exclude each other: pass one of them")
+    if len(paths) > 1 and (key is not None or name is not None):
+        raise InvalidInputError("--key and --name are for one PATH: use --prefix for several")
+    if not current.instance().is_local and any("://" in path for path in paths):
+        as_folder = True
+    run = choosing.run(run_id) if run_id else None
+    files = [one for path in paths for one in _described(path, key, prefix, run, as_folder=as_folder)]
+    if name is not None and len(files) != 1:
+        raise InvalidInputError("--name is for one file: a folder holds several, or pass --as-folder")
+    _refuse_same_keys(files)
+    for file in files:
+        file.name = name or file.name
+        file.description = description
+    with bar_for(files, None) as report:
+        save_records(files, progress=report)
+    if as_json:
+        out_json([file_as_dict(file) for file in files])
+        return
+    for file in files:
+        out(f"{file.id}  {_shown(file)}")
+
+
+def _described(path: str, key: str | None, prefix: str | None, run: Run | None, *, as_folder: bool) -> list[File]:
+    """Make the unsaved files of one PATH."""
+    from lamindb.models import File
+
+    if "://" in path:
+        return [File(path, key=key, run=run)]
+    if not os.path.lexists(os.path.expanduser(path)):
+        raise SourceNotFoundError(f"there is no file or folder {choosing.ascii_quoted(path)}: nothing was saved")
+    own_name = os.path.basename(os.path.abspath(path))
+    wanted = key if key is not None else (f"{prefix.rstrip('/')}/{own_name}" if prefix is not None else None)
+    if wanted is None and not _in_a_root(path):
+        wanted = own_name
+    if os.path.isdir(path) and not (as_folder or own_name.endswith(".zarr")):
+        found = File.from_dir(path, key=wanted, run=run)
+        if not found:
+            raise InvalidInputError(f"the folder {choosing.ascii_quoted(path)} holds no file: nothing was saved")
+        return found
+    return [File(path, key=wanted, run=run)]
+
+
+def _in_a_root(path: str) -> bool:
+    """Tell whether a path lies in a storage, where it has a key by its place."""
+    from lamindb.usecases import sources
+
+    real = os.path.realpath(path) + "/"
+    roots = sources.roots(current.instance())
+    return any("://" not in root and real.startswith(root.rstrip("/") + "/") for root, _ in roots)
+
+
+def _refuse_same_keys(files: list[File]) -> None:
+    seen: set[str] = set()
+    for file in files:
+        if file.key is not None and file.key in seen:
+            raise InvalidInputError(
+                f"two of these would be saved under the key {choosing.ascii_quoted(file.key)}: "
+                "save them one by one, or from a common folder; nothing was saved"
+            )
+        if file.key is not None:
+            seen.add(file.key)
+
+
+def _shown(file: File) -> str:
+    from lamindb.exchange.safe_text import printable
+
+    return printable(file.key or file.name)
+
+
+def _inputs(choice: bool | None) -> bool | None:
+    """What is read inside a run is read by that run, unless the user says otherwise."""
+    return True if choice is None and current.run() is not None else choice
+
+
+@command("get", "lamin get study/results.csv", "lamin get study/results.csv -o /tmp/old.csv --version 1")
+@click.argument("name", metavar="KEY|ID", shell_complete=keys)
+@click.option("-o", "--output", metavar="PATH", type=click.Path(), help="Where to; a folder keeps the file's own name.")
+@click.option("--version", type=int, help="Which version; the current one by default.")
+@click.option("--force", is_flag=True, help="Replace another file that stands there.")
+@click.option("--input/--no-input", "is_input", default=None, help="Link it as an input of the current run, or not.")
+def get(name: str, output: str | None, version: int | None, force: bool, is_input: bool | None) -> None:
+    """Copy a file out of the instance, with checked bytes, and print where it is.
+
+    It appears in one step, and never over another file unless --force is given. Inside `lamin run`, or between
+    `lamin track` and `lamin finish`, it becomes an input of that run.
+    """
+    from lamindb.cli.delivering import deliver
+
+    file = choosing.file(name, version=version)
+    own_name = os.path.basename(file.key) if file.key else file.name.replace("/", "_")
+    target = Path(output).expanduser() if output else Path(own_name)
+    if output and (output.endswith("/") or (target.is_dir() and not file.is_folder)):
+        target = target / own_name
+    staged = file.stage(is_run_input=_inputs(is_input))
+    if not deliver(staged, target.absolute(), force=force):
+        messages.info(f"{target} is there already, with the same bytes")
+    out(str(target))
+
+
+@command("cat", "lamin cat study/results.csv | head", "lamin cat study/results.csv --version 1")
+@click.argument("names", metavar="KEY|ID...", nargs=-1, required=True, shell_complete=keys)
+@click.option("--version", type=int, help="Which version; the current one by default.")
+@click.option("--input/--no-input", "is_input", default=None, help="Link it as an input of the current run, or not.")
+def cat(names: tuple[str, ...], version: int | None, is_input: bool | None) -> None:
+    """Write the checked bytes of files to standard output, one after the other."""
+    found = [choosing.file(name, version=version) for name in names]
+    for file in found:
+        if file.is_folder:
+            raise InvalidInputError(f"{choosing.ascii_quoted(file.key or file.name)} is a folder: use `lamin get`")
+    sys.stdout.flush()
+    for file in found:
+        with file.open("rb", is_run_input=_inputs(is_input)) as stream:
+            shutil.copyfileobj(stream, sys.stdout.buffer, 1024 * 1024)
+    sys.stdout.buffer.flush()

@@ -1,0 +1,11 @@
+"""Making the library ready for a command, and the records that commands are given by name."""
+
+from __future__ import annotations
+
+
+def prepare() -> None:
+    """Set the database library up, so that models can be imported and an instance be found on first use."""
+    from lamindb.instance.database import setup
+
+    setup()
+    import lamindb.usecases.instances  # noqa: F401  says how an instance is found

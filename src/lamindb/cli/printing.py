@@ -1,0 +1,113 @@
+"""What commands print: plain text that pipes well, tables that fit the terminal, JSON with stable keys."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lamindb.exchange.safe_text import cell_width, elide_middle, printable
+
+_BOLD, _DIM, _RED, _GREEN, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
+_STYLES = {"bold": _BOLD, "dim": _DIM, "red": _RED, "green": _GREEN}
+_NARROWEST = 8
+
+
+def out(text: str = "") -> None:
+    """Print a line of data."""
+    sys.stdout.write(text + "\n")
+
+
+def out_json(value: Any) -> None:
+    """Print a value as JSON; times become ISO 8601 in UTC, paths text."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2, default=_plain)
+    out(text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime.datetime):
+        return value.astimezone(datetime.UTC).isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    return str(value)
+
+
+def is_coloured() -> bool:
+    """Tell whether colours are wanted: at a terminal that shows them, unless NO_COLOR is set."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def styled(text: str, style: str) -> str:
+    """Return text in a style: "bold", "dim", "red" or "green"; unchanged where colours are not wanted."""
+    return f"{_STYLES[style]}{text}{_PLAIN}" if text and is_coloured() else text
+
+
+def time_text(moment: datetime.datetime | None) -> str:
+    """Write a time in the local zone, to the minute."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment is not None else ""
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, right: frozenset[str] = frozenset()) -> list[str]:
+    """Lay rows out in aligned columns.
+
+    At a terminal, the widest columns are shortened in their middle so that each row is one line; in a pipe nothing
+    is ever shortened.
+
+    Args:
+        headers: The names of the columns; those in `right` are aligned to the right.
+        rows: Values; None is shown as nothing. Control characters are escaped.
+        right: See `headers`.
+    """
+    cells = [[printable("" if value is None else str(value)) for value in row] for row in rows]
+    widths = [max([cell_width(head), *(cell_width(row[place]) for row in cells)]) for place, head in enumerate(headers)]
+    if sys.stdout.isatty():
+        widths = _fitted(widths, shutil.get_terminal_size().columns)
+    lines = [styled(_line(headers, headers, widths, right), "bold")]
+    lines.extend(_line(row, headers, widths, right) for row in cells)
+    return lines
+
+
+def _fitted(widths: list[int], available: int) -> list[int]:
+    """Take from the widest columns until the row fits, never below what is still readable."""
+    fitted = list(widths)
+    excess = sum(fitted) + 2 * (len(fitted) - 1) - available
+    while excess > 0:
+        widest = max(fitted)
+        if widest <= _NARROWEST:
+            break
+        place = len(fitted) - 1 - fitted[::-1].index(widest)
+        others = [width for index, width in enumerate(fitted) if index != place]
+        taken = min(excess, widest - max([_NARROWEST, *(w for w in others if w < widest)]) or 1)
+        fitted[place] -= taken
+        excess -= taken
+    return fitted
+
+
+def _line(values: Sequence[str], headers: Sequence[str], widths: list[int], right: frozenset[str]) -> str:
+    parts = []
+    for value, head, width in zip(values, headers, widths, strict=True):
+        shown = elide_middle(value, width)
+        gap = " " * (width - cell_width(shown))
+        parts.append(gap + shown if head in right else shown + gap)
+    return "  ".join(parts).rstrip()
+
+
+def facts(pairs: Iterable[tuple[str, Any]]) -> list[str]:
+    """Lay names and values out as one block; values that are None or empty are left out."""
+    shown = [(name, printable(str(value))) for name, value in pairs if value not in (None, "", False)]
+    width = max((len(name) for name, _ in shown), default=0) + 1
+    return [f"{styled(f'{name}:'.ljust(width), 'dim')} {value}" for name, value in shown]
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun, as in "1 file" and "2 files"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,0 +1,70 @@
+"""Records as JSON objects: the keys that `--json` promises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lamindb.models import File, Run, Transform, User
+
+
+def file_as_dict(file: File) -> dict[str, Any]:
+    """Return what `--json` shows of a file."""
+    return {
+        "id": file.id,
+        "key": file.key,
+        "name": file.name,
+        "suffix": file.suffix,
+        "size": file.size,
+        "hash": file.hash,
+        "version": file.version,
+        "is_latest": file.is_latest,
+        "is_folder": file.is_folder,
+        "n_files": file.n_files,
+        "description": file.description,
+        "storage": file.storage.root,
+        "run": file.run_id,
+        "transform": file.transform.name if file.transform is not None else None,
+        "created_by": file.created_by.handle if file.created_by is not None else None,
+        "created_at": file.created_at,
+        "trashed_at": file.trashed_at,
+    }
+
+
+def run_as_dict(run: Run) -> dict[str, Any]:
+    """Return what `--json` shows of a run."""
+    return {
+        "id": run.id,
+        "name": run.name,
+        "transform": run.transform.name,
+        "transform_id": run.transform_id,
+        "transform_type": run.transform.type,
+        "transform_version": run.transform.version,
+        "status": run.status,
+        "exit_code": run.exit_code,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "created_by": run.created_by.handle if run.created_by is not None else None,
+        "created_at": run.created_at,
+        "parent": run.parent_id,
+        "params": run.params,
+    }
+
+
+def transform_as_dict(transform: Transform) -> dict[str, Any]:
+    """Return what `--json` shows of a transform."""
+    return {
+        "id": transform.id,
+        "name": transform.name,
+        "type": transform.type,
+        "version": transform.version,
+        "reference": transform.reference,
+        "description": transform.description,
+        "created_by": transform.created_by.handle if transform.created_by is not None else None,
+        "created_at": transform.created_at,
+    }
+
+
+def user_as_dict(user: User) -> dict[str, Any]:
+    """Return what `--json` shows of a user."""
+    return {"id": user.id, "handle": user.handle, "name": user.name, "email": user.email}

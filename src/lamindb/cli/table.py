@@ -1,0 +1,46 @@
+"""All commands, with what the overview says of them; known without importing any of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+_INSTANCES = "Instances and people"
+_FILES = "Files"
+_LINEAGE = "Where things came from"
+_RUNS = "Running"
+_CARE = "Care"
+_OTHER = "Other"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command: its heading in the overview, where it is declared, and its short help."""
+
+    section: str
+    module: str
+    attribute: str
+    help: str
+    is_hidden: bool = False
+
+
+COMMANDS: Final[dict[str, Entry]] = {
+    "init": Entry(_INSTANCES, "instances", "init", "Make an instance, or connect the one that is there."),
+    "info": Entry(_INSTANCES, "instances", "info", "Show the connected instance and its user."),
+    "connect": Entry(_INSTANCES, "instances", "connect", "Make an existing instance the one of this folder."),
+    "load": Entry(_INSTANCES, "instances", "load", "Older name of connect.", is_hidden=True),
+    "close": Entry(_INSTANCES, "instances", "close", "Disconnect this folder from its instance."),
+    "list": Entry(_INSTANCES, "instances", "list_instances", "List the instances that are registered here."),
+    "delete": Entry(_INSTANCES, "instances", "delete", "Delete an instance's records, never a stored file."),
+    "restore": Entry(_INSTANCES, "instances", "restore", "Bring back a deleted instance from its backup."),
+    "backup": Entry(_INSTANCES, "instances", "backup", "Copy the records of the instance."),
+    "login": Entry(_INSTANCES, "people", "login", "Say who you are."),
+    "logout": Entry(_INSTANCES, "people", "logout", "Be the operating system's user again."),
+    "save": Entry(_FILES, "files", "save", "Save files or folders."),
+    "get": Entry(_FILES, "files", "get", "Copy a file out of the instance."),
+    "cat": Entry(_FILES, "files", "cat", "Write a file's bytes to standard output."),
+    "ls": Entry(_FILES, "listing", "ls", "List files by their keys."),
+    "mv": Entry(_FILES, "removing", "mv", "Give a file another key."),
+    "rm": Entry(_FILES, "removing", "rm", "Move files to the trash."),
+    "trash": Entry(_FILES, "removing", "trash", "List, restore or purge what is in the trash."),
+}
