@@ -68,7 +68,7 @@ def git_state(path: Path, *, dirty: bool = True) -> GitState | None:
     )
 
 
-def git_diff(root: Path, limit_bytes: int) -> bytes:
+def git_diff(root: Path, limit_bytes: int = 1_000_000) -> bytes:
     """Return what tracked files have that the commit has not, as a patch without secrets, cut at a line's end.
 
     Empty where nothing differs, and where git is missing, refuses or takes longer than 10 seconds.
