@@ -105,6 +105,13 @@ def test_nbconvert_of_several_notebooks_and_one_that_fails(probe: Probe) -> None
     assert "ValueError: password=***" in ending["error"] and "hunter2" not in ending["error"]
 
 
+def test_a_kernel_that_is_stopped_in_a_cell_has_failed(probe: Probe) -> None:
+    stop = "import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(30)"
+    write_notebook(probe.notebook, PROBE, stop)
+    _, ending = probe.run("-m", "jupyter", "execute", probe.notebook, check=False)
+    assert ending == {"status": "failed", "exit_code": 143, "error": "stopped by signal SIGTERM"}
+
+
 def test_jupyter_execute(probe: Probe) -> None:
     found, ending = probe.run("-m", "jupyter", "execute", "sub/a b.ipynb", "--output=out.ipynb")
     assert facts(found) == probe.expected("command-line")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import os
@@ -30,9 +31,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.seen.append((self.path, self.headers.get("Authorization")))
         time.sleep(self.delay_seconds)
         body = self.answer if isinstance(self.answer, bytes) else json.dumps(self.answer).encode()
-        self.send_response(self.status)
-        self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.send_response(self.status)
+            self.end_headers()
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
         return
