@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
+from pathlib import Path
 from typing import Any, Final
 
-from lamindb.core import messages
+from lamindb.core import current, messages
 from lamindb.core.errors import InvalidInputError, UnknownFieldError
 
 KEY_POLICIES: Final = ("new_version", "error")
@@ -32,15 +33,13 @@ class Settings:
     Attributes that do not exist cannot be set, so that a misspelt setting is an error rather than silence.
     """
 
-    __slots__ = ("_capture", "_hash_policy", "_key_policy", "_storage_getter", "_storage_setter", "_track_inputs")
+    __slots__ = ("_capture", "_hash_policy", "_key_policy", "_track_inputs")
 
     def __init__(self) -> None:
         self._track_inputs = False
         self._key_policy = "new_version"
         self._hash_policy = "warn_return_existing"
         self._capture = os.environ.get("LAMIN_CAPTURE", "") in {"1", "true", "True"}
-        self._storage_getter: Any = None
-        self._storage_setter: Any = None
 
     @property
     def verbosity(self) -> int:
@@ -115,27 +114,24 @@ class Settings:
 
     @property
     def storage(self) -> Any:
-        """Where new files go: the root of the current storage, a `Path` or `UPath`. Set it to another root."""
-        if self._storage_getter is None:
-            raise InvalidInputError("no instance is connected: run ln.setup.init(storage=…) first")
-        return self._storage_getter()
+        """Where new files go: the folder of the current instance as a `Path`, or the address of its object store.
 
-    @storage.setter
-    def storage(self, value: Any) -> None:
-        if self._storage_setter is None:
-            raise InvalidInputError("no instance is connected: run ln.setup.init(storage=…) first")
-        self._storage_setter(value)
-
-    def plug_storage(self, getter: Any, setter: Any) -> None:
-        """Say how `storage` is read and set; called once by the use cases."""
-        self._storage_getter = getter
-        self._storage_setter = setter
+        It cannot be set: `ln.Storage(root=…).save()` registers files of another folder where they are, and
+        `lamin migrate-to` moves an instance.
+        """
+        instance = current.instance()
+        return Path(instance.root_url) if instance.is_local else instance.root_url
 
     def names(self) -> list[str]:
         """Return the names of all settings, sorted."""
         return sorted(name for name, value in vars(type(self)).items() if isinstance(value, property))
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "storage":
+            raise InvalidInputError(
+                "settings.storage cannot be set: register another folder by ln.Storage(root=…).save(), or move the "
+                "instance by `lamin migrate-to`"
+            )
         if name.startswith("_") or name in self.names():
             object.__setattr__(self, name, value)
             return

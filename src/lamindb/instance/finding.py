@@ -79,11 +79,16 @@ def locate(identifier: str | Path) -> Found:
     if is_folder:
         resolved = path.resolve()
         entry = registry.for_project(resolved)
-        if entry is not None and folders.home_of(resolved) is None:
-            return Found(Path(entry.home), resolved, entry.database_url)
-        found = _at(resolved)
+        try:
+            found = _at(resolved)
+        except NotUniqueError:
+            if entry is None:
+                raise
+            found = None
         if found is not None:
             return found
+        if entry is not None:
+            return Found(Path(entry.home), resolved, entry.database_url)
     named = {entry.home: entry for entry in registry.entries() if entry.name == str(identifier) and entry.exists}
     if len(named) > 1:
         listed = ", ".join(str(Path(home).parent) for home in named)

@@ -220,7 +220,7 @@ def restore(name: str | os.PathLike[str]) -> Any:
         ConflictError: There is an instance at its place already. Nothing was changed.
     """
     wanted = os.fspath(name)
-    if os.path.isdir(wanted):
+    if os.path.isfile(os.path.join(wanted, _ORIGIN)):
         wanted = str(Path(wanted).resolve())
     found = backups(wanted)
     if not found:

@@ -9,6 +9,7 @@ Whatever dies and whenever: a row never lacks its bytes, and running the program
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,7 @@ def _one_instance(files: Sequence[File]) -> Instance:
 
 
 def _save_new(instance: Instance, files: Sequence[File], progress: Progress | None, executor: Executor | None) -> None:
-    _check_view(instance, files)
+    damaged = _check_view(instance, files)
     stored = _store_bytes(instance, files, progress, executor)
     for attempt in range(_ATTEMPTS):
         plans = [Plan.of(file, one) for file, one in zip(files, stored, strict=True)]
@@ -96,31 +97,48 @@ def _save_new(instance: Instance, files: Sequence[File], progress: Progress | No
         raise StorageError("the bytes were removed by garbage collection again and again: try later")
     for outcome in outcomes:
         outcome.apply()
-    _show(instance, outcomes)
+    _show(instance, outcomes, damaged)
     for outcome in outcomes:
         outcome.tell()
 
 
-def _check_view(instance: Instance, files: Sequence[File]) -> None:
-    """Refuse keys that the view could not show, before anything is written."""
+def _check_view(instance: Instance, files: Sequence[File]) -> set[str]:
+    """Refuse keys that the view could not show, before anything is written.
+
+    Returns:
+        Keys whose file in the view is a damaged object; it is moved aside when the right bytes are back.
+    """
+    damaged: set[str] = set()
     view = stores.view(instance)
     if view.mode == "none":
-        return
+        return damaged
     for file in files:
         pending: Pending = file._source
         if pending.key is None or pending.is_in_place or pending.source.take_over:
             continue
         reason = view.conflict(pending.key, None)
         if reason is not None:
-            known = _digests_under(instance, pending.key)
-            reason = view.conflict(pending.key, None, known)
+            known = _names_under(instance, pending.key)
+            reason = view.conflict(pending.key, None, [name.digest for name in known])
+            if reason is not None and any(_is_damaged_object(instance, pending.key, name) for name in known):
+                damaged.add(pending.key)
+                reason = None
         if reason is not None:
             raise ViewConflictError(f"cannot save {pending.shown} as {pending.key!r}: {reason}")
+    return damaged
 
 
-def _digests_under(instance: Instance, key: str) -> list[str]:
+def _names_under(instance: Instance, key: str) -> list[ObjectName]:
     query = File.objects.using(instance.alias).filter(storage_id=instance.storage_id, key=key)
-    return list(query.values_list("digest", flat=True).distinct().order_by("digest"))
+    return [ObjectName(digest, suffix) for digest, suffix in query.values_list("digest", "suffix").order_by()]
+
+
+def _is_damaged_object(instance: Instance, key: str, name: ObjectName) -> bool:
+    """Tell whether the view's file is the object itself, so that what was written into it damaged the object."""
+    try:
+        return os.path.samefile(f"{instance.root_url}/{key}", stores.own_store(instance).object_path(name))
+    except OSError:
+        return False
 
 
 def _store_bytes(
@@ -204,7 +222,7 @@ def _insert(link: Any, outcomes: Iterable[Outcome]) -> None:
     )
 
 
-def _show(instance: Instance, outcomes: Sequence[Outcome]) -> None:
+def _show(instance: Instance, outcomes: Sequence[Outcome], damaged: set[str]) -> None:
     """Let the view show what is current now. The rows are right already, so nothing here can undo the save."""
     from lamindb.storage.view import Shown
 
@@ -229,7 +247,8 @@ def _show(instance: Instance, outcomes: Sequence[Outcome]) -> None:
                 is_folder=outcome.replaces.is_folder,
             )
     try:
-        conflicts: Sequence[LaminError] = view.show_many(list(wanted.values()))
+        conflicts: list[LaminError] = list(view.show_many([s for key, s in wanted.items() if key not in damaged]))
+        conflicts += view.show_many([s for key, s in wanted.items() if key in damaged], move_aside=True)
     except (StorageError, ViewConflictError) as error:
         conflicts = [error]
     for conflict in conflicts:

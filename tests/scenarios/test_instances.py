@@ -1,0 +1,272 @@
+"""Instances: found from their folder, apart from each other, switched in one process, deleted and restored."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import lamindb as ln
+from lamindb.core.errors import ConflictError, InvalidInputError, NoInstanceError, NotUniqueError
+from tests.support.processes import run_python
+
+
+def save(text: str, key: str = "a.txt") -> ln.File:
+    return ln.File(text.encode(), key=key).save()
+
+
+def test_without_an_instance_importing_works_and_the_first_use_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for use in (lambda: ln.File.select().count(), lambda: ln.track(), lambda: ln.File(b"x", name="x"), ln.view):
+        with pytest.raises(NoInstanceError, match="lamin init"):
+            use()
+    ln.setup.init(storage="./mydata")
+    assert ln.File.select().count() == 0
+
+
+def test_two_projects_with_the_same_folder_name_never_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = {}
+    for project in ("p1", "p2"):
+        (tmp_path / project).mkdir()
+        monkeypatch.chdir(tmp_path / project)
+        ln.setup.init(storage="./mydata")
+        records[project] = save(project)
+    assert records["p1"] != records["p2"]
+    assert ln.File.select().one() == records["p2"]
+    ln.connect(tmp_path / "p1" / "mydata")
+    assert ln.File.select().one() == records["p1"]
+    assert records["p2"].stage().read_text() == "p2"
+    assert records["p2"].run is None
+    query = ln.File.select()
+    ln.connect(tmp_path / "p2")
+    assert query.one() == records["p1"]
+    with pytest.raises(ValueError, match="another instance"):
+        ln.Run.select(inputs=records["p1"])
+    records["p1"].description = "still mine"
+    records["p1"].save()
+    ln.connect(tmp_path / "p1")
+    assert ln.File.select().one().description == "still mine"
+
+
+def test_records_of_two_instances_do_not_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ln.setup.init(storage="./one")
+    run = ln.track(ln.Transform(name="in one", type="pipeline"))
+    mine = save("1")
+    ln.setup.init(storage="./two")
+    assert ln.context.run is None
+    other = save("2")
+    assert other.run is None
+    for wrong in (lambda: run.inputs.add(other), lambda: ln.track(run.transform)):
+        with pytest.raises(ValueError, match=r"different instances|another instance"):
+            wrong()
+    with pytest.raises(ValueError, match="several instances"):
+        ln.save([mine, other])
+
+
+def test_a_closed_instance_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ln.setup.init(storage="./mydata")
+    file = save("1")
+    assert ln.close() == "mydata"
+    with pytest.raises(NoInstanceError, match="closed"):
+        ln.File.select().count()
+    with pytest.raises((NoInstanceError, ValueError), match="closed"):
+        file.save()
+    with pytest.raises((NoInstanceError, ValueError), match="closed"):
+        file.stage()
+    ln.connect("./mydata")
+    assert ln.File.select().one() == file
+
+
+def test_init_again_connects_and_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = ln.setup.init(storage="./mydata")
+    file = save("1")
+    again = ln.setup.init(storage="./mydata/")
+    assert again.id == first.id
+    assert ln.File.select().one() == file
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"storage": ""}, {"storage": "./file.txt"}, {"storage": "./x", "db": "postgres://h/n"},
+        {"storage": "./x", "db": "mysql://h/n"}, {"storage": "./x", "db": "postgresql://h"},
+        {"storage": "./x", "name": "a/b"}, {"storage": "./x", "name": " "}, {"storage": "./x", "view": "both"},
+        {"storage": "x\0y"}, {"storage": "ftp://host/x"}, {"storage": "./x", "db": "postgresql://h:port/n"},
+    ],
+)  # fmt: skip
+def test_wrong_arguments_of_init_make_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file.txt").write_text("x")
+    with pytest.raises(InvalidInputError):
+        ln.setup.init(**arguments)  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_the_instance_is_found_from_below_and_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project" / "deep" / "er").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "project")
+    ln.setup.init(storage="./mydata")
+    save("1")
+    code = "import lamindb as ln; print(ln.File.select().one().key)"
+    assert run_python(code, cwd=tmp_path / "project" / "deep" / "er").stdout == "a.txt\n"
+    monkeypatch.setenv("LAMIN_INSTANCE", str(tmp_path / "project"))
+    assert run_python(code, cwd=tmp_path).stdout == "a.txt\n"
+
+
+def test_it_is_found_without_registry_and_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ln.setup.init(storage="./mydata")
+    save("1")
+    code = "import lamindb as ln; print(ln.File.select().one().key); ln.File(b'2', key='b.txt').save()"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("LAMIN_", "XDG_", "HOME"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment | {"HOME": "/nonexistent"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "a.txt\n", done.stderr
+
+
+def test_several_instances_in_one_folder_need_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        ln.setup.init(storage=f"./{name}")
+    ln.close()
+    with pytest.raises(NotUniqueError, match="lamin connect"):
+        ln.connect()
+    ln.connect("one")
+    assert ln.setup.info().name == "one"
+
+
+def test_delete_keeps_files_and_restore_brings_records_back(instance: Path, database: str | None) -> None:
+    name = ln.setup.info().name
+    file = save("kept", "folder/kept.txt")
+    backup = ln.setup.delete(name)
+    assert backup is not None
+    assert (instance / "folder" / "kept.txt").read_text() == "kept"
+    for found in instance.rglob("*"):
+        assert not found.is_file() or os.stat(found).st_mode & 0o200
+    with pytest.raises(NoInstanceError):
+        ln.File.select().count()
+    assert ln.setup.delete("unknown") is None
+    ln.setup.restore(name)
+    assert ln.File.select().one() == file
+    assert file.hash == ln.File.select().one().hash
+    assert ln.File.select().one().stage().read_text() == "kept"
+    with pytest.raises(ConflictError, match="already"):
+        ln.setup.restore(name)
+    with pytest.raises(NoInstanceError):
+        ln.setup.restore("unknown")
+
+
+def test_an_instance_deleted_by_another_process_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ln.setup.init(storage="./mydata")
+    run = ln.track(ln.Transform(name="p", type="pipeline"))
+    save("1")
+    run_python("import lamindb as ln; ln.setup.delete('mydata')", cwd=tmp_path)
+    with pytest.raises(NoInstanceError, match="deleted"):
+        ln.File.select().count()
+    ln.finish()
+    assert run is not None
+    assert not (tmp_path / "mydata" / ".lamindb" / "db.sqlite3").exists()
+
+
+def test_backup_is_a_copy_of_the_records(instance: Path, tmp_path: Path) -> None:
+    import sqlite3
+
+    save("1")
+    target = ln.setup.backup(tmp_path / "copies" / "records.sqlite3")
+    connection = sqlite3.connect(target)
+    assert connection.execute("select key from lamindb_file").fetchall() == [("a.txt",)]
+    connection.close()
+    with pytest.raises(ConflictError, match="exists"):
+        ln.setup.backup(target)
+
+
+def test_threads_and_forks_share_an_instance(instance: Path) -> None:
+    run = ln.track(ln.Transform(name="p", type="pipeline"))
+    threads = [threading.Thread(target=save, args=(str(i), f"{i}.txt")) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            save("from the child", "child.txt")
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    save("after", "after.txt")
+    assert {file.key for file in run.outputs} == {*(f"{i}.txt" for i in range(6)), "child.txt", "after.txt"}
+
+
+def test_it_works_under_an_event_loop(instance: Path) -> None:
+    import asyncio
+
+    async def work() -> str | None:
+        return save("1").key
+
+    assert asyncio.run(work()) == "a.txt"
+
+
+def test_a_newer_database_is_refused(local_instance: Path) -> None:
+    import sqlite3
+
+    ln.close()
+    connection = sqlite3.connect(local_instance / ".lamindb" / "db.sqlite3")
+    with connection:
+        connection.execute(
+            "insert into django_migrations (app, name, applied) values ('lamindb', '9999_future', '2030-01-01')"
+        )
+    connection.close()
+    with pytest.raises(ln.errors.NewerDatabaseError, match="9999_future"):
+        ln.connect(local_instance)
+
+
+def test_login_is_offline_and_changes_who_saves(instance: Path) -> None:
+    ln.setup.login("testuser1")
+    one = save("1")
+    ln.setup.login("ada.lovelace@example.org")
+    two = save("2", "b.txt")
+    assert (one.created_by.handle, one.created_by.id) == ("testuser1", "DzTjkKse")
+    assert (two.created_by.handle, two.created_by.email) == ("ada.lovelace", "ada.lovelace@example.org")
+    assert ln.setup.settings.user.name == "Ada Lovelace"
+    for wrong in ("", "a b", "a/b", "x" * 200):
+        with pytest.raises(ValueError, match="handle"):
+            ln.setup.login(wrong)
+
+
+def test_settings_refuse_what_is_wrong_and_keep_the_old(instance: Path) -> None:
+    for name, value in (
+        ("verbosity", 9), ("verbosity", "loud"), ("track_run_inputs", 1), ("if_key_exists", "x"),
+        ("upon_file_create_if_hash_exists", None), ("capture", "yes"),
+    ):  # fmt: skip
+        before = getattr(ln.settings, name)
+        with pytest.raises(ValueError, match=name):
+            setattr(ln.settings, name, value)
+        assert getattr(ln.settings, name) == before
+    with pytest.raises(AttributeError, match="verbosity"):
+        ln.settings.verbosty = 3  # type: ignore[attr-defined]
+    assert ln.settings.storage == pathlib.Path(instance)
+
+
+def test_passwords_never_show(local_instance: Path) -> None:
+    from lamindb.instance.database import shown_url
+
+    assert shown_url("postgresql://ada:s3cret@host:5432/db") == "postgresql://ada@host:5432/db"
+    assert "s3cret" not in repr(ln.context.instance)
