@@ -58,7 +58,7 @@ def test_a_dead_writers_entries_go_at_once(tmp_path: Path) -> None:
 
 def test_a_living_writers_entries_stay_whatever_their_age(tmp_path: Path) -> None:
     mine = make(tmp_path, os.path.basename(new_entry(str(tmp_path))), age=10 * WEEK)
-    code = "import sys; from lamindb.storage import incoming as i; print(i.this_writer().prefix, flush=True); sys.stdin.read()"
+    code = "import sys, lamindb.storage.incoming as i; print(i.this_writer().prefix, flush=True); sys.stdin.read()"
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert child.stdout is not None and child.stdin is not None

@@ -1,7 +1,275 @@
-"""Local copies of remote objects."""
+"""Local copies of remote objects: of limited size, checked whenever they are handed out, shared by all processes.
+
+```
+<folder>/ab/<digest>/data                the bytes, read-only
+<folder>/ab/<digest>/files/<name>        a link with the file name that somebody asked for
+<folder>/incoming/                       downloads and removals under way
+<folder>/locks/ab                        keeps processes from downloading the same twice; only saves traffic
+```
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from lamindb.core.hashing import Content, digest_file
+from lamindb.storage import incoming, linking
+from lamindb.storage.failures import storage_failed
+from lamindb.storage.hash_cache import HashCache, Known, NoHashCache
+from lamindb.storage.protocol import FileStat, Member, ObjectName
+
+DEFAULT_LIMIT_BYTES: Final = 50 << 30
+IN_USE_SECONDS: Final = 60.0
+"""What was handed out so shortly before is not removed: its reader may not have opened it yet."""
+
+_STALE_SECONDS: Final = 7 * 86_400
+
+Download = Callable[[ObjectName, int], None]
+"""Writes the bytes of an object, checked, to an open file."""
+
 
 class Cache:
-    """Keeps local copies of remote objects."""
+    """Local copies of objects, the least recently used of which are removed above a limit.
+
+    Args:
+        folder: Where they lie; made when it is first needed.
+        limit_bytes: How much may lie there. One object may exceed it while it is in use.
+        hash_cache: Remembers which copies are as when they were last checked.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        limit_bytes: int = DEFAULT_LIMIT_BYTES,
+        hash_cache: HashCache | None = None,
+    ) -> None:
+        self._folder = os.fspath(folder)
+        self._limit = limit_bytes
+        self._hash_cache = hash_cache if hash_cache is not None else NoHashCache()
+        self._added: int | None = None
+
+    def file(self, name: ObjectName, filename: str, download: Download) -> Path:
+        """Return a local file with this name and the object's bytes, downloaded if it is not there or damaged.
+
+        Raises:
+            StorageError: The cache's disk failed or is full.
+            LaminError: What `download` raises; nothing is left of its work.
+        """
+        with self._failing():
+            data = self._data(name, download)
+            path = f"{os.path.dirname(data)}/files/{filename}"
+            if not _same_file(path, data):
+                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+                self._link(data, path)
+        return Path(path)
+
+    def members(self, name: ObjectName, filename: str, members: tuple[Member, ...], download: Download) -> Path:
+        """Return a local folder with this name and these members, as `file` does for one file."""
+        with self._failing():
+            parent = f"{self._entry(name)}/files"
+            path = f"{parent}/{filename}"
+            data = {member.path: self._data(member.name, download) for member in members}
+            if os.path.isdir(path) and _holds_exactly(path, data):
+                return Path(path)
+            os.makedirs(parent, mode=0o700, exist_ok=True)
+            new = self._new_entry()
+            try:
+                os.mkdir(new, 0o700)
+                for relative, source in data.items():
+                    os.makedirs(os.path.dirname(f"{new}/{relative}"), mode=0o700, exist_ok=True)
+                    linking.duplicate(source, f"{new}/{relative}", allow_clone=False)
+                self._discard(path)
+                with contextlib.suppress(OSError):
+                    # Another process was faster, with the same files.
+                    os.rename(new, path)
+            finally:
+                shutil.rmtree(new, ignore_errors=True)
+        return Path(path)
+
+    def drop(self, name: ObjectName) -> None:
+        """Remove what is kept of an object."""
+        self._discard(self._entry(name))
+
+    def shrink(self) -> None:
+        """Remove the least recently used copies until the limit is kept, and what dead downloads left."""
+        entries = sorted(self._entries())
+        total = sum(size for _, size, _ in entries)
+        recent = time.time() - IN_USE_SECONDS
+        for used_at, size, path in entries:
+            if total <= self._limit or used_at > recent:
+                break
+            self._discard(path)
+            total -= size
+        with contextlib.suppress(OSError):
+            incoming.sweep(f"{self._folder}/incoming", older_than_seconds=_STALE_SECONDS)
+        self._added = 0
+
+    def _entries(self) -> Iterator[tuple[float, int, str]]:
+        """Yield when each entry was used, its size and its path."""
+        for shard in _names(self._folder):
+            if len(shard) == 2:
+                for digest in _names(f"{self._folder}/{shard}"):
+                    path = f"{self._folder}/{shard}/{digest}"
+                    with contextlib.suppress(OSError):
+                        size = os.stat(f"{path}/data").st_size if os.path.exists(f"{path}/data") else 0
+                        yield os.stat(path).st_mtime, size, path
+
+    def _entry(self, name: ObjectName) -> str:
+        return f"{self._folder}/{name.digest[:2]}/{name.digest}"
+
+    def _data(self, name: ObjectName, download: Download) -> str:
+        """Return the path of the checked bytes."""
+        path = f"{self._entry(name)}/data"
+        if self._is_good(name, path):
+            with contextlib.suppress(OSError):
+                os.utime(self._entry(name))
+            return path
+        with self._locked(name.digest[:2]):
+            if not self._is_good(name, path):
+                self._fetch(name, path, download)
+        return path
+
+    def _fetch(self, name: ObjectName, path: str, download: Download) -> None:
+        new = self._new_entry()
+        try:
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+            try:
+                download(name, descriptor)
+                size = os.fstat(descriptor).st_size
+            finally:
+                os.close(descriptor)
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            os.replace(new, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(new)
+            raise
+        self._remember(name, path)
+        self._added = None if self._added is None else self._added + size
+        if self._added is None or self._added > self._limit // 20:
+            self.shrink()
+
+    def _is_good(self, name: ObjectName, path: str) -> bool:
+        try:
+            found = FileStat.of(os.stat(path))
+            if self._hash_cache.digest(path, found) == name.digest:
+                return True
+            if digest_file(path) == name.digest:
+                self._remember(name, path)
+                return True
+        except OSError:
+            pass
+        return False
+
+    def _remember(self, name: ObjectName, path: str) -> None:
+        with contextlib.suppress(OSError):
+            found = FileStat.of(os.stat(path))
+            self._hash_cache.put(Known(path, found, Content("", name.digest, found.size)))
+
+    def _link(self, data: str, path: str) -> None:
+        new = self._new_entry()
+        try:
+            linking.duplicate(data, new, allow_clone=False)
+            os.replace(new, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(new)
+
+    def _new_entry(self) -> str:
+        folder = f"{self._folder}/incoming"
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        return incoming.new_entry(folder)
+
+    def _discard(self, path: str) -> None:
+        """Remove a file or folder: out of sight at once, then for good."""
+        if os.path.lexists(path):
+            new = self._new_entry()
+            with contextlib.suppress(OSError):
+                os.rename(path, new)
+            shutil.rmtree(new, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _locked(self, shard: str) -> Iterator[None]:
+        """Keep other processes from downloading the same, where the file system knows locks."""
+        try:
+            import fcntl
+
+            os.makedirs(f"{self._folder}/locks", mode=0o700, exist_ok=True)
+            descriptor = os.open(f"{self._folder}/locks/{shard}", os.O_RDWR | os.O_CREAT, 0o600)
+        except (ImportError, OSError):
+            yield
+            return
+        try:
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        from lamindb.core.errors import LaminError
+
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, LaminError):
+                raise
+            raise storage_failed("write to the cache", str(error.filename or self._folder), error) from error
+
+
+class NoCache(Cache):
+    """Keeps local copies in a temporary folder, for as long as it is used itself."""
+
+    def __init__(self) -> None:
+        super().__init__("", limit_bytes=1 << 62)
+        self._opening = threading.Lock()
+
+    def _data(self, name: ObjectName, download: Download) -> str:
+        self._open()
+        return super()._data(name, download)
+
+    def members(self, name: ObjectName, filename: str, members: tuple[Member, ...], download: Download) -> Path:
+        """Return a local folder with this name and these members."""
+        self._open()
+        return super().members(name, filename, members, download)
+
+    def drop(self, name: ObjectName) -> None:
+        """Remove what is kept of an object."""
+        if self._folder:
+            super().drop(name)
+
+    def _open(self) -> None:
+        with self._opening:
+            if not self._folder:
+                self._folder = tempfile.mkdtemp(prefix="lamindb-")
+                weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _same_file(path: str, data: str) -> bool:
+    try:
+        return os.path.samestat(os.lstat(path), os.lstat(data))
+    except OSError:
+        return False
+
+
+def _holds_exactly(path: str, wanted: dict[str, str]) -> bool:
+    there = {os.path.relpath(f"{folder}/{name}", path) for folder, _, files in os.walk(path) for name in files}
+    return there == set(wanted) and all(_same_file(f"{path}/{relative}", wanted[relative]) for relative in wanted)

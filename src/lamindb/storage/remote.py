@@ -1,0 +1,337 @@
+"""The store of a bucket: objects under `.lamindb/objects/`, each put whole or not at all by the server.
+
+Names are content, so that a second writer of a name writes the same bytes: conditional writes only save traffic.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import io
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from blake3 import blake3
+
+from lamindb.core.errors import IntegrityError
+from lamindb.core.hashing import Content
+from lamindb.storage import backends, folders, linking
+from lamindb.storage.cache import Cache, NoCache
+from lamindb.storage.failures import read_only
+from lamindb.storage.hash_cache import HashCache, Known, NoHashCache
+from lamindb.storage.protocol import Damage, FileStat, ObjectName, Progress, Source, Stored
+from lamindb.storage.staging import check_filename
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
+PIECE: Final = 16 << 20
+"""Bytes of one request when reading, so that each finishes within the time limit."""
+
+FOLDER: Final = ".lamindb/objects"
+_README: Final = """\
+This prefix holds the files of a lamindb instance. It can be read without lamindb: .lamindb/objects/ab/abcd….csv holds
+the bytes of a file, never changed; the name is their BLAKE3 digest and a suffix. A folder that was saved as one is an
+object that lists its files, one a line, after a first line that says "lamindb-folder". Keys, runs and all else are in
+the instance's database.
+"""
+
+
+class RemoteStore:
+    """Objects in a bucket, or in memory. See `ObjectStore` for the promises of its methods.
+
+    Args:
+        root_url: The address, such as `s3://bucket/prefix`.
+        cache: Keeps local copies.
+        hash_cache: Remembers which objects and sources are as when they were last read.
+        read_only: Refuse to write.
+    """
+
+    is_local: Final = False
+
+    def __init__(
+        self,
+        root_url: str,
+        *,
+        cache: Cache | None = None,
+        hash_cache: HashCache | None = None,
+        read_only: bool = False,
+    ) -> None:
+        scheme, bucket, prefix = backends.split_url(root_url)
+        self.root_url = f"{scheme}://{bucket}/{prefix}".rstrip("/")
+        self.read_only = read_only
+        self.hash_cache = hash_cache if hash_cache is not None else NoHashCache()
+        self.cache = cache if cache is not None else NoCache()
+        self.backend = backends.open_bucket(self.root_url)
+
+    def prepare(self) -> None:
+        """Write the README, which shows that the bucket is there and can be written."""
+        self.check_writable()
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        with self.failing(f"write to '{self.root_url}'", writing=True), contextlib.suppress(AlreadyExistsError):
+            obstore.put(self.backend, ".lamindb/README", _README.encode(), mode="create")
+
+    def put(self, source: Source) -> Stored:
+        """Store a source, all of it or none of it; durable when it returns."""
+        return self.put_many([source])[0]
+
+    def put_many(self, sources: Sequence[Source], *, progress: Progress | None = None) -> builtins.list[Stored]:
+        """Store many sources, 8 at a time."""
+        from lamindb.storage.uploading import upload_many
+
+        self.check_writable()
+        return upload_many(self, sources, progress)
+
+    def exists(self, name: ObjectName) -> bool:
+        """Tell whether there is an object of this name."""
+        return self.head(name) is not None
+
+    def size(self, name: ObjectName) -> int | None:
+        """Return the number of bytes that are stored, None if there is no such object."""
+        found = self.head(name)
+        return None if found is None else found["size"]
+
+    def open(self, name: ObjectName) -> BinaryIO:
+        """Open an object for reading in parts, unchecked."""
+        size = self.size(name)
+        if size is None:
+            raise self._missing(name)
+        return io.BufferedReader(_Ranges(self, name, size), buffer_size=1 << 20)
+
+    def read(self, name: ObjectName) -> bytes:
+        """Return the bytes of an object, checked."""
+        pieces = builtins.list(self.pieces(name))
+        data = b"".join(pieces)
+        if blake3(data).hexdigest() != name.digest:
+            raise self._damaged(name)
+        return data
+
+    def delete(self, name: ObjectName) -> bool:
+        """Remove an object for good, and its local copy; False if there was none."""
+        import obstore
+
+        self.check_writable()
+        if self.head(name) is None:
+            return False
+        with self.failing(f"remove '{self.object_path(name)}'", writing=True), contextlib.suppress(FileNotFoundError):
+            obstore.delete(self.backend, self.path(name))
+        self.cache.drop(name)
+        return True
+
+    def list(self) -> Iterator[tuple[ObjectName, int]]:
+        """Yield all objects with their sizes."""
+        import obstore
+
+        with self.failing(f"list '{self.root_url}'"):
+            for chunk in obstore.list(self.backend, prefix=FOLDER):
+                for found in chunk:
+                    shard, _, filename = found["path"].removeprefix(f"{FOLDER}/").partition("/")
+                    name = ObjectName.parse(filename)
+                    if name is not None and name.digest[:2] == shard:
+                        yield name, found["size"]
+
+    def local_path(self, name: ObjectName, filename: str, *, is_folder: bool = False) -> Path:
+        """Return a copy in the cache, under this file name."""
+        check_filename(filename)
+        if is_folder:
+            return self.cache.members(name, filename, folders.read_manifest(self, name), self.download)
+        return self.cache.file(name, filename, self.download)
+
+    def check(self, name: ObjectName, size: int | None, *, quick: bool = False) -> Damage | None:
+        """Compare an object with its name; None if all is right. Unless it is quick, every byte is downloaded."""
+        path = self.object_path(name)
+        found = self.head(name)
+        if found is None:
+            return Damage(name, "missing", f"object '{path}' is missing")
+        if size is not None and found["size"] != size:
+            return Damage(name, "size", f"object '{path}' has {found['size']:,} bytes instead of {size:,}")
+        if quick:
+            return None
+        hasher = blake3()
+        try:
+            for piece in self.pieces(name):
+                hasher.update(piece)
+        except IntegrityError:
+            return Damage(name, "missing", f"object '{path}' is missing")
+        if hasher.hexdigest() != name.digest:
+            return Damage(name, "bytes", f"object '{path}' has other bytes than were saved")
+        self.remember(name, found["size"], found["e_tag"])
+        return None
+
+    def sweep_incoming(self, *, older_than_seconds: float) -> builtins.list[str]:
+        """Do nothing: a write that did not end is not visible; a rule of the bucket's removes its parts."""
+        del older_than_seconds
+        self.check_writable()
+        return []
+
+    def object_path(self, name: ObjectName) -> str:
+        """Return the address of an object."""
+        return f"{self.root_url}/{self.path(name)}"
+
+    def upath(self, name_or_key: ObjectName | str) -> Any:
+        """Return a `UPath` of an object, or of what lies under a key, that other packages can open.
+
+        Raises:
+            UnsupportedError: A package is not installed, or the store is one in memory.
+        """
+        from lamindb.storage.universal_paths import universal_path
+
+        relative = self.path(name_or_key) if isinstance(name_or_key, ObjectName) else name_or_key
+        return universal_path(f"{self.root_url}/{relative}")
+
+    def path(self, name: ObjectName) -> str:
+        """Return where an object lies below the root."""
+        return f"{FOLDER}/{name.path}"
+
+    def head(self, name: ObjectName) -> ObjectMeta | None:
+        """Return what the server says of an object, None if there is none."""
+        import obstore
+
+        with self.failing(f"read '{self.object_path(name)}'"):
+            try:
+                return obstore.head(self.backend, self.path(name))
+            except FileNotFoundError:
+                return None
+
+    def pieces(self, name: ObjectName, size: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes of an object, unchecked, in requests that each end within the time limit."""
+        if size is None:
+            size = self.size(name)
+        if size is None:
+            raise self._missing(name)
+        for start in range(0, size, PIECE):
+            yield self.range(name, start, min(PIECE, size - start))
+
+    def range(self, name: ObjectName, start: int, length: int) -> bytes:
+        """Return a part of an object."""
+        import obstore
+
+        with self.failing(f"read '{self.object_path(name)}'"):
+            try:
+                return bytes(obstore.get_range(self.backend, self.path(name), start=start, length=length))
+            except FileNotFoundError as error:
+                raise self._missing(name) from error
+
+    def download(self, name: ObjectName, descriptor: int) -> None:
+        """Write the bytes of an object to an open file.
+
+        Raises:
+            IntegrityError: It is missing, or these are not its bytes.
+            OSError: The file could not be written.
+        """
+        hasher = blake3()
+        for piece in self.pieces(name):
+            hasher.update(piece)
+            linking.write_all(descriptor, piece)
+        if hasher.hexdigest() != name.digest:
+            raise self._damaged(name)
+
+    def is_good(self, name: ObjectName, content: Content | None, found: ObjectMeta) -> bool:
+        """Tell whether an object has the right bytes: by its ETag, by what was seen before, else by reading it."""
+        if content is not None and found["size"] != content.size:
+            return False
+        if content is not None and content.hash and _md5_of(found) == content.hash:
+            return True
+        stat = _stat_of(found["size"], found["e_tag"])
+        if stat is not None and self.hash_cache.digest(self.object_path(name), stat) == name.digest:
+            return True
+        hasher = blake3()
+        for piece in self.pieces(name, found["size"]):
+            hasher.update(piece)
+        if hasher.hexdigest() != name.digest:
+            return False
+        self.remember(name, found["size"], found["e_tag"])
+        return True
+
+    def remember(self, name: ObjectName, size: int, tag: str | None) -> None:
+        """Remember that an object has the right bytes as long as the server says the same of it."""
+        stat = _stat_of(size, tag)
+        if stat is not None:
+            self.hash_cache.put(Known(self.object_path(name), stat, Content("", name.digest, size)))
+
+    def check_writable(self) -> None:
+        """Refuse to write to what was opened for reading."""
+        if self.read_only:
+            raise read_only(self.root_url)
+
+    @contextlib.contextmanager
+    def failing(self, doing: str, *, writing: bool = False) -> Iterator[None]:
+        """Translate what the server, or the way to it, says; that something is there or not is left to the caller."""
+        from obstore.exceptions import BaseError
+
+        try:
+            yield
+        except (BaseError, FileNotFoundError) as error:
+            raise backends.translated(error, doing, writing=writing) from error
+
+    def _missing(self, name: ObjectName) -> IntegrityError:
+        return IntegrityError(f"object '{self.object_path(name)}' is missing: save the file again, or restore a backup")
+
+    def _damaged(self, name: ObjectName) -> IntegrityError:
+        return IntegrityError(f"object '{self.object_path(name)}' is damaged: save the right file again")
+
+
+class _Ranges(io.RawIOBase):
+    """An object as a stream that can be read anywhere."""
+
+    def __init__(self, store: RemoteStore, name: ObjectName, size: int) -> None:
+        super().__init__()
+        self._store = store
+        self._name = name
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = min(max(0, base + offset), self._size)
+        return self._position
+
+    def readall(self) -> bytes:
+        """Read the rest in few requests; the inherited method would make one for every 8 KiB."""
+        pieces = []
+        while length := min(PIECE, self._size - self._position):
+            pieces.append(self._store.range(self._name, self._position, length))
+            self._position += length
+        return b"".join(pieces)
+
+    def readinto(self, buffer: Any) -> int:
+        length = min(len(buffer), self._size - self._position, PIECE)
+        if length <= 0:
+            return 0
+        data = self._store.range(self._name, self._position, length)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def _md5_of(found: ObjectMeta) -> str | None:
+    """Return the MD5 that the server tells of an object that was put in one piece, in our form."""
+    from lamindb.core.hashing import encode_md5
+
+    tag = (found["e_tag"] or "").strip('"')
+    if len(tag) != 32:
+        return None
+    try:
+        return encode_md5(bytes.fromhex(tag))
+    except ValueError:
+        return None
+
+
+def _stat_of(size: int, tag: str | None) -> FileStat | None:
+    """Put what the server says of an object into the form of a stat; None if it says too little."""
+    if not tag:
+        return None
+    return FileStat(size, 0, 0, int.from_bytes(blake3(tag.encode()).digest(7), "big"), 0)

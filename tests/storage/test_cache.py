@@ -1,0 +1,199 @@
+"""The local cache hands out right bytes only, keeps its limit, and is shared by processes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+
+from lamindb.core.errors import IntegrityError, StorageError
+from lamindb.storage import cache as cache_module
+from lamindb.storage.cache import Cache, NoCache
+from lamindb.storage.hash_cache import HashCache, NoHashCache
+from lamindb.storage.protocol import Member, ObjectName
+
+
+class Server:
+    """Objects to download, and how often each was."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, bytes] = {}
+        self.downloads: Counter[str] = Counter()
+
+    def add(self, data: bytes) -> ObjectName:
+        name = ObjectName(blake3(data).hexdigest(), ".bin")
+        self.data[name.digest] = data
+        return name
+
+    def download(self, name: ObjectName, descriptor: int) -> None:
+        self.downloads[name.digest] += 1
+        os.write(descriptor, self.data[name.digest])
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture(params=["hash cache", "none"])
+def hashes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HashCache]:
+    hashes = HashCache(tmp_path / "hashes") if request.param == "hash cache" else NoHashCache()
+    yield hashes
+    hashes.close()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, hashes: HashCache) -> Cache:
+    return Cache(tmp_path / "cache", limit_bytes=1_000, hash_cache=hashes)
+
+
+def kept(cache: Cache) -> int:
+    return sum(size for _, size, _ in cache._entries())
+
+
+def test_downloads_once(cache: Cache, server: Server) -> None:
+    name = server.add(b"data")
+    for filename in ("a.bin", "a.bin", "b.bin"):
+        path = cache.file(name, filename, server.download)
+        assert path.name == filename
+        assert path.read_bytes() == b"data"
+    assert server.downloads[name.digest] == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"wrong", b"dat"])
+def test_a_damaged_copy_is_fetched_again(cache: Cache, server: Server, damage: bytes) -> None:
+    name = server.add(b"right")
+    path = cache.file(name, "a.bin", server.download)
+    path.chmod(0o600)
+    path.write_bytes(damage)
+    assert cache.file(name, "a.bin", server.download).read_bytes() == b"right"
+    assert server.downloads[name.digest] == 2
+
+
+def test_a_changed_file_beside_the_copy_is_replaced(cache: Cache, server: Server) -> None:
+    name = server.add(b"right")
+    path = cache.file(name, "a.bin", server.download)
+    path.unlink()
+    path.write_bytes(b"other")
+    assert cache.file(name, "a.bin", server.download).read_bytes() == b"right"
+    assert server.downloads[name.digest] == 1
+
+
+def test_the_least_recently_used_go_first(cache: Cache, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "IN_USE_SECONDS", -1)
+    names = [server.add(bytes([number]) * 300) for number in range(4)]
+    for age, name in enumerate(names[:3]):
+        cache.file(name, "a", server.download)
+        old = time.time() - 1_000 + age
+        os.utime(cache._entry(name), (old, old))
+    cache.file(names[0], "a", server.download)
+    cache.file(names[3], "a", server.download)
+    assert kept(cache) <= 1_000
+    assert [Path(cache._entry(name)).exists() for name in names] == [True, False, True, True]
+
+
+def test_what_was_just_handed_out_stays(cache: Cache, server: Server) -> None:
+    paths = [cache.file(server.add(bytes([number]) * 600), "a", server.download) for number in range(5)]
+    assert all(path.exists() for path in paths)
+
+
+def test_one_larger_than_the_limit_can_be_read(cache: Cache, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "IN_USE_SECONDS", 0.5)
+    path = cache.file(server.add(b"x" * 5_000), "a", server.download)
+    assert path.stat().st_size == 5_000
+
+
+def test_a_failed_download_leaves_nothing(cache: Cache, server: Server, tmp_path: Path) -> None:
+    name = server.add(b"data")
+
+    def fail(name: ObjectName, descriptor: int) -> None:
+        os.write(descriptor, b"da")
+        raise IntegrityError("cut")
+
+    with pytest.raises(IntegrityError, match="cut"):
+        cache.file(name, "a", fail)
+    assert os.listdir(tmp_path / "cache" / "incoming") == []
+    assert kept(cache) == 0
+    assert cache.file(name, "a", server.download).read_bytes() == b"data"
+
+
+def test_a_full_disk_is_an_error_of_storage(cache: Cache, server: Server, tmp_path: Path) -> None:
+    def fail(name: ObjectName, descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StorageError, match="no space left") as caught:
+        cache.file(server.add(b"x"), "a", fail)
+    assert caught.value.errno == errno.ENOSPC
+    assert os.listdir(tmp_path / "cache" / "incoming") == []
+
+
+def test_folders(cache: Cache, server: Server) -> None:
+    files = {"a": b"a", "sub/b": b"b", "sub/c": b"a"}
+    members = tuple(Member(path, server.add(data).digest, ".bin", len(data)) for path, data in files.items())
+    name = server.add(b"manifest")
+    for _ in range(2):
+        path = cache.members(name, "results", members, server.download)
+        assert {str(p.relative_to(path)): p.read_bytes() for p in path.rglob("*") if p.is_file()} == files
+    (path / "litter").write_bytes(b"")
+    (path / "a").unlink()
+    assert not (cache.members(name, "results", members, server.download) / "litter").exists()
+    assert (path / "a").read_bytes() == b"a"
+    assert set(server.downloads.values()) == {1}
+
+
+def test_dropped_copies_are_gone(cache: Cache, server: Server) -> None:
+    name = server.add(b"data")
+    path = cache.file(name, "a", server.download)
+    cache.drop(name)
+    cache.drop(name)
+    assert not path.exists()
+
+
+def race(work: Callable[[int], bytes], count: int) -> list[bytes]:
+    start = threading.Barrier(count)
+
+    def run(number: int) -> bytes:
+        start.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def test_threads_download_the_same_once(cache: Cache, server: Server) -> None:
+    name = server.add(b"data" * 10)
+    assert set(race(lambda _: cache.file(name, "a", server.download).read_bytes(), 8)) == {b"data" * 10}
+    assert server.downloads[name.digest] == 1
+
+
+def test_processes_share_it(tmp_path: Path, server: Server) -> None:
+    names = [server.add(bytes([number]) * 400) for number in range(10)]
+    children = []
+    for _ in range(6):
+        child = os.fork()
+        if child == 0:
+            cache = Cache(tmp_path / "cache", limit_bytes=2_000)
+            right = all(
+                cache.file(name, "a", server.download).read_bytes() == server.data[name.digest] for name in names
+            )
+            os._exit(0 if right else 1)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 6
+    assert os.listdir(tmp_path / "cache" / "incoming") == []
+
+
+def test_without_a_cache_copies_go_with_the_store(server: Server) -> None:
+    cache = NoCache()
+    name = server.add(b"data")
+    path = cache.file(name, "a.bin", server.download)
+    assert path.read_bytes() == b"data"
+    del cache
+    assert not path.exists()
