@@ -73,14 +73,9 @@ def fresh_library_state(isolated_home: Path, no_network: None) -> Iterator[None]
     """Leave no instance connected, no run current and no setting changed for the next test."""
     yield
     _disconnect()
-    messages, settings = sys.modules.get("lamindb.core.messages"), sys.modules.get("lamindb.core.settings")
-    if messages is not None:
-        messages.set_verbosity(messages.INFO)
+    settings = sys.modules.get("lamindb.core.settings")
     if settings is not None:
-        settings.settings.track_run_inputs = False
-        settings.settings.if_key_exists = "new_version"
-        settings.settings.upon_file_create_if_hash_exists = "warn_return_existing"
-        settings.settings.capture = False
+        settings.settings.reset()
 
 
 def _disconnect() -> None:

@@ -33,7 +33,7 @@ _HOMES = {
     "close": "lamindb.usecases.instances",
     "connect": "lamindb.usecases.instances",
     "register_loader": "lamindb.usecases.loading",
-    "settings": "lamindb.core.settings",
+    "settings": "lamindb.instance.preferences",
     "LaminError": "lamindb.core.errors",
     "MultipleResultsFound": "lamindb.core.errors",
     "NoResultFound": "lamindb.core.errors",

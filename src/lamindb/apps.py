@@ -13,7 +13,8 @@ class LaminConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Plug in the use cases; they are imported when first used."""
+        """Plug in the use cases, which are imported when first used, and what the user chose for every process."""
+        import lamindb.instance.preferences  # noqa: F401
         from lamindb.models import actions
         from lamindb.usecases.wiring import Wiring
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from lamindb.core import preferences
+from lamindb.core.errors import InvalidInputError
+
 ERROR: Final = 0
 WARNING: Final = 1
 INFO: Final = 2
@@ -13,16 +16,28 @@ DEBUG: Final = 4
 
 _ICONS = {ERROR: "❌", WARNING: "🔶", INFO: "💬", HINT: "💡", DEBUG: "🐛"}
 
-_verbosity = INFO
+_verbosity: int | None = None
+"""What this process set; None while the user's own choice counts."""
 
 
 def verbosity() -> int:
-    """Return how much is told: 0 errors, 1 warnings, 2 information, 3 hints, 4 all."""
-    return _verbosity
+    """Return how much is told: 0 errors, 1 warnings, 2 information, 3 hints, 4 all.
+
+    Raises:
+        InvalidInputError: `LAMIN_VERBOSITY` has no right value.
+    """
+    return int(preferences.chosen("verbosity")[0]) if _verbosity is None else _verbosity
 
 
-def set_verbosity(level: int) -> None:
-    """Set how much is told; the caller has checked the level."""
+def _level() -> int:
+    try:
+        return verbosity()
+    except InvalidInputError:
+        return INFO
+
+
+def set_verbosity(level: int | None) -> None:
+    """Set how much is told, None for what the user chose; the caller has checked the level."""
     global _verbosity
     _verbosity = level
 
@@ -32,7 +47,7 @@ def tell(level: int, text: str, *, icon: str | None = None) -> None:
 
     Never raises: a closed or odd standard error must not break the program that is being tracked.
     """
-    if level > _verbosity or sys.stderr is None:
+    if level > _level() or sys.stderr is None:
         return
     line = f"{icon or _ICONS[level]} {text}\n"
     try:

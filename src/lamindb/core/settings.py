@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 import difflib
-import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from lamindb.core import current, messages
+from lamindb.core import current, messages, preferences
 from lamindb.core.errors import InvalidInputError, UnknownFieldError
-
-KEY_POLICIES: Final = ("new_version", "error")
-HASH_POLICIES: Final = ("warn_return_existing", "error", "warn_create_new")
-CAPTURE_MODES: Final = (False, True)
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidInputError(f"settings.{name} must be True or False, not {value!r}")
-    return value
-
-
-def _choice(name: str, value: object, choices: tuple[str, ...]) -> str:
-    if not isinstance(value, str) or value not in choices:
-        raise InvalidInputError(f"settings.{name} must be one of {', '.join(choices)}, not {value!r}")
-    return value
 
 
 class Settings:
     """How this process behaves. Each setting checks its value; a refused value leaves the old one.
 
-    Attributes that do not exist cannot be set, so that a misspelt setting is an error rather than silence.
+    What this process did not set is what the user chose for all processes: see `lamindb.core.preferences`. Attributes
+    that do not exist cannot be set, so that a misspelt setting is an error rather than silence.
     """
 
-    __slots__ = ("_capture", "_hash_policy", "_key_policy", "_track_inputs")
+    __slots__ = ("_chosen",)
 
     def __init__(self) -> None:
-        self._track_inputs = False
-        self._key_policy = "new_version"
-        self._hash_policy = "warn_return_existing"
-        self._capture = os.environ.get("LAMIN_CAPTURE", "") in {"1", "true", "True"}
+        self._chosen: dict[str, Any] = {}
 
     @property
     def verbosity(self) -> int:
@@ -48,25 +29,21 @@ class Settings:
 
     @verbosity.setter
     def verbosity(self, value: int) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 4:
-            raise InvalidInputError(
-                f"settings.verbosity must be a number from 0 (errors) to 4 (everything), not {value!r}"
-            )
-        messages.set_verbosity(value)
+        messages.set_verbosity(preferences.PREFERENCES["verbosity"].checked(value))
 
     @property
     def track_run_inputs(self) -> bool:
         """Whether every file that is staged, loaded or opened becomes an input of the current run."""
-        return self._track_inputs
+        return bool(self._value("track_run_inputs"))
 
     @track_run_inputs.setter
     def track_run_inputs(self, value: bool) -> None:
-        self._track_inputs = _flag("track_run_inputs", value)
+        self._set("track_run_inputs", value)
 
     @property
     def track_run_inputs_upon_load(self) -> bool:
         """The older name of `track_run_inputs`."""
-        return self._track_inputs
+        return self.track_run_inputs
 
     @track_run_inputs_upon_load.setter
     def track_run_inputs_upon_load(self, value: bool) -> None:
@@ -75,11 +52,11 @@ class Settings:
     @property
     def if_key_exists(self) -> str:
         """What saving other bytes under a taken key does: `new_version` (default) or `error`."""
-        return self._key_policy
+        return str(self._value("if_key_exists"))
 
     @if_key_exists.setter
     def if_key_exists(self, value: str) -> None:
-        self._key_policy = _choice("if_key_exists", value, KEY_POLICIES)
+        self._set("if_key_exists", value)
 
     @property
     def upon_file_create_if_hash_exists(self) -> str:
@@ -88,29 +65,31 @@ class Settings:
         `warn_return_existing` (default): under the same key, or without one, the record becomes the existing one;
         `error`: refuse; `warn_create_new`: another record that shares the stored bytes.
         """
-        return self._hash_policy
+        return str(self._value("upon_file_create_if_hash_exists"))
 
     @upon_file_create_if_hash_exists.setter
     def upon_file_create_if_hash_exists(self, value: str) -> None:
-        self._hash_policy = _choice("upon_file_create_if_hash_exists", value, HASH_POLICIES)
+        self._set("upon_file_create_if_hash_exists", value)
 
     @property
     def error_on_file_hash_exists(self) -> bool:
         """The older form of `upon_file_create_if_hash_exists`: True means `error`."""
-        return self._hash_policy == "error"
+        return self.upon_file_create_if_hash_exists == "error"
 
     @error_on_file_hash_exists.setter
     def error_on_file_hash_exists(self, value: bool) -> None:
-        self._hash_policy = "error" if _flag("error_on_file_hash_exists", value) else "warn_create_new"
+        if not isinstance(value, bool):
+            raise InvalidInputError(f"settings.error_on_file_hash_exists must be True or False, not {value!r}")
+        self.upon_file_create_if_hash_exists = "error" if value else "warn_create_new"
 
     @property
     def capture(self) -> bool:
         """Whether `ln.track()` watches which files are read and written, unless told otherwise."""
-        return self._capture
+        return bool(self._value("capture"))
 
     @capture.setter
     def capture(self, value: bool) -> None:
-        self._capture = _flag("capture", value)
+        self._set("capture", value)
 
     @property
     def storage(self) -> Any:
@@ -121,6 +100,17 @@ class Settings:
         """
         instance = current.instance()
         return Path(instance.root_url) if instance.is_local else instance.root_url
+
+    def reset(self) -> None:
+        """Forget what this process set: what the user chose for all processes counts again."""
+        self._chosen.clear()
+        messages.set_verbosity(None)
+
+    def _value(self, name: str) -> Any:
+        return self._chosen[name] if name in self._chosen else preferences.chosen(name)[0]
+
+    def _set(self, name: str, value: object) -> None:
+        self._chosen[name] = preferences.PREFERENCES[name].checked(value)
 
     def names(self) -> list[str]:
         """Return the names of all settings, sorted."""

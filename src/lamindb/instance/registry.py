@@ -93,7 +93,7 @@ def _rewrite(change: Any) -> None:
         return
     try:
         places.make_private(folder)
-        with _locked(folder):
+        with locked(folder):
             new = change(entries())
             text = json.dumps({"entries": [asdict(entry) for entry in new]}, indent=1, ensure_ascii=False)
             atomic.write_text(folder / "registry.json", text + "\n", mode=0o600)
@@ -102,7 +102,8 @@ def _rewrite(change: Any) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time change what lies in the settings folder."""
     import os
 
     try:
