@@ -76,3 +76,11 @@ def run_ids(incomplete: str) -> list[str]:
 
     query = Run.objects.get_queryset().filter(id__startswith=incomplete).order_by("-created_at", "-id")
     return [str(one) for one in query.values_list("id", flat=True)[:_MOST]]
+
+
+@_quietly
+def setting_names(incomplete: str) -> list[str]:
+    """Offer the names of settings."""
+    from lamindb.core.preferences import PREFERENCES
+
+    return [name for name in PREFERENCES if name.startswith(incomplete)]

@@ -28,6 +28,8 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        import lamindb.instance.preferences  # noqa: F401  says what the user chose, such as the verbosity
+
         if self.needs_library:
             from lamindb.cli import library
 

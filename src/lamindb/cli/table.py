@@ -36,6 +36,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "backup": Entry(_INSTANCES, "instances", "backup", "Copy the records of the instance."),
     "login": Entry(_INSTANCES, "people", "login", "Say who you are."),
     "logout": Entry(_INSTANCES, "people", "logout", "Be the operating system's user again."),
+    "settings": Entry(_INSTANCES, "settings", "settings", "Show and keep settings for every process."),
     "save": Entry(_FILES, "files", "save", "Save files or folders."),
     "get": Entry(_FILES, "files", "get", "Copy a file out of the instance."),
     "cat": Entry(_FILES, "files", "cat", "Write a file's bytes to standard output."),

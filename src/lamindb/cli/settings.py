@@ -1,0 +1,85 @@
+"""`lamin settings`: what counts in every process that begins from now on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lamindb.cli.completing import setting_names
+from lamindb.cli.parsing import Group, json_option
+from lamindb.cli.printing import out, out_json, table
+from lamindb.core import messages, preferences
+
+
+@click.group("settings", cls=Group, examples=("lamin settings list", "lamin settings set track_run_inputs true"))
+def settings() -> None:
+    """Show and keep settings for every process of yours.
+
+    A program's own `ln.settings` comes first, then the environment (LAMIN_VERBOSITY and so on), then what is kept
+    here.
+    """
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@settings.command("list", examples=("lamin settings list", "lamin settings list --json"), needs_library=False)
+@json_option
+def list_settings(as_json: bool) -> None:
+    """List all settings with what counts now, and who says so.
+
+    JSON: an object for each setting with name, value, from (default, stored, or a variable), choices, help.
+    """
+    found = [(one, *preferences.chosen(one.name)) for one in preferences.PREFERENCES.values()]
+    if as_json:
+        out_json(
+            [
+                {"name": one.name, "value": value, "from": origin, "choices": one.choices, "help": one.help}
+                for one, value, origin in found
+            ]
+        )
+        return
+    rows = [(one.name, _shown(value), origin, one.help) for one, value, origin in found]
+    for line in table(("setting", "value", "from", "what it decides"), rows):
+        out(line)
+
+
+@settings.command("get", examples=("lamin settings get verbosity",), needs_library=False)
+@click.argument("name", shell_complete=setting_names)
+@json_option
+def get_setting(name: str, as_json: bool) -> None:
+    """Print the value of one setting.
+
+    JSON: the value itself.
+    """
+    value, _ = preferences.chosen(name)
+    if as_json:
+        out_json(value)
+    else:
+        out(_shown(value))
+
+
+@settings.command("set", examples=("lamin settings set verbosity 3",), needs_library=False)
+@click.argument("name", shell_complete=setting_names)
+@click.argument("value")
+def set_setting(name: str, value: str) -> None:
+    """Keep a setting for every process that begins from now on."""
+    from lamindb.instance.preferences import store
+
+    kept = store(name, value)
+    messages.success(f"{name} is {_shown(kept)} from now on")
+    current, origin = preferences.chosen(name)
+    if current != kept:
+        messages.warning(f"but {origin} says {_shown(current)}, which comes first")
+
+
+@settings.command("unset", examples=("lamin settings unset verbosity",), needs_library=False)
+@click.argument("name", shell_complete=setting_names)
+def unset_setting(name: str) -> None:
+    """Let the default of a setting count again."""
+    from lamindb.instance.preferences import forget
+
+    forget(name)
+    messages.success(f"{name} is {_shown(preferences.chosen(name)[0])} from now on")
