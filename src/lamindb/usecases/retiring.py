@@ -194,7 +194,7 @@ def _make_removable(root: Path) -> None:
 
 
 def backups(name: str | None = None) -> list[Backup]:
-    """Return the backups that this user has, the newest first; those of one instance by its name or id."""
+    """Return the backups that this user has, the newest first; with a name, id or folder, those of one instance."""
     base = places.data_folder()
     found = []
     for folder in sorted((base / "backups").glob("*")) if base is not None else []:
@@ -203,7 +203,8 @@ def backups(name: str | None = None) -> list[Backup]:
             origin: dict[str, Any] = json.loads((folder / _ORIGIN).read_text(encoding="utf-8"))
         except (LaminError, OSError, ValueError):
             continue
-        if name is None or name in (description.name, description.id, str(folder)):
+        places_of_it = (str(folder), str(Path(origin["home"]).parent))
+        if name is None or name in (description.name, description.id, *places_of_it):
             found.append(Backup(folder, description.name, description.id, Path(origin["home"]), str(origin["made_at"])))
     return sorted(found, key=lambda one: one.made_at, reverse=True)
 
@@ -212,7 +213,8 @@ def restore(name: str | os.PathLike[str]) -> Any:
     """Bring back a deleted instance from its newest backup, where it was, and connect it.
 
     Args:
-        name: Its name or id, or the folder of a backup.
+        name: Its name or id, the folder where its storage is, or the folder of a backup. A folder of that name in
+            the working folder comes first.
 
     Raises:
         NoInstanceError: There is no backup of that name.
