@@ -16,6 +16,42 @@ _SUGGEST_AMONG = 100_000
 _MIN_PREFIX = 6
 
 
+def record(text: str, *, version: int | None = None) -> Any:
+    """Return what a word means: a file, also one in the trash by its id; else a run; else a transform.
+
+    A transform is named by its id, its name or its path; of several versions the newest counts.
+
+    Raises:
+        NoResultFound: It means nothing; the message names a near key.
+    """
+    from django.db.models import Q
+
+    from lamindb.models import File, Run, Transform
+
+    found: Any = _file_or_none(text, version, in_trash=False)
+    if found is None and version is None:
+        found = (
+            File.objects.get_queryset().filter(id=text).first()
+            or Run.objects.get_queryset().filter(id=text).first()
+            or Transform.objects.get_queryset()
+            .filter(Q(id=text) | Q(name=text) | Q(reference=text))
+            .order_by("-created_at", "-id")
+            .first()
+            or (_run_or_none(text) if len(text) >= _MIN_PREFIX else None)
+        )
+    if found is None:
+        which = f" with version {version}" if version is not None else ""
+        raise NoResultFound(f"there is no record {ascii_quoted(text)}{which}: {_advice(text, in_trash=False)}")
+    return found
+
+
+def _run_or_none(text: str) -> Run | None:
+    try:
+        return run(text)
+    except NoResultFound:
+        return None
+
+
 def file(text: str, *, version: int | None = None, in_trash: bool = False) -> File:
     """Return the file of a key, of a path into the storage's folder, or of an id.
 

@@ -125,7 +125,7 @@ def delete(identifier: str, drop_tables: bool) -> None:
 def restore(name: str) -> None:
     """Bring back a deleted instance from its newest backup, where it was, and connect it.
 
-    NAME is its name or id, or the folder of a backup.
+    NAME is its name or id, the folder of its storage, or the folder of a backup.
     """
     from lamindb.usecases import retiring
 

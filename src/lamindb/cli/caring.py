@@ -1,0 +1,104 @@
+"""Commands that look after stored bytes and move instances."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from lamindb.cli.completing import keys
+from lamindb.cli.parsing import command, json_option
+from lamindb.cli.printing import out, out_json
+from lamindb.core.errors import IntegrityError
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Show how far long work is, where somebody looks."""
+    import sys
+
+    from lamindb.usecases.progressing import bar_for
+
+    with bar_for(None, sys.stderr is not None and sys.stderr.isatty()) as report:
+        yield report
+
+
+def _print(report: Any, *, as_json: bool) -> None:
+    if as_json:
+        found = report.to_json()
+        out_json(json.loads(found) if isinstance(found, str) else found)
+    else:
+        out(str(report))
+
+
+@command("verify", "lamin verify", "lamin verify study --quick", "lamin verify --seconds 3600 --resume --json")
+@click.argument("prefix", required=False, shell_complete=keys)
+@click.option("--quick", is_flag=True, help="Existence, sizes and times only, rather than every byte.")
+@click.option("--resume", is_flag=True, help="Go on where the last verify stopped.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so long.")
+@json_option
+@click.pass_context
+def verify(
+    ctx: click.Context, prefix: str | None, quick: bool, resume: bool, seconds: float | None, as_json: bool
+) -> None:
+    """Compare stored bytes with what was saved, everything or what lies under PREFIX.
+
+    Exits 5 where something is missing or damaged. Saving the right bytes again repairs it.
+    """
+    from lamindb.usecases import verifying
+
+    with _progress() as progress:
+        report = verifying.verify(prefix, quick=quick, seconds=seconds, resume=resume, progress=progress)
+    _print(report, as_json=as_json)
+    if not report.is_clean:
+        ctx.exit(IntegrityError.exit_code)
+
+
+@command("gc", "lamin gc", "lamin gc --yes")
+@click.option("--yes", is_flag=True, help="Remove it; without this, only say what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed, which is the default.")
+@json_option
+def gc(yes: bool, dry_run: bool, as_json: bool) -> None:
+    """Free the space of bytes that no file, no trash and no writer needs."""
+    from lamindb.usecases import sweeping
+
+    with _progress() as progress:
+        report = sweeping.sweep(dry_run=dry_run or not yes, progress=progress)
+    _print(report, as_json=as_json)
+
+
+@command("relink", "lamin relink")
+@json_option
+def relink(as_json: bool) -> None:
+    """Let equal bytes share their space again, after the folder was copied, restored or unpacked."""
+    from lamindb.usecases import relinking
+
+    with _progress() as progress:
+        report = relinking.relink(progress=progress)
+    _print(report, as_json=as_json)
+
+
+@command(
+    "migrate-to",
+    "lamin migrate-to --db postgresql://user:password@host/study",
+    "lamin migrate-to --db postgresql://host/study --storage s3://bucket/study",
+)
+@click.option("--db", help="postgresql://user:password@host/name")
+@click.option("--storage", help="A folder, or an address such as s3://bucket/prefix.")
+@click.option("--resume", is_flag=True, help="Go on with a move that was interrupted, which is the default.")
+@json_option
+def migrate_to(db: str | None, storage: str | None, resume: bool, as_json: bool) -> None:
+    """Move the instance to PostgreSQL, to another storage, or both: ids, history and lineage stay.
+
+    Everything is compared before this folder is connected to the new one; until then the old one counts, and it is
+    not removed. Called again after an interruption, it goes on.
+    """
+    from lamindb.usecases import copying
+
+    del resume
+    with _progress() as progress:
+        report = copying.migrate_to(db=db, storage=storage, progress=progress)
+    _print(report, as_json=as_json)

@@ -1,0 +1,176 @@
+"""Commands that find records and say where they came from."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lamindb.cli import choosing
+from lamindb.cli.completing import keys
+from lamindb.cli.parsing import Moment, command, json_option
+from lamindb.cli.printing import out, out_json, table, time_text
+from lamindb.core import messages
+from lamindb.core.errors import InvalidInputError
+
+_KINDS = ("file", "transform", "run", "user")
+_FORMATS = ("tree", "svg", "mermaid", "dot", "html", "json")
+_WIDTH = 100
+
+
+@command("search", "lamin search iris", "lamin search 'cell ranger' --type transform --json")
+@click.argument("text")
+@click.option("--type", "kind", type=click.Choice(_KINDS), default="file", show_default=True, help="What to look for.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
+@click.option("--field", help="The field to compare; of files the key, else the name, by default.")
+@json_option
+def search(text: str, kind: str, limit: int, field: str | None, as_json: bool) -> None:
+    """Rank records by how well they fit TEXT; finds also what was mistyped.
+
+    JSON: the records as `lamin ls` and `lamin runs` show them, each with its score from 0 to 100.
+    """
+    from lamindb.cli import rows
+    from lamindb.models import File, Run, Transform, User
+
+    models: dict[str, Any] = {"file": File, "transform": Transform, "run": Run, "user": User}
+    wanted = field or {"file": "key", "user": "handle"}.get(kind, "name")
+    hits = models[kind].search(text, field=wanted, limit=limit)
+    if as_json:
+        as_dict: Any = getattr(rows, f"{kind}_as_dict")
+        out_json([{"score": round(score, 1), **as_dict(hit)} for hit, score in zip(hits, hits.scores, strict=False)])
+        return
+    if not hits:
+        messages.info(f"no {kind} fits")
+        return
+    for line in table(("id", kind, "details"), [(hit.id, *_hit(hit, kind)) for hit in hits]):
+        out(line)
+
+
+def _hit(hit: Any, kind: str) -> tuple[str, str]:
+    if kind == "file":
+        return hit.key or hit.name, f"version {hit.version}, {time_text(hit.created_at)}"
+    if kind == "transform":
+        return hit.name, f"{hit.type}, version {hit.version}"
+    if kind == "run":
+        return hit.name or hit.transform.name, f"{hit.status or 'by hand'}, {time_text(hit.created_at)}"
+    return hit.handle, hit.name or ""
+
+
+@command("history", "lamin history", "lamin history -n 50 --since 7d --user ada")
+@click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
+@click.option("--since", type=Moment(), help="Nothing older than a date, or a span such as 7d.")
+@click.option("--user", "handle", metavar="HANDLE", help="Only what this user did.")
+@json_option
+def history(limit: int, since: datetime.datetime | None, handle: str | None, as_json: bool) -> None:
+    """Show what happened lately: files saved and removed, runs, new transforms.
+
+    JSON keys: at, kind (saved, removed, ran, registered), who, what, id, detail, transform.
+    """
+    from lamindb.usecases import history as histories
+
+    events = histories.history(limit, since=since, handle=handle)
+    if as_json:
+        out_json([asdict(event) for event in events])
+        return
+    if not events:
+        messages.info("nothing happened yet")
+        return
+    rows = [
+        (time_text(e.at), e.who, e.kind, e.what, e.detail, e.transform if e.kind in ("saved", "removed") else "", e.id)
+        for e in events
+    ]
+    for line in table(("when", "who", "what", "which", "how", "by", "id"), rows):
+        out(line)
+
+
+@command("describe", "lamin describe study/results.csv", "lamin describe analysis.ipynb --json")
+@click.argument("name", metavar="KEY|ID|NAME", shell_complete=keys)
+@click.option("--version", type=int, help="Which version of a file; the current one by default.")
+@json_option
+def describe(name: str, version: int | None, as_json: bool) -> None:
+    """Show everything about a file, run or transform on one page.
+
+    NAME may also be the name or path of a notebook, script or pipeline.
+    """
+    show_page(choosing.record(name, version=version), as_json=as_json)
+
+
+def show_page(record: Any, *, as_json: bool) -> None:
+    """Print everything about a record."""
+    page = record.describe()
+    if as_json:
+        found = page.to_json()
+        out_json(json.loads(found) if isinstance(found, str) else found)
+    else:
+        out(repr(page))
+
+
+@command(
+    "lineage",
+    "lamin lineage study/results.csv",
+    "lamin lineage study/results.csv --up --depth 5",
+    "lamin lineage study/results.csv -o lineage.svg",
+)
+@click.argument("name", metavar="KEY|ID|NAME", shell_complete=keys)
+@click.option("--version", type=int, help="Which version of a file; the current one by default.")
+@click.option("--up", is_flag=True, help="Only where it came from.")
+@click.option("--down", is_flag=True, help="Only what became of it.")
+@click.option("--depth", type=click.IntRange(min=0), help="How many generations of files in each direction.")
+@click.option("--max-nodes", type=click.IntRange(min=1), help="How much to show at most.")
+@click.option("--all-producers", is_flag=True, help="Follow every run that made the same bytes, not only the first.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), help="How to draw it; a tree by default.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+def lineage(
+    name: str,
+    version: int | None,
+    up: bool,
+    down: bool,
+    form: str | None,
+    output: Path | None,
+    **limits: Any,
+) -> None:
+    """Show where a file, run or transform came from, and what became of it.
+
+    With --output, the file's suffix says the format, unless --format does: .txt .svg .html .mmd .dot .json. JSON
+    keys: nodes and edges, as `view_lineage().to_json()` gives them.
+    """
+    record = choosing.record(name, version=version)
+    options: dict[str, Any] = {key: value for key, value in limits.items() if value}
+    if limits["depth"] == 0:
+        options["depth"] = 0
+    if up != down:
+        options |= {"up": up, "down": down}
+    picture = record.view_lineage(**options)
+    if output is not None and form is None:
+        picture.save(output)
+        return
+    text = _drawn(picture, form or "tree", is_file=output is not None)
+    if output is None:
+        out(text.rstrip("\n"))
+    else:
+        _write(output, text)
+
+
+def _drawn(picture: Any, form: str, *, is_file: bool) -> str:
+    if form == "tree":
+        at_terminal = not is_file and sys.stdout.isatty()
+        return str(picture.to_text(width=shutil.get_terminal_size().columns if at_terminal else _WIDTH))
+    return str(getattr(picture, f"to_{form}")())
+
+
+def _write(path: Path, text: str) -> None:
+    from lamindb.core import atomic
+    from lamindb.core.errors import StorageError
+
+    if not path.parent.is_dir():
+        raise InvalidInputError(f"there is no folder {path.parent}: make it first")
+    try:
+        atomic.write_text(path, text if text.endswith("\n") else f"{text}\n")
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error

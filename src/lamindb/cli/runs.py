@@ -1,0 +1,133 @@
+"""Commands that show runs."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import sys
+from typing import Any
+
+import click
+
+from lamindb.cli import choosing
+from lamindb.cli.completing import run_ids
+from lamindb.cli.looking import show_page
+from lamindb.cli.parsing import Moment, command, json_option
+from lamindb.cli.printing import out, out_json, table, time_text
+from lamindb.core import current, messages
+from lamindb.exchange.safe_text import duration_text
+
+_STATUSES = ("running", "completed", "failed", "aborted")
+_HEADERS = ("id", "when", "took", "status", "exit", "who", "transform")
+
+
+@command("runs", "lamin runs", "lamin runs --failed --since 7d", "lamin runs --transform analysis.ipynb --json")
+@click.option("--failed", is_flag=True, help="Only those that failed or whose process died.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only those of this status.")
+@click.option("--transform", metavar="NAME|ID", help="Only those of this notebook, script or pipeline.")
+@click.option("--user", "handle", metavar="HANDLE", help="Only those of this user.")
+@click.option("--parent", metavar="RUN", help="Only the steps of this run.", shell_complete=run_ids)
+@click.option("--since", type=Moment(), help="Only those that began since a date, or within a span such as 7d.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most.")
+@json_option
+def runs(limit: int, as_json: bool, **filters: Any) -> None:
+    """List runs, the latest first.
+
+    JSON keys: id, name, transform, transform_id, transform_type, transform_version, status, exit_code, started_at,
+    finished_at, created_by, created_at, parent, params.
+    """
+    found = list(_query(**filters)[:limit])
+    if as_json:
+        from lamindb.cli.rows import run_as_dict
+
+        out_json([run_as_dict(run) for run in found])
+        return
+    if not found:
+        messages.info("no run fits")
+        return
+    rows = [
+        (
+            run.id,
+            time_text(run.started_at or run.created_at),
+            _duration(run),
+            run.status or "by hand",
+            run.exit_code,
+            run.created_by.handle if run.created_by is not None else "",
+            run.transform.name + (f": {run.name}" if run.name else ""),
+        )
+        for run in found
+    ]
+    for line in table(_HEADERS, rows, right=frozenset({"took", "exit"})):
+        out(line)
+
+
+def _query(
+    failed: bool,
+    status: str | None,
+    transform: str | None,
+    handle: str | None,
+    parent: str | None,
+    since: datetime.datetime | None,
+) -> Any:
+    from django.db.models import Q
+
+    from lamindb.models import Run
+    from lamindb.usecases.ending import notice_dead_runs
+
+    # So that filters see the runs that died unseen.
+    notice_dead_runs(current.instance())
+    query: Any = Run.select()
+    if failed:
+        query = query.filter(status__in=["failed", "aborted"])
+    if status is not None:
+        query = query.filter(status=status)
+    if transform is not None:
+        same = Q(transform__name=transform) | Q(transform__reference=transform)
+        query = query.filter(Q(transform_id=transform) | same)
+    if handle is not None:
+        query = query.filter(created_by__handle=handle)
+    if parent is not None:
+        query = query.filter(parent=choosing.run(parent))
+    if since is not None:
+        query = query.filter(created_at__gte=since)
+    return query.select_related("transform", "created_by").order_by("-created_at", "-id")
+
+
+def _duration(run: Any) -> str:
+    if run.started_at is None or run.finished_at is None:
+        return ""
+    return duration_text((run.finished_at - run.started_at).total_seconds())
+
+
+@command("show", "lamin show 0Xk2fQ", "lamin show 0Xk2fQ --json")
+@click.argument("run_id", metavar="RUN", shell_complete=run_ids)
+@json_option
+def show(run_id: str, as_json: bool) -> None:
+    """Show everything about a run on one page: status, code, arguments, inputs, outputs.
+
+    RUN is its id, or the beginning of it.
+    """
+    show_page(choosing.run(run_id), as_json=as_json)
+
+
+@command("log", "lamin log 0Xk2fQ", "lamin log 0Xk2fQ | less")
+@click.argument("run_id", metavar="RUN", shell_complete=run_ids)
+def log(run_id: str) -> None:
+    """Print what a run printed, as far as it was kept, and how it failed.
+
+    The log goes to standard output, the end of a traceback to standard error.
+    """
+    from lamindb.storage.protocol import ObjectName
+    from lamindb.usecases import stores
+
+    run = choosing.run(run_id)
+    name = ObjectName.parse(run.log_digest) if run.log_digest else None
+    if name is None:
+        messages.info(f"run {run.id} has no log")
+    else:
+        sys.stdout.flush()
+        with stores.own_store(current.instance()).open(name) as stream:
+            shutil.copyfileobj(stream, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    if run.error:
+        messages.warning(f"run {run.id} {run.status}: {run.error}")
