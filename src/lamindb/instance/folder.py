@@ -11,9 +11,12 @@ from typing import Any
 from lamindb.core import atomic
 from lamindb.core.errors import InvalidInputError, NewerDatabaseError, StorageError
 from lamindb.core.keys import HIDDEN_FOLDER
+from lamindb.instance import places
 
 FORMAT = 1
 FILE_NAME = "instance.toml"
+OBJECT_STORES = "instances"
+"""Folder among the user's data with a folder for each instance whose storage is none itself."""
 VIEW_MODES = ("auto", "copy", "none")
 
 
@@ -85,11 +88,17 @@ def write(home: Path, description: Description) -> None:
 
 
 def home_of(folder: Path) -> Path | None:
-    """Return the instance folder that a folder is: itself, or its `.lamindb`."""
-    if folder.name == HIDDEN_FOLDER and (folder / FILE_NAME).is_file():
+    """Return the instance folder that a folder is: itself, or its `.lamindb`. A backup is none."""
+    if (folder / FILE_NAME).is_file() and (folder.name == HIDDEN_FOLDER or _is_of_object_store(folder)):
         return folder
     home = folder / HIDDEN_FOLDER
     return home if (home / FILE_NAME).is_file() else None
+
+
+def _is_of_object_store(folder: Path) -> bool:
+    """Tell whether a folder lies where the records of instances on object stores are kept."""
+    data = places.data_folder()
+    return data is not None and folder.parent == data.resolve() / OBJECT_STORES
 
 
 def homes_in(folder: Path) -> list[Path]:
