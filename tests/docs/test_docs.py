@@ -14,7 +14,6 @@ from tests.docs.pages import Page
 _PAGES = [path for path in pages.all_pages() if path.name != "cookbook.md"]
 _RUN = [path for path in _PAGES if pages.read_page(path).runs]
 _SHOWN_DATABASE = "postgresql://ada:secret@db.example.org/lab"
-_SHOWN_BUCKET = "s3://lab-bucket/project"
 
 
 @pytest.fixture
@@ -28,9 +27,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[Any]:
             if name == "postgres":
                 replaced[_SHOWN_DATABASE] = request.getfixturevalue("postgres_url")
             elif name == "s3":
-                url, variables = request.getfixturevalue("bucket")
-                replaced[_SHOWN_BUCKET] = url
-                env |= variables
+                env |= request.getfixturevalue("bucket")
             else:
                 pytest.fail(f"{page.path.name} needs {name!r}, which nobody starts")
         return replaced, env
