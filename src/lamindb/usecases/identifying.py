@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from lamindb.core.errors import InvalidInputError, LaminError
 from lamindb.environment import detect, matching, notebooks, projects, scripts
 from lamindb.environment.detect import Running
 from lamindb.models import Transform
-from lamindb.usecases import records
 
 _SAME_NOTEBOOK = 0.5
+_MOST_CANDIDATES = 1000
+_NO_CODE = frozenset({notebooks.hash_cells([]), hashlib.sha256(b"").hexdigest()})
+"""What says nothing about identity: all empty notebooks have the same code."""
 
 
 def what_runs(notebook_path: str | Path | None) -> Running | matching.AnonymousNotebook:
@@ -36,7 +39,11 @@ def what_runs(notebook_path: str | Path | None) -> Running | matching.AnonymousN
 
 
 def transform_of(running: Running | matching.AnonymousNotebook, instance: Instance) -> Transform:
-    """Return the saved transform of what runs; its name follows a notebook's title."""
+    """Return the transform of what runs, known or new, with the name that it has now; `records.save` writes it.
+
+    A notebook or script is found by its path in the project. Under a new path it is recognised by its cells or its
+    code if the old file is gone; a copy, whose original is still there, is a transform of its own.
+    """
     if not isinstance(running, Running):
         return _anonymous(running, instance)
     reference = projects.relative_reference(running.path, instance.project_path)
@@ -48,21 +55,17 @@ def transform_of(running: Running | matching.AnonymousNotebook, instance: Instan
         if known is not None:
             messages.info(f"{known.reference} is called {reference} now")
             known.reference = reference
-    if known is None:
-        known = Transform._blank(
-            name=name,
-            short_name=running.path.stem,
-            type=running.kind,
-            reference=reference,
-            code_hash=code_hash,
-            cell_ids=cell_ids,
-        )
-        known._state.db = instance.alias
-        messages.success(f"new {running.kind} {name!r} ({reference})")
-    else:
-        known.name, known.short_name, known.code_hash, known.cell_ids = name, running.path.stem, code_hash, cell_ids
-    records.save(known)
-    return known
+    facts = {"name": name, "short_name": running.path.stem, "code_hash": code_hash, "cell_ids": cell_ids}
+    if known is not None:
+        if code_hash is None:
+            # The file could not be read: what is known of it stays.
+            facts = {}
+        known.__dict__.update(facts)
+        return known
+    new = Transform._blank(type=running.kind, reference=reference, **facts)
+    new._state.db = instance.alias
+    messages.success(f"new {running.kind} {name!r} ({reference})")
+    return new
 
 
 def _read(running: Running) -> tuple[str, str | None, list[str] | None]:
@@ -82,19 +85,24 @@ def _renamed(
     query: Any, running: Running, instance: Instance, code_hash: str | None, cell_ids: list[str] | None
 ) -> Transform | None:
     """Find the transform whose file is gone and which has the same cells or code; the newest if there are several."""
-    for candidate in query.order_by("-created_at", "-id")[:1000]:
-        same_code = code_hash is not None and candidate.code_hash == code_hash
+    if code_hash is None or code_hash in _NO_CODE:
+        return None
+    for candidate in query.order_by("-created_at", "-id")[:_MOST_CANDIDATES]:
         same_cells = bool(cell_ids and candidate.cell_ids) and (
             notebooks.overlap(cell_ids or [], candidate.cell_ids) >= _SAME_NOTEBOOK
         )
-        if (same_code or same_cells) and not _exists(candidate.reference, running, instance):
+        if (candidate.code_hash == code_hash or same_cells) and not _exists(candidate.reference, running, instance):
             return candidate  # type: ignore[no-any-return]
     return None
 
 
 def _exists(reference: str, running: Running, instance: Instance) -> bool:
-    root = instance.project_path or projects.project_root(running.path.parent) or Path("/")
-    return (root / reference).exists()
+    """Tell whether the file of a known transform is still there: under the project, or under the git root."""
+    roots = [instance.project_path, projects.project_root(running.path.parent), Path("/")]
+    try:
+        return any((root / reference).exists() for root in roots if root is not None)
+    except OSError:
+        return True
 
 
 def _anonymous(running: matching.AnonymousNotebook, instance: Instance) -> Transform:
@@ -103,5 +111,4 @@ def _anonymous(running: matching.AnonymousNotebook, instance: Instance) -> Trans
     if found is None:
         found = Transform._blank(name=running.name, type="notebook", reference=reference, code_hash=running.code_hash)
         found._state.db = instance.alias
-        records.save(found)
     return found

@@ -13,21 +13,18 @@ from lamindb.core.errors import (
     ConflictError,
     InvalidInputError,
     InvalidTypeError,
-    LaminError,
-    NoInstanceError,
     NoResultFound,
     ReadOnlyError,
 )
+from lamindb.core.settings import settings
+from lamindb.environment import detect, exits, matching
 from lamindb.models import Pipeline, Run, Transform
 from lamindb.models.base import now
-from lamindb.usecases import identifying, recording, records, writers
-
-RUN_VARIABLE = "LAMIN_RUN_ID"
-INSTANCE_VARIABLE = "LAMIN_RUN_INSTANCE"
+from lamindb.usecases import beating, ending, identifying, inheriting, parameters, recording, records, writers
 
 _runs: dict[tuple[str, str], Run] = {}
-"""The run of each instance and transform in this process."""
-_pid = os.getpid()
+"""The run of each instance and transform that this process began."""
+_watching_pid: int | None = None
 
 
 def track(
@@ -41,11 +38,15 @@ def track(
 ) -> Run:
     """Register what is running, and make its run the current one; files saved from now on are its outputs.
 
+    Called again in the same process, it goes on with the same run. A run that had ended goes on, too, unless it is
+    given other parameters: then another one begins.
+
     Args:
         transform: What is run, saved or not. None: the notebook or script that this process runs.
         new_run: Begin another run, even if this process has one of this transform already.
         name: A name for the run.
         params: Parameters to be recorded and queried, as in `Run.select(params__lr__gt=0.01)`; plain JSON values.
+            Secrets among them are replaced.
         notebook_path: The notebook, where it cannot be found out.
         capture: Watch which files are read and written; None does what `ln.settings.capture` says.
 
@@ -60,25 +61,33 @@ def track(
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be tracked in it")
     if transform is not None and not isinstance(transform, Transform):
-        raise InvalidTypeError(f"track() takes a Transform, as in ln.Transform(name=…), not a {type(transform).__name__}")
-    checked = _checked_params(params)
-    running = None
+        raise InvalidTypeError(
+            f"track() takes a Transform, as in ln.Transform(name=…), not a {type(transform).__name__}"
+        )
+    if name is not None and not isinstance(name, str):
+        raise InvalidTypeError(f"the name of a run must be text, not {type(name).__name__}")
+    checked = parameters.checked(params) if params is not None else None
+    is_detected = transform is None
+    running: recording.Ran | None
     if transform is None:
-        running = identifying.what_runs(notebook_path)
-        transform = identifying.transform_of(running, instance)
+        found = running = identifying.what_runs(notebook_path)
+        transform = identifying.transform_of(found, instance)
     else:
-        transform = _saved(transform, instance)
-    run = None if new_run else _known_run(instance, transform)
-    previous = _current_of(instance)
+        running = detect.detect(notebook_path) or matching.fallback_notebook()
+        _save_given(transform, instance)
+    run = None if new_run or transform._state.adding else _known_run(instance, transform, checked)
+    previous = _own_current(instance)
     if previous is not None and (run is None or previous.id != run.id):
-        finish_run(previous, "completed")
+        ending.finish_run(previous, "completed")
     if run is None:
-        run = _begin(instance, transform, running, name, checked)
+        run = _begin(instance, transform, running, name, checked, is_detected=is_detected)
     else:
-        _resume(run, name, checked)
+        if previous is None or previous.id != run.id:
+            messages.debug(f"run {run.id} goes on")
+        if is_detected:
+            records.save(transform)
+        _resume(instance, run, name, checked)
     _make_current(instance, run)
-    from lamindb.core.settings import settings
-
     if settings.capture if capture is None else capture:
         from lamindb.usecases import capturing
 
@@ -86,48 +95,41 @@ def track(
     return run
 
 
-def _checked_params(params: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if params is None:
-        return None
-    import json
-
-    if not isinstance(params, Mapping) or not all(isinstance(name, str) for name in params):
-        raise InvalidTypeError("params must be a dictionary with text as names")
-    try:
-        return json.loads(json.dumps(dict(params), allow_nan=False))  # type: ignore[no-any-return]
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"params must be plain values (text, numbers, lists, dictionaries): {error}") from None
-
-
-def _saved(transform: Transform, instance: Instance) -> Transform:
+def _save_given(transform: Transform, instance: Instance) -> None:
+    """Save what the user passed if it is new: it may become one that this process has a run of."""
     if transform._state.adding:
         records.save(transform)
     elif transform._state.db != instance.alias:
         raise InvalidInputError("this transform belongs to another instance: query it anew")
     elif not Transform.objects.using(instance.alias).filter(id=transform.id).exists():
         raise ConflictError(f"{transform!r} was deleted meanwhile: save it anew")
-    return transform
 
 
-def _known_run(instance: Instance, transform: Transform) -> Run | None:
-    global _pid
-    if _pid != os.getpid():
-        # A forked child is a process of its own, and so is its run.
-        _runs.clear()
-        _pid = os.getpid()
+def _known_run(instance: Instance, transform: Transform, params: dict[str, Any] | None) -> Run | None:
+    """Return the run that this process has of a transform, if it can go on."""
     run = _runs.get((instance.alias, transform.id))
-    if run is not None and run.created_by_id != writers.user_id(instance.alias):
+    if run is None or run.created_by_id != writers.user_id(instance.alias):
         return None
-    if run is not None and not Run.objects.using(instance.alias).filter(id=run.id).exists():
+    row = Run.objects.using(instance.alias).filter(id=run.id).values_list("status", "params").first()
+    if row is None or (row[0] != "running" and params is not None and params != row[1]):
         return None
     return run
 
 
 def _begin(
-    instance: Instance, transform: Transform, running: Any, name: str | None, params: dict[str, Any] | None
+    instance: Instance,
+    transform: Transform,
+    running: recording.Ran | None,
+    name: str | None,
+    params: dict[str, Any] | None,
+    *,
+    is_detected: bool,
 ) -> Run:
+    """Write a new run with its transform in one transaction."""
+    beginning = recording.begin(instance, running)
+    if beginning.params:
+        params = {**parameters.checked(beginning.params), **(params or {})}
     run = Run._blank(
-        transform=transform,
         name=name,
         params=params,
         status="running",
@@ -136,43 +138,59 @@ def _begin(
         created_by_id=writers.user_id(instance.alias),
     )
     run._state.db = instance.alias
-    recording.describe_start(run, running, instance)
-    records.save(run)
+    values = beginning.settle()
+
+    def write_rows(link: Any) -> None:
+        del link
+        if is_detected:
+            records.save(transform)
+        run.__dict__.update(values)
+        run.transform = transform
+        records.save(run)
+
+    recording.writing(instance, values, beginning.data, write_rows)
     _runs[instance.alias, transform.id] = run
     messages.info(f"run {run.id} of {transform.name!r} began")
+    recording.watch(run, beginning)
+    beating.add(instance.alias, run.id)
     return run
 
 
-def _resume(run: Run, name: str | None, params: dict[str, Any] | None) -> None:
-    """Go on with a run that this process had begun and left."""
+def _resume(instance: Instance, run: Run, name: str | None, params: dict[str, Any] | None) -> None:
+    """Go on with a run that this process had begun."""
     values: dict[str, Any] = {"status": "running", "finished_at": None, "exit_code": None, "error": None}
     if name is not None:
         values["name"] = name
     if params is not None:
         values["params"] = params
-    _set(run, values)
+    if run.__dict__["status"] != "running":
+        recording.resume(run)
+        beating.add(instance.alias, run.id)
+    recording.write(instance, run.id, values)
+    run.__dict__.update(values)
 
 
 def _parent_id(instance: Instance) -> str | None:
     """Return the run of the process that started this one, if it is of the same instance."""
-    inherited = inherited_run_id(instance)
-    if inherited is None or any(run.id == inherited for run in _runs.values()):
+    inherited = inheriting.inherited_id(instance)
+    if inherited is None:
         return None
     return inherited if Run.objects.using(instance.alias).filter(id=inherited).exists() else None
 
 
-def inherited_run_id(instance: Instance) -> str | None:
-    """Return the id of the run that the starting process handed down through the environment."""
-    found = os.environ.get(RUN_VARIABLE)
-    place = os.environ.get(INSTANCE_VARIABLE)
-    return found if found and (place is None or place == instance.id) else None
-
-
 def _make_current(instance: Instance, run: Run) -> None:
+    global _watching_pid
     current.set_run(run)
-    os.environ[RUN_VARIABLE] = run.id
-    os.environ[INSTANCE_VARIABLE] = instance.id
-    recording.watch_end(end_of_process)
+    inheriting.hand_down(instance, run)
+    if _watching_pid != os.getpid():
+        _watching_pid = os.getpid()
+        exits.watch(end_of_process)
+
+
+def _own_current(instance: Instance) -> Run | None:
+    """Return the current run if this process began it."""
+    run = _current_of(instance)
+    return run if run is not None and any(own.id == run.id for own in _runs.values()) else None
 
 
 def _current_of(instance: Instance) -> Run | None:
@@ -180,68 +198,63 @@ def _current_of(instance: Instance) -> Run | None:
     return run if isinstance(run, Run) and run._state.db == instance.alias and not run._state.adding else None
 
 
-def finish(run: Run | None = None) -> None:
-    """End the current run, or the one given, as `completed`; nothing happens where none is running."""
+def finish(run: Run | None = None, *, report: bool = False) -> None:
+    """End the current run, or the one given, as `completed`; nothing happens where none is running.
+
+    A run that this process inherited goes on: whoever began it ends it.
+
+    Args:
+        run: The run; the current one by default.
+        report: For a notebook: keep its file, as it was last saved, as a page with results. Needs nbconvert.
+    """
+    if run is not None and not isinstance(run, Run):
+        raise InvalidTypeError(f"finish() takes a run, not a {type(run).__name__}")
     instance = current.instance_or_none()
-    chosen = run or (_current_of(instance) if instance is not None else None)
+    chosen = run or (_own_current(instance) if instance is not None else None)
     if chosen is None:
         return
-    finish_run(chosen, "completed")
-    if current.run() is chosen or getattr(current.run(), "id", None) == chosen.id:
+    ending.finish_run(_own(chosen), "completed", report=report)
+    _drop_if_current(chosen)
+
+
+def _own(run: Run) -> Run:
+    """Return the object that this process keeps of a run, so that both spellings of one run end together."""
+    for own in _runs.values():
+        if own.id == run.id and own is not run:
+            run.__dict__["status"] = "completed"
+            return own
+    return run
+
+
+def _drop_if_current(run: Run) -> None:
+    if getattr(current.own_run(), "id", None) == run.id:
         _drop_current()
 
 
 def _drop_current() -> None:
     current.set_run(None)
-    os.environ.pop(RUN_VARIABLE, None)
-    os.environ.pop(INSTANCE_VARIABLE, None)
+    inheriting.restore()
 
 
 def finish_block(run: Run, error: BaseException | None) -> None:
     """End a run at the end of its `with` block: `failed` if the block raised, else `completed`."""
     failed = error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0))
-    text = recording.traceback_of(error) if failed and error is not None else None
+    text = exits.last_lines(error) if failed and error is not None else None
     code = _exit_code(error) if isinstance(error, SystemExit) else None
-    finish_run(run, "failed" if failed else "completed", error=text, exit_code=code)
-    if getattr(current.run(), "id", None) == run.id:
-        _drop_current()
+    ending.finish_run(run, "failed" if failed else "completed", error=text, exit_code=code)
+    _drop_if_current(run)
 
 
 def _exit_code(error: SystemExit) -> int:
     if error.code is None:
         return 0
-    return error.code if isinstance(error.code, int) else 1
+    return error.code & 0xFF if isinstance(error.code, int) else 1
 
 
-def finish_run(run: Run, status: str, *, error: str | None = None, exit_code: int | None = None) -> None:
-    """Write how a run ended. Never raises: a run's end must not break what the user runs.
-
-    Where the instance has been deleted meanwhile, nothing is written and nothing is made anew.
-    """
-    try:
-        if run.__dict__.get("status") != "running":
-            return
-        values: dict[str, Any] = {"status": status, "finished_at": now(), "error": error, "exit_code": exit_code}
-        values |= recording.describe_end(run)
-        _set(run, values)
-    except NoInstanceError:
-        messages.debug(f"run {run.id} ended, and its instance is gone")
-    except (LaminError, OSError) as problem:
-        messages.warning(f"the end of run {run.id} could not be recorded: {problem}")
-
-
-def _set(run: Run, values: dict[str, Any]) -> None:
-    values["updated_at"] = now()
-    Run.objects.using(run._state.db).filter(id=run.id).order_by()._update_rows(values)
-    run.__dict__.update(values)
-
-
-def end_of_process(ending: Any) -> None:
+def end_of_process(how: exits.Ending) -> None:
     """End what this process still runs; called once when it ends."""
-    if _pid != os.getpid():
-        return
     for run in list(_runs.values()):
-        finish_run(run, ending.status, error=ending.error, exit_code=ending.exit_code)
+        ending.finish_run(run, how.status, error=how.error, exit_code=how.exit_code)
     _runs.clear()
 
 
@@ -249,24 +262,14 @@ def leave(instance: Instance) -> None:
     """End what runs in an instance that is left."""
     for (alias, transform_id), run in list(_runs.items()):
         if alias == instance.alias:
-            finish_run(run, "completed")
+            ending.finish_run(run, "completed")
             del _runs[alias, transform_id]
-    run = current.run()
+    run = current.own_run()
     if run is not None and run._state.db == instance.alias:
         _drop_current()
 
 
-def status_of(run: Run) -> str | None:
-    """Return the status of a run that says it runs; one whose process died becomes `aborted`."""
-    if not recording.has_died(run):
-        return "running"
-    query = Run.objects.using(run._state.db).filter(id=run.id, status="running").order_by()
-    try:
-        query._update_rows({"status": "aborted", "finished_at": run.heartbeat_at, "updated_at": now()})
-    except ReadOnlyError:
-        return "aborted"
-    run.__dict__["status"] = "aborted"
-    return "aborted"
+status_of = ending.status_of
 
 
 class Context:
@@ -347,9 +350,11 @@ context = Context()
 """What runs now, as `ln.context`."""
 
 
-def notice_dead_runs(instance: Instance) -> None:
-    """Mark runs whose process died as aborted; called when an instance is connected."""
-    if instance.is_read_only:
-        return
-    for run in Run.objects.using(instance.alias).filter(status="running").order_by()[:1000]:
-        status_of(run)
+def _after_fork_in_child() -> None:
+    """A forked child is a process of its own: its parent's runs are not its to end, only to inherit."""
+    _runs.clear()
+    recording.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
