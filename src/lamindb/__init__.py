@@ -41,6 +41,7 @@ _HOMES = {
 _MODULES = {
     "dev": "lamindb.dev",
     "errors": "lamindb.core.errors",
+    "lineage": "lamindb.lineage",
     "schema": "lamindb.schema",
     "setup": "lamindb.setup",
 }
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from django.db.models import Q as Q
 
     from lamindb import dev as dev
+    from lamindb import lineage as lineage
     from lamindb import schema as schema
     from lamindb import setup as setup
     from lamindb.core import errors as errors

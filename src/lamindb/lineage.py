@@ -1,0 +1,47 @@
+"""Questions about where things came from and what became of them: `ln.lineage`.
+
+Each function takes records or their ids; a file also goes by its key. Names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "ancestor_ids": "lamindb.usecases.tracing",
+    "common_ancestors": "lamindb.usecases.tracing",
+    "descendant_ids": "lamindb.usecases.tracing",
+    "leaves": "lamindb.usecases.tracing",
+    "roots": "lamindb.usecases.tracing",
+}
+
+__all__ = ["ancestor_ids", "common_ancestors", "descendant_ids", "leaves", "roots"]
+
+if TYPE_CHECKING:
+    from lamindb.usecases.tracing import ancestor_ids as ancestor_ids
+    from lamindb.usecases.tracing import common_ancestors as common_ancestors
+    from lamindb.usecases.tracing import descendant_ids as descendant_ids
+    from lamindb.usecases.tracing import leaves as leaves
+    from lamindb.usecases.tracing import roots as roots
+
+
+def __getattr__(name: str) -> Any:
+    """Load a function when it is first used.
+
+    Raises:
+        AttributeError: There is no such function.
+    """
+    if name not in _HOMES:
+        raise AttributeError(f"lamindb.lineage has no {name!r}: it has {', '.join(__all__)}")
+    from lamindb.instance.database import setup as set_up
+
+    set_up()
+    importlib.import_module("lamindb.usecases.instances")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
