@@ -282,13 +282,14 @@ def _open(home: Path, project: Path | None, database_url: str | None) -> Instanc
 
 
 def _make_current(instance: Instance) -> None:
-    from lamindb.usecases import repairing, tracking
+    from lamindb.usecases import ending, repairing, tracking
 
     before = current.instance_or_none()
     if before is not None and before.alias != instance.alias:
         tracking.leave(before)
     current.set_instance(instance)
     repairing.repair_after_crash(instance)
+    ending.notice_dead_runs(instance)
 
 
 def connected(alias: str | None) -> Instance | None:
