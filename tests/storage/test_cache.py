@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from lamindb.core.errors import IntegrityError, StorageError
+from lamindb.core.errors import IntegrityError, InvalidInputError, StorageError
 from lamindb.storage import cache as cache_module
-from lamindb.storage.cache import Cache, NoCache
+from lamindb.storage.cache import Cache, NoCache, open_cache
 from lamindb.storage.hash_cache import HashCache, NoHashCache
 from lamindb.storage.protocol import Member, ObjectName
 
@@ -197,3 +197,20 @@ def test_without_a_cache_copies_go_with_the_store(server: Server) -> None:
     assert path.read_bytes() == b"data"
     del cache
     assert not path.exists()
+
+
+def test_the_environment_sets_the_limit(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cache_module.LIMIT_VARIABLE, "0.000001")
+    monkeypatch.setattr(cache_module, "IN_USE_SECONDS", -1)
+    cache = open_cache(tmp_path / "cache")
+    for number in range(4):
+        cache.file(server.add(bytes([number]) * 400), "a", server.download)
+    assert kept(cache) <= 1_000
+    assert isinstance(open_cache(None), NoCache)
+
+
+@pytest.mark.parametrize("text", ["", "much", "0", "-1", "nan", "inf"])
+def test_a_wrong_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(cache_module.LIMIT_VARIABLE, text)
+    with pytest.raises(InvalidInputError, match=cache_module.LIMIT_VARIABLE):
+        open_cache(tmp_path)

@@ -21,13 +21,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from lamindb.core.errors import InvalidInputError, LaminError
 from lamindb.core.hashing import Content, digest_file
 from lamindb.storage import incoming, linking
 from lamindb.storage.failures import storage_failed
 from lamindb.storage.hash_cache import HashCache, Known, NoHashCache
 from lamindb.storage.protocol import FileStat, Member, ObjectName
 
-DEFAULT_LIMIT_BYTES: Final = 50 << 30
+DEFAULT_LIMIT_BYTES: Final = 50_000_000_000
+LIMIT_VARIABLE: Final = "LAMIN_CACHE_LIMIT_GB"
 IN_USE_SECONDS: Final = 60.0
 """What was handed out so shortly before is not removed: its reader may not have opened it yet."""
 
@@ -218,8 +220,6 @@ class Cache:
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
-        from lamindb.core.errors import LaminError
-
         try:
             yield
         except OSError as error:
@@ -254,6 +254,27 @@ class NoCache(Cache):
             if not self._folder:
                 self._folder = tempfile.mkdtemp(prefix="lamindb-")
                 weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+
+
+def open_cache(folder: str | os.PathLike[str] | None) -> Cache:
+    """Open the cache in a user's cache folder, with the limit that the environment sets.
+
+    Args:
+        folder: The folder; None where there is none, for copies that go with the process.
+
+    Raises:
+        InvalidInputError: The environment says something that is not a positive number.
+    """
+    text = os.environ.get(LIMIT_VARIABLE)
+    try:
+        limit_bytes = DEFAULT_LIMIT_BYTES if text is None else int(float(text) * 1e9)
+    except (ValueError, OverflowError):
+        limit_bytes = 0
+    if limit_bytes <= 0:
+        raise InvalidInputError(f"{LIMIT_VARIABLE} is {text!a}: set it to a number of gigabytes such as 50")
+    if folder is None:
+        return NoCache()
+    return Cache(os.path.join(folder, "objects"), limit_bytes=limit_bytes, hash_cache=HashCache(folder))
 
 
 def _names(folder: str) -> list[str]:

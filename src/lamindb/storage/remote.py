@@ -181,7 +181,11 @@ class RemoteStore:
         from lamindb.storage.universal_paths import universal_path
 
         relative = self.path(name_or_key) if isinstance(name_or_key, ObjectName) else name_or_key
-        return universal_path(f"{self.root_url}/{relative}")
+        return universal_path(f"{self.root_url}/{relative}".rstrip("/"))
+
+    def upath_of_key(self, key: str) -> Any:
+        """Return a `UPath` of what lies under a key of this root, the root itself for an empty one."""
+        return self.upath(key)
 
     def path(self, name: ObjectName) -> str:
         """Return where an object lies below the root."""
