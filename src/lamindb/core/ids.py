@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
+import os
+import threading
 import time
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -14,6 +15,19 @@ STEM_LENGTH = 16
 
 TRANSFORM_STEM_LENGTH = 12
 _TIME_LENGTH = 8
+_FAIR = 248
+_DIGITS = bytes(ord(ALPHABET[byte % 62]) for byte in range(256))
+_pool = b""
+_lock = threading.Lock()
+
+
+def _empty_pool() -> None:
+    """Forget random bytes that a forked child would share with its parent, and a lock that a thread of it may hold."""
+    global _pool, _lock
+    _pool, _lock = b"", threading.Lock()
+
+
+os.register_at_fork(after_in_child=_empty_pool)
 
 
 def encode(number: int, length: int) -> str:
@@ -49,7 +63,13 @@ def decode(text: str) -> int:
 
 def random_id(length: int) -> str:
     """Make an id without meaning, from the system's source of randomness."""
-    return encode(secrets.randbelow(62**length), length)
+    global _pool
+    with _lock:
+        if len(_pool) < length:
+            # A byte below 248 is four times 0 to 61 with equal chances; reading many at once spares system calls.
+            _pool = bytes(byte for byte in os.urandom(4096) if byte < _FAIR)
+        taken, _pool = _pool[:length], _pool[length:]
+    return taken.translate(_DIGITS).decode()
 
 
 def timed_id(length: int) -> str:

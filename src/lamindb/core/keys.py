@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from pathlib import PurePath
-
 from lamindb.core.errors import InvalidKeyError
 
 HIDDEN_FOLDER = ".lamindb"
@@ -38,7 +36,7 @@ def check_key(key: str) -> str:
     shown = ascii(key) if len(key) <= 80 else f"{ascii(key[:60])}… ({len(key):,} characters)"
     if not key:
         raise InvalidKeyError("a key must not be empty: pass for example key='folder/name.csv'")
-    for character in key:
+    for character in "" if key.isascii() and key.isprintable() else key:
         if unicodedata.category(character) in _REFUSED_CATEGORIES:
             raise InvalidKeyError(
                 f"key {shown} has the character U+{ord(character):04X}, which no key may have: remove it"
@@ -53,7 +51,7 @@ def check_key(key: str) -> str:
         if part in {"", ".", ".."}:
             reason = "an empty part" if part == "" else f"the part {part!r}"
             raise InvalidKeyError(f"key {shown} has {reason}: name each folder plainly, as in 'folder/name.csv'")
-        if len(part.encode()) > MAX_PART_BYTES:
+        if len(part) * 4 > MAX_PART_BYTES and len(part.encode()) > MAX_PART_BYTES:
             raise InvalidKeyError(f"key {shown} has a part of more than {MAX_PART_BYTES} bytes: shorten it")
     if parts[0].casefold() == HIDDEN_FOLDER:
         raise InvalidKeyError(f"key {shown} lies in {HIDDEN_FOLDER}/, which belongs to lamindb: choose another folder")
@@ -69,14 +67,14 @@ def suffix_of(name: str) -> str:
         >>> suffix_of("input.fastq.gz"), suffix_of("sample.v1.2.csv"), suffix_of(".bashrc"), suffix_of("README")
         ('.fastq.gz', '.csv', '', '')
     """
-    suffixes = PurePath(name).suffixes
-    if not suffixes:
+    _, *endings = name.lstrip(".").split(".")
+    if not endings or name.endswith("."):
         return ""
-    last = suffixes[-1]
+    last = "." + endings[-1]
     if len(last) > _MAX_SUFFIX or not last[1:].strip() or " " in last:
         return ""
-    if last.casefold() in COMPOSITE_ENDINGS and len(suffixes) > 1:
-        before = suffixes[-2]
+    if last.casefold() in COMPOSITE_ENDINGS and len(endings) > 1:
+        before = "." + endings[-2]
         if len(before + last) <= _MAX_SUFFIX and " " not in before and not before[1:].isdigit():
             return before + last
     return last

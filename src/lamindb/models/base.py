@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.db import models
+from django.db.models.base import ModelState
 from django.db.models.query_utils import DeferredAttribute
 
 from lamindb.core import current
@@ -114,19 +115,19 @@ class Record(models.Model):
         return new
 
     @classmethod
+    def _filled(cls, values: dict[str, Any], db: str | None, *, is_new: bool) -> Self:
+        """Make a record from the values of its columns at once; what is left out is loaded when it is read."""
+        new = cls.__new__(cls)
+        state = ModelState()
+        state.db, state.adding = db, is_new
+        new.__dict__["_state"] = state
+        new.__dict__.update(values)
+        return new
+
+    @classmethod
     def from_db(cls, db: str | None, field_names: Iterable[str], values: Iterable[Any]) -> Self:
         """Make a record from a row; called by queries."""
-        row = list(values)
-        if len(row) != len(cls._meta.concrete_fields):
-            present = set(field_names)
-            remaining = iter(row)
-            row = [
-                next(remaining) if field.attname in present else models.DEFERRED for field in cls._meta.concrete_fields
-            ]
-        new = cls._blank(*row)
-        new._state.adding = False
-        new._state.db = db
-        return new
+        return cls._filled(dict(zip(field_names, values, strict=True)), db, is_new=False)
 
     @classmethod
     def select(cls, *conditions: Any, **filters: Any) -> RecordQuery[Self]:

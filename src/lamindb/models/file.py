@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
+from django.db.models.base import ModelState
 
 from lamindb.core import current, ids
 from lamindb.core.errors import InvalidInputError, InvalidTypeError
@@ -133,16 +134,28 @@ class File(Record):
         if run is None:
             candidate = current.run()
             run = candidate if candidate is not None and candidate._state.db == alias else None
-        models.Model.__init__(
-            self,
-            name=name or "",
-            description=description,
-            size=models.DEFERRED,
-            hash=models.DEFERRED,
-            digest=models.DEFERRED,
-            n_files=models.DEFERRED,
-        )
+        # Set at once rather than by Django's constructor, which costs more than all else here; size, hash, digest
+        # and n_files are left out, and worked out when somebody looks.
+        moment = now()
+        self._state = ModelState()
         self._state.db = alias
+        self.__dict__.update(
+            id=ids.file_id(),
+            name=name or "",
+            key=None,
+            suffix="",
+            description=description,
+            is_folder=False,
+            version=1,
+            is_latest=True,
+            trashed_at=None,
+            storage_id=None,
+            transform_id=None,
+            run_id=None,
+            created_at=moment,
+            updated_at=moment,
+            created_by_id=None,
+        )
         if run is not None:
             self.run = run
             self.transform_id = run.transform_id

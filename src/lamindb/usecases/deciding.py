@@ -5,9 +5,9 @@ Decided inside the row's transaction, where nothing that was read can change any
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from lamindb.core import ids, messages
 from lamindb.core.errors import ConflictError, HashExistsError, KeyExistsError
@@ -18,7 +18,10 @@ from lamindb.models.base import now
 from lamindb.storage.protocol import ObjectName, ObjectStore, Stored
 from lamindb.usecases import rows
 
-_MANY = 50
+WRITERS: Final = "lamindb writers"
+"""The lock that every writer of files shares, and garbage collection has for itself."""
+
+_MANY: Final = 50
 
 
 class Swept(Exception):
@@ -97,23 +100,41 @@ class Outcome:
 
 
 def lock(link: Any, plans: Sequence[Plan]) -> None:
-    """Make writers of the same keys, or of the same keyless bytes, wait for each other; SQLite has one writer anyway.
+    """Make writers of the same keys, or of the same keyless bytes, wait for each other; see `lock_names`."""
+    lock_names(link, {_lock_name(plan) for plan in plans})
 
-    One writer of few files locks those; a writer of many locks all of the storage. Garbage collection excludes both.
+
+def lock_names(link: Any, names: Iterable[str]) -> None:
+    """Make writers of the same things wait for each other until the end of this transaction.
+
+    A writer of few locks those; a writer of many locks all. Garbage collection excludes both. Names are locked in one
+    order, so that two writers never wait for each other in a circle. SQLite has one writer at a time anyway.
     """
     if link.vendor != "postgresql":
         return
-    names = sorted({_lock_name(plan) for plan in plans})
-    shared = "_shared" if len(names) <= _MANY else ""
+    wanted = sorted(set(names))
+    shared = "_shared" if len(wanted) <= _MANY else ""
     with link.cursor() as cursor:
-        cursor.execute(f"SELECT pg_advisory_xact_lock{shared}(hashtextextended('lamindb writers', 0))")
+        cursor.execute(f"SELECT pg_advisory_xact_lock{shared}(hashtextextended('{WRITERS}', 0))")
         if shared:
-            for name in names:
+            for name in wanted:
                 cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
+def lock_all(link: Any) -> None:
+    """Wait until no writer is in the midst of a transaction, and keep them all out until the end of this one."""
+    if link.vendor == "postgresql":
+        with link.cursor() as cursor:
+            cursor.execute(f"SELECT pg_advisory_xact_lock(hashtextextended('{WRITERS}', 0))")
+
+
+def key_lock(storage_id: str, key: str | None) -> str:
+    """Name the lock of what is saved under a key."""
+    return f"key {storage_id} {key}"
+
+
 def _lock_name(plan: Plan) -> str:
-    return f"key {plan.storage_id} {plan.key}" if plan.key is not None else f"bytes {plan.stored.content.digest}"
+    return key_lock(plan.storage_id, plan.key) if plan.key is not None else f"bytes {plan.stored.content.digest}"
 
 
 def clear_marks(link: Any, plans: Sequence[Plan], store: ObjectStore) -> None:
@@ -245,28 +266,28 @@ def _new(plan: Plan, known: _Known, current: File | None, renames: tuple[str, st
     else:
         version, new_id = 1, file.id if file._state.adding else ids.file_id()
     moment = now()
-    row = File._blank(
-        id=new_id,
-        name=(basename(plan.key) if plan.key is not None and not plan.has_own_name else file.name),
-        key=plan.key,
-        suffix=stored.name.suffix if not plan.is_in_place else file.suffix,
-        description=file.description,
-        size=stored.content.size,
-        hash=stored.content.hash,
-        digest=stored.content.digest,
-        is_folder=stored.is_folder,
-        n_files=stored.n_files,
-        version=version,
-        is_latest=True,
-        trashed_at=None,
-        storage_id=plan.storage_id,
-        transform_id=file.run.transform_id if file.run_id is not None and file.run is not None else None,
-        run_id=file.run_id,
-        created_at=moment,
-        updated_at=moment,
-        created_by_id=file.created_by_id,
-    )
-    row._state.db = known.alias
+    values = {
+        "id": new_id,
+        "name": (basename(plan.key) if plan.key is not None and not plan.has_own_name else file.name),
+        "key": plan.key,
+        "suffix": stored.name.suffix if not plan.is_in_place else file.suffix,
+        "description": file.description,
+        "size": stored.content.size,
+        "hash": stored.content.hash,
+        "digest": stored.content.digest,
+        "is_folder": stored.is_folder,
+        "n_files": stored.n_files,
+        "version": version,
+        "is_latest": True,
+        "trashed_at": None,
+        "storage_id": plan.storage_id,
+        "transform_id": file.run.transform_id if file.run_id is not None and file.run is not None else None,
+        "run_id": file.run_id,
+        "created_at": moment,
+        "updated_at": moment,
+        "created_by_id": file.created_by_id,
+    }
+    row = File._filled(values, known.alias, is_new=True)
     known.add(row)
     return Outcome(plan, row, True, current, _output(plan, row), renames)
 
@@ -290,4 +311,5 @@ def _continue_family(plan: Plan, known: _Known, stem: str) -> Outcome:
 def _output(plan: Plan, row: File) -> RunOutput | None:
     if plan.file.run_id is None:
         return None
-    return RunOutput._blank(run_id=plan.file.run_id, file_id=row.id, seen_by="call", created_at=now())
+    values = {"run_id": plan.file.run_id, "file_id": row.id, "seen_by": "call", "created_at": now()}
+    return RunOutput._filled(values, row._state.db, is_new=True)

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lamindb.core import messages
+from lamindb.core import current, messages
 from lamindb.core.errors import (
     InvalidInputError,
     InvalidTypeError,
@@ -25,8 +25,9 @@ from lamindb.core.errors import (
 from lamindb.instance import database
 from lamindb.models import File, FolderMember, Record
 from lamindb.storage.protocol import ObjectName, Stored
-from lamindb.usecases import deciding, records, repairing, rows, sources, stores
+from lamindb.usecases import deciding, records, repairing, rows, showing, sources, stores, writers
 from lamindb.usecases.deciding import Outcome, Plan
+from lamindb.usecases.showing import Left
 from lamindb.usecases.sources import Pending
 
 if TYPE_CHECKING:
@@ -36,16 +37,24 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 _ATTEMPTS = 4
+_TOLD_ONE_BY_ONE = 10
 
 
-def save_files(files: Sequence[File], *, progress: Progress | None = None, executor: Executor | None = None) -> None:
+def save_files(
+    files: Sequence[File],
+    *,
+    others: Sequence[Record] = (),
+    progress: Progress | None = None,
+    executor: Executor | None = None,
+) -> None:
     """Save files: all of them or none.
 
     New bytes are stored, then all rows are written in one transaction, then the view shows them. Files that were
-    saved before have changed fields written.
+    saved before have changed fields written afterwards, each by itself.
 
     Args:
         files: Files of one instance.
+        others: Records of other kinds, such as new runs, that are written in the same transaction.
         progress: Told how many files are stored, and how many there are.
         executor: Hashes and stores on other machines that see the same files and the same storage.
 
@@ -61,12 +70,31 @@ def save_files(files: Sequence[File], *, progress: Progress | None = None, execu
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: copy it to where it can be written")
     waiting = [file for file in files if file._source is not None]
-    repairing.announce(instance)
+    saved = [file for file in files if file._source is None]
+    # Outside the transaction, whose failure would take the record of a new user with it.
+    user_id = writers.user_id(instance.alias)
+    for file in waiting:
+        file.created_by_id = file.created_by_id or user_id
+    repairing.announce(instance, leaving=_leaving(instance, waiting))
     if waiting:
-        _save_new(instance, waiting, progress, executor)
+        _save_new(instance, waiting, others, progress, executor)
+    elif others:
+        records.save_all(others)
+    for file in saved:
+        records.save_changes(file, instance)
+
+
+def _leaving(instance: Instance, files: Sequence[File]) -> list[Left]:
+    """Find what the view shows of files whose replacement takes another key, by its other suffix."""
+    found = []
     for file in files:
-        if file not in waiting or file._source is not None:
-            records.save_changes(file, instance)
+        pending: Pending = file._source
+        if pending.stem_id is not None:
+            versions = File.objects.using(instance.alias).filter(id__gte=pending.stem_id, id__lte=pending.stem_id + "zzzz")
+            row = versions.filter(is_latest=True, trashed_at__isnull=True).first()
+            if row is not None and row.key is not None and row.key != pending.key:
+                found.append(Left(row.key, ObjectName(row.digest, row.suffix), row.is_folder))
+    return found
 
 
 def _one_instance(files: Sequence[File]) -> Instance:
@@ -79,13 +107,19 @@ def _one_instance(files: Sequence[File]) -> Instance:
     return instance
 
 
-def _save_new(instance: Instance, files: Sequence[File], progress: Progress | None, executor: Executor | None) -> None:
+def _save_new(
+    instance: Instance,
+    files: Sequence[File],
+    others: Sequence[Record],
+    progress: Progress | None,
+    executor: Executor | None,
+) -> None:
     damaged = _check_view(instance, files)
     stored = _store_bytes(instance, files, progress, executor)
     for attempt in range(_ATTEMPTS):
         plans = [Plan.of(file, one) for file, one in zip(files, stored, strict=True)]
         try:
-            outcomes = _write_rows(instance, plans)
+            outcomes = _write_rows(instance, plans, others)
             break
         except deciding.Swept:
             # Garbage collection removed an object between our look and our row: store the bytes again.
@@ -97,9 +131,21 @@ def _save_new(instance: Instance, files: Sequence[File], progress: Progress | No
         raise StorageError("the bytes were removed by garbage collection again and again: try later")
     for outcome in outcomes:
         outcome.apply()
+    records.link_pending(others)
     _show(instance, outcomes, damaged)
-    for outcome in outcomes:
-        outcome.tell()
+    _tell(outcomes)
+
+
+def _tell(outcomes: Sequence[Outcome]) -> None:
+    """Say what was unexpected: one by one where there are few, else how many."""
+    if len(outcomes) <= _TOLD_ONE_BY_ONE:
+        for outcome in outcomes:
+            outcome.tell()
+        return
+    known = sum(not outcome.is_new for outcome in outcomes)
+    if known:
+        messages.warning(f"{known:,} of {len(outcomes):,} files are stored already with the same bytes")
+    messages.hint(f"stored {len(outcomes) - known:,} files")
 
 
 def _check_view(instance: Instance, files: Sequence[File]) -> set[str]:
@@ -112,25 +158,32 @@ def _check_view(instance: Instance, files: Sequence[File]) -> set[str]:
     view = stores.view(instance)
     if view.mode == "none":
         return damaged
-    for file in files:
-        pending: Pending = file._source
-        if pending.key is None or pending.is_in_place or pending.source.take_over:
-            continue
-        reason = view.conflict(pending.key, None)
-        if reason is not None:
-            known = _names_under(instance, pending.key)
-            reason = view.conflict(pending.key, None, [name.digest for name in known])
-            if reason is not None and any(_is_damaged_object(instance, pending.key, name) for name in known):
-                damaged.add(pending.key)
-                reason = None
-        if reason is not None:
-            raise ViewConflictError(f"cannot save {pending.shown} as {pending.key!r}: {reason}")
+    pendings: list[Pending] = [file._source for file in files]
+    keys = {p.key: p for p in pendings if p.key is not None and not p.is_in_place and not p.source.take_over}
+    occupied = [key for key in keys if os.path.lexists(f"{instance.root_url}/{key}")]
+    shown = _names_under(instance, occupied)
+    for key, pending in keys.items():
+        known = shown.get(key, set())
+        reason = view.conflict(key, None, [name.digest for name in known])
+        # Another process may show a version that it saved after we asked for the versions.
+        while reason is not None and known != (now_known := _names_under(instance, [key]).get(key, set())):
+            known = now_known
+            reason = view.conflict(key, None, [name.digest for name in known])
+        if reason is not None and any(_is_damaged_object(instance, key, name) for name in known):
+            damaged.add(key)
+        elif reason is not None:
+            raise ViewConflictError(f"cannot save {pending.shown} as {key!r}: {reason}")
     return damaged
 
 
-def _names_under(instance: Instance, key: str) -> list[ObjectName]:
-    query = File.objects.using(instance.alias).filter(storage_id=instance.storage_id, key=key)
-    return [ObjectName(digest, suffix) for digest, suffix in query.values_list("digest", "suffix").order_by()]
+def _names_under(instance: Instance, keys: Sequence[str]) -> dict[str, set[ObjectName]]:
+    """Return the objects of all versions under each of some keys."""
+    found: dict[str, set[ObjectName]] = {}
+    query = File.objects.using(instance.alias).filter(storage_id=instance.storage_id)
+    for part in rows.chunks(keys):
+        for key, digest, suffix in query.filter(key__in=part).values_list("key", "digest", "suffix").order_by():
+            found.setdefault(str(key), set()).add(ObjectName(digest, suffix))
+    return found
 
 
 def _is_damaged_object(instance: Instance, key: str, name: ObjectName) -> bool:
@@ -167,7 +220,7 @@ def _store_bytes(
     return result
 
 
-def _write_rows(instance: Instance, plans: list[Plan]) -> list[Outcome]:
+def _write_rows(instance: Instance, plans: list[Plan], others: Sequence[Record]) -> list[Outcome]:
     """Write everything that belongs to these files in one transaction.
 
     Raises:
@@ -177,10 +230,13 @@ def _write_rows(instance: Instance, plans: list[Plan]) -> list[Outcome]:
     from django.db import IntegrityError
 
     alias = instance.alias
+    runs = {id(run): run for plan in plans if (run := plan.file._state.fields_cache.get("run")) is not None}
+    made = [*others, *runs.values(), *(run.transform for run in runs.values() if run._state.adding)]
     try:
-        with database.writing(alias) as link:
+        with records.undone_on_failure(made), database.writing(alias) as link:
             deciding.lock(link, plans)
             deciding.clear_marks(link, plans, stores.own_store(instance))
+            records.save_inside(others, instance)
             for plan in plans:
                 records.save_origin(plan.file, instance)
             outcomes = deciding.decide(alias, plans)
@@ -204,8 +260,8 @@ def _insert(link: Any, outcomes: Iterable[Outcome]) -> None:
             if outcome.renames is not None:
                 stem, key, name = outcome.renames
                 cursor.execute(
-                    "UPDATE lamindb_file SET key = %s, name = %s WHERE id >= %s AND id <= %s",
-                    [key, name, stem, stem + "z" * 4],
+                    "UPDATE lamindb_file SET key = %s, name = %s, updated_at = %s WHERE id >= %s AND id <= %s",
+                    [key, name, link.ops.adapt_datetimefield_value(outcome.row.updated_at), stem, stem + "z" * 4],
                 )
     rows.insert_many(link, [o.row for o in outcomes if o.is_new])
     rows.insert_many(link, [o.output for o in outcomes if o.output is not None], ignore_conflicts=True)
@@ -229,27 +285,25 @@ def _show(instance: Instance, outcomes: Sequence[Outcome], damaged: set[str]) ->
     view = stores.view(instance)
     if view.mode == "none":
         return
-    wanted = {}
+    wanted: dict[str, Shown] = {}
+    shown: dict[str, str] = {}
+    left: list[Left] = []
     for outcome in outcomes:
-        file = outcome.file
+        file, before = outcome.file, outcome.replaces
+        old = ObjectName(before.digest, before.suffix) if before is not None else None
         if file.key is not None and file.storage_id == instance.storage_id and file.is_latest:
-            before = outcome.replaces
-            wanted[file.key] = Shown(
-                file.key,
-                ObjectName(file.digest, file.suffix),
-                file.is_folder,
-                ObjectName(before.digest, before.suffix) if before is not None else None,
-            )
-        if outcome.renames is not None and outcome.replaces is not None and outcome.replaces.key is not None:
-            view.hide(
-                outcome.replaces.key,
-                ObjectName(outcome.replaces.digest, outcome.replaces.suffix),
-                is_folder=outcome.replaces.is_folder,
-            )
+            wanted[file.key] = Shown(file.key, ObjectName(file.digest, file.suffix), file.is_folder, old)
+            shown[file.key] = file.id
+        if outcome.renames is not None and before is not None and old is not None and before.key is not None:
+            left.append(Left(before.key, old, before.is_folder))
+    again: list[str] = [one.key for one in left]
     try:
-        conflicts: list[LaminError] = list(view.show_many([s for key, s in wanted.items() if key not in damaged]))
-        conflicts += view.show_many([s for key, s in wanted.items() if key in damaged], move_aside=True)
-    except (StorageError, ViewConflictError) as error:
+        if view.show_many([one for key, one in wanted.items() if key not in damaged]):
+            again += wanted
+        view.show_many([one for key, one in wanted.items() if key in damaged], move_aside=True)
+        again += showing.moved_on(instance, shown)
+        conflicts = showing.follow(instance, again, left=left) if again else []
+    except LaminError as error:
         conflicts = [error]
     for conflict in conflicts:
         messages.warning(f"saved, but the folder does not show it: {conflict}")
@@ -275,10 +329,13 @@ def save_records(
     for item in found:
         if not isinstance(item, Record):
             raise InvalidTypeError(f"a {type(item).__name__} is no record and cannot be saved; nothing was saved")
-    others = [item for item in found if not isinstance(item, File)]
-    files = list({id(item): item for item in found if isinstance(item, File)}.values())
-    records.save_all(others)
-    save_files(files, progress=progress, executor=executor)
+    unique = list({id(item): item for item in found}.values())
+    others = [item for item in unique if not isinstance(item, File)]
+    files = [item for item in unique if isinstance(item, File)]
+    if not files or len({item._state.db or current.instance().alias for item in unique}) > 1:
+        records.save_all(others)
+        others = []
+    save_files(files, others=others, progress=progress, executor=executor)
     return found
 
 
