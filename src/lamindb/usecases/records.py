@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import IntegrityError as DuplicateError
@@ -17,7 +18,8 @@ from lamindb.models import File, Record, Run, Storage, Transform, User
 from lamindb.models.base import check_texts, now
 from lamindb.models.storage import OWN_ROOT
 from lamindb.storage.protocol import ObjectName
-from lamindb.usecases import sources, stores, writers
+from lamindb.usecases import deciding, repairing, showing, sources, stores, writers
+from lamindb.usecases.showing import Left
 
 _FIXED_OF_FILES = ("hash", "digest", "size", "suffix", "is_folder", "n_files", "version", "storage_id", "created_by_id")
 
@@ -42,19 +44,31 @@ def save_all(records: Sequence[Record]) -> None:
             raise ReadOnlyError(f"the instance in {instance.root_url} can only be read")
         by_alias.setdefault(alias, []).append(record)
     for alias, found in by_alias.items():
-        before = [(record, dict(record.__dict__), record._state.adding, record._state.db) for record in found]
-        try:
-            with database.writing(alias):
-                for record in found:
-                    _save_one(record, alias)
-        except BaseException:
-            for record, values, adding, db in before:
-                record.__dict__.update(values)
-                record._state.adding, record._state.db = adding, db
-            raise
-        for record in found:
-            if isinstance(record, Run):
-                _link_pending(record)
+        writers.user_id(alias)
+        with undone_on_failure(found), database.writing(alias):
+            for record in found:
+                _save_one(record, alias)
+        link_pending(found)
+
+
+def save_inside(records: Sequence[Record], instance: Instance) -> None:
+    """Save records other than files inside the open transaction of an instance; call `link_pending` after it."""
+    for record in records:
+        _save_one(record, instance.alias)
+
+
+@contextlib.contextmanager
+def undone_on_failure(records: Iterable[Record]) -> Iterator[None]:
+    """Give records their fields and state back if the block fails: what was rolled back was never saved."""
+    before = [(record, dict(record.__dict__), record._state.adding, record._state.db) for record in records]
+    try:
+        yield
+    except BaseException:
+        for record, values, adding, db in before:
+            record.__dict__.clear()
+            record.__dict__.update(values)
+            record._state.adding, record._state.db = adding, db
+        raise
 
 
 def _save_one(record: Record, alias: str) -> None:
@@ -167,14 +181,17 @@ def _update(record: Record, alias: str) -> None:
         raise ConflictError(f"another {model.__name__} is called so already: {str(error).splitlines()[0]}") from error
 
 
-def _link_pending(run: Run) -> None:
+def link_pending(records: Iterable[Record]) -> None:
+    """Link the inputs and outputs that new runs were made with, once they and those files are saved."""
     from lamindb.usecases import linking
 
-    pending = run.__dict__.get("_pending", {})
-    for kind, files in pending.items():
-        if files:
-            linking.link(run, list(files), kind=kind)
-            files.clear()
+    for run in records:
+        if not isinstance(run, Run):
+            continue
+        for kind, files in run.__dict__.get("_pending", {}).items():
+            if files:
+                linking.link(run, list(files), kind=kind)
+                files.clear()
 
 
 def save_origin(file: File, instance: Instance) -> None:
@@ -197,7 +214,13 @@ def save_changes(file: File, instance: Instance) -> None:
         InvalidInputError: A field was changed that only the library sets. Nothing was changed.
     """
     alias = instance.alias
+    leaving = _leaving(file, instance)
+    if leaving:
+        repairing.announce(instance, leaving=leaving)
     with database.writing(alias) as link:
+        if leaving:
+            both = {file.key, *(one.key for one in leaving)}
+            deciding.lock_names(link, [deciding.key_lock(file.storage_id, key) for key in both])
         stored = File.objects.using(alias).filter(id=file.id).first()
         if stored is None:
             raise ConflictError(f"{file!r} was deleted for good meanwhile")
@@ -211,7 +234,7 @@ def save_changes(file: File, instance: Instance) -> None:
             file.key = check_key(file.key) if file.key is not None else None
             if file.name == stored.name and file.key is not None and stored.name == basename(stored.key or stored.name):
                 file.name = basename(file.key)
-            _check_rename(file, stored, instance, link)
+            _check_rename(file, stored, instance)
         check_texts(file)
         if file._state.fields_cache.get("run") is not None:
             save_origin(file, instance)
@@ -225,17 +248,29 @@ def save_changes(file: File, instance: Instance) -> None:
         File.objects.using(alias).filter(id=file.id).order_by()._update_rows(values)
         if moved:
             family = File.objects.using(alias).filter(id__gte=file.stem_id, id__lte=file.stem_id + "z" * 4)
-            family.order_by()._update_rows({"key": file.key})
+            family.order_by()._update_rows({"key": file.key, "updated_at": file.updated_at})
     if moved:
-        _move_in_view(file, stored, instance)
+        keys = {key for key in (stored.key, file.key) if key is not None}
+        for conflict in showing.follow(instance, keys, left=leaving):
+            messages.warning(f"renamed, but the folder does not show it: {conflict}")
 
 
-def _check_rename(file: File, stored: File, instance: Instance, link: Any) -> None:
+def _leaving(file: File, instance: Instance) -> list[Left]:
+    """Find what the view shows under the key that a file is about to leave; nothing where it keeps its key."""
+    query = File.objects.using(instance.alias)
+    key = query.filter(id=file.id, storage_id=instance.storage_id).values_list("key", flat=True).first()
+    if key is None or key == file.key:
+        return []
+    family = query.filter(id__gte=file.stem_id, id__lte=file.stem_id + "z" * 4)
+    current_one = family.filter(is_latest=True, trashed_at__isnull=True).first() or file
+    return [Left(key, ObjectName(current_one.digest, current_one.suffix), current_one.is_folder)]
+
+
+def _check_rename(file: File, stored: File, instance: Instance) -> None:
     if stored.storage_id != instance.storage_id:
         raise InvalidInputError("this file stays where it is on disk: rename it there and register it again")
     if file.key is None:
         return
-    database.lock_key(link, f"key {stored.storage_id} {file.key}")
     taken = (
         File.objects.using(instance.alias)
         .filter(storage_id=stored.storage_id, key=file.key, is_latest=True, trashed_at__isnull=True)
@@ -249,19 +284,3 @@ def _check_rename(file: File, stored: File, instance: Instance, link: Any) -> No
         raise ViewConflictError(f"cannot rename to {file.key!r}: {reason}")
     if suffix_of(basename(file.key)) not in ("", stored.suffix):
         messages.warning(f"the key {file.key!r} has another suffix than the data ({stored.suffix})")
-
-
-def _move_in_view(file: File, stored: File, instance: Instance) -> None:
-    current_one = (
-        File.objects.using(instance.alias)
-        .filter(id__gte=file.stem_id, id__lte=file.stem_id + "z" * 4, is_latest=True, trashed_at__isnull=True)
-        .first()
-    )
-    if current_one is None:
-        return
-    view = stores.view(instance)
-    name = ObjectName(current_one.digest, current_one.suffix)
-    if stored.key is not None:
-        view.hide(stored.key, name, is_folder=current_one.is_folder)
-    if file.key is not None:
-        view.show(file.key, name, is_folder=current_one.is_folder)

@@ -90,7 +90,9 @@ def _leaving(instance: Instance, files: Sequence[File]) -> list[Left]:
     for file in files:
         pending: Pending = file._source
         if pending.stem_id is not None:
-            versions = File.objects.using(instance.alias).filter(id__gte=pending.stem_id, id__lte=pending.stem_id + "zzzz")
+            versions = File.objects.using(instance.alias).filter(
+                id__gte=pending.stem_id, id__lte=pending.stem_id + "zzzz"
+            )
             row = versions.filter(is_latest=True, trashed_at__isnull=True).first()
             if row is not None and row.key is not None and row.key != pending.key:
                 found.append(Left(row.key, ObjectName(row.digest, row.suffix), row.is_folder))

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 
 from lamindb.core import messages
 from lamindb.core.current import Instance
-from lamindb.core.errors import ConflictError, InvalidInputError, ReadOnlyError, ReferencedError
+from lamindb.core.errors import ConflictError, InvalidInputError, LaminError, ReadOnlyError, ReferencedError
 from lamindb.instance import database
 from lamindb.models import File, Record, RunInput
 from lamindb.models.base import now
 from lamindb.storage.protocol import ObjectName
-from lamindb.usecases import repairing, stores
+from lamindb.usecases import deciding, repairing, rows, showing, stores
+from lamindb.usecases.showing import Left
 
 
 def delete(record: Record, *, permanent: bool = False, storage: bool | None = None) -> None:
@@ -54,16 +55,20 @@ def trash(files: Sequence[File], instance: Instance) -> None:
     alias = instance.alias
     ids = [file.id for file in files]
     with database.writing(alias) as link:
-        for file in files:
-            database.lock_key(link, f"key {file.storage_id} {file.key}")
+        deciding.lock_names(link, _locks(files))
         moment = now()
-        query = File.objects.using(alias).filter(id__in=ids, trashed_at__isnull=True).order_by()
-        query._update_rows({"trashed_at": moment, "is_latest": False, "updated_at": moment})
+        for part in rows.chunks(ids):
+            query = File.objects.using(alias).filter(id__in=part, trashed_at__isnull=True).order_by()
+            query._update_rows({"trashed_at": moment, "is_latest": False, "updated_at": moment})
         for stem in sorted({file.stem_id for file in files}):
             _promote(alias, stem)
     for file in files:
         file.refresh_from_db()
-        _show_current(file, instance)
+    _show_current(files, instance)
+
+
+def _locks(files: Sequence[File]) -> list[str]:
+    return [deciding.key_lock(file.storage_id, file.key) for file in files]
 
 
 def _promote(alias: str, stem: str) -> None:
@@ -83,24 +88,23 @@ def _promote(alias: str, stem: str) -> None:
         File.objects.using(alias).filter(id=newest.id).order_by()._update_rows({"is_latest": True, "updated_at": now()})
 
 
-def _show_current(file: File, instance: Instance) -> None:
-    """Let the view show what is current under a file's key now, or nothing."""
-    if file.key is None or file.storage_id != instance.storage_id:
-        return
-    view = stores.view(instance)
-    if view.mode == "none":
-        return
-    current_one = (
-        File.objects.using(instance.alias)
-        .filter(storage_id=file.storage_id, key=file.key, is_latest=True, trashed_at__isnull=True)
-        .first()
-    )
-    old = ObjectName(file.digest, file.suffix)
-    if current_one is None:
-        view.hide(file.key, old, is_folder=file.is_folder)
-    else:
-        new = ObjectName(current_one.digest, current_one.suffix)
-        view.show(file.key, new, is_folder=current_one.is_folder, replaces=old)
+def _show_current(files: Sequence[File], instance: Instance, left: Sequence[Left] = ()) -> None:
+    """Let the view show what is current under these files' keys now, or nothing. The rows are right already."""
+    keys = [file.key for file in files if file.key is not None and file.storage_id == instance.storage_id]
+    try:
+        conflicts = showing.follow(instance, keys, left=left)
+    except LaminError as error:
+        conflicts = [error]
+    for conflict in conflicts:
+        messages.warning(f"the folder does not show what is current now: {conflict}")
+
+
+def _left(files: Sequence[File], instance: Instance) -> list[Left]:
+    return [
+        Left(file.key, ObjectName(file.digest, file.suffix), file.is_folder)
+        for file in files
+        if file.key is not None and file.storage_id == instance.storage_id
+    ]
 
 
 def restore(file: File) -> None:
@@ -115,7 +119,7 @@ def restore(file: File) -> None:
     repairing.announce(instance)
     alias = instance.alias
     with database.writing(alias) as link:
-        database.lock_key(link, f"key {file.storage_id} {file.key}")
+        deciding.lock_names(link, _locks([file]))
         stored = File.objects.using(alias).filter(id=file.id).first()
         if stored is None:
             raise ConflictError(f"{file!r} was deleted for good and cannot be restored")
@@ -136,46 +140,58 @@ def restore(file: File) -> None:
     file.refresh_from_db()
     if other is not None:
         messages.warning(f"the key {file.key!r} belongs to {other.id} now: {file.id} is back, but not current")
-    if becomes_latest and file.key is not None and file.storage_id == instance.storage_id:
-        view = stores.view(instance)
-        before = ObjectName(current_one.digest, current_one.suffix) if current_one is not None else None
-        view.show(file.key, ObjectName(file.digest, file.suffix), is_folder=file.is_folder, replaces=before)
+    _show_current([file], instance)
 
 
 def purge(files: Sequence[File], instance: Instance) -> None:
     """Remove files for good; their bytes go at the next `lamin gc`, once nothing else needs them.
 
+    They go to the trash first, which takes them out of the view: whatever dies in between, the view never shows what
+    no row tells.
+
     Raises:
         ReferencedError: A run read one of them. Nothing was removed.
     """
-    repairing.announce(instance)
     alias = instance.alias
-    ids = [file.id for file in files]
-    with database.writing(alias) as link:
-        for file in files:
-            database.lock_key(link, f"key {file.storage_id} {file.key}")
-        read = (
-            RunInput.objects.using(alias).filter(file_id__in=ids).values_list("file_id", flat=True).order_by().first()
-        )
+    _check_unread(files, alias)
+    repairing.announce(instance, leaving=_left(files, instance))
+    present = [file for file in files if file.trashed_at is None]
+    if present:
+        trash(present, instance)
+    left = _left(files, instance)
+    try:
+        with database.writing(alias) as link:
+            deciding.lock_names(link, _locks(files))
+            _check_unread(files, alias)
+            for part in rows.chunks([file.id for file in files]):
+                File.objects.using(alias).filter(id__in=part).order_by()._delete_rows()
+            for stem in sorted({file.stem_id for file in files}):
+                _promote(alias, stem)
+    except IntegrityError as error:
+        raise ReferencedError("a run began to read one of these files just now: they stay in the trash") from error
+    for file in files:
+        file._state.adding = True
+    _show_current(files, instance, left)
+
+
+def _check_unread(files: Sequence[File], alias: str) -> None:
+    for part in rows.chunks([file.id for file in files]):
+        query = RunInput.objects.using(alias).filter(file_id__in=part)
+        read = query.values_list("file_id", flat=True).order_by().first()
         if read is not None:
             shown = next(file for file in files if file.id == read)
             raise ReferencedError(
                 f"cannot remove {shown.key or shown.name!r} for good: a run read it, and its lineage would be lost; "
                 "move it to the trash by delete()"
             )
-        File.objects.using(alias).filter(id__in=ids).order_by()._delete_rows()
-        for stem in sorted({file.stem_id for file in files}):
-            _promote(alias, stem)
-    for file in files:
-        file._state.adding = True
-        _show_current(file, instance)
 
 
 def _remove_bytes(file: File, instance: Instance) -> None:
     """Remove the bytes of a purged file at once, if nothing else needs them."""
     from lamindb.usecases import sweeping
 
-    sweeping.sweep_objects(instance, [ObjectName(file.digest, file.suffix)])
+    if stores.is_own(file.storage_id, instance):
+        sweeping.sweep_objects(instance, sweeping.objects_of(instance, file))
 
 
 def trashed(instance: Instance) -> Any:

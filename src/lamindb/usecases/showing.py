@@ -1,0 +1,160 @@
+"""Letting the view follow the rows, whoever else writes the same keys at the same moment.
+
+Two processes that save one key may show it in another order than they committed: the last one to show would win, not
+the last one to commit. So whoever shows a key looks at its row once more afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lamindb.core.current import Instance
+from lamindb.core.errors import IntegrityError, LaminError, ViewConflictError
+from lamindb.core.hashing import digest_file
+from lamindb.models import File
+from lamindb.storage.protocol import FileStat, ObjectName
+from lamindb.usecases import rows, stores
+
+_ROUNDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What the view shows under a key that a file is about to leave: no row will tell it any more."""
+
+    key: str
+    name: ObjectName
+    is_folder: bool
+
+
+def follow(instance: Instance, keys: Iterable[str], *, left: Sequence[Left] = ()) -> list[LaminError]:
+    """Let the view show what is current under each key, and nothing where nothing is.
+
+    Somebody's own file is left as it is.
+
+    Args:
+        instance: The instance.
+        keys: The keys.
+        left: What files left behind that moved to another key or were removed for good.
+
+    Returns:
+        Why some keys are not shown.
+    """
+    view = stores.view(instance)
+    conflicts: list[LaminError] = []
+    if view.mode == "none":
+        return conflicts
+    for part in rows.chunks(dict.fromkeys(keys)):
+        conflicts += _follow_some(instance, view, part, left)
+    return conflicts
+
+
+def _follow_some(instance: Instance, view: Any, keys: list[str], left: Sequence[Left]) -> list[LaminError]:
+    conflicts: dict[str, LaminError] = {}
+    wanted = keys
+    shown: dict[str, str | None] = {}
+    for _ in range(_ROUNDS):
+        current = _current_under(instance, wanted)
+        for key in wanted:
+            conflicts.pop(key, None)
+            try:
+                _follow_one(instance, view, key, current.get(key), [one for one in left if one.key == key])
+            except LaminError as error:
+                conflicts[key] = error
+            shown[key] = current[key].id if key in current else None
+        again = _current_under(instance, wanted)
+        wanted = [key for key in wanted if shown[key] != (again[key].id if key in again else None)]
+        if not wanted:
+            break
+    return list(conflicts.values())
+
+
+def moved_on(instance: Instance, shown: dict[str, str]) -> list[str]:
+    """Return those keys that have another current file by now than the one shown, given by its id."""
+    found = []
+    for part in rows.chunks(shown):
+        current = _current_ids_under(instance, part)
+        found += [key for key in part if current.get(key) != shown[key]]
+    return found
+
+
+def _query(instance: Instance, keys: Sequence[str]) -> Any:
+    return File.objects.using(instance.alias).filter(storage_id=instance.storage_id, key__in=keys).order_by()
+
+
+def _current_under(instance: Instance, keys: Sequence[str]) -> dict[str, File]:
+    query = _query(instance, keys).filter(is_latest=True, trashed_at__isnull=True)
+    return {str(file.key): file for file in query}
+
+
+def _current_ids_under(instance: Instance, keys: Sequence[str]) -> dict[str, str]:
+    query = _query(instance, keys).filter(is_latest=True, trashed_at__isnull=True)
+    return dict(query.values_list("key", "id"))
+
+
+def _follow_one(instance: Instance, view: Any, key: str, file: File | None, left: Sequence[Left]) -> None:
+    """Bring one key of the view in line with its row.
+
+    Raises:
+        ViewConflictError: Something of a user's stands there; it was left as it was.
+        LaminError: The disk failed, or the object is missing.
+    """
+    name = ObjectName(file.digest, file.suffix) if file is not None else None
+    if file is not None and name is not None:
+        state = view.state(key, name, is_folder=file.is_folder)
+        if state == "ours":
+            return
+        if state == "missing":
+            view.show(key, name, is_folder=file.is_folder)
+            return
+    before = _shown_now(instance, view, key, left)
+    if before is None:
+        if os.path.lexists(view.path(key)):
+            raise ViewConflictError(f"{key!r} in the folder is not what was saved, and is left as it is")
+        return
+    if file is None or name is None:
+        view.hide(key, before.name, is_folder=before.is_folder)
+    else:
+        view.show(key, name, is_folder=file.is_folder, replaces=before.name)
+
+
+def _shown_now(instance: Instance, view: Any, key: str, left: Sequence[Left]) -> Left | None:
+    """Find which version of a key the view shows: the newest are compared first; None if it is none of them."""
+    query = _query(instance, [key]).order_by("-created_at", "-id")
+    versions = [
+        *left,
+        *(Left(key, ObjectName(d, s), f) for d, s, f in query.values_list("digest", "suffix", "is_folder")),
+    ]
+    path = str(view.path(key))
+    if os.path.isdir(path):
+        folders = (one for one in versions if one.is_folder)
+        return next((one for one in folders if _state(view, one) == "ours"), None)
+    files = [one for one in versions if not one.is_folder]
+    store = stores.own_store(instance)
+    try:
+        found = os.lstat(path)
+        for one in files:
+            if _is_same(found, store.object_path(one.name)):
+                return one
+        stat = FileStat.of(found)
+        digest = stores.hash_cache().digest(path, stat) or digest_file(path)
+    except OSError:
+        return None
+    return next((one for one in files if one.name.digest == digest), None)
+
+
+def _state(view: Any, one: Left) -> str:
+    try:
+        return str(view.state(one.key, one.name, is_folder=one.is_folder))
+    except IntegrityError:
+        return "foreign"
+
+
+def _is_same(found: os.stat_result, path: str) -> bool:
+    try:
+        return os.path.samestat(found, os.lstat(path))
+    except OSError:
+        return False
