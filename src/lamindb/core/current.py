@@ -56,6 +56,7 @@ class Instance:
 _default: Instance | None = None
 _override: ContextVar[Instance | None] = ContextVar("lamindb_instance", default=None)
 _opener: Callable[[], Instance] | None = None
+_connected: dict[str, Instance] = {}
 
 _run_default: Any = None
 _run_finder: Callable[[], Any] | None = None
@@ -85,6 +86,26 @@ def instance() -> Instance:
 def instance_or_none() -> Instance | None:
     """Return the current instance if one is open already; never opens one."""
     return _override.get() or _default
+
+
+def connected(alias: str | None) -> Instance | None:
+    """Return the instance that this process has connected under an alias; the current one for None."""
+    return _connected.get(alias) if alias is not None else instance()
+
+
+def all_connected() -> list[Instance]:
+    """Return all instances that this process has connected."""
+    return list(_connected.values())
+
+
+def add_connected(new: Instance) -> None:
+    """Note that an instance is connected."""
+    _connected[new.alias] = new
+
+
+def drop_connected(alias: str) -> None:
+    """Note that an instance is closed."""
+    _connected.pop(alias, None)
 
 
 def set_instance(new: Instance | None) -> None:

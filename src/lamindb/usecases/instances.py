@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import current, ids, messages
+from lamindb.core import current, messages
 from lamindb.core.current import Instance
 from lamindb.core.errors import (
     ConflictError,
@@ -22,7 +22,6 @@ from lamindb.core.keys import HIDDEN_FOLDER
 from lamindb.instance import database, finding, migrating, opening, people, places, registry
 from lamindb.instance import folder as folders
 
-_connected: dict[str, Instance] = {}
 _closed = False
 
 
@@ -158,6 +157,7 @@ def _make(root_url: str, home: Path, name: str, db: str | None, view: str) -> No
 def _make_records(root_url: str, home: Path, name: str, db: str | None, view: str, *, is_local: bool) -> None:
     from lamindb.models import Storage
     from lamindb.models.storage import OWN_ROOT
+    from lamindb.usecases import writers
 
     alias = f"{database.ALIAS_PREFIX}new:{home}"
     if db is None:
@@ -170,7 +170,7 @@ def _make_records(root_url: str, home: Path, name: str, db: str | None, view: st
         location = OWN_ROOT if is_local and db is None else root_url
         with database.writing(alias) as link:
             database.lock_key(link, "storage")
-            user = ensure_user(alias)
+            user = writers.ensure_user(alias)
             known = list(Storage.objects.using(alias).order_by("created_at", "id"))
             own = next((row for row in known if row.location == location), None)
             if own is None:
@@ -188,30 +188,6 @@ def _make_records(root_url: str, home: Path, name: str, db: str | None, view: st
     finally:
         database.unregister(alias)
     folders.write(home, description)
-
-
-def ensure_user(alias: str) -> str:
-    """Return the id of the user who works here, making the record if the instance does not know them."""
-    from django.db import IntegrityError as DuplicateError
-    from django.db import transaction
-
-    from lamindb.models import User
-
-    who = people.current()
-    found = User.objects.using(alias).filter(handle=who.handle).values_list("id", flat=True).first()
-    if found is not None:
-        return str(found)
-    try:
-        with transaction.atomic(using=alias):
-            row = User._blank(id=who.id, handle=who.handle, name=who.name, email=who.email)
-            row.save_row(using=alias, force_insert=True)
-    except DuplicateError:
-        existing = User.objects.using(alias).filter(handle=who.handle).values_list("id", flat=True).first()
-        if existing is not None:
-            return str(existing)
-        row = User._blank(id=ids.random_id(8), handle=who.handle, name=who.name, email=who.email)
-        row.save_row(using=alias, force_insert=True)
-    return row.id
 
 
 def connect(
@@ -272,12 +248,12 @@ def open_current() -> Instance:
 
 def _open(home: Path, project: Path | None, database_url: str | None) -> Instance:
     database.setup()
-    for known in _connected.values():
+    for known in current.all_connected():
         if known.home_path == home:
             close_connections(known)
             break
     instance = opening.open_instance(home, project=project, database_url=database_url)
-    _connected[instance.alias] = instance
+    current.add_connected(instance)
     return instance
 
 
@@ -292,14 +268,9 @@ def _make_current(instance: Instance) -> None:
     ending.notice_dead_runs(instance)
 
 
-def connected(alias: str | None) -> Instance | None:
-    """Return a connected instance by its alias, the current one for None."""
-    return _connected.get(alias) if alias is not None else current.instance()
-
-
 def connections_open() -> list[Instance]:
     """Return all instances that this process has connected."""
-    return list(_connected.values())
+    return current.all_connected()
 
 
 def close() -> str | None:
@@ -335,7 +306,7 @@ def close_connections(instance: Instance) -> None:
 
     stores.forget(instance.alias)
     database.unregister(instance.alias)
-    _connected.pop(instance.alias, None)
+    current.drop_connected(instance.alias)
 
 
 def info() -> InstanceInfo:
@@ -372,9 +343,7 @@ __all__ = [
     "close",
     "close_connections",
     "connect",
-    "connected",
     "connections_open",
-    "ensure_user",
     "info",
     "init",
     "listed",

@@ -132,9 +132,7 @@ def root_of(storage: Storage) -> str:
 
 def instance_of(alias: str | None) -> Instance | None:
     """Return the connected instance of an alias; the current one for None."""
-    from lamindb.usecases import instances
-
-    return instances.connected(alias)
+    return current.connected(alias)
 
 
 def is_own(storage_id: str, instance: Instance) -> bool:
