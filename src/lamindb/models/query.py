@@ -272,7 +272,8 @@ def _conditions(node: Any) -> list[str]:
         elif hasattr(child, "lhs") and hasattr(child.lhs, "target"):
             relation = "=" if child.lookup_name == "exact" else f" {child.lookup_name} "
             value = child.rhs
-            found.append(f"{child.lhs.target.name}{relation}{value!r}" if not hasattr(value, "query") else "…")
+            is_query = hasattr(value, "query") or hasattr(value, "where")
+            found.append("…" if is_query else f"{child.lhs.target.name}{relation}{value!r}")
     return found
 
 
