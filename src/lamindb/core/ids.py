@@ -10,6 +10,8 @@ import time
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """In the order of their code points, so that ids sort as text as they sort as numbers."""
 
+_PAIRS = tuple(high + low for high in ALPHABET for low in ALPHABET)
+
 STEM_LENGTH = 16
 """Of the 20 characters of a File's id, those that all its versions share; the other 4 are the version number."""
 
@@ -42,11 +44,11 @@ def encode(number: int, length: int) -> str:
     """
     if not 0 <= number < 62**length:
         raise ValueError(f"{number} does not fit into {length} characters of base 62")
-    digits = []
-    for _ in range(length):
-        number, digit = divmod(number, 62)
-        digits.append(ALPHABET[digit])
-    return "".join(reversed(digits))
+    text = ""
+    while number:
+        number, pair = divmod(number, 3844)
+        text = _PAIRS[pair] + text
+    return text.lstrip("0").rjust(length, "0")
 
 
 def decode(text: str) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
 from lamindb.core.errors import InvalidKeyError
 
 HIDDEN_FOLDER = ".lamindb"
@@ -16,6 +18,8 @@ COMPOSITE_ENDINGS = frozenset(
 )
 """Endings that say how the bytes are packed; what stands before them says what the bytes are."""
 
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
+"""Keys in which nothing has to be looked at more closely."""
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _MAX_SUFFIX = 30
 
@@ -31,6 +35,8 @@ def check_key(key: str) -> str:
             control characters, line separators or lone surrogates, a backslash, or is too long: 255 bytes a part,
             1,024 in all.
     """
+    if isinstance(key, str) and len(key) <= MAX_PART_BYTES and _PLAIN.fullmatch(key):
+        return key
     if not isinstance(key, str):
         raise InvalidKeyError(f"a key must be text such as 'folder/name.csv', not {type(key).__name__}")
     shown = ascii(key) if len(key) <= 80 else f"{ascii(key[:60])}… ({len(key):,} characters)"

@@ -276,7 +276,7 @@ def check_texts(record: models.Model) -> None:
         InvalidInputError: A field has a NUL or a lone surrogate.
     """
     for name, value in record.__dict__.items():
-        if isinstance(value, str) and not value.isprintable():
+        if value.__class__ is str and not value.isprintable():
             try:
                 value.encode()
             except UnicodeEncodeError:

@@ -39,7 +39,7 @@ def from_dir(path: Any, key: str | None, run: Run | None) -> list[File]:
     prefix = check_key(key.rstrip("/")) if key else (None if in_root else check_key(os.path.basename(folder)))
     files = []
     for relative, found in walk(real):
-        place = os.path.join(real, relative)
-        del found
-        files.append(File(place, key=f"{prefix}/{relative}" if prefix is not None else None, run=run))
+        place = f"{real}/{relative}"
+        data = sources.ResolvedPath(found) if found == place else place
+        files.append(File(data, key=f"{prefix}/{relative}" if prefix is not None else None, run=run))
     return files

@@ -28,6 +28,12 @@ _WRITABLE = frozenset({".parquet", ".csv", ".h5ad", ".zarr"})
 _roots: dict[str, tuple[float, list[tuple[str, str]]]] = {}
 
 
+class ResolvedPath(str):
+    """An absolute path without links, as a walk through a resolved folder finds it."""
+
+    __slots__ = ()
+
+
 @dataclass(eq=False)
 class Pending:
     """Bytes that wait to be saved.
@@ -164,9 +170,10 @@ def _look_at_path(
 ) -> tuple[Pending, str, int | None]:
     if not text or "\0" in text:
         raise InvalidInputError(f"{text!a} is not a path")
+    is_resolved = isinstance(text, ResolvedPath)
     if text.startswith("file://"):
         text = text[7:]
-    path = os.path.abspath(os.path.expanduser(text))
+    path = text if is_resolved else os.path.abspath(os.path.expanduser(text))
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -177,7 +184,7 @@ def _look_at_path(
     is_folder = stats.S_ISDIR(status.st_mode)
     if not is_folder and not stats.S_ISREG(status.st_mode):
         raise InvalidInputError(f"cannot save {path!r}: it is neither a file nor a folder (a pipe, socket or device)")
-    real = os.path.realpath(path)
+    real = path if is_resolved else os.path.realpath(path)
     if is_folder and _holds_instance(real, instance):
         raise InvalidInputError(f"cannot save {path!r}: it contains the storage of this instance itself")
     name = os.path.basename(path)
