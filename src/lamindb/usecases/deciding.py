@@ -48,9 +48,10 @@ class Plan:
     def of(cls, file: File, stored: Stored) -> Plan:
         """Make a plan from a file that waits to be saved."""
         pending = file._source
-        return cls(
-            file, stored, pending.storage_id, pending.key, pending.stem_id, pending.is_in_place, pending.has_own_name
+        is_named = pending.has_own_name or (
+            pending.stem_id is None and pending.key is not None and file.name != basename(pending.key)
         )
+        return cls(file, stored, pending.storage_id, pending.key, pending.stem_id, pending.is_in_place, is_named)
 
 
 @dataclass(slots=True)
