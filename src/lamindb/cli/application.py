@@ -15,6 +15,7 @@ from lamindb.cli.table import COMMANDS
 from lamindb.core.errors import InvalidInputError, LaminError
 
 DEBUG_VARIABLE = "LAMIN_DEBUG"
+COMPLETION_VARIABLE = "_LAMIN_COMPLETE"
 INTERRUPTED, PIPE_CLOSED = 130, 141
 
 _EXAMPLES = (
@@ -95,9 +96,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; errors are one line on standard error."""
     _let_streams_take_everything()
     try:
-        code = lamin.main(
-            args=list(arguments) if arguments is not None else None, prog_name="lamin", standalone_mode=False
-        )
+        code = _invoke(sys.argv[1:] if arguments is None else list(arguments))
         sys.stdout.flush()
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
@@ -108,7 +107,22 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get(DEBUG_VARIABLE, "") not in {"", "0"}:
             raise
         return _report(error)
-    return code if isinstance(code, int) else 0
+    return code
+
+
+def _invoke(arguments: list[str]) -> int:
+    """Parse and run; unlike click's own `main`, which hides closed pipes, let every error pass."""
+    instruction = os.environ.get(COMPLETION_VARIABLE)
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(lamin, {}, "lamin", COMPLETION_VARIABLE, instruction)
+    try:
+        with lamin.make_context("lamin", arguments) as context:
+            lamin.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    return 0
 
 
 def _report(error: Exception) -> int:
@@ -119,6 +133,9 @@ def _report(error: Exception) -> int:
     if isinstance(error, LaminError):
         say(str(error))
         return error.exit_code
+    if isinstance(error, UnicodeEncodeError):
+        say("an argument has bytes that are not UTF-8, which no name has: mend it")
+        return InvalidInputError.exit_code
     if isinstance(error, OSError):
         where = f"{os.fspath(error.filename)!r}: " if isinstance(error.filename, str) else ""
         say(f"{where}{error.strerror or error}")

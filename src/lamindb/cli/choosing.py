@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from lamindb.core.errors import InvalidInputError, MultipleResultsFound, NoResultFound
+from lamindb.core.errors import InvalidInputError, InvalidKeyError, MultipleResultsFound, NoResultFound
+from lamindb.core.keys import check_key
 
 if TYPE_CHECKING:
     from lamindb.models import File, Run
@@ -29,7 +29,7 @@ def record(text: str, *, version: int | None = None) -> Any:
     from lamindb.models import File, Run, Transform
 
     found: Any = _file_or_none(text, version, in_trash=False)
-    if found is None and version is None:
+    if found is None and version is None and _can_be_stored(text):
         found = (
             File.objects.get_queryset().filter(id=text).first()
             or Run.objects.get_queryset().filter(id=text).first()
@@ -43,6 +43,11 @@ def record(text: str, *, version: int | None = None) -> Any:
         which = f" with version {version}" if version is not None else ""
         raise NoResultFound(f"there is no record {ascii_quoted(text)}{which}: {_advice(text, in_trash=False)}")
     return found
+
+
+def _can_be_stored(text: str) -> bool:
+    """Tell whether a database can hold a text, and so whether to ask it."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _run_or_none(text: str) -> Run | None:
@@ -103,27 +108,41 @@ def _file_or_none(text: str, version: int | None, in_trash: bool) -> File | None
 
 def _keys(text: str) -> list[str]:
     """Return what a word may be as a key: itself, or what follows the storage root in a path to a file."""
+    inside = _in_storage(text)
+    found = []
+    for one in (text, inside):
+        if one:
+            try:
+                found.append(check_key(one))
+            except InvalidKeyError:
+                continue
+    return list(dict.fromkeys(found))
+
+
+def _in_storage(text: str) -> str | None:
+    """Return where a path or address lies in the storage: "" for its root itself, None for elsewhere."""
     from lamindb.core import current
 
-    keys = [unicodedata.normalize("NFC", text)]
     root = current.instance().root_url
-    if "://" in root:
-        if text.startswith(f"{root}/"):
-            keys.append(unicodedata.normalize("NFC", text[len(root) + 1 :]))
-        return keys
-    head, tail = os.path.split(os.path.abspath(text.rstrip("/") or "/"))
-    place = os.path.join(os.path.realpath(head), tail)
-    if place.startswith(f"{root}/"):
-        keys.append(unicodedata.normalize("NFC", place[len(root) + 1 :]))
-    return list(dict.fromkeys(keys))
+    place = text.rstrip("/")
+    if "://" not in root:
+        if "\0" in text or not text:
+            return None
+        head, tail = os.path.split(os.path.abspath(place or "/"))
+        place = os.path.join(os.path.realpath(head), tail)
+    if place == root:
+        return ""
+    return place[len(root) + 1 :] if place.startswith(f"{root}/") else None
 
 
 def _advice(text: str, in_trash: bool) -> str:
     from lamindb.models import File
 
+    if not _can_be_stored(text):
+        return "no name has such characters"
     if in_trash:
         return "`lamin trash list` shows what is there"
-    if File.objects.get_queryset().filter(key=unicodedata.normalize("NFC", text), trashed_at__isnull=False).exists():
+    if File.objects.get_queryset().filter(key__in=_keys(text), trashed_at__isnull=False).exists():
         return "it is in the trash, `lamin trash restore` brings it back"
     if File.select().count() <= _SUGGEST_AMONG:
         near = File.search(text, field="key", top_hit=True)
@@ -133,11 +152,27 @@ def _advice(text: str, in_trash: bool) -> str:
 
 
 def under(prefix: str) -> Any:
-    """Return a condition for keys that lie under a folder, or are the key itself."""
+    """Return a condition for keys that lie under a folder, or are the key itself.
+
+    The folder may also be typed as a path into the storage; the storage's own folder means everything.
+
+    Raises:
+        InvalidKeyError: No key can begin so.
+    """
     from django.db.models import Q
 
-    folder = unicodedata.normalize("NFC", prefix).rstrip("/")
-    return Q(key=folder) | Q(key__startswith=f"{folder}/")
+    from lamindb.models import File
+
+    def condition(folder: str) -> Any:
+        return Q(key=folder) | Q(key__startswith=f"{folder}/")
+
+    word = prefix.rstrip("/")
+    inside = _in_storage(prefix)
+    if inside is None:
+        return condition(check_key(word))
+    if word and word in _keys(word) and File.objects.get_queryset().filter(condition(check_key(word))).exists():
+        return condition(check_key(word))
+    return condition(check_key(inside)) if inside else Q()
 
 
 def run(text: str) -> Run:

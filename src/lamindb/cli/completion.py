@@ -20,8 +20,10 @@ def completion(ctx: click.Context, shell: str) -> None:
     """Print the script that lets a shell complete commands, options, keys and names of instances by Tab."""
     from click.shell_completion import get_completion_class
 
+    from lamindb.cli.application import COMPLETION_VARIABLE
+
     kind = get_completion_class(shell)
     assert kind is not None, "click knows these shells"
-    maker = kind(ctx.find_root().command, {}, "lamin", "_LAMIN_COMPLETE")
+    maker = kind(ctx.find_root().command, {}, "lamin", COMPLETION_VARIABLE)
     # click's own way asks bash for its version, which a script to be stored need not.
     out((maker.source_template % maker.source_vars()).rstrip("\n"))

@@ -66,12 +66,9 @@ def save(
     if not current.instance().is_local and any("://" in path for path in paths):
         as_folder = True
     run = choosing.run(run_id) if run_id else None
-    files = [one for path in paths for one in _described(path, key, prefix, run, as_folder=as_folder)]
-    if name is not None and len(files) != 1:
-        raise InvalidInputError("--name is for one file: a folder holds several, or pass --as-folder")
+    files = [one for path in paths for one in _described(path, key, prefix, name, run, as_folder=as_folder)]
     _refuse_same_keys(files)
     for file in files:
-        file.name = name or file.name
         file.description = description
     with bar_for(files, None) as report:
         save_records(files, progress=report)
@@ -82,12 +79,14 @@ def save(
         out(f"{file.id}  {_shown(file)}")
 
 
-def _described(path: str, key: str | None, prefix: str | None, run: Run | None, *, as_folder: bool) -> list[File]:
+def _described(
+    path: str, key: str | None, prefix: str | None, name: str | None, run: Run | None, *, as_folder: bool
+) -> list[File]:
     """Make the unsaved files of one PATH."""
     from lamindb.models import File
 
     if "://" in path:
-        return [File(path, key=key, run=run)]
+        return [File(path, key=key, name=name, run=run)]
     if not os.path.lexists(os.path.expanduser(path)):
         raise SourceNotFoundError(f"there is no file or folder {choosing.ascii_quoted(path)}: nothing was saved")
     own_name = os.path.basename(os.path.abspath(path))
@@ -95,11 +94,13 @@ def _described(path: str, key: str | None, prefix: str | None, run: Run | None, 
     if wanted is None and not _in_a_root(path):
         wanted = own_name
     if os.path.isdir(path) and not (as_folder or own_name.endswith(".zarr")):
+        if name is not None:
+            raise InvalidInputError("--name is for one file: a folder holds several, or pass --as-folder")
         found = File.from_dir(path, key=wanted, run=run)
         if not found:
             raise InvalidInputError(f"the folder {choosing.ascii_quoted(path)} holds no file: nothing was saved")
         return found
-    return [File(path, key=wanted, run=run)]
+    return [File(path, key=wanted, name=name, run=run)]
 
 
 def _in_a_root(path: str) -> bool:

@@ -97,7 +97,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         if isinstance(value, datetime.datetime):
             return value
         text = str(value).strip()
-        span = re.fullmatch(r"(\d+)\s*(min|h|d|w)", text)
+        span = re.fullmatch(r"([0-9]+)\s*(min|h|d|w)", text)
         try:
             if span:
                 seconds = int(span[1]) * _SPANS[span[2]]
@@ -116,7 +116,7 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         """Return the number of bytes."""
         if isinstance(value, int):
             return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", str(value).strip().lower())
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]i?)?b?", str(value).strip().lower())
         if not found:
             self.fail(f"{value!a} is no size: pass bytes, or a number with a unit such as 10k, 1.5MB, 2GiB")
         return math.ceil(float(found[1]) * _UNITS[found[2] or ""])

@@ -134,7 +134,7 @@ def purge(names: tuple[str, ...], everything: bool, older_than: float | None) ->
     if everything:
         files, kept = _purgeable(older_than)
         if kept:
-            messages.info(f"{counted(kept, 'file')} stay in the trash, since a run read them")
+            messages.info(f"{counted(kept, 'file')} {'stays' if kept == 1 else 'stay'} in the trash: a run read it")
     else:
         files = [choosing.file(name, in_trash=True) for name in names]
         if older_than is not None:

@@ -1,0 +1,90 @@
+"""Which record a word means."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+import lamindb as ln
+from lamindb.cli import choosing
+from lamindb.core.errors import InvalidInputError, MultipleResultsFound, NoResultFound
+
+
+@pytest.fixture
+def file(instance: Path) -> ln.File:
+    return ln.File(b"x", key="a/é.txt").save()
+
+
+def test_a_file_is_named_by_key_path_or_id(file: ln.File, instance: Path) -> None:
+    for text in (
+        "a/é.txt",
+        unicodedata.normalize("NFD", "a/é.txt"),
+        "mydata/a/é.txt",
+        str(instance / "a" / "é.txt"),
+        file.id,
+        file.stem_id,
+    ):
+        assert choosing.file(text).id == file.id
+
+
+def test_a_link_to_the_view_is_no_other_file(file: ln.File, instance: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(instance)
+    assert choosing.file(str(tmp_path / "link" / "a" / "é.txt")).id == file.id
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nope", "a", "/", "..", "\x00", "%", "x" * 5000, "0" * 20, "0" * 16, "\x1b[31m", "\udcff"]
+)
+def test_what_is_unknown_is_told_in_one_line(text: str, file: ln.File) -> None:
+    with pytest.raises(NoResultFound) as caught:
+        choosing.file(text)
+    assert str(caught.value).isprintable()
+    with pytest.raises(NoResultFound):
+        choosing.record(text)
+
+
+def test_a_mistyped_key_is_told_with_the_right_one(file: ln.File) -> None:
+    ln.File(b"y", key="counts_matrix.csv").save()
+    with pytest.raises(NoResultFound, match=r"did you mean 'counts_matrix\.csv'"):
+        choosing.file("count_matrix.csv")
+
+
+def test_a_key_in_two_storages_must_be_told_apart(file: ln.File, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "a").mkdir(parents=True)
+    (other / "a" / "é.txt").write_text("elsewhere")
+    ln.Storage(root=str(other)).save()
+    second = ln.File(other / "a" / "é.txt").save()
+    assert second.key == file.key
+    with pytest.raises(MultipleResultsFound, match=second.id):
+        choosing.file("a/é.txt")
+    assert choosing.file(second.id).id == second.id
+
+
+def test_a_record_is_a_file_a_run_or_a_transform(file: ln.File) -> None:
+    transform = ln.Transform(name="Cell Ranger", type="pipeline").save()
+    newer = ln.Transform(name="Cell Ranger", type="pipeline", version="2").save()
+    run = ln.Run(transform=transform).save()
+    assert choosing.record("a/é.txt").id == file.id
+    assert choosing.record(run.id).id == run.id
+    assert choosing.record(run.id[:15]).id == run.id
+    assert choosing.record("Cell Ranger").id == newer.id
+    assert choosing.record(transform.id).id == transform.id
+    file.delete()
+    assert choosing.record(file.id).id == file.id
+
+
+def test_runs_are_named_by_enough_of_their_ids(file: ln.File) -> None:
+    transform = ln.Transform(name="t", type="pipeline").save()
+    first = ln.Run(transform=transform, id="0123456789abcdefghij").save()
+    ln.Run(transform=transform, id="0123456789zzzzzzzzzz").save()
+    assert choosing.run("0123456789a").id == first.id
+    with pytest.raises(MultipleResultsFound):
+        choosing.run("0123456789")
+    with pytest.raises(InvalidInputError):
+        choosing.run("012")
+    for text in ("zzzzzzzz", "", "a b", "%"):
+        with pytest.raises(NoResultFound):
+            choosing.run(text)

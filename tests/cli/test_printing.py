@@ -1,0 +1,63 @@
+"""Tables fit the terminal, and no value reaches it raw."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+
+import pytest
+
+from lamindb.cli import printing
+from lamindb.exchange.safe_text import cell_width
+
+
+def test_columns_are_aligned_by_what_is_seen() -> None:
+    lines = printing.table(("n", "name", "x"), [(1, "日本", "a"), (22, "abc", None)], right=frozenset({"n"}))
+    assert lines == [" n  name  x", " 1  日本  a", "22  abc"]
+
+
+def test_in_a_pipe_nothing_is_shortened() -> None:
+    assert "y" * 500 in printing.table(("key",), [("y" * 500,)])[1]
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_at_a_terminal_each_row_is_one_line(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = printing.table(("id", "key"), [("short", "k" * 300), ("s", "日" * 100)])
+    assert all(cell_width(line) <= width for line in lines)
+    assert "…" in lines[1]
+
+
+def test_columns_never_become_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert printing._fitted([30, 30, 30], 10) == [8, 8, 8]
+    assert sum(printing._fitted([5, 100, 50], 80)) == 76
+
+
+@pytest.mark.parametrize("evil", ["a\x1b[31mb", "a\nb", "a\rb", "a\x07", "a\u202eb", "a\udcffb"])
+def test_control_characters_are_escaped(evil: str) -> None:
+    for line in [*printing.table(("name",), [(evil,)]), *printing.facts([("name", evil)])]:
+        assert line.isprintable()
+
+
+def test_facts_leave_out_what_is_not_known() -> None:
+    assert printing.facts([("a", 1), ("long", "x"), ("none", None), ("empty", "")]) == ["a:    1", "long: x"]
+    assert printing.facts([]) == []
+
+
+def test_json_takes_what_records_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    zone = datetime.timezone(datetime.timedelta(hours=2))
+    value = {"at": datetime.datetime(2026, 1, 1, 2, tzinfo=zone), "path": Path("/x"), "name": "é", "odd": "\udcff"}
+    printing.out_json(value)
+    assert json.loads(capsys.readouterr().out) == {
+        "at": "2026-01-01T00:00:00+00:00",
+        "path": "/x",
+        "name": "é",
+        "odd": "\udcff",
+    }
+
+
+def test_numbers_and_nouns() -> None:
+    assert (printing.counted(1, "file"), printing.counted(1200, "file")) == ("1 file", "1,200 files")

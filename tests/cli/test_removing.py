@@ -1,0 +1,113 @@
+"""`lamin mv`, `rm` and `trash`."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import pytest
+
+import lamindb as ln
+from lamindb.models import File
+from tests.cli.conftest import Cli
+
+
+@pytest.fixture
+def project(local_instance: Path, cli: Cli) -> Path:
+    """Save two files and a folder of two."""
+    folder = local_instance.parent
+    for name in ("x.txt", "y.txt", "d/one.txt", "d/two.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(name)
+    cli("save", "x.txt", "y.txt", "d")
+    return folder
+
+
+def _trash(cli: Cli) -> list[str]:
+    return [one["key"] for one in cli("trash", "list", "--json").json]
+
+
+def test_mv_keeps_id_and_bytes(cli: Cli, project: Path) -> None:
+    before = ln.File.select(key="x.txt").one()
+    cli("mv", "x.txt", "new/x.txt")
+    after = ln.File.select(key="new/x.txt").one()
+    assert after.id == before.id
+    assert (project / "mydata" / "new" / "x.txt").read_text() == "x.txt"
+    assert not (project / "mydata" / "x.txt").exists()
+    cli("mv", "y.txt", "../y", code=2)
+    cli("mv", "nope.txt", "z", code=3)
+
+
+def test_mv_never_takes_another_file_s_key(cli: Cli, project: Path) -> None:
+    cli("mv", "x.txt", "y.txt", code=6)
+    assert cli("cat", "x.txt").out == "x.txt"
+    assert cli("cat", "y.txt").out == "y.txt"
+
+
+def test_rm_and_restore(cli: Cli, project: Path) -> None:
+    cli("rm", "x.txt", "y.txt")
+    assert sorted(_trash(cli)) == ["x.txt", "y.txt"]
+    assert not (project / "mydata" / "x.txt").exists()
+    assert "trash restore" in cli("cat", "x.txt", code=3).err
+    assert "x.txt" in cli("trash", "list").out
+    cli("trash", "restore", "x.txt")
+    assert cli("cat", "x.txt").out == "x.txt"
+    assert _trash(cli) == ["y.txt"]
+
+
+def test_rm_is_all_or_nothing(cli: Cli, project: Path) -> None:
+    cli("rm", "x.txt", "nope.txt", code=3)
+    assert _trash(cli) == []
+
+
+def test_rm_of_a_version_tells_which_is_current_then(cli: Cli, project: Path) -> None:
+    (project / "x.txt").write_text("second")
+    cli("save", "x.txt")
+    assert "version 1 of 'x.txt' is current now" in cli("rm", "x.txt").err
+    assert cli("cat", "x.txt").out == "x.txt"
+    cli("trash", "restore", "x.txt")
+    cli("rm", "x.txt", "--versions")
+    cli("cat", "x.txt", code=3)
+    assert _trash(cli) == ["x.txt", "x.txt"]
+
+
+def test_rm_of_a_folder_needs_to_be_asked_for(cli: Cli, project: Path) -> None:
+    cli("rm", "d", code=3)
+    cli("rm", "-r", "d")
+    assert sorted(_trash(cli)) == ["d/one.txt", "d/two.txt"]
+    cli("rm", "-r", "nope", code=3)
+
+
+def test_rm_for_good_skips_the_trash_but_not_what_runs_read(cli: Cli, project: Path) -> None:
+    cli("rm", "x.txt", "--permanent")
+    assert _trash(cli) == []
+    assert File.objects.get_queryset().filter(key="x.txt").count() == 0
+    run = ln.Run(transform=ln.Transform(name="reader", type="pipeline").save()).save()
+    run.inputs.append(ln.File.select(key="y.txt").one())
+    cli("rm", "d/one.txt", "y.txt", "--permanent", code=6)
+    assert cli("cat", "d/one.txt").out == "d/one.txt"
+
+
+def test_purge(cli: Cli, project: Path) -> None:
+    cli("rm", "-r", "x.txt", "d")
+    cli("trash", "purge", code=2)
+    cli("trash", "purge", "x.txt", "--all", code=2)
+    cli("trash", "purge", "x.txt")
+    assert sorted(_trash(cli)) == ["d/one.txt", "d/two.txt"]
+    assert "nothing to purge" in cli("trash", "purge", "--all", "--older-than", "1").err
+    File.objects.get_queryset().filter(key="d/one.txt")._update_rows(
+        {"trashed_at": datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=2)}
+    )
+    cli("trash", "purge", "--all", "--older-than", "1")
+    assert _trash(cli) == ["d/two.txt"]
+    cli("trash", "purge", "--all")
+    assert "the trash is empty" in cli("trash", "list").err
+
+
+def test_purging_all_leaves_what_runs_read(cli: Cli, project: Path) -> None:
+    run = ln.Run(transform=ln.Transform(name="reader", type="pipeline").save()).save()
+    run.inputs.append(ln.File.select(key="y.txt").one())
+    cli("rm", "x.txt", "y.txt")
+    assert "1 file stays" in cli("trash", "purge", "--all").err
+    assert _trash(cli) == ["y.txt"]
+    cli("trash", "purge", "y.txt", code=6)
