@@ -218,14 +218,14 @@ def test_an_interrupt_leaves_nothing_under_way(
     store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write(tmp_path / "a.bin", bytes(CHUNK_SIZE * 4))
-    real, calls = os.write, iter(range(100))
+    real, calls = os.read, iter(range(100))
 
-    def interrupted(descriptor: int, data: bytes) -> int:
+    def interrupted(descriptor: int, count: int) -> bytes:
         if next(calls) == 2:
             raise KeyboardInterrupt
-        return real(descriptor, data)
+        return real(descriptor, count)
 
-    monkeypatch.setattr(os, "write", interrupted)
+    monkeypatch.setattr(os, "read", interrupted)
     with pytest.raises(KeyboardInterrupt):
         store.put(source)
     monkeypatch.undo()

@@ -207,6 +207,15 @@ def test_a_link_in_the_place_of_a_file_stays(shows: View, tmp_path: Path) -> Non
     assert (tmp_path / "outside").read_bytes() == b"x"
 
 
+def test_a_link_in_a_folder_is_somebodys(shows: View, tmp_path: Path) -> None:
+    name = put(shows.store, b"x")
+    Path(shows.store.root_url, "a").mkdir()
+    Path(shows.store.root_url, "a", "link").symlink_to(tmp_path)
+    assert shows.conflict("a", name) is not None
+    with pytest.raises(ViewConflictError):
+        shows.show("a", name)
+
+
 def test_the_root_itself_may_be_reached_by_a_link(store: LocalStore, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(store.root_url)
     linked = View(LocalStore(str(tmp_path / "link"), hash_cache=store.hash_cache))

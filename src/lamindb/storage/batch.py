@@ -53,7 +53,7 @@ class Batch:
         self._shards: set[str] = set()
         self._good: set[str] = set()
         self._read: list[Known] = []
-        self._taken: list[tuple[str, Content, int]] = []
+        self._taken: list[tuple[str, ObjectName, Content, int]] = []
         self._linked: dict[str, tuple[str, int]] = {}
         self._whole: int | None = None
         with self._writing("files"):
@@ -84,9 +84,9 @@ class Batch:
             name = ObjectName(content.digest, source.suffix)
             return Stored(name, content, self._add_bytes(source, name, source.data))
         path = source.path or ""
-        if source.content is not None and reading.is_unchanged(source):
+        if source.content is not None and reading.is_unchanged_file(source):
             name = ObjectName(source.content.digest, source.suffix)
-            if not os.path.isdir(path) and self._is_there(name, source.content.size):
+            if self._is_there(name, source.content.size):
                 return Stored(name, source.content, reused=True)
         hashed_at_ns = time.time_ns()
         descriptor = reading.open_source(path)
@@ -124,9 +124,11 @@ class Batch:
             else:
                 for shard in sorted(self._shards):
                     flush_folder(shard)
-        for path, content, hashed_at_ns in self._taken:
+        for path, name, content, hashed_at_ns in self._taken:
             with contextlib.suppress(OSError):
                 self._read.append(Known(path, FileStat.of(os.stat(path)), content, hashed_at_ns))
+                target = self._objects.path(name)
+                self._read.append(Known(target, FileStat.of(os.stat(target)), Content("", name.digest, content.size)))
         self._cache.put_many(self._read)
         self._close()
 
@@ -189,7 +191,7 @@ class Batch:
             if not reused and not (source.take_over and self._take_over(source, descriptor, before, name)):
                 reused = self._add_bytes(source, name, data)
         if source.take_over:
-            self._taken.append((source.path or "", content, hashed_at_ns))
+            self._taken.append((source.path or "", name, content, hashed_at_ns))
         else:
             self._read.append(Known(source.path or "", FileStat.of(after), content, hashed_at_ns))
         return Stored(name, content, reused)

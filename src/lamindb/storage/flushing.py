@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 
@@ -28,12 +29,15 @@ def flush_descriptor(descriptor: int) -> None:
 
 
 def flush_folder(path: str) -> None:
-    """Flush the names in a folder; where the system knows no such thing (Windows), do nothing."""
+    """Flush the names in a folder; where the system or its file system knows no such thing, do nothing."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
         flush_descriptor(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}:
+            raise
     finally:
         os.close(descriptor)
 

@@ -74,8 +74,10 @@ class LocalStore:
             if not readme.exists():
                 atomic.write_text(readme, _README)
             if any(made):
-                for folder in (self.objects.folder, hidden, self.root_url, os.path.dirname(self.root_url)):
+                for folder in (self.objects.folder, hidden, self.root_url):
                     flush_folder(folder)
+                with contextlib.suppress(PermissionError):
+                    flush_folder(os.path.dirname(self.root_url))
 
     def put(self, source: Source) -> Stored:
         """Store a source, all of it or none of it; durable when it returns."""

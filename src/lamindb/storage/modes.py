@@ -33,9 +33,10 @@ def make_folder(path: str, root: os.stat_result) -> bool:
 def share(path: str, root: os.stat_result, bits: int) -> None:
     """Give a new file or folder the root's group and these permissions besides its own, where the system allows it."""
     made = os.stat(path)
-    if made.st_gid != root.st_gid and hasattr(os, "chown"):
-        with contextlib.suppress(PermissionError):
+    with contextlib.suppress(OSError):
+        if made.st_gid != root.st_gid:
             os.chown(path, -1, root.st_gid)
     wanted = stat.S_IMODE(made.st_mode) | bits
-    if wanted != stat.S_IMODE(made.st_mode):
-        os.chmod(path, wanted)
+    with contextlib.suppress(OSError):
+        if wanted != stat.S_IMODE(made.st_mode):
+            os.chmod(path, wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from blake3 import blake3
 
@@ -50,16 +51,17 @@ def open_source(path: str) -> int:
         raise read_failed(path, error) from error
 
 
-def is_unchanged(source: Source) -> bool:
-    """Tell whether a file is as when its record was made; where nobody recorded that, believe it is.
+def is_unchanged_file(source: Source) -> bool:
+    """Tell whether a source is a file, as when its record was made; where nobody recorded that, believe it is.
 
     Raises:
         SourceNotFoundError, StorageError: It is not there, or cannot be read.
     """
-    if source.stat is None or source.path is None:
+    if source.path is None:
         return True
     try:
-        return FileStat.of(os.stat(source.path)) == source.stat
+        now = os.stat(source.path)
+        return stat.S_ISREG(now.st_mode) and (source.stat is None or FileStat.of(now) == source.stat)
     except OSError as error:
         raise read_failed(source.path, error) from error
 

@@ -101,7 +101,7 @@ def _upload(store: RemoteStore, source: Source, budget: _Budget) -> Stored:
         name = ObjectName(content.digest, source.suffix)
         return Stored(name, content, _send(store, source, name, content, source.data))
     path = source.path or ""
-    if source.content is not None and reading.is_unchanged(source) and not os.path.isdir(path):
+    if source.content is not None and reading.is_unchanged_file(source):
         name = ObjectName(source.content.digest, source.suffix)
         if _is_there(store, name, source.content):
             return Stored(name, source.content, reused=True)

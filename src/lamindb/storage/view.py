@@ -18,17 +18,17 @@ from typing import Final, Literal
 
 from lamindb.core import keys, messages
 from lamindb.core.errors import IntegrityError, LaminError, ViewConflictError
-from lamindb.core.hashing import Content, digest_file
+from lamindb.core.hashing import Content
 from lamindb.storage import linking, modes
 from lamindb.storage.failures import cause, read_only, write_failed
-from lamindb.storage.folders import read_manifest, starts_as_manifest
+from lamindb.storage.folders import read_manifest
 from lamindb.storage.hash_cache import Known
 from lamindb.storage.incoming import new_entry
 from lamindb.storage.local import LocalStore
-from lamindb.storage.protocol import FileStat, Member, ObjectName
+from lamindb.storage.protocol import FileStat, ObjectName
+from lamindb.storage.standing import Standing, State, is_object, lstat
 
 Mode = Literal["auto", "copy", "none"]
-State = Literal["ours", "missing", "edited", "foreign"]
 
 COPY_BELOW: Final = 64 << 20
 """Size in bytes up to which "auto" copies a file where the disk can neither share blocks nor link."""
@@ -57,6 +57,7 @@ class View:
         self.store = store
         self.mode = mode
         self._objects = store.objects
+        self._standing = Standing(store)
         self._root = os.path.realpath(store.root_url)
         self._told = False
 
@@ -76,7 +77,7 @@ class View:
             return None
         path = str(self.path(key))
         try:
-            above = self._bad_parent(key)
+            above = self._standing.bad_parent(key)
             if above is not None:
                 return above
             found = os.lstat(path)
@@ -88,10 +89,10 @@ class View:
             return f"'{path}' cannot be made ({cause(error)}): choose another key"
         digests = {*known, *([name.digest] if name is not None else [])}
         if stat.S_ISDIR(found.st_mode):
-            if self._is_ours_or_empty(path, digests):
+            if self._standing.is_ours_or_empty(path, digests):
                 return None
             return f"'{path}' is a folder with files: choose another key, or move the folder away"
-        if stat.S_ISREG(found.st_mode) and self._digest(path, found, name) in digests:
+        if stat.S_ISREG(found.st_mode) and self._standing.digest(path, found, name) in digests:
             return None
         return f"'{path}' holds something that is not saved: save it, or move it away"
 
@@ -137,7 +138,7 @@ class View:
         self._check_writable()
         path = str(self.path(key))
         with self._failing(key):
-            if self._bad_parent(key) is not None:
+            if self._standing.bad_parent(key) is not None:
                 return False
             removed = self._hide_folder(key, name) if is_folder else self._hide_file(path, {name.digest}, name)
             if removed:
@@ -152,15 +153,15 @@ class View:
         A file whose stat says that it may have changed is read.
         """
         path = str(self.path(key))
-        if self._bad_parent(key) is not None:
+        if self._standing.bad_parent(key) is not None:
             return "foreign"
         try:
             found = os.lstat(path)
             if is_folder:
-                return self._state_of_folder(path, found, name)
+                return self._standing.state_of_folder(path, found, name)
             if not stat.S_ISREG(found.st_mode):
                 return "foreign"
-            return "ours" if self._digest(path, found, name) == name.digest else "edited"
+            return "ours" if self._standing.digest(path, found, name) == name.digest else "edited"
         except (FileNotFoundError, NotADirectoryError):
             return "missing"
         except OSError as error:
@@ -180,7 +181,7 @@ class View:
                         with self._failing(shown.key):
                             for key, name, replaces in self._files_of(shown):
                                 method = self._show_file(key, name, replaces, made, move_aside)
-                                if method in {"link", "there"}:
+                                if method == "link":
                                     linked.append(name)
                                 elif method is not None:
                                     copied.append((f"{self.store.root_url}/{key}", name))
@@ -201,7 +202,7 @@ class View:
             yield key, shown.name, shown.replaces
             return
         members = read_manifest(self.store, shown.name)
-        before = self._members(shown.replaces)
+        before = self._standing.members(shown.replaces)
         if shown.replaces is not None and not before:
             self._hide_file(f"{self.store.root_url}/{key}", {shown.replaces.digest}, shown.replaces)
         wanted = {member.path for member in members}
@@ -216,22 +217,10 @@ class View:
             old = before.get(member.path)
             yield f"{key}/{member.path}", member.name, old.name if old is not None else None
 
-    def _members(self, name: ObjectName | None) -> dict[str, Member]:
-        """Return the members of what was shown before; none if it was a file, or is not known any more."""
-        if name is None:
-            return {}
-        try:
-            with self.store.open(name) as stream:
-                if not starts_as_manifest(stream):
-                    return {}
-            return {member.path: member for member in read_manifest(self.store, name)}
-        except IntegrityError:
-            return {}
-
     def _show_file(
         self, key: str, name: ObjectName, replaces: ObjectName | None, made: set[str], move_aside: bool
     ) -> str | None:
-        """Put one file under its key; return how it was made, None if it was not."""
+        """Put one file under its key; return how it was made, None if there was nothing to make."""
         self._make_parents(key, made)
         source, target = self._objects.path(name), f"{self.store.root_url}/{key}"
         if self.mode == "auto" and not self._objects.can_clone:
@@ -245,19 +234,19 @@ class View:
                     raise
             else:
                 return "link"
-        found = _lstat(target)
+        found = lstat(target)
         if found is not None:
-            if _is_object(found, source):
-                return "there"
+            if is_object(found, source):
+                return None
             digests = {name.digest} | ({replaces.digest} if replaces is not None else set())
-            if stat.S_ISDIR(found.st_mode) and self._is_ours_or_empty(target, digests):
+            if stat.S_ISDIR(found.st_mode) and self._standing.is_ours_or_empty(target, digests):
                 if replaces is not None:
                     self._hide_folder(key, replaces)
                 _remove_empty_tree(target)
             elif not stat.S_ISREG(found.st_mode):
                 self._clear(target, move_aside)
             else:
-                digest = self._digest(target, found, replaces or name)
+                digest = self._standing.digest(target, found, replaces or name)
                 if digest == name.digest and (self._objects.can_clone or (self.mode == "copy" and found.st_nlink == 1)):
                     return None
                 if digest not in digests:
@@ -277,7 +266,7 @@ class View:
 
     def _may_copy(self, key: str, source: str) -> bool:
         """Tell whether a file may be copied where it can't be linked; large ones are not doubled unasked."""
-        found = _lstat(source)
+        found = lstat(source)
         if found is None:
             raise _missing(key, source)
         if self.mode == "copy" or self._objects.can_clone or found.st_size <= COPY_BELOW:
@@ -320,7 +309,7 @@ class View:
         root = None
         for part in parts:
             path = f"{path}/{part}"
-            found = _lstat(path)
+            found = lstat(path)
             if found is None:
                 root = root or self._objects.root_stat
                 modes.make_folder(path, root)
@@ -328,22 +317,11 @@ class View:
                 raise ViewConflictError(f"'{path}' is no folder, so that '{key}' cannot be shown: move it away")
         made.add(folder)
 
-    def _bad_parent(self, key: str) -> str | None:
-        path = self.store.root_url
-        for part in key.split("/")[:-1]:
-            path = f"{path}/{part}"
-            found = _lstat(path)
-            if found is None:
-                return None
-            if not stat.S_ISDIR(found.st_mode):
-                return f"'{path}' is no folder: choose another key, or move it away"
-        return None
-
     def _hide_file(self, path: str, digests: set[str], name: ObjectName) -> bool:
-        found = _lstat(path)
+        found = lstat(path)
         if found is None:
             return True
-        if not stat.S_ISREG(found.st_mode) or self._digest(path, found, name) not in digests:
+        if not stat.S_ISREG(found.st_mode) or self._standing.digest(path, found, name) not in digests:
             return False
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -351,12 +329,12 @@ class View:
 
     def _hide_folder(self, key: str, name: ObjectName) -> bool:
         path = f"{self.store.root_url}/{key}"
-        for member in self._members(name).values():
+        for member in self._standing.members(name).values():
             target = f"{path}/{member.path}"
-            if self._bad_parent(f"{key}/{member.path}") is None:
+            if self._standing.bad_parent(f"{key}/{member.path}") is None:
                 self._hide_file(target, {member.digest}, member.name)
                 self._remove_empty(os.path.dirname(target))
-        if os.path.isdir(path) and self._is_ours_or_empty(path, set()):
+        if os.path.isdir(path) and self._standing.is_ours_or_empty(path, set()):
             _remove_empty_tree(path)
         return not os.path.lexists(path)
 
@@ -370,44 +348,6 @@ class View:
             except OSError:
                 return
             folder = os.path.dirname(folder)
-
-    def _state_of_folder(self, path: str, found: os.stat_result, name: ObjectName) -> State:
-        if not stat.S_ISDIR(found.st_mode):
-            return "foreign"
-        members = {f"{path}/{member.path}": member for member in read_manifest(self.store, name)}
-        there = {f"{folder}/{file}" for folder, _, files in os.walk(path) for file in files}
-        if members and not there:
-            return "missing"
-        if there != set(members):
-            return "edited"
-        for target, member in members.items():
-            file = os.lstat(target)
-            if not stat.S_ISREG(file.st_mode) or self._digest(target, file, member.name) != member.digest:
-                return "edited"
-        return "ours"
-
-    def _is_ours_or_empty(self, path: str, digests: set[str]) -> bool:
-        """Tell whether a folder holds no file at all, or is the one that a manifest among `digests` describes."""
-        there = [f"{folder}/{file}" for folder, _, files in os.walk(path) for file in files]
-        if not there:
-            return True
-        for digest in digests:
-            for name in self._objects.with_digest(digest):
-                members = self._members(name)
-                if members and self._state_of_folder(path, os.lstat(path), name) == "ours":
-                    return True
-        return False
-
-    def _digest(self, path: str, found: os.stat_result, name: ObjectName | None) -> str:
-        """Return the digest of a file, read only if neither the object nor the cache tells it."""
-        known = FileStat.of(found)
-        cache = self.store.hash_cache
-        if name is not None and _is_object(found, self._objects.path(name)):
-            if self._objects.is_good(name, None):
-                return name.digest
-            return digest_file(path)
-        digest = cache.digest(path, known)
-        return digest if digest is not None else digest_file(path)
 
     def _remember(self, linked: list[ObjectName], copied: list[tuple[str, ObjectName]]) -> None:
         """Remember the stats of what was made, taken after linking, which moves the ctime."""
@@ -431,19 +371,6 @@ class View:
             raise
         except OSError as error:
             raise write_failed(f"'{key}'", self._root, error) from error
-
-
-def _lstat(path: str) -> os.stat_result | None:
-    try:
-        return os.lstat(path)
-    except FileNotFoundError:
-        return None
-
-
-def _is_object(found: os.stat_result, path: str) -> bool:
-    """Tell whether a file is the object itself, under another name."""
-    object_stat = _lstat(path)
-    return object_stat is not None and (found.st_ino, found.st_dev) == (object_stat.st_ino, object_stat.st_dev)
 
 
 def _remove_empty_tree(path: str) -> None:
