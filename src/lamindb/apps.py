@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
 
 
@@ -18,4 +20,16 @@ class LaminConfig(AppConfig):
         from lamindb.models import actions
         from lamindb.usecases.wiring import Wiring
 
-        actions.plug(Wiring())
+        actions.plug(Wiring(draw=_draw, show=_show))
+
+
+def _draw(record: Any, options: dict[str, Any]) -> Any:
+    from lamindb.exchange import viewing
+
+    return viewing.view_lineage(record, options)
+
+
+def _show(record: Any) -> Any:
+    from lamindb.exchange import viewing
+
+    return viewing.describe(record)

@@ -10,15 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 _HOMES = {
     "ancestor_ids": "lamindb.usecases.tracing",
+    "between": "lamindb.exchange.viewing",
     "common_ancestors": "lamindb.usecases.tracing",
     "descendant_ids": "lamindb.usecases.tracing",
+    "graph": "lamindb.exchange.viewing",
+    "impact": "lamindb.usecases.impacting",
     "leaves": "lamindb.usecases.tracing",
+    "path": "lamindb.exchange.viewing",
     "roots": "lamindb.usecases.tracing",
 }
 
-__all__ = ["ancestor_ids", "common_ancestors", "descendant_ids", "leaves", "roots"]
+__all__ = [
+    "ancestor_ids",
+    "between",
+    "common_ancestors",
+    "descendant_ids",
+    "graph",
+    "impact",
+    "leaves",
+    "path",
+    "roots",
+]
 
 if TYPE_CHECKING:
+    from lamindb.exchange.viewing import between as between
+    from lamindb.exchange.viewing import graph as graph
+    from lamindb.exchange.viewing import path as path
+    from lamindb.usecases.impacting import impact as impact
     from lamindb.usecases.tracing import ancestor_ids as ancestor_ids
     from lamindb.usecases.tracing import common_ancestors as common_ancestors
     from lamindb.usecases.tracing import descendant_ids as descendant_ids

@@ -79,7 +79,7 @@ def closure(
 
 def _query(walk: Walk, alias: str, model: Any, depth: int | None) -> Any:
     wanted = _checked_model(model)
-    _check_depth(depth)
+    check_depth(depth)
     kind = FILE if wanted is File else RUN
     reached = Reached(walk, kind, depth)
     if not issubclass(wanted, Transform):
@@ -97,7 +97,13 @@ def _checked_model(model: Any) -> Any:
     raise InvalidTypeError(f"lineage consists of ln.File, ln.Run and ln.Transform, not of {shown}")
 
 
-def _check_depth(depth: Any) -> None:
+def check_depth(depth: Any) -> None:
+    """Refuse what is no number of generations.
+
+    Raises:
+        InvalidInputError: It is negative.
+        InvalidTypeError: It is no whole number.
+    """
     if depth is None:
         return
     if isinstance(depth, bool) or not isinstance(depth, int):
@@ -122,6 +128,16 @@ def alias_of(record: Any) -> str:
     if stores.instance_of(alias) is None:
         raise InvalidInputError(f"this {what} belongs to an instance that was closed: connect it and query it anew")
     return alias
+
+
+def check_exists(record: Any) -> None:
+    """Refuse a record that was deleted meanwhile.
+
+    Raises:
+        NoResultFound: It is no longer in its instance.
+    """
+    if not record._meta.concrete_model.objects.using(alias_of(record)).filter(id=record.id).exists():
+        raise NoResultFound(f"this {type(record).__name__} was deleted meanwhile: {record.id}")
 
 
 def walk_from(record: Any, *, is_up: bool, all_producers: bool = False) -> Walk:
@@ -189,7 +205,7 @@ def descendant_ids(
 def _ids(record: Any, is_up: bool, model: Any, depth: int | None, all_producers: bool) -> list[str]:
     record = record_of(record)
     wanted = _checked_model(model)
-    _check_depth(depth)
+    check_depth(depth)
     alias = alias_of(record)
     walk = walk_from(record, is_up=is_up, all_producers=all_producers)
     if issubclass(wanted, Transform):

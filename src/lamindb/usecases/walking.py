@@ -191,6 +191,18 @@ def steps_of(link: Any, walk: Walk, steps: int) -> Iterator[tuple[int, list[str]
         yield kind, front
 
 
+def newest_from(link: Any, walk: Walk, kind: int, node_id: str, count: int) -> list[str]:
+    """Return the newest nodes to which one step from a node leads, without looking at all of them."""
+    found: set[str] = set()
+    for arm in walk.arms(kind):
+        sql = (
+            f"SELECT {arm.found} FROM {arm.table} WHERE {arm.match} = %s AND {arm.found} IS NOT NULL "
+            f"ORDER BY {arm.found} DESC LIMIT %s"
+        )
+        found.update(row[0] for row in fetch(link, sql, [node_id, count]))
+    return sorted(found, reverse=True)[:count]
+
+
 def fetch(link: Any, sql: str, params: Sequence[Any]) -> list[Any]:
     """Return all rows of a query."""
     with link.cursor() as cursor:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 
 class Wiring:
-    """Implements `lamindb.models.actions.Actions`."""
+    """Implements `lamindb.models.actions.Actions`.
+
+    Args:
+        draw: Draws the lineage of a record, with options.
+        show: Shows everything about a record on one page.
+    """
+
+    def __init__(self, *, draw: Callable[[Any, dict[str, Any]], Any], show: Callable[[Any], Any]) -> None:
+        self._draw = draw
+        self._show = show
 
     def save(self, record: Any) -> None:
         """Store a record; for a file, its bytes too."""
@@ -91,15 +101,11 @@ class Wiring:
 
     def picture(self, record: Any, options: dict[str, Any]) -> Any:
         """Return a drawing of a record's lineage."""
-        from lamindb.usecases import picturing
-
-        return picturing.view_lineage(record, **options)
+        return self._draw(record, options)
 
     def describe(self, record: Any) -> Any:
         """Return everything about a record on one page."""
-        from lamindb.usecases import describing
-
-        return describing.describe(record)
+        return self._show(record)
 
     def link(self, run: Any, files: list[Any], *, kind: str) -> None:
         """Record files as input or output of a run."""

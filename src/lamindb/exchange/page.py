@@ -1,0 +1,142 @@
+"""Everything about a record on one page: as text in a terminal, as HTML in a notebook, as JSON for programs."""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lamindb.exchange.captions import time_text
+from lamindb.exchange.safe_text import cell_width, duration_text, printable, size_text
+from lamindb.usecases import describing
+from lamindb.usecases.describing import Description, Entry, Fact, Section
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Page:
+    """What `describe()` returns: it shows itself, and holds the facts."""
+
+    description: Description
+
+    def to_text(self) -> str:
+        """Write it as text, names safe to print."""
+        found = self.description
+        lines = [f"{found.kind.capitalize()} {printable(found.title)}  ({found.id})"]
+        for section in found.sections:
+            lines += ["", _heading(section), *_fact_lines(section.facts)]
+            lines += [f"  {_entry_text(entry)}" for entry in section.entries]
+            lines += [f"  {note}" for note in [_more(section)] if note]
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain dictionaries, lists, strings and numbers; sizes in bytes, times in ISO 8601."""
+        found = self.description
+        return {
+            "format": "lamindb-description",
+            "format_version": 1,
+            "kind": found.kind,
+            "id": found.id,
+            "title": found.title,
+            "sections": [
+                {
+                    "title": section.title,
+                    "facts": {fact.label: describing.plain(fact) for fact in section.facts},
+                    "records": [
+                        {
+                            "kind": entry.kind,
+                            "id": entry.id,
+                            "name": entry.name,
+                            "details": describing.plain(entry.details),
+                        }
+                        for entry in section.entries
+                    ],
+                    "count": section.count,
+                }
+                for section in found.sections
+            ],
+        }
+
+    def to_json(self) -> str:
+        """Write it as JSON."""
+        return json.dumps(self.as_dict(), indent=2)
+
+    def __repr__(self) -> str:
+        return self.to_text()
+
+    def _repr_html_(self) -> str:
+        """Write it for a notebook."""
+        found = self.description
+        parts = [f"<h4>{found.kind.capitalize()} {_escaped(found.title)} <small>{_escaped(found.id)}</small></h4>"]
+        for section in found.sections:
+            rows = [_row(fact.label, _value(fact)) for fact in section.facts]
+            rows += [_row("", _entry_text(entry)) for entry in section.entries]
+            rows += [_row("", note) for note in [_more(section)] if note]
+            parts.append(
+                f"<tr><th colspan='2' style='text-align:left'>{_escaped(_heading(section))}</th></tr>{''.join(rows)}"
+            )
+        return f"{parts[0]}<table>{''.join(parts[1:])}</table>"
+
+
+def _heading(section: Section) -> str:
+    if section.count is None:
+        return section.title
+    return f"{section.title}: {section.count:,}" if section.count else f"{section.title}: none"
+
+
+def _more(section: Section) -> str:
+    left = (section.count or 0) - len(section.entries)
+    return f"… and {left:,} more" if left > 0 else ""
+
+
+def _fact_lines(facts: tuple[Fact, ...]) -> list[str]:
+    width = max((cell_width(fact.label) for fact in facts), default=0)
+    lines = []
+    for fact in facts:
+        first, *others = _value(fact).split("\n")
+        lines.append(f"  {fact.label.ljust(width)}  {first}" if width else f"  {first}")
+        lines += [f"  {' ' * width}{'  ' if width else ''}{other}" for other in others]
+    return lines
+
+
+def _value(fact: Fact) -> str:
+    """Write a value for people; only `lines` keep their line breaks."""
+    value = fact.value
+    if fact.form == "bytes":
+        return size_text(value) if value < 1000 else f"{size_text(value)} ({value:,} bytes)"
+    if fact.form == "seconds":
+        return duration_text(value)
+    if fact.form == "lines":
+        return "\n".join(printable(line) for line in str(value).splitlines())
+    if isinstance(value, datetime):
+        return f"{time_text(value)} UTC"
+    if isinstance(value, dict):
+        return ", ".join(f"{printable(str(name))}={_short(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return " ".join(printable(str(word)) for word in value)
+    return printable(str(value))
+
+
+def _short(value: Any) -> str:
+    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _entry_text(entry: Entry) -> str:
+    details = [_detail(one) for one in entry.details]
+    return " · ".join([printable(entry.name), *details, entry.id])
+
+
+def _detail(value: Any) -> str:
+    if isinstance(value, Fact) and value.form == "bytes":
+        return size_text(value.value)
+    return _value(value if isinstance(value, Fact) else Fact("", value))
+
+
+def _row(label: str, value: str) -> str:
+    text = _escaped(value).replace("\n", "<br>")
+    return f"<tr><td style='text-align:left'>{_escaped(label)}</td><td style='text-align:left'>{text}</td></tr>"
+
+
+def _escaped(text: str) -> str:
+    return html.escape("\n".join(printable(line) for line in text.split("\n")))
