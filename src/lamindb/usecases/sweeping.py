@@ -27,7 +27,7 @@ from lamindb.models import File, FolderMember, Run, SweepMark
 from lamindb.models.base import now
 from lamindb.storage.folders import read_manifest
 from lamindb.storage.protocol import ObjectName, ObjectStore
-from lamindb.usecases import deciding, repairing, rows, stores
+from lamindb.usecases import deciding, needing, repairing, rows, stores
 
 DAY_SECONDS: Final = 86_400.0
 _AT_ONCE: Final = 100
@@ -126,20 +126,10 @@ def objects_of(instance: Instance, file: File) -> list[ObjectName]:
 def unneeded(instance: Instance) -> Iterator[tuple[ObjectName, int]]:
     """Yield the objects that no row needs now, with their sizes."""
     store = stores.own_store(instance)
-    runs = run_objects(instance.alias)
+    runs = needing.run_objects(instance.alias)
     for part in rows.chunks(store.list(), _LOOK_AT_ONCE):
         needed = _needed(instance, [name for name, _ in part], runs)
         yield from (one for one in part if one[0] not in needed)
-
-
-def run_objects(alias: str) -> set[ObjectName]:
-    """Return all objects that runs name: code, packages, logs, reports."""
-    found: set[ObjectName] = set()
-    for field in Run.OBJECT_FIELDS:
-        query = Run.objects.using(alias).filter(**{f"{field}__isnull": False}).order_by()
-        names = (ObjectName.parse(value) for value in query.values_list(field, flat=True).distinct())
-        found.update(name for name in names if name is not None)
-    return found
 
 
 def _needed(instance: Instance, names: Sequence[ObjectName], runs: set[ObjectName] | None = None) -> set[ObjectName]:

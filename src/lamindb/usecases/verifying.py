@@ -19,13 +19,11 @@ from lamindb.core import current, messages
 from lamindb.core.current import Instance
 from lamindb.core.errors import IntegrityError, InvalidInputError, LaminError
 from lamindb.core.keys import HIDDEN_FOLDER, check_key
-from lamindb.instance import database
-from lamindb.models import File
 from lamindb.storage.protocol import Damage, ObjectName, ObjectStore
-from lamindb.usecases import damages, repairing, resuming, stores, sweeping
+from lamindb.usecases import damages, needing, repairing, resuming, stores, sweeping
 from lamindb.usecases.damages import Finding
+from lamindb.usecases.needing import Needed
 
-_PAGE: Final = 500
 _REMOTE_THREADS: Final = 8
 _LOCAL_THREADS: Final = 4
 _STAGES: Final = ("objects", "runs", "in place")
@@ -182,7 +180,7 @@ def _run(instance: Instance, work: _Work, deadline: float | None, progress: Prog
         while work.stage < len(_STAGES):
             stage = _STAGES[work.stage]
             check, needed = _stage(instance, store, stage, work)
-            waiting: deque[tuple[_Needed, Future[Damage | None]]] = deque()
+            waiting: deque[tuple[Needed, Future[Damage | None]]] = deque()
             try:
                 for one in needed:
                     waiting.append((one, pool.submit(check, one)))
@@ -199,27 +197,10 @@ def _run(instance: Instance, work: _Work, deadline: float | None, progress: Prog
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Needed:
-    """Something that a row needs.
-
-    Attributes:
-        cursor: Where to go on after it.
-        name: The object.
-        size: Its size in bytes, None where no row tells.
-        file: The file registered in place; None for an object of the own storage.
-    """
-
-    cursor: tuple[str, str]
-    name: ObjectName
-    size: int | None
-    file: File | None = None
-
-
 def _settle(
     instance: Instance,
     work: _Work,
-    waiting: deque[tuple[_Needed, Future[Damage | None]]],
+    waiting: deque[tuple[Needed, Future[Damage | None]]],
     deadline: float | None,
     progress: Progress | None,
     total: int,
@@ -241,95 +222,28 @@ def _settle(
 
 def _stage(
     instance: Instance, store: ObjectStore, stage: str, work: _Work
-) -> tuple[Callable[[_Needed], Damage | None], Iterator[_Needed]]:
+) -> tuple[Callable[[Needed], Damage | None], Iterator[Needed]]:
     """Return how the things of a stage are checked, and the things after the cursor."""
     if stage == "in place":
         return (
             lambda one: damages.check_in_place(instance, one.file, quick=work.quick),
-            _in_place(instance, work.prefix, work.cursor[0]),
+            needing.in_place(instance, work.prefix, work.cursor[0]),
         )
 
-    def check(one: _Needed) -> Damage | None:
+    def check(one: Needed) -> Damage | None:
         try:
             return store.check(one.name, one.size, quick=work.quick)
         except IntegrityError as error:
             return Damage(one.name, "bytes", str(error))
 
     if stage == "objects":
-        return check, _objects(instance, work.prefix, (work.cursor[0], work.cursor[1]))
-    return check, _objects_of_runs(instance, work.prefix, work.cursor[0])
+        return check, needing.objects(instance, work.prefix, (work.cursor[0], work.cursor[1]))
+    return check, needing.objects_of_runs(instance, work.prefix, work.cursor[0])
 
 
 def _total(instance: Instance, prefix: str | None) -> int:
-    query = _files(instance, prefix).values_list("digest").distinct()
+    query = needing.files(instance, prefix).values_list("digest").distinct()
     return int(query.count())
-
-
-def _files(instance: Instance, prefix: str | None) -> Any:
-    query = File.objects.using(instance.alias).order_by()
-    if prefix is not None:
-        from django.db.models import Q
-
-        query = query.filter(Q(key=prefix) | Q(key__startswith=f"{prefix}/"))
-    return query
-
-
-_FILES_PAGE = """
-    SELECT digest, suffix, MAX(CASE WHEN is_folder THEN NULL ELSE size END) AS size
-    FROM lamindb_file
-    WHERE storage_id = %s AND digest >= %s AND (digest, suffix) > (%s, %s) {condition}
-    GROUP BY digest, suffix ORDER BY digest, suffix LIMIT %s
-"""
-_MEMBERS_PAGE = """
-    SELECT DISTINCT digest, suffix, CAST(NULL AS bigint) AS size
-    FROM lamindb_foldermember
-    WHERE digest >= %s AND (digest, suffix) > (%s, %s) AND folder_digest IN (
-        SELECT digest FROM lamindb_file WHERE storage_id = %s AND is_folder {condition}
-    )
-    ORDER BY digest, suffix LIMIT %s
-"""
-
-
-def _objects(instance: Instance, prefix: str | None, cursor: tuple[str, str]) -> Iterator[_Needed]:
-    """Yield the objects of files and folders after the cursor, each once, in the order of their names."""
-    condition, values = "", []
-    if prefix is not None:
-        escaped = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        condition, values = "AND (key = %s OR key LIKE %s ESCAPE '\\')", [prefix, f"{escaped}/%"]
-    while True:
-        found: dict[tuple[str, str], int | None] = {}
-        with database.connection(instance.alias).cursor() as link:
-            of_members = [cursor[0], *cursor, instance.storage_id, *values, _PAGE]
-            link.execute(_MEMBERS_PAGE.format(condition=condition), of_members)
-            found.update({(digest, suffix): None for digest, suffix, _ in link.fetchall()})
-            of_files = [instance.storage_id, cursor[0], *cursor, *values, _PAGE]
-            link.execute(_FILES_PAGE.format(condition=condition), of_files)
-            found.update({(digest, suffix): size for digest, suffix, size in link.fetchall()})
-        page = sorted(found)[:_PAGE]
-        if not page:
-            return
-        for digest, suffix in page:
-            yield _Needed((digest, suffix), ObjectName(digest, suffix), found[digest, suffix])
-        cursor = page[-1]
-
-
-def _objects_of_runs(instance: Instance, prefix: str | None, cursor: str) -> Iterator[_Needed]:
-    if prefix is not None:
-        return
-    for name in sorted(sweeping.run_objects(instance.alias), key=lambda one: one.path):
-        place = name.digest + name.suffix
-        if place > cursor:
-            yield _Needed((place, ""), name, None)
-
-
-def _in_place(instance: Instance, prefix: str | None, cursor: str) -> Iterator[_Needed]:
-    """Yield the current files that stay where they are; of older versions no bytes are kept."""
-    query = _files(instance, prefix).exclude(storage_id=instance.storage_id)
-    query = query.filter(is_latest=True, trashed_at__isnull=True).order_by("id")
-    while page := list(query.filter(id__gt=cursor)[:_PAGE]):
-        for file in page:
-            yield _Needed((file.id, ""), ObjectName(file.digest, file.suffix), file.size, file)
-        cursor = page[-1].id
 
 
 def _edited(instance: Instance, prefix: str | None) -> list[str]:
@@ -337,7 +251,7 @@ def _edited(instance: Instance, prefix: str | None) -> list[str]:
     view = stores.view(instance)
     if view.mode == "none":
         return []
-    query = _files(instance, prefix).filter(
+    query = needing.files(instance, prefix).filter(
         storage_id=instance.storage_id, key__isnull=False, is_latest=True, trashed_at__isnull=True
     )
     found = []
@@ -356,7 +270,7 @@ def _untracked(instance: Instance, prefix: str | None) -> list[str]:
     """Return the files in the storage folder that no current file accounts for."""
     if not instance.is_local:
         return []
-    query = _files(instance, prefix).filter(
+    query = needing.files(instance, prefix).filter(
         storage_id=instance.storage_id, key__isnull=False, is_latest=True, trashed_at__isnull=True
     )
     keys = dict(query.values_list("key", "is_folder"))
