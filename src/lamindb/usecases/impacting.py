@@ -146,7 +146,8 @@ class Impact:
             )
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        counts = f"{len(self.files):,} files of {len(self.groups):,} transforms, by {', '.join(self.users) or 'nobody'}"
+        files, transforms = _counted(len(self.files), "file"), _counted(len(self.groups), "transform")
+        counts = f"{files} of {transforms}, by {', '.join(self.users) or 'nobody'}"
         return "\n".join([f"derived from {_shown(self.of)}: {_shown(counts)}", *lines])
 
 
@@ -207,6 +208,10 @@ def _iso(moment: datetime | None) -> str | None:
 
 def _plain(node: FileNode | RunNode) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(node).items()}
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _shown(text: str) -> str:
