@@ -1,0 +1,10 @@
+"""The picture in the documentation is what the program draws."""
+
+from __future__ import annotations
+
+from tests.docs import lineage_picture
+
+
+def test_the_picture_is_what_is_drawn_now() -> None:
+    shown = lineage_picture.PATH.read_text(encoding="utf-8")
+    assert shown == f"{lineage_picture.draw()}\n", "draw it anew by python -m tests.docs.lineage_picture"
