@@ -132,7 +132,8 @@ def _commands() -> list[str]:
         context = click.Context(group)
         for name in group.list_commands(context):
             command = group.get_command(context, name)
-            if command is None or command.hidden:
+            hidden = not prefix and COMMANDS[name].is_hidden
+            if command is None or hidden:
                 continue
             found.append(f"{prefix}{name}")
             if isinstance(command, click.Group):
