@@ -239,6 +239,12 @@ class Record(models.Model):
         self._state.adding = False
         self._state.db = other._state.db
 
+    def refresh_from_db(self, using: str | None = None, fields: Any = None, from_queryset: Any = None) -> None:
+        """Read fields again; a field that was not loaded yet brings all others that were not, in one query."""
+        if fields is not None:
+            fields = sorted({*fields, *self.get_deferred_fields()})
+        super().refresh_from_db(using=using, fields=fields, from_queryset=from_queryset)
+
     def __repr__(self) -> str:
         shown = []
         for field in self._meta.concrete_fields:

@@ -54,7 +54,7 @@ class AliasQuery(sql.Query):
         solved = super().solve_lookup_type(lookup, summarize)
         lookups, parts, expression = solved
         if lookups and parts and not expression:
-            target, field = names.follow(cast("Any", self.model), parts)
+            target, field = names.follow(cast("Any", self.model), [*parts])
             if target is not None and field.get_lookup(lookups[0]) is None:
                 raise names.unknown_field(target, lookups[0])
         return solved
@@ -293,7 +293,7 @@ def _relation(start: list[Any], target: type[models.Model]) -> str:
                     if not field.is_relation or not isinstance(related, type) or field.name in model.NOT_JOINED:
                         continue
                     step = f"{path}__{field.name}" if path else field.name
-                    if related._meta.concrete_model is goal:
+                    if cast("Any", related)._meta.concrete_model is goal:
                         hits.append(step)
                     elif related not in seen and getattr(related, "JOINABLE", False):
                         following.append((step, related))

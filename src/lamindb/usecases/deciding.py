@@ -262,6 +262,8 @@ def _existing(plan: Plan, row: File) -> Outcome:
 def _new(plan: Plan, known: _Known, current: File | None, renames: tuple[str, str, str] | None = None) -> Outcome:
     file, stored = plan.file, plan.stored
     if current is not None:
+        # It may be a row of this very save, which then has to be inserted as the older version that it is.
+        current.is_latest = False
         highest = known.family(current.stem_id)[1]
         version, new_id = highest + 1, ids.file_id(current.stem_id, highest + 1)
     else:

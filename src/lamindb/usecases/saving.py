@@ -25,8 +25,9 @@ from lamindb.core.errors import (
 from lamindb.instance import database
 from lamindb.models import File, FolderMember, Record
 from lamindb.storage.protocol import ObjectName, Stored
-from lamindb.usecases import deciding, records, repairing, rows, showing, sources, stores, writers
+from lamindb.usecases import deciding, recognising, records, repairing, rows, showing, sources, stores, writers
 from lamindb.usecases.deciding import Outcome, Plan
+from lamindb.usecases.recognising import Recognised
 from lamindb.usecases.showing import Left
 from lamindb.usecases.sources import Pending
 
@@ -116,38 +117,45 @@ def _save_new(
     progress: Progress | None,
     executor: Executor | None,
 ) -> None:
-    damaged = _check_view(instance, files)
-    stored = _store_bytes(instance, files, progress, executor)
+    known, rest = recognising.recognise(instance, files)
+    damaged = _check_view(instance, rest)
+    stored = _store_bytes(instance, rest, progress, executor)
     for attempt in range(_ATTEMPTS):
-        plans = [Plan.of(file, one) for file, one in zip(files, stored, strict=True)]
+        plans = [Plan.of(file, one) for file, one in zip(rest, stored, strict=True)]
         try:
-            outcomes = _write_rows(instance, plans, others)
+            outcomes = _write_rows(instance, plans, known, others)
             break
         except deciding.Swept:
             # Garbage collection removed an object between our look and our row: store the bytes again.
-            stored = _store_bytes(instance, files, None, None)
+            stored = _store_bytes(instance, rest, None, None)
         except deciding.Raced:
             if attempt == _ATTEMPTS - 1:
                 raise
+            if known:
+                known, rest = [], list(files)
+                stored = _store_bytes(instance, rest, None, None)
     else:
         raise StorageError("the bytes were removed by garbage collection again and again: try later")
     for outcome in outcomes:
         outcome.apply()
+    for one in known:
+        one.apply()
     records.link_pending(others)
     _show(instance, outcomes, damaged)
-    _tell(outcomes)
+    _tell(outcomes, len(known))
 
 
-def _tell(outcomes: Sequence[Outcome]) -> None:
+def _tell(outcomes: Sequence[Outcome], recognised: int) -> None:
     """Say what was unexpected: one by one where there are few, else how many."""
-    if len(outcomes) <= _TOLD_ONE_BY_ONE:
+    total = len(outcomes) + recognised
+    if total <= _TOLD_ONE_BY_ONE:
         for outcome in outcomes:
             outcome.tell()
         return
-    known = sum(not outcome.is_new for outcome in outcomes)
+    known = recognised + sum(not outcome.is_new for outcome in outcomes)
     if known:
-        messages.warning(f"{known:,} of {len(outcomes):,} files are stored already with the same bytes")
-    messages.hint(f"stored {len(outcomes) - known:,} files")
+        messages.warning(f"{known:,} of {total:,} files are stored already with the same bytes")
+    messages.hint(f"stored {total - known:,} files")
 
 
 def _check_view(instance: Instance, files: Sequence[File]) -> set[str]:
@@ -222,7 +230,9 @@ def _store_bytes(
     return result
 
 
-def _write_rows(instance: Instance, plans: list[Plan], others: Sequence[Record]) -> list[Outcome]:
+def _write_rows(
+    instance: Instance, plans: list[Plan], known: Sequence[Recognised], others: Sequence[Record]
+) -> list[Outcome]:
     """Write everything that belongs to these files in one transaction.
 
     Raises:
@@ -232,17 +242,20 @@ def _write_rows(instance: Instance, plans: list[Plan], others: Sequence[Record])
     from django.db import IntegrityError
 
     alias = instance.alias
-    runs = {id(run): run for plan in plans if (run := plan.file._state.fields_cache.get("run")) is not None}
+    files = [*(plan.file for plan in plans), *(one.file for one in known)]
+    runs = {id(run): run for file in files if (run := file._state.fields_cache.get("run")) is not None}
     made = [*others, *runs.values(), *(run.transform for run in runs.values() if run._state.adding)]
     try:
         with records.undone_on_failure(made), database.writing(alias) as link:
             deciding.lock(link, plans)
             deciding.clear_marks(link, plans, stores.own_store(instance))
             records.save_inside(others, instance)
-            for plan in plans:
-                records.save_origin(plan.file, instance)
+            for file in files:
+                records.save_origin(file, instance)
             outcomes = deciding.decide(alias, plans)
             _insert(link, outcomes)
+            if known:
+                recognising.write_outputs(link, alias, known)
     except IntegrityError as error:
         violated = database.violated_constraint(error)
         if "one_current_version" in violated or "storage_id" in violated or "file.id" in violated or "pkey" in violated:
