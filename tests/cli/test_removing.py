@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
-from lamindb.models import File
 from tests.cli.conftest import Cli
 
 
@@ -81,7 +80,7 @@ def test_rm_of_a_folder_needs_to_be_asked_for(cli: Cli, project: Path) -> None:
 def test_rm_for_good_skips_the_trash_but_not_what_runs_read(cli: Cli, project: Path) -> None:
     cli("rm", "x.txt", "--permanent")
     assert _trash(cli) == []
-    assert File.objects.get_queryset().filter(key="x.txt").count() == 0
+    assert ln.File.objects.get_queryset().filter(key="x.txt").count() == 0
     run = ln.Run(transform=ln.Transform(name="reader", type="pipeline").save()).save()
     run.inputs.append(ln.File.select(key="y.txt").one())
     cli("rm", "d/one.txt", "y.txt", "--permanent", code=6)
@@ -95,7 +94,7 @@ def test_purge(cli: Cli, project: Path) -> None:
     cli("trash", "purge", "x.txt")
     assert sorted(_trash(cli)) == ["d/one.txt", "d/two.txt"]
     assert "nothing to purge" in cli("trash", "purge", "--all", "--older-than", "1").err
-    File.objects.get_queryset().filter(key="d/one.txt")._update_rows(
+    ln.File.objects.get_queryset().filter(key="d/one.txt")._update_rows(
         {"trashed_at": datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=2)}
     )
     cli("trash", "purge", "--all", "--older-than", "1")

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lamindb as ln
 from lamindb.core.errors import InvalidInputError, NoResultFound
-from lamindb.usecases.history import history
+
+
+def history(*arguments: Any, **options: Any) -> Any:
+    from lamindb.usecases import history as histories
+
+    return histories.history(*arguments, **options)
 
 
 def test_everything_that_happened_is_there_the_latest_first(instance: Path) -> None:
@@ -41,7 +47,7 @@ def test_it_can_be_narrowed(instance: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("limit", [0, -1, True, 1.5, "3"])
 def test_wrong_limits_are_refused(limit: object, instance: Path) -> None:
     with pytest.raises(InvalidInputError):
-        history(limit)  # type: ignore[arg-type]
+        history(limit)
 
 
 def test_an_unknown_user_is_an_error(instance: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +11,9 @@ import click
 from lamindb.cli.completing import keys
 from lamindb.cli.parsing import command, json_option
 from lamindb.cli.printing import out, out_json
+from lamindb.core import messages
 from lamindb.core.errors import IntegrityError
+from lamindb.exchange.safe_text import printable
 
 
 @contextmanager
@@ -28,10 +29,10 @@ def _progress() -> Iterator[Any]:
 
 def _print(report: Any, *, as_json: bool) -> None:
     if as_json:
-        found = report.to_json()
-        out_json(json.loads(found) if isinstance(found, str) else found)
+        out_json(report.to_dict())
     else:
-        out(str(report))
+        for line in str(report).splitlines():
+            out(printable(line))
 
 
 @command("verify", "lamin verify", "lamin verify study --quick", "lamin verify --seconds 3600 --resume --json")
@@ -47,6 +48,8 @@ def verify(
     """Compare stored bytes with what was saved, everything or what lies under PREFIX.
 
     Exits 5 where something is missing or damaged. Saving the right bytes again repairs it.
+
+    JSON keys: is_clean, checked, n_bytes, missing, corrupt, edited, untracked, orphans, incoming, is_complete, seconds.
     """
     from lamindb.usecases import verifying
 
@@ -58,22 +61,37 @@ def verify(
 
 
 @command("gc", "lamin gc", "lamin gc --yes")
+@click.option(
+    "--grace-seconds",
+    type=click.FloatRange(min=0),
+    default=86_400,
+    show_default=True,
+    help="Leave alone what was stored so shortly ago.",
+)
 @click.option("--yes", is_flag=True, help="Remove it; without this, only say what would be removed.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed, which is the default.")
 @json_option
-def gc(yes: bool, dry_run: bool, as_json: bool) -> None:
-    """Free the space of bytes that no file, no trash and no writer needs."""
+def gc(yes: bool, dry_run: bool, grace_seconds: float, as_json: bool) -> None:
+    """Free the space of bytes that no file, no trash and no writer needs. Safe beside writers.
+
+    JSON keys: objects, n_bytes, n_young, incoming, is_dry_run.
+    """
     from lamindb.usecases import sweeping
 
     with _progress() as progress:
-        report = sweeping.sweep(dry_run=dry_run or not yes, progress=progress)
+        report = sweeping.sweep(dry_run=dry_run or not yes, grace_seconds=grace_seconds, progress=progress)
     _print(report, as_json=as_json)
+    if report.is_dry_run and (report.objects or report.incoming):
+        messages.info("nothing was removed: `lamin gc --yes` does it")
 
 
 @command("relink", "lamin relink")
 @json_option
 def relink(as_json: bool) -> None:
-    """Let equal bytes share their space again, after the folder was copied, restored or unpacked."""
+    """Let equal bytes share their space again, after the folder was copied, restored or unpacked.
+
+    JSON keys: checked, relinked, n_bytes, healed, edited.
+    """
     from lamindb.usecases import relinking
 
     with _progress() as progress:
@@ -95,6 +113,8 @@ def migrate_to(db: str | None, storage: str | None, resume: bool, as_json: bool)
 
     Everything is compared before this folder is connected to the new one; until then the old one counts, and it is
     not removed. Called again after an interruption, it goes on.
+
+    JSON keys: tables, objects, n_bytes, database, storage, home.
     """
     from lamindb.usecases import copying
 

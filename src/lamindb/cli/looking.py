@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import shutil
 import sys
 from dataclasses import asdict
@@ -14,7 +13,7 @@ import click
 
 from lamindb.cli import choosing
 from lamindb.cli.completing import keys
-from lamindb.cli.parsing import Moment, command, json_option
+from lamindb.cli.parsing import Depth, Moment, command, json_option
 from lamindb.cli.printing import out, out_json, table, time_text
 from lamindb.core import messages
 from lamindb.core.errors import InvalidInputError
@@ -97,6 +96,8 @@ def describe(name: str, version: int | None, as_json: bool) -> None:
     """Show everything about a file, run or transform on one page.
 
     NAME may also be the name or path of a notebook, script or pipeline.
+
+    JSON keys: kind, id, title, sections (each with title, facts, records, count).
     """
     show_page(choosing.record(name, version=version), as_json=as_json)
 
@@ -104,11 +105,7 @@ def describe(name: str, version: int | None, as_json: bool) -> None:
 def show_page(record: Any, *, as_json: bool) -> None:
     """Print everything about a record."""
     page = record.describe()
-    if as_json:
-        found = page.to_json()
-        out_json(json.loads(found) if isinstance(found, str) else found)
-    else:
-        out(repr(page))
+    out(page.to_json() if as_json else page.to_text())
 
 
 @command(
@@ -121,7 +118,7 @@ def show_page(record: Any, *, as_json: bool) -> None:
 @click.option("--version", type=int, help="Which version of a file; the current one by default.")
 @click.option("--up", is_flag=True, help="Only where it came from.")
 @click.option("--down", is_flag=True, help="Only what became of it.")
-@click.option("--depth", type=click.IntRange(min=0), help="How many generations of files in each direction.")
+@click.option("--depth", type=Depth(), help="How many generations of files in each direction, or `all`.")
 @click.option("--max-nodes", type=click.IntRange(min=1), help="How much to show at most.")
 @click.option("--all-producers", is_flag=True, help="Follow every run that made the same bytes, not only the first.")
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="How to draw it; a tree by default.")
@@ -138,12 +135,12 @@ def lineage(
     """Show where a file, run or transform came from, and what became of it.
 
     With --output, the file's suffix says the format, unless --format does: .txt .svg .html .mmd .dot .json. JSON
-    keys: nodes and edges, as `view_lineage().to_json()` gives them.
+    keys: those of `file.view_lineage().to_json()`.
     """
     record = choosing.record(name, version=version)
-    options: dict[str, Any] = {key: value for key, value in limits.items() if value}
-    if limits["depth"] == 0:
-        options["depth"] = 0
+    options: dict[str, Any] = {key: value for key, value in limits.items() if value not in (None, False)}
+    if options.get("depth") == "all":
+        options["depth"] = None
     if up != down:
         options |= {"up": up, "down": down}
     picture = record.view_lineage(**options)

@@ -120,3 +120,18 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         if not found:
             self.fail(f"{value!a} is no size: pass bytes, or a number with a unit such as 10k, 1.5MB, 2GiB")
         return math.ceil(float(found[1]) * _UNITS[found[2] or ""])
+
+
+class Depth(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A number of generations, or `all`."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Return the number, or "all"."""
+        text = str(value).strip()
+        if text == "all":
+            return text
+        if not re.fullmatch(r"[0-9]{1,9}", text):
+            self.fail(f"{value!a} is no depth: pass a number from 0, or all")
+        return int(text)

@@ -111,4 +111,4 @@ def finish(run_id: str | None, status: str | None, exit_code: int | None) -> Non
         return
     from lamindb.usecases.commands import end_shell
 
-    end_shell(wanted, status or ("failed" if exit_code else "completed"))
+    end_shell(wanted, status or ("failed" if exit_code else "completed"), exit_code=exit_code)

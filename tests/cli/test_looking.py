@@ -1,0 +1,92 @@
+"""`lamin search`, `history`, `describe` and `lineage`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import lamindb as ln
+from tests.cli.conftest import Cli
+
+
+@pytest.fixture
+def chain(local_instance: Path) -> dict[str, ln.File]:
+    """Make raw → clean → plot, by two pipelines."""
+    files = {"raw": ln.File(b"raw", key="raw/reads.csv").save()}
+    for name, source in (("clean", "raw"), ("plot", "clean")):
+        run = ln.track(ln.Transform(name=f"make {name}", type="pipeline"))
+        run.inputs.append(files[source])
+        files[name] = ln.File(name.encode(), key=f"{name}/{name}.csv").save()
+    ln.finish()
+    return files
+
+
+def test_search_ranks_and_forgives(cli: Cli, chain: dict[str, ln.File]) -> None:
+    found = cli("search", "claen", "--json").json
+    assert found[0]["key"] == "clean/clean.csv" and 0 < found[0]["score"] <= 100
+    assert cli("search", "make", "--type", "transform").out.count("make ") == 2
+    assert cli("search", "make plot", "--type", "transform", "--json", "-n", "1").json[0]["name"] == "make plot"
+    assert cli("search", chain["raw"].created_by.handle, "--type", "user", "--json").json[0]["id"]  # type: ignore[union-attr]
+    assert "no file fits" in cli("search", "ⓩⓩⓩⓩ").err
+    cli("search", "x", "--field", "nope", code=2)
+
+
+def test_search_finds_runs_by_name(cli: Cli, chain: dict[str, ln.File]) -> None:
+    ln.Run(transform=ln.Transform.select(name="make plot").one(), name="by night").save()
+    (found,) = cli("search", "by night", "--type", "run", "--json").json
+    assert found["transform"] == "make plot" and found["score"] == 100
+
+
+def test_history_tells_the_latest_first(cli: Cli, chain: dict[str, ln.File]) -> None:
+    found = cli("history", "--json").json
+    assert [(one["kind"], one["what"]) for one in found][:2] == [("saved", "plot/plot.csv"), ("ran", "make plot")]
+    assert set(found[0]) == {"at", "kind", "who", "what", "id", "detail", "transform"}
+    assert len(cli("history", "-n", "3", "--json").json) == 3
+    assert "plot/plot.csv" in cli("history").out
+    cli("history", "--user", "nobody", code=3)
+    cli("history", "-n", "0", code=2)
+
+
+def test_describe_knows_every_kind(cli: Cli, chain: dict[str, ln.File]) -> None:
+    plot = chain["plot"]
+    assert plot.run is not None
+    for name in ("plot/plot.csv", plot.id, plot.run.id, "make plot"):
+        shown = cli("describe", name).out
+        assert "make plot" in shown
+        assert json.loads(cli("describe", name, "--json").out)["title"]
+    cli("describe", "nope", code=3)
+
+
+def test_lineage_goes_both_ways(cli: Cli, chain: dict[str, ln.File]) -> None:
+    both, up, down = (cli("lineage", "clean/clean.csv", *way).out for way in ([], ["--up"], ["--down"]))
+    assert "reads.csv" in both and "plot.csv" in both
+    assert "reads.csv" in up and "plot.csv" not in up
+    assert "plot.csv" in down and "reads.csv" not in down
+    near = cli("lineage", "plot/plot.csv", "--up", "--depth", "1").out
+    assert "clean.csv" in near and "reads.csv" not in near
+    assert "reads.csv" in cli("lineage", "plot/plot.csv", "--depth", "all").out
+    for wrong in (["--depth", "-1"], ["--depth", "x"], ["--format", "png"], ["--max-nodes", "0"]):
+        cli("lineage", "plot/plot.csv", *wrong, code=2)
+
+
+@pytest.mark.parametrize(
+    ("form", "start"), [("svg", "<svg"), ("mermaid", ""), ("dot", "digraph"), ("html", "<!doctype html"), ("json", "{")]
+)
+def test_lineage_is_drawn_in_every_format(
+    form: str, start: str, cli: Cli, chain: dict[str, ln.File], tmp_path: Path
+) -> None:
+    shown = cli("lineage", "plot/plot.csv", "--format", form).out
+    assert shown.lower().startswith(start) and "reads.csv" in shown
+    target = tmp_path / f"drawn.{form if form != 'mermaid' else 'mmd'}"
+    done = cli("lineage", "plot/plot.csv", "-o", target)
+    assert done.out == "" and target.read_text() == shown
+    cli("lineage", "plot/plot.csv", "--format", form, "-o", tmp_path / "other.txt")
+    assert (tmp_path / "other.txt").read_text() == shown
+
+
+def test_a_drawing_that_cannot_be_written_is_one_error(cli: Cli, chain: dict[str, ln.File], tmp_path: Path) -> None:
+    cli("lineage", "plot/plot.csv", "-o", tmp_path / "x.png", code=2)
+    cli("lineage", "plot/plot.csv", "--format", "svg", "-o", tmp_path / "no" / "x.svg", code=2)
+    assert list(tmp_path.glob("x*")) == []
