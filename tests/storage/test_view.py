@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -282,6 +283,20 @@ def test_many_at_once_go_on_after_a_conflict(shows: View) -> None:
     conflicts = shows.show_many([Shown(f"{number}.csv", name) for number, name in enumerate(names)])
     assert len(conflicts) == 1 and "3.csv" in str(conflicts[0])
     assert shown_files(shows) == {f"{number}.csv": b"theirs" if number == 3 else b"%d" % number for number in range(10)}
+
+
+def test_showing_and_hiding_side_by_side(shows: View) -> None:
+    names = [put(shows.store, b"%d" % number) for number in range(4)]
+
+    def show_and_hide(number: int) -> None:
+        for _ in range(50):
+            shows.show(f"a/b/{number}.csv", names[number])
+            assert shows.hide(f"a/b/{number}.csv", names[number])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(show_and_hide, range(4)))
+    assert shown_files(shows) == {}
+    assert os.listdir(shows.store.objects.incoming) == []
 
 
 def test_a_missing_object_is_an_error_of_integrity(shows: View) -> None:

@@ -30,6 +30,7 @@ from lamindb.storage.standing import Standing, State, is_object, lstat
 
 Mode = Literal["auto", "copy", "none"]
 
+_ATTEMPTS: Final = 20
 COPY_BELOW: Final = 64 << 20
 """Size in bytes up to which "auto" copies a file where the disk can neither share blocks nor link."""
 
@@ -221,7 +222,18 @@ class View:
         self, key: str, name: ObjectName, replaces: ObjectName | None, made: set[str], move_aside: bool
     ) -> str | None:
         """Put one file under its key; return how it was made, None if there was nothing to make."""
-        self._make_parents(key, made)
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._make_parents(key, made)
+                return self._place(key, name, replaces, move_aside=move_aside)
+            except FileNotFoundError:
+                # Somebody who hides a file beside this one may have removed the folder, empty for a moment.
+                if attempt == _ATTEMPTS - 1 or not os.path.lexists(self._objects.path(name)):
+                    raise
+                made.clear()
+        return None
+
+    def _place(self, key: str, name: ObjectName, replaces: ObjectName | None, *, move_aside: bool) -> str | None:
         source, target = self._objects.path(name), f"{self.store.root_url}/{key}"
         if self.mode == "auto" and not self._objects.can_clone:
             try:
