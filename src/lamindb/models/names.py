@@ -51,7 +51,7 @@ def follow(model: type[Model], parts: list[str]) -> tuple[type[Model] | None, An
         if current is None:
             return None, field
         try:
-            field = current._meta.get_field(current._meta.pk.name if part == "pk" and current._meta.pk else part)
+            field = current._meta.get_field("id" if part == "pk" else part)
         except FieldDoesNotExist:
             return None, field
         current = _next_model(current, part)

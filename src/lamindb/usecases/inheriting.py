@@ -76,4 +76,3 @@ def _keep_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_keep_in_child)
-current.plug_run_finder(run)

@@ -258,14 +258,44 @@ def _open(home: Path, project: Path | None, database_url: str | None) -> Instanc
 
 
 def _make_current(instance: Instance) -> None:
-    from lamindb.usecases import ending, repairing, tracking
-
     before = current.instance_or_none()
     if before is not None and before.alias != instance.alias:
+        from lamindb.usecases import tracking
+
         tracking.leave(before)
     current.set_instance(instance)
-    repairing.repair_after_crash(instance)
-    ending.notice_dead_runs(instance)
+    # What puts things right is imported where there is something to look at, so that a mere query starts quickly.
+    if _has_writers(instance):
+        from lamindb.usecases import repairing
+
+        repairing.repair_after_crash(instance)
+    if _has_running(instance):
+        from lamindb.usecases import ending
+
+        ending.notice_dead_runs(instance)
+
+
+def _has_writers(instance: Instance) -> bool:
+    """Tell whether a process left its name among the writes under way."""
+    try:
+        return any(name.endswith(".writer") for name in os.listdir(instance.home_path / "incoming"))
+    except OSError:
+        return False
+
+
+def _has_running(instance: Instance) -> bool:
+    with database.connection(instance.alias).cursor() as cursor:
+        cursor.execute("SELECT 1 FROM lamindb_run WHERE status = 'running' LIMIT 1")
+        return cursor.fetchone() is not None
+
+
+def _inherited_run() -> Any:
+    """Return the run that the process that started this one handed down, if it did."""
+    if not os.environ.get("LAMIN_RUN_ID"):
+        return None
+    from lamindb.usecases import inheriting
+
+    return inheriting.run()
 
 
 def connections_open() -> list[Instance]:
@@ -338,6 +368,7 @@ def listed() -> list[dict[str, Any]]:
 
 
 current.plug_opener(open_current)
+current.plug_run_finder(_inherited_run)
 __all__ = [
     "InstanceInfo",
     "close",
