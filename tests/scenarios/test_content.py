@@ -142,7 +142,8 @@ def test_one_byte_in_the_middle_of_a_large_file_changes_the_hash(instance: Path)
 
 
 HOSTILE = [
-    "../evil", "/abs", "", ".lamindb/x", ".", "..", "a/../../b", "a//b.txt", "dir/", "a/./b", "a\0b", "a\nb", "\x1b[31mred",
+    "../evil", "/abs", "", ".lamindb/x", ".", "..", "a/../../b", "a//b.txt", "dir/", "a/./b", "a\0b", "a\nb",
+    "\x1b[31mred",
     "C:/windows", "back\\slash", "a/" + "x" * 256, "x/" * 600 + "y", "line\u2028sep", "\ud800", ".LAMINDB/x",
 ]  # fmt: skip
 

@@ -248,8 +248,8 @@ def test_tables_and_bytes_are_saved_from_memory(instance: Path) -> None:
     assert ln.File(table.rename(columns={"a": "b"}), name="named").save().name == "named"
     with ln.File(b"bytes", key="b.bin").save().open() as stream:
         assert stream.read() == b"bytes"
-    with file.open("rb") as stream, pytest.raises(OSError):
-        stream.write(b"x")
+    with file.open("rb") as stream:
+        assert not stream.writable()
     with pytest.raises(ValueError, match="mode"):
         file.open("w")
 
