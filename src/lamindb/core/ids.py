@@ -67,9 +67,9 @@ def random_id(length: int) -> str:
     """Make an id without meaning, from the system's source of randomness."""
     global _pool
     with _lock:
-        if len(_pool) < length:
+        while len(_pool) < length:
             # A byte below 248 is four times 0 to 61 with equal chances; reading many at once spares system calls.
-            _pool = bytes(byte for byte in os.urandom(4096) if byte < _FAIR)
+            _pool += bytes(byte for byte in os.urandom(4096) if byte < _FAIR)
         taken, _pool = _pool[:length], _pool[length:]
     return taken.translate(_DIGITS).decode()
 
