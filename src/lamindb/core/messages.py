@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Final
 
@@ -50,12 +51,11 @@ def tell(level: int, text: str, *, icon: str | None = None) -> None:
     if level > _level() or sys.stderr is None:
         return
     line = f"{icon or _ICONS[level]} {text}\n"
-    try:
-        sys.stderr.write(line)
-    except UnicodeEncodeError:
-        sys.stderr.write(line.encode("ascii", "backslashreplace").decode())
-    except (OSError, ValueError):
-        return
+    with contextlib.suppress(OSError, ValueError):
+        try:
+            sys.stderr.write(line)
+        except UnicodeEncodeError:
+            sys.stderr.write(line.encode("ascii", "backslashreplace").decode())
 
 
 def warning(text: str) -> None:
