@@ -81,7 +81,7 @@ def suffix_of(name: str) -> str:
         return ""
     if last.casefold() in COMPOSITE_ENDINGS and len(endings) > 1:
         before = "." + endings[-2]
-        if len(before + last) <= _MAX_SUFFIX and " " not in before and not before[1:].isdigit():
+        if 1 < len(before) <= _MAX_SUFFIX - len(last) and " " not in before and not before[1:].isdigit():
             return before + last
     return last
 
