@@ -24,7 +24,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.processes import clean_environment, run_command
+from tests.support.offline import run_offline
+from tests.support.processes import TIMEOUT_SECONDS, clean_environment, run_command
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -185,17 +186,21 @@ def _command_step(command: str, expected: list[str], line: int) -> Step:
 
 
 def run_page(page: Page, folder: Path, *, replaced: Mapping[str, str], env: Mapping[str, str]) -> list[str]:
-    """Run a page as a notebook in a folder; return what was wrong, each with its line, or an empty list."""
+    """Run a page as a notebook in a folder; return what was wrong, each with its line, or an empty list.
+
+    A page that needs no server runs without a network.
+    """
     steps = steps_of(page, replaced)
     folder.mkdir(parents=True, exist_ok=True)
     notebook = folder / f"{page.path.stem.lower()}.ipynb"
     _write_notebook(notebook, page.title, steps)
     environment = clean_environment(LOGNAME="ada", USER="ada", COLUMNS="100", NO_COLOR="1", **env)
-    run_command(
-        *(sys.executable, "-m", "jupyter", "execute", "--inplace", "--allow-errors", notebook.name),
-        cwd=folder,
-        env=environment,
-    )
+    command = [sys.executable, "-m", "jupyter", "execute", "--inplace", "--allow-errors", notebook.name]
+    if page.needs:
+        run_command(*command, cwd=folder, env=environment)
+    else:
+        done = run_offline(command, user=None, cwd=folder, env=environment, timeout_seconds=TIMEOUT_SECONDS)
+        assert done.returncode == 0, done.stderr[-4000:]
     cells = [cell for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
     problems = []
     for step, cell in zip(steps, cells, strict=True):
