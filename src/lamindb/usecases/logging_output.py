@@ -46,8 +46,16 @@ class Tail:
         return cut(whole, self._limit, self._total)
 
 
-def cut(text: str, limit: int, total: int) -> str:
-    """Return the last whole lines of a text, at most `limit` characters, without secrets."""
+def cut(text: str, limit: int, total: int | None) -> str:
+    """Return the last whole lines of a text, at most `limit` characters, without secrets.
+
+    Args:
+        text: The end of a longer text.
+        limit: The most characters to return.
+        total: How long the whole text was, to be said in a first line; None to say nothing.
+    """
+    if total is None and len(text) <= limit:
+        return redact_text(text)
     # What is cut must not begin inside a secret of several lines, which nothing would recognise any more.
     end = text.rfind("PRIVATE KEY-----")
     if end >= 0 and "-----BEGIN" not in text[:end]:
@@ -57,7 +65,7 @@ def cut(text: str, limit: int, total: int) -> str:
         text = text[-limit:]
     head, newline, rest = text.partition("\n")
     text = rest if newline else head
-    return f"[{total - len(text):,} characters before this are not kept]\n{text}"
+    return text if total is None else f"[{total - len(text):,} characters before this are not kept]\n{text}"
 
 
 def attach(tail: Tail | None = None) -> Tail:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from lamindb.core import messages
@@ -25,7 +26,7 @@ from lamindb.usecases import deciding, logging_output, stores
 DIFF_BYTES: Final = 1024 * 1024
 """The most of a patch that is kept."""
 _PATIENCE_SECONDS: Final = 0.02
-_LAST_PATIENCE_SECONDS: Final = 2.0
+LAST_PATIENCE_SECONDS: Final = 2.0
 _ATTEMPTS: Final = 3
 
 Ran = Running | matching.AnonymousNotebook
@@ -49,9 +50,9 @@ _ended: dict[str, Watched] = {}
 class Asking:
     """A question to git, asked in a thread of its own; its answer is written by whoever has it first."""
 
-    def __init__(self, instance: Instance, running: Running) -> None:
+    def __init__(self, instance: Instance, path: Path) -> None:
         self._instance = instance
-        self._running = running
+        self._path = path
         self._answer: dict[str, Any] = {}
         self.data: Data = {}
         self._lock = threading.Lock()
@@ -84,7 +85,7 @@ class Asking:
 
     def _ask(self) -> None:
         try:
-            state = git.git_state(self._running.path)
+            state = git.git_state(self._path)
             if state is None:
                 return
             diff = git.git_diff(state.root, DIFF_BYTES) if state.is_dirty else b""
@@ -156,7 +157,7 @@ def begin(instance: Instance, ran: Ran | None, *, process: processes.Process | N
             state = git.git_state(ran.path, dirty=False)
             if state is not None:
                 values |= {"git_repository": state.repository_url, "git_commit": state.commit}
-                asking = Asking(instance, ran).start()
+                asking = Asking(instance, ran.path).start()
         except (OSError, RuntimeError) as error:
             messages.debug(f"git was not asked: {error}")
     process = process or processes.this_process()
@@ -210,7 +211,7 @@ def end(instance: Instance, run: Run, *, report: bool = False) -> tuple[dict[str
         return values, data
     _ended[run.id] = watched
     if watched.asking is not None:
-        values |= watched.asking.take(_LAST_PATIENCE_SECONDS)
+        values |= watched.asking.take(LAST_PATIENCE_SECONDS)
         data |= watched.asking.data
         watched.asking = None
     if watched.ran is not None and getattr(watched.ran, "kind", "notebook") == "notebook":

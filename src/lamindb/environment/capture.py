@@ -1,0 +1,218 @@
+"""Which files this process opens, by two layers: Python's own audit events, and wrappers round compiled readers.
+
+Python tells of every file that it opens itself. Libraries that open files in compiled code do not pass there; those
+that are known have their entry points wrapped. Nothing here reads a file or writes one. While nobody watches, an event
+costs one look at a flag.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+Stamp = tuple[int, int, int]
+"""Inode, size and time of change in ns: what tells a file from what it becomes later."""
+
+_WRITING: Final = os.O_WRONLY | os.O_RDWR
+_CREATING: Final = os.O_CREAT | os.O_TRUNC
+_STARTS: Final = frozenset({"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty"})
+_MOST_FILES: Final = 100_000
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of one file.
+
+    Attributes:
+        path: Absolute, as it was opened.
+        layers: Who saw it: `audit`, `wrapper:NAME`, `strace`.
+        read_stamp: What it was when it was first read; None if it was not read, or was written before.
+        is_written: It was written, or came to its place by a rename.
+    """
+
+    path: str
+    layers: set[str] = field(default_factory=set)
+    read_stamp: Stamp | None = None
+    is_written: bool = False
+
+
+class Watch:
+    """Files that are opened while it is active."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Seen] = {}
+        self.children = 0
+        self.is_full = False
+        self._cwd = os.getcwd()
+        self._lock = threading.Lock()
+        self._known: set[tuple[object, bool]] = set()
+        self._pid = os.getpid()
+
+    def start(self) -> Watch:
+        """Begin to watch."""
+        global _hooked
+        if not _hooked:
+            _hooked = True
+            sys.addaudithook(_hook)
+        with _watches_lock:
+            _watches.append(self)
+        return self
+
+    def stop(self) -> None:
+        """Watch no longer; what was seen stays."""
+        with _watches_lock:
+            if self in _watches:
+                _watches.remove(self)
+
+    def opened(self, path: object, *, reads: bool, writes: bool, layer: str) -> None:
+        """Note that a file is opened; called before it is, whether that works or not."""
+        text = self._absolute(path)
+        if text is None:
+            return
+        stamp = stamp_of(text) if reads else None
+        with self._lock:
+            found = self._entry(text)
+            if found is None:
+                return
+            found.layers.add(layer)
+            if reads and not found.is_written and found.read_stamp is None:
+                found.read_stamp = stamp
+            found.is_written = found.is_written or writes
+
+    def event(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Take in an audit event."""
+        if name == "open":
+            path, _, flags = arguments
+            if isinstance(path, int) or not isinstance(flags, int):
+                return
+            writes = bool(flags & (_WRITING | _CREATING))
+            known = (path, writes)
+            if known in self._known:
+                return
+            self._known.add(known)
+            self.opened(path, reads=not flags & os.O_WRONLY and not flags & os.O_TRUNC, writes=writes, layer="audit")
+        elif name == "os.rename":
+            self.renamed(arguments[0], arguments[1])
+        elif name == "os.link":
+            self.opened(arguments[1], reads=False, writes=True, layer="audit")
+        elif name == "os.remove":
+            self._forget(arguments[0])
+        elif name == "os.chdir":
+            self._known.clear()
+            self._cwd = os.path.normpath(os.path.join(self._cwd, os.fsdecode(arguments[0])))
+        elif name in _STARTS:
+            self.children += 1
+
+    def renamed(self, source: object, target: object, layer: str = "audit") -> None:
+        """Note that a file or folder got another name: whoever wrote it wrote the new name."""
+        before, after = self._absolute(source), self._absolute(target)
+        if before is None or after is None:
+            return
+        with self._lock:
+            moved = self.seen.pop(before, None)
+            new = self._entry(after)
+            if new is not None:
+                new.is_written = True
+                new.layers.add(layer)
+                new.layers |= moved.layers if moved is not None else set()
+            for path in [path for path in self.seen if path.startswith(before + "/")]:
+                inner = self.seen.pop(path)
+                inner.path = after + path[len(before) :]
+                self.seen[inner.path] = inner
+        self._known = {known for known in self._known if self._absolute(known[0]) not in (before, after)}
+
+    def _forget(self, path: object) -> None:
+        text = self._absolute(path)
+        with self._lock:
+            found = self.seen.get(text or "")
+            if found is not None and found.is_written and found.read_stamp is None:
+                del self.seen[found.path]
+        self._known.discard((path, True))
+        self._known.discard((path, False))
+
+    def _entry(self, path: str) -> Seen | None:
+        found = self.seen.get(path)
+        if found is None:
+            if len(self.seen) >= _MOST_FILES:
+                self.is_full = True
+                return None
+            found = self.seen[path] = Seen(path)
+        return found
+
+    def _absolute(self, path: object) -> str | None:
+        try:
+            text = os.fsdecode(path)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return None
+        if "://" in text:
+            if not text.startswith("file://"):
+                return None
+            text = text[7:]
+        return os.path.normpath(os.path.join(self._cwd, text)) if text else None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this process began it: a forked child has another life."""
+        return self._pid == os.getpid()
+
+
+_hooked = False
+_watches: list[Watch] = []
+_watches_lock = threading.Lock()
+_inside = threading.local()
+
+
+def _hook(name: str, arguments: tuple[Any, ...]) -> None:
+    """Hand an audit event to whoever watches; an error here would make the user's own call fail."""
+    if not _watches or name not in _EVENTS or getattr(_inside, "busy", False):
+        return
+    _inside.busy = True
+    try:
+        for watch in tuple(_watches):
+            watch.event(name, arguments)
+    except Exception as error:
+        _inside.error = repr(error)
+    finally:
+        _inside.busy = False
+
+
+_EVENTS: Final = frozenset({"open", "os.rename", "os.link", "os.remove", "os.chdir"}) | _STARTS
+
+
+def note(paths: Iterable[object], *, reads: bool, writes: bool, layer: str) -> None:
+    """Tell whoever watches that a library opens files; called by wrappers, and never raises."""
+    if not _watches or getattr(_inside, "busy", False):
+        return
+    _inside.busy = True
+    try:
+        for path in paths:
+            for watch in tuple(_watches):
+                watch.opened(path, reads=reads, writes=writes, layer=layer)
+    except Exception as error:
+        _inside.error = repr(error)
+    finally:
+        _inside.busy = False
+
+
+def stamp_of(path: str) -> Stamp | None:
+    """Return what tells a file from what it becomes later; None where there is none, and for what is no file."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _forget_in_child() -> None:
+    """A forked child watches nothing: its files are not seen by the run of its parent."""
+    global _watches_lock, _inside
+    _watches.clear()
+    _watches_lock, _inside = threading.Lock(), threading.local()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)
