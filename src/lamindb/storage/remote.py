@@ -240,7 +240,7 @@ class RemoteStore:
             return False
         if content is not None and content.hash and _md5_of(found) == content.hash:
             return True
-        stat = _stat_of(found["size"], found["e_tag"])
+        stat = stat_of(found["size"], found["e_tag"])
         if stat is not None and self.hash_cache.digest(self.object_path(name), stat) == name.digest:
             return True
         hasher = blake3()
@@ -253,7 +253,7 @@ class RemoteStore:
 
     def remember(self, name: ObjectName, size: int, tag: str | None) -> None:
         """Remember that an object has the right bytes as long as the server says the same of it."""
-        stat = _stat_of(size, tag)
+        stat = stat_of(size, tag)
         if stat is not None:
             self.hash_cache.put(Known(self.object_path(name), stat, Content("", name.digest, size)))
 
@@ -334,7 +334,7 @@ def _md5_of(found: ObjectMeta) -> str | None:
         return None
 
 
-def _stat_of(size: int, tag: str | None) -> FileStat | None:
+def stat_of(size: int, tag: str | None) -> FileStat | None:
     """Put what the server says of an object into the form of a stat; None if it says too little."""
     if not tag:
         return None

@@ -221,7 +221,9 @@ def _look_at_address(instance: Instance, address: str, key: str | None) -> tuple
             inside = check_key(address[len(root.rstrip("/")) + 1 :])
             if key is not None and key != inside:
                 raise InvalidInputError(f"{address} lies in the storage {root}: its key is {inside!r}, not {key!r}")
-            size, content = stores.open_root(root, instance).hash_key(inside)  # type: ignore[attr-defined]
+            from lamindb.storage.registered import content_of_key
+
+            content = content_of_key(stores.remote_root(root, instance), inside)
             pending = Pending(
                 source=Source(suffix=suffix_of(basename(inside)), data=b"", content=content),
                 storage_id=storage_id,
@@ -230,7 +232,7 @@ def _look_at_address(instance: Instance, address: str, key: str | None) -> tuple
                 content=content,
                 shown=address,
             )
-            return pending, basename(inside), size
+            return pending, basename(inside), content.size
     raise InvalidInputError(
         f"{address} lies in no storage of this instance: register its bucket by ln.Storage(root='…').save(), "
         "or download it first"

@@ -121,9 +121,10 @@ def _checked_in_place(file: File, instance: Instance) -> Path:
     """
     root = stores.storage_row(instance.alias, file.storage_id).root
     if "://" in root:
-        return stores.open_root(root, instance).local_copy_of_key(  # type: ignore[attr-defined, no-any-return]
-            str(file.key), ObjectName(file.digest, file.suffix), _filename(file)
-        )
+        from lamindb.storage.registered import local_copy_of_key
+
+        name = ObjectName(file.digest, file.suffix)
+        return local_copy_of_key(stores.remote_root(root, instance), str(file.key), name, _filename(file))
     where = os.path.join(root, str(file.key))
     if not os.path.exists(where):
         raise IntegrityError(f"{where} is gone: it was registered where it was, and no other copy is kept")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lamindb.core import current
 from lamindb.core.current import Instance
+from lamindb.core.errors import InvalidInputError
 from lamindb.instance import places
 from lamindb.models import Storage
 from lamindb.models.storage import OWN_ROOT
 from lamindb.storage.hash_cache import HashCache, NoHashCache
+from lamindb.storage.local import LocalStore
 from lamindb.storage.protocol import ObjectStore
+
+if TYPE_CHECKING:
+    from lamindb.storage.remote import RemoteStore
 
 _lock = threading.RLock()
 _stores: dict[tuple[str, str], ObjectStore] = {}
@@ -87,6 +92,14 @@ def open_root(root_url: str, instance: Instance) -> ObjectStore:
             store = open_store(root_url, read_only=instance.is_read_only, cache=cache, hash_cache=hash_cache())
             _stores[key] = store
         return store
+
+
+def remote_root(root_url: str, instance: Instance) -> RemoteStore:
+    """Return the store of a bucket that holds files which stay where they are."""
+    store = open_root(root_url, instance)
+    if isinstance(store, LocalStore):
+        raise InvalidInputError(f"{root_url} is no bucket")
+    return cast("RemoteStore", store)
 
 
 def view(instance: Instance | None = None) -> Any:

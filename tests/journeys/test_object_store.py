@@ -1,0 +1,106 @@
+"""A whole story on a bucket of a real S3 server, with records in SQLite and in PostgreSQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import lamindb as ln
+from lamindb.core.errors import IntegrityError
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def bucket(seaweed_root: str, database: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    ln.setup.init(storage=seaweed_root, db=database, name="in-a-bucket")
+    return seaweed_root
+
+
+def put(url: str, data: bytes) -> None:
+    import obstore
+
+    from lamindb.storage import backends
+
+    root, _, key = url.rpartition("/")
+    obstore.put(backends.open_bucket(root), key, data)
+
+
+def test_saving_versions_reading_and_lineage(bucket: str) -> None:
+    pd = pytest.importorskip("pandas")
+    assert ln.setup.info().storage == bucket
+    assert str(ln.setup.settings.storage.root) == bucket
+    run = ln.track(ln.Transform(name="p", type="pipeline"))
+    table = pd.DataFrame({"a": [1, 2]})
+    first = ln.File(table, key="tables/a.parquet").save()
+    assert first.load().equals(table)
+    assert pd.read_parquet(first.path()).equals(table)
+    assert str(first.path()).startswith(f"{bucket}/.lamindb/objects/")
+    second = ln.File(pd.DataFrame({"a": [3]}), key="tables/a.parquet").save()
+    assert second.version == 2
+    assert [v.load().a.tolist() for v in second.versions] == [[1, 2], [3]]
+    assert first.stage().name == "a.parquet"
+    reader = ln.track(ln.Transform(name="reader", type="pipeline"))
+    second.stage(is_run_input=True)
+    Path("out.txt").write_text("made of it")
+    out = ln.File("out.txt", key="out.txt").save()
+    assert list(reader.inputs) == [second]
+    assert list(out.ancestors()) == [second]
+    assert list(run.outputs) == [first, second]
+    assert ln.File("out.txt", key="out.txt").save() == out
+
+
+def test_many_files_folders_and_the_trash(bucket: str) -> None:
+    folder = Path("results")
+    (folder / "sub").mkdir(parents=True)
+    for number in range(25):
+        (folder / "sub" / f"{number}.txt").write_text(str(number))
+    files = ln.File.from_dir(folder)
+    ln.save(files)
+    assert ln.File.select(key__startswith="results/").count() == 25
+    again = ln.File.from_dir(folder)
+    ln.save(again)
+    assert again == files
+    whole = ln.File(folder, key="whole").save()
+    assert whole.n_files == 25
+    assert (whole.stage() / "sub" / "7.txt").read_text() == "7"
+    files[0].delete()
+    assert ln.File.select(key=files[0].key).count() == 0
+    files[0].restore()
+    assert files[0].stage().read_text() == "0"
+
+
+def test_files_of_a_bucket_are_registered_where_they_are(bucket: str, seaweed_root: str) -> None:
+    root = seaweed_root.rpartition("/")[0] + "/archive"
+    put(f"{root}/deep/big.bin", b"0123")
+    ln.Storage(root=root).save()
+    file = ln.File(f"{root}/deep/big.bin").save()
+    assert (file.key, file.size, file.storage.root) == ("deep/big.bin", 4, root)
+    assert str(file.path()) == f"{root}/deep/big.bin"
+    assert file.stage().read_bytes() == b"0123"
+    put(f"{root}/deep/big.bin", b"4567 and more")
+    changed = ln.File(f"{root}/deep/big.bin").save()
+    assert changed.version == 2
+    assert changed.stage().read_bytes() == b"4567 and more"
+    put(f"{root}/deep/big.bin", b"third")
+    third = ln.File(f"{root}/deep/big.bin").save()
+    assert third.stage().read_bytes() == b"third"
+    with pytest.raises(FileNotFoundError):
+        ln.File(f"{root}/absent.bin")
+    with pytest.raises(ValueError, match="lies in no storage"):
+        ln.File("s3://elsewhere/x.bin")
+
+
+def test_a_damaged_object_is_noticed_and_healed(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = ln.File(b"right", key="a.txt").save()
+    put(str(file.path()), b"wrong")
+    monkeypatch.setenv("LAMIN_CACHE_DIR", str(tmp_path / "other-cache"))
+    ln.close()
+    ln.connect(bucket)
+    file = ln.File.select(key="a.txt").one()
+    with pytest.raises(IntegrityError):
+        file.stage()
+    assert ln.File(b"right", key="a.txt").save() == file
+    assert file.stage().read_bytes() == b"right"
