@@ -24,7 +24,8 @@ def from_dir(path: Any, key: str | None, run: Run | None) -> list[File]:
 
     Raises:
         SourceNotFoundError: There is no such folder.
-        InvalidInputError: It is a file, or holds pipes, sockets, devices or links that lead out of it.
+        InvalidInputError: It is a file, or holds pipes, sockets, devices or links that lead out of it, or contains the
+            instance's own storage.
     """
     folder = os.path.abspath(os.path.expanduser(os.fspath(path)))
     if not os.path.exists(folder):
@@ -32,6 +33,10 @@ def from_dir(path: Any, key: str | None, run: Run | None) -> list[File]:
     if not os.path.isdir(folder):
         raise InvalidInputError(f"{folder!r} is a file: pass a folder, or use ln.File(path)")
     real = os.path.realpath(folder)
+    if sources.holds_instance(real, current.instance()):
+        raise InvalidInputError(
+            f"{folder!r} contains the storage of this instance itself: name the files and folders that are to be saved"
+        )
     in_root = any(
         "://" not in root and (real + "/").startswith(root.rstrip("/") + "/")
         for root, _ in sources.roots(current.instance())

@@ -185,7 +185,7 @@ def _look_at_path(
     if not is_folder and not stats.S_ISREG(status.st_mode):
         raise InvalidInputError(f"cannot save {path!r}: it is neither a file nor a folder (a pipe, socket or device)")
     real = path if is_resolved else os.path.realpath(path)
-    if is_folder and _holds_instance(real, instance):
+    if is_folder and holds_instance(real, instance):
         raise InvalidInputError(f"cannot save {path!r}: it contains the storage of this instance itself")
     name = os.path.basename(path)
     storage_id, inside, is_own = _root_of(instance, real)
@@ -210,7 +210,8 @@ def _look_at_path(
     return pending, basename(key) if key else name, None if is_folder else status.st_size
 
 
-def _holds_instance(path: str, instance: Instance) -> bool:
+def holds_instance(path: str, instance: Instance) -> bool:
+    """Tell whether a folder is the storage of an instance, or contains it."""
     return instance.is_local and (instance.root_url + "/").startswith(path.rstrip("/") + "/")
 
 
