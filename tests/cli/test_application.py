@@ -14,7 +14,7 @@ from lamindb.cli import application, main
 from lamindb.cli.table import COMMANDS
 from lamindb.core import errors
 from tests.cli.conftest import Cli
-from tests.support.processes import BIN_FOLDER, clean_environment, lamin, run_python
+from tests.support.processes import BIN_FOLDER, clean_environment, lamin, run_command, run_python
 
 
 def _all_commands() -> list[tuple[str, ...]]:
@@ -136,7 +136,12 @@ def test_a_traceback_is_shown_where_it_is_asked_for(tmp_path: Path) -> None:
     quiet = lamin("info", cwd=tmp_path, check=False)
     loud = lamin("info", cwd=tmp_path, check=False, env=clean_environment(LAMIN_DEBUG="1"))
     assert (quiet.returncode, "Traceback" in quiet.stderr) == (3, False)
-    assert "Traceback" in loud.stderr and loud.returncode != 0
+    assert "Traceback" in loud.stderr and loud.returncode == 3
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    done = run_command(sys.executable, "-m", "lamindb", "ls", cwd=tmp_path, check=False)
+    assert done.returncode == 3 and done.stderr.startswith("lamin: no instance")
 
 
 def test_a_closed_pipe_is_quiet(local_instance: Path, cli: Cli) -> None:
@@ -186,7 +191,5 @@ def test_an_old_terminal_gets_escapes_rather_than_an_error(local_instance: Path,
 
 
 def test_nothing_is_asked_even_where_input_is_offered(tmp_path: Path) -> None:
-    from tests.support.processes import run_command
-
     done = run_command(BIN_FOLDER / "lamin", "delete", "unknown", cwd=tmp_path, stdin="y\ny\n")
     assert done.returncode == 0 and "nothing was deleted" in done.stderr

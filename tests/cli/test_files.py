@@ -96,6 +96,11 @@ def test_all_or_none(cli: Cli, project: Path) -> None:
     assert ln.File.select().count() == 0
 
 
+def test_the_storage_is_not_saved_into_itself(cli: Cli, project: Path) -> None:
+    for folder in (".", "mydata", project.parent):
+        assert "contains the storage of this instance" in cli("save", folder, code=2).err
+
+
 def test_two_files_of_one_key_are_refused(cli: Cli, project: Path) -> None:
     for folder in ("one", "two"):
         (project / folder).mkdir()
@@ -196,6 +201,8 @@ def test_what_was_got_is_the_user_s_own(cli: Cli, project: Path) -> None:
     cli("save", "x.txt")
     (project / "out").mkdir()
     assert cli("get", "x.txt", "-o", "out").out == "out/x.txt\n"
+    again = cli("get", "x.txt", "-o", "out", "--json").json
+    assert again["path"] == "out/x.txt" and set(again) == {"path", *FILE_KEYS}
     mode = stat.S_IMODE((project / "out" / "x.txt").stat().st_mode)
     assert mode & stat.S_IWUSR
     (project / "out" / "x.txt").write_text("changed")

@@ -96,7 +96,7 @@ def test_backup_prints_where_it_is(cli: Cli, in_a_folder: Path) -> None:
     cli("init", "--storage", "mydata")
     assert cli("backup", "copy.sqlite3").out == f"{in_a_folder / 'copy.sqlite3'}\n"
     assert (in_a_folder / "copy.sqlite3").read_bytes().startswith(b"SQLite format 3")
-    assert Path(cli("backup").out.strip()).is_dir()
+    assert Path(cli("backup", "--json").json["path"]).is_dir()
     cli("backup", "copy.sqlite3", code=6)
 
 

@@ -110,3 +110,14 @@ def test_purging_all_leaves_what_runs_read(cli: Cli, project: Path) -> None:
     assert "1 file stays" in cli("trash", "purge", "--all").err
     assert _trash(cli) == ["y.txt"]
     cli("trash", "purge", "y.txt", code=6)
+
+
+def test_mv_into_a_folder_keeps_the_name(cli: Cli, project: Path) -> None:
+    cli("mv", "x.txt", "study/")
+    assert cli("cat", "study/x.txt").out == "x.txt"
+
+
+def test_the_whole_storage_is_never_removed_by_a_path(cli: Cli, project: Path) -> None:
+    assert "whole storage" in cli("rm", "-r", "mydata", code=2).err
+    cli("rm", "-r", "mydata/d")
+    assert sorted(_trash(cli)) == ["d/one.txt", "d/two.txt"]

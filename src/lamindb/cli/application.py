@@ -12,7 +12,7 @@ import click
 
 from lamindb.cli.parsing import Group
 from lamindb.cli.table import COMMANDS
-from lamindb.core.errors import InvalidInputError, LaminError
+from lamindb.core.errors import DatabaseError, InvalidInputError, LaminError, StorageError
 
 DEBUG_VARIABLE = "LAMIN_DEBUG"
 COMPLETION_VARIABLE = "_LAMIN_COMPLETE"
@@ -105,7 +105,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE, "") not in {"", "0"}:
-            raise
+            import traceback
+
+            traceback.print_exc()
         return _report(error)
     return code
 
@@ -139,7 +141,11 @@ def _report(error: Exception) -> int:
     if isinstance(error, OSError):
         where = f"{os.fspath(error.filename)!r}: " if isinstance(error.filename, str) else ""
         say(f"{where}{error.strerror or error}")
-        return 4
+        return StorageError.exit_code
+    database = sys.modules.get("django.db")
+    if database is not None and isinstance(error, database.Error):
+        say(f"the database failed: {error}")
+        return DatabaseError.exit_code
     say(f"unexpected {type(error).__name__}: {error} (set {DEBUG_VARIABLE}=1 to see where)")
     return 1
 

@@ -141,13 +141,17 @@ def _inputs(choice: bool | None) -> bool | None:
 @click.option("--version", type=int, help="Which version; the current one by default.")
 @click.option("--force", is_flag=True, help="Replace another file that stands there.")
 @click.option("--input/--no-input", "is_input", default=None, help="Link it as an input of the current run, or not.")
-def get(name: str, output: str | None, version: int | None, force: bool, is_input: bool | None) -> None:
+@json_option
+def get(name: str, output: str | None, version: int | None, force: bool, is_input: bool | None, as_json: bool) -> None:
     """Copy a file out of the instance, with checked bytes, and print where it is.
 
     It appears in one step, and never over another file unless --force is given. Inside `lamin run`, or between
     `lamin track` and `lamin finish`, it becomes an input of that run.
+
+    JSON keys: path, and those of `lamin ls`.
     """
     from lamindb.cli.delivering import deliver
+    from lamindb.cli.rows import file_as_dict
 
     file = choosing.file(name, version=version)
     own_name = os.path.basename(file.key) if file.key else file.name.replace("/", "_")
@@ -157,7 +161,10 @@ def get(name: str, output: str | None, version: int | None, force: bool, is_inpu
     staged = file.stage(is_run_input=_inputs(is_input))
     if not deliver(staged, target.absolute(), force=force):
         messages.info(f"{target} is there already, with the same bytes")
-    out(str(target))
+    if as_json:
+        out_json({"path": str(target), **file_as_dict(file)})
+    else:
+        out(str(target))
 
 
 @command("cat", "lamin cat study/results.csv | head", "lamin cat study/results.csv --version 1")

@@ -134,11 +134,18 @@ def restore(name: str) -> None:
 
 @command("backup", "lamin backup", "lamin backup records.sqlite3")
 @click.argument("path", required=False, type=click.Path(path_type=Path))
-def backup(path: Path | None) -> None:
+@json_option
+def backup(path: Path | None, as_json: bool) -> None:
     """Copy the records in one consistent step, while others may write, and print where they are.
 
     PATH is a new file; without it, the copy lies among your data, where `lamin restore` finds it.
+
+    JSON keys: path.
     """
     from lamindb.usecases import retiring
 
-    out(str(retiring.backup(path)))
+    made = retiring.backup(path)
+    if as_json:
+        out_json({"path": str(made)})
+    else:
+        out(str(made))

@@ -123,6 +123,7 @@ def show_page(record: Any, *, as_json: bool) -> None:
 @click.option("--all-producers", is_flag=True, help="Follow every run that made the same bytes, not only the first.")
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="How to draw it; a tree by default.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+@json_option
 def lineage(
     name: str,
     version: int | None,
@@ -130,13 +131,17 @@ def lineage(
     down: bool,
     form: str | None,
     output: Path | None,
+    as_json: bool,
     **limits: Any,
 ) -> None:
     """Show where a file, run or transform came from, and what became of it.
 
-    With --output, the file's suffix says the format, unless --format does: .txt .svg .html .mmd .dot .json. JSON
-    keys: those of `file.view_lineage().to_json()`.
+    With --output, the file's suffix says the format, unless --format does: .txt .svg .html .mmd .dot .json.
+
+    JSON keys: those of `file.view_lineage().to_json()`.
     """
+    if as_json:
+        form = "json"
     record = choosing.record(name, version=version)
     options: dict[str, Any] = {key: value for key, value in limits.items() if value not in (None, False)}
     if options.get("depth") == "all":

@@ -13,6 +13,7 @@ from lamindb.cli.parsing import Group, command, json_option
 from lamindb.cli.printing import counted, out, out_json, table, time_text
 from lamindb.core import current, messages
 from lamindb.core.errors import InvalidInputError
+from lamindb.core.keys import basename
 from lamindb.exchange.safe_text import size_text
 
 
@@ -20,10 +21,13 @@ from lamindb.exchange.safe_text import size_text
 @click.argument("name", metavar="KEY|ID", shell_complete=keys)
 @click.argument("new", metavar="NEW")
 def mv(name: str, new: str) -> None:
-    """Give a file another key, with all its versions. Its id, history and lineage stay."""
+    """Give a file another key, with all its versions.
+
+    Its id, history and lineage stay. A NEW that ends in a slash is a folder, in which it keeps its name.
+    """
     file = choosing.file(name)
     old = file.key
-    file.key = new
+    file.key = new + basename(old or file.name) if new.endswith("/") else new
     file.save()
     messages.success(f"{choosing.ascii_quoted(old or file.name)} is {choosing.ascii_quoted(file.key)} now")
 
@@ -34,10 +38,10 @@ def mv(name: str, new: str) -> None:
 @click.option("--versions", is_flag=True, help="Every version, not only the one that is current.")
 @click.option("-r", "--recursive", is_flag=True, help="Everything under these keys.")
 def rm(names: tuple[str, ...], permanent: bool, versions: bool, recursive: bool) -> None:
-    """Move files to the trash, all of them or none.
+    """Move files to the trash.
 
-    Without --versions only the current version goes, and the newest that is left becomes current. `lamin trash
-    restore` brings files back; bytes are kept until `lamin gc`.
+    All of them go or none. Without --versions only the current version goes, and the newest that is left becomes
+    current. `lamin trash restore` brings files back; bytes are kept until `lamin gc`.
     """
     from lamindb.usecases import trashing
 
@@ -58,7 +62,10 @@ def rm(names: tuple[str, ...], permanent: bool, versions: bool, recursive: bool)
 def _under(name: str) -> list[Any]:
     from lamindb.models import File
 
-    found: list[Any] = list(File.select(choosing.under(name)))
+    condition = choosing.under(name)
+    if not condition:
+        raise InvalidInputError(f"{choosing.ascii_quoted(name)} is the whole storage: name what is to go")
+    found: list[Any] = list(File.select(condition))
     return found or [choosing.file(name)]
 
 
@@ -123,9 +130,10 @@ def restore(names: tuple[str, ...]) -> None:
 @click.option("--all", "everything", is_flag=True, help="Everything that is in the trash.")
 @click.option("--older-than", metavar="DAYS", type=click.FloatRange(min=0), help="Only what was removed so long ago.")
 def purge(names: tuple[str, ...], everything: bool, older_than: float | None) -> None:
-    """Remove files from the trash for good, all of them or none; `lamin gc` frees the space.
+    """Remove files from the trash for good.
 
-    What a run read is kept, since its lineage would be lost: named, it is an error; with --all it is left out.
+    All of them go or none; `lamin gc` frees their space. What a run read is kept, since its lineage would be lost:
+    named, it is an error; with --all it is left out.
     """
     from lamindb.usecases import trashing
 
