@@ -290,3 +290,10 @@ def test_a_moved_project_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ln.File(write("b.txt", place), key=f"{place}.txt").save()
         assert ln.File.select().count() == 2
         ln.close()
+
+
+def test_keys_of_one_save_that_need_the_same_place_are_refused_together(instance: Path) -> None:
+    files = [ln.File(b"1", key="a"), ln.File(b"2", key="other/x"), ln.File(b"3", key="a/b/c")]
+    with pytest.raises(ViewConflictError, match="folder too"):
+        ln.save(files)
+    assert ln.File.select().count() == 0

@@ -172,7 +172,7 @@ def _check_view(instance: Instance, files: Sequence[File]) -> set[str]:
     keys = {p.key: p for p in pendings if p.key is not None and not p.is_in_place and not p.source.take_over}
     occupied = [key for key in keys if os.path.lexists(f"{instance.root_url}/{key}")]
     shown = _names_under(instance, occupied)
-    for key, pending in keys.items():
+    for key, pending in _worth_asking(keys, occupied).items():
         known = shown.get(key, set())
         reason = view.conflict(key, None, [name.digest for name in known])
         # Another process may show a version that it saved after we asked for the versions.
@@ -181,9 +181,29 @@ def _check_view(instance: Instance, files: Sequence[File]) -> set[str]:
             reason = view.conflict(key, None, [name.digest for name in known])
         if reason is not None and any(_is_damaged_object(instance, key, name) for name in known):
             damaged.add(key)
-        elif reason is not None:
+        elif reason is not None and not showing.is_ours(instance, key):
             raise ViewConflictError(f"cannot save {pending.shown} as {key!r}: {reason}")
     return damaged
+
+
+def _worth_asking(keys: dict[str, Pending], occupied: Sequence[str]) -> dict[str, Pending]:
+    """Return the keys about which the view has to be asked: those that are taken, and one of each folder.
+
+    Raises:
+        ViewConflictError: A key is the folder of another one.
+    """
+    folders: dict[str, str] = {}
+    for key in keys:
+        folder = key.rpartition("/")[0]
+        if folder not in folders:
+            folders[folder] = key
+    for folder, key in folders.items():
+        above = folder
+        while above:
+            if above in keys:
+                raise ViewConflictError(f"cannot save both {above!r} and {key!r}: a file cannot be a folder too")
+            above = above.rpartition("/")[0]
+    return {key: keys[key] for key in {**dict.fromkeys(folders.values()), **dict.fromkeys(occupied)}}
 
 
 def _names_under(instance: Instance, keys: Sequence[str]) -> dict[str, set[ObjectName]]:
