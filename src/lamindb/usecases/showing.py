@@ -7,6 +7,7 @@ the last one to commit. So whoever shows a key looks at its row once more afterw
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from lamindb.core.current import Instance
 from lamindb.core.errors import IntegrityError, LaminError, ViewConflictError
 from lamindb.core.hashing import digest_file
 from lamindb.models import File
+from lamindb.storage.folders import read_manifest
 from lamindb.storage.protocol import FileStat, ObjectName
 from lamindb.usecases import rows, stores
 
@@ -110,47 +112,92 @@ def _follow_one(instance: Instance, view: Any, key: str, file: File | None, left
         if state == "missing":
             view.show(key, name, is_folder=file.is_folder)
             return
-    before = _shown_now(instance, view, key, left)
+    wanted = Left(key, name, file.is_folder) if file is not None and name is not None else None
+    before = _shown_now(instance, view, key, wanted, left)
     if before is None:
         if os.path.lexists(view.path(key)):
             raise ViewConflictError(f"{key!r} in the folder is not what was saved, and is left as it is")
         return
-    if file is None or name is None:
+    if wanted is None or (before.is_folder and not wanted.is_folder):
         view.hide(key, before.name, is_folder=before.is_folder)
-    else:
-        view.show(key, name, is_folder=file.is_folder, replaces=before.name)
+    if wanted is not None:
+        view.show(key, wanted.name, is_folder=wanted.is_folder, replaces=before.name)
 
 
-def _shown_now(instance: Instance, view: Any, key: str, left: Sequence[Left]) -> Left | None:
-    """Find which version of a key the view shows: the newest are compared first; None if it is none of them."""
+def is_ours(instance: Instance, key: str) -> bool:
+    """Tell whether all that stands under a key is of its versions: whole, or left half made by a process that died."""
+    view = stores.view(instance)
+    file = _current_under(instance, [key]).get(key)
+    wanted = Left(key, ObjectName(file.digest, file.suffix), file.is_folder) if file is not None else None
+    return _shown_now(instance, view, key, wanted, ()) is not None
+
+
+def _shown_now(instance: Instance, view: Any, key: str, wanted: Left | None, left: Sequence[Left]) -> Left | None:
+    """Find which version of a key the view shows: the newest are compared first; None if it is none of them.
+
+    A folder may be on its way from one version to the wanted one.
+    """
     query = _query(instance, [key]).order_by("-created_at", "-id")
-    versions = [
-        *left,
-        *(Left(key, ObjectName(d, s), f) for d, s, f in query.values_list("digest", "suffix", "is_folder")),
-    ]
+    versions = list(left)
+    for digest, suffix, is_folder in query.values_list("digest", "suffix", "is_folder"):
+        versions.append(Left(key, ObjectName(digest, suffix), is_folder))
     path = str(view.path(key))
-    if os.path.isdir(path):
-        folders = (one for one in versions if one.is_folder)
-        return next((one for one in folders if _state(view, one) == "ours"), None)
+    if os.path.isdir(path) and not os.path.islink(path):
+        return _folder_shown(instance, path, wanted, [one for one in versions if one.is_folder])
     files = [one for one in versions if not one.is_folder]
-    store = stores.own_store(instance)
-    try:
-        found = os.lstat(path)
-        for one in files:
-            if _is_same(found, store.object_path(one.name)):
-                return one
-        stat = FileStat.of(found)
-        digest = stores.hash_cache().digest(path, stat) or digest_file(path)
-    except OSError:
-        return None
-    return next((one for one in files if one.name.digest == digest), None)
+    found = _Found(path)
+    return next((one for one in files if found.holds(instance, one.name)), None)
 
 
-def _state(view: Any, one: Left) -> str:
+def _folder_shown(instance: Instance, path: str, wanted: Left | None, versions: Sequence[Left]) -> Left | None:
+    """Find the version of which a folder shows parts, and nothing else but parts of the wanted one."""
+    there = {
+        os.path.relpath(f"{folder}/{name}", path).replace(os.sep, "/"): _Found(f"{folder}/{name}")
+        for folder, _, names in os.walk(path)
+        for name in names
+    }
+    aimed_at = _members(instance, wanted) if wanted is not None and wanted.is_folder else {}
+    for one in versions:
+        members = _members(instance, one)
+        if members is not None and all(
+            found.holds(instance, *(kind[relative] for kind in (members, aimed_at or {}) if relative in kind))
+            for relative, found in there.items()
+        ):
+            return one
+    return None
+
+
+def _members(instance: Instance, folder: Left) -> dict[str, ObjectName] | None:
+    """Return what a folder holds; None if its list is gone."""
     try:
-        return str(view.state(one.key, one.name, is_folder=one.is_folder))
+        members = read_manifest(stores.own_store(instance), folder.name)
     except IntegrityError:
-        return "foreign"
+        return None
+    return {member.path: member.name for member in members}
+
+
+class _Found:
+    """A file that stands in the view; it is read at most once."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._digest: str | None = None
+
+    def holds(self, instance: Instance, *names: ObjectName) -> bool:
+        """Tell whether it is one of these objects, or a copy of one."""
+        store = stores.own_store(instance)
+        try:
+            found = os.lstat(self._path)
+            if not stat.S_ISREG(found.st_mode):
+                return False
+            if any(_is_same(found, store.object_path(name)) for name in names):
+                return True
+            if self._digest is None:
+                known = stores.hash_cache().digest(self._path, FileStat.of(found))
+                self._digest = known or digest_file(self._path)
+        except OSError:
+            return False
+        return any(name.digest == self._digest for name in names)
 
 
 def _is_same(found: os.stat_result, path: str) -> bool:
