@@ -27,13 +27,25 @@ def test_at_a_terminal_each_row_is_one_line(width: int, monkeypatch: pytest.Monk
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", str(width))
     lines = printing.table(("id", "key"), [("short", "k" * 300), ("s", "日" * 100)])
+    assert lines[1].startswith("short  k")
     assert all(cell_width(line) <= width for line in lines)
     assert "…" in lines[1]
 
 
-def test_columns_never_become_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert printing._fitted([30, 30, 30], 10) == [8, 8, 8]
-    assert sum(printing._fitted([5, 100, 50], 80)) == 76
+def test_columns_never_become_unreadable() -> None:
+    assert printing._fitted([30, 30, 30], [0, 1, 2], 10) == [8, 8, 8]
+    assert sum(printing._fitted([5, 100, 50], [0, 1, 2], 80)) == 76
+    assert printing._fitted([20, 100], [1], 60) == [20, 38]
+    assert printing._fitted([20, 20], [], 10) == [20, 20]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_list_is_printed_a_line_each(count: int, capsys: pytest.CaptureFixture[str]) -> None:
+    values = [{"a": [1, {"b": "\udcff" if place == 1 else "é"}]} for place in range(count)]
+    printing.out_json_list(iter(values))
+    streamed = capsys.readouterr().out
+    assert json.loads(streamed) == values
+    assert len(streamed.splitlines()) == (count + 2 if count else 1)
 
 
 @pytest.mark.parametrize("evil", ["a\x1b[31mb", "a\nb", "a\rb", "a\x07", "a\u202eb", "a\udcffb"])

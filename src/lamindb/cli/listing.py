@@ -11,12 +11,12 @@ import click
 from lamindb.cli import choosing
 from lamindb.cli.completing import keys, run_ids
 from lamindb.cli.parsing import Moment, Size, command, json_option
-from lamindb.cli.printing import counted, out, out_json, styled, table, time_text
+from lamindb.cli.printing import counted, out, out_json_list, styled, table, time_text
 from lamindb.core import messages
 from lamindb.exchange.safe_text import printable, size_text
 
 if TYPE_CHECKING:
-    from lamindb.models import File
+    from lamindb.cli.rows import FileRow
 
 _HEADERS = ("id", "size", "version", "when", "who", "transform", "key")
 
@@ -38,12 +38,13 @@ def ls(is_long: bool, as_json: bool, **filters: Any) -> None:
     JSON keys: id, key, name, suffix, size, hash, version, is_latest, is_folder, n_files, description, storage, run,
     transform, created_by, created_at, trashed_at.
     """
-    found = list(_query(**filters))
-    if as_json:
-        from lamindb.cli.rows import file_as_dict
+    from lamindb.cli.rows import file_rows
 
-        out_json([file_as_dict(file) for file in found])
+    rows = file_rows(_query(**filters))
+    if as_json:
+        out_json_list(row._asdict() for row in rows)
         return
+    found = list(rows)
     if not found:
         messages.info("no file fits")
         return
@@ -81,18 +82,18 @@ def _query(
         query = query.filter(created_at__gte=since)
     if min_size is not None:
         query = query.filter(size__gte=min_size)
-    return query.select_related("created_by", "transform", "storage").order_by("key", "version", "created_at", "id")
+    return query.order_by("key", "version", "created_at", "id")
 
 
-def _long(files: list[File]) -> list[str]:
+def _long(files: list[FileRow]) -> list[str]:
     rows = [
         (
             file.id,
             size_text(file.size),
             f"{file.version}{_mark(file)}",
             time_text(file.created_at),
-            file.created_by.handle if file.created_by is not None else "",
-            file.transform.name if file.transform is not None else "",
+            file.created_by,
+            file.transform,
             file.key or f"({file.name})",
         )
         for file in files
@@ -100,7 +101,7 @@ def _long(files: list[File]) -> list[str]:
     return table(_HEADERS, rows, right=frozenset({"size"}))
 
 
-def _mark(file: File) -> str:
+def _mark(file: FileRow) -> str:
     if file.trashed_at is not None:
         return " in trash"
     return "" if file.is_latest else " older"
@@ -111,10 +112,10 @@ class _Folder:
     """A folder of keys: what lies in it, by name. A key may be a file and a folder of others at once."""
 
     folders: dict[str, _Folder] = field(default_factory=dict)
-    files: dict[str, list[File]] = field(default_factory=dict)
+    files: dict[str, list[FileRow]] = field(default_factory=dict)
 
 
-def _tree(files: list[File]) -> list[str]:
+def _tree(files: list[FileRow]) -> list[str]:
     """Draw keys as folders and files; what has no key comes last, under its name."""
     root = _Folder()
     for file in files:
@@ -144,7 +145,7 @@ def _draw(folder: _Folder, indent: str, lines: list[str]) -> None:
             _draw(folder.folders[name], indent + "  ", lines)
 
 
-def _facts(file: File) -> str:
+def _facts(file: FileRow) -> str:
     parts = [size_text(file.size)]
     if file.version > 1 or not file.is_latest:
         parts.append(f"version {file.version}{_mark(file)}")

@@ -16,6 +16,8 @@ from lamindb.exchange.safe_text import cell_width, elide_middle, printable
 _BOLD, _DIM, _RED, _GREEN, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
 _STYLES = {"bold": _BOLD, "dim": _DIM, "red": _RED, "green": _GREEN}
 _NARROWEST = 8
+_WHOLE = frozenset({"id", "size", "version", "when", "took", "status", "exit", "removed", "what", "setting", "value"})
+"""Columns that are never shortened: half an id, a number or a word of ours helps nobody."""
 
 
 def out(text: str = "") -> None:
@@ -26,11 +28,26 @@ def out(text: str = "") -> None:
 def out_json(value: Any) -> None:
     """Print a value as JSON; times become ISO 8601 in UTC, paths text."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+    out(text if _can_be_written(text) else json.dumps(value, indent=2, default=_plain))
+
+
+def _can_be_written(text: str) -> bool:
+    """Tell whether UTF-8 can hold a text, which it cannot where a name has a lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        text = json.dumps(value, indent=2, default=_plain)
-    out(text)
+        return False
+    return True
+
+
+def out_json_list(values: Iterable[Any]) -> None:
+    """Print values as one JSON list, a line each, without holding more than one of them."""
+    opening = "[\n"
+    for value in values:
+        text = json.dumps(value, ensure_ascii=False, default=_plain)
+        sys.stdout.write(opening + (text if _can_be_written(text) else json.dumps(value, default=_plain)))
+        opening = ",\n"
+    out("[]" if opening == "[\n" else "\n]")
 
 
 def _plain(value: Any) -> Any:
@@ -59,8 +76,8 @@ def time_text(moment: datetime.datetime | None) -> str:
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, right: frozenset[str] = frozenset()) -> list[str]:
     """Lay rows out in aligned columns.
 
-    At a terminal, the widest columns are shortened in their middle so that each row is one line; in a pipe nothing
-    is ever shortened.
+    At a terminal, the widest names are shortened in their middle so that each row is one line, if they can be; in a
+    pipe nothing is ever shortened.
 
     Args:
         headers: The names of the columns; those in `right` are aligned to the right.
@@ -70,23 +87,23 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, right: froze
     cells = [[printable("" if value is None else str(value)) for value in row] for row in rows]
     widths = [max([cell_width(head), *(cell_width(row[place]) for row in cells)]) for place, head in enumerate(headers)]
     if sys.stdout.isatty():
-        widths = _fitted(widths, shutil.get_terminal_size().columns)
+        flexible = [place for place, head in enumerate(headers) if head not in _WHOLE]
+        widths = _fitted(widths, flexible, shutil.get_terminal_size().columns)
     lines = [styled(_line(headers, headers, widths, right), "bold")]
     lines.extend(_line(row, headers, widths, right) for row in cells)
     return lines
 
 
-def _fitted(widths: list[int], available: int) -> list[int]:
-    """Take from the widest columns until the row fits, never below what is still readable."""
+def _fitted(widths: list[int], flexible: list[int], available: int) -> list[int]:
+    """Take from the widest of some columns until the row fits, never below what is still readable."""
     fitted = list(widths)
     excess = sum(fitted) + 2 * (len(fitted) - 1) - available
-    while excess > 0:
-        widest = max(fitted)
-        if widest <= _NARROWEST:
+    while excess > 0 and flexible:
+        place = max(flexible, key=lambda one: fitted[one])
+        if fitted[place] <= _NARROWEST:
             break
-        place = len(fitted) - 1 - fitted[::-1].index(widest)
-        others = [width for index, width in enumerate(fitted) if index != place]
-        taken = min(excess, widest - max([_NARROWEST, *(w for w in others if w < widest)]) or 1)
+        narrower = [fitted[one] for one in flexible if fitted[one] < fitted[place]]
+        taken = min(excess, max(1, fitted[place] - max([_NARROWEST, *narrower])))
         fitted[place] -= taken
         excess -= taken
     return fitted

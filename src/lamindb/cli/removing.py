@@ -10,7 +10,7 @@ import click
 from lamindb.cli import choosing
 from lamindb.cli.completing import keys, trashed_keys
 from lamindb.cli.parsing import Group, command, json_option
-from lamindb.cli.printing import counted, out, out_json, table, time_text
+from lamindb.cli.printing import counted, out, out_json_list, table, time_text
 from lamindb.core import current, messages
 from lamindb.core.errors import InvalidInputError
 from lamindb.core.keys import basename
@@ -97,18 +97,19 @@ def list_trash(as_json: bool) -> None:
 
     JSON keys: as for `lamin ls`.
     """
-    from lamindb.cli.rows import file_as_dict
+    from lamindb.cli.rows import file_rows
     from lamindb.usecases import trashing
 
-    found = list(trashing.trashed(current.instance()).select_related("created_by", "transform", "storage"))
+    rows = file_rows(trashing.trashed(current.instance()))
     if as_json:
-        out_json([file_as_dict(file) for file in found])
+        out_json_list(row._asdict() for row in rows)
         return
+    found = list(rows)
     if not found:
         messages.info("the trash is empty")
         return
-    rows = [(f.id, size_text(f.size), f.version, time_text(f.trashed_at), f.key or f"({f.name})") for f in found]
-    for line in table(("id", "size", "version", "removed", "key"), rows, right=frozenset({"size"})):
+    shown = [(f.id, size_text(f.size), f.version, time_text(f.trashed_at), f.key or f"({f.name})") for f in found]
+    for line in table(("id", "size", "version", "removed", "key"), shown, right=frozenset({"size"})):
         out(line)
 
 

@@ -2,14 +2,56 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import datetime
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from lamindb.models import File, Run, Transform, User
 
 
+class FileRow(NamedTuple):
+    """What a list shows of a file; made without its record, since lists are long."""
+
+    id: str
+    key: str | None
+    name: str
+    suffix: str
+    size: int
+    hash: str
+    version: int
+    is_latest: bool
+    is_folder: bool
+    n_files: int
+    description: str | None
+    storage: str
+    run: str | None
+    transform: str | None
+    created_by: str | None
+    created_at: datetime.datetime
+    trashed_at: datetime.datetime | None
+
+
+_COLUMNS = {
+    "storage": "storage_id",
+    "run": "run_id",
+    "transform": "transform__name",
+    "created_by": "created_by__handle",
+}
+
+
+def file_rows(query: Any) -> Iterator[FileRow]:
+    """Yield what a list shows of the files of a query, in its order."""
+    from lamindb.models import Storage
+
+    roots = {storage.id: storage.root for storage in Storage.objects.using(query.db)}
+    place = FileRow._fields.index("storage")
+    for values in query.values_list(*(_COLUMNS.get(name, name) for name in FileRow._fields)).iterator():
+        yield FileRow._make((*values[:place], roots[values[place]], *values[place + 1 :]))
+
+
 def file_as_dict(file: File) -> dict[str, Any]:
-    """Return what `--json` shows of a file."""
+    """Return what `--json` shows of a file: the names of a `FileRow`."""
     return {
         "id": file.id,
         "key": file.key,
