@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lamindb.core.errors import NoInstanceError, NotUniqueError
@@ -20,7 +20,8 @@ class Found:
 
     home: Path
     project: Path
-    database_url: str | None = None
+    database_url: str | None = field(default=None, repr=False)
+    """With its password, if it has one."""
 
 
 def find(start: Path | None = None) -> Found:
@@ -40,10 +41,11 @@ def find(start: Path | None = None) -> Found:
         here = (start or Path.cwd()).resolve()
     except FileNotFoundError:
         raise NoInstanceError("the working folder does not exist any more: change to another one") from None
+    registered = registry.by_project()
     for folder in (here, *here.parents):
-        entry = registry.for_project(folder)
-        if entry is not None:
-            return Found(Path(entry.home), folder, entry.database_url)
+        entry = registered.get(str(folder))
+        if entry is not None and entry.exists:
+            return Found(Path(entry.home), folder, entry.own_database_url)
         found = _at(folder)
         if found is not None:
             return found
@@ -71,10 +73,11 @@ def locate(identifier: str | Path) -> Found:
         NoInstanceError: There is none of that path or name.
         NotUniqueError: Several fit; their paths are listed.
     """
-    path = Path(identifier).expanduser()
+    path = Path(identifier)
     try:
+        path = path.expanduser()
         is_folder = path.is_dir()
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):
         is_folder = False
     if is_folder:
         resolved = path.resolve()
@@ -88,13 +91,13 @@ def locate(identifier: str | Path) -> Found:
         if found is not None:
             return found
         if entry is not None:
-            return Found(Path(entry.home), resolved, entry.database_url)
+            return Found(Path(entry.home), resolved, entry.own_database_url)
     named = {entry.home: entry for entry in registry.entries() if entry.name == str(identifier) and entry.exists}
     if len(named) > 1:
         listed = ", ".join(str(Path(home).parent) for home in named)
         raise NotUniqueError(f"several instances are called {str(identifier)!r} ({listed}): pass the path instead")
     for entry in named.values():
-        return Found(Path(entry.home), Path(entry.project), entry.database_url)
+        return Found(Path(entry.home), Path(entry.project), entry.own_database_url)
     where = (
         f"{path.resolve()} is no instance folder and contains none" if is_folder else "there is no such folder or name"
     )

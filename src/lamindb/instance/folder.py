@@ -49,19 +49,21 @@ def read(home: Path) -> Description:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"{path} is damaged: {error}") from error
-    if values.get("format", 0) > FORMAT:
-        raise NewerDatabaseError(f"{path} was made by a newer lamindb (format {values['format']}): upgrade lamindb")
-    try:
-        return Description(
-            id=values["id"],
-            name=values["name"],
-            storage_id=values["storage_id"],
-            storage=values["storage"],
-            database=values.get("database"),
-            view=values.get("view", "auto"),
-        )
-    except KeyError as error:
-        raise InvalidInputError(f"{path} is damaged: it does not say {error.args[0]!r}") from None
+    version = values.get("format", 0)
+    if not isinstance(version, int):
+        raise InvalidInputError(f"{path} is damaged: its 'format' is no number")
+    if version > FORMAT:
+        raise NewerDatabaseError(f"{path} was made by a newer lamindb (format {version}): upgrade lamindb")
+    said = {name: values[name] for name in Description.__slots__ if name in values}
+    for name in ("id", "name", "storage_id", "storage"):
+        if name not in said:
+            raise InvalidInputError(f"{path} is damaged: it does not say {name!r}")
+    for name, value in said.items():
+        if not isinstance(value, str):
+            raise InvalidInputError(f"{path} is damaged: its {name!r} is no text")
+    if said.get("view", "auto") not in VIEW_MODES:
+        raise InvalidInputError(f"{path} is damaged: its 'view' is none of {', '.join(VIEW_MODES)}")
+    return Description(**said)
 
 
 def write(home: Path, description: Description) -> None:
@@ -105,13 +107,14 @@ def homes_in(folder: Path) -> list[Path]:
     """Return the instance folders that a folder directly contains, sorted."""
     import os
 
-    found = []
+    found: dict[str, Path] = {}
     try:
         with os.scandir(folder) as entries:
-            for entry in entries:
+            # Links last: one to a folder beside it is no second instance.
+            for entry in sorted(entries, key=lambda entry: (entry.is_symlink(), entry.name)):
                 candidate = f"{entry.path}/{HIDDEN_FOLDER}/{FILE_NAME}"
                 if entry.is_dir() and os.path.isfile(candidate):
-                    found.append(Path(entry.path) / HIDDEN_FOLDER)
+                    found.setdefault(os.path.realpath(entry.path), Path(entry.path) / HIDDEN_FOLDER)
     except OSError:
         return []
-    return sorted(found)
+    return sorted(found.values())

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from lamindb.core import atomic, messages
+from lamindb.core.errors import LaminError
 from lamindb.instance import folder as folders
 from lamindb.instance import places
 
@@ -27,7 +28,7 @@ class Entry:
     id: str
     name: str
     root_url: str
-    database_url: str | None
+    database_url: str | None = field(repr=False)
     """With its password, if it has one."""
     project: str
     """The folder in which `init` or `connect` was run; its instance is found from there."""
@@ -37,21 +38,47 @@ class Entry:
         """Whether its folder is still there."""
         return (Path(self.home) / folders.FILE_NAME).is_file()
 
+    @property
+    def own_database_url(self) -> str | None:
+        """The database's address, unless the folder holds another instance by now."""
+        if self.database_url is None:
+            return None
+        try:
+            return self.database_url if folders.read(Path(self.home)).id == self.id else None
+        except LaminError:
+            return None
+
 
 def entries() -> list[Entry]:
-    """Return everything that is registered, sorted by project. A damaged registry counts as an empty one."""
+    """Return everything that is registered, sorted by project.
+
+    A damaged registry counts as an empty one, a damaged entry as none.
+    """
     folder = places.settings_folder()
     if folder is None:
         return []
     try:
         raw: Any = json.loads((folder / "registry.json").read_text(encoding="utf-8"))
-        found = [Entry(**values) for values in raw["entries"]]
-    except FileNotFoundError:
+        found = [_entry(values) for values in raw["entries"]]
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, ValueError, TypeError, KeyError) as error:
         messages.warning(f"the registry {folder / 'registry.json'} cannot be read and is ignored: {error}")
         return []
-    return sorted(found, key=lambda entry: entry.project)
+    known = [entry for entry in found if entry is not None]
+    if len(known) < len(found):
+        messages.warning(f"the registry {folder / 'registry.json'} has damaged entries, which are ignored")
+    return sorted(known, key=lambda entry: entry.project)
+
+
+def _entry(values: Any) -> Entry | None:
+    """Read an entry; what a newer version added is left out."""
+    try:
+        entry = Entry(**{one.name: values[one.name] for one in fields(Entry)})
+    except (KeyError, TypeError):
+        return None
+    texts = [value for name, value in asdict(entry).items() if name != "database_url" or value is not None]
+    return entry if all(isinstance(text, str) for text in texts) else None
 
 
 def remember(entry: Entry) -> None:
@@ -71,17 +98,19 @@ def rename_home(old: str, new: str) -> None:
 
 def for_project(folder: Path) -> Entry | None:
     """Return the entry of a folder, if its instance is still there."""
-    wanted = str(folder)
-    for entry in entries():
-        if entry.project == wanted and entry.exists:
-            return entry
-    return None
+    entry = by_project().get(str(folder))
+    return entry if entry is not None and entry.exists else None
+
+
+def by_project() -> dict[str, Entry]:
+    """Return all entries by their project folders, also of instances that are gone."""
+    return {entry.project: entry for entry in entries()}
 
 
 def database_url_of(home: Path) -> str | None:
     """Return the registered database address of an instance, with its password."""
     for entry in entries():
-        if entry.home == str(home) and entry.database_url:
+        if entry.home == str(home) and entry.own_database_url:
             return entry.database_url
     return None
 
