@@ -53,8 +53,12 @@ def person(handle: str, *, name: str | None = None, email: str | None = None) ->
     """Make a person from a handle or an email address.
 
     Raises:
-        InvalidInputError: The handle is empty, too long, or has spaces or control characters.
+        InvalidInputError: The handle is empty, too long, or has spaces or control characters, or name or email is
+            no line of text.
     """
+    for label, value in (("name", name), ("email", email)):
+        if value is not None and not (isinstance(value, str) and value.isprintable()):
+            raise InvalidInputError(f"{label} must be one line of text, not {value!r}")
     text = unicodedata.normalize("NFC", handle.strip()) if isinstance(handle, str) else ""
     if "@" in text and email is None:
         email, text = text, text.split("@", 1)[0]
@@ -70,7 +74,7 @@ def login(handle: str, *, name: str | None = None, email: str | None = None) -> 
     """Remember who works here, for this user of this machine. Needs no network and no password.
 
     Raises:
-        InvalidInputError: The handle cannot be one.
+        InvalidInputError: The handle cannot be one, or name or email is no line of text. Nothing was changed.
         StorageError: The settings folder cannot be written.
     """
     new = person(handle, name=name, email=email)
@@ -87,7 +91,17 @@ def login(handle: str, *, name: str | None = None, email: str | None = None) -> 
 
 
 def logout() -> None:
-    """Forget who works here; the operating system's user counts again."""
+    """Forget who works here; the operating system's user counts again.
+
+    Raises:
+        StorageError: The settings folder cannot be written.
+    """
     folder = places.settings_folder()
-    if folder is not None:
+    if folder is None:
+        return
+    try:
         (folder / "user.toml").unlink(missing_ok=True)
+    except NotADirectoryError:
+        return
+    except OSError as error:
+        raise StorageError(f"cannot remove {folder / 'user.toml'}: {error.strerror}") from error

@@ -5,11 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from lamindb.core.errors import InvalidInputError
+
+
+def _given(variable: str) -> Path | None:
+    given = os.environ.get(variable)
+    try:
+        return Path(given).expanduser().absolute() if given else None
+    except (RuntimeError, OSError) as error:
+        raise InvalidInputError(f"{variable} = {given!a} is no folder: {error}") from None
+
 
 def _place(variable: str, kind: str) -> Path | None:
-    given = os.environ.get(variable)
-    if given:
-        return Path(given).expanduser().absolute()
+    given = _given(variable)
+    if given is not None:
+        return given
     import platformdirs
 
     try:
@@ -31,9 +41,9 @@ def settings_folder() -> Path | None:
 
 def data_folder() -> Path | None:
     """Return the folder of backups and of databases without a folder of their own; `LAMIN_DATA_DIR` overrides."""
-    given = os.environ.get("LAMIN_DATA_DIR")
-    if not given and os.environ.get("LAMIN_SETTINGS_DIR"):
-        return Path(os.environ["LAMIN_SETTINGS_DIR"]).expanduser().absolute() / "data"
+    settings = None if os.environ.get("LAMIN_DATA_DIR") else _given("LAMIN_SETTINGS_DIR")
+    if settings is not None:
+        return settings / "data"
     return _place("LAMIN_DATA_DIR", "data")
 
 
