@@ -30,6 +30,8 @@ _HOMES = {
     "context": "lamindb.usecases.tracking",
     "finish": "lamindb.usecases.tracking",
     "track": "lamindb.usecases.tracking",
+    "flow": "lamindb.usecases.stepping",
+    "step": "lamindb.usecases.stepping",
     "close": "lamindb.usecases.instances",
     "connect": "lamindb.usecases.instances",
     "register_loader": "lamindb.usecases.loading",
@@ -78,6 +80,8 @@ if TYPE_CHECKING:
     from lamindb.usecases.selecting import save as save
     from lamindb.usecases.selecting import select as select
     from lamindb.usecases.selecting import view as view
+    from lamindb.usecases.stepping import flow as flow
+    from lamindb.usecases.stepping import step as step
     from lamindb.usecases.tracking import context as context
     from lamindb.usecases.tracking import finish as finish
     from lamindb.usecases.tracking import track as track

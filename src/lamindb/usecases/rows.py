@@ -10,13 +10,20 @@ from typing import Any
 from django.db import models
 
 
-def insert_many(link: Any, records: Sequence[models.Model], *, ignore_conflicts: bool = False) -> None:
+def insert_many(
+    link: Any,
+    records: Sequence[models.Model],
+    *,
+    ignore_conflicts: bool = False,
+    overwritten: Sequence[str] = (),
+) -> None:
     """Insert records of one kind inside the open transaction, without reading anything back.
 
     Args:
         link: The connection.
         records: Unsaved records, all fields set. Ids that the database makes are left out.
         ignore_conflicts: Leave rows alone that exist already.
+        overwritten: Columns to set in rows that exist already, by their ids.
 
     Raises:
         django.db.IntegrityError: A constraint refuses a row; the transaction has to be rolled back.
@@ -32,6 +39,9 @@ def insert_many(link: Any, records: Sequence[models.Model], *, ignore_conflicts:
     marks = ", ".join(["%s"] * len(fields))
     table = quote(records[0]._meta.db_table)
     ending = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
+    if overwritten:
+        changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in overwritten)
+        ending = f" ON CONFLICT (id) DO UPDATE SET {changes}"
     with link.cursor() as cursor:
         cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}){ending}", rows)
 
