@@ -8,10 +8,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lamindb.core import current
-from lamindb.core.errors import ConflictError, DatabaseError, InvalidInputError, UnsupportedError
+from lamindb.core.errors import ConflictError, InvalidInputError, UnsupportedError
+from lamindb.instance import addresses
 
 ALIAS_PREFIX = "lamindb:"
 BUSY_TIMEOUT_SECONDS = 30
@@ -123,46 +123,35 @@ def postgres_config(url: str) -> dict[str, Any]:
         InvalidInputError: The address is not of that form.
         UnsupportedError: psycopg is not installed.
     """
+    address = addresses.parse(url)
+    options: dict[str, Any] = {"connect_timeout": "10", **address.options}
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise InvalidInputError(f"the database address is not valid: {error}") from None
-    if parts.scheme == "postgres":
-        raise InvalidInputError("a database address starts with postgresql://, not postgres://")
-    if parts.scheme != "postgresql":
-        raise InvalidInputError(f"cannot use a database of kind {parts.scheme!r}: pass postgresql://user@host/name")
-    name = unquote(parts.path.lstrip("/"))
-    if not name:
-        raise InvalidInputError("the database address names no database: add /NAME at its end")
-    try:
-        import psycopg  # noqa: F401
+        import psycopg
+        from psycopg.conninfo import make_conninfo
     except ImportError:
         raise UnsupportedError("PostgreSQL needs psycopg: run pip install 'lamindb[postgres]'") from None
-    options: dict[str, Any] = dict(parse_qsl(parts.query))
-    host = options.pop("host", None) or unquote(parts.hostname or "")
-    options.setdefault("connect_timeout", "10")
+    if not str(options["connect_timeout"]).isdecimal():
+        raise InvalidInputError("connect_timeout in the database address must be a number of seconds")
+    try:
+        make_conninfo(**options)
+    except psycopg.Error:
+        raise InvalidInputError(
+            f"the database address has an option that PostgreSQL does not know: one of {', '.join(address.options)}"
+        ) from None
     return {
         "ENGINE": "lamindb.instance.postgres",
-        "NAME": name,
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": host,
-        "PORT": str(port or ""),
+        "NAME": address.name,
+        "USER": address.user,
+        "PASSWORD": address.password,
+        "HOST": address.host,
+        "PORT": address.port,
         "OPTIONS": options,
     }
 
 
 def shown_url(url: str) -> str:
     """Return a database address without its password, fit to be printed."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user = f"{parts.username}@" if parts.username else ""
-    place = parts.hostname or ""
-    if parts.port:
-        place += f":{parts.port}"
-    return parts._replace(netloc=user + place).geturl()
+    return addresses.shown(url)
 
 
 def register(alias: str, config: dict[str, Any]) -> None:
@@ -234,6 +223,6 @@ def check_reachable(alias: str) -> None:
     """
     try:
         connection(alias).ensure_connection()
-    except DatabaseError:
+    except BaseException:
         unregister(alias)
         raise
