@@ -17,9 +17,11 @@ class LaminConfig(AppConfig):
     def ready(self) -> None:
         """Plug in the use cases, which are imported when first used, and what the user chose for every process."""
         import lamindb.instance.preferences  # noqa: F401
+        from lamindb.instance import database
         from lamindb.models import actions
         from lamindb.usecases.wiring import Wiring
 
+        database.install_router()
         actions.plug(Wiring(draw=_draw, show=_show))
 
 

@@ -82,14 +82,30 @@ def setup() -> None:
 
 
 def _join_host_project(apps: Any, settings: Any) -> None:
-    from django.db import router
-
     if not apps.ready:
-        apps.populate(settings.INSTALLED_APPS)
+        named = os.environ.get("DJANGO_SETTINGS_MODULE")
+        try:
+            installed = settings.INSTALLED_APPS
+        except ImportError as error:
+            raise ConflictError(
+                f"DJANGO_SETTINGS_MODULE names {named!r}, which cannot be imported ({error}): mend or unset it"
+            ) from error
+        apps.populate(installed)
     if not apps.is_installed("lamindb"):
         raise ConflictError("Django is configured by your project: add 'lamindb' to its INSTALLED_APPS")
     if not settings.USE_TZ:
         raise ConflictError("your Django project has USE_TZ = False, which loses time zones: set it to True")
+    install_router()
+
+
+def install_router() -> None:
+    """Put our router before those of a host project; twice is once.
+
+    Called as soon as Django knows our app: a host's `migrate` before our first use would make our tables in its own
+    database.
+    """
+    from django.db import router
+
     if not any(isinstance(existing, Router) for existing in router.routers):
         router.routers.insert(0, Router())
 
