@@ -8,10 +8,10 @@ from typing import Any
 
 from lamindb.core import messages
 from lamindb.core.current import Instance
-from lamindb.core.errors import IntegrityError, InvalidInputError, InvalidTypeError, StorageError
+from lamindb.core.errors import IntegrityError, InvalidInputError, InvalidTypeError
 from lamindb.models import File, Run
 from lamindb.storage.protocol import ObjectName, Source
-from lamindb.usecases import linking, loading, sources, stores
+from lamindb.usecases import linking, loading, showing, sources, stores
 
 
 def path(file: File) -> Any:
@@ -82,13 +82,11 @@ def _shown(file: File, instance: Instance, name: ObjectName) -> Path | None:
         return None
     state = view.state(key, name, is_folder=file.is_folder)
     if state == "missing" and not instance.is_read_only:
-        try:
-            view.show(key, name, is_folder=file.is_folder)
-        except (StorageError, IntegrityError) as error:
+        # By the row as it is now: the record may be older than a rename, a deletion or a newer version.
+        for error in showing.follow(instance, [key]):
             if isinstance(error, IntegrityError):
-                raise
+                raise error
             messages.debug(f"the folder does not show {key!r}: {error}")
-            return None
         state = view.state(key, name, is_folder=file.is_folder)
     if state == "ours":
         return Path(instance.root_url) / key
