@@ -173,6 +173,26 @@ def clear_marks_of(link: Any, names: set[ObjectName], store: ObjectStore) -> Non
                 cursor.execute("DELETE FROM lamindb_sweepmark WHERE digest = %s", [digest])
 
 
+def promote(alias: str, stem: str) -> str | None:
+    """Inside a transaction: make the newest version that is not in the trash the current one, unless there is one.
+
+    Returns:
+        The id of the version that became current; None if none did, as where another file has the key.
+    """
+    versions = File.objects.using(alias).filter(id__gte=stem, id__lte=stem + "z" * 4, trashed_at__isnull=True)
+    if versions.filter(is_latest=True).exists():
+        return None
+    newest = versions.order_by("-version").first()
+    if newest is None:
+        return None
+    if newest.key is not None:
+        others = File.objects.using(alias).filter(storage_id=newest.storage_id, key=newest.key, is_latest=True)
+        if others.filter(trashed_at__isnull=True).exists():
+            return None
+    File.objects.using(alias).filter(id=newest.id).order_by()._update_rows({"is_latest": True, "updated_at": now()})
+    return newest.id
+
+
 def decide(alias: str, plans: Sequence[Plan]) -> list[Outcome]:
     """Decide what each file becomes, in the order given, as if each were saved by itself.
 
@@ -299,7 +319,10 @@ def _continue_family(plan: Plan, known: _Known, stem: str) -> Outcome:
     """Add a version to a family by `replace()`; its key may take another suffix on the way."""
     current, _ = known.family(stem)
     if current is None:
-        raise ConflictError(f"all versions of {plan.file.id} are in the trash: restore one before replacing it")
+        raise ConflictError(
+            f"cannot replace {plan.file.id}, which has no current version: its versions are in the trash, or another "
+            "file has its key; restore it, or give it another key, first"
+        )
     if current.key == plan.key:
         if current.digest == plan.stored.content.digest:
             return _existing(plan, current)

@@ -217,7 +217,7 @@ def save_changes(file: File, instance: Instance) -> None:
     leaving = _leaving(file, instance)
     if leaving:
         repairing.announce(instance, leaving=leaving)
-    with database.writing(alias) as link:
+    with undone_on_failure([file]), database.writing(alias) as link:
         if leaving:
             both = {file.key, *(one.key for one in leaving)}
             deciding.lock_names(link, [deciding.key_lock(file.storage_id, key) for key in both])
@@ -249,6 +249,9 @@ def save_changes(file: File, instance: Instance) -> None:
         if moved:
             family = File.objects.using(alias).filter(id__gte=file.stem_id, id__lte=file.stem_id + "z" * 4)
             family.order_by()._update_rows({"key": file.key, "updated_at": file.updated_at})
+            # What was restored while its key belonged to another file has had no current version since.
+            if deciding.promote(alias, file.stem_id) == file.id:
+                file.is_latest = True
     if moved:
         keys = {key for key in (stored.key, file.key) if key is not None}
         for conflict in showing.follow(instance, keys, left=leaving):

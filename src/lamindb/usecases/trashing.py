@@ -50,7 +50,11 @@ def delete(record: Record, *, permanent: bool = False, storage: bool | None = No
 
 
 def trash(files: Sequence[File], instance: Instance) -> None:
-    """Move files to the trash; of each key, the newest version left becomes the current one."""
+    """Move files to the trash; of each key, the newest version left becomes the current one.
+
+    Raises:
+        ConflictError: One was deleted for good meanwhile. Nothing was moved.
+    """
     repairing.announce(instance)
     alias = instance.alias
     ids = [file.id for file in files]
@@ -61,31 +65,20 @@ def trash(files: Sequence[File], instance: Instance) -> None:
             query = File.objects.using(alias).filter(id__in=part, trashed_at__isnull=True).order_by()
             query._update_rows({"trashed_at": moment, "is_latest": False, "updated_at": moment})
         for stem in sorted({file.stem_id for file in files}):
-            _promote(alias, stem)
+            deciding.promote(alias, stem)
+        found: dict[str, File] = {}
+        for part in rows.chunks(ids):
+            found.update(File.objects.using(alias).in_bulk(part))
+        for file in files:
+            if file.id not in found:
+                raise ConflictError(f"{file.key or file.name!r} ({file.id}) was deleted for good meanwhile")
     for file in files:
-        file.refresh_from_db()
+        file.adopt(found[file.id])
     _show_current(files, instance)
 
 
 def _locks(files: Sequence[File]) -> list[str]:
     return [deciding.key_lock(file.storage_id, file.key) for file in files]
-
-
-def _promote(alias: str, stem: str) -> None:
-    """Make the newest version that is not in the trash the current one, unless there is one."""
-    family = File.objects.using(alias).filter(id__gte=stem, id__lte=stem + "z" * 4, trashed_at__isnull=True)
-    if family.filter(is_latest=True).exists():
-        return
-    newest = family.order_by("-version").first()
-    if newest is None:
-        return
-    taken = newest.key is not None and (
-        File.objects.using(alias)
-        .filter(storage_id=newest.storage_id, key=newest.key, is_latest=True, trashed_at__isnull=True)
-        .exists()
-    )
-    if not taken:
-        File.objects.using(alias).filter(id=newest.id).order_by()._update_rows({"is_latest": True, "updated_at": now()})
 
 
 def _show_current(files: Sequence[File], instance: Instance, left: Sequence[Left] = ()) -> None:
@@ -166,7 +159,7 @@ def purge(files: Sequence[File], instance: Instance) -> None:
             for part in rows.chunks([file.id for file in files]):
                 File.objects.using(alias).filter(id__in=part).order_by()._delete_rows()
             for stem in sorted({file.stem_id for file in files}):
-                _promote(alias, stem)
+                deciding.promote(alias, stem)
     except IntegrityError as error:
         raise ReferencedError("a run began to read one of these files just now: they stay in the trash") from error
     for file in files:
