@@ -72,6 +72,8 @@ def save_files(
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: copy it to where it can be written")
     waiting = [file for file in files if file._source is not None]
     saved = [file for file in files if file._source is None]
+    for file in waiting:
+        sources.take_changed_key(file)
     # Outside the transaction, whose failure would take the record of a new user with it.
     user_id = writers.user_id(instance.alias)
     for file in waiting:

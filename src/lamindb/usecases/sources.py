@@ -48,6 +48,7 @@ class Pending:
         memory: The object in memory that the bytes were made from.
         content: What the bytes are, once somebody asked.
         stem_id: The family of versions to continue, for `replace()`.
+        seen_key: The key that the record had when the bytes were looked at; another one was set since.
         shown: What to call it in messages.
     """
 
@@ -60,6 +61,7 @@ class Pending:
     memory: Any = None
     content: Content | None = None
     stem_id: str | None = None
+    seen_key: str | None = None
     shown: str = field(default="")
     cleaner: Any = None
 
@@ -78,12 +80,10 @@ def prepare(file: File, data: Any, options: dict[str, Any]) -> None:
     if key is not None:
         key = check_key(os.fspath(key) if isinstance(key, os.PathLike) else key)
     pending, name, size = _look(instance, data, key, options.get("name"), options.get("format"))
-    suffix = pending.source.suffix
-    if pending.key is not None and suffix and suffix_of(basename(pending.key)) not in ("", suffix):
-        messages.warning(f"the key {pending.key!r} has another suffix than the data ({suffix})")
-    file.key = pending.key
+    _compare_suffixes(pending)
+    file.key = pending.seen_key = pending.key
     file.name = options.get("name") or name
-    file.suffix = suffix
+    file.suffix = pending.source.suffix
     file.is_folder = pending.is_folder
     file.storage_id = pending.storage_id
     if size is not None:
@@ -96,6 +96,33 @@ def prepare(file: File, data: Any, options: dict[str, Any]) -> None:
         messages.hint("no run is linked: call ln.track() first, or pass run=")
     if pending.key is not None:
         messages.hint(f"will be stored as {pending.key!r}" if not pending.is_in_place else "stays where it is")
+
+
+def _compare_suffixes(pending: Pending) -> None:
+    suffix = pending.source.suffix
+    if pending.key is not None and suffix and suffix_of(basename(pending.key)) not in ("", suffix):
+        messages.warning(f"the key {pending.key!r} has another suffix than the data ({suffix})")
+
+
+def take_changed_key(file: File) -> None:
+    """Let a key that was set after the bytes were looked at count, as if it had been given with them.
+
+    Raises:
+        InvalidKeyError: It cannot name a file.
+        InvalidInputError: The file stays in place, where its key is its path.
+    """
+    pending: Pending = file._source
+    if file.key == pending.seen_key:
+        return
+    key = check_key(file.key) if file.key is not None else None
+    if pending.is_in_place:
+        raise InvalidInputError(f"{pending.shown} stays where it is, and its key is its path: {key!r} cannot be set")
+    usual = basename(pending.key or str(pending.source.path or ""))
+    if key is not None and file.name == usual and not pending.has_own_name:
+        file.name = basename(key)
+    pending.source = replace(pending.source, take_over=False)
+    pending.key = pending.seen_key = file.key = key
+    _compare_suffixes(pending)
 
 
 def _instance_for(file: File) -> Instance:
@@ -294,6 +321,7 @@ def replace_data(file: File, data: Any, run: Run | None, format: str | None) -> 
     pending.storage_id = instance.storage_id
     suffix = pending.source.suffix or file.suffix
     pending.key = with_suffix(file.key, suffix) if file.key is not None else None
+    pending.seen_key = file.key
     pending.stem_id = file.stem_id
     pending.has_own_name = file.key is None or file.name != basename(file.key)
     candidate = run or current.run()
