@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.utils import DatabaseErrorWrapper, DataError, InterfaceError, OperationalError
+from django.db.utils import DatabaseErrorWrapper, DataError, IntegrityError, InterfaceError, OperationalError
 
 from lamindb.core import errors
 
@@ -38,8 +38,17 @@ class TranslatedDataError(errors.InvalidInputError, DataError):
     """The database cannot hold this value."""
 
 
+class TranslatedIntegrityError(errors.ConflictError, IntegrityError):
+    """A constraint refuses this: two processes wrote what excludes each other."""
+
+
 def _translate(error: Exception) -> Exception:
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, IntegrityError):
+        about = "a record that this belongs to was deleted meanwhile, or is referred to"
+        if "foreign key" not in text.lower():
+            about = "another process wrote what this excludes"
+        return TranslatedIntegrityError(f"{about}: query your records anew and call again ({text})")
     if "readonly database" in text or "read-only transaction" in text:
         return TranslatedReadOnlyError(f"the instance can only be read: {text}")
     if "unable to open database file" in text:
@@ -73,7 +82,7 @@ class _Translator:
             return
         try:
             self._inner.__exit__(kind, value, trace)
-        except (OperationalError, InterfaceError, DataError) as error:
+        except (OperationalError, InterfaceError, DataError, IntegrityError) as error:
             if isinstance(error, errors.LaminError):
                 raise
             raise _translate(error) from value
