@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lamindb.core import messages
 from lamindb.core.current import Instance
@@ -12,6 +12,8 @@ from lamindb.core.errors import IntegrityError, InvalidInputError, InvalidTypeEr
 from lamindb.models import File, Run
 from lamindb.storage.protocol import ObjectName, Source
 from lamindb.usecases import linking, loading, showing, sources, stores
+
+_NAME_BYTES: Final = 255
 
 
 def path(file: File) -> Any:
@@ -66,10 +68,16 @@ def _staged(file: File) -> Path:
 
 
 def _filename(file: File) -> str:
-    name = file.name.replace("/", "_")
+    """Return the name of a file, changed where no folder could hold it: any text can be a name."""
+    name = file.name.replace("/", "_").replace("\\", "_")
     if file.suffix and not name.endswith(file.suffix) and (file.key is None or file.is_folder is False):
         name += file.suffix if "." not in name else ""
-    return name or file.id
+    if name in ("", ".", ".."):
+        return file.id + file.suffix
+    if len(os.fsencode(name)) <= _NAME_BYTES:
+        return name
+    kept = name.removesuffix(file.suffix).encode()[: _NAME_BYTES - len(file.suffix.encode())]
+    return kept.decode(errors="ignore") + file.suffix
 
 
 def _shown(file: File, instance: Instance, name: ObjectName) -> Path | None:
