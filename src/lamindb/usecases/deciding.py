@@ -72,7 +72,7 @@ class Outcome:
     is_new: bool
     replaces: File | None = None
     output: RunOutput | None = None
-    renames: tuple[str, str, str] | None = None
+    renames: tuple[str, str | None, str] | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -279,7 +279,7 @@ def _existing(plan: Plan, row: File) -> Outcome:
     return outcome
 
 
-def _new(plan: Plan, known: _Known, current: File | None, renames: tuple[str, str, str] | None = None) -> Outcome:
+def _new(plan: Plan, known: _Known, current: File | None, renames: tuple[str, str | None, str] | None = None) -> Outcome:
     file, stored = plan.file, plan.stored
     if current is not None:
         # It may be a row of this very save, which then has to be inserted as the older version that it is.
@@ -327,11 +327,12 @@ def _continue_family(plan: Plan, known: _Known, stem: str) -> Outcome:
         if current.digest == plan.stored.content.digest:
             return _existing(plan, current)
         return _new(plan, known, current)
-    taken = known.current.get((plan.storage_id, str(plan.key)))
+    key = plan.key
+    taken = known.current.get((plan.storage_id, key)) if key is not None else None
     if taken is not None and taken.stem_id != stem:
-        raise KeyExistsError(f"the replaced file would be {plan.key!r}, which is {taken!r}: rename one of them first")
-    key = str(plan.key)
-    return _new(plan, known, current, (stem, key, basename(key) if not plan.has_own_name else plan.file.name))
+        raise KeyExistsError(f"the replaced file would be {key!r}, which is {taken!r}: rename one of them first")
+    name = plan.file.name if key is None or plan.has_own_name else basename(key)
+    return _new(plan, known, current, (stem, key, name))
 
 
 def _output(plan: Plan, row: File) -> RunOutput | None:

@@ -314,13 +314,18 @@ def replace_data(file: File, data: Any, run: Run | None, format: str | None) -> 
         raise InvalidInputError("this file is not saved yet: make it from the other data instead")
     if run is not None and not isinstance(run, Run):
         raise InvalidTypeError(f"run must be a Run, not {type(run).__name__}")
-    pending, name, _ = _look(instance, data, None, file.name, format)
-    if pending.source.take_over or pending.is_in_place:
-        pending.source = replace(pending.source, take_over=False)
-        pending.is_in_place = False
-    pending.storage_id = instance.storage_id
+    if not stores.is_own(file.storage_id, instance):
+        raise InvalidInputError(
+            f"{file.key or file.name!r} stays where it is: write the other bytes there, and register it again"
+        )
+    pending, _, _ = _look(instance, data, None, file.name, format)
+    lies_at = pending.key
     suffix = pending.source.suffix or file.suffix
     pending.key = with_suffix(file.key, suffix) if file.key is not None else None
+    if pending.source.take_over and pending.key != lies_at:
+        pending.source = replace(pending.source, take_over=False)
+    pending.is_in_place = False
+    pending.storage_id = instance.storage_id
     pending.seen_key = file.key
     pending.stem_id = file.stem_id
     pending.has_own_name = file.key is None or file.name != basename(file.key)
@@ -331,7 +336,6 @@ def replace_data(file: File, data: Any, run: Run | None, format: str | None) -> 
     else:
         file.run = None
         file.transform_id = None
-    del name
     file._source = pending
 
 
