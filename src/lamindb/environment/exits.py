@@ -121,11 +121,33 @@ class _Monitor:
     def install(self) -> None:
         """Begin to look; what others installed stays in force behind it."""
         atexit.register(self.at_exit)
+        self.watch_worker()
         _watch_exit()
         _forget_in_children()
         events = getattr(kernels.shell(), "events", None)
         if events is not None:
             events.register("post_run_cell", self.after_cell)
+
+    def watch_worker(self) -> None:
+        """Look at the end of a process that `multiprocessing` started: it may leave by `os._exit`, past `atexit`."""
+        process = sys.modules.get("multiprocessing.process")
+        if process is None or process.parent_process() is None:
+            return
+        from multiprocessing.util import Finalize
+
+        Finalize(None, self.at_worker_end, exitpriority=-100)
+
+    def at_worker_end(self) -> None:
+        """Tell how the function that a worker process ran has ended; its exception, if any, is on its way out."""
+        error = sys.exc_info()[1]
+        if self.pid != os.getpid():
+            return
+        if error is None:
+            self.report(Ending("completed", 0, None))
+        elif isinstance(error, SystemExit):
+            self.report(_ending_by_exit(error.code, None))
+        else:
+            self.report(Ending("failed", 1, last_lines(error)))
 
     def after_cell(self, result: Any) -> None:
         """Remember how the last cell of a kernel ended."""

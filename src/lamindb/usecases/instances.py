@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from lamindb.instance import database, finding, migrating, opening, people, plac
 from lamindb.instance import folder as folders
 
 _closed = False
+_opening = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +242,14 @@ def open_current() -> Instance:
     """
     if _closed:
         raise NoInstanceError("the instance was closed by this process: connect one by ln.connect(PATH)")
-    found = finding.find()
-    instance = _open(found.home, found.project, found.database_url)
-    _make_current(instance)
+    with _opening:
+        # Another thread may have opened it while this one waited.
+        opened = current.instance_or_none()
+        if opened is not None:
+            return opened
+        found = finding.find()
+        instance = _open(found.home, found.project, found.database_url)
+        _make_current(instance)
     return instance
 
 
