@@ -190,7 +190,8 @@ def promote(alias: str, stem: str) -> str | None:
         if others.filter(trashed_at__isnull=True).exists():
             return None
     File.objects.using(alias).filter(id=newest.id).order_by()._update_rows({"is_latest": True, "updated_at": now()})
-    return newest.id
+    promoted: str = newest.id
+    return promoted
 
 
 def decide(alias: str, plans: Sequence[Plan]) -> list[Outcome]:
@@ -279,7 +280,9 @@ def _existing(plan: Plan, row: File) -> Outcome:
     return outcome
 
 
-def _new(plan: Plan, known: _Known, current: File | None, renames: tuple[str, str | None, str] | None = None) -> Outcome:
+def _new(
+    plan: Plan, known: _Known, current: File | None, renames: tuple[str, str | None, str] | None = None
+) -> Outcome:
     file, stored = plan.file, plan.stored
     if current is not None:
         # It may be a row of this very save, which then has to be inserted as the older version that it is.

@@ -25,7 +25,18 @@ from lamindb.core.errors import (
 from lamindb.instance import database
 from lamindb.models import File, FolderMember, Record
 from lamindb.storage.protocol import ObjectName, Stored
-from lamindb.usecases import deciding, recognising, records, repairing, rows, showing, sources, stores, writers
+from lamindb.usecases import (
+    deciding,
+    recognising,
+    records,
+    repairing,
+    rows,
+    showing,
+    sources,
+    stores,
+    taking_turns,
+    writers,
+)
 from lamindb.usecases.deciding import Outcome, Plan
 from lamindb.usecases.recognising import Recognised
 from lamindb.usecases.showing import Left
@@ -65,8 +76,14 @@ def save_files(
         ViewConflictError: Something of the user's stands where the view would show a file. Nothing was saved.
         StorageError: The disk or bucket failed. Nothing was saved; calling again is safe.
     """
-    if not files:
-        return
+    if files:
+        with taking_turns.saving(files):
+            _save_all(files, others, progress, executor)
+
+
+def _save_all(
+    files: Sequence[File], others: Sequence[Record], progress: Progress | None, executor: Executor | None
+) -> None:
     instance = _one_instance(files)
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: copy it to where it can be written")
