@@ -72,11 +72,7 @@ def edges_among(
     found: set[Ends] = set()
     for kind, here, there in ((FILE, file_ids, run_ids), (RUN, run_ids, file_ids)):
         if here and there:
-            sql, params = walking.step_sql(link.vendor, back, kind, here)
-            listed, more = walking.listed_sql(link.vendor, there)
-            rows = walking.fetch(
-                link, f"SELECT here, there FROM ({sql}) step WHERE there IN ({listed})", [*params, *more]
-            )
+            rows = walking.fetch(link, *walking.step_sql(link.vendor, back, kind, here, only=there))
             found.update((before, after) for after, before in rows)
     return found
 

@@ -36,8 +36,9 @@ class Reached(models.Expression):
         if self.depth is None:
             sql, params = walking.reached_sql(connection.vendor, self.walk, self.kind, with_starts=self.with_starts)
             if connection.vendor == "postgresql":
-                # Planned as the few rows of an array: taken for many, they would be compared with the whole table.
-                sql = f"SELECT unnest(ARRAY({sql}))"
+                # A recursion is planned as one row, and is then gone through again for each row of another condition.
+                # Of this function, a thousand rows are expected: index look-ups for them, one hash of them.
+                sql = f"SELECT string_to_table((SELECT string_agg(id, ',') FROM ({sql}) found), ',')"
         else:
             ids = walking.near_ids(connection, self.walk, self.kind, self.depth)
             sql, params = walking.listed_sql(connection.vendor, ids)

@@ -124,14 +124,30 @@ def listed_sql(vendor: str, ids: Collection[str]) -> tuple[str, list[Any]]:
     return "SELECT value AS id FROM json_each(%s)", [json.dumps(list(ids))]
 
 
-def step_sql(vendor: str, walk: Walk, kind: int, ids: Collection[str]) -> tuple[str, list[Any]]:
-    """Write the query for one step from these files, or runs: distinct pairs of an id and an id that it leads to."""
+def step_sql(
+    vendor: str, walk: Walk, kind: int, ids: Collection[str], *, only: Collection[str] | None = None
+) -> tuple[str, list[Any]]:
+    """Write the query for one step: distinct pairs of an id and an id that it leads to.
+
+    Args:
+        vendor: `sqlite` or `postgresql`.
+        walk: The walk.
+        kind: What the step starts from.
+        ids: The ids that it starts from.
+        only: Ids to which it may lead; None for all.
+    """
     listed, params = listed_sql(vendor, ids)
     arms = walk.arms(kind)
-    cast = "::text" if vendor == "postgresql" else ""
+    cast, plus = ("::text", "") if vendor == "postgresql" else ("", "+")
+    condition = ""
+    if only is not None:
+        allowed, more = listed_sql(vendor, only)
+        # The plus keeps SQLite from looking up each allowed id for each id: it hashes them once instead.
+        condition = f" AND {plus}t.{{found}} IN ({allowed})"
+        params = [*params, *more]
     parts = [
         f"SELECT here.id AS here, t.{arm.found}{cast} AS there FROM ({listed}) here CROSS JOIN {arm.table} t "
-        f"WHERE t.{arm.match} = here.id AND t.{arm.found} IS NOT NULL"
+        f"WHERE t.{arm.match} = here.id AND t.{arm.found} IS NOT NULL{condition.format(found=arm.found)}"
         for arm in arms
     ]
     return " UNION ".join(parts), params * len(arms)
