@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql import base
 
 from lamindb.instance.connection import Guarded, without_async_guard
@@ -13,10 +12,20 @@ from lamindb.instance.connection import Guarded, without_async_guard
 class DatabaseWrapper(Guarded, base.DatabaseWrapper):
     """A connection to the PostgreSQL database of one instance."""
 
-    def create_cursor(self, name: str | None = None) -> Any:
-        """Hand out a cursor; outside a transaction, a connection that the server closed is opened again first."""
-        if self.connection is not None and self.connection.closed and not self.in_atomic_block:
+    def ensure_connection(self) -> None:
+        """Have a connection; outside a transaction, one that the server closed is opened again."""
+        if self.connection is not None and not self.in_atomic_block and self._was_dropped():
             self.drop()
-            self.connect()
         # Named outright: through `super()` it would refuse to work while an event loop runs, as in every notebook.
-        return base.DatabaseWrapper.create_cursor.__wrapped__(self, name)  # type: ignore[attr-defined]
+        BaseDatabaseWrapper.ensure_connection.__wrapped__(self)  # type: ignore[attr-defined]
+
+    def _was_dropped(self) -> bool:
+        """Read what the server sent unasked, without waiting: first its last words, then the end."""
+        import psycopg
+
+        try:
+            for _ in range(2):
+                self.connection.pgconn.consume_input()
+        except psycopg.OperationalError:
+            return True
+        return bool(self.connection.closed)
