@@ -14,7 +14,15 @@ from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.utils import DatabaseErrorWrapper, DataError, IntegrityError, InterfaceError, OperationalError
+from django.db.utils import (
+    DatabaseError,
+    DatabaseErrorWrapper,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    OperationalError,
+)
 
 from lamindb.core import errors
 
@@ -32,6 +40,10 @@ class TranslatedReadOnlyError(errors.ReadOnlyError, OperationalError):
 
 class TranslatedMissingError(errors.NoInstanceError, OperationalError):
     """The database is gone."""
+
+
+class TranslatedDamagedError(errors.DatabaseError, DatabaseError):
+    """The file is no database, or a damaged one."""
 
 
 class TranslatedDataError(errors.InvalidInputError, DataError):
@@ -86,6 +98,12 @@ class _Translator:
             if isinstance(error, errors.LaminError):
                 raise
             raise _translate(error) from value
+        except DatabaseError as error:
+            if type(error) is not DatabaseError:
+                raise
+            raise TranslatedDamagedError(
+                f"the database is damaged ({error}): put a backup in its place, or see `lamin restore`"
+            ) from value
 
     def __call__(self, function: Any) -> Any:
         def inner(*args: Any, **kwargs: Any) -> Any:
@@ -144,7 +162,11 @@ class Guarded:
                 "this record belongs to an instance that was closed: connect it again and query it anew"
             )
         with self.wrap_database_errors:
-            BaseDatabaseWrapper.connect.__wrapped__(self)  # type: ignore[attr-defined]
+            try:
+                BaseDatabaseWrapper.connect.__wrapped__(self)  # type: ignore[attr-defined]
+            except NotSupportedError as error:
+                self.drop()
+                raise TranslatedOperationalError(f"the database is too old: {error}") from error
 
     def drop(self) -> None:
         """Close the raw connection from any thread and forget any transaction it was in."""

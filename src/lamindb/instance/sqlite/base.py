@@ -17,15 +17,17 @@ from lamindb.instance.connection import Guarded, without_async_guard
 class DatabaseWrapper(Guarded, base.DatabaseWrapper):
     """A connection to the SQLite file of one instance."""
 
-    _identity: tuple[int, int] | None = None
-
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Open the file; it must exist, so that a deleted instance never comes back as an empty one."""
         # Named outright: through `super()` it would refuse to work while an event loop runs, as in every notebook.
         raw = base.DatabaseWrapper.get_new_connection.__wrapped__(self, conn_params)  # type: ignore[attr-defined]
         self._path = unquote(urlsplit(str(self.settings_dict["NAME"])).path)
         status = os.stat(self._path)
-        self._identity = status.st_dev, status.st_ino
+        # Kept for all threads until the instance is connected anew, so that no later connection takes another file.
+        first = self.settings_dict.setdefault("IDENTITY", (status.st_dev, status.st_ino))
+        if first != (status.st_dev, status.st_ino):
+            raw.close()
+            raise self._replaced()
         return raw
 
     def create_cursor(self, name: str | None = None) -> Any:
@@ -36,15 +38,18 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
         """
         try:
             status = os.stat(self._path)
-        except FileNotFoundError:
+        except OSError:
             status = None
-        if status is None or (status.st_dev, status.st_ino) != self._identity:
+        if status is None or (status.st_dev, status.st_ino) != self.settings_dict["IDENTITY"]:
             self.drop()
-            raise NoInstanceError(
-                f"the database {self._path} was deleted or replaced while it was open: "
-                "make an instance by `lamin init` or connect one by ln.connect(PATH)"
-            )
+            raise self._replaced()
         return super().create_cursor(name)
+
+    def _replaced(self) -> NoInstanceError:
+        return NoInstanceError(
+            f"the database {self._path} was deleted or replaced while it was open: "
+            "make an instance by `lamin init` or connect one by ln.connect(PATH)"
+        )
 
     def close(self) -> None:
         """Close this thread's connection."""
