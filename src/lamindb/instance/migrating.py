@@ -81,10 +81,23 @@ def _missing(alias: str) -> set[str]:
 
 
 def _migrate(alias: str) -> None:
+    from django.db import transaction
     from django.db.migrations.executor import MigrationExecutor
 
+    class Executor(MigrationExecutor):
+        """Writes down that a migration was done in the transaction that does it, where the database can.
+
+        Django does that afterwards: whoever dies in between leaves tables that nobody knows of.
+        """
+
+        def apply_migration(self, *args: Any, **kwargs: Any) -> Any:
+            if self.connection.vendor != "postgresql":
+                return super().apply_migration(*args, **kwargs)
+            with transaction.atomic(using=alias):
+                return super().apply_migration(*args, **kwargs)
+
     link = database.connection(alias)
-    executor = MigrationExecutor(link)
+    executor = Executor(link)
     targets = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "lamindb"]
     executor.migrate(targets)
 
