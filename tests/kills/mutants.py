@@ -1,0 +1,110 @@
+"""Wrong orders, made on purpose: a kill test that does not find them proves nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+
+def row_first() -> None:
+    """Write the rows, then the bytes."""
+    from lamindb.core.hashing import hash_bytes, hash_file
+    from lamindb.storage.protocol import ObjectName, Stored
+    from lamindb.usecases import saving, stores
+
+    waiting: list[Any] = []
+    real_show = saving._show
+
+    def only_hash(instance: Any, files: Any, progress: Any, executor: Any) -> list[Stored]:
+        stored = []
+        for file in files:
+            source = file._source.source
+            waiting.append(source)
+            content = hash_bytes(source.data) if source.data is not None else hash_file(source.path)
+            stored.append(Stored(ObjectName(content.digest, source.suffix), content, reused=False))
+        return stored
+
+    def store_then_show(instance: Any, *args: Any) -> None:
+        stores.own_store(instance).put_many(waiting)
+        real_show(instance, *args)
+
+    saving._store_bytes, saving._show = only_hash, store_then_show
+
+
+def in_place() -> None:
+    """Write an object under its name from the beginning."""
+    from lamindb.storage.batch import Batch
+
+    def add(self: Any, source: Any, name: Any, data: bytes) -> bool:
+        if self._is_there(name, len(data)):
+            return True
+        descriptor = os.open(self._objects.path(name), os.O_WRONLY | os.O_CREAT, 0o644)
+        os.write(descriptor, data)
+        os.close(descriptor)
+        return False
+
+    Batch._add_bytes = add  # type: ignore[method-assign]
+
+
+def view_first() -> None:
+    """Show a file before its row is there."""
+    from lamindb.storage.protocol import ObjectName
+    from lamindb.usecases import saving, stores
+
+    real = saving._write_rows
+
+    def show_then_write(instance: Any, plans: Any, *args: Any) -> Any:
+        for plan in plans:
+            name = plan.stored.name
+            stores.view(instance).show(plan.key, ObjectName(name.digest, name.suffix), move_aside=True)
+        return real(instance, plans, *args)
+
+    saving._write_rows = show_then_write
+
+
+def one_by_one() -> None:
+    """Write the rows of many files in many transactions."""
+    from lamindb.usecases import saving
+
+    real = saving._save_new
+
+    def each(instance: Any, files: Any, *args: Any) -> None:
+        for file in files:
+            real(instance, [file], *args)
+
+    saving._save_new = each
+
+
+def forgetful() -> None:
+    """Change rows without leaving a note for whoever has to repair the view."""
+    from lamindb.usecases import repairing
+
+    repairing.announce = lambda instance, leaving=(): None  # type: ignore[assignment]
+
+
+def purge_at_once() -> None:
+    """Remove rows of files that the view still shows, without a note."""
+    from lamindb.usecases import repairing, trashing
+
+    real = repairing.announce
+    repairing.announce = lambda instance, leaving=(): real(instance)  # type: ignore[assignment]
+    trashing.trash = lambda files, instance: None  # type: ignore[assignment]
+
+
+def sweep_needed() -> None:
+    """Remove objects that rows need."""
+    from lamindb.usecases import sweeping
+
+    sweeping._needed = lambda instance, names, runs=None: set()  # type: ignore[assignment]
+
+
+MUTANTS: dict[str, Callable[[], None]] = {
+    "row_first": row_first,
+    "in_place": in_place,
+    "view_first": view_first,
+    "one_by_one": one_by_one,
+    "forgetful": forgetful,
+    "purge_at_once": purge_at_once,
+    "sweep_needed": sweep_needed,
+}

@@ -1,0 +1,144 @@
+"""Whatever dies and whenever: no row without its bytes, nothing lost, and running the program again completes it.
+
+A child is killed before each step of what it does, and in the midst of each write. After each kill a fresh process
+must see the state from before or the one from after, find every byte right, and come to the end by running again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kills.mutants import MUTANTS
+from tests.kills.scenarios import SCENARIOS
+from tests.support.processes import clean_environment
+
+REPOSITORY = Path(__file__).parents[2]
+FULL = os.environ.get("LAMIN_TEST_DEPTH") == "full"
+LOCAL = [name for name in SCENARIOS if name != "init"]
+REMOTE = [name for name in LOCAL if not SCENARIOS[name].only_local]
+
+pytestmark = [
+    pytest.mark.kill,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc and fork"),
+]
+
+
+@pytest.fixture
+def work() -> Iterator[Path]:
+    """Make a folder in memory: whether a disk is fast does not matter to what is tested here."""
+    memory = Path("/dev/shm")
+    base = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="lamindb-kills-", dir=base))
+    yield folder / "work"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def kill(work: Path, record_property: Callable[[str, object], None]) -> Callable[..., Any]:
+    """Return what kills a scenario at every step, in a program of its own; it returns the answer of that."""
+
+    def run(scenario: str, **config: Any) -> Any:
+        text = json.dumps({"scenario": scenario, "work": str(work), **config})
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.kills.runner", text],
+            cwd=REPOSITORY,
+            env=clean_environment(PYTHONPATH=str(REPOSITORY)),
+            capture_output=True,
+            text=True,
+            timeout=550,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        answer = json.loads(done.stdout)
+        print(f"{scenario}: {answer['kills']} kills")
+        record_property("kills", answer["kills"])
+        return answer
+
+    return run
+
+
+def stride(part: int) -> int:
+    """Return the stride through the steps; all of them in a full run."""
+    return 1 if FULL else part
+
+
+@pytest.mark.parametrize("scenario", LOCAL)
+def test_in_a_folder_with_sqlite(scenario: str, kill: Any) -> None:
+    answer = kill(scenario)
+    assert answer["problems"] == []
+    assert answer["kills"] >= 5
+
+
+@pytest.mark.parametrize("scenario", LOCAL)
+def test_in_a_folder_with_postgres(scenario: str, kill: Any, postgres_server: Any) -> None:
+    answer = kill(scenario, postgres=postgres_server.url("postgres"))
+    assert answer["problems"] == []
+    assert answer["kills"] >= 5
+
+
+@pytest.fixture
+def bucket(seaweed_server: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    name = f"kills-{abs(hash(request.node.name)):x}"[:40]
+    seaweed_server.make_bucket(name)
+    for variable, value in seaweed_server.environment.items():
+        monkeypatch.setenv(variable, value)
+    return f"s3://{name}/study"
+
+
+@pytest.mark.parametrize("scenario", REMOTE)
+def test_in_a_bucket_with_sqlite(scenario: str, kill: Any, bucket: str) -> None:
+    answer = kill(scenario, storage=bucket)
+    assert answer["problems"] == []
+    assert answer["kills"] >= 3
+
+
+@pytest.mark.parametrize("scenario", REMOTE)
+def test_in_a_bucket_with_postgres(scenario: str, kill: Any, bucket: str, postgres_server: Any) -> None:
+    answer = kill(scenario, storage=bucket, postgres=postgres_server.url("postgres"), every=stride(2))
+    assert answer["problems"] == []
+    assert answer["kills"] >= 2
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_making_an_instance(place: str, database: str, kill: Any, request: pytest.FixtureRequest) -> None:
+    config: dict[str, Any] = {"every": stride(11)}
+    if place == "bucket":
+        config["storage"] = request.getfixturevalue("bucket")
+    if database == "postgres":
+        config["postgres"] = request.getfixturevalue("postgres_server").url("postgres")
+    answer = kill("init", **config)
+    assert answer["problems"] == []
+    assert answer["kills"] >= 5
+
+
+@pytest.mark.parametrize(
+    ("mutant", "scenario", "every"),
+    [
+        ("row_first", "save", 2),
+        ("in_place", "save", 1),
+        ("view_first", "save", 2),
+        ("one_by_one", "save_many", 15),
+        ("forgetful", "rename", 2),
+        ("forgetful", "new_version", 2),
+        ("purge_at_once", "purge", 2),
+        ("sweep_needed", "sweep", 3),
+    ],
+)
+def test_a_wrong_order_is_found(mutant: str, scenario: str, every: int, kill: Any) -> None:
+    assert kill(scenario, mutant=mutant, every=every)["problems"] != []
+
+
+def test_every_mutant_is_tried() -> None:
+    mark = next(mark for mark in test_a_wrong_order_is_found.pytestmark if mark.name == "parametrize")
+    assert {mutant for mutant, *_ in mark.args[1]} == set(MUTANTS)
