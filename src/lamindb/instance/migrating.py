@@ -65,7 +65,7 @@ def bring_up_to_date(alias: str, *, home: Path, is_read_only: bool = False) -> b
         if not missing:
             return False
         if applied(alias):
-            _back_up(alias, home)
+            _back_up(alias, home, min(missing))
         _migrate(alias)
     return True
 
@@ -102,14 +102,17 @@ def _migrate(alias: str) -> None:
     executor.migrate(targets)
 
 
-def _back_up(alias: str, home: Path) -> None:
+def _back_up(alias: str, home: Path, first: str) -> None:
     link = database.connection(alias)
     if link.vendor != "sqlite":
         messages.info("the database is of an older version and is migrated now")
         return
-    folder = home / "backups"
-    folder.mkdir(exist_ok=True)
-    target = folder / f"before-{max(known())}.sqlite3"
+    # Named by the first migration that is missing: if migrating stops in the middle, the next try keeps this backup.
+    target = home / "backups" / f"before-{first}.sqlite3"
+    try:
+        target.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise DatabaseError(f"cannot back up to {target}, so nothing was migrated: {error.strerror}") from error
     back_up_sqlite(home / "db.sqlite3", target)
     messages.info(f"the database is of an older version and is migrated now; a backup is at {target}")
 
