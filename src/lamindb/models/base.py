@@ -323,3 +323,25 @@ class LazyBigIntegerField(models.BigIntegerField):  # type: ignore[type-arg]
         """Show itself to migrations as a plain number."""
         name, _, args, kwargs = super().deconstruct()
         return name, "django.db.models.BigIntegerField", args, kwargs
+
+
+class MomentField(models.DateTimeField):  # type: ignore[type-arg]
+    """A moment. What names no time zone is UTC, as all that is stored and shown; a day is its beginning."""
+
+    def to_python(self, value: Any) -> Any:
+        """Turn a time, a day, or either as ISO 8601 text, into an aware time."""
+        if isinstance(value, str):
+            try:
+                value = datetime.datetime.fromisoformat(value)
+            except ValueError:
+                return super().to_python(value)
+        if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+            value = datetime.datetime(value.year, value.month, value.day, tzinfo=datetime.UTC)
+        if isinstance(value, datetime.datetime) and value.tzinfo is None:
+            value = value.replace(tzinfo=datetime.UTC)
+        return super().to_python(value)
+
+    def deconstruct(self) -> Any:
+        """Show itself to migrations as Django's own field."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.DateTimeField", args, kwargs

@@ -12,7 +12,7 @@ from django.db.models.base import ModelState
 from lamindb.core import current, ids
 from lamindb.core.errors import InvalidInputError, InvalidTypeError
 from lamindb.models.actions import actions
-from lamindb.models.base import LazyBigIntegerField, LazyTextField, Record, now
+from lamindb.models.base import LazyBigIntegerField, LazyTextField, MomentField, Record, now
 from lamindb.models.run import Run
 from lamindb.models.storage import Storage
 from lamindb.models.transform import Transform
@@ -45,7 +45,7 @@ class File(Record):
     n_files: int = LazyBigIntegerField(default=1)  # type: ignore[assignment]
     version: int = models.IntegerField(default=1)  # type: ignore[assignment]
     is_latest: bool = models.BooleanField(default=True)  # type: ignore[assignment]
-    trashed_at: datetime.datetime | None = models.DateTimeField(null=True, blank=True)  # type: ignore[assignment]
+    trashed_at: datetime.datetime | None = MomentField(null=True, blank=True)  # type: ignore[assignment]
     storage: Storage = models.ForeignKey(Storage, models.PROTECT, related_name="file_set")  # type: ignore[assignment]
     storage_id: str
     transform: Transform | None = models.ForeignKey(  # type: ignore[assignment]
@@ -56,8 +56,8 @@ class File(Record):
         Run, models.PROTECT, null=True, blank=True, related_name="file_set"
     )
     run_id: str | None
-    created_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
-    updated_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
+    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
+    updated_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
     created_by: User | None = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")  # type: ignore[assignment]
     created_by_id: str | None
 

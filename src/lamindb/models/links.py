@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from lamindb.models.base import Record, now
+from lamindb.models.base import MomentField, Record, now
 from lamindb.models.file import File
 from lamindb.models.run import Run
 
@@ -21,7 +21,7 @@ class RunInput(Record):
     file: File = models.ForeignKey(File, models.PROTECT, related_name="reader_links", db_index=False)  # type: ignore[assignment]
     file_id: str
     seen_by: str = models.TextField(default="call")  # type: ignore[assignment]
-    created_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
+    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
 
     JOINABLE: ClassVar[bool] = False
 
@@ -43,7 +43,7 @@ class RunOutput(Record):
     file: File = models.ForeignKey(File, models.CASCADE, related_name="writer_links", db_index=False)  # type: ignore[assignment]
     file_id: str
     seen_by: str = models.TextField(default="call")  # type: ignore[assignment]
-    created_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
+    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
 
     JOINABLE: ClassVar[bool] = False
 
@@ -77,7 +77,7 @@ class SweepMark(Record):
     """An object that garbage collection is about to remove, or has removed; writers that need it clear the mark."""
 
     digest: str = models.TextField(primary_key=True)  # type: ignore[assignment]
-    created_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
+    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
 
     JOINABLE: ClassVar[bool] = False
 

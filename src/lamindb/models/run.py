@@ -12,7 +12,7 @@ from django.db.models.query_utils import DeferredAttribute
 from lamindb.core import ids
 from lamindb.core.errors import InvalidTypeError
 from lamindb.models.actions import actions
-from lamindb.models.base import Record, now
+from lamindb.models.base import MomentField, Record, now
 from lamindb.models.collections import RunFiles
 from lamindb.models.transform import Transform
 from lamindb.models.user import User
@@ -67,9 +67,9 @@ class Run(Record):
     parent_id: str | None
     status: str | None = StatusField(null=True, blank=True)  # type: ignore[assignment]
     params: dict[str, Any] | None = models.JSONField(null=True, blank=True)  # type: ignore[assignment]
-    started_at: datetime.datetime | None = models.DateTimeField(null=True, blank=True)  # type: ignore[assignment]
-    finished_at: datetime.datetime | None = models.DateTimeField(null=True, blank=True)  # type: ignore[assignment]
-    heartbeat_at: datetime.datetime | None = models.DateTimeField(null=True, blank=True)  # type: ignore[assignment]
+    started_at: datetime.datetime | None = MomentField(null=True, blank=True)  # type: ignore[assignment]
+    finished_at: datetime.datetime | None = MomentField(null=True, blank=True)  # type: ignore[assignment]
+    heartbeat_at: datetime.datetime | None = MomentField(null=True, blank=True)  # type: ignore[assignment]
     exit_code: int | None = models.IntegerField(null=True, blank=True)  # type: ignore[assignment]
     error: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
     arguments: list[str] | None = models.JSONField(null=True, blank=True)  # type: ignore[assignment]
@@ -85,8 +85,8 @@ class Run(Record):
     host: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
     process: dict[str, Any] | None = models.JSONField(null=True, blank=True)  # type: ignore[assignment]
     capture: dict[str, Any] | None = models.JSONField(null=True, blank=True)  # type: ignore[assignment]
-    created_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
-    updated_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
+    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
+    updated_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
     created_by: User | None = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")  # type: ignore[assignment]
     created_by_id: str | None
 

@@ -9,7 +9,7 @@ from django.db import models
 
 from lamindb.core import ids
 from lamindb.models.actions import actions
-from lamindb.models.base import Record, now
+from lamindb.models.base import MomentField, Record, now
 from lamindb.models.user import User
 
 OWN_ROOT = "."
@@ -30,8 +30,8 @@ class Storage(Record):
     location: str = models.TextField(unique=True)  # type: ignore[assignment]
     type: str = models.TextField(default="local")  # type: ignore[assignment]
     region: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    created_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
-    updated_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
+    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
+    updated_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
     created_by: User | None = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")  # type: ignore[assignment]
     created_by_id: str | None
 

@@ -10,7 +10,7 @@ from django.db import models
 from lamindb.core import ids
 from lamindb.core.errors import InvalidInputError, InvalidTypeError
 from lamindb.models.actions import actions
-from lamindb.models.base import Record, now
+from lamindb.models.base import MomentField, Record, now
 from lamindb.models.user import User
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ class Transform(Record):
     description: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
     code_hash: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
     cell_ids: list[str] | None = models.JSONField(null=True, blank=True)  # type: ignore[assignment]
-    created_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
-    updated_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
+    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
+    updated_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
     created_by: User | None = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")  # type: ignore[assignment]
     created_by_id: str | None
 
-    ALIASES: ClassVar[dict[str, str]] = {"v": "version", "title": "name"}
+    ALIASES: ClassVar[dict[str, str]] = {"v": "version", "title": "name", "runs": "run_set", "files": "file_set"}
     FIXED: ClassVar[frozenset[str]] = frozenset({"created_at", "updated_at", "code_hash", "cell_ids"})
     HIDDEN: ClassVar[frozenset[str]] = frozenset({"code_hash", "cell_ids"})
     NOT_JOINED: ClassVar[frozenset[str]] = frozenset({"created_by"})

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from lamindb.models.base import Record, now
+from lamindb.models.base import MomentField, Record, now
 
 
 class User(Record):
@@ -17,8 +17,8 @@ class User(Record):
     handle: str = models.TextField(unique=True)  # type: ignore[assignment]
     name: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
     email: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    created_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
-    updated_at: datetime.datetime = models.DateTimeField(default=now)  # type: ignore[assignment]
+    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
+    updated_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
 
     BULK_UPDATABLE: ClassVar[frozenset[str]] = frozenset({"name", "email"})
     FIXED: ClassVar[frozenset[str]] = frozenset({"created_at", "updated_at"})
