@@ -165,3 +165,11 @@ def test_every_table_of_the_database_is_documented() -> None:
 
     tables = {model._meta.db_table for model in apps.get_app_config("lamindb").get_models()}
     assert _missing(sorted(tables), _page("design.md")) == []
+
+
+def test_the_tests_that_pages_name_are_there() -> None:
+    named = set(re.findall(r"`((?:tests|benchmarks)(?:/[\w.]+)*)`", _everything()))
+    assert named
+    for name in named:
+        place = pages.ROOT / name
+        assert place.is_file() or any(place.glob("test_*.py")) or any(place.glob("[a-z]*.py")), name
