@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -270,3 +272,64 @@ def test_passwords_never_show(local_instance: Path) -> None:
 
     assert shown_url("postgresql://ada:s3cret@host:5432/db") == "postgresql://ada@host:5432/db"
     assert "s3cret" not in repr(ln.context.instance)
+
+
+def test_a_copy_that_lost_its_empty_folders_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ln.setup.init(storage="./mydata")
+    ln.close()
+    for folder in sorted((tmp_path / "mydata").rglob("*"), reverse=True):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    ln.connect("./mydata")
+    file = ln.File(b"1", key="a.csv").save()
+    ln.save([ln.File(str(number).encode(), key=f"{number}.txt") for number in range(12)])
+    assert file.stage().read_bytes() == b"1"
+
+
+def test_connecting_from_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    made = ln.setup.init(storage=tmp_path / "mydata")
+    assert ln.File(b"1", key="a.csv").save().stage().read_bytes() == b"1"
+    ln.close()
+    assert ln.connect(tmp_path / "mydata").id == made.id
+
+
+def test_restore_prefers_what_was_deleted_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = {}
+    for project in ("one", "two"):
+        (tmp_path / project).mkdir()
+        monkeypatch.chdir(tmp_path / project)
+        ids[project] = ln.setup.init(storage="./mydata", name="same").id
+        ln.setup.delete("same")
+    monkeypatch.chdir(tmp_path / "one")
+    shutil.rmtree("mydata")
+    assert ln.setup.restore("same").id == ids["one"]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotUniqueError, match="name one of these"):
+        ln.setup.restore("same")
+
+
+def test_a_folder_shared_by_a_group_has_a_database_that_the_group_can_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shared = tmp_path / "mydata"
+    shared.mkdir()
+    shared.chmod(0o2775)
+    before = os.umask(0o077)
+    try:
+        name = ln.setup.init(storage=shared).name
+        ln.File(b"1", key="a.csv").save()
+
+        def modes() -> dict[str, int]:
+            return {path.name: stat.S_IMODE(path.stat().st_mode) & 0o060 for path in (shared / ".lamindb").iterdir()}
+
+        assert set(modes().values()) == {0o060}
+        ln.setup.delete(name)
+        ln.setup.restore(name)
+        assert set(modes().values()) == {0o060}
+    finally:
+        os.umask(before)

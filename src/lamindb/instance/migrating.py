@@ -161,7 +161,11 @@ def _lock(alias: str, home: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[None]:
     """Hold a lock that processes of this machine share; it ends with its holder."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        # Another user made it; a lock needs no more than an open file.
+        descriptor = os.open(path, os.O_RDONLY)
     try:
         try:
             import fcntl

@@ -30,6 +30,19 @@ def make_folder(path: str, root: os.stat_result) -> bool:
     return True
 
 
+def share_files(folder: str, root: os.stat_result) -> None:
+    """Let the group read and write the files that lie directly in a folder, if the root is meant for the group.
+
+    A database is made for its owner alone to write, whatever the umask, and what belongs to it takes after it.
+    """
+    if not is_shared(root):
+        return
+    with os.scandir(folder) as found:
+        for entry in found:
+            if entry.is_file(follow_symlinks=False):
+                share(entry.path, root, stat.S_IRGRP | stat.S_IWGRP)
+
+
 def share(path: str, root: os.stat_result, bits: int) -> None:
     """Give a new file or folder the root's group and these permissions besides its own, where the system allows it."""
     made = os.stat(path)

@@ -22,6 +22,7 @@ from lamindb.core.errors import (
 from lamindb.core.keys import HIDDEN_FOLDER
 from lamindb.instance import database, finding, migrating, opening, people, places, registry
 from lamindb.instance import folder as folders
+from lamindb.storage import modes
 
 _closed = False
 _opening = threading.RLock()
@@ -131,13 +132,13 @@ def _make(root_url: str, home: Path, name: str, db: str | None, view: str) -> No
     from lamindb.storage.opening import open_store
 
     is_local = home.name == HIDDEN_FOLDER
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot make the folder {home}: {error.strerror}") from error
     if not is_local:
         from lamindb.storage.cache import open_cache
 
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot make the folder {home}: {error.strerror}") from error
         open_store(root_url, cache=open_cache(places.cache_folder())).prepare()
         if db is None:
             messages.info(
@@ -150,6 +151,8 @@ def _make(root_url: str, home: Path, name: str, db: str | None, view: str) -> No
         with migrating.file_lock(home / "init.lock"):
             if not (home / folders.FILE_NAME).is_file():
                 _make_records(root_url, home, name, db, view, is_local=is_local)
+        if is_local:
+            modes.share_files(str(home), os.stat(root_url))
     except OSError as error:
         if isinstance(error, LaminError):
             raise
@@ -211,12 +214,13 @@ def connect(
     if storage is not None:
         identifier = storage
     if identifier is not None and "://" in str(identifier):
-        found = finding.Found(_place(str(identifier), None)[1], Path.cwd())
+        home = _place(str(identifier), None)[1]
+        found = finding.Found(home, _working_folder() or home.parent)
         if not (found.home / folders.FILE_NAME).is_file():
             raise NoInstanceError(f"{identifier} was not made here: run `lamin init --storage {identifier}`")
     else:
         found = finding.locate(os.fspath(identifier)) if identifier is not None else finding.find()
-    project = Path.cwd() if identifier is not None else found.project
+    project = (_working_folder() or found.project) if identifier is not None else found.project
     instance = _open(found.home, project, database_url or found.database_url or registry.database_url_of(found.home))
     registry.remember(
         registry.Entry(
@@ -232,6 +236,14 @@ def connect(
     _closed = False
     messages.debug(f"connected {instance.name!r}")
     return instance
+
+
+def _working_folder() -> Path | None:
+    """Return the working folder, or None where somebody removed it."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return None
 
 
 def open_current() -> Instance:
@@ -286,8 +298,22 @@ def _has_writers(instance: Instance) -> bool:
     """Tell whether a process left its name among the writes under way."""
     try:
         return any(name.endswith(".writer") for name in os.listdir(instance.home_path / "incoming"))
-    except OSError:
-        return False
+    except FileNotFoundError:
+        if instance.is_local and not instance.is_read_only:
+            _complete(instance)
+    except OSError as error:
+        messages.debug(f"cannot look into {instance.home_path}: {error}")
+    return False
+
+
+def _complete(instance: Instance) -> None:
+    """Make the folders that a copy has lost: many tools leave empty ones out."""
+    from lamindb.storage.opening import open_store
+
+    try:
+        open_store(instance.root_url).prepare()
+    except StorageError as error:
+        messages.debug(f"the folders of {instance.root_url} are not complete: {error}")
 
 
 def _has_running(instance: Instance) -> bool:

@@ -20,8 +20,10 @@ from lamindb.core.errors import (
     NotUniqueError,
     StorageError,
 )
+from lamindb.core.keys import HIDDEN_FOLDER
 from lamindb.instance import finding, migrating, opening, places, registry
 from lamindb.instance import folder as folders
+from lamindb.storage import modes
 from lamindb.usecases import instances
 
 _ORIGIN = "origin.json"
@@ -62,7 +64,7 @@ def backup(path: str | os.PathLike[str] | None = None) -> Path:
     """
     instance = current.instance()
     if path is None:
-        return _back_up(instance.home_path, instance.database_url)
+        return _back_up(instance.home_path, instance.database_url, _projects_of(instance.home_path))
     target = Path(path).expanduser().absolute()
     if target.exists():
         raise ConflictError(f"{target} exists already: name a new file")
@@ -81,7 +83,11 @@ def _copy_database(home: Path, database_url: str | None, target: Path) -> None:
     copying.dump_to_sqlite(home, database_url, target)
 
 
-def _back_up(home: Path, database_url: str | None) -> Path:
+def _projects_of(home: Path) -> list[str]:
+    return [entry.project for entry in registry.entries() if entry.home == str(home)]
+
+
+def _back_up(home: Path, database_url: str | None, projects: list[str]) -> Path:
     base = places.data_folder()
     if base is None:
         raise StorageError("there is no folder for backups: set LAMIN_DATA_DIR")
@@ -93,7 +99,6 @@ def _back_up(home: Path, database_url: str | None) -> Path:
         places.make_private(folder)
         _copy_database(home, database_url, folder / _DATABASE)
         shutil.copyfile(home / folders.FILE_NAME, folder / folders.FILE_NAME)
-        projects = [e.project for e in registry.entries() if e.home == str(home)]
         origin = {"home": str(home), "database_url": database_url, "made_at": moment, "projects": projects}
         atomic.write_text(folder / _ORIGIN, json.dumps(origin, indent=1) + "\n", mode=0o600)
     except BaseException as error:
@@ -124,13 +129,16 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
         return None
     description = folders.read(found.home)
     url = (found.database_url or description.database) if description.database else None
+    # Before closing, which unregisters the working folder.
+    projects = _projects_of(found.home)
     for instance in list(instances.connections_open()):
         if instance.home_path == found.home:
             if current.instance_or_none() is instance:
                 instances.close()
             else:
                 instances.close_connections(instance)
-    kept = _back_up(found.home, url) if url is None or drop_tables else _keep_description(found.home, url)
+    keep = _back_up if url is None or drop_tables else _keep_description
+    kept = keep(found.home, url, projects)
     if url is None:
         for name in (_DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm"):
             (found.home / name).unlink(missing_ok=True)
@@ -150,7 +158,7 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
     return kept
 
 
-def _keep_description(home: Path, url: str) -> Path:
+def _keep_description(home: Path, url: str | None, projects: list[str]) -> Path:
     """Keep what is needed to connect the database again."""
     base = places.data_folder()
     if base is None:
@@ -160,7 +168,6 @@ def _keep_description(home: Path, url: str) -> Path:
     folder = base / "backups" / f"{description.id}-{moment}"
     places.make_private(folder)
     shutil.copyfile(home / folders.FILE_NAME, folder / folders.FILE_NAME)
-    projects = [e.project for e in registry.entries() if e.home == str(home)]
     origin = {"home": str(home), "database_url": url, "made_at": moment, "projects": projects}
     atomic.write_text(folder / _ORIGIN, json.dumps(origin, indent=1) + "\n", mode=0o600)
     return folder
@@ -209,26 +216,39 @@ def backups(name: str | None = None) -> list[Backup]:
     return sorted(found, key=lambda one: one.made_at, reverse=True)
 
 
+def _is_from_here(backup: Backup, name: str) -> bool:
+    """Tell whether an instance belonged to the working folder, or lay in it under this name."""
+    try:
+        here = Path.cwd()
+        origin: dict[str, Any] = json.loads((backup.path / _ORIGIN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return str(here) in origin.get("projects", ()) or backup.home.parent in (here / name, here)
+
+
 def restore(name: str | os.PathLike[str]) -> Any:
     """Bring back a deleted instance from its newest backup, where it was, and connect it.
 
     Args:
-        name: Its name or id, the folder where its storage is, or the folder of a backup. A folder of that name in
-            the working folder comes first.
+        name: Its name or id, the folder where its storage is, or the folder of a backup. Of several instances of
+            one name, that of the working folder comes first.
 
     Raises:
         NoInstanceError: There is no backup of that name.
         NotUniqueError: Backups of several instances have that name; their paths are listed.
         ConflictError: There is an instance at its place already. Nothing was changed.
     """
+    from lamindb.storage.opening import open_store
+
     wanted = os.fspath(name)
     if os.path.isfile(os.path.join(wanted, _ORIGIN)):
         wanted = str(Path(wanted).resolve())
     found = backups(wanted)
     if not found:
         raise NoInstanceError(f"there is no backup of an instance {wanted!r}")
-    homes = {one.home for one in found}
-    if len(homes) > 1:
+    if len({one.home for one in found}) > 1:
+        found = [one for one in found if _is_from_here(one, wanted)] or found
+    if len({one.home for one in found}) > 1:
         listed = ", ".join(str(one.path) for one in found)
         raise NotUniqueError(f"several instances were called {wanted!r}: name one of these backups: {listed}")
     newest = found[0]
@@ -236,11 +256,14 @@ def restore(name: str | os.PathLike[str]) -> Any:
         raise ConflictError(f"there is an instance in {newest.home} already: delete or move it first")
     origin = json.loads((newest.path / _ORIGIN).read_text(encoding="utf-8"))
     try:
+        if newest.home.name == HIDDEN_FOLDER:
+            open_store(str(newest.home.parent)).prepare()
         newest.home.mkdir(parents=True, exist_ok=True)
         if (newest.path / _DATABASE).exists() and folders.read(newest.path).database is None:
             migrating.back_up_sqlite(newest.path / _DATABASE, newest.home / _DATABASE)
             opening.create_sqlite(newest.home / _DATABASE)
         shutil.copyfile(newest.path / folders.FILE_NAME, newest.home / folders.FILE_NAME)
+        modes.share_files(str(newest.home), os.stat(newest.home.parent))
     except OSError as error:
         if isinstance(error, LaminError):
             raise
@@ -253,10 +276,8 @@ def restore(name: str | os.PathLike[str]) -> Any:
             )
         )
     if instance.is_local:
-        from lamindb.storage.opening import open_store
         from lamindb.usecases import repairing
 
-        open_store(instance.root_url).prepare()
         repairing.rebuild_view(instance)
     messages.success(f"restored the instance {instance.name!r} in {instance.root_url}")
     return instance
