@@ -67,15 +67,19 @@ def status_of(run: Run) -> str | None:
     if not has_died(run):
         return "running"
     query = Run.objects.using(run._state.db).filter(id=run.id).order_by()
+    status: str | None = "aborted"
+    # The first sign of life is given a moment before the start.
+    finished_at = max(filter(None, (run.heartbeat_at, run.started_at)), default=None)
     try:
         changed = query.filter(status="running")._update_rows(
-            {"status": "aborted", "finished_at": run.heartbeat_at or run.started_at, "updated_at": now()}
+            {"status": status, "finished_at": finished_at, "updated_at": now()}
         )
         # It may have ended well after this record was read.
-        status = "aborted" if changed else query.values_list("status", flat=True).first()
+        if not changed:
+            status, finished_at = query.values_list("status", "finished_at").first() or (None, None)
     except LaminError as error:
         messages.debug(f"run {run.id} is dead, which cannot be written: {error}")
-        status = "aborted"
+    run.__dict__["finished_at"] = finished_at
     run.__dict__["status"] = status
     return status
 
