@@ -92,7 +92,8 @@ def watch(on_end: Callable[[Ending], None]) -> Watch:
     first. In a kernel, an exception in a cell is not the end; a front end that runs whole notebooks and stops at a
     failing cell ends as `failed`.
 
-    Signals are watched where nobody else handles them, and only if this is called in the main thread.
+    Signals are watched where nobody else handles them, and only if this is called in the main thread. The one
+    exception is marimo's handler, which ends a kernel without another word: it is called after the telling.
     """
     global _monitor
     if _monitor is None or _monitor.pid != os.getpid():
@@ -203,8 +204,18 @@ def _watch_signals() -> None:
         return
     for name in _SIGNALS:
         number = getattr(signal, name)
-        if signal.getsignal(number) is signal.SIG_DFL:
+        handler = signal.getsignal(number)
+        if handler is signal.SIG_DFL or (name == "SIGTERM" and _is_of_marimo(handler)):
+            _handled_before[number] = handler
             signal.signal(number, _on_signal)
+
+
+_handled_before: dict[int, Any] = {}
+"""What each signal that we watch would have done without us."""
+
+
+def _is_of_marimo(handler: object) -> bool:
+    return callable(handler) and getattr(handler, "__module__", None) == "marimo._runtime.handlers"
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
@@ -216,7 +227,8 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if monitor.is_reporting:
         monitor.pending_signal = number
         return
-    if kernels.in_kernel() and not _runs_cell(frame):
+    is_kernel = kernels.in_kernel() or _is_of_marimo(_handled_before.get(number))
+    if is_kernel and not _runs_cell(frame):
         ending = Ending("completed", None, None)
     else:
         ending = Ending("failed", 128 + number, f"stopped by signal {signal.Signals(number).name}")
@@ -233,14 +245,14 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 def _die_of(number: int) -> None:
     """Let the signal do what it would have done without us, so that the caller sees the same exit status."""
-    signal.signal(number, signal.SIG_DFL)
+    signal.signal(number, _handled_before.get(number, signal.SIG_DFL))
     os.kill(os.getpid(), number)
 
 
 def _runs_cell(frame: FrameType | None) -> bool:
     """Tell whether a kernel was in the midst of a cell."""
     while frame is not None:
-        if frame.f_code.co_name in {"run_code", "_run_cell"}:
+        if frame.f_code.co_name in {"run_code", "_run_cell"} or "__marimo__cell_" in frame.f_code.co_filename:
             return True
         frame = frame.f_back
     return False
@@ -361,7 +373,7 @@ def _forget_after_fork() -> None:
     global _monitor
     _monitor = None
     for number in _watched_signals():
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, _handled_before.get(number, signal.SIG_DFL))
     _let_signals()
 
 
