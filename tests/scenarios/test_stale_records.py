@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
-from lamindb.core.errors import ConflictError, InvalidInputError, KeyExistsError
+from lamindb.core.errors import ConflictError, InvalidInputError, KeyExistsError, ReferencedError
 
 
 def test_a_refused_rename_leaves_the_name(instance: Path) -> None:
@@ -178,3 +178,19 @@ def test_names_that_no_disk_takes_can_be_read_back(instance: Path, name: str) ->
     file = ln.File(b"a\n1\n", name=name).save()
     assert file.stage().read_bytes() == b"a\n1\n"
     assert file.stage().suffix == file.suffix
+
+
+def test_deleting_several_is_all_or_nothing(instance: Path) -> None:
+    reader = ln.Run(transform=ln.Transform(name="reads")).save()
+    files = [ln.File(bytes([number]), key=f"{number}.bin").save() for number in range(3)]
+    reader.inputs.append(files[1])
+    with pytest.raises(ReferencedError):
+        ln.delete(files, permanent=True)
+    assert ln.File.select().count() == 3
+    assert [file.is_trashed for file in files] == [False] * 3
+    ln.delete(files)
+    assert ln.File.select().count() == 0
+    assert [file.is_trashed for file in files] == [True] * 3
+    assert not list(instance.glob("*.bin"))
+    ln.delete([files[0], files[2]], permanent=True)
+    assert ln.File.objects.count() == 1

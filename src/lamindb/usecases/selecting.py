@@ -73,7 +73,10 @@ def _as_list(records: Any) -> Any:
 def delete(
     record: Any, *, permanent: bool | None = None, delete_data_from_storage: bool | None = None, **fields: Any
 ) -> None:
-    """Delete a record, several, or those of a kind with these fields, as each one's `delete()` does."""
+    """Delete a record, several, or those of a kind with these fields, as each one's `delete()` does.
+
+    Of one instance, first all files are deleted or none, then all other records or none.
+    """
     if isinstance(record, type):
         _check_model(record)
         kind: Any = record
@@ -83,8 +86,9 @@ def delete(
     for one in found:
         if not isinstance(one, Record):
             raise InvalidTypeError(f"a {type(one).__name__} is no record and cannot be deleted; nothing was deleted")
-    for one in found:
-        one.delete(permanent=permanent, storage=delete_data_from_storage)
+    from lamindb.usecases import trashing
+
+    trashing.delete_many(found, permanent=bool(permanent), storage=delete_data_from_storage)
 
 
 def view(n: int = 10) -> None:

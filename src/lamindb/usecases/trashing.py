@@ -24,6 +24,35 @@ def delete(record: Record, *, permanent: bool = False, storage: bool | None = No
     Raises:
         ReferencedError: Something refers to it. Nothing was deleted.
     """
+    delete_many([record], permanent=permanent, storage=storage)
+
+
+def delete_many(records: Sequence[Record], *, permanent: bool = False, storage: bool | None = None) -> None:
+    """Delete records: the files of an instance all or none, then its other records all or none.
+
+    Raises:
+        ReferencedError: Something refers to one of them. Nothing of that group was deleted, nor what comes after.
+    """
+    by_alias: dict[str, tuple[Instance, list[File], list[Record]]] = {}
+    for record in records:
+        instance = _instance_to_delete_in(record)
+        _, files, others = by_alias.setdefault(instance.alias, (instance, [], []))
+        if isinstance(record, File):
+            files.append(record)
+        else:
+            others.append(record)
+    for instance, files, others in by_alias.values():
+        if files and (permanent or storage is True):
+            purge(files, instance)
+        elif files:
+            trash(files, instance)
+        if storage is True:
+            for file in files:
+                _remove_bytes(file, instance)
+        _delete_rows(others, instance)
+
+
+def _instance_to_delete_in(record: Record) -> Instance:
     if record._state.adding:
         raise InvalidInputError(f"this {type(record).__name__} is not saved, so there is nothing to delete")
     instance = stores.instance_of(record._state.db)
@@ -31,17 +60,25 @@ def delete(record: Record, *, permanent: bool = False, storage: bool | None = No
         raise InvalidInputError("this record belongs to an instance that was closed")
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read")
-    if isinstance(record, File):
-        if permanent or storage is True:
-            purge([record], instance)
-            if storage is True:
-                _remove_bytes(record, instance)
-        else:
-            trash([record], instance)
-        return
+    return instance
+
+
+def _delete_rows(records: Sequence[Record], instance: Instance) -> None:
+    ids = [(record, record.pk, record._state.adding) for record in records]
     try:
         with transaction.atomic(using=instance.alias):
-            record.delete_row()
+            for record in records:
+                _delete_row(record)
+    except BaseException:
+        # What was taken back was never deleted.
+        for record, pk, adding in ids:
+            record.pk, record._state.adding = pk, adding
+        raise
+
+
+def _delete_row(record: Record) -> None:
+    try:
+        record.delete_row()
     except models.ProtectedError as error:
         kinds = sorted({type(found).__name__ for found in error.protected_objects})
         raise ReferencedError(
