@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from lamindb.core import messages
 from lamindb.core.current import Instance
-from lamindb.core.errors import IntegrityError, InvalidInputError, InvalidTypeError
+from lamindb.core.errors import IntegrityError, InvalidInputError, InvalidTypeError, LaminError
 from lamindb.models import File, Run
 from lamindb.storage.protocol import ObjectName, Source
 from lamindb.usecases import linking, loading, showing, sources, stores
@@ -64,7 +65,45 @@ def _staged(file: File) -> Path:
         shown = _shown(file, instance, name)
         if shown is not None:
             return shown
+    return _kept(file)
+
+
+def _kept(file: File) -> Path:
+    """Return a local path of which no newer version ever takes the place, as it may in the view."""
+    instance = _instance(file)
+    if not stores.is_own(file.storage_id, instance):
+        return _checked_in_place(file, instance)
+    name = ObjectName(file.digest, file.suffix)
     return stores.own_store(instance).local_path(name, _filename(file), is_folder=file.is_folder)
+
+
+def _read(file: File, reader: Callable[[Path], Any]) -> Any:
+    """Read a file where it lies; once more from its object if a newer version took its place in the view meanwhile."""
+    local = _staged(file)
+    try:
+        result = reader(local)
+    except (OSError, LaminError):
+        if _is_unmoved(file, local):
+            raise
+        return reader(_kept(file))
+    if _is_unmoved(file, local):
+        return result
+    if hasattr(result, "close"):
+        result.close()
+    return reader(_kept(file))
+
+
+def _is_unmoved(file: File, local: Path) -> bool:
+    """Tell whether a path still has this file's bytes; paths outside the view keep them."""
+    if file._state.adding:
+        return True
+    instance = _instance(file)
+    if not instance.is_local or not stores.is_own(file.storage_id, instance):
+        return True
+    if file.key is None or local != Path(instance.root_url) / file.key:
+        return True
+    name = ObjectName(file.digest, file.suffix)
+    return bool(stores.view(instance).state(file.key, name, is_folder=file.is_folder) == "ours")
 
 
 def _filename(file: File) -> str:
@@ -96,11 +135,15 @@ def _shown(file: File, instance: Instance, name: ObjectName) -> Path | None:
                 raise error
             messages.debug(f"the folder does not show {key!r}: {error}")
         state = view.state(key, name, is_folder=file.is_folder)
+    where = Path(instance.root_url) / key
     if state == "ours":
-        return Path(instance.root_url) / key
+        return where
     if state in ("edited", "foreign") and _is_still_current(file, instance):
+        # An older version, left there by a process that died, is not somebody's edit.
+        if not instance.is_read_only and not showing.follow(instance, [key]):
+            return where if view.state(key, name, is_folder=file.is_folder) == "ours" else None
         messages.warning(
-            f"{Path(instance.root_url) / key} is not what was saved: the saved bytes are used; "
+            f"{where} is not what was saved: the saved bytes are used; "
             "save the changed file to keep it as a new version"
         )
     return None
@@ -169,8 +212,11 @@ def load(file: File, is_run_input: bool | Run | None, options: dict[str, Any]) -
     if unknown:
         raise InvalidTypeError(f"load() does not take {', '.join(unknown)}: read the path that stage() returns instead")
     run = linking.reader_of(file, is_run_input)
-    local = _staged(file)
-    loaded = loading.backed(local, file.suffix) if backed else loading.load(local, file.suffix, **options)
+    if backed:
+        # What is read later must not change meanwhile.
+        loaded = loading.backed(_staged(file) if file._state.adding else _kept(file), file.suffix)
+    else:
+        loaded = _read(file, lambda local: loading.load(local, file.suffix, **options))
     if run is not None:
         linking.link(run, [file], kind="input")
     return loaded
@@ -189,8 +235,15 @@ def open_file(file: File, mode: str, is_run_input: bool | Run | None) -> Any:
         )
     if file.is_folder:
         raise InvalidInputError(f"{file.key or file.name!r} is a folder: use stage() and open its members")
-    local = stage(file, is_run_input)
-    return open(local, mode, encoding=None if "b" in mode else "utf-8")
+    run = linking.reader_of(file, is_run_input)
+    stream = _read(file, lambda local: local.open(mode, encoding=None if "b" in mode else "utf-8"))
+    try:
+        if run is not None:
+            linking.link(run, [file], kind="input")
+    except BaseException:
+        stream.close()
+        raise
+    return stream
 
 
 def _instance(file: File) -> Instance:
