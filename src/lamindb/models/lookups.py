@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import keyword
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,9 @@ def attribute_name(value: str) -> str:
         >>> attribute_name("Cell Ranger"), attribute_name("1abc"), attribute_name("class")
         ('cell_ranger', 'ln_1abc', 'ln_class')
     """
-    name = re.sub(r"\W+", "_", value.casefold()).strip("_")
+    # Python reads names in this form, so that what is typed is found.
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold())
+    name = re.sub(r"\W+", "_", plain).strip("_")
     if not name or not name[0].isalpha() or keyword.iskeyword(name) or name in _RESERVED or not name.isidentifier():
         name = f"ln_{name}"
     return name

@@ -58,6 +58,16 @@ def follow(model: type[Model], parts: list[str]) -> tuple[type[Model] | None, An
     return current, field
 
 
+def exists(model: type[Model], parts: list[str]) -> bool:
+    """Tell whether a path of real names leads from field to field to its end."""
+    current: type[Model] | None = model
+    for part in parts:
+        if current is None or follow(current, [part])[1] is None:
+            return False
+        current = _next_model(current, part)
+    return True
+
+
 def field_names(model: type[Model]) -> list[str]:
     """Return every name that a filter on a model accepts."""
     names: set[str] = set(aliases_of(model)) | {"pk"}

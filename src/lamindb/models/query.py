@@ -215,7 +215,19 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
         return super().select_related(*self._real(fields))
 
     def _real(self, fields: Any) -> builtins.list[str]:
-        return ["__".join(names.canonical(self.model, str(field).split("__"))) for field in fields]
+        real = []
+        for field in fields:
+            if field is None:
+                return [*fields]
+            path = names.canonical(self.model, str(field).split("__"))
+            if not names.exists(self.model, path):
+                raise names.explain(self.model, path)
+            real.append("__".join(path))
+        return real
+
+    def in_bulk(self, id_list: Any = None, *, field_name: str = "pk") -> dict[Any, M]:
+        """Return the records by their ids, or by another field whose values are unique."""
+        return super().in_bulk(id_list, field_name=self._real([field_name])[0])
 
     def _filter_or_exclude_inplace(self, negate: bool, args: Any, kwargs: Any) -> None:
         kwargs = {name: self._checked(name, value) for name, value in kwargs.items()}
