@@ -211,9 +211,9 @@ def run_page(page: Page, folder: Path, *, replaced: Mapping[str, str], env: Mapp
 
 
 def _write_notebook(path: Path, title: str, steps: list[Step]) -> None:
-    cells: list[dict[str, object]] = [
-        {"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# {title}"},
-        *(
+    cells: list[dict[str, object]] = [{"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# {title}"}]
+    for number, step in enumerate(steps):
+        cells.append(
             {
                 "cell_type": "code",
                 "id": f"cell-{number}",
@@ -222,9 +222,7 @@ def _write_notebook(path: Path, title: str, steps: list[Step]) -> None:
                 "outputs": [],
                 "source": step.code.strip("\n"),
             }
-            for number, step in enumerate(steps)
-        ),
-    ]
+        )
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     document = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
     path.write_text(json.dumps(document, indent=1), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ _SHOWN_DATABASE = "postgresql://ada:secret@db.example.org/lab"
 
 
 @pytest.fixture
-def servers(request: pytest.FixtureRequest) -> Iterator[Any]:
+def servers(request: pytest.FixtureRequest) -> Callable[[Page], tuple[dict[str, str], dict[str, str]]]:
     """Return a function that starts what a page needs: replaced addresses, and environment variables."""
 
     def start(page: Page) -> tuple[dict[str, str], dict[str, str]]:
