@@ -189,7 +189,7 @@ def test_unsaved_edits_are_noticed(tmp_path: Path, run_cells: Any) -> None:
     assert not differs_from_disk(path)
     run_cells("x = 1", "y = 3")
     assert differs_from_disk(path)
-    assert not differs_from_disk(tmp_path / "gone.ipynb")
+    assert differs_from_disk(tmp_path / "gone.ipynb")
     source = json.loads(executed_source())
     assert ["".join(cell["source"]) for cell in source["cells"]] == ["x = 1", "y = 3"]
 

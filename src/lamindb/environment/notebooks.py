@@ -134,6 +134,8 @@ def executed_source() -> bytes:
 def differs_from_disk(path: str | Path) -> bool:
     """Tell whether a cell ran that the file does not have: edits that were not saved, or cells removed since.
 
+    A file that is gone, perhaps under another name now, has none of them.
+
     Injected parameters do not count. False where nothing is known about what ran, or where the file cannot be
     read as a notebook.
     """
@@ -142,7 +144,9 @@ def differs_from_disk(path: str | Path) -> bool:
         return False
     try:
         on_disk = {plain(cell.source) for cell in cells_of(load(path)) if cell.kind == "code"}
-    except (SourceNotFoundError, InvalidInputError, StorageError):
+    except SourceNotFoundError:
+        on_disk = set()
+    except (InvalidInputError, StorageError):
         return False
     ran = {plain(cell) for cell in executed_cells() if not is_injected(cell)}
     return bool(ran - on_disk - {""})

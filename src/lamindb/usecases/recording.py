@@ -194,6 +194,13 @@ def resume(run: Run) -> None:
     _watched[run.id] = watched
 
 
+def follow(run: Run, ran: Ran | None) -> None:
+    """Look for the code of a run where its file is now, after it was tracked again."""
+    watched = _watched.get(run.id)
+    if watched is not None and ran is not None:
+        watched.ran = ran
+
+
 def end(instance: Instance, run: Run, *, report: bool = False) -> tuple[dict[str, Any], Data]:
     """Return what is known when a run ends: the code as it really ran, the last lines that it printed.
 

@@ -87,6 +87,7 @@ def track(
         if is_detected:
             records.save(transform)
         _resume(instance, run, name, checked)
+        recording.follow(run, running)
     _make_current(instance, run)
     if settings.capture if capture is None else capture:
         from lamindb.usecases import capturing
