@@ -95,6 +95,8 @@ class Watch:
                 return
             self._known.add(known)
             self.opened(path, reads=not flags & os.O_WRONLY and not flags & os.O_TRUNC, writes=writes, layer="audit")
+        elif name == "sqlite3.connect":
+            self.opened(arguments[0], reads=True, writes=True, layer="audit")
         elif name == "os.rename":
             self.renamed(arguments[0], arguments[1])
         elif name == "os.link":
@@ -180,7 +182,7 @@ def _hook(name: str, arguments: tuple[Any, ...]) -> None:
         _inside.busy = False
 
 
-_EVENTS: Final = frozenset({"open", "os.rename", "os.link", "os.remove", "os.chdir"}) | _STARTS
+_EVENTS: Final = frozenset({"open", "os.rename", "os.link", "os.remove", "os.chdir", "sqlite3.connect"}) | _STARTS
 
 
 def note(paths: Iterable[object], *, reads: bool, writes: bool, layer: str) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "overlap",
     "read_notebook",
     "stripped_source",
+    "without_secrets",
 ]
 
 INJECTED_TAG = "injected-parameters"
@@ -123,6 +124,24 @@ def stripped_source(path: str | Path) -> bytes:
         return redact_text(textnotebooks.decode(_read(path))).encode("utf-8", "surrogateescape")
     document = load(path)
     return _dump(cells_of(document), document)
+
+
+def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a notebook's JSON with secrets replaced in its cells and in the texts of its results; pictures stay."""
+    return {**document, "cells": [_without_secrets(cell) for cell in _listed(document.get("cells"))]}
+
+
+def _without_secrets(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _without_secrets(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        if all(isinstance(part, str) for part in value) and (name in {"source", "text"} or "/" in name):
+            value = "".join(value)
+        elif name == "traceback":
+            return redact_text("\n".join(map(str, value))).split("\n")
+        else:
+            return [_without_secrets(inner) for inner in value]
+    return redact_text(value) if isinstance(value, str) and not name.startswith(("image/", "id")) else value
 
 
 def executed_source() -> bytes:

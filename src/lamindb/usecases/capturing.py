@@ -30,8 +30,8 @@ from lamindb.models import File, Run
 from lamindb.usecases import linking, recorded, recording, saving, sources, stores
 
 _MOST_LISTED: Final = 500
+_WHOLE: Final = (".zarr", ".n5", ".zrad")
 _NO_STRACE: Final = "strace is not there or not allowed: only declared files are known"
-OFF: Final = {"mode": "off", "completeness": "off"}
 _IGNORED: Final = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/var/lib/")
 
 
@@ -141,7 +141,7 @@ def resolve(instance: Instance, run: Run, watch: Watch) -> Resolved:
         in_root = os.path.realpath(path).startswith(roots)
         if not in_root and _is_ignored(path):
             continue
-        if seen.is_written:
+        if seen.is_written and not _was_only_read(instance, path, seen, in_root=in_root):
             if os.path.isfile(path):
                 _note_written(instance, path, seen, written, result, in_root=in_root)
         elif seen.read_stamp is not None and not os.path.isdir(path):
@@ -153,6 +153,11 @@ def resolve(instance: Instance, run: Run, watch: Watch) -> Resolved:
     for layer, files in by_layer.items():
         result.inputs.extend(linking.link(run, files, kind="input", seen_by=layer))
     return result
+
+
+def _was_only_read(instance: Instance, path: str, seen: Seen, *, in_root: bool) -> bool:
+    """Tell whether a file that was opened for both, as databases are, still has the bytes that are saved."""
+    return in_root and seen.read_stamp is not None and recorded.is_shown_at(instance, path)
 
 
 def _note_read(
@@ -186,22 +191,49 @@ def _note_written(
 
 
 def _save_written(instance: Instance, run: Run, written: Sequence[tuple[str, Seen]], result: Resolved) -> None:
-    files = []
+    """Save what the run wrote under roots: files together, each folder that is one thing by itself."""
+    wholes: dict[str, Seen] = {}
+    files: list[tuple[File, dict[str, Any]]] = []
     for path, seen in written:
+        whole = _whole_of(path)
+        if whole is not None:
+            wholes.setdefault(whole, Seen(whole)).layers.update(seen.layers)
+            continue
         entry = _entry(path, seen, "write")
         result.files.append(entry)
         try:
-            file = File(path, run=run)
+            files.append((File(path, run=run), entry))
         except LaminError as error:
-            entry["note"] = str(error)
-            result.reasons.append(f"{path} could not be saved")
-            continue
-        files.append((file, entry))
+            _note_unsaved(entry, error, result)
     if files:
         saving.save_files([file for file, _ in files])
+    for path, seen in wholes.items():
+        entry = _entry(path, seen, "write")
+        result.files.append(entry)
+        try:
+            folder = File(path, run=run)
+            saving.save_files([folder])
+            files.append((folder, entry))
+        except LaminError as error:
+            _note_unsaved(entry, error, result)
     for file, entry in files:
         entry |= {"as": "output", "file": file.id}
         result.outputs.append(file)
+    del instance
+
+
+def _note_unsaved(entry: dict[str, Any], error: LaminError, result: Resolved) -> None:
+    entry["note"] = str(error)
+    result.reasons.append(f"{entry['path']} could not be saved")
+
+
+def _whole_of(path: str) -> str | None:
+    """Return the folder that is one thing, such as a zarr store, of which a file is a part."""
+    parts = path.split("/")
+    for position, part in enumerate(parts[:-1]):
+        if part.endswith(_WHOLE):
+            return "/".join(parts[: position + 1])
+    return None
 
 
 def _entry(path: str, seen: Seen, access: str) -> dict[str, Any]:
@@ -307,7 +339,7 @@ class CommandWatch:
     def summary(self) -> dict[str, Any]:
         """Return what to store as `run.capture`."""
         if self._is_off:
-            return dict(OFF)
+            return dict(recording.NO_CAPTURE)
         if self._resolved is None:
             return {"mode": "declared", "completeness": "partial", "reasons": self._reasons}
         self._resolved.reasons.extend(self._reasons)

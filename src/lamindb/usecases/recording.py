@@ -15,7 +15,7 @@ from typing import Any, Final
 from lamindb.core import messages
 from lamindb.core.current import Instance
 from lamindb.core.errors import LaminError, StorageError
-from lamindb.environment import git, kernels, matching, notebooks, packages, processes, redaction, scripts
+from lamindb.environment import git, kernels, matching, notebooks, packages, processes, scripts
 from lamindb.environment.detect import Running
 from lamindb.instance import database
 from lamindb.models import Run
@@ -23,6 +23,8 @@ from lamindb.models.base import now
 from lamindb.storage.protocol import ObjectName, Source
 from lamindb.usecases import deciding, logging_output, stores
 
+NO_CAPTURE: Final = {"mode": "off", "completeness": "off"}
+"""What `run.capture` says where nobody watched."""
 DIFF_BYTES: Final = 1024 * 1024
 """The most of a patch that is kept."""
 _PATIENCE_SECONDS: Final = 0.02
@@ -166,6 +168,7 @@ def begin(instance: Instance, ran: Ran | None, *, process: processes.Process | N
         "process": asdict(process),
         "heartbeat_at": now(),
         "python_version": packages.python_version(),
+        "capture": dict(NO_CAPTURE),
         "arguments": list(scripts.invocation().arguments),
     }
     is_notebook = isinstance(ran, matching.AnonymousNotebook) or (ran is not None and ran.kind == "notebook")
@@ -268,17 +271,21 @@ def report_of(ran: Ran | None) -> bytes | None:
         messages.warning("only a notebook that is a file can have a report: none was kept")
         return None
     try:
+        import nbformat
         from nbconvert import HTMLExporter
     except ImportError:
         messages.warning("a report needs nbconvert: run pip install nbconvert; none was kept")
         return None
     try:
+        # Secrets are replaced before the page is made: its colours cut names from their values.
+        read: Any = nbformat.from_dict
         exporter: Any = HTMLExporter
-        page, _ = exporter().from_filename(str(ran.path))
+        node = read(notebooks.without_secrets(notebooks.load(ran.path)))
+        page, _ = exporter().from_notebook_node(node, resources={"metadata": {"name": ran.path.stem}})
     except Exception as error:
         messages.warning(f"the report of {ran.path.name} could not be made: {error}")
         return None
-    return redaction.redact_text(str(page)).encode("utf-8", "backslashreplace")
+    return str(page).encode("utf-8", "backslashreplace")
 
 
 def kept(instance: Instance, data: Data) -> dict[str, str]:

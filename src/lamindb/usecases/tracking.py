@@ -85,7 +85,9 @@ def track(
         if previous is None or previous.id != run.id:
             messages.debug(f"run {run.id} goes on")
         if is_detected:
+            # Its file may have another name or title by now.
             records.save(transform)
+            run.transform = transform
         _resume(instance, run, name, checked)
         recording.follow(run, running)
     _make_current(instance, run)
