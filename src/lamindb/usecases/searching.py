@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from lamindb.core import ranking
+from django.db import models
+
 from lamindb.core.errors import InvalidInputError, InvalidTypeError, UnsupportedError
+from lamindb.core.ranking import RankIndex
 from lamindb.models import names
+from lamindb.usecases import remembering
+from lamindb.usecases.remembering import Names
 
 
 class Hits(list[Any]):
@@ -41,33 +46,54 @@ class Hits(list[Any]):
 
 
 def search(query: Any, text: str, options: dict[str, Any]) -> Any:
-    """Rank the records of a query by how well a text field fits.
+    """Rank the records of a query by how well a text field fits; of equal ones the newest come first.
 
     Raises:
-        InvalidTypeError: The text is none.
+        InvalidTypeError: What is looked for, or the field, is no text.
+        InvalidInputError: The limit is no number from 0.
         UnknownFieldError: There is no such field.
     """
     if not isinstance(text, str):
         raise InvalidTypeError(f"search() takes text, not a {type(text).__name__}")
-    field = options.get("field") or query.model.SEARCH_FIELD
+    field = _text_field(query.model, options.get("field"))
+    limit = _checked_limit(options)
+    found = _names(query, field)
+    places: Sequence[int] = range(len(found.ids))
+    index = found.index
+    if options.get("case_sensitive"):
+        words = text.split()
+        places = [place for place, name in enumerate(found.names) if all(word in name for word in words)]
+        index = RankIndex([found.names[place] for place in places])
+    ranked = [(found.ids[places[row]], score) for row, score in index.rank(text, limit)]
+    records = query.model.objects.using(query.db).in_bulk([key for key, _ in ranked])
+    known = [(records[key], score) for key, score in ranked if key in records]
+    if options.get("top_hit"):
+        return known[0][0] if known else None
+    return Hits([record for record, _ in known], [score for _, score in known], field)
+
+
+def _text_field(model: Any, wanted: Any) -> str:
+    field = wanted or model.SEARCH_FIELD
     if not isinstance(field, str):
         field = getattr(getattr(field, "field", None), "name", str(field))
-    real = names.canonical(query.model, [field])[-1]
-    if real not in {f.name for f in query.model._meta.concrete_fields}:
-        raise names.unknown_field(query.model, field)
+    path = names.canonical(model, [field])
+    fields = {found.name: found for found in model._meta.concrete_fields}
+    if len(path) != 1 or path[0] not in fields:
+        raise names.unknown_field(model, field)
+    if not isinstance(fields[path[0]], (models.CharField, models.TextField)):
+        raise InvalidTypeError(f"search() compares text, and {path[0]!r} of a {model.__name__} is none: use a filter")
+    return path[0]
+
+
+def _checked_limit(options: dict[str, Any]) -> int | None:
     limit = options.get("limit", 20)
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
         raise InvalidInputError(f"limit must be a number from 0 or None, not {limit!r}")
-    if options.get("top_hit"):
-        limit = 1
-    pairs = query.exclude(**{f"{real}__isnull": True}).order_by("-created_at", "-id").values_list("id", real)
-    rows = [(key, value) for key, value in pairs if value]
-    if options.get("case_sensitive"):
-        rows = [(key, value) for key, value in rows if all(word in value for word in text.split())]
-    found = ranking.rank(text, rows, limit)
-    ids = [rows[index][0] for index, _ in found]
-    records = query.model.objects.using(query.db).in_bulk(ids)
-    hits = Hits([records[key] for key in ids if key in records], [score for _, score in found], real)
-    if options.get("top_hit"):
-        return hits[0] if hits else None
-    return hits
+    return 1 if options.get("top_hit") else limit
+
+
+def _names(query: Any, field: str) -> Names:
+    """Return the names under which the records of a query are searched, the newest first."""
+    if query.query.is_sliced:
+        query = query.model.objects.using(query.db).filter(id__in=[record.id for record in query])
+    return remembering.names_of(query.order_by("-created_at", "-id").values_list("id", field))

@@ -1,0 +1,168 @@
+"""Searching records: the golden orders on both databases, never out of date; look-ups that complete."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lamindb as ln
+from lamindb.core import current
+from lamindb.core.errors import InvalidInputError, InvalidTypeError, UnknownFieldError
+from lamindb.instance import database
+from lamindb.usecases import remembering, rows
+
+GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "search_golden.json").read_text("utf-8"))
+
+
+def add_transforms(names: list[str]) -> None:
+    """Add transforms of these names, the first one the newest."""
+    made = [ln.Transform(name=name, type="pipeline", reference=str(n)) for n, name in enumerate(reversed(names))]
+    with database.writing(current.instance().alias) as link:
+        rows.insert_many(link, made)
+
+
+def found_names(text: str, **options: Any) -> list[str]:
+    return [record.name for record in ln.Transform.search(text, **options)]
+
+
+def test_golden_orders(instance: Path) -> None:
+    add_transforms(GOLDEN["names"])
+    wrong = {
+        case["query"]: found
+        for case in GOLDEN["queries"]
+        if (found := found_names(case["query"], limit=10)) != case["expected"]
+    }
+    assert wrong == {}
+
+
+def test_of_equal_names_the_newest_comes_first(instance: Path) -> None:
+    add_transforms(["plot", "plot", "plot"])
+    hits = ln.Transform.search("plot")
+    assert [hit.reference for hit in hits] == ["2", "1", "0"]
+    assert ln.Transform.search("plot", top_hit=True).reference == "2"
+    assert ln.Transform.search("nothing like it", top_hit=True) is None
+    assert list(hits.df()["score"]) == hits.scores == [100.0] * 3
+
+
+def test_what_was_searched_before_is_never_out_of_date(instance: Path) -> None:
+    add_transforms(["umap"])
+    assert found_names("umap") == ["umap"]
+    ln.Transform(name="umap of all", type="pipeline").save()
+    assert found_names("umap") == ["umap", "umap of all"]
+    ln.Transform.objects.filter(name="umap")._update_rows({"name": "pca"})
+    assert found_names("umap") == ["umap of all"]
+    ln.Transform.select(name="umap of all").one().delete()
+    assert found_names("umap") == []
+    assert found_names("pca") == ["pca"]
+
+
+def test_what_other_connections_write_is_found(instance: Path) -> None:
+    add_transforms(["umap"])
+    assert found_names("umap") == ["umap"]
+    problems = []
+
+    def elsewhere() -> None:
+        try:
+            assert found_names("umap") == ["umap"]
+            ln.Transform(name="umap elsewhere", type="pipeline").save()
+        except BaseException as error:
+            problems.append(error)
+        finally:
+            database.connection().close()
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert problems == []
+    assert found_names("umap") == ["umap", "umap elsewhere"]
+
+
+def test_a_transaction_that_is_rolled_back_leaves_nothing(instance: Path) -> None:
+    add_transforms(["umap"])
+    alias = current.instance().alias
+    assert found_names("umap") == ["umap"]
+    transaction = database.writing(alias)
+    transaction.__enter__()
+    ln.Transform.objects.filter(name="umap")._update_rows({"name": "umap changed"})
+    assert found_names("umap") == ["umap changed"]
+    transaction.__exit__(RuntimeError, RuntimeError("taken back"), None)
+    assert found_names("umap") == ["umap"]
+
+
+def test_unchanged_names_are_not_read_again(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_transforms(["umap", "pca"])
+    assert found_names("umap") == ["umap"]
+    prepared = []
+    monkeypatch.setattr(remembering, "_prepared", lambda found: prepared.append(found))
+    assert found_names("pca") == ["pca"]
+    assert prepared == []
+
+
+def test_memory_is_limited(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_transforms([f"umap {n}" for n in range(10)])
+    remembering.forget()
+    for number in range(10):
+        assert ln.Transform.select(name=f"umap {number}").search("umap")[0].name == f"umap {number}"
+    assert len(remembering._kept) == remembering.MOST_QUERIES
+    monkeypatch.setattr(remembering, "MOST_NAMES", 5)
+    assert len(ln.Transform.search("umap")) == 10
+    assert len(remembering._kept) == 0
+
+
+def test_queries_are_searched_as_they_are(instance: Path) -> None:
+    add_transforms(["umap c", "umap b", "umap a", "other"])
+    assert [hit.name for hit in ln.Transform.select(name__endswith=" a").search("umap")] == ["umap a"]
+    assert {hit.name for hit in ln.Transform.select().order_by("name")[:2].search("umap")} == {"umap a"}
+    assert list(ln.Transform.select(id__in=[]).search("umap")) == []
+    assert found_names("UMAP", case_sensitive=True) == []
+    assert found_names("umap b", case_sensitive=True)[0] == "umap b"
+    assert len(found_names("umap", limit=2)) == 2
+    assert len(found_names("umap", limit=None)) == 3
+    assert ln.Pipeline.search("umap a", top_hit=True).name == "umap a"
+    assert list(ln.Notebook.search("umap")) == []
+
+
+def test_files_are_found_by_name_and_by_key(instance: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1")
+    file = ln.File(tmp_path / "a.csv", key="Größe/Tables/École 1.csv").save()
+    assert ln.File.search("ecole", top_hit=True) == file
+    assert ln.File.search("grosse tables", field="key", top_hit=True) == file
+    assert ln.File.search("große", field=ln.File.key, top_hit=True) == file
+    file.delete()
+    assert list(ln.File.search("ecole")) == []
+
+
+def test_bad_input_is_a_clear_error(instance: Path) -> None:
+    with pytest.raises(InvalidTypeError, match="text"):
+        ln.Transform.search(3)  # type: ignore[arg-type]
+    with pytest.raises(UnknownFieldError, match="name"):
+        ln.Transform.search("x", field="nam")
+    with pytest.raises(InvalidTypeError, match="created_at"):
+        ln.Transform.search("x", field="created_at")
+    for limit in (-1, 1.5, True):
+        with pytest.raises(InvalidInputError, match="limit"):
+            ln.Transform.search("x", limit=limit)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("use_jedi", [True, False])
+def test_lookups_complete_in_ipython(local_instance: Path, use_jedi: bool) -> None:
+    pytest.importorskip("IPython")
+    from IPython.core.completer import IPCompleter, provisionalcompleter
+
+    add_transforms(["Cell Ranger", "Cell-Space", "class", "1abc", "dict"])
+    found = ln.Transform.lookup()
+    completer = IPCompleter(namespace={"found": found, "ln": ln}, global_namespace={})
+    completer.use_jedi = use_jedi
+
+    def completed(text: str) -> set[str]:
+        with provisionalcompleter():
+            return {one.text.rpartition(".")[2] for one in completer.completions(text, len(text))}
+
+    assert completed("found.cell_") == {"cell_ranger", "cell_space"}
+    assert completed("found.ln_") == {"ln_class", "ln_1abc", "ln_dict"}
+    assert completed("ln.lineage.ancestor") == {"ancestor_ids"}
+    assert found.cell_ranger.name == "Cell Ranger"
