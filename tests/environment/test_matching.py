@@ -28,6 +28,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Any:
         shell = types.SimpleNamespace(history_manager=history, user_ns={}, kernel=kernel)
         monkeypatch.setattr(kernels, "shell", lambda: shell)
 
+    monkeypatch.setattr(matching, "_known", None)
     return run
 
 
@@ -118,6 +119,8 @@ def test_the_fallback_is_made_of_what_ran(folder: Path, kernel: Any) -> None:
     assert folder.name in found.name and found.code_hash[:8] in found.name
     kernel("import lamindb as ln", "# Parameters\nx = 2", "ln.track()")
     assert fallback_notebook() == found
+    kernel("import lamindb as ln", "ln.track()", "x = 3", "ln.track()")
+    assert fallback_notebook() == found, "it is the same notebook, however many cells ran after the first call"
     kernel("import lamindb as ln", "ln.track(new_run=True)")
     assert fallback_notebook() != found
 
@@ -131,6 +134,7 @@ def test_colab_tells_the_name(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(matching.sys.modules, "google.colab._message", types.SimpleNamespace(blocking_request=request))
     found = fallback_notebook()
     assert found is not None and found.name == "Cells of mice"
+    monkeypatch.setattr(matching, "_known", None)
     no_answer = types.SimpleNamespace(blocking_request=lambda kind, timeout_sec: None)
     monkeypatch.setitem(matching.sys.modules, "google.colab._message", no_answer)
     found = fallback_notebook()

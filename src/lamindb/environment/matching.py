@@ -25,23 +25,33 @@ class AnonymousNotebook:
         name: For people: the folder in which it runs, and the beginning of the hash.
         code_hash: SHA-256 (hex) of the cells that ran so far, in the manner of `Notebook.code_hash`.
         cells: Those cells, the running one included, without injected parameters.
+        folder: Where it runs, absolute.
     """
 
     name: str
     code_hash: str
     cells: tuple[str, ...]
+    folder: Path
+
+
+_known: AnonymousNotebook | None = None
+"""What this kernel was first asked as: it stays that, however many cells run after it."""
 
 
 def fallback_notebook() -> AnonymousNotebook | None:
     """Return an identity made from what ran, for a kernel whose notebook no file on this disk shows.
 
-    The same first cells in the same folder give the same identity in every process. None outside kernels.
+    The same first cells in the same folder give the same identity in every process, and the first identity of a
+    kernel is its last. None outside kernels.
     """
+    global _known
     if not kernels.in_kernel():
         return None
     cells = tuple(cell for cell in kernels.executed_cells() if cell.strip() and not notebooks.is_injected(cell))
-    code_hash = notebooks.hash_cells(cells)
-    return AnonymousNotebook(_colab_name() or _name(code_hash), code_hash, cells)
+    if _known is None or cells[: len(_known.cells)] != _known.cells:
+        code_hash = notebooks.hash_cells(cells)
+        _known = AnonymousNotebook(_colab_name() or _name(code_hash), code_hash, cells, Path.cwd())
+    return _known
 
 
 def matching_notebook() -> Path | None:

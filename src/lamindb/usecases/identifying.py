@@ -60,7 +60,8 @@ def transform_of(running: Running | matching.AnonymousNotebook, instance: Instan
         if code_hash is None:
             # The file could not be read: what is known of it stays.
             facts = {}
-        known.__dict__.update(facts)
+        for field, value in facts.items():
+            setattr(known, field, value)
         return known
     new = Transform._blank(type=running.kind, reference=reference, **facts)
     new._state.db = instance.alias
@@ -106,7 +107,8 @@ def _exists(reference: str, running: Running, instance: Instance) -> bool:
 
 
 def _anonymous(running: matching.AnonymousNotebook, instance: Instance) -> Transform:
-    reference = f"notebook without a file, code {running.code_hash[:16]}"
+    place = projects.relative_reference(running.folder, instance.project_path)
+    reference = f"notebook without a file in {place}, code {running.code_hash[:16]}"
     found = Transform.objects.using(instance.alias).filter(type="notebook", reference=reference).first()
     if found is None:
         found = Transform._blank(name=running.name, type="notebook", reference=reference, code_hash=running.code_hash)
