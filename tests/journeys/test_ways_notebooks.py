@@ -44,7 +44,7 @@ def test_nbconvert_jupyter_execute_and_nbclient(project: Path) -> None:
         "nbconvert": notebook(project / "a folder/with spaces.ipynb", "nbconvert", title="Converted"),
         "execute": notebook(project / "executed.ipynb", "execute", title="Executed"),
         "client": notebook(project / "sub/client.ipynb", "client"),
-        "far": notebook(project / "sub/far.ipynb", "far", title="From afar"),
+        "far": notebook(project / "sub/far.ipynb", "far", "assert ln.track().id == run.id", title="From afar"),
         "vscode": notebook(project / "code.ipynb", "vscode", title="In the editor"),
     }
     (project / "elsewhere").mkdir()
@@ -66,7 +66,8 @@ def test_nbconvert_jupyter_execute_and_nbclient(project: Path) -> None:
     check("vscode", "notebook", "code.ipynb", "In the editor", cells=cells("vscode"), exit_code=None)
     # Nothing tells where this one lies: it is what ran, under a name of its own.
     far = run_that_made("far")
-    assert (far.transform.type, far.status, cells_kept(far)) == ("notebook", "completed", cells("far"))
+    assert (far.transform.type, far.status, cells_kept(far)[:-1]) == ("notebook", "completed", cells("far"))
+    assert far.transform.reference.startswith("notebook without a file in elsewhere, code ")
     assert far.transform.name.startswith("notebook in elsewhere (")
     run_command(sys.executable, "-c", CLIENT, "../sub/far.ipynb", cwd=project / "elsewhere")
     assert far.transform.runs.count() == 2
