@@ -21,7 +21,6 @@ WORK = """
     ln.File(b"1", key="1.txt").save()
     threads = [threading.Thread(target=lambda: ln.File.select().count()) for _ in range(3)]
     [t.start() for t in threads]; [t.join() for t in threads]
-    threading.Thread(target=lambda: ln.File.select().count(), daemon=True).start()
     unfinished = ln.File.select().iterator()
     next(unfinished)
     """

@@ -167,10 +167,26 @@ class Guarded:
             except NotSupportedError as error:
                 self.drop()
                 raise TranslatedOperationalError(f"the database is too old: {error}") from error
+        self._guard(self.connection)
+
+    def _guard(self, raw: Any) -> None:
+        """Have the raw connection closed when its thread has ended and nothing holds this wrapper any more.
+
+        A `__del__` would come too late: of things that refer to each other in a ring, drivers may be asked first.
+        """
+        self._unguard()
+        self._finalizer = weakref.finalize(self, _close_own, raw, os.getpid())
+        self._finalizer.atexit = False
+
+    def _unguard(self) -> None:
+        finalizer: Any = self.__dict__.pop("_finalizer", None)
+        if finalizer is not None:
+            finalizer.detach()
 
     def drop(self) -> None:
         """Close the raw connection from any thread and forget any transaction it was in."""
         raw, self.connection = self.connection, None
+        self._unguard()
         self._forget_transaction()
         if raw is not None:
             raw.close()
@@ -179,6 +195,7 @@ class Guarded:
         """Forget a connection inherited by fork without closing it: it belongs to the parent process."""
         if self.connection is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.connection))
+        self._unguard()
         self.connection = None
         self._forget_transaction()
 
@@ -193,6 +210,11 @@ class Guarded:
         self.__dict__["connection"] = None
         if raw is not None and self.__dict__.get("_owner_pid") == os.getpid():
             raw.close()
+
+
+def _close_own(raw: Any, pid: int) -> None:
+    if pid == os.getpid():
+        raw.close()
 
 
 def close_alias(alias: str) -> None:

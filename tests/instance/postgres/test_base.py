@@ -32,7 +32,7 @@ def cut(url: str) -> int:
     with psycopg.connect(url, autocommit=True) as other:
         return len(
             other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             ).fetchall()
         )
