@@ -194,3 +194,46 @@ def test_deleting_several_is_all_or_nothing(instance: Path) -> None:
     assert not list(instance.glob("*.bin"))
     ln.delete([files[0], files[2]], permanent=True)
     assert ln.File.objects.count() == 1
+
+
+def test_saving_an_older_record_changes_only_what_was_set(instance: Path) -> None:
+    file = ln.File(b"1", key="a.csv").save()
+    older = ln.File.objects.get(id=file.id)
+    file.description = "said here"
+    file.key = "b.csv"
+    file.save()
+    older.name = "named there"
+    older.save()
+    stored = ln.File.objects.get(id=file.id)
+    assert (stored.key, stored.name, stored.description) == ("b.csv", "named there", "said here")
+    assert (older.key, older.description) == ("b.csv", "said here")
+    assert (instance / "b.csv").exists()
+    assert not (instance / "a.csv").exists()
+
+
+def test_saving_an_older_run_leaves_its_status(instance: Path) -> None:
+    transform = ln.Transform(name="pipeline", type="pipeline")
+    with ln.track(transform) as run:
+        older = ln.Run.objects.get(id=run.id)
+        older_transform = ln.Transform.objects.get(id=transform.id)
+    transform.description = "said here"
+    transform.save()
+    older_transform.name = "renamed"
+    older_transform.save()
+    older.name = "named there"
+    older.save()
+    stored = ln.Run.objects.get(id=run.id)
+    assert (stored.name, stored.status) == ("named there", "completed")
+    assert stored.finished_at is not None
+    assert (stored.transform.name, stored.transform.description) == ("renamed", "said here")
+
+
+def test_a_field_that_was_only_read_is_not_written(instance: Path) -> None:
+    file = ln.File(b"1", key="a.csv").save()
+    older = ln.File.objects.defer("description").get(id=file.id)
+    assert older.description is None
+    file.description = "said here"
+    file.save()
+    older.name = "named there"
+    older.save()
+    assert ln.File.objects.get(id=file.id).description == "said here"

@@ -57,6 +57,8 @@ class Record(models.Model):
     """Fields that tables and `repr` leave out."""
     FIXED: ClassVar[frozenset[str]] = frozenset()
     """Fields that only the library sets; the constructor refuses them."""
+    EDITED: ClassVar[frozenset[str]] = frozenset()
+    """Fields whose values people change without setting them, such as the entries of a dictionary."""
     SEARCH_FIELD: ClassVar[str] = "name"
     POSITIONAL: ClassVar[tuple[str, ...]] = ()
 
@@ -201,10 +203,39 @@ class Record(models.Model):
         actions().save(self)
         return self
 
-    def save_row(self, *, using: str | None = None, force_insert: bool = False) -> None:
-        """Write only the row. Never inserts a record that was deleted meanwhile."""
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; for a saved record, remember that it was set and not read."""
+        super().__setattr__(name, value)
+        state = self.__dict__.get("_state")
+        if state is not None and not state.adding and name[0] != "_":
+            self.__dict__.setdefault("_assigned", set()).add(name)
+
+    def rebase(self, stored: Record) -> None:
+        """Take all fields from the row as it is now, but those that were set since the record was read.
+
+        Others may have changed the row meanwhile: what nobody set here must not be written back as it was.
+        """
+        own = self.__dict__
+        kept = own.get("_assigned", frozenset()) | self.EDITED
+        for field in self._meta.concrete_fields:
+            name = field.attname
+            if name not in own or (name not in kept and own[name] != stored.__dict__[name]):
+                own[name] = stored.__dict__[name]
+                if field.is_relation:
+                    self._state.fields_cache.pop(field.name, None)
+
+    def settle(self) -> None:
+        """Count what was set as written."""
+        self.__dict__.pop("_assigned", None)
+
+    def save_row(
+        self, *, using: str | None = None, force_insert: bool = False, fields: Iterable[str] | None = None
+    ) -> None:
+        """Write only the row, or only some fields of it. Never inserts a record that was deleted meanwhile."""
         alias = using or self._state.db or current.instance().alias
-        super().save(using=alias, force_insert=force_insert, force_update=not (force_insert or self._state.adding))
+        is_new = force_insert or self._state.adding
+        super().save(using=alias, force_insert=force_insert, force_update=not is_new, update_fields=fields)
+        self.settle()
 
     def delete(  # type: ignore[override]
         self, permanent: bool | None = None, *, storage: bool | None = None, **older: Any
@@ -238,12 +269,17 @@ class Record(models.Model):
         self._state.fields_cache.clear()
         self._state.adding = False
         self._state.db = other._state.db
+        self.settle()
 
     def refresh_from_db(self, using: str | None = None, fields: Any = None, from_queryset: Any = None) -> None:
         """Read fields again; a field that was not loaded yet brings all others that were not, in one query."""
         if fields is not None:
             fields = sorted({*fields, *self.get_deferred_fields()})
+        assigned = set(self.__dict__.get("_assigned", ()))
         super().refresh_from_db(using=using, fields=fields, from_queryset=from_queryset)
+        self.settle()
+        if fields is not None and (left := assigned.difference(fields)):
+            self.__dict__["_assigned"] = left
 
     def __repr__(self) -> str:
         shown = []

@@ -100,6 +100,7 @@ class Run(Record):
         "outputs": "output_links__file",
     }
     FIXED: ClassVar[frozenset[str]] = frozenset({"created_at", "updated_at", "heartbeat_at", "process"})
+    EDITED: ClassVar[frozenset[str]] = frozenset({"params"})
     HIDDEN: ClassVar[frozenset[str]] = frozenset(
         {
             "heartbeat_at",

@@ -143,7 +143,7 @@ def _insert_or_adopt(record: Record, alias: str) -> None:
     description = getattr(record, "description", None)
     record.adopt(existing)
     if description and description != existing.description:
-        record.description = description  # type: ignore[attr-defined]
+        record.description = description
         record.save_row(using=alias)
 
 
@@ -164,19 +164,24 @@ def _update(record: Record, alias: str) -> None:
     stored = model.objects.using(alias).filter(pk=record.pk).first()
     if stored is None:
         raise ConflictError(f"{record!r} was deleted meanwhile: make a new record")
+    record.rebase(stored)
     changed = [
         field.attname
         for field in record._meta.concrete_fields
         if field.attname in record.__dict__ and record.__dict__[field.attname] != stored.__dict__[field.attname]
     ]
     if not changed or changed == ["updated_at"]:
+        record.settle()
         return
     if isinstance(record, Transform) and stored.name == stored.reference and "name" in changed:
         record.reference = record.name
-    record.__dict__["updated_at"] = now()
+        changed.append("reference")
+    if "updated_at" in stored.__dict__:
+        record.__dict__["updated_at"] = now()
+        changed.append("updated_at")
     try:
         with transaction.atomic(using=alias):
-            record.save_row(using=alias)
+            record.save_row(using=alias, fields=set(changed))
     except DuplicateError as error:
         raise ConflictError(f"another {model.__name__} is called so already: {str(error).splitlines()[0]}") from error
 
@@ -214,7 +219,7 @@ def save_changes(file: File, instance: Instance) -> None:
         InvalidInputError: A field was changed that only the library sets. Nothing was changed.
     """
     alias = instance.alias
-    leaving = _leaving(file, instance)
+    leaving = _leaving(file, instance) if "key" in file.__dict__.get("_assigned", ()) else []
     if leaving:
         repairing.announce(instance, leaving=leaving)
     with undone_on_failure([file]), database.writing(alias) as link:
@@ -224,6 +229,7 @@ def save_changes(file: File, instance: Instance) -> None:
         stored = File.objects.using(alias).filter(id=file.id).first()
         if stored is None:
             raise ConflictError(f"{file!r} was deleted for good meanwhile")
+        file.rebase(stored)
         fixed = [
             name for name in _FIXED_OF_FILES if name in file.__dict__ and getattr(file, name) != getattr(stored, name)
         ]
@@ -242,6 +248,7 @@ def save_changes(file: File, instance: Instance) -> None:
             n for n in ("name", "description", "run_id", "transform_id") if getattr(file, n) != getattr(stored, n)
         ]
         if not changed and not moved:
+            file.settle()
             return
         file.updated_at = now()
         values = {name: getattr(file, name) for name in changed} | {"updated_at": file.updated_at}
@@ -252,6 +259,7 @@ def save_changes(file: File, instance: Instance) -> None:
             # What was restored while its key belonged to another file has had no current version since.
             if deciding.promote(alias, file.stem_id) == file.id:
                 file.is_latest = True
+    file.settle()
     if moved:
         keys = {key for key in (stored.key, file.key) if key is not None}
         for conflict in showing.follow(instance, keys, left=leaving):
