@@ -179,19 +179,18 @@ def promote(alias: str, stem: str) -> str | None:
     Returns:
         The id of the version that became current; None if none did, as where another file has the key.
     """
-    versions = File.objects.using(alias).filter(id__gte=stem, id__lte=stem + "z" * 4, trashed_at__isnull=True)
-    if versions.filter(is_latest=True).exists():
+    files = File.objects.using(alias)
+    versions = files.filter(id__gte=stem, id__lte=stem + "z" * 4, trashed_at__isnull=True).order_by("-version")
+    left = list(versions.values_list("id", "is_latest", "storage_id", "key"))
+    if not left or any(is_latest for _, is_latest, _, _ in left):
         return None
-    newest = versions.order_by("-version").first()
-    if newest is None:
+    newest: str = left[0][0]
+    storage_id, key = left[0][2:]
+    current = files.filter(storage_id=storage_id, key=key, is_latest=True, trashed_at__isnull=True)
+    if key is not None and current.exists():
         return None
-    if newest.key is not None:
-        others = File.objects.using(alias).filter(storage_id=newest.storage_id, key=newest.key, is_latest=True)
-        if others.filter(trashed_at__isnull=True).exists():
-            return None
-    File.objects.using(alias).filter(id=newest.id).order_by()._update_rows({"is_latest": True, "updated_at": now()})
-    promoted: str = newest.id
-    return promoted
+    files.filter(id=newest).order_by()._update_rows({"is_latest": True, "updated_at": now()})
+    return newest
 
 
 def decide(alias: str, plans: Sequence[Plan]) -> list[Outcome]:
@@ -212,6 +211,7 @@ class _Known:
         self.current: dict[tuple[str, str], File] = {}
         self.by_digest: dict[tuple[str, str, bool], list[File]] = {}
         self.families: dict[str, tuple[File | None, int]] = {}
+        self._highest: dict[str, int] = {}
         keys = {plan.key for plan in plans if plan.key is not None}
         query = File.objects.using(alias).filter(trashed_at__isnull=True)
         for part in rows.chunks(sorted(keys)):
@@ -233,6 +233,16 @@ class _Known:
             latest = next((row for row in reversed(rows_) if row.is_latest and row.trashed_at is None), None)
             found = (latest, rows_[-1].version if rows_ else 0)
         return found
+
+    def highest(self, stem: str) -> int:
+        """Return the highest version number that a family has had; those of all keys are asked for at once."""
+        if stem in self.families:
+            return self.families[stem][1]
+        if not self._highest:
+            query = File.objects.using(self.alias).order_by("version").values_list("id", "version")
+            for part in rows.chunks(sorted({key for _, key in self.current})):
+                self._highest.update((row_id[: ids.STEM_LENGTH], found) for row_id, found in query.filter(key__in=part))
+        return self._highest.get(stem) or self.family(stem)[1]
 
     def add(self, row: File) -> None:
         """Take in a row that is about to be inserted."""
@@ -287,7 +297,7 @@ def _new(
     if current is not None:
         # It may be a row of this very save, which then has to be inserted as the older version that it is.
         current.is_latest = False
-        highest = known.family(current.stem_id)[1]
+        highest = known.highest(current.stem_id)
         version, new_id = highest + 1, ids.file_id(current.stem_id, highest + 1)
     else:
         version, new_id = 1, file.id if file._state.adding else ids.file_id()
