@@ -81,10 +81,14 @@ def test_eight_at_once_in_one_folder(project: Path) -> None:
         assert stored(run.source_digest) == MEET
 
 
-def test_eight_at_once_whose_patterns_say_nothing(project: Path) -> None:
+@pytest.mark.parametrize("watched", [False, True])
+def test_eight_at_once_whose_patterns_say_nothing(project: Path, watched: bool) -> None:
+    if watched and (shutil.which("strace") is None or run_command("strace", "true", check=False).returncode != 0):
+        pytest.skip("strace is not installed, or not allowed")
     prepare_eight(project)
+    option = ["--capture"] if watched else []
     commands = [
-        [LAMIN, "run", "--transform", "meet", "--out", "out/*.txt", "--param", f"number={number}", "--",
+        [LAMIN, "run", "--transform", "meet", "--out", "out/*.txt", "--param", f"number={number}", *option, "--",
          sys.executable, "meet.py", str(number), "8"]
         for number in range(8)
     ]  # fmt: skip
@@ -95,6 +99,7 @@ def test_eight_at_once_whose_patterns_say_nothing(project: Path) -> None:
         # Its own or none: what cannot be told apart is not guessed, and a message says so.
         assert keys(run.outputs) in ([], [f"out/{number}.txt"]), number
         if not keys(run.outputs) and number != 5:
+            assert not watched, (run.capture, ended[number].stderr)
             assert "not saved" in ended[number].stderr
     assert all(file.run is not None for file in ln.File.select(key__startswith="out/"))
 
