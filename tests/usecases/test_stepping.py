@@ -415,3 +415,14 @@ def test_a_step_that_cannot_be_recorded_still_returns(
     assert add(1) == 3
     assert "the step add could not be recorded" in capsys.readouterr().err
     assert not steps._open
+
+
+def test_tracking_within_a_step_is_its_child(local_instance: Path) -> None:
+    @ln.step
+    def outer() -> ln.Run:
+        with ln.track(ln.Transform(name="Inner", type="pipeline")) as run:
+            return run
+
+    inner = outer()
+    assert inner.parent is not None
+    assert inner.parent.transform.name.endswith("outer")

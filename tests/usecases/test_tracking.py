@@ -368,3 +368,21 @@ def test_a_swept_object_is_stored_again(local_instance: Path, monkeypatch: pytes
 
 def test_a_run_of_this_process_is_not_seen_as_dead(instance: Path) -> None:
     assert ending.has_died(ln.track(transform())) is False
+
+
+def test_a_fork_finds_no_thread_of_ours(instance: Path) -> None:
+    import threading
+
+    run = ln.track(transform())
+    counts = []
+    child = os.fork()
+    if child == 0:
+        # What a child does must not end its parent's run.
+        ln.finish()
+        os._exit(0 if not beating._alive and not tracking._runs else 1)
+    counts.append(os.waitpid(child, 0)[1])
+    assert counts == [0]
+    assert any(thread.name == "lamindb heartbeat" for thread in threading.enumerate())
+    assert again(run).status == "running"
+    ln.finish()
+    assert run.id not in beating._alive.get(current.instance().alias, set())

@@ -308,6 +308,11 @@ class CommandWatch:
         return capture_strace.command(argv, self._log)
 
     @property
+    def variables(self) -> dict[str, str]:
+        """What to add to the command's environment: without a tracer, programs that track themselves also watch."""
+        return {"LAMIN_CAPTURE": "1"} if self._folder is None and self._reasons else {}
+
+    @property
     def log_path(self) -> str | None:
         """Where the tracer writes while the command runs; other commands look there whether a file is ours."""
         return str(self._log) if self._log is not None else None

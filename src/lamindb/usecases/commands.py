@@ -107,7 +107,7 @@ def run_command(
     asking = recording.Asking(instance, script or folder).start() if run.git_commit else None
     declared.link_inputs(run, read)
     watching = _watching(instance, run, folder, expected, settings.capture if capture is None else capture)
-    environment = {**os.environ, **inheriting.variables(instance, run)}
+    environment = {**os.environ, **inheriting.variables(instance, run), **watching.variables}
     done = launching.launch(watching.command(argv), environment=environment, cwd=str(folder) if cwd else None)
     made: list[File] = []
     try:

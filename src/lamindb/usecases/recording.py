@@ -6,6 +6,7 @@ its answer late. Objects are stored together and before the row that names them.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -46,6 +47,7 @@ class Watched:
 
 
 _watched: dict[str, Watched] = {}
+_asked: list[Asking] = []
 _ended: dict[str, Watched] = {}
 
 
@@ -65,11 +67,18 @@ class Asking:
     def start(self) -> Asking:
         """Ask."""
         self._thread.start()
+        _asked.append(self)
         return self
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the answer."""
+        self._thread.join(seconds)
 
     def take(self, seconds: float) -> dict[str, Any]:
         """Return the answer if it comes in time and nobody wrote it yet; else nothing."""
         self._thread.join(seconds)
+        if self in _asked:
+            _asked.remove(self)
         with self._lock:
             if self._thread.is_alive() or self._is_taken:
                 return {}
@@ -239,6 +248,16 @@ def forget() -> None:
     _watched.clear()
     _ended.clear()
     logging_output.detach()
+
+
+def _settle_threads() -> None:
+    """Let no thread of ours be at work while the process forks."""
+    while _asked:
+        _asked.pop().wait(1.0)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_settle_threads)
 
 
 def source_of(ran: Ran | None) -> bytes | None:

@@ -174,7 +174,11 @@ def _resume(instance: Instance, run: Run, name: str | None, params: dict[str, An
 
 
 def _parent_id(instance: Instance) -> str | None:
-    """Return the run of the process that started this one, if it is of the same instance."""
+    """Return the run within which another one begins: that of a step, else the one that this process inherited."""
+    above = current.own_run()
+    is_saved = isinstance(above, Run) and above._state.db == instance.alias and not above._state.adding
+    if is_saved and not any(own.id == above.id for own in _runs.values()):
+        return str(above.id)
     inherited = inheriting.inherited_id(instance)
     if inherited is None:
         return None
