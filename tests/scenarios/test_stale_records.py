@@ -237,3 +237,46 @@ def test_a_field_that_was_only_read_is_not_written(instance: Path) -> None:
     older.name = "named there"
     older.save()
     assert ln.File.objects.get(id=file.id).description == "said here"
+
+
+def test_a_rename_takes_a_version_along_that_another_process_just_saved(
+    instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lamindb.usecases import records
+
+    file = ln.File(b"1", key="a.csv").save()
+    look = records._leaving
+
+    def look_too_early(*args: object) -> object:
+        found = look(*args)  # type: ignore[arg-type]
+        monkeypatch.setattr(records, "_leaving", look)
+        ln.File(b"2", key="a.csv").save()
+        return found
+
+    monkeypatch.setattr(records, "_leaving", look_too_early)
+    file.key = "b.csv"
+    file.save()
+    assert not (instance / "a.csv").exists()
+    assert (instance / "b.csv").read_bytes() == b"2"
+    ln.File(b"3", key="a.csv").save()
+
+
+def test_a_version_whose_file_moves_before_it_is_shown_leaves_nothing_behind(
+    instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lamindb.usecases import saving
+
+    first = ln.File(b"1", key="a.csv").save()
+    show = saving._show
+
+    def show_too_late(*args: object) -> None:
+        monkeypatch.setattr(saving, "_show", show)
+        first.key = "b.csv"
+        first.save()
+        show(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(saving, "_show", show_too_late)
+    ln.File(b"2", key="a.csv").save()
+    assert not (instance / "a.csv").exists()
+    assert (instance / "b.csv").read_bytes() == b"2"
+    ln.File(b"3", key="a.csv").save()

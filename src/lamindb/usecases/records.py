@@ -255,6 +255,8 @@ def save_changes(file: File, instance: Instance) -> None:
         File.objects.using(alias).filter(id=file.id).order_by()._update_rows(values)
         if moved:
             family = File.objects.using(alias).filter(id__gte=file.stem_id, id__lte=file.stem_id + "z" * 4)
+            # Another process may have saved a version under the old key since we looked.
+            leaving = [showing.left_by(version) for version in family if version.key is not None]
             family.order_by()._update_rows({"key": file.key, "updated_at": file.updated_at})
             # What was restored while its key belonged to another file has had no current version since.
             if deciding.promote(alias, file.stem_id) == file.id:

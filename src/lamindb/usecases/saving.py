@@ -355,7 +355,9 @@ def _show(instance: Instance, outcomes: Sequence[Outcome], damaged: set[str]) ->
         if view.show_many([one for key, one in wanted.items() if key not in damaged]):
             again += wanted
         view.show_many([one for key, one in wanted.items() if key in damaged], move_aside=True)
-        again += showing.moved_on(instance, shown)
+        moved = showing.moved_on(instance, shown)
+        left += [Left(key, wanted[key].name, wanted[key].is_folder) for key in moved]
+        again += moved
         conflicts = showing.follow(instance, again, left=left) if again else []
     except LaminError as error:
         conflicts = [error]

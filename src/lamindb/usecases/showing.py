@@ -32,6 +32,11 @@ class Left:
     is_folder: bool
 
 
+def left_by(file: File) -> Left:
+    """Return what the view shows under the key of a file."""
+    return Left(str(file.key), ObjectName(file.digest, file.suffix), file.is_folder)
+
+
 def follow(instance: Instance, keys: Iterable[str], *, left: Sequence[Left] = ()) -> list[LaminError]:
     """Let the view show what is current under each key, and nothing where nothing is.
 
@@ -58,6 +63,7 @@ def _follow_some(instance: Instance, view: Any, keys: list[str], left: Sequence[
     conflicts: dict[str, LaminError] = {}
     wanted = keys
     shown: dict[str, str | None] = {}
+    left = list(left)
     for _ in range(_ROUNDS):
         current = _current_under(instance, wanted)
         for key in wanted:
@@ -71,6 +77,8 @@ def _follow_some(instance: Instance, view: Any, keys: list[str], left: Sequence[
         wanted = [key for key in wanted if shown[key] != (again[key].id if key in again else None)]
         if not wanted:
             break
+        # What was just shown may have moved to another key meanwhile, or be removed for good.
+        left += [left_by(current[key]) for key in wanted if key in current]
     return list(conflicts.values())
 
 
