@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lamindb.core.current import Instance
@@ -64,7 +64,7 @@ def store_by(
     done = 0
     try:
         for start, end in parts:
-            futures[executor.submit(put_part, spec, list(sources[start:end]))] = (start, end)
+            futures[executor.submit(put_part, spec, [_plain(source) for source in sources[start:end]])] = (start, end)
         for future in as_completed(futures):
             start, end = futures[future]
             found[start:end] = future.result()
@@ -92,6 +92,11 @@ def put_part(spec: StoreSpec, sources: list[Source]) -> list[Stored]:
         return open_store(spec.root_url, hash_cache=hashes).put_many(sources)
     finally:
         hashes.close()
+
+
+def _plain(source: Source) -> Source:
+    """Return a source of plain values only, which a worker can read without knowing anything of records."""
+    return source if type(source.path) in {str, type(None)} else replace(source, path=str(source.path))
 
 
 def _parts(sources: Sequence[Source], workers: int) -> list[tuple[int, int]]:
