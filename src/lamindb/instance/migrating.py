@@ -158,14 +158,18 @@ def _lock(alias: str, home: Path) -> Iterator[None]:
         yield
 
 
+def open_lock(path: str | Path) -> int:
+    """Open a file to be locked, made if it is not there; another user's, which can only be read, will do."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        return os.open(path, os.O_RDONLY)
+
+
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[None]:
     """Hold a lock that processes of this machine share; it ends with its holder."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except PermissionError:
-        # Another user made it; a lock needs no more than an open file.
-        descriptor = os.open(path, os.O_RDONLY)
+    descriptor = open_lock(path)
     try:
         try:
             import fcntl

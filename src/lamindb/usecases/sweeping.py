@@ -269,7 +269,9 @@ def _alone(instance: Instance) -> Iterator[None]:
 def _file_lock(path: str, busy: ConflictError) -> Iterator[None]:
     import os
 
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    from lamindb.instance import migrating
+
+    descriptor = migrating.open_lock(path)
     try:
         try:
             import fcntl
