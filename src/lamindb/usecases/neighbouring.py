@@ -82,6 +82,8 @@ def _graph(
     edges = graphing.edges_among(link, files, runs, all_producers=all_producers)
     hidden: dict[bool, dict[str, int]] = {True: {}, False: {}}
     for search in searches:
+        if search.is_cut:
+            search.follow(edges)
         degrees: dict[str, int] = {}
         for before, after in edges:
             here = after if search.walk.is_up else before
@@ -112,6 +114,7 @@ class _Search:
     most_each: int
     met: dict[tuple[int, str], None] = field(init=False)
     totals: dict[str, int] = field(default_factory=dict)
+    is_cut: bool = False
 
     def __post_init__(self) -> None:
         self.met = dict.fromkeys(self.front)
@@ -130,6 +133,7 @@ class _Search:
                     continue
                 if node not in shown:
                     if len(shown) >= room:
+                        self.is_cut = True
                         continue
                     shown[node] = None
                 self.met[node] = None
@@ -138,25 +142,47 @@ class _Search:
 
     def _neighbours(self, kind: int, ids: list[str]) -> dict[str, list[str]]:
         """Return the neighbours of nodes, the newest first; of those with very many, only the newest."""
-        counts = self._count(kind, ids)
-        few = [node_id for node_id in ids if 0 < counts.get(node_id, 0) <= self.most_each]
+        sql, params = walking.step_sql(self.link.vendor, self.walk, kind, ids)
+        most = 2 * self.most_each + len(ids)
+        pairs = walking.fetch(self.link, f"{sql} LIMIT {most + 1}", params)
+        if len(pairs) > most:
+            counts = self._count(kind, ids)
+            many = [node_id for node_id in ids if counts.get(node_id, 0) > self.most_each]
+            few = [node_id for node_id in ids if 0 < counts.get(node_id, 0) <= self.most_each]
+            pairs = walking.fetch(self.link, *walking.step_sql(self.link.vendor, self.walk, kind, few)) if few else []
+        else:
+            many = []
         found: dict[str, list[str]] = {node_id: [] for node_id in ids}
-        if few:
-            for here, there in walking.fetch(self.link, *walking.step_sql(self.link.vendor, self.walk, kind, few)):
-                found[here].append(there)
+        for here, there in pairs:
+            found[here].append(there)
+        for node_id in many:
+            found[node_id] = walking.newest_from(self.link, self.walk, kind, node_id, self.most_each)
         for node_id in ids:
-            if counts.get(node_id, 0) > self.most_each:
-                found[node_id] = walking.newest_from(self.link, self.walk, kind, node_id, self.most_each)
-            else:
-                found[node_id].sort(reverse=True)
+            if node_id not in many:
+                self.totals[node_id] = len(found[node_id])
+                found[node_id] = sorted(found[node_id], reverse=True)[: self.most_each]
+            self.is_cut |= self.totals[node_id] > self.most_each
         return found
 
     def _count(self, kind: int, ids: Sequence[str]) -> dict[str, int]:
         sql, params = walking.step_sql(self.link.vendor, self.walk, kind, ids)
-        rows = walking.fetch(self.link, f"SELECT here, COUNT(*) FROM ({sql}) step GROUP BY here", params)
-        counts = dict(rows)
+        counts = dict(walking.fetch(self.link, f"SELECT here, COUNT(*) FROM ({sql}) step GROUP BY here", params))
         self.totals |= dict.fromkeys(ids, 0) | counts
         return counts
+
+    def follow(self, edges: Iterable[graphing.Ends]) -> None:
+        """Also meet what is shown, because the other direction met it, where this walk was cut short of it."""
+        steps: dict[str, list[str]] = {}
+        for before, after in edges:
+            here, there = (after, before) if self.walk.is_up else (before, after)
+            steps.setdefault(here, []).append(there)
+        front = list(self.met)
+        while front:
+            kind, node_id = front.pop()
+            for other in steps.get(node_id, ()):
+                if (1 - kind, other) not in self.met:
+                    self.met[1 - kind, other] = None
+                    front.append((1 - kind, other))
 
     def all_totals(self) -> dict[str, int]:
         """Return how many neighbours each node has that the walk met, also those from which it did not go on."""
