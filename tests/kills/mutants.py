@@ -99,6 +99,31 @@ def sweep_needed() -> None:
     sweeping._needed = lambda instance, names, runs=None: set()  # type: ignore[assignment]
 
 
+def no_flush() -> None:
+    """Flush nothing: a power cut, not a killed process, finds it."""
+    _without_flushes("flush_descriptor", "flush_file_system", "flush_folder")
+
+
+def no_data_flush() -> None:
+    """Flush names, and not the data under them."""
+    _without_flushes("flush_descriptor", "flush_file_system")
+
+
+def no_folder_flush() -> None:
+    """Flush data, and not the names of it."""
+    _without_flushes("flush_folder")
+
+
+def _without_flushes(*names: str) -> None:
+    from lamindb.storage import batch
+
+    for name in names:
+        setattr(batch, name, lambda *args: None)
+
+
+POWER_MUTANTS = {"no_flush": no_flush, "no_data_flush": no_data_flush, "no_folder_flush": no_folder_flush}
+"""Missing flushes, which only a power cut finds."""
+
 MUTANTS: dict[str, Callable[[], None]] = {
     "row_first": row_first,
     "in_place": in_place,

@@ -25,14 +25,19 @@ class Steps:
         self.names: list[str] = []
         self._hook = hook
         self._lock = threading.RLock()
+        self._in_hook = False
 
-    def step(self, name: str) -> int:
+    def step(self, name: str) -> None:
         with self._lock:
+            if self._in_hook:
+                return
             self.names.append(name)
-            number = len(self.names)
             if self._hook is not None:
-                self._hook(number, name)
-            return number
+                self._in_hook = True
+                try:
+                    self._hook(len(self.names), name)
+                finally:
+                    self._in_hook = False
 
 
 def die_at(wanted: int) -> Hook:
