@@ -87,6 +87,7 @@ def _disconnect() -> None:
         instances._closed = False
     if tracking is not None:
         tracking._runs.clear()
+        tracking._blocks.clear()
     current = sys.modules.get("lamindb.core.current")
     if current is not None:
         current.set_run(None)

@@ -101,6 +101,11 @@ def __getattr__(name: str) -> Any:
 
             set_up()
             importlib.import_module("lamindb.usecases.instances")
+        elif name == "settings":
+            from lamindb.core import current
+
+            # `settings.storage` may be the first question of a program.
+            current.plug_opener(_open_instance)
         value = getattr(importlib.import_module(_HOMES[name]), name)
     else:
         import difflib
@@ -109,6 +114,13 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"lamindb has no {name!r}" + (f": did you mean {near[0]!r}?" if near else ""))
     globals()[name] = value
     return value
+
+
+def _open_instance() -> Any:
+    from lamindb.instance.database import setup as set_up
+
+    set_up()
+    return importlib.import_module("lamindb.usecases.instances").open_current()
 
 
 def __dir__() -> list[str]:

@@ -333,3 +333,8 @@ def test_a_folder_shared_by_a_group_has_a_database_that_the_group_can_write(
         assert set(modes().values()) == {0o060}
     finally:
         os.umask(before)
+
+
+def test_asking_for_the_storage_first_opens_the_instance(instance: Path, tmp_path: Path) -> None:
+    done = run_python("import lamindb as ln; print(ln.settings.storage)", cwd=tmp_path)
+    assert done.stdout.strip() == str(instance)

@@ -225,3 +225,23 @@ def test_runs_are_found_by_their_files_and_parameters(instance: Path) -> None:
     assert ln.File.select(input_of=slow).one() == made
     with pytest.raises(ValueError, match="params"):
         ln.track(pipeline("third"), params={"a": object()})
+
+
+def test_a_run_inside_the_block_of_another_comes_and_goes(instance: Path) -> None:
+    with ln.track(pipeline("outer")) as outer:
+        file_of("1", "1.txt")
+        with ln.track(pipeline("inner")) as inner:
+            assert ln.context.run == inner
+            assert outer.status == "running"
+            file_of("2", "2.txt")
+        assert inner.status == "completed"
+        assert ln.context.run == outer
+        file_of("3", "3.txt")
+    assert ln.context.run is None
+    assert outer.status == "completed"
+    assert [file.key for file in outer.outputs] == ["1.txt", "3.txt"]
+    assert [file.key for file in inner.outputs] == ["2.txt"]
+    with pytest.raises(ZeroDivisionError), ln.track(pipeline("outer")) as failing:
+        1 / 0  # noqa: B018
+    assert failing.status == "failed"
+    assert "ZeroDivisionError" in str(failing.error)

@@ -8,242 +8,347 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Storage',
+            name="Storage",
             fields=[
-                ('id', models.CharField(default=lamindb.models.storage._new_id, max_length=8, primary_key=True, serialize=False)),
-                ('location', models.TextField(unique=True)),
-                ('type', models.TextField(default='local')),
-                ('region', models.TextField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(default=lamindb.models.base.now)),
-                ('updated_at', models.DateTimeField(default=lamindb.models.base.now)),
+                (
+                    "id",
+                    models.CharField(
+                        default=lamindb.models.storage._new_id, max_length=8, primary_key=True, serialize=False
+                    ),
+                ),
+                ("location", models.TextField(unique=True)),
+                ("type", models.TextField(default="local")),
+                ("region", models.TextField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(default=lamindb.models.base.now)),
+                ("updated_at", models.DateTimeField(default=lamindb.models.base.now)),
             ],
             options={
-                'ordering': ['created_at', 'id'],
+                "ordering": ["created_at", "id"],
             },
         ),
         migrations.CreateModel(
-            name='SweepMark',
+            name="SweepMark",
             fields=[
-                ('digest', models.TextField(primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=lamindb.models.base.now)),
+                ("digest", models.TextField(primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(default=lamindb.models.base.now)),
             ],
         ),
         migrations.CreateModel(
-            name='Transform',
+            name="Transform",
             fields=[
-                ('id', models.CharField(default=lamindb.core.ids.transform_id, max_length=16, primary_key=True, serialize=False)),
-                ('name', models.TextField()),
-                ('short_name', models.TextField(blank=True, null=True)),
-                ('version', models.TextField(default='1')),
-                ('type', models.TextField()),
-                ('reference', models.TextField()),
-                ('description', models.TextField(blank=True, null=True)),
-                ('code_hash', models.TextField(blank=True, null=True)),
-                ('cell_ids', models.JSONField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(default=lamindb.models.base.now)),
-                ('updated_at', models.DateTimeField(default=lamindb.models.base.now)),
+                (
+                    "id",
+                    models.CharField(
+                        default=lamindb.core.ids.transform_id, max_length=16, primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", models.TextField()),
+                ("short_name", models.TextField(blank=True, null=True)),
+                ("version", models.TextField(default="1")),
+                ("type", models.TextField()),
+                ("reference", models.TextField()),
+                ("description", models.TextField(blank=True, null=True)),
+                ("code_hash", models.TextField(blank=True, null=True)),
+                ("cell_ids", models.JSONField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(default=lamindb.models.base.now)),
+                ("updated_at", models.DateTimeField(default=lamindb.models.base.now)),
             ],
             options={
-                'ordering': ['created_at', 'id'],
+                "ordering": ["created_at", "id"],
             },
         ),
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('id', models.CharField(max_length=8, primary_key=True, serialize=False)),
-                ('handle', models.TextField(unique=True)),
-                ('name', models.TextField(blank=True, null=True)),
-                ('email', models.TextField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(default=lamindb.models.base.now)),
-                ('updated_at', models.DateTimeField(default=lamindb.models.base.now)),
+                ("id", models.CharField(max_length=8, primary_key=True, serialize=False)),
+                ("handle", models.TextField(unique=True)),
+                ("name", models.TextField(blank=True, null=True)),
+                ("email", models.TextField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(default=lamindb.models.base.now)),
+                ("updated_at", models.DateTimeField(default=lamindb.models.base.now)),
             ],
             options={
-                'ordering': ['created_at', 'id'],
+                "ordering": ["created_at", "id"],
             },
         ),
         migrations.CreateModel(
-            name='FolderMember',
+            name="FolderMember",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('folder_digest', models.TextField()),
-                ('digest', models.TextField(db_index=True)),
-                ('suffix', models.TextField()),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("folder_digest", models.TextField()),
+                ("digest", models.TextField(db_index=True)),
+                ("suffix", models.TextField()),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('folder_digest', 'digest', 'suffix'), name='one_folder_member')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("folder_digest", "digest", "suffix"), name="one_folder_member")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Run',
+            name="Run",
             fields=[
-                ('id', models.CharField(default=lamindb.core.ids.run_id, max_length=20, primary_key=True, serialize=False)),
-                ('name', models.TextField(blank=True, null=True)),
-                ('external_id', models.TextField(blank=True, null=True)),
-                ('status', models.TextField(blank=True, null=True)),
-                ('params', models.JSONField(blank=True, null=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
-                ('exit_code', models.IntegerField(blank=True, null=True)),
-                ('error', models.TextField(blank=True, null=True)),
-                ('arguments', models.JSONField(blank=True, null=True)),
-                ('source_digest', models.TextField(blank=True, null=True)),
-                ('environment_digest', models.TextField(blank=True, null=True)),
-                ('diff_digest', models.TextField(blank=True, null=True)),
-                ('log_digest', models.TextField(blank=True, null=True)),
-                ('report_digest', models.TextField(blank=True, null=True)),
-                ('git_repository', models.TextField(blank=True, null=True)),
-                ('git_commit', models.TextField(blank=True, null=True)),
-                ('git_is_dirty', models.BooleanField(blank=True, null=True)),
-                ('python_version', models.TextField(blank=True, null=True)),
-                ('host', models.TextField(blank=True, null=True)),
-                ('process', models.JSONField(blank=True, null=True)),
-                ('capture', models.JSONField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(default=lamindb.models.base.now)),
-                ('updated_at', models.DateTimeField(default=lamindb.models.base.now)),
-                ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='children', to='lamindb.run')),
-                ('transform', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='run_set', to='lamindb.transform')),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='lamindb.user')),
+                (
+                    "id",
+                    models.CharField(default=lamindb.core.ids.run_id, max_length=20, primary_key=True, serialize=False),
+                ),
+                ("name", models.TextField(blank=True, null=True)),
+                ("external_id", models.TextField(blank=True, null=True)),
+                ("status", models.TextField(blank=True, null=True)),
+                ("params", models.JSONField(blank=True, null=True)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
+                ("exit_code", models.IntegerField(blank=True, null=True)),
+                ("error", models.TextField(blank=True, null=True)),
+                ("arguments", models.JSONField(blank=True, null=True)),
+                ("source_digest", models.TextField(blank=True, null=True)),
+                ("environment_digest", models.TextField(blank=True, null=True)),
+                ("diff_digest", models.TextField(blank=True, null=True)),
+                ("log_digest", models.TextField(blank=True, null=True)),
+                ("report_digest", models.TextField(blank=True, null=True)),
+                ("git_repository", models.TextField(blank=True, null=True)),
+                ("git_commit", models.TextField(blank=True, null=True)),
+                ("git_is_dirty", models.BooleanField(blank=True, null=True)),
+                ("python_version", models.TextField(blank=True, null=True)),
+                ("host", models.TextField(blank=True, null=True)),
+                ("process", models.JSONField(blank=True, null=True)),
+                ("capture", models.JSONField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(default=lamindb.models.base.now)),
+                ("updated_at", models.DateTimeField(default=lamindb.models.base.now)),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="children",
+                        to="lamindb.run",
+                    ),
+                ),
+                (
+                    "transform",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="run_set", to="lamindb.transform"
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="lamindb.user"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['created_at', 'id'],
+                "ordering": ["created_at", "id"],
             },
         ),
         migrations.CreateModel(
-            name='File',
+            name="File",
             fields=[
-                ('id', models.CharField(default=lamindb.core.ids.file_id, max_length=20, primary_key=True, serialize=False)),
-                ('name', models.TextField()),
-                ('key', models.TextField(blank=True, null=True)),
-                ('suffix', models.TextField(blank=True)),
-                ('description', models.TextField(blank=True, null=True)),
-                ('size', models.BigIntegerField()),
-                ('hash', models.TextField()),
-                ('digest', models.TextField()),
-                ('is_folder', models.BooleanField(default=False)),
-                ('n_files', models.BigIntegerField(default=1)),
-                ('version', models.IntegerField(default=1)),
-                ('is_latest', models.BooleanField(default=True)),
-                ('trashed_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(default=lamindb.models.base.now)),
-                ('updated_at', models.DateTimeField(default=lamindb.models.base.now)),
-                ('run', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='file_set', to='lamindb.run')),
-                ('storage', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='file_set', to='lamindb.storage')),
-                ('transform', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='file_set', to='lamindb.transform')),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='lamindb.user')),
+                (
+                    "id",
+                    models.CharField(
+                        default=lamindb.core.ids.file_id, max_length=20, primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", models.TextField()),
+                ("key", models.TextField(blank=True, null=True)),
+                ("suffix", models.TextField(blank=True)),
+                ("description", models.TextField(blank=True, null=True)),
+                ("size", models.BigIntegerField()),
+                ("hash", models.TextField()),
+                ("digest", models.TextField()),
+                ("is_folder", models.BooleanField(default=False)),
+                ("n_files", models.BigIntegerField(default=1)),
+                ("version", models.IntegerField(default=1)),
+                ("is_latest", models.BooleanField(default=True)),
+                ("trashed_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(default=lamindb.models.base.now)),
+                ("updated_at", models.DateTimeField(default=lamindb.models.base.now)),
+                (
+                    "run",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="file_set",
+                        to="lamindb.run",
+                    ),
+                ),
+                (
+                    "storage",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="file_set", to="lamindb.storage"
+                    ),
+                ),
+                (
+                    "transform",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="file_set",
+                        to="lamindb.transform",
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="lamindb.user"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['created_at', 'id'],
+                "ordering": ["created_at", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Notebook',
-            fields=[
-            ],
+            name="Notebook",
+            fields=[],
             options={
-                'proxy': True,
-                'indexes': [],
-                'constraints': [],
+                "proxy": True,
+                "indexes": [],
+                "constraints": [],
             },
-            bases=('lamindb.transform',),
+            bases=("lamindb.transform",),
         ),
         migrations.CreateModel(
-            name='Pipeline',
-            fields=[
-            ],
+            name="Pipeline",
+            fields=[],
             options={
-                'proxy': True,
-                'indexes': [],
-                'constraints': [],
+                "proxy": True,
+                "indexes": [],
+                "constraints": [],
             },
-            bases=('lamindb.transform',),
+            bases=("lamindb.transform",),
         ),
         migrations.AddField(
-            model_name='transform',
-            name='created_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='lamindb.user'),
+            model_name="transform",
+            name="created_by",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="lamindb.user"
+            ),
         ),
         migrations.AddField(
-            model_name='storage',
-            name='created_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='lamindb.user'),
+            model_name="storage",
+            name="created_by",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="lamindb.user"
+            ),
         ),
         migrations.CreateModel(
-            name='RunInput',
+            name="RunInput",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('seen_by', models.TextField(default='call')),
-                ('created_at', models.DateTimeField(default=lamindb.models.base.now)),
-                ('file', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='reader_links', to='lamindb.file')),
-                ('run', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='input_links', to='lamindb.run')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("seen_by", models.TextField(default="call")),
+                ("created_at", models.DateTimeField(default=lamindb.models.base.now)),
+                (
+                    "file",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="reader_links",
+                        to="lamindb.file",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="input_links",
+                        to="lamindb.run",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
-                'indexes': [models.Index(fields=['file', 'run'], name='run_input_file_run')],
-                'constraints': [models.UniqueConstraint(fields=('run', 'file'), name='one_input_link')],
+                "ordering": ["id"],
+                "indexes": [models.Index(fields=["file", "run"], name="run_input_file_run")],
+                "constraints": [models.UniqueConstraint(fields=("run", "file"), name="one_input_link")],
             },
         ),
         migrations.CreateModel(
-            name='RunOutput',
+            name="RunOutput",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('seen_by', models.TextField(default='call')),
-                ('created_at', models.DateTimeField(default=lamindb.models.base.now)),
-                ('file', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='writer_links', to='lamindb.file')),
-                ('run', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='output_links', to='lamindb.run')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("seen_by", models.TextField(default="call")),
+                ("created_at", models.DateTimeField(default=lamindb.models.base.now)),
+                (
+                    "file",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="writer_links",
+                        to="lamindb.file",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="output_links",
+                        to="lamindb.run",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
-                'indexes': [models.Index(fields=['file', 'run'], name='run_output_file_run')],
-                'constraints': [models.UniqueConstraint(fields=('run', 'file'), name='one_output_link')],
+                "ordering": ["id"],
+                "indexes": [models.Index(fields=["file", "run"], name="run_output_file_run")],
+                "constraints": [models.UniqueConstraint(fields=("run", "file"), name="one_output_link")],
             },
         ),
         migrations.AddIndex(
-            model_name='transform',
-            index=models.Index(fields=['name'], name='transform_name'),
+            model_name="transform",
+            index=models.Index(fields=["name"], name="transform_name"),
         ),
         migrations.AddConstraint(
-            model_name='transform',
-            constraint=models.UniqueConstraint(fields=('type', 'reference', 'version'), name='one_transform_per_version'),
+            model_name="transform",
+            constraint=models.UniqueConstraint(
+                fields=("type", "reference", "version"), name="one_transform_per_version"
+            ),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(fields=['created_at', 'id'], name='run_created_at'),
+            model_name="run",
+            index=models.Index(fields=["created_at", "id"], name="run_created_at"),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('status', 'running')), fields=['status'], name='run_running'),
+            model_name="run",
+            index=models.Index(condition=models.Q(("status", "running")), fields=["status"], name="run_running"),
         ),
         migrations.AddIndex(
-            model_name='file',
-            index=models.Index(fields=['key'], name='file_key'),
+            model_name="file",
+            index=models.Index(fields=["key"], name="file_key"),
         ),
         migrations.AddIndex(
-            model_name='file',
-            index=models.Index(fields=['digest'], name='file_digest'),
+            model_name="file",
+            index=models.Index(fields=["digest"], name="file_digest"),
         ),
         migrations.AddIndex(
-            model_name='file',
-            index=models.Index(fields=['hash'], name='file_hash'),
+            model_name="file",
+            index=models.Index(fields=["hash"], name="file_hash"),
         ),
         migrations.AddIndex(
-            model_name='file',
-            index=models.Index(fields=['name'], name='file_name'),
+            model_name="file",
+            index=models.Index(fields=["name"], name="file_name"),
         ),
         migrations.AddIndex(
-            model_name='file',
-            index=models.Index(fields=['created_at', 'id'], name='file_created_at'),
+            model_name="file",
+            index=models.Index(fields=["created_at", "id"], name="file_created_at"),
         ),
         migrations.AddConstraint(
-            model_name='file',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_latest', True), ('trashed_at__isnull', True)), fields=('storage', 'key'), name='one_current_version'),
+            model_name="file",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_latest", True), ("trashed_at__isnull", True)),
+                fields=("storage", "key"),
+                name="one_current_version",
+            ),
         ),
     ]

@@ -77,6 +77,9 @@ class Actions(Protocol):
     def run_status(self, run: Any) -> str | None:
         """Return the status of a run, noticing that its process has died."""
 
+    def enter(self, run: Any) -> None:
+        """Note that a run goes on until its `with` block ends."""
+
     def finish(self, run: Any, error: BaseException | None) -> None:
         """End a run that was entered as a context manager."""
 

@@ -219,7 +219,8 @@ class Run(Record):
         return actions().describe(self)
 
     def __enter__(self) -> Self:
-        """Go on as the current run until the block ends."""
+        """Go on as the current run until the block ends; another run inside it comes and goes."""
+        actions().enter(self)
         return self
 
     def __exit__(

@@ -20,10 +20,12 @@ from lamindb.core.settings import settings
 from lamindb.environment import detect, exits, matching
 from lamindb.models import Pipeline, Run, Transform
 from lamindb.models.base import now
-from lamindb.usecases import beating, ending, identifying, inheriting, parameters, recording, records, writers
+from lamindb.usecases import beating, ending, identifying, inheriting, parameters, recording, records, stores, writers
 
 _runs: dict[tuple[str, str], Run] = {}
 """The run of each instance and transform that this process began."""
+_blocks: list[Run] = []
+"""Runs whose `with` blocks are open, the innermost last."""
 _watching_pid: int | None = None
 
 
@@ -77,7 +79,7 @@ def track(
         _save_given(transform, instance)
     run = None if new_run or transform._state.adding else _known_run(instance, transform, checked)
     previous = _own_current(instance)
-    if previous is not None and (run is None or previous.id != run.id):
+    if previous is not None and (run is None or previous.id != run.id) and previous not in _blocks:
         ending.finish_run(previous, "completed")
     if run is None:
         run = _begin(instance, transform, running, name, checked, is_detected=is_detected)
@@ -243,13 +245,25 @@ def _drop_current() -> None:
     inheriting.restore()
 
 
+def enter_block(run: Run) -> None:
+    """Note that a run goes on until its `with` block ends, whatever is tracked inside."""
+    _blocks.append(run)
+
+
 def finish_block(run: Run, error: BaseException | None) -> None:
     """End a run at the end of its `with` block: `failed` if the block raised, else `completed`."""
     failed = error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0))
     text = exits.last_lines(error) if failed and error is not None else None
     code = _exit_code(error) if isinstance(error, SystemExit) else None
+    if run in _blocks:
+        _blocks.remove(run)
     ending.finish_run(run, "failed" if failed else "completed", error=text, exit_code=code)
     _drop_if_current(run)
+    outer = _blocks[-1] if _blocks else None
+    if outer is not None and current.own_run() is None and outer.__dict__.get("status") == "running":
+        instance = stores.instance_of(outer._state.db)
+        if instance is not None:
+            _make_current(instance, outer)
 
 
 def _exit_code(error: SystemExit) -> int:
@@ -360,6 +374,7 @@ context = Context()
 def _after_fork_in_child() -> None:
     """A forked child is a process of its own: its parent's runs are not its to end, only to inherit."""
     _runs.clear()
+    _blocks.clear()
     recording.forget()
 
 

@@ -149,6 +149,12 @@ class Wiring:
 
         return tracking.status_of(run)
 
+    def enter(self, run: Any) -> None:
+        """Note that a run goes on until its `with` block ends."""
+        from lamindb.usecases import tracking
+
+        tracking.enter_block(run)
+
     def finish(self, run: Any, error: BaseException | None) -> None:
         """End a run that was entered as a context manager."""
         from lamindb.usecases import tracking
