@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lamindb.core.graph import LineageGraph
 
 Pair = tuple[int, int]
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -40,6 +43,11 @@ class Plain:
             here, there = (target, source) if is_up else (source, target)
             found.setdefault(here, set()).add(there)
         return found
+
+    def edges(self, *, all_producers: bool) -> set[tuple[tuple[str, int], tuple[str, int]]]:
+        """Return all steps, in the direction in which things are made."""
+        steps = self.steps(is_up=False, all_producers=all_producers)
+        return {(here, there) for here, others in steps.items() for there in others}
 
     def distances(
         self, starts: Iterable[tuple[str, int]], *, is_up: bool, all_producers: bool = False
@@ -114,6 +122,24 @@ class Written:
         assert len(set(listed)) == len(listed)
         place = {node_id: number for number, node_id in enumerate(self.ids(kind))}
         return {place[node_id] for node_id in listed}
+
+    def node_of(self, node_id: str) -> tuple[str, int]:
+        """Return the kind and the number of the file or run with an id."""
+        kind = "file" if node_id in self.files else "run"
+        return kind, self.ids(kind).index(node_id)
+
+    def nodes(self, graph: LineageGraph) -> set[tuple[str, int]]:
+        """Return the nodes of a graph as kinds and numbers; fails if one is there twice."""
+        files = {("file", number) for number in self.numbers("file", (file.id for file in graph.files))}
+        return files | {("run", number) for number in self.numbers("run", (run.id for run in graph.runs))}
+
+    def edges(self, graph: LineageGraph) -> set[tuple[tuple[str, int], tuple[str, int]]]:
+        """Return the edges of a graph as pairs of kinds and numbers."""
+        return {(self.node_of(edge.source), self.node_of(edge.target)) for edge in graph.edges}
+
+    def numbered(self, counts: Mapping[str, int]) -> dict[tuple[str, int], int]:
+        """Return counts of nodes by kind and number."""
+        return {self.node_of(node_id): count for node_id, count in counts.items()}
 
 
 def write(plain: Plain, *, types: Sequence[str] = ("pipeline",)) -> Written:

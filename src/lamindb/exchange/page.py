@@ -80,9 +80,10 @@ class Page:
 
 
 def _heading(section: Section) -> str:
+    title = printable(section.title)
     if section.count is None:
-        return section.title
-    return f"{section.title}: {section.count:,}" if section.count else f"{section.title}: none"
+        return title
+    return f"{title}: {section.count:,}" if section.count else f"{title}: none"
 
 
 def _more(section: Section) -> str:
@@ -91,11 +92,12 @@ def _more(section: Section) -> str:
 
 
 def _fact_lines(facts: tuple[Fact, ...]) -> list[str]:
-    width = max((cell_width(fact.label) for fact in facts), default=0)
+    labels = [printable(fact.label) for fact in facts]
+    width = max(map(cell_width, labels), default=0)
     lines = []
-    for fact in facts:
+    for label, fact in zip(labels, facts, strict=True):
         first, *others = _value(fact).split("\n")
-        lines.append(f"  {fact.label.ljust(width)}  {first}" if width else f"  {first}")
+        lines.append(f"  {label.ljust(width)}  {first}" if width else f"  {first}")
         lines += [f"  {' ' * width}{'  ' if width else ''}{other}" for other in others]
     return lines
 
@@ -124,7 +126,7 @@ def _short(value: Any) -> str:
 
 def _entry_text(entry: Entry) -> str:
     details = [_detail(one) for one in entry.details]
-    return " · ".join([printable(entry.name), *details, entry.id])
+    return " · ".join([printable(entry.name), *details, printable(entry.id)])
 
 
 def _detail(value: Any) -> str:

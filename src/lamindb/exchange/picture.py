@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lamindb.core import atomic
 from lamindb.core.errors import InvalidInputError, StorageError
-from lamindb.core.graph import LineageGraph
+from lamindb.core.graph import Edge, FileNode, LineageGraph, RunNode
 from lamindb.exchange.dot import dot
 from lamindb.exchange.html import html_fragment, html_page
 from lamindb.exchange.json_text import json_text
@@ -38,6 +38,21 @@ class LineagePicture:
 
     graph: LineageGraph
     direction: Direction = "both"
+
+    @property
+    def files(self) -> tuple[FileNode, ...]:
+        """The files that it shows."""
+        return self.graph.files
+
+    @property
+    def runs(self) -> tuple[RunNode, ...]:
+        """The runs that it shows."""
+        return self.graph.runs
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """What was read and written, among them."""
+        return self.graph.edges
 
     def to_svg(self, path: StrPath | None = None, *, theme: Theme = "auto") -> str:
         """Draw it as SVG; with a path, also write it there (all or nothing).

@@ -1,0 +1,55 @@
+"""The front door `ln.lineage`: which names there are, and that they load on first use."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import lamindb as ln
+from tests.support.processes import run_python
+
+NAMES = "ancestor_ids between common_ancestors descendant_ids graph impact leaves path roots".split()
+
+
+def test_the_names_are_these() -> None:
+    assert sorted(ln.lineage.__all__) == NAMES == dir(ln.lineage)
+    for name in NAMES:
+        function = getattr(ln.lineage, name)
+        assert function.__doc__, name
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    tree = ast.parse(Path(str(ln.lineage.__file__)).read_text(encoding="utf-8"))
+    (guarded,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    assert {alias.asname for node in guarded.body if isinstance(node, ast.ImportFrom) for alias in node.names} == set(
+        NAMES
+    )
+
+
+def test_an_unknown_name_is_an_attribute_error_that_helps() -> None:
+    with pytest.raises(AttributeError, match="ancestor_ids"):
+        ln.lineage.parents  # noqa: B018
+
+
+def test_it_works_when_imported_first() -> None:
+    done = run_python(
+        """
+        import sys
+        from lamindb import lineage
+        assert "django" not in sys.modules
+        print(lineage.impact.__name__, "django" in sys.modules)
+        """
+    )
+    assert done.stdout == "impact True\n"
+
+
+def test_answers_are_pictures_that_hold_their_graph(local_instance: Path) -> None:
+    file = ln.File(b"a", key="a.txt").save()
+    picture = ln.lineage.graph("a.txt")
+    assert [node.id for node in picture.files] == [file.id]
+    assert picture.runs == picture.edges == ()
+    assert picture._repr_mimebundle_().keys() == {"text/html", "text/plain"}
+    assert "a.txt" in picture.to_mermaid()
+    assert len(picture.df()) == 0
