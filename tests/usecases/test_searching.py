@@ -126,6 +126,19 @@ def test_queries_are_searched_as_they_are(instance: Path) -> None:
     assert list(ln.Notebook.search("umap")) == []
 
 
+def test_queries_along_relations_are_searched(instance: Path) -> None:
+    add_transforms(["umap a", "umap b"])
+    for transform in (ln.Transform.select(name="umap a").one(), ln.Transform.select(name="umap b").one()):
+        for _ in range(2):
+            ln.Run(transform=transform).save()
+    run = ln.Run.select(transform__name="umap a").first()
+    assert run is not None
+    file = ln.File(b"a", key="a.txt", run=run).save()
+    assert [hit.name for hit in ln.Transform.select(runs__outputs=file).search("umap")] == ["umap a"]
+    assert [hit.name for hit in ln.Transform.select().join(ln.Run).search("umap")] == ["umap a", "umap b"]
+    assert [hit.name for hit in file.ancestors(ln.Transform).search("umap")] == ["umap a"]
+
+
 def test_files_are_found_by_name_and_by_key(instance: Path, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("1")
     file = ln.File(tmp_path / "a.csv", key="Größe/Tables/École 1.csv").save()

@@ -67,7 +67,8 @@ def names_of(pairs: Any) -> Names:
 
 
 def _prepared(rows: list[Any]) -> Names:
-    pairs = [(key, name) for key, name in rows if name]
+    # A query without doubles also selects what it is ordered by, after what was asked for.
+    pairs = [(row[0], row[1]) for row in rows if row[1]]
     names = [name for _, name in pairs]
     return Names([key for key, _ in pairs], names, RankIndex(names))
 
