@@ -264,7 +264,9 @@ def save_changes(file: File, instance: Instance) -> None:
     file.settle()
     if moved:
         keys = {key for key in (stored.key, file.key) if key is not None}
-        for conflict in showing.follow(instance, keys, left=leaving):
+        conflicts = showing.follow(instance, keys, left=leaving)
+        repairing.leave_unfinished(instance, conflicts)
+        for conflict in conflicts:
             messages.warning(f"renamed, but the folder does not show it: {conflict}")
 
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from lamindb.core import messages
 from lamindb.core.current import Instance
-from lamindb.core.errors import InvalidInputError
+from lamindb.core.errors import InvalidInputError, LaminError, ViewConflictError
 from lamindb.models import File
 from lamindb.storage import incoming
 from lamindb.storage.protocol import ObjectName
@@ -33,6 +33,7 @@ _ENDING = ".writer"
 _NOTES_ENDING = ".leaving"
 _MARGIN = datetime.timedelta(minutes=2)
 _announced: dict[tuple[str, int], str] = {}
+_unfinished: set[tuple[str, int]] = set()
 
 
 def announce(instance: Instance, *, leaving: Iterable[Left] = ()) -> None:
@@ -89,9 +90,15 @@ def _noted(path: str) -> list[Left]:
     return found
 
 
+def leave_unfinished(instance: Instance, conflicts: Iterable[LaminError]) -> None:
+    """Let whoever opens the instance after this process put the view right, if the disk kept us from doing so."""
+    if any(not isinstance(conflict, ViewConflictError) for conflict in conflicts):
+        _unfinished.add((instance.alias, os.getpid()))
+
+
 def _withdraw(key: tuple[str, int]) -> None:
     path = _announced.pop(key, None)
-    if path is not None and key[1] == os.getpid():
+    if path is not None and key[1] == os.getpid() and key not in _unfinished:
         for each in (_notes_of(path), path):
             with contextlib.suppress(OSError):
                 os.unlink(each)

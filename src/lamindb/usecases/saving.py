@@ -361,6 +361,7 @@ def _show(instance: Instance, outcomes: Sequence[Outcome], damaged: set[str]) ->
         conflicts = showing.follow(instance, again, left=left) if again else []
     except LaminError as error:
         conflicts = [error]
+    repairing.leave_unfinished(instance, conflicts)
     for conflict in conflicts:
         messages.warning(f"saved, but the folder does not show it: {conflict}")
 

@@ -25,6 +25,7 @@ from lamindb.core.errors import ConflictError, InvalidInputError, ReadOnlyError
 from lamindb.instance import database
 from lamindb.models import File, FolderMember, Run, SweepMark
 from lamindb.models.base import now
+from lamindb.storage.failures import storage_failed
 from lamindb.storage.folders import read_manifest
 from lamindb.storage.protocol import ObjectName, ObjectStore
 from lamindb.usecases import deciding, needing, repairing, rows, stores
@@ -271,7 +272,10 @@ def _file_lock(path: str, busy: ConflictError) -> Iterator[None]:
 
     from lamindb.instance import migrating
 
-    descriptor = migrating.open_lock(path)
+    try:
+        descriptor = migrating.open_lock(path)
+    except OSError as error:
+        raise storage_failed("write to", path, error) from error
     try:
         try:
             import fcntl

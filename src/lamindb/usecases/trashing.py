@@ -9,7 +9,14 @@ from django.db import IntegrityError, models, transaction
 
 from lamindb.core import messages
 from lamindb.core.current import Instance
-from lamindb.core.errors import ConflictError, InvalidInputError, LaminError, ReadOnlyError, ReferencedError
+from lamindb.core.errors import (
+    ConflictError,
+    InvalidInputError,
+    LaminError,
+    ReadOnlyError,
+    ReferencedError,
+    StorageError,
+)
 from lamindb.instance import database
 from lamindb.models import File, Record, RunInput
 from lamindb.models.base import now
@@ -125,6 +132,7 @@ def _show_current(files: Sequence[File], instance: Instance, left: Sequence[Left
         conflicts = showing.follow(instance, keys, left=left)
     except LaminError as error:
         conflicts = [error]
+    repairing.leave_unfinished(instance, conflicts)
     for conflict in conflicts:
         messages.warning(f"the folder does not show what is current now: {conflict}")
 
@@ -220,8 +228,12 @@ def _remove_bytes(file: File, instance: Instance) -> None:
     """Remove the bytes of a purged file at once, if nothing else needs them."""
     from lamindb.usecases import sweeping
 
-    if stores.is_own(file.storage_id, instance):
+    if not stores.is_own(file.storage_id, instance):
+        return
+    try:
         sweeping.sweep_objects(instance, sweeping.objects_of(instance, file))
+    except StorageError as error:
+        messages.warning(f"{file.key or file.name!r} is removed; its bytes stay until the next `lamin gc`: {error}")
 
 
 def trashed(instance: Instance) -> Any:
