@@ -73,7 +73,7 @@ def failed(code: int | None, error: str | None = None) -> dict[str, object]:
         ("try:\n    sys.exit(3)\nexcept SystemExit:\n    pass", COMPLETED),
         ("import argparse\nargparse.ArgumentParser().parse_args(['--nope'])", failed(2)),
         ("import threading\nthreading.Thread(target=sys.exit, args=(3,)).start()", COMPLETED),
-        ("raise SystemExit(3)", {"status": "completed", "exit_code": None, "error": None}),
+        ("raise SystemExit(3)", failed(3)),
     ],
 )
 def test_the_end_is_told_once_and_changes_nothing(tmp_path: Path, body: str, ending: dict[str, object]) -> None:

@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from types import FrameType
+from types import FrameType, MemberDescriptorType
 from typing import Any, Final, Literal, NoReturn
 
 from lamindb.core import messages
@@ -278,6 +278,7 @@ def _watch_exit() -> None:
     if sys.exit is not _exit:
         _exit_before = sys.exit
         sys.exit = _exit
+    _watch_exit_codes()
     import builtins
 
     quitter = type(getattr(builtins, "exit", None))
@@ -291,6 +292,34 @@ def _watch_exit() -> None:
 
     setattr(quitter, "__call__", noted)  # noqa: B010
     setattr(quitter, "_lamindb_watches", True)  # noqa: B010
+
+
+def _watch_exit_codes() -> None:
+    """Note the code of a `SystemExit` when the interpreter, at its end, asks for it.
+
+    That tells the code of an exit that was on its way before anything was watched, as `sys.exit(main())` is: Python
+    looks up what ends the program before `main` runs. Nothing else changes for whoever reads the attribute. Where the
+    attribute cannot be replaced, the code stays unknown; and CPython 3.11 does not ask for that of `sys.exit(…)`.
+    """
+    import ctypes
+    import gc
+
+    namespaces = gc.get_referents(SystemExit.__dict__)
+    member = SystemExit.__dict__.get("code")
+    if len(namespaces) != 1 or not isinstance(namespaces[0], dict) or not isinstance(member, MemberDescriptorType):
+        return
+
+    def get(self: SystemExit) -> object:
+        code = member.__get__(self)
+        try:
+            sys._getframe(1)
+        except ValueError:
+            # No Python code asks: it is the interpreter, about to end the process.
+            _note_exit(code)
+        return code
+
+    namespaces[0]["code"] = property(get, member.__set__, member.__delete__, member.__doc__)
+    ctypes.pythonapi.PyType_Modified(ctypes.py_object(SystemExit))
 
 
 def _ending_by_exit(status: object, error: BaseException | None) -> Ending:
