@@ -117,6 +117,7 @@ def _follow_one(instance: Instance, view: Any, key: str, file: File | None, left
         state = view.state(key, name, is_folder=file.is_folder)
         if state == "ours":
             return
+        _check(instance, file)
         if state == "missing":
             view.show(key, name, is_folder=file.is_folder)
             return
@@ -130,6 +131,21 @@ def _follow_one(instance: Instance, view: Any, key: str, file: File | None, left
         view.hide(key, before.name, is_folder=before.is_folder)
     if wanted is not None:
         view.show(key, wanted.name, is_folder=wanted.is_folder, replaces=before.name)
+
+
+def _check(instance: Instance, file: File) -> None:
+    """Make sure that what is to be shown is whole: from then on the view's link to it counts as right.
+
+    Raises:
+        IntegrityError: An object is missing or damaged.
+    """
+    store = stores.own_store(instance)
+    name = ObjectName(file.digest, file.suffix)
+    names = [name, *(member.name for member in read_manifest(store, name))] if file.is_folder else [name]
+    for one in names:
+        damage = store.check(one, None, quick=True)
+        if damage is not None:
+            raise IntegrityError(f"{damage.detail}: save the right file again")
 
 
 def is_ours(instance: Instance, key: str) -> bool:
