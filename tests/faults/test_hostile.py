@@ -1,0 +1,374 @@
+"""What has corrupted, lost or mixed up data in systems of this kind, one test each: here it must not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lamindb as ln
+from lamindb.core.errors import (
+    IntegrityError,
+    InvalidInputError,
+    InvalidKeyError,
+    LaminError,
+    ReferencedError,
+    SourceChangedError,
+    SourceNotFoundError,
+)
+from lamindb.models import File
+from lamindb.usecases import instances, sweeping, verifying
+from tests.kills import stepping
+
+LARGE = 52 << 20
+"""Above the size from which a system hashed only the two ends."""
+
+
+def write(path: str | Path, data: bytes = b"ACGT") -> Path:
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
+    return target
+
+
+def read(key: str) -> bytes:
+    return bytes(ln.File.select(key=key).one().stage().read_bytes())
+
+
+def object_path(file: File, root: Path) -> Path:
+    return root / ".lamindb/objects" / file.digest[:2] / f"{file.digest}{file.suffix}"
+
+
+def killed(act: Callable[[], object], step: int) -> None:
+    """Run something in a child that is killed before one of its steps."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            stepping.install(stepping.Steps(stepping.die_at(step)))
+            act()
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+# --- killed in the middle ---
+
+
+def test_a_copy_that_was_killed_is_never_handed_out(instance: Path) -> None:
+    source = write("large.bin", os.urandom(3 << 20))
+    killed(lambda: ln.File(source, key="large.bin").save(), 8)
+    instances.close()
+    instances.connect(instance)
+    assert not ln.File.select(key="large.bin").exists()
+    assert not (instance / "large.bin").exists()
+    # Under another key, that key is what it gets.
+    assert ln.File(source, key="other/large.bin").save().key == "other/large.bin"
+    assert read("other/large.bin") == source.read_bytes()
+    sweeping.sweep(dry_run=False, grace_seconds=0)
+    report = verifying.verify()
+    assert report.is_clean and report.orphans == report.incoming == ()
+
+
+# --- a write that fails ---
+
+
+@pytest.mark.parametrize("bad", ["gone", "changed", "a folder with a pipe"])
+def test_one_bad_file_among_good_ones_saves_none_and_is_named(instance: Path, bad: str) -> None:
+    good = [ln.File(write(f"good-{number}.txt", b"good"), key=f"good-{number}.txt") for number in range(2)]
+    if bad == "a folder with a pipe":
+        Path("odd").mkdir()
+        os.mkfifo("odd/pipe")
+        wrong = ln.File("odd", key="wrong")
+    else:
+        wrong = ln.File(write("wrong.txt", b"first"), key="wrong.txt")
+        os.unlink("wrong.txt")
+        if bad == "changed":
+            write("wrong.txt", b"other bytes")
+    with pytest.raises(LaminError, match="odd/pipe" if "pipe" in bad else r"wrong\.txt"):
+        ln.save([good[0], wrong, good[1]])
+    assert File.objects.count() == 0
+    assert [path for path in instance.iterdir() if path.is_file()] == []
+    ln.save(good)
+    assert verifying.verify().is_clean
+
+
+# --- stored bytes that rot ---
+
+
+@pytest.mark.parametrize("how", ["flipped", "truncated", "deleted"])
+@pytest.mark.parametrize("reader", ["stage", "load", "open"])
+def test_damage_is_never_read_and_saving_again_heals(instance: Path, how: str, reader: str) -> None:
+    data = b"a,b\n1,2\n"
+    file = ln.File(data, key="table.csv").save()
+    path = object_path(file, instance)
+    os.unlink(instance / "table.csv")
+    path.chmod(0o644)
+    if how == "deleted":
+        path.unlink()
+    else:
+        path.write_bytes(data.replace(b"1", b"7") if how == "flipped" else b"")
+    fresh = ln.File.select(key="table.csv").one()
+    with pytest.raises(IntegrityError, match=r"missing|damaged|bytes"):
+        getattr(fresh, reader)()
+    assert not verifying.verify().is_clean
+    assert ln.File(data, key="table.csv").save().id == file.id
+    assert verifying.verify().is_clean
+    assert read("table.csv") == data
+
+
+# --- hashes that do not see everything ---
+
+
+def test_a_large_file_that_differs_anywhere_is_another(local_instance: Path) -> None:
+    zeros = write("array.bin", bytes(LARGE))
+    first = ln.File(zeros, key="array.bin").save()
+    with zeros.open("r+b") as stream:
+        stream.seek(LARGE // 2)
+        stream.write(b"\x01")
+    middle = ln.File(zeros, key="array.bin").save()
+    with zeros.open("ab") as stream:
+        stream.write(bytes(1 << 20))
+    longer = ln.File(zeros, key="array.bin").save()
+    assert [file.version for file in (first, middle, longer)] == [1, 2, 3]
+    assert [file.size for file in (first, middle, longer)] == [LARGE, LARGE, LARGE + (1 << 20)]
+    assert len({file.hash for file in (first, middle, longer)}) == 3
+    with middle.open() as stream:
+        stream.seek(LARGE // 2)
+        assert stream.read(2) == b"\x01\x00"
+
+
+def test_names_inside_a_folder_are_part_of_it(instance: Path) -> None:
+    write("src/one.txt", b"1")
+    write("src/two.txt", b"2")
+    first = ln.File("src", key="results").save()
+    os.rename("src/one.txt", "src/x")
+    os.rename("src/two.txt", "src/one.txt")
+    os.rename("src/x", "src/two.txt")
+    swapped = ln.File("src", key="results").save()
+    os.rename("src/one.txt", "src/three.txt")
+    renamed = ln.File("src", key="results").save()
+    assert [file.version for file in (first, swapped, renamed)] == [1, 2, 3]
+    assert (first.stage() / "one.txt").read_bytes() == b"1"
+    assert (swapped.stage() / "one.txt").read_bytes() == b"2"
+    assert sorted(path.name for path in renamed.stage().iterdir()) == ["three.txt", "two.txt"]
+
+
+def test_an_empty_folder_is_a_folder(instance: Path) -> None:
+    Path("empty").mkdir()
+    file = ln.File("empty", key="empty").save()
+    assert file.stage().is_dir() and list(file.stage().iterdir()) == []
+    assert verifying.verify().is_clean
+
+
+def test_equal_bytes_under_two_keys_are_two_records(instance: Path) -> None:
+    one = ln.File(write("r1.txt"), key="patient1/result.txt").save()
+    two = ln.File(write("r2.txt"), key="patient2/result.txt").save()
+    assert one.id != two.id and one.digest == two.digest
+    assert [ln.File.select(key=f"patient{n}/result.txt").one().id for n in (1, 2)] == [one.id, two.id]
+    two.delete(permanent=True, storage=True)
+    assert read("patient1/result.txt") == b"ACGT"
+
+
+# --- keys that lead elsewhere ---
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "../outside.txt",
+        "a/../../outside.txt",
+        "a/./b.txt",
+        "/etc/passwd.txt",
+        "C:/windows.txt",
+        "a\\b.txt",
+        "nul\0.txt",
+        "new\nline.txt",
+        "\x1b[31mred.txt",
+        "folder/",
+        "a//b.txt",
+        "",
+        ".lamindb/db.sqlite3",
+        ".LAMINDB/objects/x",
+        "lone\ud800.txt",
+        "x" * 300,
+        "/".join(["y" * 100] * 11),
+    ],
+    ids=ascii,
+)
+def test_a_key_that_cannot_be_one_is_refused_and_nothing_is_written(local_instance: Path, key: str) -> None:
+    before = sorted(local_instance.parent.rglob("*"))
+    with pytest.raises(InvalidKeyError) as caught:
+        ln.File(b"x", key=key).save()
+    text = str(caught.value)
+    assert text.isprintable() or all(ord(c) > 31 for c in text)
+    assert sorted(local_instance.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize("key", [7, b"a.txt", ["a.txt"], True])
+def test_a_key_of_another_type_is_refused(local_instance: Path, key: Any) -> None:
+    with pytest.raises((InvalidInputError, TypeError)) as caught:
+        ln.File(b"x", key=key)
+    assert isinstance(caught.value, LaminError)
+
+
+def test_no_link_in_the_folder_leads_a_file_outside(local_instance: Path) -> None:
+    outside = Path("outside").resolve()
+    outside.mkdir()
+    (local_instance / "trap").symlink_to(outside)
+    with pytest.raises(LaminError):
+        ln.File(b"x", key="trap/x.txt").save()
+    assert list(outside.iterdir()) == []
+    target = write("outside/precious.txt", b"precious")
+    (local_instance / "link.txt").symlink_to(target)
+    with pytest.raises(LaminError):
+        ln.File(b"x", key="link.txt").save()
+    assert target.read_bytes() == b"precious"
+
+
+def test_composed_and_decomposed_names_are_one_key(instance: Path) -> None:
+    one = ln.File(b"1", key="caf\u00e9.txt").save()
+    two = ln.File(b"2", key="cafe\u0301.txt").save()
+    assert (two.version, two.stem_id) == (2, one.stem_id)
+
+
+# --- things that are no files ---
+
+
+def test_a_pipe_a_socket_and_a_device_are_refused_at_once(local_instance: Path) -> None:
+    os.mkfifo("pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        for path in ("pipe", "socket", "/dev/null"):
+            with pytest.raises(InvalidInputError, match="neither a file nor a folder"):
+                ln.File(path, key="odd")
+
+
+def test_links_are_followed_but_not_out_of_a_folder(instance: Path) -> None:
+    write("real.csv", b"real")
+    os.symlink("real.csv", "link.tsv")
+    file = ln.File("link.tsv", key="table.tsv").save()
+    assert (file.suffix, read("table.tsv")) == (".tsv", b"real")
+    os.symlink("nowhere", "dangling")
+    with pytest.raises(SourceNotFoundError):
+        ln.File("dangling", key="x")
+    write("folder/inside.txt", b"inside")
+    os.symlink("inside.txt", "folder/alias.txt")
+    assert ln.File("folder", key="folder").save().n_files == 2
+    for name, target in (("escape", "/etc"), ("circle", "."), ("broken", "nowhere")):
+        os.symlink(target, f"folder/{name}")
+        with pytest.raises(InvalidInputError, match=name):
+            ln.File("folder", key="folder").save()
+        os.unlink(f"folder/{name}")
+    assert not any("passwd" in str(path) for path in instance.rglob("*"))
+
+
+def test_odd_names_survive(instance: Path) -> None:
+    raw = os.path.join(os.fsencode(Path.cwd()), b"caf\xe9.bin")
+    with open(raw, "wb") as stream:
+        stream.write(b"latin")
+    file = ln.File(os.fsdecode(raw), key="latin.bin").save()
+    assert file.stage().read_bytes() == b"latin"
+    assert read("latin.bin") == b"latin"
+    for key in ("ÜÑÎ/数据.csv", "with space.txt", "-rf", "a'b\"c;d.txt", "%s{}.txt", ".hidden"):
+        ln.File(b"x", key=key).save()
+        assert read(key) == b"x"
+
+
+# --- sources that move ---
+
+
+def test_a_file_that_changed_since_its_record_was_made_is_not_saved(instance: Path) -> None:
+    file = ln.File(write("a.txt", b"short"), key="a.txt")
+    write("a.txt", b"a longer text")
+    with pytest.raises(SourceChangedError):
+        file.save()
+    assert File.objects.count() == 0
+    assert ln.File("a.txt", key="a.txt").save().size == 13
+
+
+def test_a_file_that_grows_while_it_is_saved_is_not_saved(
+    local_instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write("growing.log", os.urandom(4 << 20))
+    real = os.read
+
+    def slow(descriptor: int, size: int) -> bytes:
+        with source.open("ab") as stream:
+            stream.write(b"more")
+        return real(descriptor, size)
+
+    file = ln.File(source, key="growing.log")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "read", slow)
+        with pytest.raises(SourceChangedError):
+            file.save()
+    assert File.objects.count() == 0
+    assert verifying.verify().is_clean
+    assert ln.File(source, key="growing.log").save().size == source.stat().st_size
+
+
+# --- versions ---
+
+
+def test_a_new_version_leaves_the_bytes_of_the_old_one(instance: Path) -> None:
+    first = ln.File(write(instance / "data.txt", b"version 1")).save()
+    write("x.txt", b"version 2!")
+    os.replace("x.txt", instance / "data.txt")
+    second = ln.File(instance / "data.txt").save()
+    assert (first.stage().read_bytes(), second.stage().read_bytes()) == (b"version 1", b"version 2!")
+    assert (first.size, second.size) == (9, 10)
+
+
+def test_old_bytes_of_a_file_in_place_are_never_passed_off(instance: Path) -> None:
+    root = Path("archive").resolve()
+    write(root / "big.bin", b"first")
+    ln.Storage(root=str(root)).save()
+    first = ln.File(root / "big.bin").save()
+    write(root / "big.bin", b"second")
+    second = ln.File(root / "big.bin").save()
+    assert second.stage().read_bytes() == b"second"
+    with pytest.raises(IntegrityError, match="not kept"):
+        first.stage()
+
+
+def test_a_file_saved_again_while_its_record_is_in_the_trash_is_its_own(instance: Path) -> None:
+    first = ln.File(b"x", key="a.txt").save()
+    first.delete()
+    second = ln.File(b"x", key="a.txt").save()
+    assert second.id != first.id
+    first.delete(permanent=True, storage=True)
+    assert read("a.txt") == b"x"
+    assert verifying.verify().is_clean
+
+
+# --- what must not be written to, or lost ---
+
+
+def test_stored_bytes_are_read_only(instance: Path) -> None:
+    file = ln.File(b"x", key="a.txt").save()
+    for path in (object_path(file, instance), instance / "a.txt"):
+        assert path.stat().st_mode & 0o222 == 0
+
+
+def test_a_run_that_made_something_stays(instance: Path) -> None:
+    run = ln.track(ln.Transform(name="t"))
+    ln.File(b"x", key="a.txt").save()
+    with pytest.raises(ReferencedError):
+        run.delete()
+    ln.finish()
+
+
+def test_a_folder_that_is_deleted_behind_a_process_is_noticed(local_instance: Path) -> None:
+    import shutil
+
+    ln.File(b"x", key="a.txt").save()
+    shutil.rmtree(local_instance)
+    with pytest.raises(LaminError) as caught:
+        ln.File.select().count()
+    assert "\n" not in str(caught.value)
+    assert not local_instance.exists()
