@@ -45,6 +45,7 @@ class Case:
         self.storage: str = config.get("storage") or "./mydata"
         self.mutant: str | None = config.get("mutant")
         self.every: int = config.get("every", 1)
+        self.fault: int | None = config.get("fault")
         self.database = ""
         self.tables: dict[str, bytes] = {}
         self.objects: dict[str, bytes] = {}
@@ -197,6 +198,29 @@ class Case:
         problems += [f"after running again: {problem}" for problem in check(self, again, is_done=True)]
         return {"found": found, "again": again, "problems": problems}
 
+    def fail(self, number: int) -> Plain:
+        """Let one step fail; look at the error, and at what is left, in this same process."""
+        from lamindb.core.errors import LaminError
+
+        assert self.fault is not None
+        problems, error = [], None
+        try:
+            self.act(stepping.fail_at(number, self.fault))
+        except LaminError as raised:
+            error = str(raised)
+            problems += [f"an error of several lines: {error}"] if "\n" in error else []
+        except OSError as raised:
+            if "/src/lamindb/" not in "".join(traceback.format_tb(raised.__traceback__)):
+                # The program itself failed, before it came to us.
+                return {"found": None, "error": "its own", "problems": []}
+            problems.append(f"not our error: {raised!r}")
+        found = observe(self)
+        from lamindb.core import current
+
+        home = current.instance().home_path / "incoming"
+        left = sorted(path.name for path in home.iterdir() if path.suffix not in {".writer", ".leaving"})
+        return {"found": found, "error": error, "problems": problems, "left": left}
+
 
 def _bucket(url: str) -> Any:
     from lamindb.storage import backends
@@ -267,7 +291,9 @@ def _check_view(case: Case, seen: Plain) -> list[str]:
     """Compare the folder with what is current: no more, no less."""
     if not case.is_local:
         return []
-    root = Path("mydata")
+    from lamindb.core import current
+
+    root = Path(current.instance().root_url)
     shown = {
         str(path.relative_to(root)): _short(path.read_bytes())
         for path in root.rglob("*")
@@ -392,6 +418,35 @@ def kill_everywhere(case: Case) -> Iterator[tuple[int, str, list[str]]]:
         yield number, names[number - 1], problems
 
 
+def fail_everywhere(case: Case) -> Iterator[tuple[int, str, list[str]]]:
+    """Let each call of the system fail once; yield each with what was wrong afterwards."""
+    case.begin()
+    before = must(in_child(case.observe))
+    names = must(in_child(case.act))
+    after = must(in_child(case.observe))
+    for number, name in enumerate(names, 1):
+        if name.startswith(("sql", "commit", "mkdir cache", "put", "delete")) or (number - 1) % case.every:
+            continue
+        case.begin()
+        result = must(in_child(case.fail, number))
+        if result["error"] == "its own":
+            continue
+        problems = result["problems"]
+        # What fails after the commit cannot undo it; before it, an error says that nothing was saved.
+        if result["found"] not in ((before, after) if result["error"] is None else (before,)):
+            problems.append(f"neither before nor after: {result['error']}: {result['found']}")
+        if result["left"] and not name.startswith("unlink"):
+            problems.append(f"left in incoming: {result['left']}")
+        code, answer = in_child(case.look_and_run_again)
+        if code != 0:
+            yield number, name, [*problems, f"exit code {code}: {answer.get('error')}"]
+            continue
+        problems += answer["result"]["problems"]
+        if answer["result"]["again"] != after:
+            problems.append(f"running again led elsewhere: {answer['result']['again']}")
+        yield number, name, problems
+
+
 def main() -> None:
     """Run what the first argument describes."""
     from lamindb.instance import database
@@ -403,7 +458,8 @@ def main() -> None:
     kills, problems = 0, []
     try:
         case.make_template()
-        for number, name, found in kill_everywhere(case):
+        everywhere = kill_everywhere if case.fault is None else fail_everywhere
+        for number, name, found in everywhere(case):
             kills += 1
             problems += [f"step {number} ({name}): {problem}" for problem in found]
     finally:

@@ -206,6 +206,15 @@ def copied() -> None:
         write(path, data)
 
 
+def move() -> None:
+    """Move to another folder; from the new place there is nothing left to do."""
+    from lamindb.core import current as instances
+    from lamindb.usecases import copying
+
+    if os.path.basename(instances.instance().root_url) != "moved":
+        copying.migrate_to(storage="./moved")
+
+
 def init() -> None:
     ln.setup.init(storage=os.environ["KILLS_STORAGE"], db=os.environ.get("KILLS_DB") or None)
 
@@ -229,5 +238,6 @@ SCENARIOS = {
     "purge_folder": Scenario(purge_folder, folder_kept, trash_folder),
     "sweep": Scenario(sweep, swept),
     "relink": Scenario(relink, copied, only_local=True),
+    "move": Scenario(move, folder_kept, only_local=True),
     "init": Scenario(init, makes_instance=True),
 }

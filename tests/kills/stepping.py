@@ -50,6 +50,16 @@ def die_at(wanted: int) -> Hook:
     return hook
 
 
+def fail_at(wanted: int, number: int) -> Hook:
+    """Return a hook that lets one step fail as the system would, with an error number."""
+
+    def hook(step: int, name: str) -> None:
+        if step == wanted:
+            raise OSError(number, os.strerror(number), "/the/place/where/it/failed")
+
+    return hook
+
+
 def install(steps: Steps, *, only_changes: bool = True) -> None:
     """Number everything that this process does from now on."""
     _wrap_os(steps)

@@ -170,7 +170,8 @@ class Comparison(RuleBasedStateMachine):
     @rule(key=KEYS, content=BYTES)
     def replace(self, key: str, content: bytes) -> None:
         current = self.model.current(key)
-        if current is not None and isinstance(current.content, bytes):
+        # A key without a suffix would take that of the data.
+        if current is not None and "." in key:
             file = File.objects.get(key=key, is_latest=True, trashed_at__isnull=True)
             self.take_in(self.model.continue_family(current, content), file.replace(content).save())
 
