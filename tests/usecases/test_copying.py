@@ -206,3 +206,51 @@ def test_the_report_can_be_written_down(local_instance: Path, tmp_path: Path) ->
     report = copying.migrate_to(storage=tmp_path / "elsewhere")
     assert json.loads(json.dumps(report.to_dict()))["objects"] == 1
     assert "1 objects" in str(report)
+
+
+def test_a_move_that_is_killed_goes_on(
+    local_instance: Path, postgres_server: Any, migrated_template: str, tmp_path: Path
+) -> None:
+    """Kill a move to PostgreSQL at some of its steps: the old instance stays until the new one is complete."""
+    import signal
+
+    from django.db import connections
+
+    from tests.kills import stepping
+
+    wanted = fill()
+    instances.close()
+    home = local_instance / ".lamindb"
+    kept = {name: (home / name).read_bytes() for name in ("db.sqlite3", "instance.toml")}
+    outcomes = set()
+    for step in (3, 6, 9, 12, 20, 22, 24, 26, 28, 30, 31, 32, 33, 34, 35, 36):
+        for name, data in kept.items():
+            (home / name).write_bytes(data)
+        name = postgres_server.create(migrated_template)
+        url = postgres_server.url(name)
+        instances.connect(local_instance)
+        connections.close_all()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                stepping.install(stepping.Steps(stepping.die_at(step)))
+                copying.migrate_to(url)
+            finally:
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(pid, 0)
+        instances.close()
+        moved = "postgresql" in (home / "instance.toml").read_text()
+        outcomes.add(moved)
+        instance = instances.connect(local_instance, database_url=url if moved else None)
+        assert (instance.dialect == "postgresql") == moved
+        for key, data in wanted.items():
+            assert ln.File.select(key=key).one().stage().read_bytes() == data
+        if not moved:
+            copying.migrate_to(url)
+        assert current.instance().dialect == "postgresql"
+        assert verifying.verify().is_clean
+        assert Run.objects.count() == 2
+        instances.close()
+        registry.forget(home=str(home))
+        postgres_server.drop(name)
+    assert outcomes == {False, True}
