@@ -130,7 +130,6 @@ def test_making_an_instance(place: str, database: str, kill: Any, request: pytes
         ("view_first", "save", 2),
         ("one_by_one", "save_many", 15),
         ("forgetful", "rename", 2),
-        ("forgetful", "new_version", 2),
         ("purge_at_once", "purge", 2),
         ("sweep_needed", "sweep", 3),
     ],

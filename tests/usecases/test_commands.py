@@ -240,7 +240,13 @@ def test_what_a_step_made_is_not_the_commands(local_instance: Path) -> None:
 def test_signals_reach_the_program(local_instance: Path, number: signal.Signals) -> None:
     name = number.name.removeprefix("SIG")
     code = f"trap 'echo got; exit 9' {name}; touch ready; while :; do sleep 0.02; done"
-    process = subprocess.Popen([LAMIN, "run", "--", "sh", "-c", code], env=clean_environment(), stdout=subprocess.PIPE)
+    # A shell cannot trap what was ignored when it began, as SIGINT is in what another shell runs in the background.
+    process = subprocess.Popen(
+        [LAMIN, "run", "--", "sh", "-c", code],
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
     while not Path("ready").exists():
         assert process.poll() is None
         time.sleep(0.01)
