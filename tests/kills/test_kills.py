@@ -25,6 +25,8 @@ from tests.support.processes import clean_environment
 REPOSITORY = Path(__file__).parents[2]
 FULL = os.environ.get("LAMIN_TEST_DEPTH") == "full"
 LOCAL = [name for name in SCENARIOS if name != "init"]
+SPARSE = {"move": 9}
+"""Scenarios of hundreds of like steps, of which few are tried where time is short."""
 REMOTE = [name for name in LOCAL if not SCENARIOS[name].only_local]
 
 pytestmark = [
@@ -74,14 +76,14 @@ def stride(part: int) -> int:
 
 @pytest.mark.parametrize("scenario", LOCAL)
 def test_in_a_folder_with_sqlite(scenario: str, kill: Any) -> None:
-    answer = kill(scenario)
+    answer = kill(scenario, every=stride(SPARSE.get(scenario, 1)))
     assert answer["problems"] == []
     assert answer["kills"] >= 5
 
 
 @pytest.mark.parametrize("scenario", LOCAL)
 def test_in_a_folder_with_postgres(scenario: str, kill: Any, postgres_server: Any) -> None:
-    answer = kill(scenario, postgres=postgres_server.url("postgres"))
+    answer = kill(scenario, postgres=postgres_server.url("postgres"), every=stride(SPARSE.get(scenario, 1)))
     assert answer["problems"] == []
     assert answer["kills"] >= 5
 
