@@ -161,3 +161,17 @@ def _init(folder: Path, database: str | None, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(folder)
     ln.setup.init(storage="./mydata", db=database)
     return folder / "mydata"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many processes were killed, by all workers together."""
+    reports = [report for found in terminalreporter.stats.values() for report in found if hasattr(report, "when")]
+    kills = sum(
+        value
+        for report in reports
+        if report.when == "call"
+        for name, value in report.user_properties
+        if name == "kills"
+    )
+    if kills:
+        terminalreporter.write_line(f"{kills:,} processes were killed, each at another step")
