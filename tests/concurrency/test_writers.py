@@ -128,8 +128,9 @@ def test_the_same_bytes_under_the_same_key_are_one_record(instance: Path) -> Non
     assert is_clean()
 
 
+@pytest.mark.timeout(400)
 def test_16_processes_with_runs_and_files(instance: Path) -> None:
-    times = 50 if FULL else 20
+    times = 50
     together(RUNS.format(times=times), 16, instance.parent)
     assert Run.objects.count() == File.objects.count() == RunOutput.objects.count() == 16 * times
     assert set(Run.objects.values_list("status", flat=True)) == {"completed"}
