@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,12 @@ from typing import Any
 import pytest
 
 _REMOVED_PREFIXES = ("LAMIN_", "XDG_", "GIT_", "AWS_", "JUPYTER_", "JPY_", "NBPRJ_", "QUARTO_", "DJANGO_")
+
+# A shell's background job, or nohup, begins with these ignored, and so would every program that the tests start.
+if threading.current_thread() is threading.main_thread():
+    for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(_number) == signal.SIG_IGN:
+            signal.signal(_number, _handler)
 
 
 @pytest.fixture(autouse=True)
