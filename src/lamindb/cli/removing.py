@@ -116,13 +116,14 @@ def list_trash(as_json: bool) -> None:
 @trash.command("restore", examples=("lamin trash restore study/results.csv",))
 @click.argument("names", metavar="KEY|ID...", nargs=-1, required=True, shell_complete=trashed_keys)
 def restore(names: tuple[str, ...]) -> None:
-    """Take files out of the trash.
+    """Take files out of the trash, all of those named or none.
 
     Of a key that was removed several times, the latest comes back.
     """
-    files = [choosing.file(name, in_trash=True) for name in names]
-    for file in files:
-        file.restore()
+    from lamindb.usecases import trashing
+
+    files = list({file.id: file for file in (choosing.file(name, in_trash=True) for name in names)}.values())
+    trashing.restore(files)
     messages.success(f"{_named(files)} {'is' if len(files) == 1 else 'are'} back")
 
 

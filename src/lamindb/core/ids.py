@@ -92,6 +92,11 @@ def file_id(stem: str | None = None, version: int = 1) -> str:
     return (stem or timed_id(STEM_LENGTH)) + encode(version, 4)
 
 
+def versions_of(stem: str) -> tuple[str, str]:
+    """Return the lowest and the highest id that a version of a file can have: both ends of an SQL `BETWEEN`."""
+    return stem, stem + ALPHABET[-1] * 4
+
+
 def transform_id(stem: str | None = None, revision: int = 1) -> str:
     """Make the id of a transform: a stem of 12 characters and 4 that count its versions."""
     return (stem or random_id(TRANSFORM_STEM_LENGTH)) + encode(revision, 4)

@@ -178,8 +178,7 @@ class File(Record):
     @property
     def versions(self) -> RecordQuery[File]:
         """All versions of this file, the oldest first, also those in the trash."""
-        stem = self.stem_id
-        query = File.objects.using(self._state.db).filter(id__gte=stem, id__lte=stem + "z" * 4)
+        query = File.objects.using(self._state.db).filter(id__range=ids.versions_of(self.stem_id))
         return query.order_by("version")
 
     @property

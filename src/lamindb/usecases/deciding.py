@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from django.db import connections
 
 from lamindb.core import ids, messages
 from lamindb.core.errors import ConflictError, HashExistsError, KeyExistsError
@@ -173,24 +175,62 @@ def clear_marks_of(link: Any, names: set[ObjectName], store: ObjectStore) -> Non
                 cursor.execute("DELETE FROM lamindb_sweepmark WHERE digest = %s", [digest])
 
 
-def promote(alias: str, stem: str) -> str | None:
-    """Inside a transaction: make the newest version that is not in the trash the current one, unless there is one.
+def promote(alias: str, stems: Iterable[str]) -> set[str]:
+    """Inside a transaction: let the newest version of each family that is not in the trash be its current one.
+
+    A family without a current version whose key has become another file's is left as it is. Of several that share
+    a key, the youngest takes it.
 
     Returns:
-        The id of the version that became current; None if none did, as where another file has the key.
+        The ids of the versions that became current.
     """
+    promoted: set[str] = set()
     files = File.objects.using(alias)
-    versions = files.filter(id__gte=stem, id__lte=stem + "z" * 4, trashed_at__isnull=True).order_by("-version")
-    left = list(versions.values_list("id", "is_latest", "storage_id", "key"))
-    if not left or any(is_latest for _, is_latest, _, _ in left):
-        return None
-    newest: str = left[0][0]
-    storage_id, key = left[0][2:]
-    current = files.filter(storage_id=storage_id, key=key, is_latest=True, trashed_at__isnull=True)
-    if key is not None and current.exists():
-        return None
-    files.filter(id=newest).order_by()._update_rows({"is_latest": True, "updated_at": now()})
-    return newest
+    for part in rows.chunks(sorted(set(stems))):
+        families = _versions_by_family(alias, part)
+        newest = [versions[-1] for versions in families.values() if not versions[-1].is_current]
+        overtaken = [one.id for versions in families.values() for one in versions[:-1] if one.is_current]
+        for one_part in rows.chunks(overtaken):
+            files.filter(id__in=one_part).order_by()._update_rows({"is_latest": False})
+        keys = [one.key for one in newest if one.key is not None]
+        owned = files.filter(key__in=keys, is_latest=True, trashed_at__isnull=True).order_by()
+        taken = set(owned.values_list("storage_id", "key"))
+        becoming = []
+        for one in sorted(newest, reverse=True):
+            if one.key is None or (one.storage_id, one.key) not in taken:
+                becoming.append(one.id)
+                taken.add((one.storage_id, one.key))
+        if becoming:
+            files.filter(id__in=becoming).order_by()._update_rows({"is_latest": True, "updated_at": now()})
+            promoted.update(becoming)
+    return promoted
+
+
+class _Version(NamedTuple):
+    stem: str
+    id: str
+    storage_id: str
+    key: str | None
+    is_current: bool
+
+
+def _versions_by_family(alias: str, stems: Sequence[str]) -> dict[str, list[_Version]]:
+    """Return the versions of families that are not in the trash, the oldest first; none of a family without any."""
+    marks = ", ".join(["(%s, %s)"] * len(stems))
+    bounds = [bound for stem in stems for bound in ids.versions_of(stem)]
+    families: dict[str, list[_Version]] = {}
+    with connections[alias].cursor() as cursor:
+        # The families come first in the join, so that each is one search of the primary key.
+        cursor.execute(
+            f"WITH family (lowest, highest) AS (VALUES {marks}) "
+            "SELECT family.lowest, file.id, file.storage_id, file.key, file.is_latest FROM family "
+            "CROSS JOIN lamindb_file AS file WHERE file.id BETWEEN family.lowest AND family.highest "
+            "AND file.trashed_at IS NULL",
+            bounds,
+        )
+        for version in sorted(map(_Version._make, cursor.fetchall()), key=lambda one: one.id):
+            families.setdefault(version.stem, []).append(version)
+    return families
 
 
 def decide(alias: str, plans: Sequence[Plan]) -> list[Outcome]:
@@ -227,9 +267,7 @@ class _Known:
         """Return the current version of a family and the highest version number that it has had."""
         found = self.families.get(stem)
         if found is None:
-            rows_ = list(
-                File.objects.using(self.alias).filter(id__gte=stem, id__lte=stem + "z" * 4).order_by("version")
-            )
+            rows_ = list(File.objects.using(self.alias).filter(id__range=ids.versions_of(stem)).order_by("version"))
             latest = next((row for row in reversed(rows_) if row.is_latest and row.trashed_at is None), None)
             found = (latest, rows_[-1].version if rows_ else 0)
         return found

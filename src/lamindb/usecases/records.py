@@ -9,7 +9,7 @@ from typing import Any
 from django.db import IntegrityError as DuplicateError
 from django.db import transaction
 
-from lamindb.core import current, messages
+from lamindb.core import current, ids, messages
 from lamindb.core.current import Instance
 from lamindb.core.errors import ConflictError, InvalidInputError, KeyExistsError, ReadOnlyError, ViewConflictError
 from lamindb.core.keys import basename, check_key, suffix_of
@@ -149,8 +149,6 @@ def _insert_or_adopt(record: Record, alias: str) -> None:
 
 def _join_family(transform: Transform, alias: str) -> None:
     """Give a new version of a known transform the stem of the others."""
-    from lamindb.core import ids
-
     family = Transform.objects.using(alias).filter(type=transform.type, reference=transform.reference)
     known = sorted(family.values_list("id", flat=True))
     if known:
@@ -254,12 +252,12 @@ def save_changes(file: File, instance: Instance) -> None:
         values = {name: getattr(file, name) for name in changed} | {"updated_at": file.updated_at}
         File.objects.using(alias).filter(id=file.id).order_by()._update_rows(values)
         if moved:
-            family = File.objects.using(alias).filter(id__gte=file.stem_id, id__lte=file.stem_id + "z" * 4)
+            family = File.objects.using(alias).filter(id__range=ids.versions_of(file.stem_id))
             # Another process may have saved a version under the old key since we looked.
             leaving = [showing.left_by(version) for version in family if version.key is not None]
             family.order_by()._update_rows({"key": file.key, "updated_at": file.updated_at})
             # What was restored while its key belonged to another file has had no current version since.
-            if deciding.promote(alias, file.stem_id) == file.id:
+            if file.id in deciding.promote(alias, [file.stem_id]):
                 file.is_latest = True
     file.settle()
     if moved:
@@ -276,7 +274,7 @@ def _leaving(file: File, instance: Instance) -> list[Left]:
     key = query.filter(id=file.id, storage_id=instance.storage_id).values_list("key", flat=True).first()
     if key is None or key == file.key:
         return []
-    family = query.filter(id__gte=file.stem_id, id__lte=file.stem_id + "z" * 4)
+    family = query.filter(id__range=ids.versions_of(file.stem_id))
     current_one = family.filter(is_latest=True, trashed_at__isnull=True).first() or file
     return [Left(key, ObjectName(current_one.digest, current_one.suffix), current_one.is_folder)]
 
@@ -289,7 +287,7 @@ def _check_rename(file: File, stored: File, instance: Instance) -> None:
     taken = (
         File.objects.using(instance.alias)
         .filter(storage_id=stored.storage_id, key=file.key, is_latest=True, trashed_at__isnull=True)
-        .exclude(id__gte=file.stem_id, id__lte=file.stem_id + "z" * 4)
+        .exclude(id__range=ids.versions_of(file.stem_id))
         .first()
     )
     if taken is not None:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lamindb.core import current, messages
+from lamindb.core import current, ids, messages
 from lamindb.core.errors import (
     InvalidInputError,
     InvalidTypeError,
@@ -110,9 +110,7 @@ def _leaving(instance: Instance, files: Sequence[File]) -> list[Left]:
     for file in files:
         pending: Pending = file._source
         if pending.stem_id is not None:
-            versions = File.objects.using(instance.alias).filter(
-                id__gte=pending.stem_id, id__lte=pending.stem_id + "zzzz"
-            )
+            versions = File.objects.using(instance.alias).filter(id__range=ids.versions_of(pending.stem_id))
             row = versions.filter(is_latest=True, trashed_at__isnull=True).first()
             if row is not None and row.key is not None and row.key != pending.key:
                 found.append(Left(row.key, ObjectName(row.digest, row.suffix), row.is_folder))
@@ -314,8 +312,8 @@ def _insert(link: Any, outcomes: Iterable[Outcome]) -> None:
             if outcome.renames is not None:
                 stem, key, name = outcome.renames
                 cursor.execute(
-                    "UPDATE lamindb_file SET key = %s, name = %s, updated_at = %s WHERE id >= %s AND id <= %s",
-                    [key, name, link.ops.adapt_datetimefield_value(outcome.row.updated_at), stem, stem + "z" * 4],
+                    "UPDATE lamindb_file SET key = %s, name = %s, updated_at = %s WHERE id BETWEEN %s AND %s",
+                    [key, name, link.ops.adapt_datetimefield_value(outcome.row.updated_at), *ids.versions_of(stem)],
                 )
     rows.insert_many(link, [o.row for o in outcomes if o.is_new])
     rows.insert_many(link, [o.output for o in outcomes if o.output is not None], ignore_conflicts=True)

@@ -66,10 +66,11 @@ def _follow_some(instance: Instance, view: Any, keys: list[str], left: Sequence[
     left = list(left)
     for _ in range(_ROUNDS):
         current = _current_under(instance, wanted)
+        versions = _Versions(instance, wanted, left)
         for key in wanted:
             conflicts.pop(key, None)
             try:
-                _follow_one(instance, view, key, current.get(key), [one for one in left if one.key == key])
+                _follow_one(instance, view, key, current.get(key), versions)
             except LaminError as error:
                 conflicts[key] = error
             shown[key] = current[key].id if key in current else None
@@ -105,7 +106,29 @@ def _current_ids_under(instance: Instance, keys: Sequence[str]) -> dict[str, str
     return dict(query.values_list("key", "id"))
 
 
-def _follow_one(instance: Instance, view: Any, key: str, file: File | None, left: Sequence[Left]) -> None:
+class _Versions:
+    """All that the view may show under some keys, the newest first: asked for once somebody needs it, all at once."""
+
+    def __init__(self, instance: Instance, keys: Sequence[str], left: Sequence[Left] = ()) -> None:
+        self._instance = instance
+        self._keys = keys
+        self._left = left
+        self._by_key: dict[str, list[Left]] | None = None
+
+    def of(self, key: str) -> list[Left]:
+        """Return what was left behind under a key, and its versions."""
+        if self._by_key is None:
+            found: dict[str, list[Left]] = {}
+            for one in self._left:
+                found.setdefault(one.key, []).append(one)
+            query = _query(self._instance, self._keys).order_by("-created_at", "-id")
+            for named, digest, suffix, is_folder in query.values_list("key", "digest", "suffix", "is_folder"):
+                found.setdefault(named, []).append(Left(named, ObjectName(digest, suffix), is_folder))
+            self._by_key = found
+        return self._by_key.get(key, [])
+
+
+def _follow_one(instance: Instance, view: Any, key: str, file: File | None, versions: _Versions) -> None:
     """Bring one key of the view in line with its row.
 
     Raises:
@@ -122,7 +145,7 @@ def _follow_one(instance: Instance, view: Any, key: str, file: File | None, left
             view.show(key, name, is_folder=file.is_folder)
             return
     wanted = Left(key, name, file.is_folder) if file is not None and name is not None else None
-    before = _shown_now(instance, view, key, wanted, left)
+    before = _shown_now(instance, view, key, wanted, versions.of(key))
     if before is None:
         if os.path.lexists(view.path(key)):
             raise ViewConflictError(f"{key!r} in the folder is not what was saved, and is left as it is")
@@ -153,18 +176,14 @@ def is_ours(instance: Instance, key: str) -> bool:
     view = stores.view(instance)
     file = _current_under(instance, [key]).get(key)
     wanted = Left(key, ObjectName(file.digest, file.suffix), file.is_folder) if file is not None else None
-    return _shown_now(instance, view, key, wanted, ()) is not None
+    return _shown_now(instance, view, key, wanted, _Versions(instance, [key]).of(key)) is not None
 
 
-def _shown_now(instance: Instance, view: Any, key: str, wanted: Left | None, left: Sequence[Left]) -> Left | None:
+def _shown_now(instance: Instance, view: Any, key: str, wanted: Left | None, versions: Sequence[Left]) -> Left | None:
     """Find which version of a key the view shows: the newest are compared first; None if it is none of them.
 
     A folder may be on its way from one version to the wanted one.
     """
-    query = _query(instance, [key]).order_by("-created_at", "-id")
-    versions = list(left)
-    for digest, suffix, is_folder in query.values_list("digest", "suffix", "is_folder"):
-        versions.append(Left(key, ObjectName(digest, suffix), is_folder))
     path = str(view.path(key))
     if os.path.isdir(path) and not os.path.islink(path):
         return _folder_shown(instance, path, wanted, [one for one in versions if one.is_folder])

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import IntegrityError, models, transaction
 
-from lamindb.core import messages
+from lamindb.core import ids, messages
 from lamindb.core.current import Instance
 from lamindb.core.errors import (
     ConflictError,
@@ -101,18 +101,14 @@ def trash(files: Sequence[File], instance: Instance) -> None:
     """
     repairing.announce(instance)
     alias = instance.alias
-    ids = [file.id for file in files]
     with database.writing(alias) as link:
         deciding.lock_names(link, _locks(files))
         moment = now()
-        for part in rows.chunks(ids):
+        for part in rows.chunks([file.id for file in files]):
             query = File.objects.using(alias).filter(id__in=part, trashed_at__isnull=True).order_by()
             query._update_rows({"trashed_at": moment, "is_latest": False, "updated_at": moment})
-        for stem in sorted({file.stem_id for file in files}):
-            deciding.promote(alias, stem)
-        found: dict[str, File] = {}
-        for part in rows.chunks(ids):
-            found.update(File.objects.using(alias).in_bulk(part))
+        deciding.promote(alias, {file.stem_id for file in files})
+        found = _found(files, alias)
         for file in files:
             if file.id not in found:
                 raise ConflictError(f"{file.key or file.name!r} ({file.id}) was deleted for good meanwhile")
@@ -145,40 +141,61 @@ def _left(files: Sequence[File], instance: Instance) -> list[Left]:
     ]
 
 
-def restore(file: File) -> None:
-    """Take a file out of the trash.
+def restore(files: Sequence[File]) -> None:
+    """Take files of an instance out of the trash, all of them or none.
 
-    It becomes the current version of its key, unless a newer one is; if the key belongs to another file by now, it
-    comes back as an older version that can be read by its id.
+    The newest version of a key becomes its current one; if the key belongs to another file by now, a file comes back
+    as an older version that can be read by its id.
+
+    Raises:
+        InvalidInputError: One is not in the trash. Nothing was moved.
+        ConflictError: One was deleted for good. Nothing was moved.
     """
-    instance = stores.instance_of(file._state.db)
+    if not files:
+        return
+    instance = stores.instance_of(files[0]._state.db)
     if instance is None:
         raise InvalidInputError("this file belongs to an instance that was closed")
     repairing.announce(instance)
     alias = instance.alias
     with database.writing(alias) as link:
-        deciding.lock_names(link, _locks([file]))
-        stored = File.objects.using(alias).filter(id=file.id).first()
-        if stored is None:
-            raise ConflictError(f"{file!r} was deleted for good and cannot be restored")
-        if stored.trashed_at is None:
-            raise InvalidInputError(f"{file.key or file.name!r} is not in the trash")
-        family = File.objects.using(alias).filter(id__gte=file.stem_id, id__lte=file.stem_id + "z" * 4)
-        current_one = family.filter(is_latest=True, trashed_at__isnull=True).first()
-        other = None
-        if file.key is not None:
-            query = File.objects.using(alias).filter(storage_id=file.storage_id, key=file.key)
-            other = query.filter(is_latest=True, trashed_at__isnull=True).exclude(id__in=[f.id for f in family]).first()
-        becomes_latest = other is None and (current_one is None or current_one.version < stored.version)
-        if becomes_latest and current_one is not None:
-            File.objects.using(alias).filter(id=current_one.id).order_by()._update_rows({"is_latest": False})
-        File.objects.using(alias).filter(id=file.id).order_by()._update_rows(
-            {"trashed_at": None, "is_latest": becomes_latest, "updated_at": now()}
-        )
-    file.refresh_from_db()
-    if other is not None:
-        messages.warning(f"the key {file.key!r} belongs to {other.id} now: {file.id} is back, but not current")
-    _show_current([file], instance)
+        deciding.lock_names(link, _locks(files))
+        stored = _found(files, alias)
+        for file in files:
+            if file.id not in stored:
+                raise ConflictError(f"{file!r} was deleted for good and cannot be restored")
+            if stored[file.id].trashed_at is None:
+                raise InvalidInputError(f"{file.key or file.name!r} is not in the trash")
+        for part in rows.chunks(stored):
+            query = File.objects.using(alias).filter(id__in=part).order_by()
+            query._update_rows({"trashed_at": None, "updated_at": now()})
+        deciding.promote(alias, {file.stem_id for file in files})
+        found = _found(files, alias)
+        owners = _owners([file for file in found.values() if not file.is_latest], alias)
+    for file in files:
+        file.adopt(found[file.id])
+        owner = owners.get((file.storage_id, file.key))
+        if owner is not None and owner[: ids.STEM_LENGTH] != file.stem_id:
+            messages.warning(f"the key {file.key!r} belongs to {owner} now: {file.id} is back, but not current")
+    _show_current(files, instance)
+
+
+def _owners(files: Sequence[File], alias: str) -> dict[tuple[str, str | None], str]:
+    """Return the ids of the files that are current under the keys of these."""
+    owners: dict[tuple[str, str | None], str] = {}
+    current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True).order_by()
+    for part in rows.chunks(dict.fromkeys(file.key for file in files if file.key is not None)):
+        for file_id, storage_id, key in current.filter(key__in=part).values_list("id", "storage_id", "key"):
+            owners[storage_id, key] = file_id
+    return owners
+
+
+def _found(files: Sequence[File], alias: str) -> dict[str, File]:
+    """Read the rows of files anew, by their ids; what is gone is not among them."""
+    found: dict[str, File] = {}
+    for part in rows.chunks([file.id for file in files]):
+        found.update(File.objects.using(alias).in_bulk(part))
+    return found
 
 
 def purge(files: Sequence[File], instance: Instance) -> None:
@@ -203,8 +220,7 @@ def purge(files: Sequence[File], instance: Instance) -> None:
             _check_unread(files, alias)
             for part in rows.chunks([file.id for file in files]):
                 File.objects.using(alias).filter(id__in=part).order_by()._delete_rows()
-            for stem in sorted({file.stem_id for file in files}):
-                deciding.promote(alias, stem)
+            deciding.promote(alias, {file.stem_id for file in files})
     except IntegrityError as error:
         raise ReferencedError("a run began to read one of these files just now: they stay in the trash") from error
     for file in files:

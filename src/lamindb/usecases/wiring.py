@@ -42,7 +42,7 @@ class Wiring:
         """Take a file out of the trash."""
         from lamindb.usecases import trashing
 
-        trashing.restore(file)
+        trashing.restore([file])
 
     def prepare(self, file: Any, data: Any, options: dict[str, Any]) -> None:
         """Look at what a new file is made of."""
