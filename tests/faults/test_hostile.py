@@ -372,3 +372,28 @@ def test_a_folder_that_is_deleted_behind_a_process_is_noticed(local_instance: Pa
         ln.File.select().count()
     assert "\n" not in str(caught.value)
     assert not local_instance.exists()
+
+
+def test_saving_what_was_written_over_a_stored_version_says_that_it_is_lost(
+    local_instance: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = ln.File(b"first", key="a.txt").save()
+    path = local_instance / "a.txt"
+    path.chmod(0o644)
+    with path.open("r+b") as stream:
+        stream.write(b"FIRST")
+    second = ln.File(path).save()
+    said = capsys.readouterr().err
+    assert "'a.txt' was changed in place, which wrote over the stored bytes of version 1" in said
+    assert (second.version, path.read_bytes(), second.stage().read_bytes()) == (2, b"FIRST", b"FIRST")
+    with pytest.raises(ln.errors.IntegrityError):
+        first.stage()
+    # An editor that writes a new file and renames it takes nothing away.
+    new = local_instance / "new.txt"
+    new.write_bytes(b"third")
+    new.replace(path)
+    ln.File(path).save()
+    assert "changed in place" not in capsys.readouterr().err
+    assert second.stage().read_bytes() == b"FIRST"
+    ln.File(b"first", key="b.txt").save()
+    assert first.stage().read_bytes() == b"first"

@@ -153,6 +153,7 @@ def _save_new(
                 stored = _store_bytes(instance, rest, None, None)
     else:
         raise StorageError("the bytes were removed by garbage collection again and again: try later")
+    _tell_edited_in_place(instance, outcomes)
     for outcome in outcomes:
         outcome.apply()
     for one in known:
@@ -160,6 +161,19 @@ def _save_new(
     records.link_pending(others)
     _show(instance, outcomes, damaged)
     _tell(outcomes, len(known))
+
+
+def _tell_edited_in_place(instance: Instance, outcomes: Sequence[Outcome]) -> None:
+    """Warn where the new bytes were written over the object of the version before, through its link in the view."""
+    for outcome in outcomes:
+        before = outcome.replaces
+        if before is None or before.key is None or not outcome.plan.file._source.source.take_over:
+            continue
+        if _is_damaged_object(instance, before.key, ObjectName(before.digest, before.suffix)):
+            messages.warning(
+                f"{before.key!r} was changed in place, which wrote over the stored bytes of version {before.version}: "
+                "save those bytes again, from wherever they still are, to repair it"
+            )
 
 
 def _tell(outcomes: Sequence[Outcome], recognised: int) -> None:
