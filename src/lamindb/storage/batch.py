@@ -189,7 +189,7 @@ class Batch:
             name = ObjectName(content.digest, source.suffix)
             reused = self._is_there(name, content.size)
             if not reused and not (source.take_over and self._take_over(source, descriptor, before, name)):
-                reused = self._add_bytes(source, name, data)
+                self._write(source, name, data)
         if source.take_over:
             self._taken.append((source.path or "", name, content, hashed_at_ns))
         else:
@@ -200,6 +200,10 @@ class Batch:
         """Write bytes to `incoming/` unless the object is there; tell whether it was."""
         if self._is_there(name, len(data)):
             return True
+        self._write(source, name, data)
+        return False
+
+    def _write(self, source: Source, name: ObjectName, data: bytes) -> None:
         entry = new_entry(self._objects.incoming)
         try:
             writing = os.open(entry, os.O_WRONLY | _NEW, 0o444)
@@ -215,7 +219,6 @@ class Batch:
                 raise write_failed(source.shown, self._objects.root, error) from error
             raise
         self._name(entry, name)
-        return False
 
     def _add_large(
         self, source: Source, descriptor: int, before: os.stat_result

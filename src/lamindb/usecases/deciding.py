@@ -257,8 +257,8 @@ class _Known:
         for part in rows.chunks(sorted(keys)):
             for row in query.filter(key__in=part, is_latest=True).order_by():
                 self.current[row.storage_id, str(row.key)] = row
-        looks_at_all = settings.upon_file_create_if_hash_exists == "error"
-        digests = {plan.stored.content.digest for plan in plans if plan.key is None or looks_at_all}
+        self.policy = settings.upon_file_create_if_hash_exists
+        digests = {plan.stored.content.digest for plan in plans if plan.key is None or self.policy == "error"}
         for part in rows.chunks(sorted(digests)):
             for row in query.filter(digest__in=part).order_by("created_at", "id"):
                 self.by_digest.setdefault((row.digest, row.suffix, row.is_folder), []).append(row)
@@ -291,7 +291,7 @@ class _Known:
 
 
 def _decide_one(plan: Plan, known: _Known) -> Outcome:
-    policy = settings.upon_file_create_if_hash_exists
+    policy = known.policy
     content = plan.stored.content
     same = known.by_digest.get((content.digest, plan.file.suffix, plan.stored.is_folder), [])
     if policy == "error" and same:

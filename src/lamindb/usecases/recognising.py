@@ -66,19 +66,14 @@ def recognise(instance: Instance, files: Sequence[File]) -> tuple[list[Recognise
         or settings.upon_file_create_if_hash_exists != "warn_return_existing"
     ):
         return [], list(files)
-    contents = _contents(files)
-    current = _current_rows(instance, [str(file._source.key) for file, one in zip(files, contents, strict=True) if one])
     times = Counter(file._source.key for file in files)
+    current = _current_rows(instance, [key for key, n in times.items() if key is not None and n == 1])
+    candidates = [file for file in files if file._source.key in current]
     likely: list[Recognised] = []
-    for file, content in zip(files, contents, strict=True):
-        row = current.get(file._source.key) if content is not None else None
-        if (
-            content is not None
-            and row is not None
-            and row[1:] == (content.digest, file.suffix, False)
-            and times[file._source.key] == 1
-        ):
-            likely.append(Recognised(file, row[0], content))
+    for file, content in zip(candidates, _contents(candidates), strict=True):
+        row_id, *stored = current[file._source.key]
+        if content is not None and stored == [content.digest, file.suffix, False]:
+            likely.append(Recognised(file, row_id, content))
     sure = _shown_and_whole(instance, store, likely)
     known = {id(one.file) for one in sure}
     return sure, [file for file in files if id(file) not in known]
