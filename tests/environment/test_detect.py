@@ -205,7 +205,7 @@ def test_pytest_in_a_process_of_its_own(tmp_path: Path, arguments: list[str]) ->
 def test_looking_imports_nothing_heavy() -> None:
     code = """
     import sys
-    from lamindb.environment import detect, exits, git, notebooks, packages, processes, projects, redaction, scripts
+    from lamindb.environment import detect, exits, git, notebooks, packages, projects, redaction, scripts
     detect.detect()
     heavy = {"asyncio", "subprocess", "http.client", "IPython", "nbformat", "importlib.metadata", "ssl"}
     print(sorted(heavy & set(sys.modules)))

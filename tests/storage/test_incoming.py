@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lamindb.core import processes
 from lamindb.storage import incoming
 from lamindb.storage.incoming import Writer, new_entry, sweep, this_writer
 
@@ -89,3 +90,15 @@ def test_what_others_left_goes_by_age(tmp_path: Path, name: str, monkeypatch: py
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert sweep(str(tmp_path / "absent"), older_than_seconds=0) == []
+
+
+def test_a_name_tells_its_writer(tmp_path: Path) -> None:
+    entry = os.path.basename(new_entry(str(tmp_path)))
+    assert incoming.writer_of(entry) == incoming.writer_of(f"{entry}.writer") == this_writer()
+    assert incoming.writer_of("litter") is None
+
+
+def test_a_living_process_that_hides_is_not_taken_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    me = this_writer()
+    monkeypatch.setattr(processes, "_status", lambda pid: None)
+    assert incoming.is_alive(Writer(me.machine, os.getppid(), 1)) is None

@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 import itertools
 import os
-import platform
 import re
 import shutil
 import stat
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+
+from lamindb.core import processes
 
 _ENTRY = re.compile(r"(?P<machine>[0-9a-z-]+\.[0-9a-f]{12})\.(?P<pid>\d+)\.(?P<start>\d+)\.\d+(?:\..*)?", re.DOTALL)
 _counter = itertools.count()
@@ -45,34 +46,29 @@ def this_writer() -> Writer:
 
 @lru_cache(maxsize=2)
 def _writer(pid: int) -> Writer:
-    return Writer(_machine(), pid, _start_of(pid))
+    started = processes.process_start(pid) or ""
+    return Writer(_machine(), pid, int(started) if started.isdecimal() else 0)
 
 
 def _machine() -> str:
-    host = re.sub(r"[^0-9a-z-]", "-", platform.node().lower())[:40] or "unknown"
-    place = f"{_read('/proc/sys/kernel/random/boot_id')} {_link('/proc/self/ns/pid')} {_read('/etc/machine-id')}"
+    here = processes.this_process()
+    host = re.sub(r"[^0-9a-z-]", "-", here.host.lower())[:40] or "unknown"
+    place = f"{here.boot_id} {here.namespace} {_machine_id()}"
     return f"{host}.{hashlib.sha256(place.encode()).hexdigest()[:12]}"
 
 
-def _read(path: str) -> str:
+def _machine_id() -> str:
     try:
-        with open(path, encoding="ascii", errors="replace") as stream:
+        with open("/etc/machine-id", encoding="ascii", errors="replace") as stream:
             return stream.read().strip()
     except OSError:
         return ""
 
 
-def _link(path: str) -> str:
-    try:
-        return os.readlink(path)
-    except OSError:
-        return ""
-
-
-def _start_of(pid: int) -> int:
-    """Return the start time of a process; 0 if the system does not tell."""
-    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return int(fields[19]) if len(fields) > 19 and fields[0] != "Z" else 0
+def writer_of(name: str) -> Writer | None:
+    """Return the writer of an entry, told by its name; None if it is none of ours."""
+    match = _ENTRY.fullmatch(name)
+    return Writer(match["machine"], int(match["pid"]), int(match["start"])) if match is not None else None
 
 
 def new_entry(folder: str) -> str:
@@ -84,17 +80,8 @@ def is_alive(writer: Writer) -> bool | None:
     """Tell whether a writer still runs; None if this machine cannot know."""
     if writer.machine != this_writer().machine:
         return None
-    if writer.pid == os.getpid():
-        return writer.start == this_writer().start
-    try:
-        os.kill(writer.pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    if writer.start == 0 or not os.path.isdir("/proc/self"):
-        return True
-    return _start_of(writer.pid) == writer.start
+    started = str(writer.start) if writer.start else None
+    return processes.is_alive(replace(processes.this_process(), pid=writer.pid, started=started))
 
 
 def sweep(folder: str, *, older_than_seconds: float) -> list[str]:
@@ -111,11 +98,10 @@ def sweep(folder: str, *, older_than_seconds: float) -> list[str]:
     except FileNotFoundError:
         return []
     for name in names:
-        match = _ENTRY.fullmatch(name)
+        writer = writer_of(name)
         path = f"{folder}/{name}"
         state = None
-        if match is not None:
-            writer = Writer(match["machine"], int(match["pid"]), int(match["start"]))
+        if writer is not None:
             if writer not in alive:
                 alive[writer] = is_alive(writer)
             state = alive[writer]

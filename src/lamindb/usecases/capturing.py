@@ -20,11 +20,11 @@ from typing import Any, Final
 
 from django.db import Error
 
-from lamindb.core import messages
+from lamindb.core import messages, processes
 from lamindb.core.current import Instance
 from lamindb.core.errors import LaminError
 from lamindb.core.keys import HIDDEN_FOLDER
-from lamindb.environment import capture, capture_inotify, capture_strace, capture_wrappers, processes
+from lamindb.environment import capture, capture_inotify, capture_strace, capture_wrappers
 from lamindb.environment.capture import Seen, Watch
 from lamindb.models import File, Run
 from lamindb.usecases import linking, recorded, recording, saving, sources, stores

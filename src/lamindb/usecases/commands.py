@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from django.db import Error
 
-from lamindb.core import current, messages
+from lamindb.core import current, messages, processes
 from lamindb.core.current import Instance
 from lamindb.core.errors import InvalidInputError, LaminError, NoResultFound, ReadOnlyError
 from lamindb.core.settings import settings
-from lamindb.environment import git, packages, processes, projects, scripts
+from lamindb.environment import git, packages, projects, scripts
 from lamindb.environment.redaction import redact_arguments, redact_text
 from lamindb.models import File, Run, Transform
 from lamindb.models.base import now

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lamindb.core import messages
+from lamindb.core import messages, processes
 from lamindb.core.current import Instance
 from lamindb.core.errors import InvalidInputError, LaminError, NoResultFound
-from lamindb.environment import processes, projects
+from lamindb.environment import projects
 from lamindb.models import File, Run, RunOutput
 from lamindb.usecases import linking, saving, sources
 from lamindb.usecases.recorded import registered_at

@@ -6,10 +6,9 @@ import datetime
 
 from django.db import Error
 
-from lamindb.core import messages
+from lamindb.core import messages, processes
 from lamindb.core.current import Instance
 from lamindb.core.errors import LaminError, NoInstanceError
-from lamindb.environment import processes
 from lamindb.models import Run
 from lamindb.models.base import now
 from lamindb.usecases import beating, recording, stores

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from lamindb.core import messages
+from lamindb.core import messages, processes
 from lamindb.core.current import Instance
 from lamindb.core.errors import LaminError, StorageError
-from lamindb.environment import git, kernels, matching, notebooks, packages, processes, scripts
+from lamindb.environment import git, kernels, matching, notebooks, packages, scripts
 from lamindb.environment.detect import Running
 from lamindb.instance import database
 from lamindb.models import Run

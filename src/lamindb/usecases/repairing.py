@@ -12,7 +12,6 @@ import contextlib
 import datetime
 import json
 import os
-import re
 import time
 from collections.abc import Iterable
 from typing import Final
@@ -137,15 +136,9 @@ def repair_after_crash(instance: Instance) -> int:
     return count
 
 
-def _match(name: str) -> re.Match[str] | None:
-    return re.match(r"(?P<machine>[0-9a-z-]+\.[0-9a-f]{12})\.(?P<pid>\d+)\.(?P<start>\d+)\.", name)
-
-
 def _is_dead(folder: str, name: str) -> bool:
-    match = _match(name)
-    alive = None
-    if match is not None:
-        alive = incoming.is_alive(incoming.Writer(match["machine"], int(match["pid"]), int(match["start"])))
+    writer = incoming.writer_of(name)
+    alive = incoming.is_alive(writer) if writer is not None else None
     if alive is not None:
         return not alive
     try:

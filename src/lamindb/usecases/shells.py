@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from lamindb.environment import processes
+from lamindb.core import processes
 
 _SHELLS: Final = frozenset({"ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "mksh", "sh", "tcsh", "zsh"})
 _MOST_STEPS = 12

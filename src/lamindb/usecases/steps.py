@@ -19,10 +19,10 @@ from typing import Any, Final
 from django.db import Error
 from django.db.models.base import ModelState
 
-from lamindb.core import current, messages
+from lamindb.core import current, messages, processes
 from lamindb.core.current import Instance
 from lamindb.core.errors import LaminError
-from lamindb.environment import detect, exits, matching, processes
+from lamindb.environment import detect, exits, matching
 from lamindb.models import File, Run, RunInput, RunOutput
 from lamindb.models.base import now
 from lamindb.usecases import arguments, beating, inheriting, journal, recording, rows, writers

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from lamindb.environment import processes
-from lamindb.environment.processes import boot_id, host, is_alive, process_start, this_process
+from lamindb.core import processes
+from lamindb.core.processes import boot_id, host, is_alive, process_start, this_process
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -79,7 +79,7 @@ def test_names_of_commands_do_not_confuse() -> None:
 def test_a_forked_child_is_another_process() -> None:
     code = """
 import os
-from lamindb.environment.processes import is_alive, this_process
+from lamindb.core.processes import is_alive, this_process
 parent = this_process()
 child = os.fork()
 if child == 0:
