@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -266,21 +265,3 @@ def test_a_backup_is_whole_while_others_write(local_instance: Path, tmp_path: Pa
     with pytest.raises(DatabaseError, match="cannot back up"):
         migrating.back_up_sqlite(source, tmp_path / "no" / "folder")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.sqlite3", "mydata"]
-
-
-def test_a_lock_file_of_another_user_can_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a.lock"
-    path.touch()
-    really_open = os.open
-
-    def refuse_writing(name: object, flags: int, *args: int) -> int:
-        if flags & os.O_RDWR:
-            raise PermissionError(13, "Permission denied", str(name))
-        return really_open(str(name), flags, *args)
-
-    monkeypatch.setattr(os, "open", refuse_writing)
-    with migrating.file_lock(path):
-        descriptor = migrating.open_lock(path)
-        with pytest.raises(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.close(descriptor)

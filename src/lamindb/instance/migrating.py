@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import messages
+from lamindb.core import locks, messages
 from lamindb.core.errors import DatabaseError, NewerDatabaseError, ReadOnlyError
 from lamindb.instance import database
 
@@ -154,29 +154,5 @@ def _lock(alias: str, home: Path) -> Iterator[None]:
             with link.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [_POSTGRES_LOCK])
         return
-    with file_lock(home / "migrating.lock"):
+    with locks.held(home / "migrating.lock"):
         yield
-
-
-def open_lock(path: str | Path) -> int:
-    """Open a file to be locked, made if it is not there; another user's, which can only be read, will do."""
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except PermissionError:
-        return os.open(path, os.O_RDONLY)
-
-
-@contextlib.contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Hold a lock that processes of this machine share; it ends with its holder."""
-    descriptor = open_lock(path)
-    try:
-        try:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except (ImportError, OSError):
-            messages.debug(f"{path} cannot be locked here: do not start several first uses at once")
-        yield
-    finally:
-        os.close(descriptor)

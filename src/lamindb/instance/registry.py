@@ -6,14 +6,13 @@ may hold database passwords, so only its owner can read it.
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import atomic, messages
+from lamindb.core import atomic, locks, messages
 from lamindb.core.errors import LaminError
 from lamindb.instance import folder as folders
 from lamindb.instance import places
@@ -130,19 +129,6 @@ def _rewrite(change: Any) -> None:
         messages.debug(f"cannot write the registry in {folder}: {error}")
 
 
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> AbstractContextManager[bool]:
     """Let one process at a time change what lies in the settings folder."""
-    import os
-
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    descriptor = os.open(folder / "registry.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    return locks.held(folder / "registry.lock")

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from lamindb.core import locks
 from lamindb.core.errors import InvalidInputError, LaminError
 from lamindb.core.hashing import Content, digest_file
 from lamindb.storage import incoming, linking
@@ -203,20 +204,11 @@ class Cache:
     @contextlib.contextmanager
     def _locked(self, shard: str) -> Iterator[None]:
         """Keep other processes from downloading the same, where the file system knows locks."""
-        try:
-            import fcntl
-
-            os.makedirs(f"{self._folder}/locks", mode=0o700, exist_ok=True)
-            descriptor = os.open(f"{self._folder}/locks/{shard}", os.O_RDWR | os.O_CREAT, 0o600)
-        except (ImportError, OSError):
-            yield
-            return
-        try:
+        with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                os.makedirs(f"{self._folder}/locks", mode=0o700, exist_ok=True)
+                stack.enter_context(locks.held(f"{self._folder}/locks/{shard}"))
             yield
-        finally:
-            os.close(descriptor)
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:

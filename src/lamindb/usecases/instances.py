@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import current, messages
+from lamindb.core import current, locks, messages
 from lamindb.core.current import Instance
 from lamindb.core.errors import (
     ConflictError,
@@ -148,7 +148,7 @@ def _make(root_url: str, home: Path, name: str, db: str | None, view: str) -> No
     else:
         open_store(root_url).prepare()
     try:
-        with migrating.file_lock(home / "init.lock"):
+        with locks.held(home / "init.lock"):
             if not (home / folders.FILE_NAME).is_file():
                 _make_records(root_url, home, name, db, view, is_local=is_local)
         if is_local:

@@ -14,12 +14,13 @@ and the commit leaves nothing wrong.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from lamindb.core import current
+from lamindb.core import current, locks
 from lamindb.core.current import Instance
 from lamindb.core.errors import ConflictError, InvalidInputError, ReadOnlyError
 from lamindb.instance import database
@@ -169,8 +170,6 @@ def _old_enough(
 
 def _changed_at(store: ObjectStore, name: ObjectName) -> float:
     """Return when an object was last stored or linked, in seconds of the epoch; 0 if it is gone."""
-    import os
-
     if store.is_local:
         try:
             found = os.lstat(store.object_path(name))
@@ -262,30 +261,13 @@ def _alone(instance: Instance) -> Iterator[None]:
             with link.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [_LOCK])
         return
-    with _file_lock(f"{instance.home_path}/sweep.lock", busy):
-        yield
-
-
-@contextlib.contextmanager
-def _file_lock(path: str, busy: ConflictError) -> Iterator[None]:
-    import os
-
-    from lamindb.instance import migrating
-
-    try:
-        descriptor = migrating.open_lock(path)
-    except OSError as error:
-        raise storage_failed("write to", path, error) from error
-    try:
+    path = f"{instance.home_path}/sweep.lock"
+    with contextlib.ExitStack() as stack:
         try:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise busy from error
-        except (ImportError, OSError):
-            # Without locks two may run at once: the marks keep them right, and one does what the other left.
-            pass
+            # Where there are no locks two may run at once: the marks keep them right, and one does what the other left.
+            is_alone = stack.enter_context(locks.held(path, wait=False))
+        except OSError as error:
+            raise storage_failed("write to", path, error) from error
+        if not is_alone:
+            raise busy
         yield
-    finally:
-        os.close(descriptor)
