@@ -6,15 +6,11 @@ import os
 import sqlite3
 from pathlib import Path
 
-from lamindb.core import messages
+from lamindb.core import file_systems, messages
 from lamindb.core.current import Instance
 from lamindb.core.errors import DatabaseError, NoInstanceError, ReadOnlyError
 from lamindb.instance import database, migrating
 from lamindb.instance import folder as folders
-
-_NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "lustre", "beegfs", "gpfs"}
-)
 
 
 def open_instance(home: Path, *, project: Path | None, database_url: str | None = None) -> Instance:
@@ -95,7 +91,7 @@ def create_sqlite(path: Path) -> None:
     Raises:
         DatabaseError: It cannot be made.
     """
-    on_network = file_system_type(path.parent) in _NETWORK_FILE_SYSTEMS
+    on_network = file_systems.is_network(file_systems.kind_of(path.parent))
     if on_network:
         messages.warning(
             f"{path.parent} lies on a network file system, where SQLite cannot use its fast shared mode: "
@@ -109,19 +105,3 @@ def create_sqlite(path: Path) -> None:
             raw.close()
     except sqlite3.Error as error:
         raise DatabaseError(f"cannot make the database {path}: {error}") from error
-
-
-def file_system_type(folder: Path) -> str:
-    """Return the type of the file system that holds a folder, or an empty text where the system does not tell."""
-    try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as mounts:
-            points = [line.split()[1:3] for line in mounts]
-    except OSError:
-        return ""
-    wanted = str(folder.resolve())
-    best = ("", "")
-    for point, kind in points:
-        name = point.replace("\\040", " ")
-        if (wanted == name or wanted.startswith(name.rstrip("/") + "/")) and len(name) >= len(best[0]):
-            best = (name, kind)
-    return best[1]

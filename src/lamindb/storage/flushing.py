@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 
-_NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "lustre", "glusterfs")
+from lamindb.core import file_systems
 
 
 def flush_descriptor(descriptor: int) -> None:
@@ -45,22 +45,13 @@ def flush_folder(path: str) -> None:
 def can_flush_file_system(path: str) -> bool:
     """Tell whether one call flushes the whole file system of `path` and reports what failed.
 
-    False on network file systems, whose one call reports failures less surely than a flush of each file.
+    False on network file systems and those that a program provides, whose one call reports failures less surely than
+    a flush of each file; and where the system does not tell.
     """
     if not sys.platform.startswith("linux"):
         return False
-    try:
-        device = os.stat(path).st_dev
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
-            wanted = f"{os.major(device)}:{os.minor(device)}"
-            for line in mounts:
-                fields = line.split(" ")
-                if fields[2] == wanted:
-                    kind = fields[fields.index("-") + 1]
-                    return not kind.startswith(_NETWORK_FILE_SYSTEMS)
-    except (OSError, ValueError, IndexError):
-        return False
-    return True
+    kind = file_systems.kind_of(path)
+    return bool(kind) and not kind.startswith("fuse") and not file_systems.is_network(kind)
 
 
 def flush_file_system(descriptor: int) -> None:

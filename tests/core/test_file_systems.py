@@ -1,0 +1,55 @@
+"""What kind of file system a path lies on."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from lamindb.core import file_systems
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def mounted(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    monkeypatch.setattr(builtins, "open", lambda *_, **__: io.StringIO("".join(f"{line}\n" for line in lines)))
+
+
+def test_the_system_is_asked() -> None:
+    assert file_systems.kind_of("/proc") == "proc"
+    assert file_systems.kind_of("/absent") == ""
+
+
+def test_the_device_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = tmp_path.stat().st_dev
+    mark = f"{os.major(device)}:{os.minor(device)}"
+    mounted(
+        monkeypatch,
+        f"20 1 0:999 / {tmp_path} rw - ext4 /dev/sda rw",
+        f"21 1 {mark} / /elsewhere rw shared:1 - nfs4 server:/ rw",
+    )
+    assert file_systems.kind_of(tmp_path) == "nfs4"
+
+
+def test_else_the_deepest_folder_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "a b" / "inner"
+    folder.mkdir(parents=True)
+    shown = str(tmp_path / "a b").replace(" ", "\\040")
+    mounted(monkeypatch, f"20 1 0:999 / {shown} rw - btrfs /dev/sda rw", "21 1 0:998 / / rw - ext4 /dev/sdb rw")
+    assert file_systems.kind_of(folder) == "btrfs"
+    assert file_systems.kind_of(tmp_path) == "ext4"
+
+
+@pytest.mark.parametrize("lines", [[], ["nonsense"], ["21 1 0:998 / / rw ext4"]])
+def test_where_the_system_does_not_tell(lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounted(monkeypatch, *lines)
+    assert file_systems.kind_of(tmp_path) == ""
+
+
+def test_network_file_systems() -> None:
+    assert all(map(file_systems.is_network, ["nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "lustre"]))
+    assert not any(map(file_systems.is_network, ["ext4", "xfs", "btrfs", "overlay", "tmpfs", "fuseblk", ""]))
