@@ -7,11 +7,12 @@ import hashlib
 import os
 import queue
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from blake3 import blake3
+
+from lamindb.core.progress import Progress
 
 CHUNK_SIZE: Final = 1 << 20
 """Bytes that are read at once: large enough for the disk, small enough to stay in the processor's cache."""
@@ -21,9 +22,6 @@ THREADED_FROM: Final = 64 << 20
 
 _DIGEST_CHUNK: Final = 8 << 20
 _QUEUE_LENGTH: Final = 8
-
-Progress = Callable[[int, int], None]
-"""Told how much is done and how much there is in all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ Records know what they are; what happens to them is a function elsewhere. The ap
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -97,7 +96,3 @@ def actions() -> Actions:
     """Return the use cases."""
     assert _plugged is not None, "the app registry plugs the use cases before any record exists"
     return _plugged
-
-
-Progress = Callable[[int, int], None]
-"""Called with bytes (or files) done and in all."""

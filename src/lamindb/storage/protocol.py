@@ -5,20 +5,18 @@ from __future__ import annotations
 import builtins
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, Protocol
 
 from lamindb.core.errors import InvalidInputError
 from lamindb.core.hashing import Content
+from lamindb.core.progress import Progress
 
 _NAME: Final = re.compile(r"[0-9a-f]{64}(?:\.[^/\\\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]*)?", re.ASCII)
 _DIGEST_LENGTH: Final = 64
 _MAX_NAME_BYTES: Final = 255
-
-Progress = Callable[[int, int], None]
-"""Told how many of the sources are done, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from blake3 import blake3
 
 from lamindb.core.errors import IntegrityError
 from lamindb.core.hashing import Content
+from lamindb.core.progress import Progress
 from lamindb.storage import backends, folders, linking
 from lamindb.storage.cache import Cache, NoCache
 from lamindb.storage.failures import read_only
 from lamindb.storage.hash_cache import HashCache, Known, NoHashCache
-from lamindb.storage.protocol import Damage, FileStat, ObjectName, Progress, Source, Stored
+from lamindb.storage.protocol import Damage, FileStat, ObjectName, Source, Stored
 from lamindb.storage.staging import check_filename
 
 if TYPE_CHECKING:

@@ -15,10 +15,11 @@ from blake3 import blake3
 
 from lamindb.core.errors import SourceChangedError
 from lamindb.core.hashing import CHUNK_SIZE, Content
+from lamindb.core.progress import Progress
 from lamindb.storage import folders, reading
 from lamindb.storage.failures import read_failed
 from lamindb.storage.hash_cache import Known
-from lamindb.storage.protocol import FileStat, Member, ObjectName, Progress, Source, Stored
+from lamindb.storage.protocol import FileStat, Member, ObjectName, Source, Stored
 
 if TYPE_CHECKING:
     from lamindb.storage.remote import RemoteStore

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +31,7 @@ from lamindb.core.errors import (
 )
 from lamindb.core.hashing import Content
 from lamindb.core.keys import HIDDEN_FOLDER
+from lamindb.core.progress import Progress
 from lamindb.instance import database, migrating, opening, registry
 from lamindb.instance import folder as folders
 from lamindb.models import Storage
@@ -41,8 +42,6 @@ from lamindb.usecases.tables import Place, Table
 
 _AT_ONCE: Final = 200
 _SQLITE: Final = "db.sqlite3"
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
+
+from lamindb.core.progress import Progress
 
 _SHOW_FROM = 20
 _SHOW_AFTER_SECONDS = 0.5
@@ -14,7 +16,7 @@ _EVERY_SECONDS = 0.1
 
 
 @contextlib.contextmanager
-def bar_for(items: Any, wanted: bool | None) -> Iterator[Callable[[int, int], None] | None]:
+def bar_for(items: Any, wanted: bool | None) -> Iterator[Progress | None]:
     """Yield what to tell progress to, or None where nobody would see it.
 
     Args:

@@ -10,13 +10,14 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from lamindb.core import current, messages
 from lamindb.core.current import Instance
 from lamindb.core.errors import InvalidInputError, LaminError, ReadOnlyError
+from lamindb.core.progress import Progress
 from lamindb.models import File
 from lamindb.storage import linking
 from lamindb.storage.failures import storage_failed
@@ -27,8 +28,6 @@ from lamindb.storage.protocol import ObjectName, Source
 from lamindb.usecases import repairing, stores
 
 _PAGE: Final = 500
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ Whatever dies and whenever: a row never lacks its bytes, and running the program
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lamindb.core import current, ids, messages
@@ -22,6 +22,7 @@ from lamindb.core.errors import (
     StorageError,
     ViewConflictError,
 )
+from lamindb.core.progress import Progress
 from lamindb.instance import database
 from lamindb.models import File, FolderMember, Record
 from lamindb.storage.protocol import ObjectName, Stored
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
     from lamindb.core.current import Instance
 
-Progress = Callable[[int, int], None]
 _ATTEMPTS = 4
 _TOLD_ONE_BY_ONE = 10
 

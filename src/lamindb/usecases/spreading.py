@@ -6,13 +6,14 @@ Dask, Ray or MPI.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, replace
 from typing import Final
 
 from lamindb.core.current import Instance
 from lamindb.core.errors import LaminError, StorageError
+from lamindb.core.progress import Progress
 from lamindb.instance import places
 from lamindb.storage.protocol import Source, Stored
 
@@ -21,8 +22,6 @@ _MOST_BYTES: Final = 256 << 20
 _UNKNOWN_BYTES: Final = 1 << 20
 _CHUNKS_PER_WORKER: Final = 4
 _WORKERS: Final = 8
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from lamindb.core import current, locks
 from lamindb.core.current import Instance
 from lamindb.core.errors import ConflictError, InvalidInputError, ReadOnlyError
+from lamindb.core.progress import Progress
 from lamindb.instance import database
 from lamindb.models import File, FolderMember, Run, SweepMark
 from lamindb.models.base import now
@@ -35,8 +36,6 @@ DAY_SECONDS: Final = 86_400.0
 _AT_ONCE: Final = 100
 _LOOK_AT_ONCE: Final = 500
 _LOCK = "lamindb sweep"
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

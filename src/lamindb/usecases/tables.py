@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,13 +11,12 @@ from blake3 import blake3
 from django.apps import apps
 from django.db import models
 
+from lamindb.core.progress import Progress
 from lamindb.instance import database
 from lamindb.models import Storage, SweepMark
 
 _AT_ONCE: Final = 500
 _MODULUS: Final = 1 << 256
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

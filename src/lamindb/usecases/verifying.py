@@ -19,6 +19,7 @@ from lamindb.core import current, messages
 from lamindb.core.current import Instance
 from lamindb.core.errors import IntegrityError, InvalidInputError, LaminError
 from lamindb.core.keys import HIDDEN_FOLDER, check_key
+from lamindb.core.progress import Progress
 from lamindb.storage.protocol import Damage, ObjectName, ObjectStore
 from lamindb.usecases import damages, needing, repairing, resuming, stores, sweeping
 from lamindb.usecases.damages import Finding
@@ -27,8 +28,6 @@ from lamindb.usecases.needing import Needed
 _REMOTE_THREADS: Final = 8
 _LOCAL_THREADS: Final = 4
 _STAGES: Final = ("objects", "runs", "in place")
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
