@@ -366,3 +366,34 @@ def test_json_of_runs_is_readable(local_instance: Path) -> None:
     sh("true")
     shown = json.loads(lamin("runs", "--json").stdout)
     assert shown
+
+
+def test_what_a_failed_command_wrote_is_not_taken_by_another(local_instance: Path) -> None:
+    if not capture_strace.works():
+        pytest.skip("without strace nobody can tell who wrote a file that several patterns name")
+    Path("out").mkdir()
+    first = subprocess.Popen(
+        [LAMIN, "run", "--out", "out/*.txt", "--", "sh", "-c", "touch ready; while [ ! -e go ]; do sleep 0.02; done"],
+        env=clean_environment(),
+        stderr=subprocess.DEVNULL,
+    )
+    while not Path("ready").exists():
+        time.sleep(0.01)
+    failed = sh("echo 2 > out/2.txt; exit 5", outputs=["out/*.txt"])
+    assert failed.exit_code == 5
+    assert {"path": str(Path("out/2.txt").resolve()), "access": "write"}.items() <= (newest().capture or {})["files"][
+        -1
+    ].items()
+    Path("go").touch()
+    first.wait()
+    assert list(ln.File.select()) == []
+
+
+def test_a_command_that_has_not_started_takes_no_part(local_instance: Path) -> None:
+    began = sh("true", outputs=["*.txt"])
+    # As its row is between its beginning and the start of its program.
+    capture = {"mode": "off", "declared": [str(Path("*.txt").resolve())]}
+    running: Any = ln.Run.objects.filter(id=began.run_id)
+    running._update_rows({"capture": capture, "finished_at": None, "status": "running"})
+    sh("echo 1 > mine.txt", outputs=["*.txt"])
+    assert keys(newest().outputs) == ["mine.txt"]

@@ -127,8 +127,10 @@ def _cross_check(instance: Instance, resolved: Resolved, active: _Active, opened
     del instance
 
 
-def resolve(instance: Instance, run: Run, watch: Watch) -> Resolved:
+def resolve(instance: Instance, run: Run, watch: Watch, *, saves: bool = True) -> Resolved:
     """Link what was read and save what was written, as far as it lies under registered roots.
+
+    Without `saves`, what was written is only listed, as for a command that failed.
 
     Raises:
         LaminError: Something could not be saved; nothing was linked.
@@ -143,7 +145,7 @@ def resolve(instance: Instance, run: Run, watch: Watch) -> Resolved:
             continue
         if seen.is_written and not _was_only_read(instance, path, seen, in_root=in_root):
             if os.path.isfile(path):
-                _note_written(instance, path, seen, written, result, in_root=in_root)
+                _note_written(instance, path, seen, written if saves else None, result, in_root=in_root)
         elif seen.read_stamp is not None and not os.path.isdir(path):
             _note_read(instance, path, seen, read, result, in_root=in_root)
     _save_written(instance, run, written, result)
@@ -179,12 +181,18 @@ def _note_read(
 
 
 def _note_written(
-    instance: Instance, path: str, seen: Seen, written: list[tuple[str, Seen]], result: Resolved, *, in_root: bool
+    instance: Instance,
+    path: str,
+    seen: Seen,
+    written: list[tuple[str, Seen]] | None,
+    result: Resolved,
+    *,
+    in_root: bool,
 ) -> None:
-    if in_root:
-        if f"/{HIDDEN_FOLDER}/" in path or recorded.is_shown_at(instance, path):
-            # The library put it there itself.
-            return
+    if in_root and (f"/{HIDDEN_FOLDER}/" in path or recorded.is_shown_at(instance, path)):
+        # The library put it there itself.
+        return
+    if in_root and written is not None:
         written.append((path, seen))
     else:
         result.files.append(_entry(path, seen, "write"))
@@ -332,14 +340,17 @@ class CommandWatch:
             if not capture_strace.wait_for(self._log):
                 self._reasons.append("the watch did not end with the program")
             watch = capture_strace.read(self._log, os.getcwd())
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        if not saves:
-            for seen in watch.seen.values():
-                seen.is_written = False
+        except OSError as error:
+            self._reasons.append(f"what was watched cannot be read: {error.strerror}")
+            return None
         written = frozenset(os.path.realpath(path) for path, seen in watch.seen.items() if seen.is_written)
-        self._resolved = resolve(self._instance, self._run, watch)
+        self._resolved = resolve(self._instance, self._run, watch, saves=saves)
         return written
+
+    def close(self) -> None:
+        """Remove what the tracer wrote; to be called when the row says what was seen, for other commands look there."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def summary(self) -> dict[str, Any]:
         """Return what to store as `run.capture`."""

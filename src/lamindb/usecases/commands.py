@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -108,16 +109,19 @@ def run_command(
     declared.link_inputs(run, read)
     watching = _watching(instance, run, folder, expected, settings.capture if capture is None else capture)
     environment = {**os.environ, **inheriting.variables(instance, run), **watching.variables}
-    done = launching.launch(watching.command(argv), environment=environment, cwd=str(folder) if cwd else None)
     made: list[File] = []
     try:
-        seen = watching.finish(saves=done.exit_code == 0)
-        if done.exit_code == 0:
-            made = _save_outputs(instance, run, expected, folder, seen)
-    except (LaminError, Error, OSError) as error:
-        messages.warning(f"what the command made could not be saved: {error}")
-    status = "failed" if done.exit_code else "completed"
-    _end(instance, run, status, done, watching.summary(), asking)
+        done = launching.launch(watching.command(argv), environment=environment, cwd=str(folder) if cwd else None)
+        try:
+            seen = watching.finish(saves=done.exit_code == 0)
+            if done.exit_code == 0:
+                made = _save_outputs(instance, run, expected, folder, seen)
+        except (LaminError, Error, OSError) as error:
+            messages.warning(f"what the command made could not be saved: {error}")
+        status = "failed" if done.exit_code else "completed"
+        _end(instance, run, status, done, watching.summary(), asking)
+    finally:
+        watching.close()
     return CommandResult(
         run.id, done.exit_code, status, done.seconds, _names(read), _names([*made, *watching.linked_outputs()])
     )
@@ -298,9 +302,13 @@ def _watching(
 ) -> capturing.CommandWatch:
     """Return what watches the program's files: its system calls where that is asked for, else nothing."""
     watching = capturing.of_command(instance, run, folder, wanted=wanted or _must_watch(instance, run, expected))
-    if watching.log_path is not None and expected.patterns:
-        told = {**(run.capture or {}), "calls": watching.log_path, "cwd": str(folder)}
+    if expected.patterns:
+        told = {**(run.capture or {}), "cwd": str(folder), declared.LAUNCHED_AT: time.time()}
+        if watching.log_path is not None:
+            told["calls"] = watching.log_path
+        # Before the program starts: what stands there until then is not of its making, as others can tell.
         recording.write(instance, run.id, {"capture": told})
+        run.__dict__["capture"] = told
     return watching
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
+import time
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from lamindb.core import messages, processes
 from lamindb.core.current import Instance
@@ -23,7 +25,15 @@ from lamindb.models import File, Run, RunOutput
 from lamindb.usecases import linking, saving, sources
 from lamindb.usecases.recorded import registered_at
 
+LAUNCHED_AT: Final = "launched_at"
+"""Where the row of a run says when its program was started, in seconds since the epoch; nothing until it is."""
+
 _MAGIC = frozenset("*?[")
+_CLOCK_TICK_SECONDS = 0.01
+"""By so much the time of a file may lie before that of its writing."""
+_TOLD_WITHIN_SECONDS = 0.25
+"""A tracer tells of a call right after it; a busy machine may let it wait."""
+
 Stamp = tuple[int, int, int, int]
 
 
@@ -171,10 +181,13 @@ def _is_ours(path: str, others: Iterable[Run], written_by: Callable[[Run], froze
     real = os.path.realpath(path)
     changed_at = os.stat(path).st_ctime
     for other in others:
-        patterns = (other.capture or {}).get("declared", [])
+        stored = other.capture or {}
+        patterns = stored.get("declared", [])
         if not any(path == one or fnmatch.fnmatchcase(path, one) or path.startswith(one + "/") for one in patterns):
             continue
-        if other.host == processes.host() and other.started_at and changed_at < other.started_at.timestamp():
+        launched_at = stored.get(LAUNCHED_AT)
+        if launched_at is None or (other.host == processes.host() and changed_at < launched_at - _CLOCK_TICK_SECONDS):
+            # Its program had not started when this file was written.
             continue
         written = written_by(other)
         if written is None:
@@ -215,6 +228,8 @@ def save_outputs(
     elif candidates:
         exact = {pattern for pattern in outputs.patterns if not is_vague(pattern)}
         others = rivals(instance, run)
+        if others and not exact.issuperset(candidates):
+            _wait_for_tracers(candidates)
         ours = {path: path in exact or _is_ours(path, others, written_by) for path in candidates}
         doubtful = [path for path in candidates if ours[path] is None]
         candidates = [path for path in candidates if ours[path]]
@@ -228,6 +243,14 @@ def save_outputs(
     if files:
         saving.save_files(files)
     return files, doubtful
+
+
+def _wait_for_tracers(paths: Iterable[str]) -> None:
+    """Wait until the tracers of other commands have told of what was written a moment ago."""
+    newest = max((os.stat(path).st_ctime for path in paths if os.path.lexists(path)), default=0.0)
+    wait = min(newest + _TOLD_WITHIN_SECONDS - time.time(), _TOLD_WITHIN_SECONDS)
+    if wait > 0:
+        time.sleep(wait)
 
 
 def _holds_any(folder: str, written: frozenset[str]) -> bool:
