@@ -20,7 +20,7 @@ from lamindb.models.base import now
 from lamindb.storage.protocol import ObjectName, ObjectStore, Stored
 from lamindb.usecases import rows
 
-WRITERS: Final = "lamindb writers"
+_WRITERS: Final = "lamindb writers"
 """The lock that every writer of files shares, and garbage collection has for itself."""
 
 _MANY: Final = 50
@@ -113,22 +113,29 @@ def lock_names(link: Any, names: Iterable[str]) -> None:
     A writer of few locks those; a writer of many locks all. Garbage collection excludes both. Names are locked in one
     order, so that two writers never wait for each other in a circle. SQLite has one writer at a time anyway.
     """
-    if link.vendor != "postgresql":
-        return
     wanted = sorted(set(names))
-    shared = "_shared" if len(wanted) <= _MANY else ""
-    with link.cursor() as cursor:
-        cursor.execute(f"SELECT pg_advisory_xact_lock{shared}(hashtextextended('{WRITERS}', 0))")
-        if shared:
+    if len(wanted) > _MANY:
+        lock_all(link)
+        return
+    lock_shared(link)
+    if link.vendor == "postgresql":
+        with link.cursor() as cursor:
             for name in wanted:
                 cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+
+
+def lock_shared(link: Any) -> None:
+    """Keep garbage collection out, beside other writers, until the end of this transaction."""
+    if link.vendor == "postgresql":
+        with link.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", [_WRITERS])
 
 
 def lock_all(link: Any) -> None:
     """Wait until no writer is in the midst of a transaction, and keep them all out until the end of this one."""
     if link.vendor == "postgresql":
         with link.cursor() as cursor:
-            cursor.execute(f"SELECT pg_advisory_xact_lock(hashtextextended('{WRITERS}', 0))")
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_WRITERS])
 
 
 def key_lock(storage_id: str, key: str | None) -> str:

@@ -333,9 +333,7 @@ def claim(link: Any, instance: Instance, values: Mapping[str, Any]) -> None:
     objects = {name for name in named if name is not None}
     if not objects:
         return
-    if link.vendor == "postgresql":
-        with link.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended('lamindb writers', 0))")
+    deciding.lock_shared(link)
     deciding.clear_marks_of(link, objects, stores.own_store(instance))
 
 
