@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import models
@@ -65,8 +65,8 @@ def _adapter(link: Any) -> Any:
     return adapt
 
 
-def chunks(values: Iterable[Any], size: int = 500) -> Iterable[list[Any]]:
-    """Yield a sequence in lists of at most `size`: databases limit the number of values in a statement."""
+def chunks(values: Iterable[Any], size: int = 500) -> Iterator[list[Any]]:
+    """Yield values in lists of at most `size`: databases limit the number of values in a statement."""
     part: list[Any] = []
     for value in values:
         part.append(value)

@@ -14,8 +14,8 @@ from django.db import models
 from lamindb.core.progress import Progress
 from lamindb.instance import database
 from lamindb.models import Storage, SweepMark
+from lamindb.usecases.rows import chunks
 
-_AT_ONCE: Final = 500
 _MODULUS: Final = 1 << 256
 
 
@@ -87,7 +87,7 @@ def copy(source: str, target: str, *, place: Place | None = None, progress: Prog
         columns = ", ".join(quote(field.column) for field in fields)
         statement = f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES ({', '.join(['%s'] * len(fields))})"
         with link.cursor() as cursor:
-            for part in _parts(_rows(source, model, place)):
+            for part in chunks(_rows(source, model, place)):
                 cursor.executemany(
                     statement,
                     [
@@ -124,17 +124,6 @@ def _rows(alias: str, model: type[models.Model], place: Place | None) -> Iterato
             yield row
 
 
-def _parts(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    part: list[tuple[Any, ...]] = []
-    for row in rows:
-        part.append(row)
-        if len(part) == _AT_ONCE:
-            yield part
-            part = []
-    if part:
-        yield part
-
-
 def described(alias: str, *, place: Place | None = None) -> list[Table]:
     """Describe all tables of a database, with `place` as the place of its own storage."""
     found = []
@@ -166,7 +155,11 @@ def differing(one: list[Table], other: list[Table]) -> list[str]:
 
 
 def hold_still(alias: str) -> None:
-    """Inside an open transaction: keep everybody else from writing until its end."""
+    """Inside an open transaction: keep everybody else from writing until its end.
+
+    Raises:
+        DatabaseError: The database did not grant it.
+    """
     link = database.connection(alias)
     if link.vendor == "postgresql":
         with link.cursor() as cursor:
