@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lamindb.core.errors import NoInstanceError
+from lamindb.core.keys import DATABASE_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Instance:
     home_path: Path
     """The folder that holds `instance.toml`, and the SQLite file if there is one."""
     database_url: str | None = field(repr=False)
-    """None for SQLite. May hold a password: never print it, see `shown_database`."""
+    """None for SQLite. May hold a password: never print it, see `database.shown_url`."""
     project_path: Path | None
     """The folder in which `init` or `connect` was run; references of notebooks are relative to it."""
     is_read_only: bool = False
@@ -45,7 +46,7 @@ class Instance:
     @property
     def database_path(self) -> Path | None:
         """The SQLite file, or None where the database is a server."""
-        return None if self.database_url else self.home_path / "db.sqlite3"
+        return None if self.database_url else self.home_path / DATABASE_FILE
 
     @property
     def dialect(self) -> str:

@@ -10,6 +10,9 @@ from lamindb.core.errors import InvalidKeyError
 HIDDEN_FOLDER = ".lamindb"
 """The folder of a storage root that belongs to this library alone."""
 
+DATABASE_FILE = "db.sqlite3"
+"""The file in the folder of an instance that holds its records, unless a server does."""
+
 MAX_PART_BYTES = 255
 MAX_KEY_BYTES = 1024
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from lamindb.core import locks, messages
 from lamindb.core.errors import DatabaseError, NewerDatabaseError, ReadOnlyError
+from lamindb.core.keys import DATABASE_FILE
 from lamindb.instance import database
 
 _POSTGRES_LOCK = 0x1A_31_DB
@@ -113,7 +114,7 @@ def _back_up(alias: str, home: Path, first: str) -> None:
         target.parent.mkdir(exist_ok=True)
     except OSError as error:
         raise DatabaseError(f"cannot back up to {target}, so nothing was migrated: {error.strerror}") from error
-    back_up_sqlite(home / "db.sqlite3", target)
+    back_up_sqlite(home / DATABASE_FILE, target)
     messages.info(f"the database is of an older version and is migrated now; a backup is at {target}")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from lamindb.core import file_systems, messages
 from lamindb.core.current import Instance
 from lamindb.core.errors import DatabaseError, NoInstanceError, ReadOnlyError
+from lamindb.core.keys import DATABASE_FILE
 from lamindb.instance import database, migrating
 from lamindb.instance import folder as folders
 
@@ -58,7 +59,7 @@ def open_instance(home: Path, *, project: Path | None, database_url: str | None 
 
 
 def _register_sqlite(alias: str, home: Path) -> bool:
-    path = home / "db.sqlite3"
+    path = home / DATABASE_FILE
     if not path.is_file():
         raise NoInstanceError(
             f"the database {path} is gone: bring it back by `lamin restore NAME`, or start anew by `lamin init`"
@@ -105,3 +106,13 @@ def create_sqlite(path: Path) -> None:
             raw.close()
     except sqlite3.Error as error:
         raise DatabaseError(f"cannot make the database {path}: {error}") from error
+
+
+def remove_sqlite(path: Path) -> None:
+    """Remove a database file that nobody has open, and what SQLite keeps beside it, as far as they are there.
+
+    Raises:
+        OSError: One cannot be removed.
+    """
+    for ending in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lamindb.core import atomic, locks, messages
+from lamindb.core.current import Instance
 from lamindb.core.errors import LaminError
 from lamindb.instance import folder as folders
 from lamindb.instance import places
@@ -83,6 +84,20 @@ def _entry(values: Any) -> Entry | None:
 def remember(entry: Entry) -> None:
     """Register an instance as the one of its project folder; where that cannot be written, say so and go on."""
     _rewrite(lambda known: [*(e for e in known if e.project != entry.project), entry])
+
+
+def register(instance: Instance, project: str) -> None:
+    """Register a connected instance as the one of a project folder, as `remember` does."""
+    remember(
+        Entry(
+            home=str(instance.home_path),
+            id=instance.id,
+            name=instance.name,
+            root_url=instance.root_url,
+            database_url=instance.database_url,
+            project=project,
+        )
+    )
 
 
 def forget(*, project: str | None = None, home: str | None = None) -> None:

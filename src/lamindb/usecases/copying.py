@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ from lamindb.core.errors import (
     StorageError,
 )
 from lamindb.core.hashing import Content
-from lamindb.core.keys import HIDDEN_FOLDER
+from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
 from lamindb.core.progress import Progress
 from lamindb.instance import database, migrating, opening, registry
 from lamindb.instance import folder as folders
@@ -41,7 +41,6 @@ from lamindb.usecases import instances, needing, repairing, rows, stores, tables
 from lamindb.usecases.tables import Place, Table
 
 _AT_ONCE: Final = 200
-_SQLITE: Final = "db.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ def migrate_to(
         tables=tuple(found),
         objects=objects,
         n_bytes=n_bytes,
-        database=database.shown_url(target.database_url) if target.database_url else str(target.home / _SQLITE),
+        database=database.shown_url(target.database_url) if target.database_url else str(target.home / DATABASE_FILE),
         storage=target.root_url,
         home=str(target.home),
     )
@@ -257,8 +256,8 @@ def _target_database(instance: Instance, target: _Target) -> Iterator[str]:
     alias = f"{database.ALIAS_PREFIX}moving:{target.home}"
     target.home.mkdir(parents=True, exist_ok=True)
     if target.database_url is None:
-        opening.create_sqlite(target.home / _SQLITE)
-        database.register(alias, database.sqlite_config(target.home / _SQLITE))
+        opening.create_sqlite(target.home / DATABASE_FILE)
+        database.register(alias, database.sqlite_config(target.home / DATABASE_FILE))
     else:
         database.register(alias, database.postgres_config(target.database_url))
     try:
@@ -309,17 +308,9 @@ def _switch(instance: Instance, target: _Target) -> None:
     projects = {entry.project for entry in known}
     if instance.project_path is not None:
         projects.add(str(instance.project_path))
+    moved = replace(instance, home_path=target.home, root_url=target.root_url, database_url=target.database_url)
     for project in sorted(projects):
-        registry.remember(
-            registry.Entry(
-                home=str(target.home),
-                id=old.id,
-                name=old.name,
-                root_url=target.root_url,
-                database_url=target.database_url,
-                project=project,
-            )
-        )
+        registry.register(moved, project)
 
 
 def _retire(instance: Instance, target: _Target) -> None:
@@ -329,12 +320,11 @@ def _retire(instance: Instance, target: _Target) -> None:
     try:
         if target.home != home:
             os.replace(home / folders.FILE_NAME, home / f"moved-{folders.FILE_NAME}")
-        if instance.database_url is None and (home / _SQLITE).exists():
+        if instance.database_url is None and (home / DATABASE_FILE).exists():
             kept = home / "backups"
             kept.mkdir(exist_ok=True)
-            migrating.back_up_sqlite(home / _SQLITE, kept / "before-moving.sqlite3")
-            for name in (_SQLITE, f"{_SQLITE}-wal", f"{_SQLITE}-shm"):
-                (home / name).unlink(missing_ok=True)
+            migrating.back_up_sqlite(home / DATABASE_FILE, kept / "before-moving.sqlite3")
+            opening.remove_sqlite(home / DATABASE_FILE)
     except OSError as error:
         messages.warning(f"the instance has moved, but {home} could not be taken out of use: {error.strerror}")
 
@@ -386,9 +376,8 @@ def dump_to_sqlite(home: Path, database_url: str, target: Path) -> None:
     finally:
         database.unregister(copied)
         database.unregister(source)
-        for ending in ("", "-wal", "-shm", "-journal"):
-            with contextlib.suppress(OSError):
-                os.unlink(f"{temporary}{ending}")
+        with contextlib.suppress(OSError):
+            opening.remove_sqlite(temporary)
 
 
 def drop_tables(home: Path, url: str) -> None:

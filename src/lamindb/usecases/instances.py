@@ -19,7 +19,7 @@ from lamindb.core.errors import (
     NoInstanceError,
     StorageError,
 )
-from lamindb.core.keys import HIDDEN_FOLDER
+from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
 from lamindb.instance import database, finding, migrating, opening, people, places, registry
 from lamindb.instance import folder as folders
 from lamindb.storage import modes
@@ -166,8 +166,8 @@ def _make_records(root_url: str, home: Path, name: str, db: str | None, view: st
 
     alias = f"{database.ALIAS_PREFIX}new:{home}"
     if db is None:
-        opening.create_sqlite(home / "db.sqlite3")
-        database.register(alias, database.sqlite_config(home / "db.sqlite3"))
+        opening.create_sqlite(home / DATABASE_FILE)
+        database.register(alias, database.sqlite_config(home / DATABASE_FILE))
     else:
         database.register(alias, database.postgres_config(db))
     try:
@@ -222,16 +222,7 @@ def connect(
         found = finding.locate(os.fspath(identifier)) if identifier is not None else finding.find()
     project = (_working_folder() or found.project) if identifier is not None else found.project
     instance = _open(found.home, project, database_url or found.database_url or registry.database_url_of(found.home))
-    registry.remember(
-        registry.Entry(
-            home=str(instance.home_path),
-            id=instance.id,
-            name=instance.name,
-            root_url=instance.root_url,
-            database_url=instance.database_url,
-            project=str(project),
-        )
-    )
+    registry.register(instance, str(project))
     _make_current(instance)
     _closed = False
     messages.debug(f"connected {instance.name!r}")

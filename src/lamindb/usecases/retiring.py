@@ -8,9 +8,10 @@ import json
 import os
 import shutil
 import stat
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Self
 
 from lamindb.core import atomic, current, messages
 from lamindb.core.errors import (
@@ -20,33 +21,75 @@ from lamindb.core.errors import (
     NotUniqueError,
     StorageError,
 )
-from lamindb.core.keys import HIDDEN_FOLDER
+from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
 from lamindb.instance import finding, migrating, opening, places, registry
 from lamindb.instance import folder as folders
 from lamindb.storage import modes
 from lamindb.usecases import instances
 
-_ORIGIN = "origin.json"
-_DATABASE = "db.sqlite3"
+_ORIGIN: Final = "origin.json"
+_MOMENT: Final = "%Y-%m-%dT%H-%M-%S.%f"
+"""How moments (UTC) are written: names of folders cannot hold colons everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a backup comes from.
+
+    Attributes:
+        home: Where the instance's own folder was.
+        database_url: The address of its database with the password, or None for SQLite.
+        made_at: When the backup was made.
+        projects: The folders in which the instance was the current one.
+    """
+
+    home: Path
+    database_url: str | None = field(repr=False)
+    made_at: datetime.datetime
+    projects: tuple[str, ...]
+
+    def write(self, folder: Path) -> None:
+        """Write it into the folder of a backup.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        values = asdict(self) | {"home": str(self.home), "made_at": self.made_at.strftime(_MOMENT)}
+        atomic.write_text(folder / _ORIGIN, json.dumps(values, indent=1) + "\n", mode=0o600)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read it from the folder of a backup.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
+        path = folder / _ORIGIN
+        try:
+            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            made_at = datetime.datetime.strptime(values["made_at"], _MOMENT).replace(tzinfo=datetime.UTC)
+            return cls(Path(values["home"]), values.get("database_url"), made_at, tuple(values.get("projects", ())))
+        except OSError as error:
+            raise StorageError(f"cannot read {path}: {error.strerror}") from error
+        except (ValueError, TypeError, KeyError) as error:
+            raise StorageError(f"{path} is damaged: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A copy of an instance's records.
+    """A copy of an instance's records, or of what is needed to find them.
 
     Attributes:
         path: The folder that holds it.
         name: The instance's name.
         id: The instance's id.
-        home: Where the instance's own folder was.
-        made_at: When it was made, UTC.
+        origin: Where it comes from.
     """
 
     path: Path
     name: str
     id: str
-    home: Path
-    made_at: str
+    origin: Origin
 
 
 def backup(path: str | os.PathLike[str] | None = None) -> Path:
@@ -60,15 +103,20 @@ def backup(path: str | os.PathLike[str] | None = None) -> Path:
 
     Raises:
         ConflictError: The file exists already.
+        StorageError: The folder of the copy cannot be made.
         DatabaseError: The copy failed; nothing is left of it.
     """
     instance = current.instance()
     if path is None:
-        return _back_up(instance.home_path, instance.database_url, _projects_of(instance.home_path))
+        projects = _projects_of(instance.home_path)
+        return _keep(instance.home_path, instance.database_url, projects, with_records=True)
     target = Path(path).expanduser().absolute()
     if target.exists():
         raise ConflictError(f"{target} exists already: name a new file")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the folder {target.parent}: {error.strerror}") from error
     _copy_database(instance.home_path, instance.database_url, target)
     messages.success(f"the records are backed up to {target}")
     return target
@@ -76,7 +124,7 @@ def backup(path: str | os.PathLike[str] | None = None) -> Path:
 
 def _copy_database(home: Path, database_url: str | None, target: Path) -> None:
     if database_url is None:
-        migrating.back_up_sqlite(home / _DATABASE, target)
+        migrating.back_up_sqlite(home / DATABASE_FILE, target)
         return
     from lamindb.usecases import copying
 
@@ -87,20 +135,29 @@ def _projects_of(home: Path) -> list[str]:
     return [entry.project for entry in registry.entries() if entry.home == str(home)]
 
 
-def _back_up(home: Path, database_url: str | None, projects: list[str]) -> Path:
+def _keep(home: Path, database_url: str | None, projects: Iterable[str], *, with_records: bool) -> Path:
+    """Keep what brings an instance back: its description, where it comes from, and its records if wanted.
+
+    Returns:
+        The new folder.
+
+    Raises:
+        StorageError: It cannot be written. Nothing is left of it.
+        DatabaseError: The records cannot be copied. Nothing is left of it.
+    """
     base = places.data_folder()
     if base is None:
         raise StorageError("there is no folder for backups: set LAMIN_DATA_DIR")
     description = folders.read(home)
-    moment = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")
+    origin = Origin(home, database_url, datetime.datetime.now(datetime.UTC), tuple(projects))
     safe_name = "".join(c if c.isalnum() or c in "._-" else "-" for c in description.name)
-    folder = base / "backups" / f"{safe_name}-{description.id}-{moment}"
+    folder = base / "backups" / f"{safe_name}-{description.id}-{origin.made_at.strftime(_MOMENT)}"
     try:
         places.make_private(folder)
-        _copy_database(home, database_url, folder / _DATABASE)
+        if with_records:
+            _copy_database(home, database_url, folder / DATABASE_FILE)
         shutil.copyfile(home / folders.FILE_NAME, folder / folders.FILE_NAME)
-        origin = {"home": str(home), "database_url": database_url, "made_at": moment, "projects": projects}
-        atomic.write_text(folder / _ORIGIN, json.dumps(origin, indent=1) + "\n", mode=0o600)
+        origin.write(folder)
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError) and not isinstance(error, LaminError):
@@ -137,11 +194,9 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
                 instances.close()
             else:
                 instances.close_connections(instance)
-    keep = _back_up if url is None or drop_tables else _keep_description
-    kept = keep(found.home, url, projects)
+    kept = _keep(found.home, url, projects, with_records=url is None or drop_tables)
     if url is None:
-        for name in (_DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm"):
-            (found.home / name).unlink(missing_ok=True)
+        opening.remove_sqlite(found.home / DATABASE_FILE)
     elif drop_tables:
         from lamindb.usecases import copying
 
@@ -156,21 +211,6 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
         f"and `lamin restore {description.name}` brings it back"
     )
     return kept
-
-
-def _keep_description(home: Path, url: str | None, projects: list[str]) -> Path:
-    """Keep what is needed to connect the database again."""
-    base = places.data_folder()
-    if base is None:
-        raise StorageError("there is no folder for backups: set LAMIN_DATA_DIR")
-    description = folders.read(home)
-    moment = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")
-    folder = base / "backups" / f"{description.id}-{moment}"
-    places.make_private(folder)
-    shutil.copyfile(home / folders.FILE_NAME, folder / folders.FILE_NAME)
-    origin = {"home": str(home), "database_url": url, "made_at": moment, "projects": projects}
-    atomic.write_text(folder / _ORIGIN, json.dumps(origin, indent=1) + "\n", mode=0o600)
-    return folder
 
 
 def _find(identifier: str) -> finding.Found | None:
@@ -206,24 +246,21 @@ def backups(name: str | None = None) -> list[Backup]:
     found = []
     for folder in sorted((base / "backups").glob("*")) if base is not None else []:
         try:
-            description = folders.read(folder)
-            origin: dict[str, Any] = json.loads((folder / _ORIGIN).read_text(encoding="utf-8"))
-        except (LaminError, OSError, ValueError):
+            description, origin = folders.read(folder), Origin.read(folder)
+        except LaminError:
             continue
-        places_of_it = (str(folder), str(Path(origin["home"]).parent))
-        if name is None or name in (description.name, description.id, *places_of_it):
-            found.append(Backup(folder, description.name, description.id, Path(origin["home"]), str(origin["made_at"])))
-    return sorted(found, key=lambda one: one.made_at, reverse=True)
+        if name is None or name in (description.name, description.id, str(folder), str(origin.home.parent)):
+            found.append(Backup(folder, description.name, description.id, origin))
+    return sorted(found, key=lambda one: one.origin.made_at, reverse=True)
 
 
-def _is_from_here(backup: Backup, name: str) -> bool:
+def _is_from_here(origin: Origin, name: str) -> bool:
     """Tell whether an instance belonged to the working folder, or lay in it under this name."""
     try:
         here = Path.cwd()
-        origin: dict[str, Any] = json.loads((backup.path / _ORIGIN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except OSError:
         return False
-    return str(here) in origin.get("projects", ()) or backup.home.parent in (here / name, here)
+    return str(here) in origin.projects or origin.home.parent in (here / name, here)
 
 
 def restore(name: str | os.PathLike[str]) -> Any:
@@ -246,35 +283,31 @@ def restore(name: str | os.PathLike[str]) -> Any:
     found = backups(wanted)
     if not found:
         raise NoInstanceError(f"there is no backup of an instance {wanted!r}")
-    if len({one.home for one in found}) > 1:
-        found = [one for one in found if _is_from_here(one, wanted)] or found
-    if len({one.home for one in found}) > 1:
+    if len({one.origin.home for one in found}) > 1:
+        found = [one for one in found if _is_from_here(one.origin, wanted)] or found
+    if len({one.origin.home for one in found}) > 1:
         listed = ", ".join(str(one.path) for one in found)
         raise NotUniqueError(f"several instances were called {wanted!r}: name one of these backups: {listed}")
-    newest = found[0]
-    if (newest.home / folders.FILE_NAME).exists():
-        raise ConflictError(f"there is an instance in {newest.home} already: delete or move it first")
-    origin = json.loads((newest.path / _ORIGIN).read_text(encoding="utf-8"))
+    newest, origin = found[0].path, found[0].origin
+    home = origin.home
+    if (home / folders.FILE_NAME).exists():
+        raise ConflictError(f"there is an instance in {home} already: delete or move it first")
     try:
-        if newest.home.name == HIDDEN_FOLDER:
-            open_store(str(newest.home.parent)).prepare()
-        newest.home.mkdir(parents=True, exist_ok=True)
-        if (newest.path / _DATABASE).exists() and folders.read(newest.path).database is None:
-            migrating.back_up_sqlite(newest.path / _DATABASE, newest.home / _DATABASE)
-            opening.create_sqlite(newest.home / _DATABASE)
-        shutil.copyfile(newest.path / folders.FILE_NAME, newest.home / folders.FILE_NAME)
-        modes.share_files(str(newest.home), os.stat(newest.home.parent))
+        if home.name == HIDDEN_FOLDER:
+            open_store(str(home.parent)).prepare()
+        home.mkdir(parents=True, exist_ok=True)
+        if (newest / DATABASE_FILE).exists() and folders.read(newest).database is None:
+            migrating.back_up_sqlite(newest / DATABASE_FILE, home / DATABASE_FILE)
+            opening.create_sqlite(home / DATABASE_FILE)
+        shutil.copyfile(newest / folders.FILE_NAME, home / folders.FILE_NAME)
+        modes.share_files(str(home), os.stat(home.parent))
     except OSError as error:
         if isinstance(error, LaminError):
             raise
-        raise StorageError(f"cannot restore to {newest.home}: {error.strerror}") from error
-    instance = instances.connect(newest.home, database_url=origin.get("database_url"))
-    for project in origin.get("projects", []):
-        registry.remember(
-            registry.Entry(
-                str(newest.home), instance.id, instance.name, instance.root_url, instance.database_url, project
-            )
-        )
+        raise StorageError(f"cannot restore to {home}: {error.strerror}") from error
+    instance = instances.connect(home, database_url=origin.database_url)
+    for project in origin.projects:
+        registry.register(instance, project)
     if instance.is_local:
         from lamindb.usecases import repairing
 
