@@ -174,3 +174,82 @@ def test_bad_input_is_a_clear_error(instance: Path) -> None:
     written.record("file", 2).delete(permanent=True)
     with pytest.raises(NoResultFound, match="deleted"):
         leaf.view_lineage()
+
+
+def by_hand(readers: int) -> Plain:
+    """One file that many runs read, which make nothing."""
+    return Plain([None], [0] * readers, {(run, 0) for run in range(readers)})
+
+
+@pytest.mark.parametrize(("readers", "room"), [(20, 30), (20, 21), (400, 401), (400, 10_000)])
+def test_everything_is_shown_where_there_is_room(instance: Path, readers: int, room: int) -> None:
+    graph = write(by_hand(readers)).record("file", 0).view_lineage(max_nodes=room).graph
+    assert len(graph) == readers + 1
+    assert not graph.is_truncated
+    assert graph.hidden_down == {}
+
+
+def test_one_node_too_many_leaves_room_for_others(instance: Path) -> None:
+    written = write(by_hand(30))
+    graph = written.record("file", 0).view_lineage(max_nodes=30).graph
+    assert len(graph.runs) == 5
+    assert graph.hidden_down == {written.files[0]: 25}
+
+
+def test_a_merge_of_many_files_shows_them_all(instance: Path) -> None:
+    count = 120
+    written = write(Plain([*range(1, count + 1), 0], [0, *([1] * count)], {(0, file) for file in range(count)}))
+    graph = written.record("file", count).view_lineage().graph
+    assert (len(graph.files), len(graph.runs)) == (count + 1, count + 1)
+    assert not graph.is_truncated
+
+
+def test_dense_lineage_is_whole_where_its_nodes_fit(instance: Path) -> None:
+    """Many runs read the same many files: far more edges than nodes."""
+    files, runs = 40, 60
+    written = write(Plain([None] * files, [0] * runs, {(run, file) for run in range(runs) for file in range(files)}))
+    graph = ln.lineage.graph(written.record("transform", 0), max_nodes=files + runs).graph
+    assert (len(graph.files), len(graph.runs), len(graph.edges)) == (files, runs, files * runs)
+    assert not graph.is_truncated
+    small = ln.lineage.graph(written.record("transform", 0), max_nodes=files + runs - 1).graph
+    assert small.is_truncated and len(small) < files + runs
+    assert sum(small.hidden_up.values()) > files and small.hidden_total is None
+
+
+def test_where_both_directions_do_not_fit_each_gets_a_part(instance: Path) -> None:
+    count = 200
+    written = write(Plain([*([None] * count), *([0] * count)], [0], {(0, file) for file in range(count)}))
+    graph = written.record("run", 0).view_lineage(max_nodes=21).graph
+    before = written.numbers("file", (edge.source for edge in graph.edges if edge.kind == "input"))
+    assert 0 < len(before) < len(graph.files)
+    assert graph.hidden_total == 2 * count - len(graph.files)
+
+
+def test_what_several_nodes_lack_is_counted_once(instance: Path) -> None:
+    """Each of ten files is read by the same seven runs, which lie one step too far."""
+    made = [0] * 10
+    written = write(Plain(made, [0] * 8, {(run, file) for run in range(1, 8) for file in range(10)}))
+    graph = written.record("run", 0).view_lineage(depth=1).graph
+    assert sum(graph.hidden_down.values()) == 70
+    assert graph.hidden_total == 7
+
+
+def test_several_records_are_all_in_focus(instance: Path) -> None:
+    written = write(chain(4))
+    asked = [written.record("file", 1), written.record("transform", 0)]
+    graph = ln.lineage.graph(asked).graph
+    assert graph.focus is None
+    assert graph.asked == (written.files[1], written.transforms[0])
+    assert graph.focus_ids() == {written.files[1], *written.runs}
+    assert repr(ln.lineage.graph([written.files[0], written.files[3]], depth=0)).count("◀") == 2
+
+
+@pytest.mark.parametrize("all_producers", [False, True])
+def test_a_file_says_that_it_was_made_again(instance: Path, all_producers: bool) -> None:
+    written = write(Plain([0, None], [0, 1, 2], set(), made_again={(1, 0), (2, 0), (2, 1)}))
+    graph = written.record("file", 0).view_lineage(all_producers=all_producers).graph
+    assert [file.made_again for file in graph.files] == [0 if all_producers else 2]
+    assert len(graph.runs) == (3 if all_producers else 1)
+    assert ("+2 made again" in repr(written.record("file", 0).view_lineage(all_producers=all_producers))) != (
+        all_producers
+    )

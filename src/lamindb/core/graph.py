@@ -30,7 +30,10 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class FileNode:
-    """One version of a file."""
+    """One version of a file.
+
+    `made_again` counts the runs that made the same bytes again, where the edges from these are not asked for.
+    """
 
     id: str
     key: str | None
@@ -42,6 +45,7 @@ class FileNode:
     is_trashed: bool
     created_at: datetime
     storage: str | None = None
+    made_again: int = 0
 
     @property
     def kind(self) -> NodeKind:
@@ -110,8 +114,11 @@ class LineageGraph:
 
     Attributes:
         focus: What was asked about: the id of a file, a run, or a transform (then all its runs); None for none.
+        asked: What was asked about where that was several records: ids like the focus.
         hidden_up: For a node's id, how many more direct neighbours there are before it that are not shown.
         hidden_down: The same after it.
+        hidden_total: How many different nodes these counts are about, since several nodes can lack the same one; None
+            where nobody told them apart.
         is_truncated: Something that belongs to the answer was left out.
 
     Raises:
@@ -125,6 +132,8 @@ class LineageGraph:
     hidden_up: Mapping[str, int] = field(default_factory=dict)
     hidden_down: Mapping[str, int] = field(default_factory=dict)
     is_truncated: bool = False
+    hidden_total: int | None = None
+    asked: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a graph whose parts do not fit together."""
@@ -161,12 +170,11 @@ class LineageGraph:
         return (*self.files, *self.runs)
 
     def focus_ids(self) -> frozenset[str]:
-        """Return the nodes that were asked about: one, all runs of a transform, or none."""
-        if self.focus is None:
-            return frozenset()
-        if any(node.id == self.focus for node in self.nodes()):
-            return frozenset({self.focus})
-        return frozenset(run.id for run in self.runs if run.transform_id == self.focus)
+        """Return the nodes that were asked about; of a transform, all its runs."""
+        wanted = {*self.asked, *([] if self.focus is None else [self.focus])}
+        found = {node.id for node in self.nodes() if node.id in wanted}
+        of_transforms = {run.id for run in self.runs if run.transform_id in wanted - found} if wanted - found else set()
+        return frozenset(found | of_transforms)
 
     def neighbours(self) -> Neighbours:
         """Index the graph for walking: one pass over nodes and edges."""
@@ -188,12 +196,14 @@ class LineageGraph:
             "format": "lamindb-lineage",
             "format_version": FORMAT_VERSION,
             "focus": self.focus,
+            "asked": list(self.asked),
             "is_truncated": self.is_truncated,
             "files": [_plain(asdict(file)) for file in self.files],
             "runs": [_plain(asdict(run)) for run in self.runs],
             "edges": [asdict(edge) for edge in self.edges],
             "hidden_up": dict(self.hidden_up),
             "hidden_down": dict(self.hidden_down),
+            "hidden_total": self.hidden_total,
         }
 
     def df(self) -> pd.DataFrame:

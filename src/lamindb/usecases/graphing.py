@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from lamindb.core.graph import Edge, FileNode, LineageGraph, RunNode
 from lamindb.environment.redaction import redact_text
-from lamindb.models import File, Run, Storage, Transform, User
+from lamindb.models import File, Run, RunOutput, Storage, Transform, User
 from lamindb.usecases import stores, walking
 from lamindb.usecases.walking import FILE, RUN, Walk
 
@@ -22,10 +22,12 @@ def graph_of(
     run_ids: Collection[str],
     *,
     focus: str | None = None,
+    asked: Sequence[str] = (),
     all_producers: bool = False,
     edges: Collection[Ends] | None = None,
     hidden_up: Mapping[str, int] | None = None,
     hidden_down: Mapping[str, int] | None = None,
+    hidden_total: int | None = None,
     is_truncated: bool = False,
 ) -> LineageGraph:
     """Read the nodes with these ids, in the order of their ids, and the edges among them.
@@ -35,13 +37,15 @@ def graph_of(
         file_ids: Ids of the files.
         run_ids: Ids of the runs.
         focus: What was asked about.
+        asked: What was asked about, if several records.
         all_producers: With edges from every run that produced the same bytes.
         edges: Which edges to show; None for all that join these nodes.
         hidden_up: How many more neighbours are before a node.
         hidden_down: How many more neighbours are after a node.
+        hidden_total: How many different nodes these are.
         is_truncated: Something was left out.
     """
-    files, runs = read_files(link, file_ids), read_runs(link, run_ids)
+    files, runs = read_files(link, file_ids, all_producers=all_producers), read_runs(link, run_ids)
     known_files, known_runs = {file.id for file in files}, {run.id for run in runs}
     if edges is None:
         edges = edges_among(link, known_files, known_runs, all_producers=all_producers)
@@ -57,6 +61,8 @@ def graph_of(
         _counts(hidden_up, known_files | known_runs),
         _counts(hidden_down, known_files | known_runs),
         is_truncated,
+        hidden_total,
+        tuple(asked),
     )
 
 
@@ -77,15 +83,26 @@ def edges_among(
     return found
 
 
-def read_files(link: Any, ids: Collection[str]) -> tuple[FileNode, ...]:
-    """Return the files with these ids, in the order of their ids; what is no more is left out."""
+def read_files(link: Any, ids: Collection[str], *, all_producers: bool = False) -> tuple[FileNode, ...]:
+    """Return the files with these ids, in the order of their ids; what is no more is left out.
+
+    Args:
+        link: The connection.
+        ids: The ids.
+        all_producers: The edges from all producers are shown, so nothing has to be said of those after the first.
+    """
     instance = stores.instance_of(link.alias)
     own_id = instance.storage_id if instance is not None else None
     listed, params = walking.listed_sql(link.vendor, ids)
+    again = (
+        "0"
+        if all_producers
+        else f"(SELECT COUNT(*) FROM {RunOutput._meta.db_table} o WHERE o.file_id = f.id AND o.run_id <> f.run_id)"
+    )
     rows = walking.fetch(
         link,
         "SELECT f.id, f.key, f.name, f.suffix, f.size, f.version, f.is_latest, f.trashed_at, f.created_at, "
-        f"s.id, s.location FROM ({listed}) here CROSS JOIN {File._meta.db_table} f "
+        f"s.id, s.location, {again} FROM ({listed}) here CROSS JOIN {File._meta.db_table} f "
         f"JOIN {Storage._meta.db_table} s ON s.id = f.storage_id WHERE f.id = here.id",
         params,
     )
@@ -101,8 +118,22 @@ def read_files(link: Any, ids: Collection[str]) -> tuple[FileNode, ...]:
             is_trashed=trashed_at is not None,
             created_at=_time(created_at) or datetime.min.replace(tzinfo=UTC),
             storage=None if storage_id == own_id else redact_text(root),
+            made_again=again,
         )
-        for file_id, key, name, suffix, size, version, is_latest, trashed_at, created_at, storage_id, root in rows
+        for (
+            file_id,
+            key,
+            name,
+            suffix,
+            size,
+            version,
+            is_latest,
+            trashed_at,
+            created_at,
+            storage_id,
+            root,
+            again,
+        ) in rows
     ]
     return tuple(sorted(nodes, key=lambda node: node.id))
 
