@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,28 @@ def test_a_drawing_that_cannot_be_written_is_one_error(cli: Cli, chain: dict[str
     cli("lineage", "plot/plot.csv", "-o", tmp_path / "x.png", code=2)
     cli("lineage", "plot/plot.csv", "--format", "svg", "-o", tmp_path / "no" / "x.svg", code=2)
     assert list(tmp_path.glob("x*")) == []
+
+
+def test_no_generation_is_no_generation(cli: Cli, chain: dict[str, ln.File]) -> None:
+    assert cli("lineage", "clean/clean.csv", "--depth", "0", "--format", "json").json["runs"] == []
+    shown = cli("lineage", "clean/clean.csv", "--depth", "0").out
+    assert "make" not in shown and "--depth all" in shown
+
+
+def test_one_terminal_has_one_clock(
+    cli: Cli, chain: dict[str, ln.File], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = chain["plot"].run
+    assert run is not None and run.started_at is not None
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        here = f"{run.started_at.astimezone():%Y-%m-%d %H:%M}"
+        for command in (["lineage", "plot/plot.csv"], ["describe", run.id], ["show", run.id], ["runs"]):
+            shown = cli(*command).out
+            assert here in shown and "UTC" not in shown, command
+        cli("lineage", "plot/plot.csv", "-o", tmp_path / "x.txt")
+        assert f"{run.started_at:%Y-%m-%d %H:%M} UTC" in (tmp_path / "x.txt").read_text()
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()

@@ -85,6 +85,7 @@ def small_graph() -> LineageGraph:
         hidden_up={"f1": 1},
         hidden_down={"f2": 12},
         is_truncated=True,
+        hidden_total=13,
     )
 
 

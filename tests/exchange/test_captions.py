@@ -27,7 +27,10 @@ def test_a_file_without_key_has_its_name_else_its_id() -> None:
 
 def test_special_states_of_a_file_are_told() -> None:
     file = file_node("f", version=3, is_latest=False, is_trashed=True)
-    assert captions.file_facts(file) == ["in trash", "v3, older", "29.4 kB"]
+    assert captions.file_facts(file) == ["in trash", "v3", "29.4 kB"]
+    assert captions.file_facts(replace(file, is_trashed=False)) == ["v3, older", "29.4 kB"]
+    only = file_node("f", is_latest=False, is_trashed=True, made_again=2)
+    assert captions.file_facts(only) == ["in trash", "29.4 kB", "+2 made again"]
     assert captions.file_facts(file_node("f")) == ["29.4 kB"]
 
 
@@ -60,8 +63,8 @@ def test_suffixes_have_families(suffix: str, family: str) -> None:
 
 def test_times_are_utc() -> None:
     moment = datetime(2026, 1, 1, 0, 30, tzinfo=timezone(timedelta(hours=1)))
-    assert captions.time_text(moment) == "2025-12-31 23:30"
-    assert captions.time_text(datetime(2026, 1, 1, 0, 30)) == "2026-01-01 00:30"
+    assert captions.time_text(moment) == "2025-12-31 23:30 UTC"
+    assert captions.time_text(datetime(2026, 1, 1, 0, 30)) == "2026-01-01 00:30 UTC"
 
 
 def test_details_hold_everything() -> None:
@@ -82,6 +85,22 @@ def test_headings() -> None:
     assert captions.heading(graph) == "Lineage of images/nuclei.jpg"
     assert captions.heading(replace(graph, focus="t2")) == "Lineage of Quality control & plots"
     assert captions.heading(replace(graph, focus=None)) == "Lineage"
-    assert captions.truncation_note(replace(graph, hidden_up={}, hidden_down={"f2": 1})).endswith(
-        "1 more neighbour not shown"
-    )
+    assert captions.heading(replace(graph, focus=None, asked=("f1", "t2"))) == "Lineage of 2 records"
+
+
+@pytest.mark.parametrize(
+    ("hidden_up", "hidden_down", "total", "says"),
+    [
+        ({}, {"f2": 1}, None, "1 more neighbour not shown"),
+        ({"f1": 2}, {"f2": 12}, 13, "13 more neighbours not shown"),
+        ({"f1": 2}, {"f2": 12}, None, "at least 12 more neighbours not shown"),
+        ({}, {}, None, "there is more that is not shown"),
+    ],
+)
+def test_what_is_left_out_is_counted_once(
+    hidden_up: dict[str, int], hidden_down: dict[str, int], total: int | None, says: str
+) -> None:
+    graph = replace(small_graph(), hidden_up=hidden_up, hidden_down=hidden_down, hidden_total=total)
+    assert captions.truncation_note(graph, "") == f"a part of the lineage: {says}"
+    assert captions.truncation_note(graph, "do this").endswith(f"{says}; do this")
+    assert captions.truncation_note(replace(graph, hidden_up={}, hidden_down={}, is_truncated=False)) == ""

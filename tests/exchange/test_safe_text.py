@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamindb.exchange.safe_text import cell_width, duration_text, elide_middle, printable, size_text
+from lamindb.exchange.safe_text import cell_width, duration_text, elide_middle, isolated, printable, size_text
 
 
 @given(st.text(st.characters(codec=None, exclude_categories=())))
@@ -56,3 +56,16 @@ def test_sizes(size: int, text: str) -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(("text", "marked"), [("a.csv", False), ("é文", False), ("عينة", True), ("a/שלום.csv", True)])
+def test_only_what_is_read_from_right_to_left_is_isolated(text: str, marked: bool) -> None:
+    shown = isolated(text)
+    assert shown == (f"\u2068{text}\u2069" if marked else text)
+    assert cell_width(shown) == cell_width(text)
+    assert printable(shown) == shown
+
+
+@pytest.mark.parametrize("text", ["\u2068open", "end\u2069", "\u2069turned\u2068"])
+def test_marks_without_their_pair_are_escaped(text: str) -> None:
+    assert printable(text).isascii()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -10,7 +11,7 @@ from lamindb.core.errors import InvalidInputError
 from lamindb.core.graph import Edge, LineageGraph
 from lamindb.exchange.safe_text import cell_width
 from lamindb.exchange.tree import text_tree
-from tests.exchange.graphs import cycle_graph, file_node, hostile_graph, project_graph, run_node, small_graph
+from tests.exchange.graphs import START, cycle_graph, file_node, hostile_graph, project_graph, run_node, small_graph
 
 
 def ladder(layers: int) -> LineageGraph:
@@ -25,12 +26,12 @@ def ladder(layers: int) -> LineageGraph:
 def test_up() -> None:
     assert text_tree(small_graph(), direction="up") == (
         "▪ images/nuclei.jpg ◀ · 29.4 kB\n"
-        "└─ ✗ Quality control & plots v1 · notebook · failed · testuser1 · 2026-11-20 09:00\n"
+        "└─ ✗ Quality control & plots v1 · notebook · failed · testuser1 · 2026-11-20 09:00 UTC\n"
         "   └─ ▪ counts/matrix.h5ad · v2 · 29.4 kB\n"
-        "      └─ ✓ Cell Ranger v7.2.0 · pipeline · testuser1 · 2026-11-20 09:00\n"
+        "      └─ ✓ Cell Ranger v7.2.0 · pipeline · testuser1 · 2026-11-20 09:00 UTC\n"
         "         └─ ▪ raw/sample_01_R1.fastq.gz · 2.3 GB\n"
         "            └─ +1 more\n"
-        "(a part of the lineage: 13 more neighbours not shown)"
+        "(a part of the lineage: 13 more neighbours not shown; depth=None, max_nodes=… show more)"
     )
 
 
@@ -74,7 +75,7 @@ def test_every_node_is_reached_without_focus() -> None:
 def test_lines_fit(width: int) -> None:
     for graph in (small_graph(), project_graph(150), hostile_graph(), ladder(100)):
         for line in text_tree(graph, width=width).splitlines():
-            assert cell_width(line) <= max(width, 70 if line.startswith("(") else 0), line
+            assert cell_width(line) <= width, line
 
 
 def test_names_cannot_act_on_the_terminal() -> None:
@@ -101,3 +102,32 @@ def test_nothing() -> None:
 def test_bad_arguments_are_refused(arguments: dict[str, object]) -> None:
     with pytest.raises(InvalidInputError):
         text_tree(small_graph(), **arguments)  # type: ignore[arg-type]
+
+
+def test_what_was_shown_above_keeps_its_time() -> None:
+    files = tuple(file_node(f"f{number}", f"{number}.csv") for number in range(3))
+    runs = (run_node("r1"), run_node("r2", started_at=START + timedelta(minutes=9)))
+    edges = [Edge("r1", "f0", "output"), Edge("r2", "f0", "output")]
+    edges += [Edge("r1", "f1", "output"), Edge("f1", "r2", "input"), Edge("f2", "r2", "input")]
+    edges += [Edge("r2", "f2", "output")]
+    tree = text_tree(LineageGraph(files, runs, tuple(edges), focus="f0"), direction="up")
+    assert "✓ Cell Ranger v7.2.0 · 2026-11-20 09:00 UTC  ↑ shown above" in tree
+    assert "✓ Cell Ranger v7.2.0 · 2026-11-20 09:09 UTC  ↑ shown above" in tree
+
+
+def test_times_and_advice_are_the_readers() -> None:
+    tree = text_tree(small_graph(), how="ask for more", clock=lambda moment: f"{moment:at %H}")
+    assert "testuser1 · at 09" in tree and "UTC" not in tree
+    assert tree.endswith("; ask for more)")
+
+
+def test_names_from_right_to_left_keep_to_themselves() -> None:
+    graph = LineageGraph((file_node("f", "عينة/بيانات العينة.csv"),), focus="f")
+    assert text_tree(graph) == "▪ \u2068عينة/بيانات العينة.csv\u2069 ◀ · 29.4 kB"
+
+
+def test_several_records_share_what_both_came_from() -> None:
+    graph = replace(ladder(4), focus=None, asked=("f003a", "f003b"))
+    lines = text_tree(graph).splitlines()
+    assert sum("◀" in line for line in lines) == 2
+    assert sum(" 0/a " in f"{line} " for line in lines) == 1

@@ -21,6 +21,8 @@ from lamindb.core.errors import InvalidInputError
 _KINDS = ("file", "transform", "run", "user")
 _FORMATS = ("tree", "svg", "mermaid", "dot", "html", "json")
 _WIDTH = 100
+_NARROWEST = 40
+_HOW = "--depth all, --max-nodes show more"
 
 
 @command("search", "lamin search iris", "lamin search 'cell ranger' --type transform --json")
@@ -105,7 +107,7 @@ def describe(name: str, version: int | None, as_json: bool) -> None:
 def show_page(record: Any, *, as_json: bool) -> None:
     """Print everything about a record."""
     page = record.describe()
-    out(page.to_json() if as_json else page.to_text())
+    out(page.to_json() if as_json else page.to_text(clock=time_text))
 
 
 @command(
@@ -143,7 +145,7 @@ def lineage(
     if as_json:
         form = "json"
     record = choosing.record(name, version=version)
-    options: dict[str, Any] = {key: value for key, value in limits.items() if value not in (None, False)}
+    options: dict[str, Any] = {key: value for key, value in limits.items() if value is not None and value is not False}
     if options.get("depth") == "all":
         options["depth"] = None
     if up != down:
@@ -160,9 +162,13 @@ def lineage(
 
 
 def _drawn(picture: Any, form: str, *, is_file: bool) -> str:
+    if form == "tree" and is_file:
+        return str(picture.to_text(width=_WIDTH))
     if form == "tree":
-        at_terminal = not is_file and sys.stdout.isatty()
-        return str(picture.to_text(width=shutil.get_terminal_size().columns if at_terminal else _WIDTH))
+        from lamindb.exchange.tree import text_tree
+
+        width = max(_NARROWEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
+        return text_tree(picture.graph, direction=picture.direction, width=width, how=_HOW, clock=time_text)
     return str(getattr(picture, f"to_{form}")())
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from lamindb.core.graph import FileNode, LineageGraph, Node, RunNode
-from lamindb.exchange.safe_text import duration_text, printable, size_text
+from lamindb.exchange.safe_text import duration_text, isolated, printable, size_text
+
+Clock = Callable[[datetime], str]
+"""How a time is written: in UTC where what is written travels, in local time at a terminal."""
 
 UNREMARKABLE = (None, "completed")
 """Statuses that need no word: only what went otherwise is spelled out."""
@@ -19,6 +23,11 @@ _FAMILIES = {
 _FAMILY_OF = {name: family for family, names in _FAMILIES.items() for name in names.split()}
 
 
+def time_text(moment: datetime) -> str:
+    """Write a moment in UTC, to the minute, and say so."""
+    return (moment.astimezone(UTC) if moment.tzinfo else moment).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def file_name(file: FileNode) -> str:
     """Return the last part of the key, else the name, else the id; safe to print."""
     return printable(file.key.rstrip("/").rpartition("/")[2] if file.key else file.title)
@@ -30,16 +39,26 @@ def file_folder(file: FileNode) -> str:
 
 
 def file_facts(file: FileNode) -> list[str]:
-    """Return what a short line says of a file: its state if that is special, its version, its size."""
+    """Return what a short line says of a file: its state if that is special, its version, its size.
+
+    A file in the trash is never the current one, so nothing is said of that: whether a later version exists is unknown.
+    """
     facts = []
     if file.is_trashed:
         facts.append("in trash")
-    if not file.is_latest:
+    if is_older(file):
         facts.append(f"v{file.version}, older")
     elif file.version > 1:
         facts.append(f"v{file.version}")
     facts.append(size_text(file.size))
+    if file.made_again:
+        facts.append(f"+{file.made_again:,} made again")
     return facts
+
+
+def is_older(file: FileNode) -> bool:
+    """Tell whether a later version took the file's place."""
+    return not file.is_latest and not file.is_trashed
 
 
 def run_name(run: RunNode) -> str:
@@ -53,13 +72,13 @@ def run_version(run: RunNode) -> str:
     return f"v{version}" if version[:1].isdigit() else version
 
 
-def run_facts(run: RunNode) -> list[str]:
+def run_facts(run: RunNode, clock: Clock = time_text) -> list[str]:
     """Return what a short line says of a run: its status unless it completed, who and when."""
     facts = [] if run.status in UNREMARKABLE else [printable(str(run.status))]
     if run.user:
-        facts.append(printable(run.user))
+        facts.append(isolated(printable(run.user)))
     if run.started_at:
-        facts.append(time_text(run.started_at))
+        facts.append(clock(run.started_at))
     return facts
 
 
@@ -76,27 +95,22 @@ def suffix_family(suffix: str) -> str:
     return "document"
 
 
-def time_text(moment: datetime) -> str:
-    """Write a moment in UTC, to the minute."""
-    return (moment.astimezone(UTC) if moment.tzinfo else moment).strftime("%Y-%m-%d %H:%M")
-
-
 def details(node: Node) -> list[str]:
     """Return everything that is known of a node, a line each, nothing shortened; safe to print."""
     if isinstance(node, FileNode):
         lines = [
-            printable(node.title),
-            *([printable(node.name)] if node.key and node.name and node.name not in node.key else []),
+            isolated(printable(node.title)),
+            *([isolated(printable(node.name))] if node.key and node.name and node.name not in node.key else []),
             " · ".join(["file", *file_facts(node)]),
-            f"saved {time_text(node.created_at)} UTC",
-            f"storage {printable(node.storage)}" if node.storage else "",
+            f"saved {time_text(node.created_at)}",
+            f"storage {isolated(printable(node.storage))}" if node.storage else "",
         ]
     else:
         lines = [
-            " ".join(filter(None, [run_name(node), run_version(node)])),
-            f"run “{printable(node.name)}”" if node.name and node.name != node.transform_name else "",
+            " ".join(filter(None, [isolated(run_name(node)), run_version(node)])),
+            f"run “{isolated(printable(node.name))}”" if node.name and node.name != node.transform_name else "",
             " · ".join(filter(None, [printable(node.transform_type), printable(node.status or "")])),
-            f"by {printable(node.user)}" if node.user else "",
+            f"by {isolated(printable(node.user))}" if node.user else "",
             _period(node),
         ]
     return [*filter(None, lines), f"id {printable(node.id)}"]
@@ -105,7 +119,7 @@ def details(node: Node) -> list[str]:
 def _period(run: RunNode) -> str:
     if run.started_at is None:
         return ""
-    text = f"started {time_text(run.started_at)} UTC"
+    text = f"started {time_text(run.started_at)}"
     if run.finished_at is not None:
         text += f", took {duration_text((run.finished_at - run.started_at).total_seconds())}"
     return text
@@ -128,15 +142,29 @@ def summary(graph: LineageGraph) -> str:
 
 def heading(graph: LineageGraph) -> str:
     """Say in one line what the graph is the lineage of."""
+    if graph.asked:
+        return f"Lineage of {counted(len(graph.asked), 'record')}"
     for node in graph.nodes():
         if node.id == graph.focus or (isinstance(node, RunNode) and node.transform_id == graph.focus):
-            return f"Lineage of {printable(node.title)}"
+            return f"Lineage of {isolated(printable(node.title))}"
     return "Lineage"
 
 
-def truncation_note(graph: LineageGraph) -> str:
-    """Say that, and how much, is not shown; nothing if all is shown."""
-    hidden = sum(graph.hidden_up.values()) + sum(graph.hidden_down.values())
-    if hidden:
-        return f"a part of the lineage: {counted(hidden, 'more neighbour')} not shown"
-    return "a part of the lineage: there is more that is not shown" if graph.is_truncated else ""
+def truncation_note(graph: LineageGraph, how: str = "depth=None, max_nodes=… show more") -> str:
+    """Say that, how much, and how more can be seen, where not all is shown; nothing if all is.
+
+    Args:
+        graph: The graph.
+        how: What a person does to see more; nothing for a drawing of which nobody can ask that.
+    """
+    counts = [count for hidden in (graph.hidden_up, graph.hidden_down) for count in hidden.values() if count]
+    if not counts and not graph.is_truncated:
+        return ""
+    total = counts[0] if len(counts) == 1 else graph.hidden_total
+    if not counts:
+        what = "there is more that is not shown"
+    elif total is None:
+        what = f"at least {counted(max(counts), 'more neighbour')} not shown"
+    else:
+        what = f"{counted(total, 'more neighbour')} not shown"
+    return f"a part of the lineage: {what}" + (f"; {how}" if how else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lamindb.core.graph import FileNode, LineageGraph, Node
 from lamindb.exchange import captions
-from lamindb.exchange.safe_text import elide_middle, printable
+from lamindb.exchange.safe_text import elide_middle, isolated, printable
 
 _NAME_LIMIT = 48
 _TOOLTIP_LIMIT = 2_000
@@ -22,7 +22,7 @@ def dot(graph: LineageGraph) -> str:
     number = {node.id: index for index, node in enumerate(nodes)}
     focus = graph.focus_ids()
     lines = ["digraph lineage {", _LOOKS]
-    note = captions.truncation_note(graph)
+    note = captions.truncation_note(graph, "")
     if note:
         lines.append(f"  label={quote(note)}; fontsize=10; fontname=Helvetica;")
     lines += [f"  n{number[node.id]} [{_attributes(node, is_focus=node.id in focus)}];" for node in nodes]
@@ -42,23 +42,24 @@ def dot(graph: LineageGraph) -> str:
 def _attributes(node: Node, *, is_focus: bool) -> str:
     if isinstance(node, FileNode):
         shape, looks = "note", ['fillcolor="#ffffff"', "style=filled"]
-        lines = [
-            captions.file_name(node),
-            " · ".join(filter(None, [captions.file_folder(node), *captions.file_facts(node)])),
-        ]
+        title, facts = [captions.file_name(node)], [captions.file_folder(node), *captions.file_facts(node)]
         if node.is_trashed:
             looks = ['style="filled,dashed"']
     else:
         shape, looks = "box", ['fillcolor="#edf2fc"']
-        lines = [" ".join([captions.run_name(node), captions.run_version(node)]).rstrip()]
-        lines.append(" · ".join([printable(node.transform_type), *captions.run_facts(node)]))
+        title = [captions.run_name(node), captions.run_version(node)]
+        facts = [printable(node.transform_type), *captions.run_facts(node)]
         if node.status in ("failed", "aborted"):
             looks.append('color="#c22b3a"')
     if is_focus:
         looks += ['color="#2463eb"', "penwidth=2.5"]
-    label = "\\n".join(quote(elide_middle(line, _NAME_LIMIT))[1:-1] for line in lines if line)
+    label = "\\n".join(quote(line)[1:-1] for line in (_line(title, " "), _line(facts, " · ")) if line)
     tooltip = quote(elide_middle(" | ".join(captions.details(node)), _TOOLTIP_LIMIT))
     return ", ".join([f'label="{label}"', f"shape={shape}", f"tooltip={tooltip}", *looks])
+
+
+def _line(parts: list[str], mark: str) -> str:
+    return mark.join(isolated(elide_middle(part, _NAME_LIMIT)) for part in parts if part)
 
 
 def quote(text: str) -> str:

@@ -6,7 +6,7 @@ import re
 
 from lamindb.core.graph import FileNode, LineageGraph, Node
 from lamindb.exchange import captions
-from lamindb.exchange.safe_text import elide_middle, printable
+from lamindb.exchange.safe_text import elide_middle, isolated, printable
 
 _NAME_LIMIT = 48
 _HARMLESS = " _/,.-:+"
@@ -41,7 +41,7 @@ def mermaid(graph: LineageGraph) -> str:
         for source, target in sorted((number[edge.source], number[edge.target]) for edge in graph.edges)
     ]
     lines += _stub_lines(graph, number)
-    note = captions.truncation_note(graph)
+    note = captions.truncation_note(graph, "")
     if note:
         lines.append(f"    %% {note}")
     lines += [f"    {line}" for line in _CLASSES]
@@ -50,11 +50,11 @@ def mermaid(graph: LineageGraph) -> str:
 
 def _node_line(name: str, node: Node, *, is_focus: bool) -> str:
     if isinstance(node, FileNode):
-        label = _label([captions.file_name(node), " · ".join([captions.file_folder(node), *captions.file_facts(node)])])
+        label = _label([captions.file_name(node)], [captions.file_folder(node), *captions.file_facts(node)])
         line = f'{name}["{label}"]:::file'
     else:
-        title = " ".join([captions.run_name(node), captions.run_version(node)]).rstrip()
-        label = _label([title, " · ".join([node.transform_type, *captions.run_facts(node)])])
+        title = [captions.run_name(node), captions.run_version(node)]
+        label = _label(title, [printable(node.transform_type), *captions.run_facts(node)])
         line = f'{name}(["{label}"]):::{"failed" if node.status in ("failed", "aborted") else "run"}'
     if is_focus:
         return f"    {line}\n    class {name} focus"
@@ -72,8 +72,13 @@ def _stub_lines(graph: LineageGraph, number: dict[str, int]) -> list[str]:
     return lines
 
 
-def _label(parts: list[str]) -> str:
-    return "<br>".join(escape(elide_middle(part.removeprefix(" · "), _NAME_LIMIT)) for part in parts)
+def _label(title: list[str], facts: list[str]) -> str:
+    """Write two lines; each part is shortened for itself, so that a long one takes nothing from the others."""
+    return "<br>".join((_line(title, " "), _line(facts, " · ")))
+
+
+def _line(parts: list[str], mark: str) -> str:
+    return escape(mark.join(isolated(elide_middle(part, _NAME_LIMIT)) for part in parts if part))
 
 
 def escape(text: str) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lamindb.exchange.captions import time_text
-from lamindb.exchange.safe_text import cell_width, duration_text, printable, size_text
+from lamindb.exchange.captions import Clock, time_text
+from lamindb.exchange.safe_text import cell_width, duration_text, isolated, printable, size_text
 from lamindb.usecases import describing
 from lamindb.usecases.describing import Description, Entry, Fact, Section
 
@@ -20,13 +20,13 @@ class Page:
 
     description: Description
 
-    def to_text(self) -> str:
-        """Write it as text, names safe to print."""
+    def to_text(self, *, clock: Clock = time_text) -> str:
+        """Write it as text, names safe to print; the clock says how times are written, in UTC by default."""
         found = self.description
-        lines = [f"{found.kind.capitalize()} {printable(found.title)}  ({found.id})"]
+        lines = [f"{found.kind.capitalize()} {isolated(printable(found.title))}  ({found.id})"]
         for section in found.sections:
-            lines += ["", _heading(section), *_fact_lines(section.facts)]
-            lines += [f"  {_entry_text(entry)}" for entry in section.entries]
+            lines += ["", _heading(section), *_fact_lines(section.facts, clock)]
+            lines += [f"  {_entry_text(entry, clock)}" for entry in section.entries]
             lines += [f"  {note}" for note in [_more(section)] if note]
         return "\n".join(lines)
 
@@ -91,18 +91,18 @@ def _more(section: Section) -> str:
     return f"… and {left:,} more" if left > 0 else ""
 
 
-def _fact_lines(facts: tuple[Fact, ...]) -> list[str]:
+def _fact_lines(facts: tuple[Fact, ...], clock: Clock) -> list[str]:
     labels = [printable(fact.label) for fact in facts]
     width = max(map(cell_width, labels), default=0)
     lines = []
     for label, fact in zip(labels, facts, strict=True):
-        first, *others = _value(fact).split("\n")
+        first, *others = _value(fact, clock).split("\n")
         lines.append(f"  {label.ljust(width)}  {first}" if width else f"  {first}")
         lines += [f"  {' ' * width}{'  ' if width else ''}{other}" for other in others]
     return lines
 
 
-def _value(fact: Fact) -> str:
+def _value(fact: Fact, clock: Clock = time_text) -> str:
     """Write a value for people; only `lines` keep their line breaks."""
     value = fact.value
     if fact.form == "bytes":
@@ -112,7 +112,7 @@ def _value(fact: Fact) -> str:
     if fact.form == "lines":
         return "\n".join(printable(line) for line in str(value).splitlines())
     if isinstance(value, datetime):
-        return f"{time_text(value)} UTC"
+        return clock(value)
     if isinstance(value, dict):
         return ", ".join(f"{printable(str(name))}={_short(inner)}" for name, inner in value.items())
     if isinstance(value, list):
@@ -124,15 +124,15 @@ def _short(value: Any) -> str:
     return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def _entry_text(entry: Entry) -> str:
-    details = [_detail(one) for one in entry.details]
-    return " · ".join([printable(entry.name), *details, printable(entry.id)])
+def _entry_text(entry: Entry, clock: Clock = time_text) -> str:
+    details = [_detail(one, clock) for one in entry.details]
+    return " · ".join([isolated(printable(entry.name)), *details, printable(entry.id)])
 
 
-def _detail(value: Any) -> str:
+def _detail(value: Any, clock: Clock) -> str:
     if isinstance(value, Fact) and value.form == "bytes":
         return size_text(value.value)
-    return _value(value if isinstance(value, Fact) else Fact("", value))
+    return _value(value if isinstance(value, Fact) else Fact("", value), clock)
 
 
 def _row(label: str, value: str) -> str:

@@ -10,12 +10,16 @@ ELLIPSIS = "…"
 _JOINERS = "\u200c\u200d"
 """Invisible, harmless, and needed to write some languages and emoji."""
 
+_ISOLATE, _END_ISOLATE = "\u2068", "\u2069"
+_UNSEEN = _JOINERS + _ISOLATE + _END_ISOLATE
+
 
 def printable(text: str) -> str:
     r"""Write characters that would not be seen, or would do something, as escapes.
 
     These are control and formatting characters (ANSI sequences, line breaks, changes of the writing direction),
-    lone surrogates, private and unassigned ones. The result is always valid in XML and UTF-8.
+    lone surrogates, private and unassigned ones. The result is always valid in XML and UTF-8. What `isolated` adds
+    stays, since pairs of these marks do nothing outside.
 
     Examples:
         >>> printable("a\x1b[31mb\n")
@@ -23,7 +27,17 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(character if _is_seen(character) else _escape(character) for character in text)
+    kept = _ISOLATE + _END_ISOLATE if _is_paired(text) else ""
+    return "".join(one if one in kept or _is_seen(one) else _escape(one) for one in text)
+
+
+def _is_paired(text: str) -> bool:
+    depth = 0
+    for character in text:
+        depth += (character == _ISOLATE) - (character == _END_ISOLATE)
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def _is_seen(character: str) -> bool:
@@ -34,13 +48,27 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def isolated(text: str) -> str:
+    """Keep a printable text that is read from right to left from pulling what stands next to it into its order.
+
+    Where nothing in it is read so, it is returned as it is. Callers measure and shorten before.
+
+    Examples:
+        >>> isolated("a.csv")
+        'a.csv'
+    """
+    if text.isascii() or not any(unicodedata.bidirectional(one) in ("R", "AL", "AN") for one in text):
+        return text
+    return f"{_ISOLATE}{text}{_END_ISOLATE}"
+
+
 def cell_width(text: str) -> int:
     """Count the terminal cells that a text takes: 2 for wide East Asian characters, 0 for combining ones."""
     if text.isascii():
         return len(text)
     width = 0
     for character in text:
-        if unicodedata.combining(character) or character in _JOINERS or unicodedata.category(character) == "Mn":
+        if unicodedata.combining(character) or character in _UNSEEN or unicodedata.category(character) == "Mn":
             continue
         width += 2 if unicodedata.east_asian_width(character) in "WF" else 1
     return width

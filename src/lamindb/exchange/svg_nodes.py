@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from lamindb.core.graph import FileNode, Node, RunNode
 from lamindb.exchange import captions
-from lamindb.exchange.safe_text import elide_middle, printable
+from lamindb.exchange.safe_text import elide_middle, isolated, printable
 from lamindb.exchange.svg_style import OTHER_ICON, STATUS_SIGNS, TYPE_ICONS, pixel_width
 
 HEIGHT = 44
 STUB_HEIGHT = 24
 
-_NAME_LIMIT = 186.0
-_FACTS_LIMIT = 198.0
+_NAME_LIMIT = 244.0
+_FACTS_LIMIT = 256.0
 _MIN_TEXT = 72.0
 _BAND = 40
 _FILE_TEXT = _BAND + 9
@@ -74,16 +74,19 @@ def _file_shape(file: FileNode, is_focus: bool) -> Shape:
     name = elide_middle(captions.file_name(file), _NAME_LIMIT, _name_width)
     facts = " · ".join(captions.file_facts(file))
     folder = captions.file_folder(file)
+    facts_width = _small_width(facts)
     if folder:
-        room = _FACTS_LIMIT - pixel_width(" · " + facts, 11)
-        facts = f"{elide_middle(folder, room, _small_width)} · {facts}"
-    text_width = max(_MIN_TEXT, _name_width(name), _small_width(facts))
+        room = _FACTS_LIMIT - _small_width(" · " + facts)
+        folder = elide_middle(folder, room, _small_width)
+        facts = f"{isolated(folder)} · {facts}"
+        facts_width = _small_width(f"{folder} · ") + facts_width
+    text_width = max(_MIN_TEXT, _name_width(name), facts_width)
     family = captions.suffix_family(file.suffix)
     classes = " ".join(["o"] * is_focus + ["t"] * file.is_trashed) or "x"
 
     def draw(room: float) -> str:
         width = round(room)
-        stack = f'<rect class="w" x="4" y="-4" width="{width - 6}" height="{HEIGHT}" rx="6"/>' * (not file.is_latest)
+        stack = f'<rect class="w" x="4" y="-4" width="{width - 6}" height="{HEIGHT}" rx="6"/>' * captions.is_older(file)
         card = f"M6 0H{width - 12}L{width} 12V{HEIGHT - 6}a6 6 0 0 1-6 6H6a6 6 0 0 1-6-6V6a6 6 0 0 1 6-6Z"
         band = f"M6 .7H{_BAND}V{HEIGHT - 0.7}H6a5.3 5.3 0 0 1-5.3-5.3V6a5.3 5.3 0 0 1 5.3-5.3Z"
         return _group(
@@ -135,7 +138,7 @@ def _run_shape(run: RunNode, is_focus: bool) -> Shape:
             "o" if is_focus else "x",
             f'<rect class="r{border}" width="{width}" height="{HEIGHT}" rx="22"/>'
             f'<circle class="d" cx="23" cy="22" r="15"/><path class="i" transform="translate(23 22)" d="{icon}"/>'
-            f'<text class="n" x="{_RUN_TEXT}" y="{top}">{xml(name)}{small}</text>'
+            f'<text class="n" x="{_RUN_TEXT}" y="{top}">{xml(isolated(name))}{small}</text>'
             f'<text class="u" x="{_RUN_TEXT}" y="35">{xml(facts)}</text>'
             + (status_sign(run.status or "", width - 21, HEIGHT // 2) if sign else ""),
         )

@@ -7,7 +7,8 @@ from typing import Literal
 from lamindb.core.errors import InvalidInputError
 from lamindb.core.graph import FileNode, LineageGraph, Neighbours, Node
 from lamindb.exchange import captions
-from lamindb.exchange.safe_text import cell_width, elide_middle, printable
+from lamindb.exchange.captions import Clock
+from lamindb.exchange.safe_text import cell_width, elide_middle, isolated, printable
 
 Direction = Literal["up", "down", "both"]
 
@@ -21,7 +22,14 @@ _MIN_ROOM = 30
 """Of each line, kept free of the indent: enough for a short name and the mark."""
 
 
-def text_tree(graph: LineageGraph, *, direction: Direction = "both", width: int = 100) -> str:
+def text_tree(
+    graph: LineageGraph,
+    *,
+    direction: Direction = "both",
+    width: int = 100,
+    how: str | None = None,
+    clock: Clock = captions.time_text,
+) -> str:
     """Draw a lineage as a tree: the focus is the root, under it what it came from, or what it became.
 
     Every node is written in full once; where a walk meets it again it is only named and marked, so that the tree
@@ -32,6 +40,8 @@ def text_tree(graph: LineageGraph, *, direction: Direction = "both", width: int 
         graph: What to draw.
         direction: `up` for what it came from, `down` for what it became, `both` for one after the other.
         width: Terminal cells that a line may take, at least 40; longer names lose their middle.
+        how: How a person sees more, where not all is shown; None for what is right in Python.
+        clock: How times are written.
 
     Raises:
         InvalidInputError: The direction is unknown or the width too small.
@@ -46,24 +56,30 @@ def text_tree(graph: LineageGraph, *, direction: Direction = "both", width: int 
     focus = graph.focus_ids()
     lines: list[str] = []
     if direction == "both" and focus:
+        ways = [_Walk(graph, around, width, clock, is_up=is_up) for is_up in (True, False)]
         for root in (node_id for node_id in around.nodes if node_id in focus):
-            lines += _both_ways(graph, around, root, width)
+            lines += _both_ways(graph, around, root, ways)
     else:
-        walk = _Walk(graph, around, width, is_up=direction != "down")
+        walk = _Walk(graph, around, width, clock, is_up=direction != "down")
         for root in _roots(graph, around, is_up=walk.is_up):
             lines += walk.lines_from(root)
-    note = captions.truncation_note(graph)
-    return "\n".join([*lines, *([f"({note})"] if note else [])])
+    note = captions.truncation_note(graph) if how is None else captions.truncation_note(graph, how)
+    return "\n".join([*lines, *_wrapped(f"({note})", width)] if note else lines)
 
 
-def _both_ways(graph: LineageGraph, around: Neighbours, root: str, width: int) -> list[str]:
-    lines = [_caption(around.nodes[root], width, is_focus=True)]
-    for is_up, sign, title, hidden, beside in (
-        (True, "↑", "came from", graph.hidden_up, around.before),
-        (False, "↓", "became", graph.hidden_down, around.after),
+def _both_ways(graph: LineageGraph, around: Neighbours, root: str, ways: list[_Walk]) -> list[str]:
+    """Write one root, and under it both ways; what another root brought already is only named."""
+    lines = [_caption(around.nodes[root], ways[0].width, ways[0].clock, is_focus=True)]
+    for walk, sign, title, hidden, beside in (
+        (ways[0], "↑", "came from", graph.hidden_up, around.before),
+        (ways[1], "↓", "became", graph.hidden_down, around.after),
     ):
-        if hidden.get(root) or beside[root]:
-            lines += [f"{sign} {title}", *_Walk(graph, around, width, is_up=is_up).lines_from(root)[1:]]
+        if not hidden.get(root) and not beside[root]:
+            continue
+        if root in walk.seen:
+            lines.append(f"{sign} {title}: see above")
+        else:
+            lines += [f"{sign} {title}", *walk.lines_from(root)[1:]]
     return lines
 
 
@@ -92,32 +108,34 @@ def _roots(graph: LineageGraph, around: Neighbours, *, is_up: bool) -> list[str]
 class _Walk:
     """Walks one way, depth first, without recursion: chains may be longer than Python's stack."""
 
-    def __init__(self, graph: LineageGraph, around: Neighbours, width: int, *, is_up: bool) -> None:
+    def __init__(self, graph: LineageGraph, around: Neighbours, width: int, clock: Clock, *, is_up: bool) -> None:
         self.is_up = is_up
         self._around = around
         self._next = around.before if is_up else around.after
         self._hidden = graph.hidden_up if is_up else graph.hidden_down
         self._focus = graph.focus_ids()
-        self._width = width
-        self._seen: set[str] = set()
+        self.width = width
+        self.clock = clock
+        self.seen: set[str] = set()
 
     def lines_from(self, root: str) -> list[str]:
         lines = []
         stack: list[tuple[str | int, str, str]] = [(root, "", "")]
         while stack:
             node_id, first_indent, indent = stack.pop()
-            shown = _shorten_indent(first_indent, self._width)
-            room = self._width - len(shown)
+            shown = _shorten_indent(first_indent, self.width)
+            room = self.width - len(shown)
             if isinstance(node_id, int):
                 lines.append(f"{shown}+{node_id:,} more")
                 continue
             node = self._around.nodes[node_id]
-            again = node_id in self._seen
+            again = node_id in self.seen
             mark = f"  {_SEEN}" if again else ""
             is_focus = node_id in self._focus
-            lines.append(shown + _caption(node, room - cell_width(mark), is_focus=is_focus, is_short=again) + mark)
+            caption = _caption(node, room - cell_width(mark), self.clock, is_focus=is_focus, is_short=again)
+            lines.append(shown + caption + mark)
             if not again:
-                self._seen.add(node_id)
+                self.seen.add(node_id)
                 stack.extend(reversed(self._children(node_id, indent)))
         return lines
 
@@ -132,6 +150,13 @@ class _Walk:
         ]
 
 
+def _wrapped(text: str, width: int) -> list[str]:
+    """Break a note where it says something new."""
+    if cell_width(text) <= width:
+        return [text]
+    return [part.strip() for part in text.replace("; ", ";\n").replace(": ", ":\n").split("\n")]
+
+
 def _shorten_indent(indent: str, width: int) -> str:
     """Keep a deep indent from eating the line: its depth is written as a number instead."""
     limit = width - _MIN_ROOM
@@ -141,22 +166,27 @@ def _shorten_indent(indent: str, width: int) -> str:
     return depth + indent[-max(3, limit - len(depth)) :]
 
 
-def _caption(node: Node, room: int, *, is_focus: bool = False, is_short: bool = False) -> str:
-    """Write a node in one line: what it is, its name, and as many facts as there is room for."""
+def _caption(node: Node, room: int, clock: Clock, *, is_focus: bool = False, is_short: bool = False) -> str:
+    """Write a node in one line: what it is, its name, and as many facts as there is room for.
+
+    A short one names only what tells it from others of its name: of a run, when it was.
+    """
     if isinstance(node, FileNode):
-        sign, name, facts = _FILE_SIGN, printable(node.title), captions.file_facts(node)
+        sign, name, version = _FILE_SIGN, printable(node.title), ""
+        facts = [] if is_short else captions.file_facts(node)
     else:
-        name = " ".join(filter(None, [captions.run_name(node), captions.run_version(node)]))
-        sign, facts = STATUS_SIGNS.get(node.status or "", _RUN_SIGN), captions.run_facts(node)
-        facts = [printable(node.transform_type), *facts]
-    if is_focus:
-        name = f"{name} ◀"
-    start = f"{sign} "
-    name = elide_middle(name, max(4, room - len(start)))
-    if not is_short:
-        for fact in facts:
-            longer = f"{name} · {fact}"
-            if cell_width(start + longer) > room:
-                break
-            name = longer
-    return start + name
+        name, version = captions.run_name(node), captions.run_version(node)
+        sign, facts = STATUS_SIGNS.get(node.status or "", _RUN_SIGN), captions.run_facts(node, clock)
+        facts = facts[-1:] if is_short else [printable(node.transform_type), *facts]
+        facts = facts if node.started_at or not is_short else []
+    end = "".join(f" {one}" for one in (version, "◀" * is_focus) if one)
+    if 2 + cell_width(end) > room // 2:
+        name, end = name + end, ""
+    name = elide_middle(name, max(4, room - 2 - cell_width(end)))
+    line = f"{sign} {isolated(name)}{end}"
+    for fact in facts:
+        longer = f"{line} · {fact}"
+        if cell_width(longer) > room:
+            break
+        line = longer
+    return line
