@@ -50,13 +50,8 @@ def test_a_list_is_printed_a_line_each(count: int, capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("evil", ["a\x1b[31mb", "a\nb", "a\rb", "a\x07", "a\u202eb", "a\udcffb"])
 def test_control_characters_are_escaped(evil: str) -> None:
-    for line in [*printing.table(("name",), [(evil,)]), *printing.facts([("name", evil)])]:
+    for line in printing.table(("name",), [(evil,)]):
         assert line.isprintable()
-
-
-def test_facts_leave_out_what_is_not_known() -> None:
-    assert printing.facts([("a", 1), ("long", "x"), ("none", None), ("empty", "")]) == ["a:    1", "long: x"]
-    assert printing.facts([]) == []
 
 
 def test_json_takes_what_records_hold(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,8 +20,6 @@ from lamindb.core.errors import InvalidInputError, SourceNotFoundError
 if TYPE_CHECKING:
     from lamindb.models import File, Run
 
-_LISTED_AT_MOST = 20
-
 
 @command(
     "save",

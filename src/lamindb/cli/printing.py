@@ -118,13 +118,6 @@ def _line(values: Sequence[str], headers: Sequence[str], widths: list[int], righ
     return "  ".join(parts).rstrip()
 
 
-def facts(pairs: Iterable[tuple[str, Any]]) -> list[str]:
-    """Lay names and values out as one block; values that are None or empty are left out."""
-    shown = [(name, printable(str(value))) for name, value in pairs if value not in (None, "", False)]
-    width = max((len(name) for name, _ in shown), default=0) + 1
-    return [f"{styled(f'{name}:'.ljust(width), 'dim')} {value}" for name, value in shown]
-
-
 def counted(number: int, noun: str) -> str:
     """Write a number with its noun, as in "1 file" and "2 files"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

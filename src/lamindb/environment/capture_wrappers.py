@@ -95,7 +95,6 @@ _ALSO: Final = {"pyarrow.parquet.core": ("pyarrow.parquet",), "h5py._hl.files": 
 _NOT_FILES: Final = frozenset(
     {"read_clipboard", "read_database", "read_database_uri", "write_clipboard", "write_database", "sink_batches"}
 )
-_KEYWORDS: Final = ("source", "path", "where", "file", "target")
 _MARK: Final = "__lamindb_wraps__"
 
 UNSEEN: Final = {

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from lamindb.models.query import RecordQuery
 
-STATUSES = ("running", "completed", "failed", "aborted")
-
 
 class StatusAttribute(DeferredAttribute):
     """Reads a status; one that says `running` is checked against the process first."""

@@ -60,11 +60,6 @@ class Batch:
             self._shared = objects.is_shared
         self._expect(expected)
 
-    @property
-    def n_pending(self) -> int:
-        """How many files wait for their flush."""
-        return len(self._pending)
-
     def look_up(self, sources: Sequence[Source]) -> None:
         """Find at once which of the objects that are said to be there are right."""
         self._good.update(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
@@ -151,9 +150,3 @@ def instance_of(alias: str | None) -> Instance | None:
 def is_own(storage_id: str, instance: Instance) -> bool:
     """Tell whether a storage is the instance's own, whose bytes are objects."""
     return storage_id == instance.storage_id
-
-
-def absolute(path: str) -> str:
-    """Return a local path, absolute, links in its folders resolved, the last part as it is."""
-    head, tail = os.path.split(os.path.abspath(path))
-    return os.path.join(os.path.realpath(head), tail) if tail else os.path.realpath(head)

@@ -14,8 +14,6 @@ from lamindb.models import File, Record, RecordQuery, Run, RunInput, RunOutput, 
 from lamindb.usecases import stores, walking
 from lamindb.usecases.walking import FILE, RUN, Walk
 
-_KINDS = {File: FILE, Run: RUN}
-
 
 class Reached(models.Expression):
     """The ids that a walk reaches, as a sub-query that is asked each time the query around it is.

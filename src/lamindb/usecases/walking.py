@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from lamindb.models import File, Run, RunInput, RunOutput
@@ -49,10 +49,6 @@ class Walk:
     transform_id: str | None = None
     is_up: bool = True
     all_producers: bool = False
-
-    def turned(self, *, is_up: bool) -> Walk:
-        """Return the walk from the same place in a direction."""
-        return replace(self, is_up=is_up)
 
     def arms(self, kind: int) -> tuple[Arm, ...]:
         """Return the tables that lead on from files, or from runs."""

@@ -22,16 +22,6 @@ def user_id(alias: str) -> str:
     return found[1]
 
 
-def forget(alias: str) -> None:
-    """Look for the user's record anew at the next write."""
-    _known.pop(alias, None)
-
-
-def handle() -> str:
-    """Return the handle of the user who works here."""
-    return people.current().handle
-
-
 def _stamp() -> object:
     override = os.environ.get("LAMIN_USER")
     if override:
