@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lamindb.environment.redaction import is_secret_name, redact_arguments, redact_environment, redact_text
+from lamindb.environment.redaction import is_secret_name, redact_arguments, redact_text
 
 # Put together here, so that no scanner takes them for real ones.
 GITHUB = "ghp_" + "a1B2" * 9
@@ -124,25 +124,6 @@ def test_variables_that_name_files_do_not_hide_them(monkeypatch: pytest.MonkeyPa
     assert redact_text(f"open({str(tmp_path)!r})") == f"open({str(tmp_path)!r})"
     monkeypatch.setenv("SERVICE_TOKEN", "/" + "x" * 5000)
     assert redact_text("a/" + "x" * 5000) == "a***"
-
-
-def test_environment() -> None:
-    variables = {
-        "API_TOKEN": "hunter2-hunter2",
-        "PWD": "/home/me",
-        "ECHO": "hunter2-hunter2",
-        "URL": "https://a:b@c",
-        "EMPTY_SECRET": "",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    assert redact_environment(variables) == {
-        "API_TOKEN": "***",
-        "PWD": "/home/me",
-        "ECHO": "***",
-        "URL": "https://a:***@c",
-        "EMPTY_SECRET": "",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_children_leave_the_parents_connection_alone(instance: Path) -> None:
             try:
                 assert database.connection().connection is None
                 ln.Transform(name=f"child {leave}", type="pipeline").save()
-                connection.close_all()
+                connection.close_alias(current.instance().alias)
                 code = 7
             finally:
                 os._exit(code)

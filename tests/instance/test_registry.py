@@ -42,9 +42,7 @@ def test_one_entry_for_each_project() -> None:
     registry.forget(project="/unknown")
     assert [e.project for e in registry.entries()] == ["/b"]
     registry.remember(entry("/c", home="/b/x/.lamindb"))
-    registry.rename_home("/b/x/.lamindb", "/moved")
-    assert [e.home for e in registry.entries()] == ["/moved", "/moved"]
-    registry.forget(home="/moved")
+    registry.forget(home="/b/x/.lamindb")
     assert registry.entries() == []
 
 

@@ -8,7 +8,7 @@ import os
 import queue
 import threading
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import Final
 
 from blake3 import blake3
 
@@ -129,18 +129,6 @@ def hash_bytes(data: bytes | bytearray | memoryview) -> Content:
         '8fj0v0E7Fq0TVyKqRZEEPg'
     """
     return Content(encode_md5(hashlib.md5(data, usedforsecurity=False).digest()), blake3(data).hexdigest(), len(data))
-
-
-def hash_stream(stream: BinaryIO) -> Content:
-    """Hash a stream from where it stands to its end, in pieces of 1 MiB.
-
-    Raises:
-        OSError: The stream failed. Nothing is returned, so that a short read never passes for a short file.
-    """
-    hasher = Hasher()
-    while data := stream.read(CHUNK_SIZE):
-        hasher.update(data)
-    return hasher.content()
 
 
 def hash_file(path: str | os.PathLike[str], progress: Progress | None = None) -> Content:

@@ -62,11 +62,6 @@ class Watch:
         self._on_end: Callable[[Ending], None] | None = on_end
         self._pid = os.getpid()
 
-    @property
-    def is_active(self) -> bool:
-        """Whether the end is still to be told, and by this process: a forked child tells nothing of its parent's."""
-        return self._on_end is not None and self._pid == os.getpid()
-
     def cancel(self) -> None:
         """Tell nothing; safe to call at any time and more than once."""
         self._on_end = None

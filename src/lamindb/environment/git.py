@@ -35,7 +35,6 @@ class GitState:
         repository_url: Address of the remote `origin`, else of the first remote, without credentials; None without one.
         root: The top folder of the work tree.
         commit: The full name of the checked-out commit; None before the first one.
-        branch: The checked-out branch; None for a detached head.
         is_dirty: Whether a tracked file, or the file asked about, differs from the commit; None where git is missing,
             refuses or takes too long, and where nobody asked.
     """
@@ -43,7 +42,6 @@ class GitState:
     repository_url: str | None
     root: Path
     commit: str | None
-    branch: str | None
     is_dirty: bool | None
 
 
@@ -58,12 +56,11 @@ def git_state(path: Path, *, dirty: bool = True) -> GitState | None:
     if root is None or folder is None:
         return None
     common = _common_folder(folder)
-    branch, commit = _head(root, folder, common)
+    commit = _head(root, folder, common)
     return GitState(
         repository_url=_remote_url(_text(common / "config")),
         root=root,
         commit=commit,
-        branch=branch,
         is_dirty=_is_dirty(root, path) if dirty else None,
     )
 
@@ -130,18 +127,17 @@ def _common_folder(folder: Path) -> Path:
     return (folder / named).resolve() if named else folder
 
 
-def _head(root: Path, folder: Path, common: Path) -> tuple[str | None, str | None]:
-    """Return the branch and the commit that are checked out."""
+def _head(root: Path, folder: Path, common: Path) -> str | None:
+    """Return the commit that is checked out."""
     head = _text(folder / "HEAD").strip()
     if not head.startswith("ref:"):
-        return None, head if _COMMIT.match(head) else None
+        return head if _COMMIT.match(head) else None
     name = head.removeprefix("ref:").strip()
     if name == "refs/heads/.invalid":
         # The refs are kept in a table whose format only git reads.
-        branch = _git(root, "symbolic-ref", "--short", "-q", "HEAD", seconds=STATUS_SECONDS)
         commit = _git(root, "rev-parse", "-q", "--verify", "HEAD", seconds=STATUS_SECONDS)
-        return (branch or b"").decode().strip() or None, (commit or b"").decode().strip() or None
-    return name.removeprefix("refs/heads/"), _resolve(name, folder, common)
+        return (commit or b"").decode().strip() or None
+    return _resolve(name, folder, common)
 
 
 def _resolve(name: str, folder: Path, common: Path) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import sys
@@ -26,12 +25,6 @@ def packages_snapshot() -> bytes:
     installed while the process runs is not noticed.
     """
     return _snapshot(tuple(sys.path))
-
-
-def environment_hash() -> str:
-    """Return the SHA-256 (hex) of interpreter, platform and packages: equal for equal environments."""
-    facts = f"{sys.implementation.name} {python_version()} {sys.platform}\n".encode()
-    return hashlib.sha256(facts + packages_snapshot()).hexdigest()
 
 
 @lru_cache(maxsize=1)

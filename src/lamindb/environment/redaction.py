@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -167,15 +167,6 @@ def redact_arguments(argv: Sequence[str]) -> list[str]:
         hide_next = is_secret_name(option["name"]) if option else parameter and is_secret_name(word)
         redacted.append(redact_text(word))
     return redacted
-
-
-def redact_environment(mapping: Mapping[str, str]) -> dict[str, str]:
-    """Replace secrets in environment variables: the values of secret-looking names, and secrets inside others."""
-    secrets = _secrets_of(mapping.items())
-    return {
-        name: HIDDEN if value and is_secret_name(name) else redact_text(_redact_values(value, secrets))
-        for name, value in mapping.items()
-    }
 
 
 def _hide_quoted(found: re.Match[str]) -> str:

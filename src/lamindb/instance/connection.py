@@ -224,12 +224,6 @@ def close_alias(alias: str) -> None:
             wrapper.drop()
 
 
-def close_all() -> None:
-    """Close every connection of this process; the last one to a SQLite file also removes its `-wal` file."""
-    for wrapper in list(_live):
-        wrapper.drop()
-
-
 def _after_fork_in_child() -> None:
     for wrapper in list(_live):
         wrapper.leak()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +103,6 @@ def register(instance: Instance, project: str) -> None:
 def forget(*, project: str | None = None, home: str | None = None) -> None:
     """Remove the entries of a project folder, or of an instance."""
     _rewrite(lambda known: [e for e in known if e.project != project and e.home != home])
-
-
-def rename_home(old: str, new: str) -> None:
-    """Follow an instance folder to another place."""
-    _rewrite(lambda known: [replace(e, home=new) if e.home == old else e for e in known])
 
 
 def for_project(folder: Path) -> Entry | None:

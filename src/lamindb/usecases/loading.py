@@ -109,11 +109,6 @@ def register_loader(suffix: str) -> Callable[[_L], _L]:
     return register
 
 
-def known_suffixes() -> list[str]:
-    """Return the suffixes that have a loader, with their first dot, sorted."""
-    return sorted(f".{name}" for name in {*_registered, *_installed()})
-
-
 def in_memory_kind(data: object) -> Literal["table", "anndata"] | None:
     """Tell whether an object is a pandas DataFrame or an AnnData, without importing either."""
     for module, name, kind in (("pandas", "DataFrame", "table"), ("anndata", "AnnData", "anndata")):

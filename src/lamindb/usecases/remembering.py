@@ -102,9 +102,3 @@ def _keep(key: tuple[str, str, str], new: _Kept) -> None:
         _kept.move_to_end(key)
         while _kept and (len(_kept) > MOST_QUERIES or sum(len(one.rows) for one in _kept.values()) > MOST_NAMES):
             _kept.popitem(last=False)
-
-
-def forget() -> None:
-    """Forget all names."""
-    with _lock:
-        _kept.clear()
