@@ -48,8 +48,12 @@ class Record(models.Model):
 
     ALIASES: ClassVar[dict[str, str]] = {}
     """Other spellings of fields, for the constructor, for attributes and in queries."""
-    SOFT_DEFAULTS: ClassVar[dict[str, Any]] = {}
-    """What `select()` hides unless a filter names the field."""
+    SOFT_DEFAULTS: ClassVar[dict[str, models.Q]] = {}
+    """What `select()` keeps to, by field, unless a filter names the field."""
+    LIFTED_BY: ClassVar[dict[str, tuple[str, ...]]] = {}
+    """Which of these defaults a filter lifts that names another field; of ids, only one that says which they are."""
+    SOFTENED_BY: ClassVar[dict[str, dict[str, models.Q]]] = {}
+    """What becomes of these defaults when a filter names another field."""
     NOT_JOINED: ClassVar[frozenset[str]] = frozenset()
     """Relations that `join` does not follow."""
     JOINABLE: ClassVar[bool] = True

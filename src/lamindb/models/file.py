@@ -68,7 +68,19 @@ class File(Record):
         "input_of": "reader_links__run",
         "targets": "reader_links__run",
     }
-    SOFT_DEFAULTS: ClassVar[dict[str, Any]] = {"is_latest": True, "trashed_at__isnull": True}
+    SOFT_DEFAULTS: ClassVar[dict[str, models.Q]] = {
+        "is_latest": models.Q(is_latest=True),
+        "trashed_at": models.Q(trashed_at__isnull=True),
+    }
+    LIFTED_BY: ClassVar[dict[str, tuple[str, ...]]] = {
+        "version": ("is_latest",),
+        "id": ("is_latest", "trashed_at"),
+        "pk": ("is_latest", "trashed_at"),
+    }
+    SOFTENED_BY: ClassVar[dict[str, dict[str, models.Q]]] = {
+        # What is in the trash is never the latest.
+        "trashed_at": {"is_latest": models.Q(is_latest=True) | models.Q(trashed_at__isnull=False)},
+    }
     HIDDEN: ClassVar[frozenset[str]] = frozenset({"digest", "is_folder", "n_files", "is_latest", "updated_at"})
     NOT_JOINED: ClassVar[frozenset[str]] = frozenset({"reader_links", "writer_links", "transform", "created_by"})
 

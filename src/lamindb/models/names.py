@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
@@ -106,16 +107,15 @@ def explain(model: type[Model], names: list[str]) -> UnknownFieldError:
     return unknown_field(model, "__".join(names))
 
 
-def first_hops(model: type[Model], args: tuple[Any, ...], kwargs: dict[str, Any]) -> set[str]:
-    """Return the first real field of every name that filters use."""
+def conditions(args: Iterable[Any], kwargs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield every name that filters use, and what it is compared with."""
     from django.db.models import Q
 
-    found = {canonical(model, name.split("__"))[0] for name in kwargs}
+    yield from kwargs.items()
     pending: list[Any] = list(args)
     while pending:
         item = pending.pop()
         if isinstance(item, Q):
             pending.extend(item.children)
         elif isinstance(item, tuple) and item and isinstance(item[0], str):
-            found.add(canonical(model, item[0].split("__"))[0])
-    return found
+            yield item[0], item[1]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from django.core.exceptions import FieldError, ValidationError
 from django.db import models
 from django.db.models import sql
+from django.db.models.sql.where import WhereNode
 
 from lamindb.core import current
 from lamindb.core.errors import InvalidInputError, InvalidTypeError, MultipleResultsFound, NoResultFound
@@ -71,9 +72,31 @@ class AliasQuery(sql.Query):
             raise InvalidInputError(_one_line(error)) from None
 
 
+def _check_text(name: str, value: str) -> None:
+    """Refuse what no text in a database can hold, which one database would say and another pass over."""
+    if "\0" in value:
+        raise InvalidInputError(f"cannot filter by {name}: {value!a} contains a NUL character, which no field can hold")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidInputError(f"cannot filter by {name}: {value!a} is not valid Unicode") from None
+
+
 def _one_line(error: Exception) -> str:
     text = " ".join((error.messages[0] if isinstance(error, ValidationError) else str(error)).split())
     return text[:1].lower() + text[1:]
+
+
+class _SoftNode(WhereNode):
+    """A default of several conditions, which still is one in the copy of a query."""
+
+    _soft: str | None = None
+
+    def clone(self) -> Any:
+        """Return a copy."""
+        copied: Any = super().clone()
+        copied._soft = self._soft
+        return copied
 
 
 class RecordQuery(models.QuerySet[M], Generic[M]):
@@ -157,12 +180,35 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
     def softened(self) -> RecordQuery[M]:
         """Hide what is not asked for by default: old versions, trash. A filter that names such a field lifts it."""
         result: Any = self._chain()  # type: ignore[attr-defined]
-        for name, value in getattr(self.model, "SOFT_DEFAULTS", {}).items():
-            models.QuerySet._filter_or_exclude_inplace(  # type: ignore[attr-defined]
-                result, False, (), {name: value}
-            )
-            result.query.where.children[-1]._soft = name.split("__")[0]
+        for name, condition in getattr(self.model, "SOFT_DEFAULTS", {}).items():
+            result._soften(name, condition)
         return cast("RecordQuery[M]", result)
+
+    def _soften(self, name: str, condition: models.Q) -> None:
+        models.QuerySet._filter_or_exclude_inplace(self, False, (condition,), {})  # type: ignore[attr-defined]
+        added = cast("Any", self)._query.where.children[-1]
+        if isinstance(added, WhereNode):
+            added.__class__ = _SoftNode
+        added._soft = name
+
+    def _lift(self, args: Any, kwargs: dict[str, Any]) -> None:
+        """Take away the defaults that a filter lifts, by what it names."""
+        condition = cast("Any", self)._query.where
+        soft = {name for child in condition.children if (name := getattr(child, "_soft", None)) is not None}
+        if not soft:
+            return
+        model = cast("Any", self.model)
+        instead: dict[str, models.Q | None] = {}
+        for name, value in names.conditions(args, kwargs):
+            field, *rest = names.canonical(model, name.split("__"))
+            if field in ("id", "pk") and (rest not in ([], ["exact"], ["in"]) or hasattr(value, "query")):
+                continue
+            instead |= dict.fromkeys((field, *model.LIFTED_BY.get(field, ())))
+            instead = {**model.SOFTENED_BY.get(field, {}), **instead}
+        condition.children = [child for child in condition.children if getattr(child, "_soft", None) not in instead]
+        for name, other in instead.items():
+            if other is not None and name in soft:
+                self._soften(name, other)
 
     def create(self, **kwargs: Any) -> M:
         """Insert a record from field values."""
@@ -231,9 +277,7 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
 
     def _filter_or_exclude_inplace(self, negate: bool, args: Any, kwargs: Any) -> None:
         kwargs = {name: self._checked(name, value) for name, value in kwargs.items()}
-        named = names.first_hops(self.model, args, kwargs)
-        condition = self._query.where  # type: ignore[attr-defined]
-        condition.children = [child for child in condition.children if getattr(child, "_soft", None) not in named]
+        self._lift(args, kwargs)
         rewrite = getattr(self.model, "rewrite_filters", None)
         if rewrite is not None and not negate:
             extra, kwargs = rewrite(kwargs)
@@ -254,6 +298,14 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
                 raise InvalidInputError(f"cannot filter by {name}: that {type(value).__name__} is not saved yet")
             if database and database != self.db:
                 raise InvalidInputError(f"cannot filter by {name}: that record belongs to another instance")
+        elif isinstance(value, models.QuerySet):
+            if value.db != self.db:
+                raise InvalidInputError(
+                    f"cannot filter by {name}: that query asks another instance; pass its ids, as in "
+                    f"{name}=query.list('id')"
+                )
+        elif isinstance(value, str):
+            _check_text(name, value)
         elif isinstance(value, (list, tuple, set)) and not name.endswith(("__in", "__range")):
             field = names.canonical(self.model, name.split("__"))
             if field[-1] != "params" and "params" not in field:
