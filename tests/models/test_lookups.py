@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import lamindb as ln
@@ -14,6 +14,8 @@ from lamindb.models.lookups import Lookup, attribute_name
 
 
 @given(value=st.text(max_size=30))
+@example("\U00010fc5")
+@example("m²")
 def test_every_value_has_a_name_that_can_be_typed(value: str) -> None:
     name = attribute_name(value)
     assert name.isidentifier()

@@ -26,7 +26,10 @@ def attribute_name(value: str) -> str:
     """
     # Python reads names in this form, so that what is typed is found.
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold())
-    name = re.sub(r"\W+", "_", plain).strip("_")
+    if not plain.isascii():
+        # Numbers such as ² are part of words, but not of identifiers.
+        plain = "".join(letter if f"_{letter}".isidentifier() else "_" for letter in plain)
+    name = re.sub(r"[\W_]+", "_", plain).strip("_")
     if not name or not name[0].isalpha() or keyword.iskeyword(name) or name in _RESERVED or not name.isidentifier():
         name = f"ln_{name}"
     return name
