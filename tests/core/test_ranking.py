@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,10 @@ def test_no_names_and_no_limit() -> None:
         ("a\tb\n c", "a b c"),
         ("İstanbul", "istanbul"),
         ("ＡＢＣ", "abc"),
+        ("Søren Łódź", "soren lodz"),
+        ("Đorđe ÆSIR Œuvre Ħal", "dorde aesir oeuvre hal"),
+        ("kapı ÐÞ straße STRAẞE", "kapi dth strasse strasse"),
+        ("IL\u20116 \u2013 5", "il-6 - 5"),
     ],
 )
 def test_normalise(text: str, expected: str) -> None:
@@ -97,24 +102,122 @@ def test_many_names_are_normalised_as_each_alone(names: list[str]) -> None:
     assert len(index._words) == len(names)
 
 
-@given(
-    st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join), min_size=1, max_size=60),
-    st.lists(st.sampled_from([*WORDS, "rangr", "clasifier", "ce", "ua", "plot-umap"]), min_size=1, max_size=3),
-    st.integers(1, 12),
-)
-@settings(max_examples=300, deadline=None)
-def test_filters_lose_nothing_that_scoring_every_name_would_find(
-    names: list[str], query: list[str], limit: int
-) -> None:
-    text = " ".join(query)
-    index = RankIndex(names)
-    found = index.rank(text, limit)
+# Letters and signs so few that names often share them, words that are told apart by one letter, and real words.
+PIECES = [
+    "a",
+    "b",
+    "c",
+    "c++",
+    "C#",
+    "+",
+    "-",
+    ".",
+    "_",
+    " ",
+    "  ",
+    "1",
+    "plate",
+    "plate-1",
+    "Plate_1",
+    ".csv",
+    "data.csv",
+]
+MESSY = st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join)
+PLAIN = st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)
+ASKED = st.lists(
+    st.sampled_from([*WORDS, "rangr", "clasifier", "ce", "ua", "plot-umap", "cellranger", "il6", "c++"]),
+    min_size=1,
+    max_size=3,
+).map(" ".join)
+
+
+def scored_one_by_one(index: RankIndex, text: str) -> list[tuple[int, float]]:
+    """Return what a walk over all names finds."""
     asked = _Query(text)
     tokens = [token for token in asked.tokens if not any(token in words for words in index._words)]
     asked.expand(tokens, frozenset(" ".join(index._words).split()))
-    every = [(row, asked.score(index._normals[row], index._words[row])) for row in range(len(names))]
-    expected = sorted((pair for pair in every if pair[1] > 0), key=lambda pair: (-pair[1], pair[0]))[:limit]
-    assert found == expected
+    names = zip(index._normals, index._words, index._compact, strict=True)
+    every = [(row, asked.score(*name)) for row, name in enumerate(names)] if asked.normal else []
+    return sorted((pair for pair in every if pair[1] > 0), key=lambda pair: (-pair[1], pair[0]))
+
+
+@given(st.lists(PLAIN | MESSY, min_size=1, max_size=60), ASKED | MESSY | PLAIN)
+@settings(max_examples=500, deadline=None)
+def test_a_limit_only_cuts_what_scoring_every_name_would_find(names: list[str], text: str) -> None:
+    index = RankIndex(names)
+    everything = index.rank(text, None)
+    assert everything == scored_one_by_one(index, text)
+    for limit in range(len(names) + 2):
+        assert index.rank(text, limit) == everything[:limit]
+
+
+@pytest.mark.parametrize(
+    "text", ["plate-1", "c++", "cell ranger", "ranger cell", "trian clasifier", "cellrangr", "umap umap", "+", ".csv"]
+)
+def test_a_limit_only_cuts_in_large_collections(text: str) -> None:
+    generator = random.Random(text)
+    ends = ["", "-1", "_1", " 1", "++", ".csv", " (old)"]
+    names = [
+        " ".join(generator.choices([*WORDS, "plate", "c"], k=generator.randint(1, 4))) + generator.choice(ends)
+        for _ in range(5_000)
+    ]
+    index = RankIndex(names)
+    everything = index.rank(text, None)
+    assert everything == scored_one_by_one(index, text)
+    assert len(everything) > 20
+    for limit in (1, 2, 20, 99, 601, 1_500):
+        assert index.rank(text, limit) == everything[:limit]
+
+
+@pytest.mark.parametrize(
+    ("text", "worse", "best"),
+    [
+        ("plate-1", [f"old-plate-1-{i}" for i in range(25)], ["plate-1", "Plate_1", "plate 1 summary"]),
+        ("plate-1", [f"plate 1{i:03}" for i in range(25)], ["plate-1", "Plate_1", "plate-1 a"]),
+        ("plate-1", ["Plate 1 a"] * 25, ["plate-1-a"]),
+        ("c++", [f"C{i}" for i in range(25)] + ["C", "C#", "CD8A"], ["C++", "C++ aligner", "my C++", "libc++"]),
+        ("data.csv", [f"old data csv {i}" for i in range(25)], ["data.csv", "data_csv", "data.csv.gz", "my/data.csv"]),
+        (".csv", ["csv", "csv notes"] * 15, [".csv", "a.csv", "data/b.csv"]),
+        ("C#", ["C++", "C", "C major"] * 15, ["C#", "C# grammar"]),
+        ("#1", ["1", "1 of them", "10"] * 15, ["sample #1", "sample #10"]),
+        (
+            "il6",
+            ["nil 60", "pencil 6", "xil6", "il67 response of y", "i l60"] * 8,
+            ["IL6", "IL-6", "il6 knock-out", "IL-6 knock-out"],
+        ),
+        ("cd8a", ["CD8", "cd8b", "xacd8ab of all"] * 10, ["CD8-A", "CD8-A high", "all CD8-A"]),
+        ("IL-6", ["nil 6", "IL-6 higher", "il 7"] * 15, ["IL-6", "il6", "IL-6 high"]),
+        ("cell ranger", ["Ranger of cells"] * 25, ["CellRanger", "cellranger v7", "Cell-Ranger ARC"]),
+    ],
+)
+def test_punctuation_ranks_right_among_many(text: str, worse: list[str], best: list[str]) -> None:
+    names = [*worse, *reversed(best)]
+    found = [names[row] for row, _ in RankIndex(names).rank(text)]
+    assert found[: len(best)] == best
+    assert names[RankIndex(names).rank(text, 1)[0][0]] == best[0]
+
+
+def test_short_words_are_not_found_across_words() -> None:
+    assert rank("at", [(1, "a table")]) == []
+    assert rank("il6", [(1, "nail 60")]) == []
+
+
+@pytest.mark.parametrize("length", [33, 6_000, 100_000])
+def test_long_words_take_little_memory(length: int) -> None:
+    names = ["a.txt", "b" * length, "a" * length]
+    tracemalloc.start()
+    found = RankIndex(names).rank("a" * length)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [row for row, _ in found] == [2]
+    assert peak < 10_000_000
+    assert RankIndex(names).rank("a " * length)
+
+
+@given(st.sampled_from(["ab " * 5_000, "é" * 9_000, "+" * 9_000, "x.y" * 9_000]))
+def test_what_follows_the_first_characters_of_a_query_does_not_count(text: str) -> None:
+    names = [text[:5_000], text[:50], text]
+    assert rank(text, list(enumerate(names))) == rank(text[:4_096], list(enumerate(names)))
 
 
 def test_large_collections_are_searched_with_few_scorings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,10 +227,10 @@ def test_large_collections_are_searched_with_few_scorings(monkeypatch: pytest.Mo
     scored = 0
     score = _Query.score
 
-    def counting(self: _Query, normal: str, words: str) -> float:
+    def counting(self: _Query, *name: str) -> float:
         nonlocal scored
         scored += 1
-        return score(self, normal, words)
+        return score(self, *name)
 
     monkeypatch.setattr(_Query, "score", counting)
     for query in ("umap", "umap plot", "clasifier trian", "cellrangr"):
