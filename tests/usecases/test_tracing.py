@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +255,40 @@ def test_instances_do_not_mix(local_instance: Path, tmp_path: Path) -> None:
     ln.setup.close()
     with pytest.raises(InvalidInputError, match="closed"):
         there.ancestors()
+
+
+@pytest.mark.parametrize("kind", ["file", "run"])
+@pytest.mark.parametrize("by_itself", [True, False], ids=["the deleted object", "another object"])
+def test_what_was_deleted_is_one_error_everywhere(local_instance: Path, kind: str, by_itself: bool) -> None:
+    if kind == "file":
+        record: Any = ln.File(b"a", key="a.txt").save()
+    else:
+        record = ln.Run(transform=ln.Transform(name="made by hand").save()).save()
+    other = ln.File(b"b", key="b.txt").save()
+    same: Any = type(record).objects.get(id=record.id)
+    record.delete(permanent=True)
+    asked: Any = record if by_itself else same
+    questions: list[Callable[[], Any]] = [
+        asked.ancestors,
+        asked.descendants,
+        asked.view_lineage,
+        asked.describe,
+        lambda: ln.lineage.ancestor_ids(asked),
+        lambda: ln.lineage.descendant_ids(asked),
+        lambda: ln.lineage.roots(asked),
+        lambda: ln.lineage.leaves(asked),
+        lambda: ln.lineage.common_ancestors(other, asked),
+        lambda: ln.lineage.path(asked, other),
+        lambda: ln.lineage.between(other, asked),
+        lambda: ln.lineage.graph([other, asked]),
+        lambda: ln.lineage.impact(asked),
+    ]
+    for question in questions:
+        with pytest.raises(NoResultFound, match=f"this {kind} was deleted for good"):
+            question()
+
+
+def test_a_wrong_key_names_a_near_one(local_instance: Path) -> None:
+    ln.File(b"a", key="raw/reads.csv").save()
+    with pytest.raises(NoResultFound, match="did you mean 'raw/reads.csv'"):
+        ln.lineage.impact("raw/raeds.csv")

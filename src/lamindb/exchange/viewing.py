@@ -69,7 +69,7 @@ def path(source: Any, target: Any, *, all_producers: bool = False) -> LineagePic
 
     Raises:
         InvalidInputError: A record is not saved, or they belong to different instances.
-        NoResultFound: There is no record with this id or key.
+        NoResultFound: There is no record with this id or key, or it was deleted.
     """
     return LineagePicture(connecting.path(source, target, all_producers=all_producers), "up")
 

@@ -22,7 +22,7 @@ def path(source: Any, target: Any, *, all_producers: bool = False) -> LineageGra
 
     Raises:
         InvalidInputError: A record is not saved, or they belong to different instances.
-        NoResultFound: There is no record with this id or key.
+        NoResultFound: There is no record with this id or key, or it was deleted.
     """
     source, target = tracing.record_of(source), tracing.record_of(target)
     link = database.connection(tracing.same_alias(source, target))

@@ -164,7 +164,6 @@ def impact(record: Any, *, any_version: bool = False, all_producers: bool = Fals
         NoResultFound: There is no record with this id or key.
     """
     record = tracing.record_of(record)
-    tracing.check_exists(record)
     link = database.connection(tracing.alias_of(record))
     walk = tracing.walk_from(record, is_up=False, all_producers=all_producers)
     if any_version:

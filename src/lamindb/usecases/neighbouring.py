@@ -52,12 +52,11 @@ def neighbourhood(
     Raises:
         InvalidInputError: There is no record, a number is negative, or the records are not of one open instance.
         InvalidTypeError: An argument is of another kind.
+        NoResultFound: There is no record with an id or key, or one was deleted.
     """
     found = _records(records)
     _check_numbers(depth, max_nodes)
     link = database.connection(tracing.same_alias(*found))
-    for record in found:
-        tracing.check_exists(record)
     walks = [tracing.walk_from(record, is_up=True, all_producers=all_producers) for record in found]
     starts = dict.fromkeys((walk.kind, node_id) for walk in walks for node_id in walking.start_ids(link, walk)[::-1])
     room = max(1, max_nodes)

@@ -14,6 +14,9 @@ from lamindb.models import File, Record, RecordQuery, Run, RunInput, RunOutput, 
 from lamindb.usecases import stores, walking
 from lamindb.usecases.walking import FILE, RUN, Walk
 
+_SUGGEST_AMONG = 100_000
+"""Among so many files a near key is looked for; among more, a mistake should not take seconds."""
+
 
 class Reached(models.Expression):
     """The ids that a walk reaches, as a sub-query that is asked each time the query around it is.
@@ -69,7 +72,9 @@ def closure(
     Raises:
         InvalidInputError: The record is not saved, its instance was closed, or the depth is negative.
         InvalidTypeError: The model or the depth is of another kind.
+        NoResultFound: The record was deleted.
     """
+    check_exists(record)
     query: RecordQuery[Any] = _query(
         walk_from(record, is_up=upward, all_producers=all_producers), alias_of(record), model, depth
     )
@@ -117,10 +122,14 @@ def alias_of(record: Any) -> str:
     Raises:
         InvalidTypeError: It is no file, run or transform.
         InvalidInputError: It is not saved, or its instance was closed.
+        NoResultFound: It was deleted by this object.
     """
     if not isinstance(record, (File, Run, Transform)):
         raise InvalidTypeError(f"lineage is of a file, a run or a transform, not of a {type(record).__name__}")
-    what = "file" if isinstance(record, File) else "run" if isinstance(record, Run) else "transform"
+    what = _what(record)
+    # A file is in the trash before it is deleted, and then counts as not saved; others lose their id.
+    if record.pk is None or (record._state.adding and isinstance(record, File) and record.is_trashed):
+        raise _deleted(record)
     if record._state.adding:
         raise InvalidInputError(f"this {what} is not saved yet and has no lineage: save it first")
     alias = str(record._state.db)
@@ -136,7 +145,17 @@ def check_exists(record: Any) -> None:
         NoResultFound: It is no longer in its instance.
     """
     if not record._meta.concrete_model.objects.using(alias_of(record)).filter(id=record.id).exists():
-        raise NoResultFound(f"this {type(record).__name__} was deleted meanwhile: {record.id}")
+        raise _deleted(record)
+
+
+def _what(record: Any) -> str:
+    return "file" if isinstance(record, File) else "run" if isinstance(record, Run) else "transform"
+
+
+def _deleted(record: Any) -> NoResultFound:
+    key = record.key or record.name if isinstance(record, File) else getattr(record, "name", None)
+    name = " ".join([*([repr(key)] if key else []), *([f"({record.id})"] if record.id else [])])
+    return NoResultFound(f"this {_what(record)} was deleted for good" + (f": {name}" if name else ""))
 
 
 def walk_from(record: Any, *, is_up: bool, all_producers: bool = False) -> Walk:
@@ -151,11 +170,12 @@ def record_of(record_or_id: Any) -> Any:
     """Return a record: itself, or the file, run or transform of the current instance with this id or key.
 
     Raises:
-        NoResultFound: The current instance has none with this id or key, or the key's file is in the trash.
+        NoResultFound: The current instance has none with this id or key, the key's file is in the trash, or the record
+            was deleted.
         InvalidTypeError: It is neither a record nor text.
     """
     if not isinstance(record_or_id, str):
-        alias_of(record_or_id)
+        check_exists(record_or_id)
         return record_or_id
     instance = current.instance()
     for model in (File, Run, Transform):
@@ -173,8 +193,16 @@ def record_of(record_or_id: Any) -> Any:
         )
     raise NoResultFound(
         f"no file, run or transform with the id or key {record_or_id!r} is in the instance {instance.name!r}: "
-        "connect the instance that it belongs to"
+        f"{_advice(record_or_id)}"
     )
+
+
+def _advice(text: str) -> str:
+    if File.select().count() <= _SUGGEST_AMONG:
+        near = File.search(text, field="key", top_hit=True)
+        if near is not None:
+            return f"did you mean {near.key!r}?"
+    return "connect the instance that it belongs to"
 
 
 def same_alias(*records: Any) -> str:
@@ -228,7 +256,10 @@ def common_ancestors(first: Any, second: Any, *others: Any, model: Any = None, a
     """
     records = [record_of(found) for found in (first, second, *others)]
     same_alias(*records)
-    query, *rest = (closure(found, upward=True, model=model, all_producers=all_producers) for found in records)
+    query, *rest = (
+        _query(walk_from(found, is_up=True, all_producers=all_producers), alias_of(found), model, None)
+        for found in records
+    )
     for other in rest:
         query = query.filter(id__in=other.values("id"))
     return query
