@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
-from lamindb.core.errors import IntegrityError
+from lamindb.core.errors import IntegrityError, UnsupportedError
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -104,3 +104,30 @@ def test_a_damaged_object_is_noticed_and_healed(bucket: str, tmp_path: Path, mon
         file.stage()
     assert ln.File(b"right", key="a.txt").save() == file
     assert file.stage().read_bytes() == b"right"
+
+
+def _save_one(number: int) -> int:
+    ln.File(str(number).encode(), key=f"forked/{number}").save()
+    return number
+
+
+def test_executors_and_processes_that_fork_are_refused_at_once(bucket: str) -> None:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    ln.File(b"x", key="prior").save()
+    files = [ln.File(str(number).encode(), key=f"ex/{number}") for number in range(40)]
+    with (
+        ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as forked,
+        pytest.raises(UnsupportedError, match="spawn"),
+    ):
+        ln.save(files, executor=forked)
+    assert ln.File.select(key__startswith="ex/").count() == 0
+    with (
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as forked,
+        pytest.raises(UnsupportedError, match="spawn"),
+    ):
+        forked.submit(_save_one, 1).result(60)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as spawned:
+        ln.save(files, executor=spawned)
+    assert ln.File.select(key__startswith="ex/").count() == 40

@@ -18,7 +18,7 @@ from blake3 import blake3
 from lamindb.core.errors import IntegrityError
 from lamindb.core.hashing import Content
 from lamindb.core.progress import Progress
-from lamindb.storage import backends, folders, linking
+from lamindb.storage import backends, folders, forking, linking
 from lamindb.storage.cache import Cache, NoCache
 from lamindb.storage.failures import read_only
 from lamindb.storage.hash_cache import HashCache, Known, NoHashCache
@@ -27,6 +27,7 @@ from lamindb.storage.staging import check_filename
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
+    from obstore.store import ObjectStore as Backend
 
 PIECE: Final = 16 << 20
 """Bytes of one request when reading, so that each finishes within the time limit."""
@@ -65,7 +66,17 @@ class RemoteStore:
         self.read_only = read_only
         self.hash_cache = hash_cache if hash_cache is not None else NoHashCache()
         self.cache = cache if cache is not None else NoCache()
-        self.backend = backends.open_bucket(self.root_url)
+        self._backend = backends.open_bucket(self.root_url)
+
+    @property
+    def backend(self) -> Backend:
+        """What every request goes through.
+
+        Raises:
+            UnsupportedError: This process was forked from one that had used a bucket.
+        """
+        forking.use()
+        return self._backend
 
     def prepare(self) -> None:
         """Write the README, which shows that the bucket is there and can be written."""

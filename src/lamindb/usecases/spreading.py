@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from lamindb.core.current import Instance
-from lamindb.core.errors import LaminError, StorageError
+from lamindb.core.errors import LaminError, StorageError, UnsupportedError
 from lamindb.core.progress import Progress
 from lamindb.instance import places
+from lamindb.storage import forking
 from lamindb.storage.protocol import Source, Stored
 
 _MOST_FILES: Final = 256
@@ -54,7 +55,10 @@ def store_by(
     Raises:
         LaminError: The first failure of a worker, as `ObjectStore.put` says. Others may be stored, which is harmless.
         StorageError: A worker died, or could not be reached. Calling again is safe.
+        UnsupportedError: The workers could not use the bucket, as they would be forked from this process.
     """
+    if not instance.is_local:
+        _check_workers(executor)
     folder = places.cache_folder()
     spec = StoreSpec(instance.root_url, str(folder) if folder is not None else None)
     parts = _parts(sources, getattr(executor, "_max_workers", None) or _WORKERS)
@@ -79,6 +83,18 @@ def store_by(
         for future in futures:
             future.cancel()
     return [one for one in found if one is not None]
+
+
+def _check_workers(executor: Executor) -> None:
+    """Refuse workers that would be forked now, after this process has used a bucket; older ones find out themselves."""
+    context = getattr(executor, "_mp_context", None)
+    if context is None or getattr(executor, "_processes", None) or not forking.has_used():
+        return
+    if context.get_start_method() == "fork":
+        raise UnsupportedError(
+            "the executor would fork this process, which has used an object store, and its workers could not use one: "
+            'pass ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")), or threads'
+        )
 
 
 def put_part(spec: StoreSpec, sources: list[Source]) -> list[Stored]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
@@ -150,3 +151,13 @@ def instance_of(alias: str | None) -> Instance | None:
 def is_own(storage_id: str, instance: Instance) -> bool:
     """Tell whether a storage is the instance's own, whose bytes are objects."""
     return storage_id == instance.storage_id
+
+
+def _after_fork_in_child() -> None:
+    """Let the child have a lock of its own: a thread that held the parent's does not exist here."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
