@@ -290,5 +290,5 @@ def test_what_was_deleted_is_one_error_everywhere(local_instance: Path, kind: st
 
 def test_a_wrong_key_names_a_near_one(local_instance: Path) -> None:
     ln.File(b"a", key="raw/reads.csv").save()
-    with pytest.raises(NoResultFound, match="did you mean 'raw/reads.csv'"):
+    with pytest.raises(NoResultFound, match=r"did you mean 'raw/reads\.csv'"):
         ln.lineage.impact("raw/raeds.csv")

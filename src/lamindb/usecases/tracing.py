@@ -144,7 +144,8 @@ def check_exists(record: Any) -> None:
     Raises:
         NoResultFound: It is no longer in its instance.
     """
-    if not record._meta.concrete_model.objects.using(alias_of(record)).filter(id=record.id).exists():
+    alias = alias_of(record)
+    if not record._meta.concrete_model.objects.using(alias).filter(id=record.id).exists():
         raise _deleted(record)
 
 
