@@ -25,7 +25,16 @@ FEW = 5
 
 _ERROR_LINES = 6
 
-Form = Literal["text", "bytes", "seconds", "lines"]
+_KEPT = {
+    "source": "source_digest",
+    "packages": "environment_digest",
+    "uncommitted changes": "diff_digest",
+    "log": "log_digest",
+    "report": "report_digest",
+}
+"""The objects that are stored with a run, in words for people, and the fields that name them."""
+
+Form = Literal["text", "bytes", "seconds", "lines", "command"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +42,16 @@ class Fact:
     """One line of a page.
 
     Attributes:
-        label: What it says; empty where it goes on from the line before.
+        label: What it says, in words; programs find it under them, with `_` between.
         value: Plain: text, number, time, list or dictionary.
-        form: How a number or text is to be read.
+        form: How a number, text or list is to be read.
+        shown: What people read instead of the value; nothing leaves it to programs.
     """
 
     label: str
     value: Any
     form: Form = "text"
+    shown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +62,13 @@ class Entry:
         kind: `file`, `run` or `transform`.
         id: Its id.
         name: What a person calls it.
-        details: Short facts about it.
+        details: Short facts about it; people see only their values.
     """
 
     kind: str
     id: str
     name: str
-    details: tuple[Any, ...] = ()
+    details: tuple[Fact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +105,7 @@ def describe(record: Any) -> Description:
     if isinstance(record, File):
         sections, title = _file_sections(record, instance), record.key or record.name
     elif isinstance(record, Run):
-        sections, title = _run_sections(record), record.name or record.transform.name
+        sections, title = _run_sections(record, instance), record.name or record.transform.name
     else:
         sections, title = _transform_sections(record), record.name
     kept = tuple(section for section in sections if section.facts or section.count is not None)
@@ -107,7 +118,7 @@ def _kind(record: Any) -> str:
 
 def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
     count = file.versions.count()
-    state = "current" if file.is_latest else "older"
+    state = "in trash" if file.is_trashed else "current" if file.is_latest else "older"
     yield Section(
         "file",
         _facts(
@@ -116,7 +127,9 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
             ("description", file.description),
             Fact("size", file.size, "bytes"),
             ("files inside", file.n_files if file.is_folder else None),
-            ("version", f"{file.version}, {state}" + (f", of {count}" if count > 1 else "")),
+            Fact("version", file.version, shown=f"{file.version}, {state}" + (f", of {count}" if count > 1 else "")),
+            Fact("is latest", file.is_latest, shown=""),
+            Fact("versions", count, shown=""),
             ("hash", file.hash),
             ("blake3", file.digest),
             ("saved at", file.created_at),
@@ -127,6 +140,7 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
     yield Section("storage", tuple(_place(file, instance)))
     if file.run is not None:
         yield Section("made by", _about_run(file.run))
+        yield Section("code and logs of that run", tuple(_kept(file.run, instance)))
         yield _listed("inputs of that run", file.run.inputs.all())
     again = file.producers.exclude(id=file.run_id) if file.run_id else file.producers
     yield _listed("made again by", again, if_any=True)
@@ -170,12 +184,39 @@ def _state_in_place(file: File, where: str) -> str:
     return "there"
 
 
-def _run_sections(run: Run) -> Iterator[Section]:
+def _kept(run: Run, instance: Instance) -> Iterator[Fact]:
+    """Say which objects are kept of a run, and where they can be read."""
+    try:
+        store = stores.own_store(instance)
+    except LaminError as error:
+        yield Fact("state", redact_text(f"cannot be looked at: {error}"))
+        return
+    for label, field in _KEPT.items():
+        name = ObjectName.parse(getattr(run, field) or "")
+        if name is not None:
+            yield Fact(label, redact_text(str(store.object_path(name))))
+    if run.log_digest:
+        yield Fact("to print the log", ["lamin", "log", run.id], "command")
+
+
+def _watched(run: Run) -> tuple[Fact, ...]:
+    """Say how the files of a run were watched, and what may have escaped."""
+    capture = run.capture or {}
+    seen = capture.get("files")
+    return _facts(
+        ("mode", capture.get("mode")),
+        ("completeness", capture.get("completeness") if capture.get("mode") != "off" else None),
+        ("reasons", [redact_text(str(reason)) for reason in capture.get("reasons") or ()] or None),
+        ("files seen", len(seen) if seen is not None else None),
+    )
+
+
+def _run_sections(run: Run, instance: Instance) -> Iterator[Section]:
     yield Section("run", _about_run(run))
     error = redact_text(run.error) if run.error else None
     if error:
         lines = error.rstrip().splitlines()[-_ERROR_LINES:]
-        yield Section("error", (Fact("", "\n".join(lines), "lines"),))
+        yield Section("error", (Fact("text", "\n".join(lines), "lines"),))
     yield Section(
         "where",
         _facts(
@@ -186,6 +227,8 @@ def _run_sections(run: Run) -> Iterator[Section]:
             ("external id", run.external_id),
         ),
     )
+    yield Section("code and logs", tuple(_kept(run, instance)))
+    yield Section("capture", _watched(run))
     for title, files in (("inputs", run.inputs.all()), ("outputs", run.outputs.all())):
         yield _listed(title, files)
     children = Run.objects.using(run._state.db).filter(parent=run)
@@ -200,7 +243,9 @@ def _about_run(run: Run) -> tuple[Fact, ...]:
     return _facts(
         ("run", run.name),
         ("id", run.id),
-        ("transform", f"{transform.name} {_version(transform)}"),
+        Fact("transform", transform.name, shown=f"{transform.name} {_version(transform)}"),
+        Fact("transform version", transform.version, shown=""),
+        Fact("transform id", transform.id, shown=""),
         ("type", transform.type),
         ("reference", transform.reference if transform.reference != transform.name else None),
         ("status", run.status),
@@ -209,9 +254,14 @@ def _about_run(run: Run) -> tuple[Fact, ...]:
         ("started at", run.started_at),
         ("finished at", run.finished_at),
         Fact("took", seconds, "seconds"),
-        ("git commit", commit + (" with uncommitted changes" if run.git_is_dirty else "") if commit else None),
+        Fact("git commit", commit, shown=f"{commit} with uncommitted changes" if run.git_is_dirty else None),
+        Fact("git is dirty", run.git_is_dirty, shown=""),
         ("params", parameters.without_secrets(run.params) or None),
-        ("arguments", redact_arguments([str(word) for word in run.arguments]) if run.arguments else None),
+        Fact(
+            "arguments",
+            redact_arguments([str(word) for word in run.arguments]) if run.arguments else None,
+            "command",
+        ),
     )
 
 
@@ -254,8 +304,10 @@ def _listed(title: str, query: Any, *, if_any: bool = False) -> Section:
 
 
 def _derived(record: Any) -> Section:
-    """List the newest files that became of a record; ids are in the order of time."""
-    ids = tracing.descendant_ids(record)
+    """List the newest files that became of a record, but not a run's own outputs; ids are in the order of time."""
+    ids = set(tracing.descendant_ids(record))
+    if isinstance(record, Run):
+        ids -= set(File.objects.using(record._state.db).filter(run=record).order_by().values_list("id", flat=True))
     if not ids:
         return Section("derived from it")
     newest = File.objects.using(record._state.db).filter(id__in=sorted(ids)[-FEW:]).order_by("-id")
@@ -263,17 +315,22 @@ def _derived(record: Any) -> Section:
 
 
 def _entry(record: Any) -> Entry:
-    details: tuple[Any, ...]
+    details: tuple[Fact, ...]
     if isinstance(record, File):
-        version = f"v{record.version}" if record.version > 1 or not record.is_latest else None
-        trashed = "in trash" if record.is_trashed else None
-        name, details = record.key or record.name, (version, trashed, Fact("", record.size, "bytes"))
-    elif isinstance(record, Run):
-        name = f"{record.transform.name} {_version(record.transform)}"
-        details = (record.status, _handle(record), record.started_at or record.created_at)
-    else:
-        name, details = f"{record.name} {_version(record)}", (record.type, record.created_at)
-    return Entry(_kind(record), record.id, name, tuple(one for one in details if one is not None))
+        is_plain = record.is_trashed or record.is_latest
+        details = (
+            Fact("version", record.version, shown="" if record.version == 1 and is_plain else f"v{record.version}"),
+            Fact("is latest", record.is_latest, shown=""),
+            Fact("is trashed", record.is_trashed, shown="in trash" if record.is_trashed else ""),
+            Fact("size", record.size, "bytes"),
+        )
+        return Entry("file", record.id, record.key or record.name, details)
+    if isinstance(record, Run):
+        began = record.started_at or record.created_at
+        details = _facts(("status", record.status), ("by", _handle(record)), ("started at", began))
+        return Entry("run", record.id, f"{record.transform.name} {_version(record.transform)}", details)
+    details = _facts(("type", record.type), ("created at", record.created_at))
+    return Entry("transform", record.id, f"{record.name} {_version(record)}", details)
 
 
 def _version(transform: Transform) -> str:
@@ -291,7 +348,7 @@ def _facts(*facts: Fact | tuple[str, Any]) -> tuple[Fact, ...]:
 
 
 def plain(value: Any) -> Any:
-    """Return a value of a fact as JSON can hold it."""
+    """Return a value of a fact as JSON can hold it; times are in UTC."""
     if isinstance(value, Fact):
         return plain(value.value)
     if isinstance(value, datetime):
