@@ -43,7 +43,7 @@ def search(text: str, kind: str, limit: int, field: str | None, as_json: bool) -
     wanted = field or {"file": "key", "user": "handle"}.get(kind, "name")
     hits = models[kind].search(text, field=wanted, limit=limit)
     if as_json:
-        as_dict: Any = getattr(rows, f"{kind}_as_dict")
+        as_dict = rows.AS_DICT[kind]
         out_json([{"score": round(score, 1), **as_dict(hit)} for hit, score in zip(hits, hits.scores, strict=False)])
         return
     if not hits:
@@ -99,7 +99,9 @@ def describe(name: str, version: int | None, as_json: bool) -> None:
 
     NAME may also be the name or path of a notebook, script or pipeline.
 
-    JSON keys: kind, id, title, sections (each with title, facts, records, count).
+    What is stored with a run (code, packages, uncommitted changes, log, report) is named by where it can be read.
+
+    JSON keys: kind, id, title, sections (by title, each with facts, records, count).
     """
     show_page(choosing.record(name, version=version), as_json=as_json)
 
