@@ -29,10 +29,13 @@ _HOW = "--depth all, --max-nodes show more"
 @click.argument("text")
 @click.option("--type", "kind", type=click.Choice(_KINDS), default="file", show_default=True, help="What to look for.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
-@click.option("--field", help="The field to compare; of files the key, else the name, by default.")
+@click.option("--field", help="The one field to compare, in place of those that are by default.")
 @json_option
 def search(text: str, kind: str, limit: int, field: str | None, as_json: bool) -> None:
     """Rank records by how well they fit TEXT; finds also what was mistyped.
+
+    Compared are keys and names of files, names of transforms, names of runs and of their transforms, handles and
+    names of users. The best of a record counts.
 
     JSON: the records as `lamin ls` and `lamin runs` show them, each with its score from 0 to 100.
     """
@@ -40,8 +43,7 @@ def search(text: str, kind: str, limit: int, field: str | None, as_json: bool) -
     from lamindb.models import File, Run, Transform, User
 
     models: dict[str, Any] = {"file": File, "transform": Transform, "run": Run, "user": User}
-    wanted = field or {"file": "key", "user": "handle"}.get(kind, "name")
-    hits = models[kind].search(text, field=wanted, limit=limit)
+    hits = models[kind].search(text, field=field, limit=limit)
     if as_json:
         as_dict = rows.AS_DICT[kind]
         out_json([{"score": round(score, 1), **as_dict(hit)} for hit, score in zip(hits, hits.scores, strict=False)])
@@ -55,11 +57,13 @@ def search(text: str, kind: str, limit: int, field: str | None, as_json: bool) -
 
 def _hit(hit: Any, kind: str) -> tuple[str, str]:
     if kind == "file":
-        return hit.key or hit.name, f"version {hit.version}, {time_text(hit.created_at)}"
+        named = f"{hit.name}, " if hit.key and hit.key.rpartition("/")[2] != hit.name else ""
+        return hit.key or hit.name, f"{named}version {hit.version}, {time_text(hit.created_at)}"
     if kind == "transform":
         return hit.name, f"{hit.type}, version {hit.version}"
     if kind == "run":
-        return hit.name or hit.transform.name, f"{hit.status or 'by hand'}, {time_text(hit.created_at)}"
+        named = f"{hit.transform.name}, " if hit.name else ""
+        return hit.name or hit.transform.name, f"{named}{hit.status or 'by hand'}, {time_text(hit.created_at)}"
     return hit.handle, hit.name or ""
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from lamindb.models import File, Run, Transform, User
@@ -110,3 +110,12 @@ def transform_as_dict(transform: Transform) -> dict[str, Any]:
 def user_as_dict(user: User) -> dict[str, Any]:
     """Return what `--json` shows of a user."""
     return {"id": user.id, "handle": user.handle, "name": user.name, "email": user.email}
+
+
+AS_DICT: Final[Mapping[str, Callable[[Any], dict[str, Any]]]] = {
+    "file": file_as_dict,
+    "run": run_as_dict,
+    "transform": transform_as_dict,
+    "user": user_as_dict,
+}
+"""How records of each kind are shown."""
