@@ -90,7 +90,7 @@ def _disconnect() -> None:
     """Disconnect this process from its instances, as if it had just begun; what is registered stays."""
     instances, tracking = sys.modules.get("lamindb.usecases.instances"), sys.modules.get("lamindb.usecases.tracking")
     if instances is not None:
-        for connected in instances.connections_open():
+        for connected in instances.current.all_connected():
             instances.close_connections(connected)
         instances._closed = False
     if tracking is not None:

@@ -98,7 +98,7 @@ def stop(run: Run) -> None:
         if instance is None or not active.watch.is_own:
             return
         resolved = resolve(instance, run, active.watch)
-        _cross_check(instance, resolved, active, opened)
+        _cross_check(resolved, active, opened)
         summary = resolved.summary("python")
         recording.write(instance, run.id, {"capture": summary})
         run.__dict__["capture"] = summary
@@ -106,7 +106,7 @@ def stop(run: Run) -> None:
         messages.warning(f"what run {run.id} read and wrote could not be recorded: {error}")
 
 
-def _cross_check(instance: Instance, resolved: Resolved, active: _Active, opened: set[str]) -> None:
+def _cross_check(resolved: Resolved, active: _Active, opened: set[str]) -> None:
     """Say what the system saw opened under the roots and no layer explains: it may be ours, or another program's."""
     if active.watch.children:
         resolved.reasons.append(f"{active.watch.children} other programs or processes were started and not watched")
@@ -124,7 +124,6 @@ def _cross_check(instance: Instance, resolved: Resolved, active: _Active, opened
         resolved.files.append(entry)
     if unexplained:
         resolved.reasons.append(f"{len(unexplained)} files under the roots were opened by this or another program")
-    del instance
 
 
 def resolve(instance: Instance, run: Run, watch: Watch, *, saves: bool = True) -> Resolved:
@@ -148,7 +147,7 @@ def resolve(instance: Instance, run: Run, watch: Watch, *, saves: bool = True) -
                 _note_written(instance, path, seen, written if saves else None, result, in_root=in_root)
         elif seen.read_stamp is not None and not os.path.isdir(path):
             _note_read(instance, path, seen, read, result, in_root=in_root)
-    _save_written(instance, run, written, result)
+    _save_written(run, written, result)
     by_layer: dict[str, list[File]] = {}
     for file, layer in read.values():
         by_layer.setdefault(layer, []).append(file)
@@ -198,7 +197,7 @@ def _note_written(
         result.files.append(_entry(path, seen, "write"))
 
 
-def _save_written(instance: Instance, run: Run, written: Sequence[tuple[str, Seen]], result: Resolved) -> None:
+def _save_written(run: Run, written: Sequence[tuple[str, Seen]], result: Resolved) -> None:
     """Save what the run wrote under roots: files together, each folder that is one thing by itself."""
     wholes: dict[str, Seen] = {}
     files: list[tuple[File, dict[str, Any]]] = []
@@ -227,7 +226,6 @@ def _save_written(instance: Instance, run: Run, written: Sequence[tuple[str, See
     for file, entry in files:
         entry |= {"as": "output", "file": file.id}
         result.outputs.append(file)
-    del instance
 
 
 def _note_unsaved(entry: dict[str, Any], error: LaminError, result: Resolved) -> None:

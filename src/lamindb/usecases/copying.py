@@ -157,7 +157,7 @@ def _plan(instance: Instance, db: str | None, storage: str | os.PathLike[str] | 
         database.postgres_config(db)
     root_url, home = instance.root_url, instance.home_path
     if storage is not None:
-        root_url, home = instances._place(storage, None)
+        root_url, home = instances.place_of(storage)
     url = db if db is not None else instance.database_url
     moves_objects = root_url != instance.root_url
     moves_rows = (db is not None and db != instance.database_url) or (moves_objects and url is None)

@@ -69,7 +69,7 @@ def init(
         StorageError: The folder or bucket cannot be written.
         DatabaseError: The database cannot be reached.
     """
-    root_url, home = _place(storage, name)
+    root_url, home = place_of(storage)
     if view not in folders.VIEW_MODES:
         raise InvalidInputError(f"view must be one of {', '.join(folders.VIEW_MODES)}, not {view!r}")
     if db is not None:
@@ -77,18 +77,24 @@ def init(
     name = _checked_name(name or _default_name(root_url, db))
     if not (home / folders.FILE_NAME).is_file():
         _make(root_url, home, name, db, view)
-        messages.success(f"made the instance {name!r} in {_shown_root(root_url)}")
+        messages.success(f"made the instance {name!r} in {root_url}")
     else:
         existing = folders.read(home)
         if db is not None and existing.database != database.shown_url(db):
             raise ConflictError(
-                f"there is an instance with another database in {_shown_root(root_url)}: "
+                f"there is an instance with another database in {root_url}: "
                 "use `lamin migrate-to` to move it, or another storage folder"
             )
     return connect(home.parent if home.name == HIDDEN_FOLDER else home, database_url=db)
 
 
-def _place(storage: str | os.PathLike[str], name: str | None) -> tuple[str, Path]:
+def place_of(storage: str | os.PathLike[str]) -> tuple[str, Path]:
+    """Return the root of a storage, and the folder of the instance that has it.
+
+    Raises:
+        InvalidInputError: It cannot be a storage.
+        StorageError: There is no folder for the records of an instance on an object store.
+    """
     text = os.fspath(storage)
     if not isinstance(text, str) or not text.strip():
         raise InvalidInputError("storage must be a folder such as './mydata' or an address such as 's3://bucket'")
@@ -121,10 +127,6 @@ def _checked_name(name: str) -> str:
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or "/" in name or len(name) > 200:
         raise InvalidInputError(f"{name!a} cannot name an instance: use 1 to 200 printable characters without slashes")
     return name
-
-
-def _shown_root(root_url: str) -> str:
-    return root_url
 
 
 def _make(root_url: str, home: Path, name: str, db: str | None, view: str) -> None:
@@ -214,7 +216,7 @@ def connect(
     if storage is not None:
         identifier = storage
     if identifier is not None and "://" in str(identifier):
-        home = _place(str(identifier), None)[1]
+        home = place_of(str(identifier))[1]
         found = finding.Found(home, _working_folder() or home.parent)
         if not (found.home / folders.FILE_NAME).is_file():
             raise NoInstanceError(f"{identifier} was not made here: run `lamin init --storage {identifier}`")
@@ -322,16 +324,15 @@ def _inherited_run() -> Any:
     return inheriting.run()
 
 
-def connections_open() -> list[Instance]:
-    """Return all instances that this process has connected."""
-    return current.all_connected()
-
-
 def close() -> str | None:
     """End the current run, close the current instance and unregister it for the working folder.
 
     Returns:
         The name of what was closed, or None if nothing was.
+
+    Raises:
+        StorageError, InvalidInputError, NewerDatabaseError: The folder of an instance that was not open cannot be
+            read. It is closed all the same.
     """
     global _closed
     from lamindb.usecases import tracking
@@ -398,7 +399,6 @@ __all__ = [
     "close",
     "close_connections",
     "connect",
-    "connections_open",
     "info",
     "init",
     "listed",

@@ -188,7 +188,7 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
     url = (found.database_url or description.database) if description.database else None
     # Before closing, which unregisters the working folder.
     projects = _projects_of(found.home)
-    for instance in list(instances.connections_open()):
+    for instance in current.all_connected():
         if instance.home_path == found.home:
             if current.instance_or_none() is instance:
                 instances.close()

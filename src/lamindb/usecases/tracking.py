@@ -290,9 +290,6 @@ def leave(instance: Instance) -> None:
         _drop_current()
 
 
-status_of = ending.status_of
-
-
 class Context:
     """What runs now: `ln.context`."""
 

@@ -145,9 +145,9 @@ class Wiring:
 
     def run_status(self, run: Any) -> str | None:
         """Return the status of a run."""
-        from lamindb.usecases import tracking
+        from lamindb.usecases import ending
 
-        return tracking.status_of(run)
+        return ending.status_of(run)
 
     def enter(self, run: Any) -> None:
         """Note that a run goes on until its `with` block ends."""
