@@ -9,8 +9,9 @@ import pytest
 
 import lamindb as ln
 from lamindb.core.errors import ConflictError, InvalidInputError
-from lamindb.models import File
+from lamindb.models import File, LastVersion
 from lamindb.usecases import trashing
+from lamindb.usecases.history import history
 
 
 def save(key: str, *contents: bytes) -> list[File]:
@@ -102,3 +103,87 @@ def test_the_number_of_statements_does_not_grow_with_the_files(local_instance: P
     few = [file for number in range(3) for file in save(f"few/{number}.txt", b"1", b"2")]
     many = [file for number in range(30) for file in save(f"many/{number}.txt", b"1", b"2")]
     assert statements(few) == statements(many)
+
+
+def test_a_number_is_never_given_twice(instance: Path) -> None:
+    save("k.txt", b"one", b"two")
+    stale = File.select(key="k.txt").one()
+    File.select(key="k.txt").one().delete(permanent=True)
+    (other,) = save("k.txt", b"other")
+    assert (other.version, other == stale, other.id == stale.id) == (3, False, False)
+    with pytest.raises(ConflictError, match="deleted for good"):
+        stale.delete()
+    ln.delete(File.select(key="k.txt"), permanent=True)
+    assert current("k.txt") == File.objects.get(key="k.txt", version=1)
+    assert save("k.txt", b"four")[0].version == 4
+    assert File.select(key="k.txt").one().replace(b"five").save().version == 5
+    ln.delete(list(File.objects.filter(key="k.txt")), permanent=True)
+    assert not LastVersion.objects.exists()
+    assert save("k.txt", b"new")[0].version == 1
+
+
+def test_many_at_once_keep_their_numbers(instance: Path) -> None:
+    files = [file for number in range(30) for file in save(f"{number}.txt", b"1", b"2")]
+    ln.delete(files[1::2], permanent=True)
+    again = [ln.File(b"3", key=f"{number}.txt") for number in range(30)]
+    ln.save(again)
+    assert {file.version for file in again} == {3}
+
+
+def test_what_shared_a_key_with_a_file_that_goes_becomes_current(instance: Path) -> None:
+    (first,) = save("p.txt", b"a1")
+    first.delete()
+    (second,) = save("p.txt", b"b1")
+    first = anew([first])[0].restore()
+    assert not first.is_latest
+    second.delete()
+    assert current("p.txt") == first
+    assert (instance / "p.txt").read_bytes() == b"a1"
+    anew([second])[0].restore()
+    assert current("p.txt") == first
+    first.delete(permanent=True)
+    assert current("p.txt") == second
+    assert (instance / "p.txt").read_bytes() == b"b1"
+
+
+def test_a_newer_version_of_the_older_file_comes_before_an_older_one(instance: Path) -> None:
+    older = save("p.txt", b"a1", b"a2")
+    ln.delete(older)
+    (owner,) = save("p.txt", b"b1")
+    anew(older)[1].restore()
+    owner.delete()
+    assert current("p.txt") == older[1]
+    anew(older)[0].restore()
+    assert current("p.txt") == older[1]
+
+
+def test_what_shared_a_key_with_a_file_that_moves_becomes_current(instance: Path) -> None:
+    (first,) = save("p.txt", b"a1")
+    first.delete()
+    (owner,) = save("p.txt", b"b1")
+    anew([first])[0].restore()
+    owner.key = "q.txt"
+    owner.save()
+    assert (current("p.txt"), current("q.txt")) == (first, owner)
+    assert [(instance / name).read_bytes() for name in ("p.txt", "q.txt")] == [b"a1", b"b1"]
+    first = anew([first])[0]
+    first.delete()
+    (taker,) = save("p.txt", b"c1")
+    anew([first])[0].restore()
+    import pandas as pd
+
+    taker.replace(pd.DataFrame({"a": [1]}), format="csv").save()
+    assert (taker.key, current("p.txt")) == ("p.csv", first)
+
+
+def test_who_removed_a_file_is_told(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (mine,) = save("a.txt", b"1")
+    made_by = mine.created_by_id
+    monkeypatch.setenv("LAMIN_USER", "chloe")
+    mine.delete()
+    removed = next(event for event in history() if event.kind == "removed")
+    assert removed.who == "chloe"
+    assert [event.kind for event in history(handle="chloe")] == ["removed"]
+    (back,) = anew([mine])
+    assert (back.trashed_by.handle, back.created_by_id) == ("chloe", made_by)  # type: ignore[union-attr]
+    assert back.restore().trashed_by is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lamindb.models.base import Record
 from lamindb.models.file import DObject, File
-from lamindb.models.links import FolderMember, RunInput, RunOutput, SweepMark
+from lamindb.models.links import FolderMember, LastVersion, RunInput, RunOutput, SweepMark
 from lamindb.models.query import RecordQuery
 from lamindb.models.run import Run
 from lamindb.models.storage import Storage
@@ -15,6 +15,7 @@ __all__ = [
     "DObject",
     "File",
     "FolderMember",
+    "LastVersion",
     "Notebook",
     "Pipeline",
     "Record",

@@ -46,6 +46,10 @@ class File(Record):
     version: int = models.IntegerField(default=1)  # type: ignore[assignment]
     is_latest: bool = models.BooleanField(default=True)  # type: ignore[assignment]
     trashed_at: datetime.datetime | None = MomentField(null=True, blank=True)  # type: ignore[assignment]
+    trashed_by: User | None = models.ForeignKey(  # type: ignore[assignment]
+        User, models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
+    trashed_by_id: str | None
     storage: Storage = models.ForeignKey(Storage, models.PROTECT, related_name="file_set")  # type: ignore[assignment]
     storage_id: str
     transform: Transform | None = models.ForeignKey(  # type: ignore[assignment]
@@ -81,8 +85,12 @@ class File(Record):
         # What is in the trash is never the latest.
         "trashed_at": {"is_latest": models.Q(is_latest=True) | models.Q(trashed_at__isnull=False)},
     }
-    HIDDEN: ClassVar[frozenset[str]] = frozenset({"digest", "is_folder", "n_files", "is_latest", "updated_at"})
-    NOT_JOINED: ClassVar[frozenset[str]] = frozenset({"reader_links", "writer_links", "transform", "created_by"})
+    HIDDEN: ClassVar[frozenset[str]] = frozenset(
+        {"digest", "is_folder", "n_files", "is_latest", "trashed_by", "updated_at"}
+    )
+    NOT_JOINED: ClassVar[frozenset[str]] = frozenset(
+        {"reader_links", "writer_links", "transform", "created_by", "trashed_by"}
+    )
 
     class Meta:
         app_label = "lamindb"
@@ -161,6 +169,7 @@ class File(Record):
             version=1,
             is_latest=True,
             trashed_at=None,
+            trashed_by_id=None,
             storage_id=None,
             transform_id=None,
             run_id=None,

@@ -73,6 +73,21 @@ class FolderMember(Record):
         ]
 
 
+class LastVersion(Record):
+    """The highest version number that a file has had, kept where that version was removed for good.
+
+    A number is never given twice: what somebody still holds, or wrote down, must not become another file.
+    """
+
+    id: str = models.CharField(primary_key=True, max_length=16)  # type: ignore[assignment]
+    version: int = models.IntegerField()  # type: ignore[assignment]
+
+    JOINABLE: ClassVar[bool] = False
+
+    class Meta:
+        app_label = "lamindb"
+
+
 class SweepMark(Record):
     """An object that garbage collection is about to remove, or has removed; writers that need it clear the mark."""
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
-
-from django.db import connections
+from typing import Any, Final
 
 from lamindb.core import ids, messages
 from lamindb.core.errors import ConflictError, HashExistsError, KeyExistsError
@@ -18,7 +16,7 @@ from lamindb.core.settings import settings
 from lamindb.models import File, RunOutput
 from lamindb.models.base import now
 from lamindb.storage.protocol import ObjectName, ObjectStore, Stored
-from lamindb.usecases import rows
+from lamindb.usecases import families, rows
 
 _WRITERS: Final = "lamindb writers"
 """The lock that every writer of files shares, and garbage collection has for itself."""
@@ -182,64 +180,6 @@ def clear_marks_of(link: Any, names: set[ObjectName], store: ObjectStore) -> Non
                 cursor.execute("DELETE FROM lamindb_sweepmark WHERE digest = %s", [digest])
 
 
-def promote(alias: str, stems: Iterable[str]) -> set[str]:
-    """Inside a transaction: let the newest version of each family that is not in the trash be its current one.
-
-    A family without a current version whose key has become another file's is left as it is. Of several that share
-    a key, the youngest takes it.
-
-    Returns:
-        The ids of the versions that became current.
-    """
-    promoted: set[str] = set()
-    files = File.objects.using(alias)
-    for part in rows.chunks(sorted(set(stems))):
-        families = _versions_by_family(alias, part)
-        newest = [versions[-1] for versions in families.values() if not versions[-1].is_current]
-        overtaken = [one.id for versions in families.values() for one in versions[:-1] if one.is_current]
-        for one_part in rows.chunks(overtaken):
-            files.filter(id__in=one_part).order_by()._update_rows({"is_latest": False})
-        keys = [one.key for one in newest if one.key is not None]
-        owned = files.filter(key__in=keys, is_latest=True, trashed_at__isnull=True).order_by()
-        taken = set(owned.values_list("storage_id", "key"))
-        becoming = []
-        for one in sorted(newest, reverse=True):
-            if one.key is None or (one.storage_id, one.key) not in taken:
-                becoming.append(one.id)
-                taken.add((one.storage_id, one.key))
-        if becoming:
-            files.filter(id__in=becoming).order_by()._update_rows({"is_latest": True, "updated_at": now()})
-            promoted.update(becoming)
-    return promoted
-
-
-class _Version(NamedTuple):
-    stem: str
-    id: str
-    storage_id: str
-    key: str | None
-    is_current: bool
-
-
-def _versions_by_family(alias: str, stems: Sequence[str]) -> dict[str, list[_Version]]:
-    """Return the versions of families that are not in the trash, the oldest first; none of a family without any."""
-    marks = ", ".join(["(%s, %s)"] * len(stems))
-    bounds = [bound for stem in stems for bound in ids.versions_of(stem)]
-    families: dict[str, list[_Version]] = {}
-    with connections[alias].cursor() as cursor:
-        # The families come first in the join, so that each is one search of the primary key.
-        cursor.execute(
-            f"WITH family (lowest, highest) AS (VALUES {marks}) "
-            "SELECT family.lowest, file.id, file.storage_id, file.key, file.is_latest FROM family "
-            "CROSS JOIN lamindb_file AS file WHERE file.id BETWEEN family.lowest AND family.highest "
-            "AND file.trashed_at IS NULL",
-            bounds,
-        )
-        for version in sorted(map(_Version._make, cursor.fetchall()), key=lambda one: one.id):
-            families.setdefault(version.stem, []).append(version)
-    return families
-
-
 def decide(alias: str, plans: Sequence[Plan]) -> list[Outcome]:
     """Decide what each file becomes, in the order given, as if each were saved by itself.
 
@@ -276,7 +216,8 @@ class _Known:
         if found is None:
             rows_ = list(File.objects.using(self.alias).filter(id__range=ids.versions_of(stem)).order_by("version"))
             latest = next((row for row in reversed(rows_) if row.is_latest and row.trashed_at is None), None)
-            found = (latest, rows_[-1].version if rows_ else 0)
+            given = families.last_versions(self.alias, [stem]).get(stem, 0)
+            found = (latest, max(given, rows_[-1].version if rows_ else 0))
         return found
 
     def highest(self, stem: str) -> int:
@@ -287,6 +228,9 @@ class _Known:
             query = File.objects.using(self.alias).order_by("version").values_list("id", "version")
             for part in rows.chunks(sorted({key for _, key in self.current})):
                 self._highest.update((row_id[: ids.STEM_LENGTH], found) for row_id, found in query.filter(key__in=part))
+            stems = {row.stem_id for row in self.current.values()}
+            for one, given in families.last_versions(self.alias, stems).items():
+                self._highest[one] = max(given, self._highest.get(one, 0))
         return self._highest.get(stem) or self.family(stem)[1]
 
     def add(self, row: File) -> None:
@@ -361,6 +305,7 @@ def _new(
         "version": version,
         "is_latest": True,
         "trashed_at": None,
+        "trashed_by_id": None,
         "storage_id": plan.storage_id,
         "transform_id": file.run.transform_id if file.run_id is not None and file.run is not None else None,
         "run_id": file.run_id,

@@ -45,7 +45,7 @@ def history(
     Args:
         limit: How many at most.
         since: Nothing older than this aware time; None for no bound.
-        handle: Only what this user did; None for everybody. Who removed a file is not known: its maker counts.
+        handle: Only what this user did; None for everybody.
 
     Raises:
         InvalidInputError: `limit` is no positive number.
@@ -56,37 +56,52 @@ def history(
     alias = current.instance().alias
     if handle is not None and not User.objects.using(alias).filter(handle=handle).exists():
         raise NoResultFound(f"there is no user {handle!r} in this instance")
-    filters: dict[str, Any] = {"created_by__handle": handle} if handle is not None else {}
 
-    def newest(model: Any, field: str, *related: str) -> Any:
-        query = model.objects.using(alias).filter(**filters, **{f"{field}__isnull": False})
+    def newest(model: Any, field: str, *related: str, by: str = "created_by") -> Any:
+        query = model.objects.using(alias).filter(**{f"{field}__isnull": False})
+        if handle is not None:
+            query = query.filter(**{f"{by}__handle": handle})
         if since is not None:
             query = query.filter(**{f"{field}__gte": since})
-        return query.select_related("created_by", *related).order_by(f"-{field}", "-id")[:limit]
+        return query.select_related(by, *related).order_by(f"-{field}", "-id")[:limit]
 
     events = [
         *(_saved(file) for file in newest(File, "created_at", "transform")),
-        *(_removed(file) for file in newest(File, "trashed_at", "transform")),
+        *(_removed(file) for file in newest(File, "trashed_at", "transform", by="trashed_by")),
         *(_ran(run) for run in newest(Run, "created_at", "transform")),
         *(_registered(transform) for transform in newest(Transform, "created_at")),
     ]
     return sorted(events, key=lambda event: (event.at, event.kind, event.id), reverse=True)[:limit]
 
 
-def _who(record: Any) -> str | None:
-    return record.created_by.handle if record.created_by is not None else None
+def _who(user: User | None) -> str | None:
+    return user.handle if user is not None else None
 
 
 def _saved(file: File) -> Event:
     title = file.transform.name if file.transform is not None else None
-    return Event(file.created_at, "saved", _who(file), file.key or file.name, file.id, f"version {file.version}", title)
+    return Event(
+        file.created_at,
+        "saved",
+        _who(file.created_by),
+        file.key or file.name,
+        file.id,
+        f"version {file.version}",
+        title,
+    )
 
 
 def _removed(file: File) -> Event:
     assert file.trashed_at is not None
     title = file.transform.name if file.transform is not None else None
     return Event(
-        file.trashed_at, "removed", _who(file), file.key or file.name, file.id, f"version {file.version}", title
+        file.trashed_at,
+        "removed",
+        _who(file.trashed_by),
+        file.key or file.name,
+        file.id,
+        f"version {file.version}",
+        title,
     )
 
 
@@ -94,11 +109,19 @@ def _ran(run: Run) -> Event:
     detail = run.status or "by hand"
     if run.exit_code:
         detail += f", exit code {run.exit_code}"
-    return Event(run.created_at, "ran", _who(run), run.name or run.transform.name, run.id, detail, run.transform.name)
+    return Event(
+        run.created_at, "ran", _who(run.created_by), run.name or run.transform.name, run.id, detail, run.transform.name
+    )
 
 
 def _registered(transform: Transform) -> Event:
     detail = f"{transform.type}, version {transform.version}"
     return Event(
-        transform.created_at, "registered", _who(transform), transform.name, transform.id, detail, transform.name
+        transform.created_at,
+        "registered",
+        _who(transform.created_by),
+        transform.name,
+        transform.id,
+        detail,
+        transform.name,
     )

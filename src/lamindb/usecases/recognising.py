@@ -27,8 +27,8 @@ WORTH_FROM = 20
 """With fewer files, looking costs more than it saves."""
 
 _DROPPED = (
-    "name", "description", "is_folder", "n_files", "version", "is_latest", "trashed_at", "transform_id", "run_id",
-    "created_at", "updated_at", "created_by_id",
+    "name", "description", "is_folder", "n_files", "version", "is_latest", "trashed_at", "trashed_by_id",
+    "transform_id", "run_id", "created_at", "updated_at", "created_by_id",
 )  # fmt: skip
 
 

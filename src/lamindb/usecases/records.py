@@ -18,7 +18,7 @@ from lamindb.models import File, Record, Run, Storage, Transform, User
 from lamindb.models.base import check_texts, now
 from lamindb.models.storage import OWN_ROOT
 from lamindb.storage.protocol import ObjectName
-from lamindb.usecases import deciding, repairing, showing, sources, stores, writers
+from lamindb.usecases import deciding, families, repairing, showing, sources, stores, writers
 from lamindb.usecases.showing import Left
 
 _FIXED_OF_FILES = ("hash", "digest", "size", "suffix", "is_folder", "n_files", "version", "storage_id", "created_by_id")
@@ -257,7 +257,7 @@ def save_changes(file: File, instance: Instance) -> None:
             leaving = [showing.left_by(version) for version in family if version.key is not None]
             family.order_by()._update_rows({"key": file.key, "updated_at": file.updated_at})
             # What was restored while its key belonged to another file has had no current version since.
-            if file.id in deciding.promote(alias, [file.stem_id]):
+            if file.id in families.promote(alias, [file], keys=[stored.key]):
                 file.is_latest = True
     file.settle()
     if moved:

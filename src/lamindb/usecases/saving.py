@@ -28,6 +28,7 @@ from lamindb.models import File, FolderMember, Record
 from lamindb.storage.protocol import ObjectName, Stored
 from lamindb.usecases import (
     deciding,
+    families,
     recognising,
     records,
     repairing,
@@ -305,6 +306,9 @@ def _write_rows(
                 records.save_origin(file, instance)
             outcomes = deciding.decide(alias, plans)
             _insert(link, outcomes)
+            left = [o.replaces.key for o in outcomes if o.renames is not None and o.replaces is not None]
+            if left:
+                families.promote(alias, [], keys=left)
             if known:
                 recognising.write_outputs(link, alias, known)
     except IntegrityError as error:

@@ -21,7 +21,7 @@ from lamindb.instance import database
 from lamindb.models import File, Record, RunInput
 from lamindb.models.base import now
 from lamindb.storage.protocol import ObjectName
-from lamindb.usecases import deciding, repairing, rows, showing, stores
+from lamindb.usecases import deciding, families, repairing, rows, showing, stores, writers
 from lamindb.usecases.showing import Left
 
 
@@ -94,20 +94,24 @@ def _delete_row(record: Record) -> None:
 
 
 def trash(files: Sequence[File], instance: Instance) -> None:
-    """Move files to the trash; of each key, the newest version left becomes the current one.
+    """Move files to the trash; of each key, the newest file left becomes the current one.
 
     Raises:
         ConflictError: One was deleted for good meanwhile. Nothing was moved.
     """
     repairing.announce(instance)
     alias = instance.alias
+    # Outside the transaction, whose failure would take the record of a new user with it.
+    user_id = writers.user_id(alias)
     with database.writing(alias) as link:
         deciding.lock_names(link, _locks(files))
         moment = now()
         for part in rows.chunks([file.id for file in files]):
             query = File.objects.using(alias).filter(id__in=part, trashed_at__isnull=True).order_by()
-            query._update_rows({"trashed_at": moment, "is_latest": False, "updated_at": moment})
-        deciding.promote(alias, {file.stem_id for file in files})
+            query._update_rows(
+                {"trashed_at": moment, "trashed_by_id": user_id, "is_latest": False, "updated_at": moment}
+            )
+        families.promote(alias, files)
         found = _found(files, alias)
         for file in files:
             if file.id not in found:
@@ -168,8 +172,8 @@ def restore(files: Sequence[File]) -> None:
                 raise InvalidInputError(f"{file.key or file.name!r} is not in the trash")
         for part in rows.chunks(stored):
             query = File.objects.using(alias).filter(id__in=part).order_by()
-            query._update_rows({"trashed_at": None, "updated_at": now()})
-        deciding.promote(alias, {file.stem_id for file in files})
+            query._update_rows({"trashed_at": None, "trashed_by_id": None, "updated_at": now()})
+        families.promote(alias, files)
         found = _found(files, alias)
         owners = _owners([file for file in found.values() if not file.is_latest], alias)
     for file in files:
@@ -220,7 +224,8 @@ def purge(files: Sequence[File], instance: Instance) -> None:
             _check_unread(files, alias)
             for part in rows.chunks([file.id for file in files]):
                 File.objects.using(alias).filter(id__in=part).order_by()._delete_rows()
-            deciding.promote(alias, {file.stem_id for file in files})
+            families.keep_last_versions(link, alias, files)
+            families.promote(alias, files)
     except IntegrityError as error:
         raise ReferencedError("a run began to read one of these files just now: they stay in the trash") from error
     for file in files:
