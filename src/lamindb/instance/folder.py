@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,8 +106,6 @@ def _is_of_object_store(folder: Path) -> bool:
 
 def homes_in(folder: Path) -> list[Path]:
     """Return the instance folders that a folder directly contains, sorted."""
-    import os
-
     found: dict[str, Path] = {}
     try:
         with os.scandir(folder) as entries:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 
 from django.db import Error
 
@@ -54,8 +55,6 @@ def _is_there(instance: Instance) -> bool:
 
 
 def _stop_capture(run: Run) -> None:
-    import sys
-
     capturing = sys.modules.get("lamindb.usecases.capturing")
     if capturing is not None:
         capturing.stop(run)

@@ -11,6 +11,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -171,8 +172,6 @@ def _pump(streams: list[_Stream], tail: _Tail) -> None:
 @contextlib.contextmanager
 def _signals_held() -> Iterator[list[subprocess.Popen[bytes]]]:
     """Send signals on to the program; those that come before it has started are sent when it has."""
-    import threading
-
     processes: list[subprocess.Popen[bytes]] = []
     before: dict[int, Any] = {}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,9 +44,6 @@ def without_secrets(value: Any, name: str = "") -> Any:
 
 def _plain(value: Any) -> Any:
     """Turn what is nearly plain into what is: numpy's numbers, paths, sets, dates."""
-    import datetime
-    import os
-
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, (datetime.datetime, datetime.date)):
