@@ -1,4 +1,4 @@
-"""Making the library ready for a command, and the records that commands are given by name."""
+"""Making the library ready for a command."""
 
 from __future__ import annotations
 

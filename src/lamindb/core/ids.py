@@ -103,6 +103,7 @@ def transform_id(stem: str | None = None, revision: int = 1) -> str:
 
 
 _WELL_KNOWN_USERS = {"testuser1": "DzTjkKse", "testuser2": "bKeW4T6E"}
+"""The ids under which the test users of the original documents are known there."""
 
 
 def user_id(handle: str) -> str:

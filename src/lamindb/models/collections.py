@@ -31,7 +31,7 @@ class RunFiles:
 
     def all(self) -> RecordQuery[File]:
         """Return a query for these files, all versions, also those in the trash."""
-        return self._run._input_query(self._kind)
+        return self._run._files_query(self._kind)
 
     def list(self) -> builtins.list[File]:
         """Return these files as a list."""

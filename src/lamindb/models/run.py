@@ -227,7 +227,7 @@ class Run(Record):
         """End the run: `completed`, or `failed` if the block raised."""
         actions().finish(self, value)
 
-    def _input_query(self, kind: str) -> RecordQuery[Any]:
+    def _files_query(self, kind: str) -> RecordQuery[Any]:
         files: Any = self._meta.apps.get_model("lamindb", "File")
         link = "reader_links" if kind == "input" else "writer_links"
         query: RecordQuery[Any] = files.objects.using(self._state.db).filter(**{f"{link}__run": self})

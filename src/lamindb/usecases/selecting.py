@@ -1,4 +1,4 @@
-"""The older spellings of asking and adding: `select`, `add`, `delete`, `view`, `Session`."""
+"""What `ln` offers for records of every kind: `select`, `add`, `save`, `delete`, `view` and `Session`."""
 
 from __future__ import annotations
 
