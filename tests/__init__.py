@@ -1,1 +1,1 @@
-"""The suite: a mirror of `src/`, and whole stories beside it."""
+"""The suite: a folder for each room of `src/`, and whole stories beside them."""
