@@ -397,3 +397,21 @@ def test_saving_what_was_written_over_a_stored_version_says_that_it_is_lost(
     assert second.stage().read_bytes() == b"FIRST"
     ln.File(b"first", key="b.txt").save()
     assert first.stage().read_bytes() == b"first"
+
+
+@pytest.mark.parametrize("n_others", [0, 30])
+@pytest.mark.parametrize("becomes", ["folder", "file"])
+def test_a_file_that_becomes_a_folder_is_not_saved(instance: Path, tmp_path: Path, becomes: str, n_others: int) -> None:
+    path, other = tmp_path / "thing", tmp_path / "other"
+    path.write_text("a file")
+    other.mkdir()
+    (other / "part").write_text("a part")
+    before, after = (path, other) if becomes == "folder" else (other, path)
+    file = ln.File(before, key="thing")
+    before.rename(tmp_path / "aside")
+    after.rename(before)
+    others = [ln.File(str(number).encode(), key=f"{number}.txt") for number in range(n_others)]
+    with pytest.raises(ln.errors.SourceChangedError, match="changed while it was being saved"):
+        ln.save([*others, file])
+    assert ln.File.objects.count() == 0
+    ln.File(before, key="thing").save()

@@ -26,6 +26,7 @@ from lamindb.core.progress import Progress
 from lamindb.instance import database
 from lamindb.models import File, FolderMember, Record
 from lamindb.storage.protocol import ObjectName, Stored
+from lamindb.storage.reading import changed
 from lamindb.usecases import (
     deciding,
     families,
@@ -270,6 +271,9 @@ def _store_bytes(
         done = [store.put(in_own[0]._source.source)]
     else:
         done = store.put_many([file._source.source for file in in_own], progress=progress)
+    for file, one in zip(in_own, done, strict=True):
+        if one.is_folder != file._source.is_folder:
+            raise changed(str(file._source.source.path))
     by_file = {id(file): one for file, one in zip(in_own, done, strict=True)}
     result = []
     for file in files:
