@@ -38,6 +38,24 @@ def test_search_finds_runs_by_name(cli: Cli, chain: dict[str, ln.File]) -> None:
     ln.Run(transform=ln.Transform.select(name="make plot").one(), name="by night").save()
     (found,) = cli("search", "by night", "--type", "run", "--json").json
     assert found["transform"] == "make plot" and found["score"] == 100
+    assert len(cli("search", "make plot", "--type", "run", "--json").json) == 3
+    assert [one["name"] for one in cli("search", "make plot", "--type", "run", "--json", "-n", "2").json] == [
+        "by night",
+        None,
+    ]
+    assert "make plot, by hand" in cli("search", "by night", "--type", "run").out
+
+
+def test_search_finds_files_by_name_and_by_key_and_users_by_name(cli: Cli, chain: dict[str, ln.File]) -> None:
+    ln.File(b"1", name="notes without key").save()
+    ln.File(b"2", key="tables/2.csv", name="the second table").save()
+    assert "notes without key" in cli("search", "notes").out
+    assert cli("search", "clean/clean.csv", "--json", "-n", "1").json[0]["score"] == 100
+    found = cli("search", "second table").out
+    assert "tables/2.csv" in found and "the second table" in found
+    assert "no file fits" in cli("search", "notes", "--field", "key").err
+    ln.User.objects.all()._update_rows({"name": "Zoë Dupont"})
+    assert "Zoë Dupont" in cli("search", "dupont", "--type", "user").out
 
 
 def test_history_tells_the_latest_first(cli: Cli, chain: dict[str, ln.File]) -> None:

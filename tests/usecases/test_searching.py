@@ -98,7 +98,7 @@ def test_unchanged_names_are_not_read_again(instance: Path, monkeypatch: pytest.
     add_transforms(["umap", "pca"])
     assert found_names("umap") == ["umap"]
     prepared = []
-    monkeypatch.setattr(remembering, "_prepared", lambda found: prepared.append(found))
+    monkeypatch.setattr(remembering, "_prepared", lambda *found: prepared.append(found))
     assert found_names("pca") == ["pca"]
     assert prepared == []
 
@@ -150,6 +150,74 @@ def test_files_are_found_by_name_and_by_key(instance: Path, tmp_path: Path) -> N
     assert list(ln.File.search("ecole")) == []
 
 
+def test_a_record_is_found_by_all_that_it_is_called_by(instance: Path) -> None:
+    key = ln.File(b"1", key="aligned/reads.bam").save()
+    name = ln.File(b"2", name="aligned").save()
+    both = ln.File(b"3", key="tables/aligned.csv", name="all that is aligned").save()
+    assert list(ln.File.search("aligned")) == [name, key, both]
+    assert ln.File.search("aligned").scores[0] == 100
+    assert [len(ln.File.search("aligned", limit=limit)) for limit in (0, 1, 2, 3, 4, None)] == [0, 1, 2, 3, 3, 3]
+    assert list(ln.File.search("aligned", field="name")) == [name, both]
+    assert list(ln.File.search("aligned", field="key")) == [key, both]
+    assert list(ln.File.search("reads.bam")) == [key]
+    assert list(ln.File.select(name="aligned").search("aligned")) == [name]
+    assert list(ln.File.search("Aligned", case_sensitive=True)) == []
+    assert list(ln.File.search("aligned").df().index) == ["aligned", "reads.bam", "all that is aligned"]
+
+
+def test_many_names_of_one_record_leave_room_for_others(instance: Path) -> None:
+    other = ln.File(b"x", key="some/plot of cells.txt").save()
+    for number in range(4):
+        ln.File(b"%d" % number, key=f"plot{number}/a.txt", name=f"plot{number}").save()
+    assert ln.File.search("plot", limit=5)[-1] == other
+    everything = ln.File.search("plot", limit=None)
+    for limit in range(6):
+        assert ln.File.search("plot", limit=limit) == everything[:limit]
+
+
+def test_runs_and_users_are_found_by_what_is_shown_of_them(instance: Path) -> None:
+    transform = ln.Transform(name="Cell Ranger", type="pipeline").save()
+    unnamed = ln.Run(transform=transform).save()
+    named = ln.Run(transform=transform, name="by night").save()
+    assert list(ln.Run.search("cell ranger")) == [named, unnamed]
+    assert ln.Run.search("by nigth", top_hit=True) == named
+    assert list(ln.Run.search("cell ranger", field="name")) == []
+    user = ln.User.select().one()
+    ln.User.objects.filter(id=user.id)._update_rows({"name": "Zoë Dupont"})
+    assert ln.User.search("dupont", top_hit=True) == user
+    assert ln.User.search(user.handle, top_hit=True) == user
+    assert list(ln.User.search("dupont", field="handle")) == []
+
+
+def test_names_with_punctuation_are_found_among_many(instance: Path) -> None:
+    add_transforms([*(f"C{number}" for number in range(25)), "C++ aligner", "IL-6 response"])
+    assert found_names("c++")[0] == ln.Transform.search("c++", top_hit=True).name == "C++ aligner"
+    assert found_names("il6") == ["IL-6 response"]
+
+
+def test_long_queries_are_the_same_everywhere(instance: Path) -> None:
+    add_transforms(["a" * 5_000, "b", "a\u00f8" * 30])
+    assert found_names("a" * 100_000) == ["a" * 5_000]
+    assert found_names("x" * 100_000) == []
+    assert found_names("a" * 100_000, case_sensitive=True) == []
+    assert found_names("b\0 \ud800") == ["b"]
+
+
+def test_hits_are_a_table_in_notebooks(instance: Path) -> None:
+    add_transforms(["<b>plot & more</b>", *(f"plot {number}" for number in range(24))])
+    hits = ln.Transform.search("plot", limit=None)
+    shown = hits._repr_html_()
+    assert shown.startswith("<table><caption>Transform</caption><thead><tr><th>score</th><th>id</th><th>name</th>")
+    assert shown.count("<tr>") == 21
+    assert shown.endswith("<p>and 5 more</p>")
+    few = ln.Transform.search("<b>plot &")._repr_html_()
+    assert "&lt;b&gt;plot &amp; more&lt;/b&gt;" in few
+    assert "<b>" not in few
+    assert ln.Transform.search("zebrafish")._repr_html_().count("<tr>") == 1
+    hits.pop()
+    assert "<th>score</th>" not in hits._repr_html_()
+
+
 def test_bad_input_is_a_clear_error(instance: Path) -> None:
     with pytest.raises(InvalidTypeError, match="text"):
         ln.Transform.search(3)  # type: ignore[arg-type]
@@ -180,3 +248,4 @@ def test_lookups_complete_in_ipython(local_instance: Path, use_jedi: bool) -> No
     assert completed("found.ln_") == {"ln_class", "ln_1abc", "ln_dict"}
     assert completed("ln.lineage.ancestor") == {"ancestor_ids"}
     assert found.cell_ranger.name == "Cell Ranger"
+    assert {one.strip('"]') for one in completed('found["Cell')} == {"Cell Ranger", "Cell-Space"}

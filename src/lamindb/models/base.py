@@ -168,11 +168,12 @@ class Record(models.Model):
         limit: int | None = 20,
         case_sensitive: bool = False,
     ) -> Any:
-        """Rank records by how well a text field fits what was typed; finds also what was mistyped.
+        """Rank records by how well they fit what was typed; finds also what was mistyped.
 
         Args:
             text: What to look for.
-            field: The field to compare, the name by default.
+            field: The field to compare. By default all that records are called by, of which the best counts: the
+                name; of files also the key, of runs the name of the transform, of users the handle.
             top_hit: Return the one best record (of equal ones the newest), or None if there is none.
             limit: How many to return at most; None for all that fit.
             case_sensitive: Tell upper from lower case.

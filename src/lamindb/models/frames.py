@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lamindb.core.errors import UnsupportedError
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
 
     from lamindb.models.query import RecordQuery
 
-_SHOWN_ROWS = 20
+SHOWN_ROWS = 20
+_NOT_SHOWN = frozenset({"updated_at", "trashed_at"})
 
 
 def columns_of(model: Any) -> list[str]:
@@ -44,17 +46,29 @@ def frame(query: RecordQuery[Any]) -> pd.DataFrame:
 
 def html_table(query: RecordQuery[Any]) -> str:
     """Return the first records of a query as an HTML table that says how many there are."""
-    columns = [name for name in columns_of(query.model) if name not in {"updated_at", "trashed_at"}]
-    plain = query if query.query.is_sliced else query[: _SHOWN_ROWS + 1]
-    rows = [tuple(getattr(record, name) for name in columns) for record in list(plain)[: _SHOWN_ROWS + 1]]
-    more = query.count() - _SHOWN_ROWS if len(rows) > _SHOWN_ROWS else 0
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(_cell(value))}</td>" for value in row) + "</tr>"
-        for row in rows[:_SHOWN_ROWS]
-    )
-    note = f"<p>and {more:,} more</p>" if more > 0 else ""
-    title = f"<caption>{query.model.__name__}</caption>"
+    plain = query if query.query.is_sliced else query[: SHOWN_ROWS + 1]
+    records = list(plain)[: SHOWN_ROWS + 1]
+    return html_records(query.model, records, query.count() if len(records) > SHOWN_ROWS else len(records))
+
+
+def html_records(model: Any, records: Sequence[Any], count: int, **first: Sequence[Any]) -> str:
+    """Return the first of some records as an HTML table that says how many there are.
+
+    Args:
+        model: What kind they are.
+        records: At least as many as are shown.
+        count: How many there are in all.
+        **first: Further columns, a value for each record, which come before the others.
+    """
+    columns = [name for name in columns_of(model) if name not in _NOT_SHOWN]
+    rows = [
+        (*(values[place] for values in first.values()), *(getattr(record, name) for name in columns))
+        for place, record in enumerate(records[:SHOWN_ROWS])
+    ]
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in (*first, *columns))
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(_cell(value))}</td>" for value in row) + "</tr>" for row in rows)
+    note = f"<p>and {count - len(rows):,} more</p>" if count > len(rows) else ""
+    title = f"<caption>{model.__name__}</caption>"
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +19,15 @@ from lamindb.instance import database
 
 MOST_QUERIES = 4
 MOST_NAMES = 500_000
-"""How many names are kept at most in all; each takes about 500 bytes."""
+"""How many records' names are kept at most in all; each name takes about 600 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a query found: ids, the names under them, and the names made ready for searching."""
+    """What a query found: names, the ids that have them, and the names made ready for searching.
+
+    A record of several names comes several times, one after the other.
+    """
 
     ids: list[Any]
     names: list[str]
@@ -41,16 +45,17 @@ _lock = threading.Lock()
 _kept: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()
 
 
-def names_of(pairs: Any) -> Names:
-    """Return the names that a query of pairs (id, name) finds, from memory where they cannot have changed."""
-    link = database.connection(pairs.db)
+def names_of(query: Any, fields: Sequence[str]) -> Names:
+    """Return what the records of a query are called in some fields, from memory where that cannot have changed."""
+    link = database.connection(query.db)
+    wanted = query.values_list("id", *fields)
     try:
-        sql, params = pairs.query.get_compiler(pairs.db).as_sql()
+        sql, params = wanted.query.get_compiler(query.db).as_sql()
     except EmptyResultSet:
-        return _prepared([])
+        return _prepared([], 1)
     # The marker comes first: what is committed between it and the rows makes the rows newer than it, never older.
     marker = _marker(link)
-    key = (pairs.db, sql, repr(params))
+    key = (query.db, sql, repr(params))
     with _lock:
         known = _kept.get(key)
         if known is not None:
@@ -60,15 +65,18 @@ def names_of(pairs: Any) -> Names:
     with link.cursor() as cursor:
         cursor.execute(sql, params)
         rows = cursor.fetchall()
-    found = known.found if known is not None and known.rows == rows else _prepared(rows)
+    found = known.found if known is not None and known.rows == rows else _prepared(rows, len(fields))
     if marker is not None:
         _keep(key, _Kept(marker, rows, found))
     return found
 
 
-def _prepared(rows: list[Any]) -> Names:
+def _prepared(rows: list[Any], count: int) -> Names:
     # A query without doubles also selects what it is ordered by, after what was asked for.
-    pairs = [(row[0], row[1]) for row in rows if row[1]]
+    if count == 1:
+        pairs = [(row[0], row[1]) for row in rows if row[1]]
+    else:
+        pairs = [(row[0], name) for row in rows for name in dict.fromkeys(row[1 : count + 1]) if name]
     names = [name for _, name in pairs]
     return Names([key for key, _ in pairs], names, RankIndex(names))
 

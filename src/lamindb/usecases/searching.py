@@ -9,9 +9,12 @@ from django.db import models
 
 from lamindb.core.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from lamindb.core.ranking import RankIndex
-from lamindb.models import names
+from lamindb.models import File, Run, User, names
 from lamindb.usecases import remembering
 from lamindb.usecases.remembering import Names
+
+ALSO: dict[Any, tuple[str, ...]] = {File: ("key",), Run: ("transform__name",), User: ("name",)}
+"""What else records of a kind are called: compared too, unless the field is said. The best of a record counts."""
 
 
 class Hits(list[Any]):
@@ -21,9 +24,10 @@ class Hits(list[Any]):
         scores: How well each fits, from 0 to 100.
     """
 
-    def __init__(self, records: list[Any], scores: list[float], field: str) -> None:
+    def __init__(self, model: Any, records: list[Any], scores: list[float], field: str) -> None:
         super().__init__(records)
         self.scores = scores
+        self._model = model
         self._field = field
 
     def df(self) -> Any:
@@ -44,9 +48,18 @@ class Hits(list[Any]):
         table.index = pd.Index([getattr(record, self._field) for record in self], name=self._field)
         return table
 
+    def _repr_html_(self) -> str:
+        from lamindb.models.frames import html_records
+
+        # A list may be changed after the search, and its scores no longer tell which record is which.
+        first = {"score": [round(score, 1) for score in self.scores]} if len(self) == len(self.scores) else {}
+        return html_records(self._model, self, len(self), **first)
+
 
 def search(query: Any, text: str, options: dict[str, Any]) -> Any:
-    """Rank the records of a query by how well a text field fits; of equal ones the newest come first.
+    """Rank the records of a query by how well they fit a text; of equal ones the newest come first.
+
+    Compared is the field that the options name, else all that records of this kind are called by.
 
     Raises:
         InvalidTypeError: What is looked for, or the field, is no text.
@@ -56,20 +69,24 @@ def search(query: Any, text: str, options: dict[str, Any]) -> Any:
     if not isinstance(text, str):
         raise InvalidTypeError(f"search() takes text, not a {type(text).__name__}")
     field = _text_field(query.model, options.get("field"))
+    fields = [field] if options.get("field") else [field, *ALSO.get(query.model, ())]
     limit = _checked_limit(options)
-    found = _names(query, field)
+    found = _names(query, fields)
     places: Sequence[int] = range(len(found.ids))
     index = found.index
     if options.get("case_sensitive"):
-        words = text.split()
+        words = list(dict.fromkeys(text.split()))
         places = [place for place, name in enumerate(found.names) if all(word in name for word in words)]
         index = RankIndex([found.names[place] for place in places])
-    ranked = [(found.ids[places[row]], score) for row, score in index.rank(text, limit)]
-    records = query.model.objects.using(query.db).in_bulk([key for key, _ in ranked])
-    known = [(records[key], score) for key, score in ranked if key in records]
+    ranked: dict[Any, float] = {}
+    for row, score in index.rank(text, None if limit is None else limit * len(fields)):
+        ranked.setdefault(found.ids[places[row]], score)
+    best = list(ranked)[:limit]
+    records = query.model.objects.using(query.db).in_bulk(best)
+    known = [(records[key], ranked[key]) for key in best if key in records]
     if options.get("top_hit"):
         return known[0][0] if known else None
-    return Hits([record for record, _ in known], [score for _, score in known], field)
+    return Hits(query.model, [record for record, _ in known], [score for _, score in known], field)
 
 
 def _text_field(model: Any, wanted: Any) -> str:
@@ -92,8 +109,8 @@ def _checked_limit(options: dict[str, Any]) -> int | None:
     return 1 if options.get("top_hit") else limit
 
 
-def _names(query: Any, field: str) -> Names:
+def _names(query: Any, fields: list[str]) -> Names:
     """Return the names under which the records of a query are searched, the newest first."""
     if query.query.is_sliced:
         query = query.model.objects.using(query.db).filter(id__in=[record.id for record in query])
-    return remembering.names_of(query.order_by("-created_at", "-id").values_list("id", field))
+    return remembering.names_of(query.order_by("-created_at", "-id"), fields)
