@@ -50,3 +50,5 @@ def test_it_is_made_of_a_query(world: SimpleNamespace) -> None:
         _ = ln.Transform.lookup().secon
     assert not hasattr(ln.Transform.lookup(), "__wrapped__")
     assert repr(ln.Transform.lookup()).startswith("Lookup of Transform: ")
+    assert set(ln.Transform.lookup()._ipython_key_completions_()) == set(ln.Transform.lookup().dict())
+    assert repr(ln.File.select(key="absent").lookup()).startswith("Lookup of File: empty")

@@ -82,6 +82,9 @@ class Lookup:
     def __getitem__(self, value: str) -> Any:
         return self._by_value[value] if value in self._by_value else getattr(self, attribute_name(value))
 
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self._by_value)
+
     def __dir__(self) -> list[str]:
         return [*sorted(self._by_name), "dict"]
 
@@ -93,6 +96,8 @@ class Lookup:
 
     def __repr__(self) -> str:
         names = sorted(self._by_name)
+        if not names:
+            return f"Lookup of {self._what}: empty, as none has a value to be looked up by"
         shown = ", ".join(names[:10]) + (f", … {len(names) - 10} more" if len(names) > 10 else "")
         return f"Lookup of {self._what}: {shown}"
 
