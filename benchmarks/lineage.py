@@ -221,7 +221,16 @@ def search(bench: Bench) -> Result:
             rows.insert_many(link, made)
         slowest = {
             text: _median(lambda text=text: ln.Transform.search(text), 5)[0]  # type: ignore[misc]
-            for text in ("umap", "umap plot", "clasifier trian", "cellrangr", "classifier 777", "nothing")
+            for text in (
+                "umap",
+                "umap plot",
+                "clasifier trian",
+                "cellrangr",
+                "classifier 777",
+                "train-umap",
+                "c++",
+                "nothing",
+            )
         }
     worst = max(slowest, key=lambda text: slowest[text])
     return Result(slowest[worst] * 1e3, unit="ms", note=f"slowest: {worst!r}")

@@ -87,6 +87,7 @@ def test_no_names_and_no_limit() -> None:
         ("Đorđe ÆSIR Œuvre Ħal", "dorde aesir oeuvre hal"),
         ("kapı ÐÞ straße STRAẞE", "kapi dth strasse strasse"),
         ("IL\u20116 \u2013 5", "il-6 - 5"),
+        ("\u201ciris\u2019", "\"iris'"),
     ],
 )
 def test_normalise(text: str, expected: str) -> None:

@@ -39,9 +39,11 @@ _UNDECOMPOSED = str.maketrans(
         "œ": "oe",
         "þ": "th",
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"),
+        **dict.fromkeys("\u2018\u2019", "'"),
+        **dict.fromkeys("\u201c\u201d", '"'),
     }
 )
-"""Letters that look like others with a mark, but are none to Unicode; dashes that stand for the one on keyboards."""
+"""Letters that look like others with a mark, but are none to Unicode; dashes and quotes for those on keyboards."""
 
 _PUNCTUATION = bytes(
     ord(" ") if byte < 128 and not chr(byte).isalnum() and byte != ord("\n") else byte for byte in range(256)
@@ -96,7 +98,7 @@ def rank(query: str, candidates: Sequence[tuple[object, str]], limit: int | None
 
 
 class RankIndex:
-    """Names made ready for searching; keeps about 300 bytes for each.
+    """Names made ready for searching; keeps about 450 bytes for each.
 
     Args:
         texts: The names; where scores are equal, the first ones win, so give the newest first. Empty names are
@@ -273,8 +275,8 @@ class _Query:
         can_be_apart = 1 < len(self.compact) <= _MAX_WORD
         self.apart = re.compile(f" {' ?'.join(map(re.escape, self.compact))} ") if can_be_apart else None
         literal = re.escape(self.normal)
-        begins_with_word = self.is_marked and self._is_word(self.normal[0])
-        self._at_word = re.compile(f"{_NO_LETTER_BEFORE}{literal}" if begins_with_word else literal)
+        begins_with_sign = self.is_marked and not self._is_word(self.normal[0])
+        self._at_word = literal if begins_with_sign else f"{_NO_LETTER_BEFORE}{literal}"
 
     @staticmethod
     def _is_word(letter: str) -> bool:
@@ -282,7 +284,7 @@ class _Query:
 
     def is_at_word(self, normal: str) -> bool:
         """Say whether a name has the query as it was typed, from the start of a word."""
-        return self._at_word.search(normal) is not None
+        return re.search(self._at_word, normal) is not None
 
     def is_apart(self, words: str) -> bool:
         """Say whether a name has the query as whole words, written apart in any way."""

@@ -19,7 +19,7 @@ from lamindb.instance import database
 
 MOST_QUERIES = 4
 MOST_NAMES = 500_000
-"""How many records' names are kept at most in all; each name takes about 600 bytes."""
+"""How many records' names are kept at most in all; each name takes about 700 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
