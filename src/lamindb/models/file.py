@@ -141,15 +141,10 @@ class File(Record):
         """
         if data is _MISSING:
             raise InvalidTypeError("File() needs data: a path, a DataFrame, an AnnData or bytes")
-        if source is not None:
-            if run is not None and run != source:
-                raise InvalidTypeError("File() got two different runs, as run and as source")
-            run = source
-        if run is not None and not isinstance(run, Run):
-            raise InvalidTypeError(f"run must be a Run, not {type(run).__name__}")
         for label, text in (("name", name), ("description", description)):
             if text is not None and not isinstance(text, str):
                 raise InvalidTypeError(f"{label} must be text, not {type(text).__name__}")
+        run = _given_run(run, source)
         alias = (run._state.db if run is not None else None) or current.instance().alias
         if run is None:
             candidate = current.run()
@@ -367,3 +362,17 @@ class File(Record):
 
 DObject = File
 """The older name of `File`."""
+
+
+def _given_run(run: Run | None, source: Run | None) -> Run | None:
+    """Return the run that was given under one of its two names.
+
+    Raises:
+        InvalidTypeError: Two different ones were given, or something that is no run.
+    """
+    if run is not None and source is not None and run != source:
+        raise InvalidTypeError("File() got two different runs, as run and as source")
+    given = source if source is not None else run
+    if given is not None and not isinstance(given, Run):
+        raise InvalidTypeError(f"run must be a Run, not {type(given).__name__}")
+    return given
