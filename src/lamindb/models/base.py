@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import html
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
 from django.db.models.base import ModelState
@@ -19,8 +19,6 @@ from lamindb.models.query import RecordManager, RecordQuery
 
 if TYPE_CHECKING:
     from typing import Self
-
-R = TypeVar("R", bound="Record")
 
 
 def now() -> datetime.datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -35,7 +36,13 @@ def save(record: Record) -> None:
 
 
 def save_all(records: Sequence[Record]) -> None:
-    """Save records other than files in one transaction: all of them or none."""
+    """Save records other than files in one transaction of each instance: all of its records or none.
+
+    Raises:
+        ReadOnlyError: An instance can only be read. Nothing was saved.
+        InvalidInputError, ConflictError: As for a single record. None of its instance's records was saved.
+        DatabaseError: The database failed; none of its instance's records was saved.
+    """
     by_alias: dict[str, list[Record]] = {}
     for record in records:
         alias = record._state.db or current.instance().alias
@@ -97,8 +104,6 @@ def _prepare_new(record: Record, alias: str) -> None:
 
 
 def _prepare_storage(storage: Storage) -> None:
-    import os
-
     location = storage.location
     if "://" in location:
         storage.location, storage.type = location.rstrip("/"), location.split("://", 1)[0]

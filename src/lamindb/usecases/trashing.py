@@ -210,6 +210,7 @@ def purge(files: Sequence[File], instance: Instance) -> None:
 
     Raises:
         ReferencedError: A run read one of them. Nothing was removed.
+        ConflictError: One was deleted for good meanwhile. Nothing was removed.
     """
     alias = instance.alias
     _check_unread(files, alias)
