@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from lamindb.core.graph import LineageGraph
+from lamindb.core.graph import Edge, LineageGraph
 from lamindb.exchange.picture import LineagePicture
-from tests.exchange.graphs import cycle_graph, hostile_graph, project_graph, small_graph
+from tests.exchange.graphs import cycle_graph, file_node, hostile_graph, project_graph, run_node, small_graph
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
@@ -195,3 +195,66 @@ def test_the_data_is_the_drawing(page: Any) -> None:
     page.set_content(picture._repr_mimebundle_()["text/html"])
     data = page.locator("img").get_attribute("src").partition(",")[2]
     assert base64.b64decode(data).decode() == picture.to_svg()
+
+
+def chain_graph(count: int, focus: int) -> LineageGraph:
+    """A chain of so many files, each made of the one before."""
+    files = tuple(file_node(f"f{number:03}", f"step/{number:03}.csv") for number in range(count))
+    runs = tuple(run_node(f"r{number:03}") for number in range(1, count))
+    edges = [Edge(f"f{number - 1:03}", f"r{number:03}", "input") for number in range(1, count)]
+    edges += [Edge(f"r{number:03}", f"f{number:03}", "output") for number in range(1, count)]
+    return LineageGraph(files, runs, tuple(edges), focus=f"f{focus:03}")
+
+
+FOCUS_IS_SEEN = """() => {
+    const box = document.querySelector('g.o').getBoundingClientRect();
+    return box.left >= -1 && box.right <= innerWidth + 1
+}"""
+
+
+@pytest.mark.parametrize("focus", [0, 2, 37, 39])
+def test_a_wide_page_begins_at_what_was_asked_about(page: Any, focus: int) -> None:
+    page.set_content(LineagePicture(chain_graph(40, focus)).to_html())
+    assert page.evaluate(FOCUS_IS_SEEN)
+
+
+@pytest.mark.parametrize(("focus", "is_right"), [(0, False), (39, True)])
+def test_a_wide_image_begins_at_the_side_of_the_focus(page: Any, focus: int, is_right: bool) -> None:
+    html = LineagePicture(chain_graph(40, focus))._repr_mimebundle_()["text/html"]
+    # A notebook that is not trusted keeps only some styles.
+    page.set_content(html.replace("position:absolute", "").replace("scroll-initial-target:nearest", ""))
+    assert is_drawn(page.locator("img"))
+    left, right = page.evaluate("() => (b => [b.left, b.right])(document.querySelector('img').getBoundingClientRect())")
+    assert (right <= 1400) == is_right and (left >= 0) == (not is_right)
+
+
+@pytest.mark.parametrize("focus", [0, 1])
+def test_a_small_image_stands_at_the_left_in_its_own_size(page: Any, focus: int) -> None:
+    page.set_content(LineagePicture(chain_graph(2, focus))._repr_mimebundle_()["text/html"])
+    box = page.locator("img").bounding_box()
+    assert box["x"] < 20
+    assert box["width"] == int(page.locator("img").get_attribute("width"))
+
+
+def test_whole_names_are_under_the_image(page: Any) -> None:
+    key = "folder/" + "a_long_name_" * 9 + "end.csv"
+    graph = LineageGraph((file_node("f", key),), focus="f")
+    page.set_content(LineagePicture(graph)._repr_mimebundle_()["text/html"])
+    assert not page.locator("pre").is_visible()
+    page.locator("summary").click()
+    assert key in page.locator("pre").inner_text()
+
+
+def test_names_from_right_to_left_leave_facts_in_order(page: Any) -> None:
+    """The size stands right of the folder, and its unit right of its number."""
+    graph = LineageGraph((file_node("f", "عينة/بيانات العينة.csv"),), (run_node("r", transform_name="تحليل"),))
+    page.set_content(LineagePicture(graph).to_html())
+    places = page.evaluate(
+        """() => [...document.querySelectorAll('text.u, text.n')].map(text => [...text.textContent].map((one, place) =>
+            [one, text.getStartPositionOfChar(place).x]))"""
+    )
+    (facts,) = [found for found in places if "kB" in "".join(one for one, _ in found)]
+    number, unit = (next(x for one, x in facts if one == wanted) for wanted in "2k")
+    assert max(x for one, x in facts if one == "ع") < number < unit
+    (name,) = [found for found in places if "7.2.0" in "".join(one for one, _ in found)]
+    assert max(x for one, x in name if one == "ت") < next(x for one, x in name if one == "v")

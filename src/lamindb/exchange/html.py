@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import re
 
 from lamindb.core.graph import LineageGraph
 from lamindb.exchange import captions
-from lamindb.exchange.svg import svg
+from lamindb.exchange.svg import Drawing, draw
 from lamindb.exchange.svg_nodes import xml
 from lamindb.exchange.svg_style import Theme
 
@@ -15,32 +14,61 @@ _SMALLEST = 0.65
 """How far a notebook may shrink the picture to its column before it scrolls: below, letters get too small."""
 
 
-def html_fragment(graph: LineageGraph, *, theme: Theme = "auto") -> str:
+def html_fragment(graph: LineageGraph, *, theme: Theme = "auto", tree: str = "") -> str:
     """Write an image that holds its whole data, and says in words what it shows.
 
-    An `<img>` is what JupyterLab also shows in a notebook that it does not trust; inline SVG is removed there.
+    An `<img>` is what JupyterLab also shows in a notebook that it does not trust; inline SVG is removed there, and
+    with it the tooltips. So whole names are in the tree.
+
+    Args:
+        graph: What to draw.
+        theme: See `svg`.
+        tree: The lineage as text, to be unfolded under the image; nothing for none.
     """
-    picture = svg(graph, theme=theme)
-    size = re.search(r' width="(\d+)" height="(\d+)"', picture)
-    width = int(size[1]) if size else 0
-    data = base64.b64encode(picture.encode()).decode("ascii")
+    drawing = draw(graph, theme=theme)
+    data = base64.b64encode(drawing.text.encode()).decode("ascii")
     alternative = xml(". ".join(filter(None, [description(graph), captions.truncation_note(graph)])))
-    return (
-        '<div style="overflow:auto; max-width:100%">'
-        f'<img alt="{alternative}" src="data:image/svg+xml;base64,{data}" width="{width}"'
-        f' style="max-width:100%; min-width:{width * _SMALLEST:.0f}px; height:auto"></div>'
+    image = (
+        f'<img alt="{alternative}" src="data:image/svg+xml;base64,{data}" width="{drawing.width}" style="width:100%">'
     )
+    return _scrolled(drawing, image, f"width:{drawing.width}px;max-width:100%") + _unfolded(tree)
 
 
-def html_page(graph: LineageGraph, *, theme: Theme = "auto") -> str:
-    """Write a page that stands alone; the drawing is inline, so that its tooltips work."""
+def html_page(graph: LineageGraph, *, theme: Theme = "auto", tree: str = "") -> str:
+    """Write a page that stands alone; the drawing is inline, so that its tooltips work. Arguments as above."""
     scheme = "light dark" if theme == "auto" else theme
+    drawing = draw(graph, theme=theme)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{xml(captions.heading(graph))}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>:root{{color-scheme:{scheme}}}body{{margin:16px}}svg{{display:block}}</style></head>"
-        f"<body>{svg(graph, theme=theme)}</body></html>\n"
+        f"<style>:root{{color-scheme:{scheme}}}body{{margin:16px}}svg{{display:block}}"
+        "pre{overflow:auto}summary{font:13px sans-serif;cursor:pointer;margin-top:12px}</style></head>"
+        f"<body>{_scrolled(drawing, drawing.text, f'width:{drawing.width}px')}{_unfolded(tree)}</body></html>\n"
     )
+
+
+def _scrolled(drawing: Drawing, inner: str, size: str) -> str:
+    """Put a drawing where it can be scrolled sideways, beginning at the side where the focus is.
+
+    No script is needed: what is written from right to left is scrolled to its right end at first. Browsers that know
+    `scroll-initial-target` begin at the focus itself.
+    """
+    way = "rtl" if drawing.focus > 0.5 else "ltr"
+    beside = f"calc({100 * drawing.focus:.1f}% {'+' if way == 'rtl' else '-'} 30vw)"
+    place = f"position:absolute; left:{beside}; top:0; scroll-initial-target:nearest"
+    mark = f'<span style="{place}"></span>' if drawing.focus else ""
+    return (
+        f'<div style="overflow:auto; max-width:100%; direction:{way}">'
+        f'<div style="direction:ltr; position:relative; margin:0 auto 0 0; {size};'
+        f' min-width:{drawing.width * _SMALLEST:.0f}px">{inner}{mark}</div></div>'
+    )
+
+
+def _unfolded(tree: str) -> str:
+    """Write a text that is folded away at first."""
+    if not tree:
+        return ""
+    return f"<details><summary>as text</summary><pre>{xml(tree)}</pre></details>"
 
 
 def description(graph: LineageGraph) -> str:

@@ -22,6 +22,8 @@ from lamindb.exchange.tree import Direction, text_tree
 if TYPE_CHECKING:
     import pandas as pd
 
+_WIDE = 240
+
 StrPath = str | os.PathLike[str]
 
 
@@ -80,7 +82,7 @@ class LineagePicture:
 
     def to_html(self, path: StrPath | None = None, *, theme: Theme = "auto") -> str:
         """Write it as a web page that needs nothing else; see `to_svg` for the path."""
-        return _written(html_page(self.graph, theme=theme), path)
+        return _written(html_page(self.graph, theme=theme, tree=self._tree()), path)
 
     def df(self) -> pd.DataFrame:
         """Return its edges as a pandas frame, a row each."""
@@ -113,6 +115,10 @@ class LineagePicture:
         writer(target)
         return target
 
+    def _tree(self) -> str:
+        """Return the tree with room for whole names."""
+        return self.to_text(width=_WIDE) if len(self.graph) else ""
+
     def __repr__(self) -> str:
         """Return the tree: what a person in a terminal wants to see."""
         return self.to_text()
@@ -121,7 +127,7 @@ class LineagePicture:
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, str]:
         """Give notebooks the picture, and everything else the tree."""
-        bundle = {"text/html": html_fragment(self.graph), "text/plain": self.to_text()}
+        bundle = {"text/html": html_fragment(self.graph, tree=self._tree()), "text/plain": self.to_text()}
         return {
             kind: text
             for kind, text in bundle.items()

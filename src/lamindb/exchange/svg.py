@@ -7,6 +7,7 @@ Time goes from left to right.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from lamindb.core.errors import InvalidInputError
 from lamindb.core.graph import LineageGraph, Node
@@ -20,8 +21,28 @@ _FOOTER = 30.0
 _ARROW = 7.0
 
 
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A finished drawing.
+
+    Attributes:
+        text: The SVG.
+        width: In pixels.
+        focus: How far to the right what was asked about stands: 0 at the left edge, 1 at the right one.
+    """
+
+    text: str
+    width: int
+    focus: float
+
+
 def svg(graph: LineageGraph, *, theme: Theme = "auto") -> str:
-    """Draw a lineage as SVG.
+    """Draw a lineage as SVG; see `draw`."""
+    return draw(graph, theme=theme).text
+
+
+def draw(graph: LineageGraph, *, theme: Theme = "auto") -> Drawing:
+    """Draw a lineage as SVG, and say where in it the focus is.
 
     The text is a whole document: no script, no link, no font from elsewhere. The same graph gives the same text,
     in whatever order its nodes are. Names are escaped and shortened in the middle; the whole text is in the tooltips.
@@ -42,7 +63,7 @@ def svg(graph: LineageGraph, *, theme: Theme = "auto") -> str:
     width = max(placement.width, footer_width) + 2 * _MARGIN
     height = placement.height + 2 * _MARGIN + _FOOTER - 8
     left = _MARGIN + max(0.0, (footer_width - placement.width) / 2)
-    return "".join(
+    text = "".join(
         [
             _opening(graph, width, height, theme),
             f'<g transform="translate({left:.0f} {_MARGIN:.0f})">',
@@ -55,6 +76,16 @@ def svg(graph: LineageGraph, *, theme: Theme = "auto") -> str:
             f'</g><g transform="translate({_MARGIN:.0f} {height - 20:.0f})">{footer}</g></svg>',
         ]
     )
+    return Drawing(text, round(width), _focus_place(graph, nodes, placement, left, width))
+
+
+def _focus_place(graph: LineageGraph, nodes: list[Node], placement: Placement, left: float, width: float) -> float:
+    """Return where the focus stands, from 0 to 1; of several, the middle of the first and the last."""
+    focus = graph.focus_ids()
+    boxes = [box for node, box in zip(nodes, placement.boxes, strict=False) if node.id in focus]
+    if not boxes:
+        return 0.0
+    return (left + (min(box.x for box in boxes) + max(box.x + box.width for box in boxes)) / 2) / width
 
 
 def _collect(
