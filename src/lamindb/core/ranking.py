@@ -29,7 +29,7 @@ from itertools import chain, compress, repeat
 from math import ceil
 from operator import contains
 
-__all__ = ["RankIndex", "normalise", "rank"]
+__all__ = ["RankIndex", "normalise"]
 
 _MARKS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
 _UNDECOMPOSED = str.maketrans(
@@ -85,16 +85,6 @@ def normalise(text: str) -> str:
         'grosse ecole file lodz'
     """
     return " ".join(_fold(text).split())
-
-
-def rank(query: str, candidates: Sequence[tuple[object, str]], limit: int | None = 20) -> list[tuple[int, float]]:
-    """Rank (id, name) pairs against a query; see `RankIndex.rank`, which is faster when names are searched again.
-
-    Examples:
-        >>> rank("cellrangr", [(1, "Train classifier"), (2, "Cell Ranger")])[0][0]
-        1
-    """
-    return RankIndex([text for _, text in candidates]).rank(query, limit)
 
 
 class RankIndex:
