@@ -58,33 +58,22 @@ def track(
     Raises:
         InvalidInputError: Nothing that runs could be found. The current run stays as it was.
         InvalidTypeError: `transform` is something else. The current run stays as it was.
+        ReadOnlyError: The instance can only be read.
     """
     instance = current.instance()
-    if instance.is_read_only:
-        raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be tracked in it")
-    if transform is not None and not isinstance(transform, Transform):
-        raise InvalidTypeError(
-            f"track() takes a Transform, as in ln.Transform(name=…), not a {type(transform).__name__}"
-        )
-    if name is not None and not isinstance(name, str):
-        raise InvalidTypeError(f"the name of a run must be text, not {type(name).__name__}")
+    _check(instance, transform, name)
     checked = parameters.checked(params) if params is not None else None
     is_detected = transform is None
-    running: recording.Ran | None
-    if transform is None:
-        found = running = identifying.what_runs(notebook_path)
-        transform = identifying.transform_of(found, instance)
-    else:
-        running = detect.detect(notebook_path) or matching.fallback_notebook()
-        _save_given(transform, instance)
+    transform, running = _what_runs(instance, transform, notebook_path)
     run = None if new_run or transform._state.adding else _known_run(instance, transform, checked)
     previous = _own_current(instance)
-    if previous is not None and (run is None or previous.id != run.id) and previous not in _blocks:
+    is_other = previous is not None and (run is None or previous.id != run.id)
+    if previous is not None and is_other and previous not in _blocks:
         ending.finish_run(previous, "completed")
     if run is None:
         run = _begin(instance, transform, running, name, checked, is_detected=is_detected)
     else:
-        if previous is None or previous.id != run.id:
+        if previous is None or is_other:
             messages.debug(f"run {run.id} goes on")
         if is_detected:
             # Its file may have another name or title by now.
@@ -98,6 +87,34 @@ def track(
 
         capturing.start(run)
     return run
+
+
+def _check(instance: Instance, transform: object, name: object) -> None:
+    """Refuse what cannot be tracked.
+
+    Raises:
+        ReadOnlyError, InvalidTypeError: As `track` says.
+    """
+    if instance.is_read_only:
+        raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be tracked in it")
+    if transform is not None and not isinstance(transform, Transform):
+        raise InvalidTypeError(
+            f"track() takes a Transform, as in ln.Transform(name=…), not a {type(transform).__name__}"
+        )
+    if name is not None and not isinstance(name, str):
+        raise InvalidTypeError(f"the name of a run must be text, not {type(name).__name__}")
+
+
+def _what_runs(
+    instance: Instance, transform: Transform | None, notebook_path: str | Path | None
+) -> tuple[Transform, recording.Ran | None]:
+    """Return the transform that is run, and the notebook or script of this process, which may be unknown."""
+    if transform is None:
+        found = identifying.what_runs(notebook_path)
+        return identifying.transform_of(found, instance), found
+    running = detect.detect(notebook_path) or matching.fallback_notebook()
+    _save_given(transform, instance)
+    return transform, running
 
 
 def _save_given(transform: Transform, instance: Instance) -> None:
