@@ -208,13 +208,18 @@ def chain_graph(count: int, focus: int) -> LineageGraph:
 
 FOCUS_IS_SEEN = """() => {
     const box = document.querySelector('g.o').getBoundingClientRect();
-    return box.left >= -1 && box.right <= innerWidth + 1
+    return box.left >= -1 && box.right <= innerWidth + 1 && box.top >= 0 && box.bottom <= innerHeight
 }"""
 
 
 @pytest.mark.parametrize("focus", [0, 2, 37, 39])
 def test_a_wide_page_begins_at_what_was_asked_about(page: Any, focus: int) -> None:
     page.set_content(LineagePicture(chain_graph(40, focus)).to_html())
+    assert page.evaluate(FOCUS_IS_SEEN)
+
+
+def test_a_high_page_begins_at_what_was_asked_about(page: Any) -> None:
+    page.set_content(LineagePicture(project_graph(300)).to_html())
     assert page.evaluate(FOCUS_IS_SEEN)
 
 

@@ -42,23 +42,25 @@ def html_page(graph: LineageGraph, *, theme: Theme = "auto", tree: str = "") -> 
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{xml(captions.heading(graph))}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>:root{{color-scheme:{scheme}}}body{{margin:16px}}svg{{display:block}}"
+        "@media screen{.lnv-view{max-height:calc(100vh - 70px)}}"
         "pre{overflow:auto}summary{font:13px sans-serif;cursor:pointer;margin-top:12px}</style></head>"
         f"<body>{_scrolled(drawing, drawing.text, f'width:{drawing.width}px')}{_unfolded(tree)}</body></html>\n"
     )
 
 
 def _scrolled(drawing: Drawing, inner: str, size: str) -> str:
-    """Put a drawing where it can be scrolled sideways, beginning at the side where the focus is.
+    """Put a drawing where it can be scrolled sideways, beginning at the side where the focus is; a page also downwards.
 
     No script is needed: what is written from right to left is scrolled to its right end at first. Browsers that know
     `scroll-initial-target` begin at the focus itself.
     """
-    way = "rtl" if drawing.focus > 0.5 else "ltr"
-    beside = f"calc({100 * drawing.focus:.1f}% {'+' if way == 'rtl' else '-'} 30vw)"
-    place = f"position:absolute; left:{beside}; top:0; scroll-initial-target:nearest"
-    mark = f'<span style="{place}"></span>' if drawing.focus else ""
+    across, down = drawing.focus
+    way = "rtl" if across > 0.5 else "ltr"
+    left = f"calc({100 * across:.1f}% {'+' if way == 'rtl' else '-'} 30vw)"
+    place = f"position:absolute; left:{left}; top:calc({100 * down:.1f}% - 30vh); scroll-initial-target:nearest"
+    mark = f'<span style="{place}"></span>' if across else ""
     return (
-        f'<div style="overflow:auto; max-width:100%; direction:{way}">'
+        f'<div class="lnv-view" style="overflow:auto; max-width:100%; direction:{way}">'
         f'<div style="direction:ltr; position:relative; margin:0 auto 0 0; {size};'
         f' min-width:{drawing.width * _SMALLEST:.0f}px">{inner}{mark}</div></div>'
     )

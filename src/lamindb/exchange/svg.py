@@ -28,12 +28,12 @@ class Drawing:
     Attributes:
         text: The SVG.
         width: In pixels.
-        focus: How far to the right what was asked about stands: 0 at the left edge, 1 at the right one.
+        focus: Where what was asked about stands, from the left and from the top, as parts of the whole.
     """
 
     text: str
     width: int
-    focus: float
+    focus: tuple[float, float]
 
 
 def svg(graph: LineageGraph, *, theme: Theme = "auto") -> str:
@@ -76,16 +76,20 @@ def draw(graph: LineageGraph, *, theme: Theme = "auto") -> Drawing:
             f'</g><g transform="translate({_MARGIN:.0f} {height - 20:.0f})">{footer}</g></svg>',
         ]
     )
-    return Drawing(text, round(width), _focus_place(graph, nodes, placement, left, width))
+    return Drawing(text, round(width), _focus_place(graph, nodes, placement, left, (width, height)))
 
 
-def _focus_place(graph: LineageGraph, nodes: list[Node], placement: Placement, left: float, width: float) -> float:
-    """Return where the focus stands, from 0 to 1; of several, the middle of the first and the last."""
+def _focus_place(
+    graph: LineageGraph, nodes: list[Node], placement: Placement, left: float, size: tuple[float, float]
+) -> tuple[float, float]:
+    """Return where the focus stands; of several, the middle of what they span."""
     focus = graph.focus_ids()
     boxes = [box for node, box in zip(nodes, placement.boxes, strict=False) if node.id in focus]
     if not boxes:
-        return 0.0
-    return (left + (min(box.x for box in boxes) + max(box.x + box.width for box in boxes)) / 2) / width
+        return 0.0, 0.0
+    across = min(box.x for box in boxes) + max(box.x + box.width for box in boxes)
+    down = min(box.middle for box in boxes) + max(box.middle for box in boxes)
+    return (left + across / 2) / size[0], (_MARGIN + down / 2) / size[1]
 
 
 def _collect(
