@@ -126,6 +126,10 @@ PIECES = [
     "Plate_1",
     ".csv",
     "data.csv",
+    "il6",
+    "IL-6",
+    "ø",
+    "細",
 ]
 MESSY = st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join)
 PLAIN = st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)
@@ -154,6 +158,22 @@ def test_a_limit_only_cuts_what_scoring_every_name_would_find(names: list[str], 
     assert everything == scored_one_by_one(index, text)
     for limit in range(len(names) + 2):
         assert index.rank(text, limit) == everything[:limit]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_limit_only_cuts_among_names_full_of_signs(seed: int) -> None:
+    generator = random.Random(seed)
+    pieces = [*PIECES, *WORDS, "rangr"]
+    for _ in range(100):
+        names = [
+            "".join(generator.choices(pieces, k=generator.randint(1, 6))) for _ in range(generator.choice((5, 200)))
+        ]
+        text = "".join(generator.choices(pieces, k=generator.randint(1, 4)))
+        index = RankIndex(names)
+        everything = index.rank(text, None)
+        assert everything == scored_one_by_one(index, text), text
+        for limit in (1, 2, 5, 20, 100):
+            assert index.rank(text, limit) == everything[:limit], text
 
 
 @pytest.mark.parametrize(
@@ -200,6 +220,12 @@ def test_punctuation_ranks_right_among_many(text: str, worse: list[str], best: l
     found = [names[row] for row, _ in RankIndex(names).rank(text)]
     assert found[: len(best)] == best
     assert names[RankIndex(names).rank(text, 1)[0][0]] == best[0]
+
+
+def test_names_that_are_the_query_but_for_signs_keep_the_order_given() -> None:
+    names = ["nothing", "  IL-6", "il6.", "IL 6"]
+    assert [row for row, _ in rank("il6", names)] == [1, 2, 3]
+    assert [row for row, _ in rank("il6", names, 1)] == [1]
 
 
 def test_short_words_are_not_found_across_words() -> None:

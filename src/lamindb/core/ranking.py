@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, compress, repeat
 from math import ceil
 from operator import contains
@@ -125,7 +125,7 @@ class RankIndex:
         if not asked.normal or wanted <= 0:
             return []
         rows: dict[int, None] = {}
-        for level in self._levels(asked) if asked.words else self._levels_of_signs(asked):
+        for level in self._levels(asked, wanted) if asked.words else self._levels_of_signs(asked, wanted):
             for group in level:
                 rows.update(dict.fromkeys(self._shortest(group, asked, wanted)))
             if len(rows) >= wanted:
@@ -135,21 +135,23 @@ class RankIndex:
         found.sort(key=lambda pair: (-pair[1], pair[0]))
         return found[:wanted]
 
-    def _levels_of_signs(self, asked: _Query) -> Iterator[Level]:
+    def _levels_of_signs(self, asked: _Query, wanted: int) -> Iterator[Level]:
         """Yield the names that have a query of signs only."""
         hits = self._having(self._normals, asked.normal)
-        yield [[row for row in hits if self._normals[row] == asked.normal]]
+        yield [[row for row in hits if self._normals[row] == asked.normal][:wanted]]
         yield [[row for row in hits if self._normals[row].startswith(asked.normal)]]
         yield [hits]
 
-    def _levels(self, asked: _Query) -> Iterator[Level]:
+    def _levels(self, asked: _Query, wanted: int) -> Iterator[Level]:
         """Yield the names that may answer, the best first: none of a level is needed where those before suffice.
 
         Rows of a level may come again in later ones.
         """
         normals, words, compact = self._normals, self._words, self._compact
-        near = self._having(compact, asked.compact)
-        yield [[row for row in near if normals[row] == asked.normal]]
+        start = f" {asked.words}"
+        hits = near = self._having(compact, asked.compact)
+        # Those that are the query all have one score, however long they are.
+        yield [[row for row in near if normals[row] == asked.normal][:wanted]]
         typed = {row for row in near if asked.normal in normals[row]} if asked.has_signs else set()
         if asked.is_marked:
             literal = sorted(typed)
@@ -158,23 +160,20 @@ class RankIndex:
             yield [literal]
             near = _without(near, typed) if typed else near
             typed = set()
-        yield [[row for row in near if compact[row] == asked.compact]]
-        phrase = [row for row in near if asked.words in words[row]]
-        apart = _without(near, phrase) if asked.apart and len(phrase) < len(near) else []
-        start = f" {asked.words}"
-        yield [
-            *_divided([row for row in phrase if words[row].startswith(start)], typed),
-            [row for row in apart if asked.is_apart_at_start(words[row])],
-        ]
-        yield [
-            *_divided([row for row in phrase if start in words[row]], typed),
-            [row for row in apart if asked.is_apart(words[row])],
-        ]
-        yield _divided(phrase, typed)
-        is_one_word = asked.tokens == [asked.words]
-        hits = [phrase] if is_one_word else [self._having(words, token) for token in asked.tokens]
-        yield self._complete(asked, hits)
-        yield self._loose(asked, hits)
+        yield [[row for row in near if compact[row] == asked.compact][:wanted]]
+        first = [row for row in near if words[row].startswith(start)]
+        others = _without([row for row in near if compact[row].startswith(asked.compact)], first)
+        yield _divided(first, typed) + _divided([row for row in others if asked.is_apart_at_start(words[row])], typed)
+        inner = [row for row in near if start in words[row]]
+        others = _without(near, inner)
+        yield _divided(inner, typed) + _divided([row for row in others if asked.is_apart(words[row])], typed)
+        yield _divided([row for row in near if asked.words in words[row]], typed)
+        if asked.tokens == [asked.compact]:
+            of_words = [[row for row in hits if asked.compact in words[row]]]
+        else:
+            of_words = [self._having(words, token) for token in asked.tokens]
+        yield self._complete(asked, of_words)
+        yield self._loose(asked, of_words)
 
     def _complete(self, asked: _Query, hits: list[list[int]]) -> Level:
         """Group the rows that have all words of a query by what these are worth."""
@@ -382,9 +381,9 @@ def _divided(rows: list[int], typed: set[int]) -> Level:
     return [[row for row in rows if row in typed], [row for row in rows if row not in typed]] if typed else [rows]
 
 
-def _without(rows: Iterable[int], others: Iterable[int]) -> list[int]:
+def _without(rows: list[int], others: Collection[int]) -> list[int]:
     known = set(others)
-    return [row for row in rows if row not in known]
+    return [row for row in rows if row not in known] if len(others) < len(rows) else []
 
 
 def _near_words(token: str, vocabulary: frozenset[str]) -> frozenset[str]:
