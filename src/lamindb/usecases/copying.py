@@ -5,8 +5,9 @@
 3. Rows are copied in one transaction of the new database, and compared before it commits.
 4. The description of the new place is written; from now on the project points there, and the old place is retired.
 
-Whatever dies before step 4 leaves the old instance as it was. Calling again goes on: objects that are there are not
-copied again, and rows are copied anew.
+Whatever dies before step 4 leaves the old instance as it was, and one can work on in it. Calling again goes on: objects
+that are there are not copied again, and rows are copied anew. What dies in step 4 is ended by whoever opens the old
+place next (`moves`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,14 +31,14 @@ from lamindb.core.errors import (
     StorageError,
 )
 from lamindb.core.hashing import Content
-from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
+from lamindb.core.keys import DATABASE_FILE
 from lamindb.core.progress import Progress
-from lamindb.instance import database, migrating, opening, registry
+from lamindb.instance import database, migrating, opening
 from lamindb.instance import folder as folders
 from lamindb.models import Storage
-from lamindb.models.storage import OWN_ROOT
+from lamindb.storage.marker import Mark
 from lamindb.storage.protocol import ObjectName, ObjectStore, Source
-from lamindb.usecases import instances, needing, repairing, rows, stores, tables
+from lamindb.usecases import instances, moves, needing, owning, repairing, rows, stores, tables
 from lamindb.usecases.tables import Place, Table
 
 _AT_ONCE: Final = 200
@@ -111,37 +112,60 @@ def migrate_to(
         IntegrityError: An object is missing or damaged: heal it first. The old instance stays as it was.
         StorageError, DatabaseError: Something failed. The old instance stays as it was; calling again goes on.
     """
-    instance = current.instance()
+    instance = _present()
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: copy it to where it can be written")
     target = _plan(instance, db, storage)
+    if not target.moves_objects and not target.moves_rows:
+        if not moves.take_finished(instance.home_path):
+            raise InvalidInputError("the instance is there already: pass another database or another storage")
+        return _end(instance, target, tables.described(instance.alias), {})
     old = stores.own_store(instance)
     new = old
-    objects, n_bytes = 0, 0
+    compared: dict[ObjectName, int] = {}
     if target.moves_objects:
+        owning.claim(target.root_url, Mark(instance.id, instance.name))
         new = _open_store(target.root_url)
         new.prepare()
         _copy_objects(instance, old, new, set(), progress)
     with _target_database(instance, target) as alias, database.writing(instance.alias):
         tables.hold_still(instance.alias)
         if target.moves_objects:
-            compared: dict[ObjectName, int] = {}
             _copy_objects(instance, old, new, _compare_objects(instance, new, compared, progress), progress)
             _compare_objects(instance, new, compared, progress)
-            objects, n_bytes = len(compared), sum(compared.values())
         with database.writing(alias):
             found = _move_rows(instance, alias, target, progress)
         _switch(instance, target)
-    _retire(instance, target)
+    instances.close_connections(instance)
+    moves.finish(instance.home_path)
+    moves.take_finished(target.home)
+    moved = instances.open_at(target.home, instance.project_path, target.database_url)
+    instances.make_current(moved)
+    return _end(moved, target, found, compared)
+
+
+def _present() -> Instance:
+    """Return the current instance; if it was moved by a call that failed at its last steps, where it is now."""
+    instance = current.instance()
+    if moves.noted(instance.home_path, instance.id) is None:
+        return instance
+    found = instances.open_at(instance.home_path, instance.project_path, instance.database_url)
+    instances.make_current(found)
+    return found
+
+
+def _end(instance: Instance, target: _Target, found: list[Table], compared: dict[ObjectName, int]) -> MigrationReport:
+    """Let the view of the moved instance show everything, and report."""
+    if instance.is_local:
+        repairing.rebuild_view(instance)
     report = MigrationReport(
         tables=tuple(found),
-        objects=objects,
-        n_bytes=n_bytes,
+        objects=len(compared),
+        n_bytes=sum(compared.values()),
         database=database.shown_url(target.database_url) if target.database_url else str(target.home / DATABASE_FILE),
         storage=target.root_url,
         home=str(target.home),
     )
-    _reconnect(instance, target)
     messages.success(str(report))
     return report
 
@@ -150,8 +174,8 @@ def _plan(instance: Instance, db: str | None, storage: str | os.PathLike[str] | 
     """Work out where everything goes, and refuse what cannot be right.
 
     Raises:
-        InvalidInputError: Neither database nor storage changes.
-        ConflictError: Another instance is there.
+        InvalidInputError: The database's address cannot be read.
+        ConflictError: Another instance, or a copy of this one, is there.
     """
     if db is not None:
         database.postgres_config(db)
@@ -161,15 +185,11 @@ def _plan(instance: Instance, db: str | None, storage: str | os.PathLike[str] | 
     url = db if db is not None else instance.database_url
     moves_objects = root_url != instance.root_url
     moves_rows = (db is not None and db != instance.database_url) or (moves_objects and url is None)
-    if not moves_objects and not moves_rows:
-        raise InvalidInputError("the instance is there already: pass another database or another storage")
     if moves_objects and (home / folders.FILE_NAME).is_file():
         there = folders.read(home)
-        if there.id != instance.id:
-            raise ConflictError(f"there is another instance, {there.name!r}, in {root_url}: choose another storage")
-    is_local = home.name == HIDDEN_FOLDER
-    location = OWN_ROOT if is_local and url is None else root_url
-    kind = root_url.split("://", 1)[0] if "://" in root_url else "local"
+        what = "another instance" if there.id != instance.id else "a copy of this instance"
+        raise ConflictError(f"there is {what}, {there.name!r}, in {root_url}: choose another storage")
+    location, kind = tables.location_of(root_url, url)
     taken = Storage.objects.using(instance.alias).filter(location=location).exclude(id=instance.storage_id)
     if taken.exists():
         raise ConflictError(f"{root_url} is registered as a further storage of this instance: choose another one")
@@ -277,12 +297,17 @@ def _move_rows(instance: Instance, alias: str, target: _Target, progress: Progre
     """
     wanted = tables.described(instance.alias, place=target.place)
     if not target.moves_rows:
+        moves.note(instance.home_path, _move(instance, target))
         query = Storage.objects.using(alias).filter(id=target.place.storage_id).order_by()
         query._update_rows({"location": target.place.location, "type": target.place.type})
-    elif tables.count(alias) == 0:
-        tables.copy(instance.alias, alias, place=target.place, progress=progress)
-    elif tables.differing(wanted, tables.described(alias, place=target.place)):
-        raise ConflictError("that database holds other records already: name one without, or drop its tables first")
+    else:
+        n_rows = tables.count(alias)
+        differ = n_rows > 0 and tables.differing(wanted, tables.described(alias, place=target.place)) != []
+        if differ:
+            _make_room(instance, alias, target)
+        moves.note(instance.home_path, _move(instance, target))
+        if differ or n_rows == 0:
+            tables.copy(instance.alias, alias, place=target.place, progress=progress)
     found = tables.described(alias)
     wrong = tables.differing(wanted, found)
     if wrong:
@@ -290,51 +315,58 @@ def _move_rows(instance: Instance, alias: str, target: _Target, progress: Progre
     return found
 
 
+def _make_room(instance: Instance, alias: str, target: _Target) -> None:
+    """Remove the rows that an earlier move of this instance brought there before it died; they are kept in a file.
+
+    Raises:
+        ConflictError: They are of another instance, or this one did not begin to move there.
+    """
+    first = Storage.objects.using(alias).order_by("created_at", "id").values_list("id", flat=True).first()
+    if first != instance.id:
+        raise ConflictError("that database holds other records already: name one without, or drop its tables first")
+    earlier = moves.noted(instance.home_path, instance.id)
+    if earlier is None or earlier.home != str(target.home) or (earlier.database is None) != (not target.database_url):
+        raise ConflictError(
+            "that database holds other records of this instance already, so that somebody may work in it: "
+            "connect that one, or drop its tables first"
+        )
+    if target.database_url is not None:
+        kept = instance.home_path / "backups" / "before-replacing.sqlite3"
+        with contextlib.suppress(OSError):
+            kept.parent.mkdir(exist_ok=True)
+        dump_to_sqlite(instance.home_path, target.database_url, kept)
+        messages.info(
+            f"an earlier move stopped after its rows arrived: they are copied anew; the old ones are in {kept}"
+        )
+    tables.clear(alias)
+
+
+def _move(instance: Instance, target: _Target) -> moves.Move:
+    return moves.Move(
+        id=instance.id,
+        old_home=str(instance.home_path),
+        home=str(target.home),
+        root_url=target.root_url,
+        database=database.shown_url(target.database_url) if target.database_url else None,
+        old_root_url=instance.root_url,
+        project=str(instance.project_path) if instance.project_path is not None else None,
+    )
+
+
 def _switch(instance: Instance, target: _Target) -> None:
-    """Describe the new place: when this file is there, the instance has moved. Writers are still kept out."""
+    """Describe the new place: when that is there, the instance has moved. Writers are still kept out."""
     old = folders.read(instance.home_path)
     view = old.view if target.is_local == instance.is_local else ("auto" if target.is_local else "none")
+    move = _move(instance, target)
     description = folders.Description(
         id=old.id,
         name=old.name,
         storage_id=old.storage_id,
         storage="." if target.is_local else target.root_url,
-        database=database.shown_url(target.database_url) if target.database_url else None,
+        database=move.database,
         view=view,
     )
-    target.home.mkdir(parents=True, exist_ok=True)
-    folders.write(target.home, description)
-    known = [entry for entry in registry.entries() if entry.home == str(instance.home_path)]
-    projects = {entry.project for entry in known}
-    if instance.project_path is not None:
-        projects.add(str(instance.project_path))
-    moved = replace(instance, home_path=target.home, root_url=target.root_url, database_url=target.database_url)
-    for project in sorted(projects):
-        registry.register(moved, project)
-
-
-def _retire(instance: Instance, target: _Target) -> None:
-    """Take the old place out of use, and keep everything that it holds."""
-    instances.close_connections(instance)
-    home = instance.home_path
-    try:
-        if target.home != home:
-            os.replace(home / folders.FILE_NAME, home / f"moved-{folders.FILE_NAME}")
-        if instance.database_url is None and (home / DATABASE_FILE).exists():
-            kept = home / "backups"
-            kept.mkdir(exist_ok=True)
-            migrating.back_up_sqlite(home / DATABASE_FILE, kept / "before-moving.sqlite3")
-            opening.remove_sqlite(home / DATABASE_FILE)
-    except OSError as error:
-        messages.warning(f"the instance has moved, but {home} could not be taken out of use: {error.strerror}")
-
-
-def _reconnect(instance: Instance, target: _Target) -> None:
-    """Connect the instance where it is now, and let its view show everything."""
-    moved = instances._open(target.home, instance.project_path, target.database_url)
-    instances._make_current(moved)
-    if target.moves_objects:
-        repairing.rebuild_view(moved)
+    moves.switch(instance.home_path, move, description, target.database_url)
 
 
 def dump_to_sqlite(home: Path, database_url: str, target: Path) -> None:

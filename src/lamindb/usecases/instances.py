@@ -10,19 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import current, locks, messages
+from lamindb.core import current, messages
 from lamindb.core.current import Instance
-from lamindb.core.errors import (
-    ConflictError,
-    InvalidInputError,
-    LaminError,
-    NoInstanceError,
-    StorageError,
-)
-from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
-from lamindb.instance import database, finding, migrating, opening, people, places, registry
+from lamindb.core.errors import ConflictError, InvalidInputError, NoInstanceError, StorageError
+from lamindb.core.keys import HIDDEN_FOLDER
+from lamindb.instance import database, finding, opening, people, places, registry
 from lamindb.instance import folder as folders
-from lamindb.storage import modes
+from lamindb.storage.marker import Mark
+from lamindb.usecases import moves, owning
 
 _closed = False
 _opening = threading.RLock()
@@ -57,7 +52,7 @@ def init(
 
     Args:
         storage: A folder, made if it does not exist, or an address such as `s3://bucket/prefix`.
-        name: What to call it; the last part of the storage by default.
+        name: What to call it; by default the name of the database, without `db` the last part of the storage.
         db: `postgresql://user:password@host/name`; None keeps records in a SQLite file.
         view: How files appear under their keys in the folder: "auto", "copy" or "none".
 
@@ -66,6 +61,7 @@ def init(
 
     Raises:
         InvalidInputError: An argument cannot be right. Nothing was made.
+        ConflictError: The bucket is another instance's, or the instance has another database. Nothing was made.
         StorageError: The folder or bucket cannot be written.
         DatabaseError: The database cannot be reached.
     """
@@ -76,7 +72,9 @@ def init(
         database.postgres_config(db)
     name = _checked_name(name or _default_name(root_url, db))
     if not (home / folders.FILE_NAME).is_file():
-        _make(root_url, home, name, db, view)
+        from lamindb.usecases import making
+
+        making.make(root_url, home, name, db, view)
         messages.success(f"made the instance {name!r} in {root_url}")
     else:
         existing = folders.read(home)
@@ -85,6 +83,7 @@ def init(
                 f"there is an instance with another database in {root_url}: "
                 "use `lamin migrate-to` to move it, or another storage folder"
             )
+        owning.renew(root_url, Mark(existing.id, existing.name), home)
     return connect(home.parent if home.name == HIDDEN_FOLDER else home, database_url=db)
 
 
@@ -100,6 +99,8 @@ def place_of(storage: str | os.PathLike[str]) -> tuple[str, Path]:
         raise InvalidInputError("storage must be a folder such as './mydata' or an address such as 's3://bucket'")
     if "://" in text:
         root_url = text.rstrip("/")
+        if HIDDEN_FOLDER in root_url.split("/"):
+            raise InvalidInputError(f"storage {root_url} lies inside another instance's own folder: pass another one")
         base = places.data_folder()
         if base is None:
             raise StorageError("there is no folder for the database: set LAMIN_DATA_DIR")
@@ -129,74 +130,6 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _make(root_url: str, home: Path, name: str, db: str | None, view: str) -> None:
-    """Make folder, database and first records; `instance.toml`, which makes it an instance, comes last."""
-    from lamindb.storage.opening import open_store
-
-    is_local = home.name == HIDDEN_FOLDER
-    if not is_local:
-        from lamindb.storage.cache import open_cache
-
-        try:
-            home.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"cannot make the folder {home}: {error.strerror}") from error
-        open_store(root_url, cache=open_cache(places.cache_folder())).prepare()
-        if db is None:
-            messages.info(
-                f"the records of {root_url} are kept in {home}, for one person on this machine: "
-                "to share them pass --db postgresql://…"
-            )
-    else:
-        open_store(root_url).prepare()
-    try:
-        with locks.held(home / "init.lock"):
-            if not (home / folders.FILE_NAME).is_file():
-                _make_records(root_url, home, name, db, view, is_local=is_local)
-        if is_local:
-            modes.share_files(str(home), os.stat(root_url))
-    except OSError as error:
-        if isinstance(error, LaminError):
-            raise
-        raise StorageError(f"cannot make an instance in {home}: {error.strerror}") from error
-
-
-def _make_records(root_url: str, home: Path, name: str, db: str | None, view: str, *, is_local: bool) -> None:
-    from lamindb.models import Storage
-    from lamindb.models.storage import OWN_ROOT
-    from lamindb.usecases import writers
-
-    alias = f"{database.ALIAS_PREFIX}new:{home}"
-    if db is None:
-        opening.create_sqlite(home / DATABASE_FILE)
-        database.register(alias, database.sqlite_config(home / DATABASE_FILE))
-    else:
-        database.register(alias, database.postgres_config(db))
-    try:
-        migrating.bring_up_to_date(alias, home=home)
-        location = OWN_ROOT if is_local and db is None else root_url
-        with database.writing(alias) as link:
-            database.lock_key(link, "storage")
-            user = writers.ensure_user(alias)
-            known = list(Storage.objects.using(alias).order_by("created_at", "id"))
-            own = next((row for row in known if row.location == location), None)
-            if own is None:
-                kind = root_url.split("://", 1)[0] if "://" in root_url else "local"
-                own = Storage._blank(location=location, type=kind, created_by_id=user)
-                own.save_row(using=alias, force_insert=True)
-        description = folders.Description(
-            id=known[0].id if known else own.id,
-            name=name,
-            storage_id=own.id,
-            storage="." if is_local else root_url,
-            database=database.shown_url(db) if db else None,
-            view=view if is_local else "none",
-        )
-    finally:
-        database.unregister(alias)
-    folders.write(home, description)
-
-
 def connect(
     identifier: str | os.PathLike[str] | None = None, *, database_url: str | None = None, storage: str | None = None
 ) -> Instance:
@@ -223,9 +156,10 @@ def connect(
     else:
         found = finding.locate(os.fspath(identifier)) if identifier is not None else finding.find()
     project = (_working_folder() or found.project) if identifier is not None else found.project
-    instance = _open(found.home, project, database_url or found.database_url or registry.database_url_of(found.home))
+    instance = open_at(found.home, project, database_url or found.database_url or registry.database_url_of(found.home))
     registry.register(instance, str(project))
-    _make_current(instance)
+    owning.notice(instance)
+    make_current(instance)
     _closed = False
     messages.debug(f"connected {instance.name!r}")
     return instance
@@ -253,23 +187,53 @@ def open_current() -> Instance:
         if opened is not None:
             return opened
         found = finding.find()
-        instance = _open(found.home, found.project, found.database_url)
-        _make_current(instance)
+        instance = open_at(found.home, found.project, found.database_url)
+        make_current(instance)
     return instance
 
 
-def _open(home: Path, project: Path | None, database_url: str | None) -> Instance:
+def open_at(home: Path, project: Path | None, database_url: str | None) -> Instance:
+    """Open the instance of a folder anew; does not make it the current one.
+
+    If the instance was moved from there by somebody who died at it, the move is ended, and the new place is opened.
+
+    Raises:
+        NoInstanceError: The folder or its database is gone.
+        DatabaseError: The database cannot be reached, or a newer version made it.
+    """
     database.setup()
-    for known in current.all_connected():
-        if known.home_path == home:
-            close_connections(known)
-            break
+    _close_at(home)
+    moved = moves.finish(home)
+    if moved is not None:
+        home, database_url = moved.home, moved.database_url or database_url
+        _close_at(home)
     instance = opening.open_instance(home, project=project, database_url=database_url)
+    if moved is not None:
+        _correct_location(instance)
+        messages.info(f"the instance {instance.name!r} had moved to {instance.root_url}")
     current.add_connected(instance)
     return instance
 
 
-def _make_current(instance: Instance) -> None:
+def _close_at(home: Path) -> None:
+    for known in current.all_connected():
+        if known.home_path == home:
+            close_connections(known)
+            break
+
+
+def _correct_location(instance: Instance) -> None:
+    """Let the record of the own storage say where it is now: a move that died may not have come to that."""
+    from lamindb.models import Storage
+    from lamindb.usecases import tables
+
+    location, kind = tables.location_of(instance.root_url, instance.database_url)
+    query = Storage.objects.using(instance.alias).filter(id=instance.storage_id).order_by()
+    query._update_rows({"location": location, "type": kind})
+
+
+def make_current(instance: Instance) -> None:
+    """Make an opened instance the current one of this process, and put right what dead processes left in it."""
     before = current.instance_or_none()
     if before is not None and before.alias != instance.alias:
         from lamindb.usecases import tracking
@@ -402,5 +366,8 @@ __all__ = [
     "info",
     "init",
     "listed",
+    "make_current",
+    "open_at",
     "open_current",
+    "place_of",
 ]

@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -25,7 +25,8 @@ from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
 from lamindb.instance import finding, migrating, opening, places, registry
 from lamindb.instance import folder as folders
 from lamindb.storage import modes
-from lamindb.usecases import instances
+from lamindb.storage.marker import Mark
+from lamindb.usecases import instances, moves, owning
 
 _ORIGIN: Final = "origin.json"
 _MOMENT: Final = "%Y-%m-%dT%H-%M-%S.%f"
@@ -184,6 +185,9 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
     if found is None:
         messages.warning(f"there is no instance {os.fspath(identifier)!r} here: nothing was deleted")
         return None
+    moved = moves.finish(found.home)
+    if moved is not None:
+        found = replace(found, home=moved.home, database_url=moved.database_url)
     description = folders.read(found.home)
     url = (found.database_url or description.database) if description.database else None
     # Before closing, which unregisters the working folder.
@@ -201,6 +205,8 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
         from lamindb.usecases import copying
 
         copying.drop_tables(found.home, url)
+    if url is None or drop_tables:
+        owning.release(description.storage, description.id, found.home)
     (found.home / folders.FILE_NAME).unlink(missing_ok=True)
     registry.forget(home=str(found.home))
     if description.storage == ".":
@@ -273,7 +279,8 @@ def restore(name: str | os.PathLike[str]) -> Any:
     Raises:
         NoInstanceError: There is no backup of that name.
         NotUniqueError: Backups of several instances have that name; their paths are listed.
-        ConflictError: There is an instance at its place already. Nothing was changed.
+        ConflictError: There is an instance at its place already, or its bucket is another's by now. Nothing was
+            changed.
     """
     from lamindb.storage.opening import open_store
 
@@ -292,11 +299,14 @@ def restore(name: str | os.PathLike[str]) -> Any:
     home = origin.home
     if (home / folders.FILE_NAME).exists():
         raise ConflictError(f"there is an instance in {home} already: delete or move it first")
+    description = folders.read(newest)
+    owning.renew(description.storage, Mark(description.id, description.name), home)
     try:
         if home.name == HIDDEN_FOLDER:
             open_store(str(home.parent)).prepare()
         home.mkdir(parents=True, exist_ok=True)
-        if (newest / DATABASE_FILE).exists() and folders.read(newest).database is None:
+        moves.forget(home)
+        if (newest / DATABASE_FILE).exists() and description.database is None:
             migrating.back_up_sqlite(newest / DATABASE_FILE, home / DATABASE_FILE)
             opening.create_sqlite(home / DATABASE_FILE)
         shutil.copyfile(newest / folders.FILE_NAME, home / folders.FILE_NAME)

@@ -14,6 +14,7 @@ from django.db import models
 from lamindb.core.progress import Progress
 from lamindb.instance import database
 from lamindb.models import Storage, SweepMark
+from lamindb.models.storage import OWN_ROOT
 from lamindb.usecases.rows import chunks
 
 _MODULUS: Final = 1 << 256
@@ -41,6 +42,13 @@ class Place:
     storage_id: str
     location: str
     type: str
+
+
+def location_of(root_url: str, database_url: str | None) -> tuple[str, str]:
+    """Return what the record of an instance's own storage says of its place: location and type."""
+    if "://" in root_url:
+        return root_url, root_url.split("://", 1)[0]
+    return OWN_ROOT if database_url is None else root_url, "local"
 
 
 def kinds() -> list[type[models.Model]]:
@@ -165,6 +173,15 @@ def hold_still(alias: str) -> None:
         with link.cursor() as cursor:
             tables = ", ".join(link.ops.quote_name(model._meta.db_table) for model in kinds())
             cursor.execute(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE")
+
+
+def clear(alias: str) -> None:
+    """Remove all rows inside an open transaction."""
+    link = database.connection(alias)
+    every: list[Any] = [*reversed(kinds()), SweepMark]
+    with link.cursor() as cursor:
+        for model in every:
+            cursor.execute(f"DELETE FROM {link.ops.quote_name(model._meta.db_table)}")
 
 
 def drop(alias: str) -> None:

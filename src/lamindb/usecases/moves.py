@@ -1,0 +1,222 @@
+"""The last steps of a move: the new place is described, the old one taken out of use, whoever dies in between.
+
+A note in the old place says where the instance moves to. Until the description of the new place is there, the note
+means nothing but that rows of a move that stopped may lie there. From then on the instance has moved, and whoever
+opens the old place or the new one next does what is left to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from lamindb.core import atomic, locks, messages
+from lamindb.core.errors import LaminError, StorageError
+from lamindb.core.keys import DATABASE_FILE
+from lamindb.instance import database, migrating, opening, registry
+from lamindb.instance import folder as folders
+from lamindb.instance.folder import Description
+
+_NOTE: Final = "moving.json"
+_LOCK: Final = "moving.lock"
+_finished: set[Path] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where an instance moves from and to.
+
+    Attributes:
+        id: The instance's id.
+        old_home: The folder that describes it until then; a note in a copy of that folder says nothing.
+        home: The folder that will describe it.
+        root_url: Its new storage root.
+        database: The address of its new database without a password, None for SQLite.
+        old_root_url: The storage root that it leaves, or keeps.
+        project: The folder for which it was the current one.
+    """
+
+    id: str
+    old_home: str
+    home: str
+    root_url: str
+    database: str | None
+    old_root_url: str
+    project: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where an instance has moved to."""
+
+    home: Path
+    database_url: str | None = field(repr=False)
+    """With its password as far as it is known here; None for SQLite, or where nothing is known."""
+
+
+def noted(home: Path, instance_id: str) -> Move | None:
+    """Return the move that was begun from an instance's folder and did not come to its end."""
+    move = _read(home)
+    return move if move is not None and (move.id, move.old_home) == (instance_id, str(home)) else None
+
+
+def _read(home: Path) -> Move | None:
+    try:
+        values: Any = json.loads((home / _NOTE).read_text(encoding="utf-8"))
+        return Move(**{one.name: values[one.name] for one in fields(Move)})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        messages.debug(f"{home / _NOTE} cannot be read: {error}")
+        return None
+
+
+def note(home: Path, move: Move) -> None:
+    """Write down that an instance is about to move.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    try:
+        atomic.write_text(home / _NOTE, json.dumps(asdict(move), indent=1) + "\n")
+    except OSError as error:
+        raise StorageError(f"cannot write {home / _NOTE}: {error.strerror}") from error
+
+
+def forget(home: Path) -> None:
+    """Remove the note of a move.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    (home / _NOTE).unlink(missing_ok=True)
+
+
+def switch(home: Path, move: Move, description: Description, database_url: str | None) -> None:
+    """Describe the new place: when this returns, the instance has moved.
+
+    Args:
+        home: The old place.
+        move: The move, as it was noted.
+        description: What the new place says about itself.
+        database_url: The new database's address with its password.
+
+    Raises:
+        StorageError: It cannot be written. The old place counts.
+    """
+    target = Path(move.home)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the folder {target}: {error.strerror}") from error
+    if target != home:
+        # So that who opens the new place first ends the move, too.
+        note(target, move)
+    if database_url is not None:
+        # Under a name of its own, so that whoever finishes the move knows the password, and nobody else uses it.
+        _register(description, target, move.root_url, database_url, str(target))
+    folders.write(target, description)
+
+
+def finish(home: Path) -> Moved | None:
+    """End a move that stopped after the new place was described: the old one is taken out of use; many may try.
+
+    Args:
+        home: The old place or the new one.
+
+    Returns:
+        Where the instance is, None if there was nothing to end.
+    """
+    move = _read(home)
+    if move is None or str(home) not in (move.old_home, move.home):
+        return None
+    old = Path(move.old_home)
+    try:
+        with locks.held(old / _LOCK):
+            moved = _finish(old)
+        if home != old and not (old / _NOTE).exists():
+            forget(home)
+    except OSError as error:
+        messages.debug(f"cannot end the move of {old}: {error}")
+        return None
+    return moved
+
+
+def _finish(home: Path) -> Moved | None:
+    move = _read(home)
+    if move is None or move.old_home != str(home):
+        return None
+    target = Path(move.home)
+    try:
+        there = folders.read(target)
+        if (home / folders.FILE_NAME).exists() and folders.read(home).id != move.id:
+            return None
+    except LaminError:
+        return None
+    root_url = str(target.parent) if there.storage == "." else there.storage
+    if (there.id, root_url, there.database) != (move.id, move.root_url, move.database):
+        return None
+    url = _register_projects(home, move, there)
+    if _retire(home, move):
+        _finished.add(target)
+    return Moved(target, url)
+
+
+def take_finished(home: Path) -> bool:
+    """Tell, once, whether this process has finished a move to this place."""
+    found = home in _finished
+    _finished.discard(home)
+    return found
+
+
+def _register_projects(home: Path, move: Move, there: Description) -> str | None:
+    """Let the folders that led to the old place lead to the new one; return its database's address."""
+    target = Path(move.home)
+    entries = registry.entries()
+    known = [entry.database_url for entry in entries if entry.home == str(target) and entry.database_url]
+    url = next((one for one in known if database.shown_url(one) == move.database), None)
+    projects = {entry.project for entry in entries if entry.home == str(home)} | {move.project or ""}
+    for project in sorted(projects - {"", str(target)}):
+        _register(there, target, move.root_url, url, project)
+    registry.forget(project=str(target))
+    return url
+
+
+def _register(description: Description, home: Path, root_url: str, database_url: str | None, project: str) -> None:
+    registry.remember(
+        registry.Entry(
+            home=str(home),
+            id=description.id,
+            name=description.name,
+            root_url=root_url,
+            database_url=database_url,
+            project=project,
+        )
+    )
+
+
+def _retire(home: Path, move: Move) -> bool:
+    """Put the old records away, then the old description, then the note: whoever dies in between can be followed."""
+    try:
+        if (home / DATABASE_FILE).exists():
+            kept = home / "backups"
+            kept.mkdir(exist_ok=True)
+            migrating.back_up_sqlite(home / DATABASE_FILE, kept / "before-moving.sqlite3")
+            opening.remove_sqlite(home / DATABASE_FILE)
+        if move.home != str(home):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(home / folders.FILE_NAME, home / f"moved-{folders.FILE_NAME}")
+        forget(home)
+        forget(Path(move.home))
+    except (OSError, LaminError) as error:
+        messages.warning(f"the instance has moved, but {home} could not be taken out of use: {error}")
+        return False
+    if move.old_root_url != move.root_url:
+        from lamindb.usecases import owning
+
+        owning.release(move.old_root_url, move.id, home)
+    return True
