@@ -53,3 +53,13 @@ def test_answers_are_pictures_that_hold_their_graph(local_instance: Path) -> Non
     assert picture._repr_mimebundle_().keys() == {"text/html", "text/plain"}
     assert "a.txt" in picture.to_mermaid()
     assert len(picture.df()) == 0
+
+
+def test_an_empty_picture_says_why(local_instance: Path) -> None:
+    ln.File(b"a", key="a.txt").save()
+    ln.File(b"b", key="b.txt").save()
+    for ask in (ln.lineage.path, ln.lineage.between):
+        picture = ask("a.txt", "b.txt")
+        assert repr(picture) == "no way leads from 'a.txt' to 'b.txt'"
+        assert "no way leads" in picture.to_svg() and "no way leads" in picture.to_html()
+    assert repr(ln.Transform(name="never").save().view_lineage()) == "'never' has not been run"

@@ -11,6 +11,8 @@ from lamindb.exchange.safe_text import duration_text, isolated, printable, size_
 Clock = Callable[[datetime], str]
 """How a time is written: in UTC where what is written travels, in local time at a terminal."""
 
+NOTHING = "nothing to show: no file and no run"
+
 UNREMARKABLE = (None, "completed")
 """Statuses that need no word: only what went otherwise is spelled out."""
 

@@ -14,7 +14,9 @@ _SMALLEST = 0.65
 """How far a notebook may shrink the picture to its column before it scrolls: below, letters get too small."""
 
 
-def html_fragment(graph: LineageGraph, *, theme: Theme = "auto", tree: str = "") -> str:
+def html_fragment(
+    graph: LineageGraph, *, theme: Theme = "auto", tree: str = "", nothing: str = captions.NOTHING
+) -> str:
     """Write an image that holds its whole data, and says in words what it shows.
 
     An `<img>` is what JupyterLab also shows in a notebook that it does not trust; inline SVG is removed there, and
@@ -24,8 +26,9 @@ def html_fragment(graph: LineageGraph, *, theme: Theme = "auto", tree: str = "")
         graph: What to draw.
         theme: See `svg`.
         tree: The lineage as text, to be unfolded under the image; nothing for none.
+        nothing: What an empty drawing says.
     """
-    drawing = draw(graph, theme=theme)
+    drawing = draw(graph, theme=theme, nothing=nothing)
     data = base64.b64encode(drawing.text.encode()).decode("ascii")
     alternative = xml(". ".join(filter(None, [description(graph), captions.truncation_note(graph)])))
     image = (
@@ -34,10 +37,10 @@ def html_fragment(graph: LineageGraph, *, theme: Theme = "auto", tree: str = "")
     return _scrolled(drawing, image, f"width:{drawing.width}px;max-width:100%") + _unfolded(tree)
 
 
-def html_page(graph: LineageGraph, *, theme: Theme = "auto", tree: str = "") -> str:
+def html_page(graph: LineageGraph, *, theme: Theme = "auto", tree: str = "", nothing: str = captions.NOTHING) -> str:
     """Write a page that stands alone; the drawing is inline, so that its tooltips work. Arguments as above."""
     scheme = "light dark" if theme == "auto" else theme
-    drawing = draw(graph, theme=theme)
+    drawing = draw(graph, theme=theme, nothing=nothing)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{xml(captions.heading(graph))}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from lamindb.core import atomic
 from lamindb.core.errors import InvalidInputError, StorageError
 from lamindb.core.graph import Edge, FileNode, LineageGraph, RunNode
+from lamindb.exchange import captions
 from lamindb.exchange.dot import dot
 from lamindb.exchange.html import html_fragment, html_page
 from lamindb.exchange.json_text import json_text
 from lamindb.exchange.mermaid import mermaid
+from lamindb.exchange.safe_text import printable
 from lamindb.exchange.svg import svg
 from lamindb.exchange.svg_style import Theme
 from lamindb.exchange.tree import Direction, text_tree
@@ -36,10 +38,12 @@ class LineagePicture:
     Attributes:
         graph: What is shown.
         direction: Which way the tree is drawn.
+        nothing: What it says where it holds nothing.
     """
 
     graph: LineageGraph
     direction: Direction = "both"
+    nothing: str = captions.NOTHING
 
     @property
     def files(self) -> tuple[FileNode, ...]:
@@ -62,7 +66,7 @@ class LineagePicture:
         Raises:
             StorageError: The file cannot be written; an older one is as it was.
         """
-        return _written(svg(self.graph, theme=theme), path)
+        return _written(svg(self.graph, theme=theme, nothing=self.nothing), path)
 
     def to_mermaid(self, path: StrPath | None = None) -> str:
         """Write it as Mermaid text; see `to_svg` for the path."""
@@ -78,11 +82,12 @@ class LineagePicture:
 
     def to_text(self, path: StrPath | None = None, *, direction: Direction | None = None, width: int = 100) -> str:
         """Draw it as a tree of text; see `to_svg` for the path."""
-        return _written(text_tree(self.graph, direction=direction or self.direction, width=width), path)
+        tree = text_tree(self.graph, direction=direction or self.direction, width=width)
+        return _written(tree if len(self.graph) else printable(self.nothing), path)
 
     def to_html(self, path: StrPath | None = None, *, theme: Theme = "auto") -> str:
         """Write it as a web page that needs nothing else; see `to_svg` for the path."""
-        return _written(html_page(self.graph, theme=theme, tree=self._tree()), path)
+        return _written(html_page(self.graph, theme=theme, tree=self._tree(), nothing=self.nothing), path)
 
     def df(self) -> pd.DataFrame:
         """Return its edges as a pandas frame, a row each."""
@@ -127,7 +132,10 @@ class LineagePicture:
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, str]:
         """Give notebooks the picture, and everything else the tree."""
-        bundle = {"text/html": html_fragment(self.graph, tree=self._tree()), "text/plain": self.to_text()}
+        bundle = {
+            "text/html": html_fragment(self.graph, tree=self._tree(), nothing=self.nothing),
+            "text/plain": self.to_text(),
+        }
         return {
             kind: text
             for kind, text in bundle.items()

@@ -13,6 +13,7 @@ from lamindb.core.errors import InvalidInputError
 from lamindb.core.graph import LineageGraph, Node
 from lamindb.exchange import captions
 from lamindb.exchange.layout import Box, Placement, Route, place
+from lamindb.exchange.safe_text import printable
 from lamindb.exchange.svg_nodes import Shape, node_shape, status_sign, stub_shape, xml
 from lamindb.exchange.svg_style import STATUSES, Theme, pixel_width, style_sheet
 
@@ -36,12 +37,12 @@ class Drawing:
     focus: tuple[float, float]
 
 
-def svg(graph: LineageGraph, *, theme: Theme = "auto") -> str:
+def svg(graph: LineageGraph, *, theme: Theme = "auto", nothing: str = captions.NOTHING) -> str:
     """Draw a lineage as SVG; see `draw`."""
-    return draw(graph, theme=theme).text
+    return draw(graph, theme=theme, nothing=nothing).text
 
 
-def draw(graph: LineageGraph, *, theme: Theme = "auto") -> Drawing:
+def draw(graph: LineageGraph, *, theme: Theme = "auto", nothing: str = captions.NOTHING) -> Drawing:
     """Draw a lineage as SVG, and say where in it the focus is.
 
     The text is a whole document: no script, no link, no font from elsewhere. The same graph gives the same text,
@@ -50,6 +51,7 @@ def draw(graph: LineageGraph, *, theme: Theme = "auto") -> Drawing:
     Args:
         graph: What to draw, all of it: thousands of nodes are fast, but nobody can read them.
         theme: `auto` follows the reader's preference; `light` and `dark` are for documents that have one page colour.
+        nothing: What an empty drawing says.
 
     Raises:
         InvalidInputError: The theme is unknown.
@@ -59,7 +61,7 @@ def draw(graph: LineageGraph, *, theme: Theme = "auto") -> Drawing:
     nodes = sorted(graph.nodes(), key=lambda node: node.id)
     shapes, edges, stub_edges, first_columns = _collect(graph, nodes)
     placement = place([(shape.width, shape.height) for shape in shapes], [*edges, *stub_edges], first_columns)
-    footer, footer_width = _footer(graph, any(route.is_back for route in placement.routes))
+    footer, footer_width = _footer(graph, any(route.is_back for route in placement.routes), nothing)
     width = max(placement.width, footer_width) + 2 * _MARGIN
     height = placement.height + 2 * _MARGIN + _FOOTER - 8
     left = _MARGIN + max(0.0, (footer_width - placement.width) / 2)
@@ -171,10 +173,11 @@ def _curve(route: Route, lower: float = 0.0, shortened: float = _ARROW) -> str:
     return "".join(path)
 
 
-def _footer(graph: LineageGraph, has_cycle: bool) -> tuple[str, float]:
+def _footer(graph: LineageGraph, has_cycle: bool, nothing: str) -> tuple[str, float]:
     """Write what is shown, the signs in use, and what is left out; return it with its width."""
-    parts = [f'<text class="u" y="4">{captions.summary(graph) if len(graph) else "nothing to show"}</text>']
-    at = pixel_width(captions.summary(graph), 11) + 22
+    what = captions.summary(graph) if len(graph) else printable(nothing)
+    parts = [f'<text class="u" y="4">{xml(what)}</text>']
+    at = pixel_width(what, 11) + 22
     present = {run.status for run in graph.runs}
     if len(present & set(STATUSES)) > 1 or present & {"failed", "aborted"}:
         for status in STATUSES:

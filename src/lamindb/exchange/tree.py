@@ -51,7 +51,7 @@ def text_tree(
     if width < _MIN_WIDTH:
         raise InvalidInputError(f"a tree needs a width of at least {_MIN_WIDTH} cells, not {width}")
     if not len(graph):
-        return "nothing to show: no file and no run"
+        return captions.NOTHING
     around = graph.neighbours()
     focus = graph.focus_ids()
     lines: list[str] = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from lamindb.core.errors import InvalidInputError, InvalidTypeError
 from lamindb.exchange.page import Page
 from lamindb.exchange.picture import LineagePicture
 from lamindb.exchange.tree import Direction
+from lamindb.models import Record
 from lamindb.usecases import connecting, describing, neighbouring
 from lamindb.usecases.neighbouring import DEPTH, MAX_NODES
 
@@ -39,11 +41,19 @@ def graph(
     """
     if not (up or down):
         raise InvalidInputError("a lineage is drawn in some direction: leave up or down True")
+    asked = [records] if isinstance(records, (Record, str)) or not isinstance(records, Iterable) else list(records)
     direction: Direction = "both" if up and down else "up" if up else "down"
     found = neighbouring.neighbourhood(
-        records, up=up, down=down, depth=depth, max_nodes=max_nodes, all_producers=all_producers
+        asked, up=up, down=down, depth=depth, max_nodes=max_nodes, all_producers=all_producers
     )
-    return LineagePicture(found, direction)
+    nothing = f"{_names(asked)} {'has' if len(asked) == 1 else 'have'} not been run"
+    return LineagePicture(found, direction, nothing)
+
+
+def _names(records: list[Any]) -> str:
+    """Name records, or what stands for them, as a person calls them."""
+    names = (one if isinstance(one, str) else getattr(one, "key", None) or one.name or one.id for one in records)
+    return " and ".join(repr(name) for name in names)
 
 
 def view_lineage(record: Any, options: dict[str, Any]) -> LineagePicture:
@@ -60,7 +70,7 @@ def view_lineage(record: Any, options: dict[str, Any]) -> LineagePicture:
 
 
 def path(source: Any, target: Any, *, all_producers: bool = False) -> LineagePicture:
-    """Draw the shortest way by which one record led to another; nothing if it did not.
+    """Draw the shortest way by which one record led to another; if it did not, nothing, and the picture says so.
 
     Args:
         source: The earlier record, or its id or key.
@@ -71,7 +81,7 @@ def path(source: Any, target: Any, *, all_producers: bool = False) -> LineagePic
         InvalidInputError: A record is not saved, or they belong to different instances.
         NoResultFound: There is no record with this id or key, or it was deleted.
     """
-    return LineagePicture(connecting.path(source, target, all_producers=all_producers), "up")
+    return LineagePicture(connecting.path(source, target, all_producers=all_producers), "up", _no_way(source, target))
 
 
 def between(source: Any, target: Any, *, all_producers: bool = False) -> LineagePicture:
@@ -79,7 +89,12 @@ def between(source: Any, target: Any, *, all_producers: bool = False) -> Lineage
 
     Arguments and errors are as for `path`.
     """
-    return LineagePicture(connecting.between(source, target, all_producers=all_producers), "up")
+    found = connecting.between(source, target, all_producers=all_producers)
+    return LineagePicture(found, "up", _no_way(source, target))
+
+
+def _no_way(source: Any, target: Any) -> str:
+    return f"no way leads from {_names([source])} to {_names([target])}"
 
 
 def describe(record: Any) -> Page:
