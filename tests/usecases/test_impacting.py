@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,28 @@ def test_names_cannot_write_to_the_terminal(instance: Path) -> None:
     shown = repr(ln.lineage.impact(written.record("file", 0)))
     assert "\x1b" not in shown and len(shown.splitlines()) == 3
     assert "\x1b" not in repr(written.record("file", 0).view_lineage())
+
+
+def test_runs_made_by_hand_have_a_time_and_an_order(instance: Path) -> None:
+    written = write(Plain([None], [2, 0, 1], {(run, 0) for run in range(3)}))
+    moment = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    ln.Run.objects.filter(id__in=written.runs)._update_rows({"started_at": None, "created_at": moment})
+    found = ln.lineage.impact(written.files[0])
+    assert [group.name for group in found.groups] == ["Step 0", "Step 1", "Step 2"]
+    assert {group.last_at for group in found.groups} == {moment}
+    assert repr(found).count("2026-03-01 12:00") == 3
+    assert "last run (UTC)" in repr(found)
+
+
+def test_reads_of_other_versions_are_not_hidden(instance: Path) -> None:
+    first = ln.File(b"one", key="raw/0.csv").save()
+    ln.track(ln.Transform(name="reader"))
+    first.stage(is_run_input=True)
+    ln.File(b"derived", key="derived.csv").save()
+    ln.finish()
+    second = ln.File(b"two", key="raw/0.csv").save()
+    found = ln.lineage.impact(second)
+    assert not found.files
+    assert "version 1" in repr(found) and "any_version=True" in repr(found)
+    assert ln.lineage.impact(second, any_version=True).read_versions == ""
+    assert ln.lineage.impact(first).read_versions == ""

@@ -72,6 +72,7 @@ class RunNode:
     user: str
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    created_at: datetime | None = None
 
     @property
     def kind(self) -> NodeKind:

@@ -143,7 +143,8 @@ def read_runs(link: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
     listed, params = walking.listed_sql(link.vendor, ids)
     rows = walking.fetch(
         link,
-        "SELECT r.id, r.name, r.status, t.id, t.name, t.type, t.version, u.handle, r.started_at, r.finished_at "
+        "SELECT r.id, r.name, r.status, t.id, t.name, t.type, t.version, u.handle, r.started_at, r.finished_at, "
+        "r.created_at "
         f"FROM ({listed}) here CROSS JOIN {Run._meta.db_table} r "
         f"JOIN {Transform._meta.db_table} t ON t.id = r.transform_id "
         f"LEFT JOIN {User._meta.db_table} u ON u.id = r.created_by_id WHERE r.id = here.id",
@@ -163,6 +164,7 @@ def read_runs(link: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
             user=handle or "",
             started_at=_time(started_at),
             finished_at=_time(finished_at),
+            created_at=_time(created_at),
         )
         for (
             run_id,
@@ -175,6 +177,7 @@ def read_runs(link: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
             handle,
             started_at,
             finished_at,
+            created_at,
         ) in rows
     ]
     return tuple(sorted(nodes, key=lambda node: node.id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lamindb.core.errors import InvalidInputError, UnsupportedError
@@ -34,14 +34,19 @@ class Group:
     files: tuple[FileNode, ...]
 
     @property
+    def title(self) -> str:
+        """Its name and version."""
+        return f"{self.name} {'v' if self.version[:1].isdigit() else ''}{self.version}".rstrip()
+
+    @property
     def users(self) -> tuple[str, ...]:
         """Who ran it, by handle, in alphabetical order."""
         return tuple(sorted({run.user for run in self.runs if run.user}))
 
     @property
     def last_at(self) -> datetime | None:
-        """When the last of its runs started."""
-        return max((run.started_at for run in self.runs if run.started_at), default=None)
+        """When the last of its runs started; of runs made by hand, when they were recorded."""
+        return max((found for run in self.runs if (found := run.started_at or run.created_at)), default=None)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -53,12 +58,15 @@ class Impact:
         ids: The ids of what was asked about: one, or all versions of a file.
         groups: By transform, the one that ran last first.
         graph: All of it with the edges, to be drawn or walked.
+        read_versions: Which other versions of the file runs read, in words; nothing where none, or where they are asked
+            about too.
     """
 
     of: str
     ids: tuple[str, ...]
     groups: tuple[Group, ...]
     graph: LineageGraph
+    read_versions: str = ""
 
     @property
     def files(self) -> tuple[FileNode, ...]:
@@ -82,6 +90,7 @@ class Impact:
             "format_version": 1,
             "of": self.of,
             "ids": list(self.ids),
+            "read_versions": self.read_versions,
             "users": list(self.users),
             "transforms": [
                 {
@@ -130,25 +139,31 @@ class Impact:
     def __repr__(self) -> str:
         """Return a table of the transforms, for a person in a terminal."""
         if not self.groups:
-            return f"nothing was derived from {_shown(self.of)}, and no run read it"
-        rows = [("transform", "type", "runs", "files", "by", "last run")]
+            nothing = f"nothing was derived from {_shown(self.of)}, and no run read it"
+            return "\n".join([nothing, *self._hints()])
+        rows = [("transform", "type", "runs", "files", "by", "last run (UTC)")]
         for group in self.groups:
-            version = f" v{group.version}" if group.version[:1].isdigit() else f" {group.version}"
             rows.append(
                 (
-                    _shown(group.name) + _shown(version),
+                    _shown(group.title),
                     _shown(group.type),
                     f"{len(group.runs):,}",
                     f"{len(group.files):,}",
                     _shown(", ".join(group.users)),
-                    f"{group.last_at:%Y-%m-%d %H:%M}" if group.last_at else "",
+                    f"{group.last_at.astimezone(UTC):%Y-%m-%d %H:%M}" if group.last_at else "",
                 )
             )
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         files, transforms = _counted(len(self.files), "file"), _counted(len(self.groups), "transform")
         counts = f"{files} of {transforms}, by {', '.join(self.users) or 'nobody'}"
-        return "\n".join([f"derived from {_shown(self.of)}: {_shown(counts)}", *lines])
+        return "\n".join([f"derived from {_shown(self.of)}: {_shown(counts)}", *lines, *self._hints()])
+
+    def _hints(self) -> list[str]:
+        """Say what was not asked for and matters."""
+        if not self.read_versions:
+            return []
+        return [f"(runs read {self.read_versions} of it: any_version=True asks about all of them)"]
 
 
 def impact(record: Any, *, any_version: bool = False, all_producers: bool = False) -> Impact:
@@ -175,7 +190,17 @@ def impact(record: Any, *, any_version: bool = False, all_producers: bool = Fals
     focus = None if record._meta.model_name != "file" and not runs else record.id
     graph = graphing.graph_of(link, files, runs, focus=focus, all_producers=all_producers)
     of = (record.key or record.name) if isinstance(record, File) else record.name
-    return Impact(str(of or record.id), tuple(sorted(starts)), _groups(graph, starts), graph)
+    others = "" if any_version or not isinstance(record, File) else _about_other_versions(record)
+    return Impact(str(of or record.id), tuple(sorted(starts)), _groups(graph, starts), graph, others)
+
+
+def _about_other_versions(file: File) -> str:
+    """Say which other versions of a file runs read."""
+    others = file.versions.exclude(id=file.id).filter(reader_links__isnull=False)
+    numbers = sorted(set(others.order_by().values_list("version", flat=True)))
+    if not numbers:
+        return ""
+    return f"version {numbers[0]}" if len(numbers) == 1 else f"{len(numbers):,} other versions"
 
 
 def _groups(graph: LineageGraph, starts: set[str]) -> tuple[Group, ...]:
@@ -189,7 +214,12 @@ def _groups(graph: LineageGraph, starts: set[str]) -> tuple[Group, ...]:
         ids = sorted({file_id for run in found for file_id in made.get(run.id, ()) if file_id in files})
         about = found[0].transform_name, found[0].transform_type, found[0].transform_version
         groups.append(Group(transform_id, *about, tuple(found), tuple(files[file_id] for file_id in ids)))
-    return tuple(sorted(groups, key=lambda group: (_iso(group.last_at) or "", group.transform_id), reverse=True))
+    return tuple(sorted(groups, key=_newest_first))
+
+
+def _newest_first(group: Group) -> tuple[float, str, str]:
+    """Order groups by their last run, and where that is the same by name, alike on every database."""
+    return (-group.last_at.timestamp() if group.last_at else 0.0, group.name, group.transform_id)
 
 
 def _made_by(graph: LineageGraph) -> dict[str, list[str]]:
