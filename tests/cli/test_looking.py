@@ -134,3 +134,29 @@ def test_one_terminal_has_one_clock(
     finally:
         monkeypatch.delenv("TZ")
         time.tzset()
+
+
+def test_path_shows_the_way(cli: Cli, chain: dict[str, ln.File]) -> None:
+    shown = cli("path", "raw/reads.csv", "plot/plot.csv").out
+    assert all(word in shown for word in ("reads.csv", "make clean", "clean.csv", "make plot", "plot.csv"))
+    assert cli("path", "raw/reads.csv", "plot/plot.csv", "--all", "--format", "json").json["files"]
+    assert cli("path", chain["raw"].id, "make plot", "--json").json["edges"]
+    back = cli("path", "plot/plot.csv", "raw/reads.csv")
+    assert back.out == "no way leads from 'plot/plot.csv' to 'raw/reads.csv'\n"
+    assert cli("path", "plot/plot.csv", "raw/reads.csv", "--json").json["files"] == []
+    assert "did you mean" in cli("path", "raw/raeds.csv", "plot/plot.csv", code=3).err
+
+
+def test_impact_says_what_and_who(cli: Cli, chain: dict[str, ln.File]) -> None:
+    handle = ln.User.select().one().handle
+    shown = cli("impact", "raw/reads.csv").out
+    assert f"2 files in 2 runs by {handle}" in shown
+    assert shown.index("make plot v1") < shown.index("make clean v1")
+    found = cli("impact", "raw/reads.csv", "--json").json
+    assert [one["name"] for one in found["transforms"]] == ["make plot", "make clean"]
+    assert "nothing was derived" in cli("impact", "plot/plot.csv").err
+    ln.File(b"newer", key="raw/reads.csv").save()
+    assert "--any-version" in cli("impact", "raw/reads.csv").err
+    assert "2 files in 2 runs" in cli("impact", "raw/reads.csv", "--any-version").out
+    assert "2 files in 2 runs" in cli("impact", "raw/reads.csv", "--version", "1").out
+    cli("impact", "make plot", "--any-version", code=2)

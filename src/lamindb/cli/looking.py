@@ -14,9 +14,10 @@ import click
 from lamindb.cli import choosing
 from lamindb.cli.completing import keys
 from lamindb.cli.parsing import Depth, Moment, command, json_option
-from lamindb.cli.printing import out, out_json, table, time_text
+from lamindb.cli.printing import counted, out, out_json, table, time_text
 from lamindb.core import messages
 from lamindb.core.errors import InvalidInputError
+from lamindb.exchange.safe_text import printable
 
 _KINDS = ("file", "transform", "run", "user")
 _FORMATS = ("tree", "svg", "mermaid", "dot", "html", "json")
@@ -144,6 +145,8 @@ def lineage(
 ) -> None:
     """Show where a file, run or transform came from, and what became of it.
 
+    Times are local in a terminal, and in UTC in everything else.
+
     With --output, the file's suffix says the format, unless --format does: .txt .svg .html .mmd .dot .json.
 
     JSON keys: those of `file.view_lineage().to_json()`.
@@ -156,7 +159,80 @@ def lineage(
         options["depth"] = None
     if up != down:
         options |= {"up": up, "down": down}
-    picture = record.view_lineage(**options)
+    _show_picture(record.view_lineage(**options), form, output)
+
+
+@command(
+    "path",
+    "lamin path raw/reads.fastq.gz study/results.csv",
+    "lamin path raw/reads.fastq.gz study/results.csv --all --format mermaid",
+)
+@click.argument("source", metavar="FROM", shell_complete=keys)
+@click.argument("target", metavar="TO", shell_complete=keys)
+@click.option("--all", "is_all", is_flag=True, help="Everything on any way, not only the shortest one.")
+@click.option("--all-producers", is_flag=True, help="Follow every run that made the same bytes, not only the first.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), help="How to draw it; a tree by default.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+@json_option
+def path(
+    source: str, target: str, is_all: bool, all_producers: bool, form: str | None, output: Path | None, as_json: bool
+) -> None:
+    """Show by which way one record led to another.
+
+    FROM is the earlier one; both are a key, an id, or a name. Where no way leads, the tree says so.
+
+    JSON keys: those of `lamin lineage --json`; without a way, its lists are empty.
+    """
+    from lamindb.exchange import viewing
+
+    ask = viewing.between if is_all else viewing.path
+    picture = ask(choosing.record(source), choosing.record(target), all_producers=all_producers)
+    _show_picture(picture, "json" if as_json else form, output)
+
+
+@command("impact", "lamin impact raw/reads.fastq.gz", "lamin impact raw/reads.fastq.gz --any-version --json")
+@click.argument("name", metavar="KEY|ID|NAME", shell_complete=keys)
+@click.option("--version", type=int, help="Which version of a file; the current one by default.")
+@click.option("--any-version", is_flag=True, help="Ask about all versions of the file.")
+@click.option("--all-producers", is_flag=True, help="Follow every run that made the same bytes, not only the first.")
+@json_option
+def impact(name: str, version: int | None, any_version: bool, all_producers: bool, as_json: bool) -> None:
+    """Show what was derived from a file, run or transform, and by whom.
+
+    So it says what has to be made again, and whom to tell, if that were wrong.
+
+    JSON keys: of, ids, read_versions, users, transforms (each with id, name, type, version, users, last_at, runs,
+    files).
+    """
+    from lamindb.usecases import impacting
+
+    record = choosing.record(name, version=version)
+    found = impacting.impact(record, any_version=any_version, all_producers=all_producers)
+    if as_json:
+        out(found.to_json())
+        return
+    if found.groups:
+        out(f"derived from {printable(found.of)}: {counted(len(found.files), 'file')} in {_runs(found)}")
+        rows = [
+            (one.title, one.type, len(one.runs), len(one.files), ", ".join(one.users), time_text(one.last_at))
+            for one in found.groups
+        ]
+        heads = ("transform", "type", "runs", "files", "by", "last run")
+        for line in table(heads, rows, right=frozenset({"runs", "files"})):
+            out(line)
+    else:
+        messages.info(f"nothing was derived from {printable(found.of)}, and no run read it")
+    if found.read_versions:
+        messages.info(f"runs read {found.read_versions} of it: --any-version asks about all of them")
+
+
+def _runs(found: Any) -> str:
+    users = ", ".join(printable(user) for user in found.users)
+    return counted(len(found.runs), "run") + (f" by {users}" if users else "")
+
+
+def _show_picture(picture: Any, form: str | None, output: Path | None) -> None:
+    """Print a picture as a tree or in another form, or write it to a file, whose suffix may say the form."""
     if output is not None and form is None:
         picture.save(output)
         return
@@ -168,7 +244,7 @@ def lineage(
 
 
 def _drawn(picture: Any, form: str, *, is_file: bool) -> str:
-    if form == "tree" and is_file:
+    if form == "tree" and (is_file or not len(picture.graph)):
         return str(picture.to_text(width=_WIDTH))
     if form == "tree":
         from lamindb.exchange.tree import text_tree

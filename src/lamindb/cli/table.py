@@ -46,6 +46,8 @@ COMMANDS: Final[dict[str, Entry]] = {
     "trash": Entry(_FILES, "removing", "trash", "List, restore or purge what is in the trash."),
     "describe": Entry(_LINEAGE, "looking", "describe", "Show everything about a record on one page."),
     "lineage": Entry(_LINEAGE, "looking", "lineage", "Show where something came from and what became of it."),
+    "path": Entry(_LINEAGE, "looking", "path", "Show by which way one record led to another."),
+    "impact": Entry(_LINEAGE, "looking", "impact", "Show what was derived from something, and by whom."),
     "search": Entry(_LINEAGE, "looking", "search", "Find records by what you remember of their names."),
     "history": Entry(_LINEAGE, "looking", "history", "Show what happened lately."),
     "run": Entry(_RUNS, "running", "run", "Run a program and record what it read and made."),
