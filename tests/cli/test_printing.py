@@ -26,7 +26,7 @@ def test_at_a_terminal_each_row_is_one_line(width: int, monkeypatch: pytest.Monk
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", str(width))
-    lines = printing.table(("id", "key"), [("short", "k" * 300), ("s", "日" * 100)])
+    lines = printing.table(("id", "name"), [("short", "k" * 300), ("s", "日" * 100)])
     assert lines[1].startswith("short  k")
     assert all(cell_width(line) <= width for line in lines)
     assert "…" in lines[1]
@@ -68,3 +68,31 @@ def test_json_takes_what_records_hold(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_numbers_and_nouns() -> None:
     assert (printing.counted(1, "file"), printing.counted(1200, "file")) == ("1 file", "1,200 files")
+
+
+ROWS = [
+    ("4nQk2fQ0Xk2fQ0Xk0001", "1.2 MB", "1", "2026-11-22 09:30", "testuser1", "analysis of everything.ipynb", key)
+    for key in ("results/counts.csv", "results/means.csv")
+]
+HEADERS = ("id", "size", "version", "when", "by", "transform", "key")
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"), [(60, {"id", "when"}), (74, {"id"}), (80, {"id"}), (110, set()), (200, set())]
+)
+def test_keys_are_shortened_last(width: int, left_out: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = printing.table(HEADERS, ROWS, right=frozenset({"size"}))
+    assert lines[0].split() == [head for head in HEADERS if head not in left_out]
+    assert [line.split()[-1] for line in lines[1:]] == ["results/counts.csv", "results/means.csv"]
+    assert all(cell_width(line) <= width for line in lines)
+
+
+def test_a_very_long_key_does_not_cost_the_others_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "130")
+    lines = printing.table(HEADERS, [(*ROWS[0][:-1], "folder/" * 40)])
+    assert "id" in lines[0] and "when" in lines[0]
+    assert cell_width(lines[1]) <= 130

@@ -19,6 +19,13 @@ _NARROWEST = 8
 _WHOLE = frozenset({"id", "size", "version", "when", "took", "status", "exit", "removed", "what", "setting", "value"})
 """Columns that are never shortened: half an id, a number or a word of ours helps nobody."""
 
+_KEY = "key"
+_LEFT_OUT = ("id", "when")
+"""Columns that a narrow terminal does without, in this order, where a key names the row: they say less than it does."""
+
+_READABLE = 40
+"""So much of a key is worth more than those columns."""
+
 
 def out(text: str = "") -> None:
     """Print a line of data."""
@@ -76,8 +83,8 @@ def time_text(moment: datetime.datetime | None) -> str:
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, right: frozenset[str] = frozenset()) -> list[str]:
     """Lay rows out in aligned columns.
 
-    At a terminal, the widest names are shortened in their middle so that each row is one line, if they can be; in a
-    pipe nothing is ever shortened.
+    At a terminal, the widest names are shortened in their middle so that each row is one line, if they can be, and keys
+    last: before, a narrow terminal leaves out their ids and times. In a pipe nothing is ever shortened or left out.
 
     Args:
         headers: The names of the columns; those in `right` are aligned to the right.
@@ -87,11 +94,41 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, right: froze
     cells = [[printable("" if value is None else str(value)) for value in row] for row in rows]
     widths = [max([cell_width(head), *(cell_width(row[place]) for row in cells)]) for place, head in enumerate(headers)]
     if sys.stdout.isatty():
+        available = shutil.get_terminal_size().columns
+        kept = _kept(headers, widths, available)
+        headers, widths = [headers[place] for place in kept], [widths[place] for place in kept]
+        cells = [[row[place] for place in kept] for row in cells]
         flexible = [place for place, head in enumerate(headers) if head not in _WHOLE]
-        widths = _fitted(widths, flexible, shutil.get_terminal_size().columns)
+        widths = _fitted(widths, [place for place in flexible if headers[place] != _KEY], available)
+        widths = _fitted(widths, flexible, available)
     lines = [styled(_line(headers, headers, widths, right), "bold")]
     lines.extend(_line(row, headers, widths, right) for row in cells)
     return lines
+
+
+def _kept(headers: Sequence[str], widths: Sequence[int], available: int) -> list[int]:
+    """Return the places of the columns to show: without some, if a key would have to be shortened for them."""
+    kept = list(range(len(headers)))
+    if _KEY not in headers:
+        return kept
+    wanted = min(widths[list(headers).index(_KEY)], _READABLE)
+    for name in _LEFT_OUT:
+        needed = [
+            wanted
+            if headers[place] == _KEY
+            else widths[place]
+            if headers[place] in _WHOLE
+            else _narrowest(widths[place])
+            for place in kept
+        ]
+        if sum(needed) + 2 * (len(needed) - 1) <= available:
+            break
+        kept = [place for place in kept if headers[place] != name]
+    return kept
+
+
+def _narrowest(width: int) -> int:
+    return min(width, _NARROWEST)
 
 
 def _fitted(widths: list[int], flexible: list[int], available: int) -> list[int]:
