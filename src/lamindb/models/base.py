@@ -274,6 +274,18 @@ class Record(models.Model):
         self._state.db = other._state.db
         self.settle()
 
+    def take_over(self, other: Record) -> None:
+        """Become another record of the same kind as `adopt` does, without a copy: the other is not to be used again."""
+        state, fields = self._state, self.__dict__
+        object.__setattr__(self, "__dict__", other.__dict__)
+        known = {field.attname for field in self._meta.concrete_fields}
+        self.__dict__.update((name, value) for name, value in fields.items() if name not in known)
+        state.fields_cache.clear()
+        state.adding = False
+        state.db = other._state.db
+        self.__dict__["_state"] = state
+        self.settle()
+
     def refresh_from_db(self, using: str | None = None, fields: Any = None, from_queryset: Any = None) -> None:
         """Read fields again; a field that was not loaded yet brings all others that were not, in one query."""
         if fields is not None:

@@ -84,10 +84,14 @@ class Outcome:
         """Let the user's record become what was written."""
         description = self.file.description
         run = self.file._state.fields_cache.get("run")
-        self.file.adopt(self.row)
+        self.file.__dict__.pop("_source", None)
+        if self.is_new:
+            self.file.take_over(self.row)
+            self.row = self.file
+        else:
+            self.file.adopt(self.row)
         if run is not None and run.id == self.row.run_id:
             self.file._state.fields_cache["run"] = run
-        self.file._source = None
         if not self.is_new and description and description != self.row.description:
             self.file.description = description
             self.file.save_row()

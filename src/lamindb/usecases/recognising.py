@@ -54,7 +54,7 @@ class Recognised:
         values.update(id=self.row_id, hash=self.content.hash, digest=self.content.digest, size=self.content.size)
         self.file._state.fields_cache.clear()
         self.file._state.adding = False
-        self.file._source = None
+        values.pop("_source", None)
 
 
 def recognise(instance: Instance, files: Sequence[File]) -> tuple[list[Recognised], list[File]]:

@@ -9,6 +9,9 @@ from typing import Any
 
 from django.db import models
 
+_AT_ONCE = 2_000
+"""So many rows are made ready at once: a list of any length needs no more memory."""
+
 
 def insert_many(
     link: Any,
@@ -33,7 +36,6 @@ def insert_many(
     fields = [f for f in records[0]._meta.concrete_fields if not isinstance(f, models.BigAutoField)]
     names = [f.attname for f in fields]
     adapt = _adapter(link)
-    rows = [tuple(adapt(record.__dict__[name]) for name in names) for record in records]
     quote = link.ops.quote_name
     columns = ", ".join(quote(f.column) for f in fields)
     marks = ", ".join(["%s"] * len(fields))
@@ -43,7 +45,9 @@ def insert_many(
         changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in overwritten)
         ending = f" ON CONFLICT (id) DO UPDATE SET {changes}"
     with link.cursor() as cursor:
-        cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}){ending}", rows)
+        for part in chunks(records, _AT_ONCE):
+            rows = [tuple(adapt(record.__dict__[name]) for name in names) for record in part]
+            cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}){ending}", rows)
 
 
 def _adapter(link: Any) -> Any:

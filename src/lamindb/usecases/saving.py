@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from lamindb.core.current import Instance
 
 _ATTEMPTS = 4
+_SHOWN_AT_ONCE = 2_000
 _TOLD_ONE_BY_ONE = 10
 
 
@@ -354,14 +355,31 @@ def _insert(link: Any, outcomes: Iterable[Outcome]) -> None:
 
 def _show(instance: Instance, outcomes: Sequence[Outcome], damaged: set[str]) -> None:
     """Let the view show what is current now. The rows are right already, so nothing here can undo the save."""
+    if stores.view(instance).mode == "none":
+        return
+    left: list[Left] = []
+    again: list[str] = []
+    try:
+        for part in rows.chunks(outcomes, _SHOWN_AT_ONCE):
+            _show_some(instance, part, damaged, left, again)
+        again += [one.key for one in left]
+        conflicts = showing.follow(instance, again, left=left) if again else []
+    except LaminError as error:
+        conflicts = [error]
+    repairing.leave_unfinished(instance, conflicts)
+    for conflict in conflicts:
+        messages.warning(f"saved, but the folder does not show it: {conflict}")
+
+
+def _show_some(
+    instance: Instance, outcomes: Sequence[Outcome], damaged: set[str], left: list[Left], again: list[str]
+) -> None:
+    """Show some of the files; notes what was left behind, and keys that have to be looked at once more."""
     from lamindb.storage.view import Shown
 
     view = stores.view(instance)
-    if view.mode == "none":
-        return
     wanted: dict[str, Shown] = {}
     shown: dict[str, str] = {}
-    left: list[Left] = []
     for outcome in outcomes:
         file, before = outcome.file, outcome.replaces
         old = ObjectName(before.digest, before.suffix) if before is not None else None
@@ -370,20 +388,11 @@ def _show(instance: Instance, outcomes: Sequence[Outcome], damaged: set[str]) ->
             shown[file.key] = file.id
         if outcome.renames is not None and before is not None and old is not None and before.key is not None:
             left.append(Left(before.key, old, before.is_folder))
-    again: list[str] = [one.key for one in left]
-    try:
-        if view.show_many([one for key, one in wanted.items() if key not in damaged]):
-            again += wanted
-        view.show_many([one for key, one in wanted.items() if key in damaged], move_aside=True)
-        moved = showing.moved_on(instance, shown)
-        left += [Left(key, wanted[key].name, wanted[key].is_folder) for key in moved]
-        again += moved
-        conflicts = showing.follow(instance, again, left=left) if again else []
-    except LaminError as error:
-        conflicts = [error]
-    repairing.leave_unfinished(instance, conflicts)
-    for conflict in conflicts:
-        messages.warning(f"saved, but the folder does not show it: {conflict}")
+    if view.show_many([one for key, one in wanted.items() if key not in damaged]):
+        again += wanted
+    view.show_many([one for key, one in wanted.items() if key in damaged], move_aside=True)
+    moved = showing.moved_on(instance, shown)
+    left += [Left(key, wanted[key].name, wanted[key].is_folder) for key in moved]
 
 
 def save_records(
