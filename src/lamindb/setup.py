@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from lamindb.instance.database import setup as _set_up
@@ -42,12 +41,9 @@ class StorageSettings:
     @property
     def root(self) -> Any:
         """The root: a `Path`, or a `UPath` on an object store."""
-        instance = _current.instance()
-        if instance.is_local:
-            return Path(instance.root_url)
         from lamindb.usecases import stores
 
-        return stores.own_store(instance).upath_of_key("")  # type: ignore[attr-defined]
+        return stores.own_store().upath_of_key("")
 
     @property
     def root_as_str(self) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 import lamindb as ln
-from lamindb.core.errors import IntegrityError, UnsupportedError
+from lamindb.core.errors import IntegrityError, ReadOnlyError, UnsupportedError
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -131,3 +134,28 @@ def test_executors_and_processes_that_fork_are_refused_at_once(bucket: str) -> N
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as spawned:
         ln.save(files, executor=spawned)
     assert ln.File.select(key__startswith="ex/").count() == 40
+
+
+def test_paths_open_in_other_packages_and_processes(bucket: str) -> None:
+    anndata = pytest.importorskip("anndata")
+    zarr = pytest.importorskip("zarr")
+    numpy = pytest.importorskip("numpy")
+    data = anndata.AnnData(numpy.arange(6.0).reshape(2, 3))
+    with warnings.catch_warnings():
+        # It announces other defaults.
+        warnings.simplefilter("ignore")
+        folder = ln.File(data, key="x.zarr").save()
+    assert "X" in [path.name for path in folder.path().iterdir()]
+    assert (zarr.open(str(folder.path()))["X"][:] == data.X).all()
+    assert (anndata.read_zarr(str(folder.path())).X == data.X).all()
+    file = ln.File(data, key="x.h5ad").save()
+    with file.path().open("rb") as stream:
+        assert (anndata.read_h5ad(stream).X == data.X).all()
+    assert (anndata.read_h5ad(file.stage()).X == data.X).all()
+    with pytest.raises(ReadOnlyError):
+        file.path().unlink()
+    assert file.path().exists()
+    program = "import sys, zarr; print(zarr.open(sys.argv[1], mode='r')['X'][:].sum())"
+    command = [sys.executable, "-c", program, str(folder.path())]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert told.stdout == "15.0\n"

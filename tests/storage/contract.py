@@ -442,3 +442,25 @@ class StoreContract:
     def test_where_an_object_lies(self, store: ObjectStore) -> None:
         name = store.put(Source(".csv", data=b"x")).name
         assert store.object_path(name) == f"{store.root_url}/.lamindb/objects/{name.path}"
+
+    def test_when_an_object_changed_is_told(self, store: ObjectStore) -> None:
+        before = time.time()
+        name = store.put(Source(".csv", data=b"x")).name
+        changed_at = store.changed_at(name)
+        assert changed_at is not None
+        assert before - 60 < changed_at < time.time() + 60
+        assert store.changed_at(ABSENT) is None
+
+    def test_other_packages_get_paths_of_objects(self, store: ObjectStore, files: Path) -> None:
+        if store.root_url.startswith("memory:"):
+            pytest.skip("what is in memory has no path")
+        name = store.put(Source(".csv", data=b"x")).name
+        assert store.upath(name, "a.csv").read_bytes() == b"x"
+        assert str(store.upath(name, "a.csv")) == store.object_path(name)
+        write(files / "sub" / "b.txt", b"y")
+        write(files / "a.txt", b"")
+        folder = store.upath(store.put(Source("", str(files))).name, "files", is_folder=True)
+        assert sorted(path.name for path in folder.iterdir()) == ["a.txt", "sub"]
+        assert (folder / "sub" / "b.txt").read_bytes() == b"y"
+        assert str(store.upath_of_key("")) == store.root_url
+        assert str(store.upath_of_key("x/y.csv")) == f"{store.root_url}/x/y.csv"

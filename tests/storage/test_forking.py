@@ -23,11 +23,13 @@ def in_a_fork(function: Callable[[], Any]) -> Any:
     if child == 0:
         signal.alarm(20)
         try:
-            result = function()
-        except BaseException as error:
-            result = error
-        os.write(writing, pickle.dumps(result))
-        os._exit(0)
+            try:
+                result = function()
+            except BaseException as error:
+                result = error
+            os.write(writing, pickle.dumps(result))
+        finally:
+            os._exit(0)
     os.close(writing)
     with open(reading, "rb") as stream:
         data = stream.read()

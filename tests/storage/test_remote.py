@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from lamindb.core.errors import InvalidInputError, SourceChangedError, StorageError, UnsupportedError
+from lamindb.core.errors import InvalidInputError, SourceChangedError, StorageError
 from lamindb.core.hashing import hash_bytes
 from lamindb.storage import backends, uploading
 from lamindb.storage.cache import Cache
@@ -202,48 +202,3 @@ def test_addresses_that_are_refused(url: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         open_store(url)
     assert "secret" not in str(caught.value)
-
-
-def test_other_packages_open_its_paths(seaweed_store: RemoteStore, tmp_path: Path) -> None:
-    pd = pytest.importorskip("pandas")
-    upath = pytest.importorskip("upath")
-    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
-    frame.to_csv(tmp_path / "t.csv", index=False)
-    frame.to_parquet(tmp_path / "t.parquet")
-    csv = seaweed_store.put(Source(".csv", str(tmp_path / "t.csv"))).name
-    parquet = seaweed_store.put(Source(".parquet", str(tmp_path / "t.parquet"))).name
-    path = seaweed_store.upath(csv)
-    assert str(path) == seaweed_store.object_path(csv)
-    assert path.exists() and path.stat().st_size == (tmp_path / "t.csv").stat().st_size
-    assert path.read_text() == (tmp_path / "t.csv").read_text()
-    with path.open("rb") as stream:
-        assert pd.read_csv(stream).equals(frame)
-    assert pd.read_csv(path).equals(frame)
-    assert pd.read_parquet(seaweed_store.upath(parquet)).equals(frame)
-    assert isinstance(path, upath.UPath)
-    assert (path.parent / path.name).read_text() == path.read_text()
-    assert path.read_bytes() == (tmp_path / "t.csv").read_bytes()
-    path.copy(upath.UPath(tmp_path / "copied.csv"))
-    assert (tmp_path / "copied.csv").read_bytes() == path.read_bytes()
-
-
-def test_zarr_and_anndata_open_its_paths(seaweed_store: RemoteStore, tmp_path: Path) -> None:
-    zarr = pytest.importorskip("zarr")
-    anndata = pytest.importorskip("anndata")
-    numpy = pytest.importorskip("numpy")
-    data = anndata.AnnData(numpy.arange(6.0).reshape(2, 3))
-    data.write_h5ad(tmp_path / "a.h5ad")
-    name = seaweed_store.put(Source(".h5ad", str(tmp_path / "a.h5ad"))).name
-    with seaweed_store.upath(name).open("rb") as stream:
-        assert (anndata.read_h5ad(stream).X == data.X).all()
-    path = seaweed_store.upath("arrays/g.zarr")
-    group = zarr.open_group(str(path), mode="w")
-    group.create_array("x", data=numpy.arange(10))
-    assert (path / "x" / "zarr.json").exists()
-    again = zarr.open_group(str(path), mode="r")
-    assert (again["x"][:] == numpy.arange(10)).all()
-
-
-def test_paths_in_memory_are_for_nobody_else() -> None:
-    with pytest.raises(UnsupportedError, match="memory"):
-        RemoteStore("memory://x").upath("a.csv")

@@ -207,9 +207,29 @@ class LocalStore:
         with self._failing("sweep"):
             return incoming.sweep(self.objects.incoming, older_than_seconds=older_than_seconds)
 
+    def changed_at(self, name: ObjectName) -> float | None:
+        """Return when an object was last stored or linked, in seconds of the epoch; None if there is none."""
+        with self._failing("read"):
+            try:
+                found = os.lstat(self.objects.path(name))
+            except FileNotFoundError:
+                return None
+        # A file that was taken over keeps its own, older mtime; a link to it moves the ctime.
+        return max(found.st_mtime, found.st_ctime)
+
     def object_path(self, name: ObjectName) -> str:
         """Return the path of an object."""
         return self.objects.path(name)
+
+    def upath(self, name: ObjectName, filename: str, *, is_folder: bool = False) -> Path:
+        """Return the path of an object; for a manifest, that of a folder of links to its members."""
+        if is_folder:
+            return self.local_path(name, filename, is_folder=True)
+        return Path(self.objects.path(name))
+
+    def upath_of_key(self, key: str) -> Path:
+        """Return what a key of the root is, the root itself for an empty one."""
+        return Path(self.root_url, key)
 
     def _missing(self, name: ObjectName) -> IntegrityError:
         path = self.objects.path(name)

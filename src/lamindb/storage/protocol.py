@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Literal, Protocol
+from typing import Any, BinaryIO, Final, Literal, Protocol
 
 from lamindb.core.errors import InvalidInputError
 from lamindb.core.hashing import Content
@@ -254,5 +254,31 @@ class ObjectStore(Protocol):
         goes at once, whatever its age; what others left goes when it is older than this.
         """
 
+    def changed_at(self, name: ObjectName) -> float | None:
+        """Return when an object was last stored or linked, in seconds of the epoch; None if there is none."""
+
     def object_path(self, name: ObjectName) -> str:
         """Return where an object lies: a path, or an address."""
+
+    def upath(self, name: ObjectName, filename: str, *, is_folder: bool = False) -> Any:
+        """Return a path at which other packages read an object: a `Path` on this machine, a `UPath` in a bucket.
+
+        It must not be written to, and what is read there is not checked, the manifest aside. With `is_folder`, the
+        members are below the path.
+
+        Args:
+            name: The object.
+            filename: What to call a folder on this machine; a file has the name of its object.
+            is_folder: The object is a manifest.
+
+        Raises:
+            UnsupportedError: A package is not installed, or the store is one in memory.
+            IntegrityError: A folder on this machine is damaged.
+        """
+
+    def upath_of_key(self, key: str) -> Any:
+        """Return what a key of the root is, the root itself for "": a `Path` on this machine, a `UPath` in a bucket.
+
+        Raises:
+            UnsupportedError: As for `upath`.
+        """

@@ -10,9 +10,10 @@ from blake3 import blake3
 from lamindb.core.errors import IntegrityError, SourceChangedError, SourceNotFoundError
 from lamindb.core.hashing import Content, Hasher
 from lamindb.storage import linking
+from lamindb.storage.bucket import PIECE
 from lamindb.storage.hash_cache import Known
 from lamindb.storage.protocol import ObjectName
-from lamindb.storage.remote import PIECE, RemoteStore, stat_of
+from lamindb.storage.remote import RemoteStore, stat_of
 
 
 def content_of_key(store: RemoteStore, key: str) -> Content:

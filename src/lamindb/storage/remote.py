@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import io
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from blake3 import blake3
 
 from lamindb.core.errors import IntegrityError
 from lamindb.core.hashing import Content
 from lamindb.core.progress import Progress
-from lamindb.storage import backends, folders, forking, linking
+from lamindb.storage import folders, linking
+from lamindb.storage.bucket import FOLDER, Bucket
 from lamindb.storage.cache import Cache, NoCache
 from lamindb.storage.failures import read_only
 from lamindb.storage.hash_cache import HashCache, Known, NoHashCache
@@ -27,12 +26,7 @@ from lamindb.storage.staging import check_filename
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
-    from obstore.store import ObjectStore as Backend
 
-PIECE: Final = 16 << 20
-"""Bytes of one request when reading, so that each finishes within the time limit."""
-
-FOLDER: Final = ".lamindb/objects"
 _README: Final = """\
 This prefix holds the files of a lamindb instance. It can be read without lamindb: .lamindb/objects/ab/abcd….csv holds
 the bytes of a file, never changed; the name is their BLAKE3 digest and a suffix. A folder that was saved as one is an
@@ -41,7 +35,7 @@ the instance's database.
 """
 
 
-class RemoteStore:
+class RemoteStore(Bucket):
     """Objects in a bucket, or in memory. See `ObjectStore` for the promises of its methods.
 
     Args:
@@ -61,22 +55,10 @@ class RemoteStore:
         hash_cache: HashCache | None = None,
         read_only: bool = False,
     ) -> None:
-        scheme, bucket, prefix = backends.split_url(root_url)
-        self.root_url = f"{scheme}://{bucket}/{prefix}".rstrip("/")
+        super().__init__(root_url)
         self.read_only = read_only
         self.hash_cache = hash_cache if hash_cache is not None else NoHashCache()
         self.cache = cache if cache is not None else NoCache()
-        self._backend = backends.open_bucket(self.root_url)
-
-    @property
-    def backend(self) -> Backend:
-        """What every request goes through.
-
-        Raises:
-            UnsupportedError: This process was forked from one that had used a bucket.
-        """
-        forking.use()
-        return self._backend
 
     def prepare(self) -> None:
         """Write the README, which shows that the bucket is there and can be written."""
@@ -97,30 +79,6 @@ class RemoteStore:
 
         self.check_writable()
         return upload_many(self, sources, progress)
-
-    def exists(self, name: ObjectName) -> bool:
-        """Tell whether there is an object of this name."""
-        return self.head(name) is not None
-
-    def size(self, name: ObjectName) -> int | None:
-        """Return the number of bytes that are stored, None if there is no such object."""
-        found = self.head(name)
-        return None if found is None else found["size"]
-
-    def open(self, name: ObjectName) -> BinaryIO:
-        """Open an object for reading in parts, unchecked."""
-        size = self.size(name)
-        if size is None:
-            raise self._missing(name)
-        return io.BufferedReader(_Ranges(self, name, size), buffer_size=1 << 20)
-
-    def read(self, name: ObjectName) -> bytes:
-        """Return the bytes of an object, checked."""
-        pieces = builtins.list(self.pieces(name))
-        data = b"".join(pieces)
-        if blake3(data).hexdigest() != name.digest:
-            raise self._damaged(name)
-        return data
 
     def delete(self, name: ObjectName) -> bool:
         """Remove an object for good, and its local copy; False if there was none."""
@@ -180,57 +138,18 @@ class RemoteStore:
         self.check_writable()
         return []
 
-    def object_path(self, name: ObjectName) -> str:
-        """Return the address of an object."""
-        return f"{self.root_url}/{self.path(name)}"
-
-    def upath(self, name_or_key: ObjectName | str) -> Any:
-        """Return a `UPath` of an object, or of what lies under a key, that other packages can open.
-
-        Raises:
-            UnsupportedError: A package is not installed, or the store is one in memory.
-        """
+    def upath(self, name: ObjectName, filename: str, *, is_folder: bool = False) -> Any:
+        """Return the `UPath` of an object; for a manifest, that of a folder with its members."""
         from lamindb.storage.universal_paths import universal_path
 
-        relative = self.path(name_or_key) if isinstance(name_or_key, ObjectName) else name_or_key
-        return universal_path(f"{self.root_url}/{relative}".rstrip("/"))
+        del filename
+        return universal_path(self.object_path(name), is_folder=is_folder)
 
     def upath_of_key(self, key: str) -> Any:
         """Return a `UPath` of what lies under a key of this root, the root itself for an empty one."""
-        return self.upath(key)
+        from lamindb.storage.universal_paths import universal_path
 
-    def path(self, name: ObjectName) -> str:
-        """Return where an object lies below the root."""
-        return f"{FOLDER}/{name.path}"
-
-    def head(self, name: ObjectName) -> ObjectMeta | None:
-        """Return what the server says of an object, None if there is none."""
-        import obstore
-
-        with self.failing(f"read '{self.object_path(name)}'"):
-            try:
-                return obstore.head(self.backend, self.path(name))
-            except FileNotFoundError:
-                return None
-
-    def pieces(self, name: ObjectName, size: int | None = None) -> Iterator[bytes]:
-        """Yield the bytes of an object, unchecked, in requests that each end within the time limit."""
-        if size is None:
-            size = self.size(name)
-        if size is None:
-            raise self._missing(name)
-        for start in range(0, size, PIECE):
-            yield self.range(name, start, min(PIECE, size - start))
-
-    def range(self, name: ObjectName, start: int, length: int) -> bytes:
-        """Return a part of an object."""
-        import obstore
-
-        with self.failing(f"read '{self.object_path(name)}'"):
-            try:
-                return bytes(obstore.get_range(self.backend, self.path(name), start=start, length=length))
-            except FileNotFoundError as error:
-                raise self._missing(name) from error
+        return universal_path(f"{self.root_url}/{key}".rstrip("/"))
 
     def download(self, name: ObjectName, descriptor: int) -> None:
         """Write the bytes of an object to an open file.
@@ -244,7 +163,7 @@ class RemoteStore:
             hasher.update(piece)
             linking.write_all(descriptor, piece)
         if hasher.hexdigest() != name.digest:
-            raise self._damaged(name)
+            raise self.damaged(name)
 
     def is_good(self, name: ObjectName, content: Content | None, found: ObjectMeta) -> bool:
         """Tell whether an object has the right bytes: by its ETag, by what was seen before, else by reading it."""
@@ -273,64 +192,6 @@ class RemoteStore:
         """Refuse to write to what was opened for reading."""
         if self.read_only:
             raise read_only(self.root_url)
-
-    @contextlib.contextmanager
-    def failing(self, doing: str, *, writing: bool = False) -> Iterator[None]:
-        """Translate what the server, or the way to it, says; that something is there or not is left to the caller."""
-        from obstore.exceptions import BaseError
-
-        try:
-            yield
-        except (BaseError, FileNotFoundError) as error:
-            raise backends.translated(error, doing, writing=writing) from error
-
-    def _missing(self, name: ObjectName) -> IntegrityError:
-        return IntegrityError(f"object '{self.object_path(name)}' is missing: save the file again, or restore a backup")
-
-    def _damaged(self, name: ObjectName) -> IntegrityError:
-        return IntegrityError(f"object '{self.object_path(name)}' is damaged: save the right file again")
-
-
-class _Ranges(io.RawIOBase):
-    """An object as a stream that can be read anywhere."""
-
-    def __init__(self, store: RemoteStore, name: ObjectName, size: int) -> None:
-        super().__init__()
-        self._store = store
-        self._name = name
-        self._size = size
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = min(max(0, base + offset), self._size)
-        return self._position
-
-    def readall(self) -> bytes:
-        """Read the rest in few requests; the inherited method would make one for every 8 KiB."""
-        pieces = []
-        while length := min(PIECE, self._size - self._position):
-            pieces.append(self._store.range(self._name, self._position, length))
-            self._position += length
-        return b"".join(pieces)
-
-    def readinto(self, buffer: Any) -> int:
-        length = min(len(buffer), self._size - self._position, PIECE)
-        if length <= 0:
-            return 0
-        data = self._store.range(self._name, self._position, length)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
 
 
 def _md5_of(found: ObjectMeta) -> str | None:

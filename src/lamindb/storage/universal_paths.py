@@ -1,17 +1,35 @@
-"""Addresses of objects as paths that pandas, zarr, anndata and others open."""
+"""Addresses of objects as paths that pandas, zarr, anndata and others open.
+
+The packages that they build upon are loaded when the first path is made. A pickled path holds its address only:
+another process opens it with the credentials of its own environment.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from lamindb.core.errors import UnsupportedError
+from lamindb.core.errors import InvalidInputError, UnsupportedError
 from lamindb.storage import backends
+from lamindb.storage.bucket_files import BucketFiles
+from lamindb.storage.folder_files import PROTOCOL, FolderFiles, folder_address
+
+_PROTOCOLS: Final = {
+    "S3Files": "s3",
+    "GSFiles": "gs",
+    "AZFiles": "az",
+    "Folders": PROTOCOL,
+}
+"""The names of the classes of file systems, which other processes find them by, and their protocols."""
 
 
-def universal_path(url: str) -> Any:
+def universal_path(url: str, *, is_folder: bool = False) -> Any:
     """Return the `UPath` of an address, which reads with the credentials and the endpoint of the environment.
+
+    Args:
+        url: The address of an object or of another place in a bucket; of a manifest if it is a folder.
+        is_folder: Let the path be that of a stored folder, below which its members are.
 
     Raises:
         UnsupportedError: A package is not installed, or the address is one in memory.
@@ -20,38 +38,52 @@ def universal_path(url: str) -> Any:
     if scheme == "memory":
         raise UnsupportedError(f"'{url}' is in this process's memory, which other packages cannot open: use stage()")
     try:
-        return _path_class(scheme).of(url)
+        return _path_class()(folder_address(url) if is_folder else url)
     except ImportError as error:
         raise UnsupportedError(
             f"'{url}' needs a package that is not installed: pip install 'lamindb[objects]'"
         ) from error
 
 
-@lru_cache(maxsize=4)
-def _path_class(scheme: str) -> type[Any]:
+def file_system(protocol: str) -> Any:
+    """Return the file system of a protocol, such as `s3`, or `lamindb` for stored folders."""
+    return _file_system_class(protocol)()
+
+
+def __getattr__(name: str) -> Any:
+    """Make a class when it is asked for by name, as unpickling does."""
+    if name == "ObjectPath":
+        return _path_class()
+    if name in _PROTOCOLS:
+        return _file_system_class(_PROTOCOLS[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@lru_cache(maxsize=1)
+def _path_class() -> type[Any]:
     """Make the class of a path; it tells its address where a path is asked for, as pandas does."""
-    from upath.registry import get_upath_class
+    from upath.implementations.cloud import CloudPath
 
-    base: type[Any] | None = get_upath_class(scheme)
-    if base is None:
-        raise ImportError(f"no paths for {scheme}")
-
-    def make(cls: type[Any], segments: Any) -> Any:
-        # The class's own call would make an object of the class that is registered for the scheme.
-        made = object.__new__(cls)
-        made.__init__(*segments, protocol=scheme)
-        made._fs_cached = _file_system(scheme)()
-        return made
-
-    class ObjectPath(base):  # type: ignore[valid-type,misc]
+    class PlainPath(CloudPath):
         __slots__ = ()
 
-        @classmethod
-        def of(cls, url: str) -> Any:
-            return make(cls, (url,))
+        def __new__(cls, *segments: Any, **options: Any) -> Any:
+            # The inherited method would make an object of the class that is registered for the protocol.
+            del segments, options
+            return object.__new__(cls)
 
-        def with_segments(self, *segments: Any) -> Any:
-            return make(type(self), segments)
+        def __init__(self, *segments: Any, protocol: str | None = None, **options: Any) -> None:
+            _file_system_class(protocol or urlsplit(str(segments[0])).scheme)
+            super().__init__(*segments, protocol=protocol, **options)
+
+        @classmethod
+        def _fs_factory(cls, urlpath: str, protocol: str, storage_options: Any) -> Any:
+            del urlpath, storage_options
+            return file_system(protocol)
+
+    class ObjectPath(PlainPath):
+        __slots__ = ()
+        __qualname__ = "ObjectPath"
 
         def __fspath__(self) -> str:
             return str(self)
@@ -60,7 +92,7 @@ def _path_class(scheme: str) -> type[Any]:
         """Let the base class do what would take the address for a path on this machine."""
 
         def method(self: Any, *arguments: Any, **options: Any) -> Any:
-            return getattr(make(base, (str(self),)), name)(*arguments, **options)
+            return getattr(PlainPath(str(self)), name)(*arguments, **options)
 
         return method
 
@@ -69,20 +101,34 @@ def _path_class(scheme: str) -> type[Any]:
     return ObjectPath
 
 
-@lru_cache(maxsize=4)
-def _file_system(scheme: str) -> type[Any]:
+@lru_cache(maxsize=8)
+def _file_system_class(protocol: str) -> type[Any]:
     """Make the class of a file system; it serves addresses as text too where no other package does."""
     import fsspec
-    from obstore.fsspec import FsspecStore
 
-    class LaminFileSystem(FsspecStore):
-        protocol = scheme
+    names = [name for name, found in _PROTOCOLS.items() if found == protocol]
+    if not names:
+        raise InvalidInputError(f"'{protocol}' is no kind of object store: pass one of {', '.join(backends.SCHEMES)}")
+    bases: tuple[type[Any], ...]
+    if protocol == PROTOCOL:
+        from fsspec.asyn import AsyncFileSystem
 
-        def _construct_store(self, bucket: str) -> Any:
-            return backends.open_bucket(f"{scheme}://{bucket}")
+        bases = (FolderFiles, AsyncFileSystem)
+    else:
+        from obstore.fsspec import FsspecStore
+
+        bases = (BucketFiles, FsspecStore)
+    made = type(names[0], bases, {"__module__": __name__, "protocol": protocol, "async_impl": True, "root_marker": ""})
+    if protocol == PROTOCOL or not _is_served(protocol):
+        fsspec.register_implementation(protocol, made, clobber=True)
+    return made
+
+
+def _is_served(protocol: str) -> bool:
+    import fsspec
 
     try:
-        fsspec.get_filesystem_class(scheme)
+        fsspec.get_filesystem_class(protocol)
     except (ImportError, ValueError):
-        fsspec.register_implementation(scheme, LaminFileSystem, clobber=True)
-    return LaminFileSystem
+        return False
+    return True

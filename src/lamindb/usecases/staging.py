@@ -18,7 +18,7 @@ _NAME_BYTES: Final = 255
 
 
 def path(file: File) -> Any:
-    """Return where a file lives: its place in the view or in its root, else its object.
+    """Return where a file lives: its place in the view or in its root, else its object, or a folder of its members.
 
     For a file that is not saved yet, where its bytes are taken from.
     """
@@ -32,10 +32,7 @@ def path(file: File) -> Any:
         shown = _shown(file, instance, name)
         if shown is not None:
             return shown
-    store = stores.own_store(instance)
-    if store.is_local:
-        return Path(store.object_path(name))
-    return store.upath(name)  # type: ignore[attr-defined]
+    return stores.own_store(instance).upath(name, _filename(file), is_folder=file.is_folder)
 
 
 def stage(file: File, is_run_input: bool | Run | None) -> Path:
@@ -159,7 +156,7 @@ def _in_place(file: File, instance: Instance) -> Any:
     root = stores.storage_row(instance.alias, file.storage_id).root
     if "://" not in root:
         return Path(root) / str(file.key)
-    return stores.open_root(root, instance).upath_of_key(str(file.key))  # type: ignore[attr-defined]
+    return stores.open_root(root, instance).upath_of_key(str(file.key))
 
 
 def _checked_in_place(file: File, instance: Instance) -> Path:

@@ -14,7 +14,6 @@ and the commit leaves nothing wrong.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -30,7 +29,7 @@ from lamindb.models.base import now
 from lamindb.storage.failures import storage_failed
 from lamindb.storage.folders import read_manifest
 from lamindb.storage.protocol import ObjectName, ObjectStore
-from lamindb.usecases import deciding, needing, repairing, rows, stores
+from lamindb.usecases import deciding, needing, owning, repairing, rows, stores
 
 DAY_SECONDS: Final = 86_400.0
 _AT_ONCE: Final = 100
@@ -82,7 +81,7 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
         What was removed, or would be.
 
     Raises:
-        ConflictError: Another garbage collection of this instance runs.
+        ConflictError: Another garbage collection of this instance runs, or its bucket is another instance's.
         ReadOnlyError: The instance can only be read.
         StorageError, DatabaseError: Something failed; what is removed was needed by nothing. Calling again is safe.
     """
@@ -91,11 +90,13 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
     instance = current.instance()
     store = stores.own_store(instance)
     if dry_run:
+        owning.check(instance)
         found, n_young = _old_enough(store, unneeded(instance), grace_seconds)
         left = tuple(repairing.left_behind(instance))
         return _report(found, n_young, left, dry_run=True)
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be removed")
+    owning.claim_for_removal(instance)
     with _alone(instance):
         repairing.repair_after_crash(instance)
         left = tuple(store.sweep_incoming(older_than_seconds=repairing.FOREIGN_SECONDS))
@@ -109,10 +110,13 @@ def sweep_objects(instance: Instance, names: Iterable[ObjectName]) -> list[Objec
     """Remove those of these objects that nothing needs any more, at once; returns what was removed.
 
     Raises:
+        ConflictError: The bucket is another instance's.
         StorageError, DatabaseError: As for `sweep`.
     """
     store = stores.own_store(instance)
     sizes = {name: size for name in names if (size := store.size(name)) is not None}
+    if sizes:
+        owning.claim_for_removal(instance)
     return sorted(_remove(instance, sizes, None), key=lambda name: name.path)
 
 
@@ -160,24 +164,11 @@ def _old_enough(
     limit = time.time() - grace_seconds
     kept, n_young = [], 0
     for name, size in objects:
-        if grace_seconds > 0 and _changed_at(store, name) > limit:
+        if grace_seconds > 0 and (store.changed_at(name) or 0.0) > limit:
             n_young += 1
         else:
             kept.append((name, size))
     return kept, n_young
-
-
-def _changed_at(store: ObjectStore, name: ObjectName) -> float:
-    """Return when an object was last stored or linked, in seconds of the epoch; 0 if it is gone."""
-    if store.is_local:
-        try:
-            found = os.lstat(store.object_path(name))
-        except OSError:
-            return 0.0
-        # A file that was taken over keeps its own, older mtime; a link to it moves the ctime.
-        return max(found.st_mtime, found.st_ctime)
-    answer = store.head(name)  # type: ignore[attr-defined]
-    return float(answer["last_modified"].timestamp()) if answer is not None else 0.0
 
 
 def _remove(instance: Instance, sizes: dict[ObjectName, int], progress: Progress | None) -> set[ObjectName]:

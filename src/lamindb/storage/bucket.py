@@ -1,0 +1,173 @@
+"""What a store of a bucket and the paths in it have in common: requests for objects, and errors in our words."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from blake3 import blake3
+
+from lamindb.core.errors import IntegrityError
+from lamindb.storage import backends, forking
+from lamindb.storage.protocol import ObjectName
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+    from obstore.store import ObjectStore as Backend
+
+PIECE: Final = 16 << 20
+"""Bytes of one request when reading, so that each finishes within the time limit."""
+
+FOLDER: Final = ".lamindb/objects"
+
+
+class Bucket:
+    """Objects in a bucket, or in memory, to be read.
+
+    Args:
+        root_url: The address, such as `s3://bucket/prefix`.
+    """
+
+    def __init__(self, root_url: str) -> None:
+        scheme, bucket, prefix = backends.split_url(root_url)
+        self.root_url = f"{scheme}://{bucket}/{prefix}".rstrip("/")
+        self._backend = backends.open_bucket(self.root_url)
+
+    @property
+    def backend(self) -> Backend:
+        """What every request goes through.
+
+        Raises:
+            UnsupportedError: This process was forked from one that had used a bucket.
+        """
+        forking.use()
+        return self._backend
+
+    def exists(self, name: ObjectName) -> bool:
+        """Tell whether there is an object of this name."""
+        return self.head(name) is not None
+
+    def size(self, name: ObjectName) -> int | None:
+        """Return the number of bytes that are stored, None if there is no such object."""
+        found = self.head(name)
+        return None if found is None else found["size"]
+
+    def open(self, name: ObjectName) -> BinaryIO:
+        """Open an object for reading in parts, unchecked."""
+        size = self.size(name)
+        if size is None:
+            raise self.missing(name)
+        return io.BufferedReader(_Ranges(self, name, size), buffer_size=1 << 20)
+
+    def read(self, name: ObjectName) -> bytes:
+        """Return the bytes of an object, checked."""
+        pieces = list(self.pieces(name))
+        data = b"".join(pieces)
+        if blake3(data).hexdigest() != name.digest:
+            raise self.damaged(name)
+        return data
+
+    def object_path(self, name: ObjectName) -> str:
+        """Return the address of an object."""
+        return f"{self.root_url}/{self.path(name)}"
+
+    def changed_at(self, name: ObjectName) -> float | None:
+        """Return when an object was last stored, in seconds of the epoch; None if there is none."""
+        found = self.head(name)
+        return None if found is None else found["last_modified"].timestamp()
+
+    def path(self, name: ObjectName) -> str:
+        """Return where an object lies below the root."""
+        return f"{FOLDER}/{name.path}"
+
+    def head(self, name: ObjectName) -> ObjectMeta | None:
+        """Return what the server says of an object, None if there is none."""
+        import obstore
+
+        with self.failing(f"read '{self.object_path(name)}'"):
+            try:
+                return obstore.head(self.backend, self.path(name))
+            except FileNotFoundError:
+                return None
+
+    def pieces(self, name: ObjectName, size: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes of an object, unchecked, in requests that each end within the time limit."""
+        if size is None:
+            size = self.size(name)
+        if size is None:
+            raise self.missing(name)
+        for start in range(0, size, PIECE):
+            yield self.range(name, start, min(PIECE, size - start))
+
+    def range(self, name: ObjectName, start: int, length: int) -> bytes:
+        """Return a part of an object."""
+        import obstore
+
+        with self.failing(f"read '{self.object_path(name)}'"):
+            try:
+                return bytes(obstore.get_range(self.backend, self.path(name), start=start, length=length))
+            except FileNotFoundError as error:
+                raise self.missing(name) from error
+
+    @contextlib.contextmanager
+    def failing(self, doing: str, *, writing: bool = False) -> Iterator[None]:
+        """Translate what the server, or the way to it, says; that something is there or not is left to the caller."""
+        from obstore.exceptions import BaseError
+
+        try:
+            yield
+        except (BaseError, FileNotFoundError) as error:
+            raise backends.translated(error, doing, writing=writing) from error
+
+    def missing(self, name: ObjectName) -> IntegrityError:
+        """Make the error for an object that is not there."""
+        return IntegrityError(f"object '{self.object_path(name)}' is missing: save the file again, or restore a backup")
+
+    def damaged(self, name: ObjectName) -> IntegrityError:
+        """Make the error for an object with other bytes than its name says."""
+        return IntegrityError(f"object '{self.object_path(name)}' is damaged: save the right file again")
+
+
+class _Ranges(io.RawIOBase):
+    """An object as a stream that can be read anywhere."""
+
+    def __init__(self, bucket: Bucket, name: ObjectName, size: int) -> None:
+        super().__init__()
+        self._bucket = bucket
+        self._name = name
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = min(max(0, base + offset), self._size)
+        return self._position
+
+    def readall(self) -> bytes:
+        """Read the rest in few requests; the inherited method would make one for every 8 KiB."""
+        pieces = []
+        while length := min(PIECE, self._size - self._position):
+            pieces.append(self._bucket.range(self._name, self._position, length))
+            self._position += length
+        return b"".join(pieces)
+
+    def readinto(self, buffer: Any) -> int:
+        length = min(len(buffer), self._size - self._position, PIECE)
+        if length <= 0:
+            return 0
+        data = self._bucket.range(self._name, self._position, length)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
