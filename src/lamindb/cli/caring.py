@@ -106,9 +106,8 @@ def relink(as_json: bool) -> None:
 )
 @click.option("--db", help="postgresql://user:password@host/name")
 @click.option("--storage", help="A folder, or an address such as s3://bucket/prefix.")
-@click.option("--resume", is_flag=True, help="Go on with a move that was interrupted, which is the default.")
 @json_option
-def migrate_to(db: str | None, storage: str | None, resume: bool, as_json: bool) -> None:
+def migrate_to(db: str | None, storage: str | None, as_json: bool) -> None:
     """Move the instance to PostgreSQL, to another storage, or both: ids, history and lineage stay.
 
     Everything is compared before this folder is connected to the new one; until then the old one counts, and it is
@@ -118,7 +117,6 @@ def migrate_to(db: str | None, storage: str | None, resume: bool, as_json: bool)
     """
     from lamindb.usecases import copying
 
-    del resume
     with _progress() as progress:
         report = copying.migrate_to(db=db, storage=storage, progress=progress)
     _print(report, as_json=as_json)
