@@ -15,7 +15,10 @@ from lamindb.core.errors import ConflictError, IntegrityError, InvalidInputError
 from lamindb.instance import database as databases
 from lamindb.instance import registry
 from lamindb.models import File, Run, RunInput, RunOutput, Storage
-from lamindb.usecases import copying, instances, sweeping, tables, verifying
+from lamindb.storage.remote import RemoteStore
+from lamindb.usecases import copying, instances, moves, sweeping, tables, verifying
+from tests.storage.conftest import seaweed_root as seaweed_root
+from tests.storage.conftest import seaweed_server as seaweed_server
 from tests.support.processes import run_python
 
 
@@ -254,3 +257,52 @@ def test_a_move_that_is_killed_goes_on(
         registry.forget(home=str(home))
         postgres_server.drop(name)
     assert outcomes == {False, True}
+
+
+def test_a_folder_moves_to_a_bucket_and_back(seaweed_root: str, instance: Path, tmp_path: Path) -> None:
+    wanted = fill()
+    ids = {file.id for file in File.objects.all()}
+    links = [list(model.objects.values_list("id", "run_id", "file_id")) for model in (RunInput, RunOutput)]
+    shown = {key: (instance / key).read_bytes() for key in ("in/a.csv", "out.txt")}
+    instance_id = current.instance().id
+    there = copying.migrate_to(storage=seaweed_root)
+    assert there.storage == current.instance().root_url == seaweed_root
+    assert there.objects > 5 and there.n_bytes > 0
+    assert current.instance().id == instance_id
+    assert Storage.objects.get(id=current.instance().storage_id).location == seaweed_root
+    assert [list(model.objects.values_list("id", "run_id", "file_id")) for model in (RunInput, RunOutput)] == links
+    assert {key: (instance / key).read_bytes() for key in shown} == shown
+    assert not (instance / ".lamindb/instance.toml").exists()
+    file = ln.File.select(key="out.txt").one()
+    assert str(file.path()).startswith(seaweed_root)
+    assert [version.stage().read_bytes() for version in file.versions] == [b"first", b"second"]
+    assert verifying.verify().is_clean
+    ids.add(ln.File(b"in the bucket", key="bucket.txt").save().id)
+    links = [list(model.objects.values_list("id", "run_id", "file_id")) for model in (RunInput, RunOutput)]
+    back = copying.migrate_to(storage=tmp_path / "back")
+    assert back.objects == there.objects + 1
+    assert (tmp_path / "back/bucket.txt").read_bytes() == b"in the bucket"
+    assert [list(model.objects.values_list("id", "run_id", "file_id")) for model in (RunInput, RunOutput)] == links
+    assert len(list(RemoteStore(seaweed_root).list())) == back.objects
+    check(wanted, ids)
+
+
+def test_a_move_to_a_bucket_that_fails_goes_on(
+    seaweed_root: str, instance: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = fill()
+    for where, name in ((tables, "described"), (moves, "switch"), (moves, "_register_projects")):
+        with monkeypatch.context() as failing:
+            failing.setattr(where, name, lambda *args, **options: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                copying.migrate_to(storage=seaweed_root)
+        instances.close()
+        instances.connect(instance)
+        if name != "_register_projects":
+            assert current.instance().root_url == str(instance)
+            ln.File(name.encode(), key=f"{name}.txt").save()
+    assert current.instance().root_url == seaweed_root
+    ids = {file.id for file in File.objects.all()}
+    assert {"described.txt", "switch.txt"} <= {file.key for file in File.objects.all()}
+    copying.migrate_to(storage=tmp_path / "back")
+    check(wanted, ids)
