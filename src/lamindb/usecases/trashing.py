@@ -254,7 +254,7 @@ def _remove_bytes(file: File, instance: Instance) -> None:
         return
     try:
         sweeping.sweep_objects(instance, sweeping.objects_of(instance, file))
-    except StorageError as error:
+    except (StorageError, ConflictError, InvalidInputError) as error:
         messages.warning(f"{file.key or file.name!r} is removed; its bytes stay until the next `lamin gc`: {error}")
 
 
