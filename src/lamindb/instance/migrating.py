@@ -127,7 +127,7 @@ def back_up_sqlite(source: Path, target: Path) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with (
-            contextlib.closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, timeout=30)) as reader,
+            contextlib.closing(_reader(source)) as reader,
             contextlib.closing(sqlite3.connect(temporary)) as writer,
         ):
             reader.backup(writer)
@@ -141,6 +141,21 @@ def back_up_sqlite(source: Path, target: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise DatabaseError(f"cannot back up {source} to {target}: {error}") from error
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    """Open a SQLite file for reading, also where nothing can be written: its shared mode needs a file beside it."""
+    reader = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=database.BUSY_TIMEOUT_SECONDS)
+    try:
+        reader.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+    except sqlite3.Error as error:
+        reader.close()
+        wal = path.with_name(f"{path.name}-wal")
+        is_writable = os.access(path.parent, os.W_OK)
+        if not isinstance(error, sqlite3.OperationalError) or is_writable or (wal.exists() and wal.stat().st_size):
+            raise
+        reader = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
+    return reader
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -165,6 +166,21 @@ def test_what_can_only_be_read_is_read_and_not_written(closed: Path, what: str) 
     assert "can only be read" in done.stderr
     if what == "everything":
         assert after == before
+
+
+def test_what_can_only_be_read_can_be_backed_up(closed: Path, tmp_path: Path) -> None:
+    (tmp_path / "safe").mkdir()
+    make_read_only(*[path for path in all_below(closed) if not path.is_symlink()])
+    try:
+        done = as_ordinary_user("import lamindb as ln; ln.setup.backup('safe/copy.sqlite3')", closed.parent)
+    finally:
+        for path in sorted(all_below(closed)):
+            if path.is_dir():
+                path.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    with contextlib.closing(sqlite3.connect(tmp_path / "safe/copy.sqlite3")) as copied:
+        assert copied.execute("SELECT key FROM lamindb_file").fetchall() == [("a.txt",)]
+        assert copied.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def test_changes_that_were_not_merged_are_not_read_over(local_instance: Path, tmp_path: Path) -> None:
