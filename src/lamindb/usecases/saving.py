@@ -272,19 +272,17 @@ def _store_bytes(
         done = [store.put(in_own[0]._source.source)]
     else:
         done = store.put_many([file._source.source for file in in_own], progress=progress)
+    by_file: dict[int, Stored] = {}
     for file, one in zip(in_own, done, strict=True):
         if one.is_folder != file._source.is_folder:
             raise changed(str(file._source.source.path))
-    by_file = {id(file): one for file, one in zip(in_own, done, strict=True)}
-    result = []
-    for file in files:
-        one = by_file.get(id(file))
-        if one is None:
-            content = sources.content_of(file)
-            name = ObjectName(content.digest, file.suffix)
-            one = Stored(name, content, reused=True, is_folder=file._source.is_folder)
-        result.append(one)
-    return result
+        by_file[id(file)] = one
+    return [by_file.get(id(file)) or _left_in_place(file) for file in files]
+
+
+def _left_in_place(file: File) -> Stored:
+    content = sources.content_of(file)
+    return Stored(ObjectName(content.digest, file.suffix), content, reused=True, is_folder=file._source.is_folder)
 
 
 def _write_rows(
