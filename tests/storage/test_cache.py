@@ -56,7 +56,7 @@ def cache(tmp_path: Path, hashes: HashCache) -> Cache:
 
 
 def kept(cache: Cache) -> int:
-    return sum(size for _, size, _ in cache._entries())
+    return sum({inode: size for entry in cache._room.entries() for inode, size in entry.sizes.items()}.values())
 
 
 def test_downloads_once(cache: Cache, server: Server) -> None:
@@ -87,8 +87,7 @@ def test_a_changed_file_beside_the_copy_is_replaced(cache: Cache, server: Server
     assert server.downloads[name.digest] == 1
 
 
-def test_the_least_recently_used_go_first(cache: Cache, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "IN_USE_SECONDS", -1)
+def test_the_least_recently_used_go_first(cache: Cache, server: Server) -> None:
     names = [server.add(bytes([number]) * 300) for number in range(4)]
     for age, name in enumerate(names[:3]):
         cache.file(name, "a", server.download)
@@ -100,15 +99,59 @@ def test_the_least_recently_used_go_first(cache: Cache, server: Server, monkeypa
     assert [Path(cache._entry(name)).exists() for name in names] == [True, False, True, True]
 
 
-def test_what_was_just_handed_out_stays(cache: Cache, server: Server) -> None:
-    paths = [cache.file(server.add(bytes([number]) * 600), "a", server.download) for number in range(5)]
-    assert all(path.exists() for path in paths)
+def test_what_a_thread_was_handed_out_last_stays(cache: Cache, server: Server) -> None:
+    last = cache.file(server.add(b"mine" * 100), "a", server.download)
+
+    def others() -> list[bool]:
+        paths = [cache.file(server.add(bytes([number]) * 400), "a", server.download) for number in range(6)]
+        return [path.exists() for path in paths]
+
+    with ThreadPoolExecutor(1) as pool:
+        there = pool.submit(others).result()
+    assert last.read_bytes() == b"mine" * 100
+    assert there[-1] and not all(there)
+    assert kept(cache) <= 1_000
 
 
-def test_one_larger_than_the_limit_can_be_read(cache: Cache, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "IN_USE_SECONDS", 0.5)
+def test_what_is_open_can_be_read_to_its_end(cache: Cache, server: Server) -> None:
+    path = cache.file(server.add(b"x" * 900), "a", server.download)
+    with path.open("rb") as stream:
+        cache.file(server.add(b"y" * 900), "a", server.download)
+        assert not path.exists()
+        assert stream.read() == b"x" * 900
+
+
+def test_one_larger_than_the_limit_can_be_read(cache: Cache, server: Server) -> None:
     path = cache.file(server.add(b"x" * 5_000), "a", server.download)
     assert path.stat().st_size == 5_000
+    cache.file(server.add(b"y"), "a", server.download)
+    assert kept(cache) == 1
+
+
+def test_reading_what_is_there_makes_room_too(tmp_path: Path, server: Server) -> None:
+    names = [server.add(bytes([number]) * 400) for number in range(10)]
+    large = Cache(tmp_path / "cache", limit_bytes=10_000)
+    for name in names:
+        large.file(name, "a", server.download)
+    assert kept(large) == 4_000
+    small = Cache(tmp_path / "cache", limit_bytes=1_000)
+    assert small.file(names[5], "a", server.download).read_bytes() == server.data[names[5].digest]
+    assert kept(small) <= 1_000
+    assert set(server.downloads.values()) == {1}
+
+
+def test_a_folder_stays_whole_while_its_process_runs(cache: Cache, server: Server) -> None:
+    members = tuple(Member(f"{n}", server.add(bytes([n]) * 300).digest, ".bin", 300) for n in range(5))
+    path = cache.members(server.add(b"manifest"), "g.zarr", members, server.download)
+    for number in range(100, 110):
+        cache.file(server.add(bytes([number]) * 400), "a", server.download)
+    assert [(path / member.path).read_bytes() for member in members] == [bytes([n]) * 300 for n in range(5)]
+    assert kept(cache) <= 1_500 + 400
+    # As when its process ends.
+    cache._room._folders.clear()
+    cache.file(server.add(b"other" * 100), "a", server.download)
+    assert not path.exists()
+    assert kept(cache) <= 1_000
 
 
 def test_a_failed_download_leaves_nothing(cache: Cache, server: Server, tmp_path: Path) -> None:
@@ -190,6 +233,27 @@ def test_processes_share_it(tmp_path: Path, server: Server) -> None:
     assert os.listdir(tmp_path / "cache" / "incoming") == []
 
 
+def test_many_processes_keep_the_limit_together(tmp_path: Path, server: Server) -> None:
+    names = [server.add(bytes([number]) * 1_000) for number in range(40)]
+    children = []
+    for child in range(6):
+        pid = os.fork()
+        if pid == 0:
+            right, most = True, 0
+            try:
+                cache = Cache(tmp_path / "cache", limit_bytes=10_000)
+                for number in range(40):
+                    name = names[(number * 7 + child * 5) % 40]
+                    right &= cache.file(name, "a", server.download).read_bytes() == server.data[name.digest]
+                    most = max(most, kept(cache))
+            finally:
+                # What the six are just adding comes on top, until it is counted.
+                os._exit(0 if right and most <= 16_000 else 1)
+        children.append(pid)
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 6
+    assert kept(Cache(tmp_path / "cache")) <= 10_000
+
+
 def test_without_a_cache_copies_go_with_the_store(server: Server) -> None:
     cache = NoCache()
     name = server.add(b"data")
@@ -201,7 +265,6 @@ def test_without_a_cache_copies_go_with_the_store(server: Server) -> None:
 
 def test_the_environment_sets_the_limit(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(cache_module.LIMIT_VARIABLE, "0.000001")
-    monkeypatch.setattr(cache_module, "IN_USE_SECONDS", -1)
     cache = open_cache(tmp_path / "cache")
     for number in range(4):
         cache.file(server.add(bytes([number]) * 400), "a", server.download)

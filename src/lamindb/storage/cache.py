@@ -3,7 +3,6 @@
 ```
 <folder>/ab/<digest>/data                the bytes, read-only
 <folder>/ab/<digest>/files/<name>        a link with the file name that somebody asked for
-<folder>/incoming/                       downloads and removals under way
 <folder>/locks/ab                        keeps processes from downloading the same twice; only saves traffic
 ```
 """
@@ -15,7 +14,6 @@ import os
 import shutil
 import tempfile
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,18 +22,14 @@ from typing import Final
 from lamindb.core import locks
 from lamindb.core.errors import InvalidInputError, LaminError
 from lamindb.core.hashing import Content, digest_file
-from lamindb.storage import incoming, linking
+from lamindb.storage import linking
+from lamindb.storage.cache_room import Room
 from lamindb.storage.failures import storage_failed
 from lamindb.storage.hash_cache import HashCache, Known, NoHashCache
 from lamindb.storage.protocol import FileStat, Member, ObjectName
 
 DEFAULT_LIMIT_BYTES: Final = 50_000_000_000
 LIMIT_VARIABLE: Final = "LAMIN_CACHE_LIMIT_GB"
-IN_USE_SECONDS: Final = 60.0
-"""What was handed out so shortly before is not removed: its reader may not have opened it yet."""
-
-_STALE_SECONDS: Final = 7 * 86_400
-
 Download = Callable[[ObjectName, int], None]
 """Writes the bytes of an object, checked, to an open file."""
 
@@ -43,9 +37,12 @@ Download = Callable[[ObjectName, int], None]
 class Cache:
     """Local copies of objects, the least recently used of which are removed above a limit.
 
+    A file that was handed out stays until the same thread asks for the next one, a folder as long as the process runs;
+    after that it may go when others need its room, though not from whoever has it open.
+
     Args:
         folder: Where they lie; made when it is first needed.
-        limit_bytes: How much may lie there. One object may exceed it while it is in use.
+        limit_bytes: How much may lie there, apart from what is in use.
         hash_cache: Remembers which copies are as when they were last checked.
     """
 
@@ -56,10 +53,8 @@ class Cache:
         limit_bytes: int = DEFAULT_LIMIT_BYTES,
         hash_cache: HashCache | None = None,
     ) -> None:
-        self._folder = os.fspath(folder)
-        self._limit = limit_bytes
+        self._room = Room(os.fspath(folder), limit_bytes)
         self._hash_cache = hash_cache if hash_cache is not None else NoHashCache()
-        self._added: int | None = None
 
     def file(self, name: ObjectName, filename: str, download: Download) -> Path:
         """Return a local file with this name and the object's bytes, downloaded if it is not there or damaged.
@@ -79,19 +74,22 @@ class Cache:
     def members(self, name: ObjectName, filename: str, members: tuple[Member, ...], download: Download) -> Path:
         """Return a local folder with this name and these members, as `file` does for one file."""
         with self._failing():
-            parent = f"{self._entry(name)}/files"
-            path = f"{parent}/{filename}"
-            data = {member.path: self._data(member.name, download) for member in members}
-            if os.path.isdir(path) and _holds_exactly(path, data):
+            entry = self._entry(name)
+            self._room.hold(entry, is_folder=True)
+            path = f"{entry}/files/{filename}"
+            if self._holds_exactly(path, members):
+                self._room.check()
                 return Path(path)
-            os.makedirs(parent, mode=0o700, exist_ok=True)
-            new = self._new_entry()
+            os.makedirs(f"{entry}/files", mode=0o700, exist_ok=True)
+            new = self._room.new_entry()
             try:
                 os.mkdir(new, 0o700)
-                for relative, source in data.items():
-                    os.makedirs(os.path.dirname(f"{new}/{relative}"), mode=0o700, exist_ok=True)
-                    linking.duplicate(source, f"{new}/{relative}", allow_clone=False)
-                self._discard(path)
+                for member in members:
+                    target = f"{new}/{member.path}"
+                    os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+                    # Linked at once: what was fetched before may go while the next one is.
+                    linking.duplicate(self._data(member.name, download), target, allow_clone=False)
+                self._room.discard(path)
                 with contextlib.suppress(OSError):
                     # Another process was faster, with the same files.
                     os.rename(new, path)
@@ -101,41 +99,21 @@ class Cache:
 
     def drop(self, name: ObjectName) -> None:
         """Remove what is kept of an object."""
-        self._discard(self._entry(name))
+        self._room.discard(self._entry(name))
 
     def shrink(self) -> None:
         """Remove the least recently used copies until the limit is kept, and what dead downloads left."""
-        entries = sorted(self._entries())
-        total = sum(size for _, size, _ in entries)
-        recent = time.time() - IN_USE_SECONDS
-        for used_at, size, path in entries:
-            if total <= self._limit or used_at > recent:
-                break
-            self._discard(path)
-            total -= size
-        with contextlib.suppress(OSError):
-            incoming.sweep(f"{self._folder}/incoming", older_than_seconds=_STALE_SECONDS)
-        self._added = 0
-
-    def _entries(self) -> Iterator[tuple[float, int, str]]:
-        """Yield when each entry was used, its size and its path."""
-        for shard in _names(self._folder):
-            if len(shard) == 2:
-                for digest in _names(f"{self._folder}/{shard}"):
-                    path = f"{self._folder}/{shard}/{digest}"
-                    with contextlib.suppress(OSError):
-                        size = os.stat(f"{path}/data").st_size if os.path.exists(f"{path}/data") else 0
-                        yield os.stat(path).st_mtime, size, path
+        self._room.shrink()
 
     def _entry(self, name: ObjectName) -> str:
-        return f"{self._folder}/{name.digest[:2]}/{name.digest}"
+        return f"{self._room.folder}/{name.digest[:2]}/{name.digest}"
 
     def _data(self, name: ObjectName, download: Download) -> str:
-        """Return the path of the checked bytes."""
+        """Return the path of the checked bytes, which stay until this thread asks for the next."""
         path = f"{self._entry(name)}/data"
+        self._room.hold(self._entry(name))
         if self._is_good(name, path):
-            with contextlib.suppress(OSError):
-                os.utime(self._entry(name))
+            self._room.check()
             return path
         with self._locked(name.digest[:2]):
             if not self._is_good(name, path):
@@ -143,7 +121,7 @@ class Cache:
         return path
 
     def _fetch(self, name: ObjectName, path: str, download: Download) -> None:
-        new = self._new_entry()
+        new = self._room.new_entry()
         try:
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
             try:
@@ -158,9 +136,7 @@ class Cache:
                 os.unlink(new)
             raise
         self._remember(name, path)
-        self._added = None if self._added is None else self._added + size
-        if self._added is None or self._added > self._limit // 20:
-            self.shrink()
+        self._room.add(size)
 
     def _is_good(self, name: ObjectName, path: str) -> bool:
         try:
@@ -180,7 +156,7 @@ class Cache:
             self._hash_cache.put(Known(path, found, Content("", name.digest, found.size)))
 
     def _link(self, data: str, path: str) -> None:
-        new = self._new_entry()
+        new = self._room.new_entry()
         try:
             linking.duplicate(data, new, allow_clone=False)
             os.replace(new, path)
@@ -188,26 +164,21 @@ class Cache:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(new)
 
-    def _new_entry(self) -> str:
-        folder = f"{self._folder}/incoming"
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        return incoming.new_entry(folder)
-
-    def _discard(self, path: str) -> None:
-        """Remove a file or folder: out of sight at once, then for good."""
-        if os.path.lexists(path):
-            new = self._new_entry()
-            with contextlib.suppress(OSError):
-                os.rename(path, new)
-            shutil.rmtree(new, ignore_errors=True)
+    def _holds_exactly(self, path: str, members: tuple[Member, ...]) -> bool:
+        there = {os.path.relpath(f"{folder}/{name}", path) for folder, _, files in os.walk(path) for name in files}
+        return (
+            os.path.isdir(path)
+            and there == {member.path for member in members}
+            and all(self._is_good(member.name, f"{path}/{member.path}") for member in members)
+        )
 
     @contextlib.contextmanager
     def _locked(self, shard: str) -> Iterator[None]:
         """Keep other processes from downloading the same, where the file system knows locks."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
-                os.makedirs(f"{self._folder}/locks", mode=0o700, exist_ok=True)
-                stack.enter_context(locks.held(f"{self._folder}/locks/{shard}"))
+                os.makedirs(f"{self._room.folder}/locks", mode=0o700, exist_ok=True)
+                stack.enter_context(locks.held(f"{self._room.folder}/locks/{shard}"))
             yield
 
     @contextlib.contextmanager
@@ -217,7 +188,7 @@ class Cache:
         except OSError as error:
             if isinstance(error, LaminError):
                 raise
-            raise storage_failed("write to the cache", str(error.filename or self._folder), error) from error
+            raise storage_failed("write to the cache", str(error.filename or self._room.folder), error) from error
 
 
 class NoCache(Cache):
@@ -238,14 +209,14 @@ class NoCache(Cache):
 
     def drop(self, name: ObjectName) -> None:
         """Remove what is kept of an object."""
-        if self._folder:
+        if self._room.folder:
             super().drop(name)
 
     def _open(self) -> None:
         with self._opening:
-            if not self._folder:
-                self._folder = tempfile.mkdtemp(prefix="lamindb-")
-                weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+            if not self._room.folder:
+                self._room.folder = tempfile.mkdtemp(prefix="lamindb-")
+                weakref.finalize(self, shutil.rmtree, self._room.folder, ignore_errors=True)
 
 
 def open_cache(folder: str | os.PathLike[str] | None) -> Cache:
@@ -269,20 +240,8 @@ def open_cache(folder: str | os.PathLike[str] | None) -> Cache:
     return Cache(os.path.join(folder, "objects"), limit_bytes=limit_bytes, hash_cache=HashCache(folder))
 
 
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
-
-
 def _same_file(path: str, data: str) -> bool:
     try:
         return os.path.samestat(os.lstat(path), os.lstat(data))
     except OSError:
         return False
-
-
-def _holds_exactly(path: str, wanted: dict[str, str]) -> bool:
-    there = {os.path.relpath(f"{folder}/{name}", path) for folder, _, files in os.walk(path) for name in files}
-    return there == set(wanted) and all(_same_file(f"{path}/{relative}", wanted[relative]) for relative in wanted)
