@@ -127,6 +127,8 @@ def test_an_older_database_is_migrated_once_after_a_backup(
             assert copy.execute("select key from lamindb_file").fetchall() == [("x.txt",)]
             assert not copy.execute("select 1 from sqlite_master where name like 'test_%'").fetchall()
             assert copy.execute("pragma integrity_check").fetchone() == ("ok",)
+    else:
+        assert [path.suffix for path in (instance / ".lamindb" / "backups").iterdir()] == [".zip"]
 
 
 def test_a_later_version_makes_new_instances_of_its_own(

@@ -13,7 +13,7 @@ from typing import Any
 from lamindb.core import locks, messages
 from lamindb.core.errors import DatabaseError, NewerDatabaseError, ReadOnlyError
 from lamindb.core.keys import DATABASE_FILE
-from lamindb.instance import database
+from lamindb.instance import database, dumping
 
 _POSTGRES_LOCK = 0x1A_31_DB
 
@@ -104,17 +104,17 @@ def _migrate(alias: str) -> None:
 
 
 def _back_up(alias: str, home: Path, first: str) -> None:
-    link = database.connection(alias)
-    if link.vendor != "sqlite":
-        messages.info("the database is of an older version and is migrated now")
-        return
+    is_sqlite = database.connection(alias).vendor == "sqlite"
     # Named by the first migration that is missing: if migrating stops in the middle, the next try keeps this backup.
-    target = home / "backups" / f"before-{first}.sqlite3"
+    target = home / "backups" / f"before-{first}.{'sqlite3' if is_sqlite else 'zip'}"
     try:
         target.parent.mkdir(exist_ok=True)
     except OSError as error:
         raise DatabaseError(f"cannot back up to {target}, so nothing was migrated: {error.strerror}") from error
-    back_up_sqlite(home / DATABASE_FILE, target)
+    if is_sqlite:
+        back_up_sqlite(home / DATABASE_FILE, target)
+    else:
+        dumping.dump_tables(alias, target)
     messages.info(f"the database is of an older version and is migrated now; a backup is at {target}")
 
 
