@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from lamindb.core import current
 from lamindb.core.current import Instance
@@ -18,41 +18,14 @@ from lamindb.storage.protocol import ObjectStore
 
 if TYPE_CHECKING:
     from lamindb.storage.remote import RemoteStore
+    from lamindb.storage.view import Mode
+    from lamindb.storage.views import ViewLike
 
 _lock = threading.RLock()
 _stores: dict[tuple[str, str], ObjectStore] = {}
-_views: dict[tuple[str, str], Any] = {}
+_views: dict[tuple[str, str], ViewLike] = {}
 _rows: dict[tuple[str, str], Storage] = {}
 _hash_cache: tuple[str, HashCache] | None = None
-
-
-class NoView:
-    """The view of a storage that has none: it shows nothing, and nothing stands in its way."""
-
-    mode = "none"
-
-    def conflict(self, key: str, name: Any, known: Any = ()) -> str | None:
-        """Find nothing in the way."""
-        del key, name, known
-        return None
-
-    def show(self, key: str, name: Any, **options: Any) -> None:
-        """Show nothing."""
-
-    def show_many(self, files: Any, **options: Any) -> list[Any]:
-        """Show nothing."""
-        del files, options
-        return []
-
-    def hide(self, key: str, name: Any, **options: Any) -> bool:
-        """Hide nothing."""
-        del key, name, options
-        return True
-
-    def state(self, key: str, name: Any, **options: Any) -> str:
-        """Find nothing."""
-        del key, name, options
-        return "missing"
 
 
 def hash_cache() -> HashCache:
@@ -102,18 +75,19 @@ def remote_root(root_url: str, instance: Instance) -> RemoteStore:
     return cast("RemoteStore", store)
 
 
-def view(instance: Instance | None = None) -> Any:
+def view(instance: Instance | None = None) -> ViewLike:
     """Return the view of an instance's own folder; on an object store, one that shows nothing."""
     from lamindb.storage.view import View
+    from lamindb.storage.views import NoView
 
     instance = instance or current.instance()
     key = (instance.alias, instance.root_url)
     with _lock:
         found = _views.get(key)
         if found is None:
-            store: Any = own_store(instance)
-            mode: Any = "none" if instance.is_read_only else instance.view_mode
-            found = View(store, mode) if instance.is_local else NoView()
+            store = own_store(instance)
+            mode = cast("Mode", "none" if instance.is_read_only else instance.view_mode)
+            found = View(store, mode) if isinstance(store, LocalStore) else NoView()
             _views[key] = found
         return found
 
