@@ -96,3 +96,9 @@ def test_a_very_long_key_does_not_cost_the_others_their_place(monkeypatch: pytes
     lines = printing.table(HEADERS, [(*ROWS[0][:-1], "folder/" * 40)])
     assert "id" in lines[0] and "when" in lines[0]
     assert cell_width(lines[1]) <= 130
+
+
+def test_names_from_right_to_left_leave_their_row_in_order() -> None:
+    lines = printing.table(("size", "key", "by"), [(1, "عينة.csv", "ada"), (2, "b", "ben")])
+    assert lines[1] == "1     \u2068عينة.csv\u2069  ada"
+    assert lines[2] == "2     b         ben"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lamindb.exchange.safe_text import cell_width, elide_middle, printable
+from lamindb.exchange.safe_text import cell_width, elide_middle, isolated, printable
 
 _BOLD, _DIM, _RED, _GREEN, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
 _STYLES = {"bold": _BOLD, "dim": _DIM, "red": _RED, "green": _GREEN}
@@ -151,6 +151,7 @@ def _line(values: Sequence[str], headers: Sequence[str], widths: list[int], righ
     for value, head, width in zip(values, headers, widths, strict=True):
         shown = elide_middle(value, width)
         gap = " " * (width - cell_width(shown))
+        shown = isolated(shown)
         parts.append(gap + shown if head in right else shown + gap)
     return "  ".join(parts).rstrip()
 
