@@ -43,7 +43,7 @@ def test_a_prefix_is_a_folder_not_the_start_of_a_name(cli: Cli, project: Path) -
     cli("ls", "../up", code=2)
     cli("ls", "a\x00", code=2)
     cli("ls", "a\udcff", code=2)
-    cli("ls", "--user", "a\udcff", code=2)
+    cli("ls", "--user", "a\udcff", code=3)
     assert "no file fits" in cli("ls", "nope").err
 
 
@@ -58,7 +58,7 @@ def test_filters(cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert len(_keys(cli("ls", "--since", "1h", "--json"))) == 4
     assert _keys(cli("ls", "--since", "2999-01-01", "--json")) == []
     assert len(_keys(cli("ls", "--user", made["created_by"], "--json"))) == 4
-    assert _keys(cli("ls", "--user", "nobody", "--json")) == []
+    assert "there is no user 'nobody'" in cli("ls", "--user", "nobody", code=3).err
 
 
 def test_what_a_run_made_again_is_its_own_too(cli: Cli, project: Path) -> None:
@@ -67,6 +67,22 @@ def test_what_a_run_made_again_is_its_own_too(cli: Cli, project: Path) -> None:
     second = ln.track(ln.Transform(name="two", type="pipeline"))
     cli("save", "src/b.txt", "--key", "same.txt", "--run", second.id)
     assert _keys(cli("ls", "--run", second.id, "--json")) == ["same.txt"]
+    assert _keys(cli("ls", "--transform", "two", "--json")) == ["same.txt"]
+
+
+def test_a_transform_is_named_by_path_or_name_and_never_guessed(cli: Cli, project: Path) -> None:
+    for folder in ("a", "b"):
+        transform = ln.Transform(
+            name="Quality control", type="notebook", reference=f"{folder}/{folder}_qc.ipynb"
+        ).save()
+        run = ln.Run(transform=transform).save()
+        cli("save", "src/b.txt", "--key", f"{folder}.txt", "--run", run.id)
+    assert _keys(cli("ls", "--transform", "a/a_qc.ipynb", "--json")) == ["a.txt"]
+    assert _keys(cli("ls", "--transform", "b_qc.ipynb", "--json")) == ["b.txt"]
+    for command in (["ls", "--transform"], ["runs", "--transform"], ["describe"]):
+        assert "a/a_qc.ipynb" in cli(*command, "Quality control", code=6).err
+    assert "did you mean 'Quality control'?" in cli("ls", "--transform", "Qualty control", code=3).err
+    assert "there is no user 'nobody'" in cli("runs", "--user", "nobody", code=3).err
 
 
 def test_versions_and_trash_are_shown_on_request(cli: Cli, project: Path) -> None:

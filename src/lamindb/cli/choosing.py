@@ -11,10 +11,11 @@ from lamindb.core.errors import InvalidInputError, InvalidKeyError, MultipleResu
 from lamindb.core.keys import check_key
 
 if TYPE_CHECKING:
-    from lamindb.models import File, Run
+    from lamindb.models import File, Run, Transform
 
 _SUGGEST_AMONG = 100_000
 _MIN_PREFIX = 6
+_LISTED = 10
 
 
 def record(text: str, *, version: int | None = None) -> Any:
@@ -24,26 +25,74 @@ def record(text: str, *, version: int | None = None) -> Any:
 
     Raises:
         NoResultFound: It means nothing; the message names a near key.
+        MultipleResultsFound: Several notebooks, scripts or pipelines have this name; their ids are listed.
     """
-    from django.db.models import Q
-
-    from lamindb.models import File, Run, Transform
+    from lamindb.models import File, Run
 
     found: Any = _file_or_none(text, version, in_trash=False)
     if found is None and version is None and _can_be_stored(text):
         found = (
             File.objects.get_queryset().filter(id=text).first()
             or Run.objects.get_queryset().filter(id=text).first()
-            or Transform.objects.get_queryset()
-            .filter(Q(id=text) | Q(name=text) | Q(reference=text))
-            .order_by("-created_at", "-id")
-            .first()
+            or _newest(_transforms_named(text), text)
             or (_run_or_none(text) if len(text) >= _MIN_PREFIX else None)
         )
     if found is None:
         which = f" with version {version}" if version is not None else ""
         raise NoResultFound(f"there is no record {ascii_quoted(text)}{which}: {_advice(text, in_trash=False)}")
     return found
+
+
+def _transforms_named(text: str) -> list[Transform]:
+    """Return the transforms of an id, a path or a name, the newest first: those of the id or path if there are any."""
+    from django.db.models import Q
+
+    from lamindb.models import Transform
+
+    query = Transform.objects.get_queryset().order_by("-created_at", "-id")
+    exact = Q(id=text) | Q(reference=text) | Q(reference__endswith=f"/{text}")
+    return list(query.filter(exact)) or list(query.filter(name=text))
+
+
+def _newest(transforms: list[Transform], text: str) -> Transform | None:
+    if len({(one.type, one.reference) for one in transforms}) > 1:
+        listed = ", ".join(f"{one.reference or one.name} ({one.id})" for one in transforms[:_LISTED])
+        raise MultipleResultsFound(f"several transforms are called {ascii_quoted(text)}: name one of {listed}")
+    return transforms[0] if transforms else None
+
+
+def transform_ids(text: str) -> list[str]:
+    """Return the ids of the transform that a word means, all its versions: of an id, a path or a name.
+
+    Raises:
+        NoResultFound: There is none; the message names a near one.
+        MultipleResultsFound: Several notebooks, scripts or pipelines have this name; their ids are listed.
+    """
+    from lamindb.models import Transform
+
+    found = _transforms_named(text) if _can_be_stored(text) else []
+    if _newest(found, text) is None:
+        near = Transform.search(text, top_hit=True) if _can_be_stored(text) else None
+        advice = f": did you mean {ascii_quoted(near.name)}?" if near is not None else ""
+        raise NoResultFound(f"there is no notebook, script or pipeline {ascii_quoted(text)}{advice}")
+    return [one.id for one in found]
+
+
+def handle(text: str) -> str:
+    """Return a user's handle.
+
+    Raises:
+        NoResultFound: Nobody here has it; the message names those who work here.
+    """
+    from lamindb.models import User
+
+    handles = User.objects.get_queryset().order_by("handle").list("handle")
+    if text not in handles:
+        listed = ", ".join(handles[:_LISTED])
+        raise NoResultFound(
+            f"there is no user {ascii_quoted(text)} in this instance" + (f": {listed}" if listed else "")
+        )
+    return text
 
 
 def _can_be_stored(text: str) -> bool:

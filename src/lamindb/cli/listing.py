@@ -62,8 +62,6 @@ def _query(
     versions: bool,
     everything: bool,
 ) -> Any:
-    from django.db.models import Q
-
     from lamindb.models import File
 
     query: Any = File.objects.get_queryset() if versions or everything else File.select()
@@ -72,11 +70,11 @@ def _query(
     if prefix:
         query = query.filter(choosing.under(prefix))
     if handle is not None:
-        query = query.filter(created_by__handle=handle)
+        query = query.filter(created_by__handle=choosing.handle(handle))
+    # What a run made again, as its bytes were stored already, is its own as well.
     if transform is not None:
-        query = query.filter(Q(transform_id=transform) | Q(transform__name=transform))
+        query = query.filter(writer_links__run__transform__in=choosing.transform_ids(transform))
     if run_id is not None:
-        # What a run made again belongs to it as well.
         query = query.filter(writer_links__run=choosing.run(run_id))
     if since is not None:
         query = query.filter(created_at__gte=since)

@@ -69,8 +69,6 @@ def _query(
     parent: str | None,
     since: datetime.datetime | None,
 ) -> Any:
-    from django.db.models import Q
-
     from lamindb.models import Run
     from lamindb.usecases.ending import notice_dead_runs
 
@@ -82,10 +80,9 @@ def _query(
     if status is not None:
         query = query.filter(status=status)
     if transform is not None:
-        same = Q(transform__name=transform) | Q(transform__reference=transform)
-        query = query.filter(Q(transform_id=transform) | same)
+        query = query.filter(transform__in=choosing.transform_ids(transform))
     if handle is not None:
-        query = query.filter(created_by__handle=handle)
+        query = query.filter(created_by__handle=choosing.handle(handle))
     if parent is not None:
         query = query.filter(parent=choosing.run(parent))
     if since is not None:
