@@ -274,7 +274,7 @@ class Record(models.Model):
         self._state.db = other._state.db
         self.settle()
 
-    def take_over(self, other: Record) -> None:
+    def _take_over(self, other: Record) -> None:
         """Become another record of the same kind as `adopt` does, without a copy: the other is not to be used again."""
         state, fields = self._state, self.__dict__
         object.__setattr__(self, "__dict__", other.__dict__)

@@ -86,7 +86,7 @@ class Outcome:
         run = self.file._state.fields_cache.get("run")
         self.file.__dict__.pop("_source", None)
         if self.is_new:
-            self.file.take_over(self.row)
+            self.file._take_over(self.row)
             self.row = self.file
         else:
             self.file.adopt(self.row)
