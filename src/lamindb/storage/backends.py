@@ -130,50 +130,69 @@ def _retry_config() -> dict[str, Any]:
 
 
 def _s3_settings() -> tuple[dict[str, Any], Any]:
-    """Find what the package does not find by itself: the endpoint's usual names, and profiles."""
+    """Find what the package does not find by itself: the endpoint's usual names, and profiles.
+
+    As elsewhere, keys of the environment go before those of a profile, a server for S3 before one for all services,
+    and each name in the environment before the files.
+    """
     environment = os.environ
+    named = environment.get("AWS_PROFILE") or environment.get("AWS_DEFAULT_PROFILE")
+    profile, services = _profile_settings(named or "default")
+    if named and not profile:
+        raise StorageError(f"profile '{named}' is not in ~/.aws/credentials or ~/.aws/config: check AWS_PROFILE")
     config: dict[str, Any] = {}
-    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):
-        if environment.get(name):
-            config["endpoint"] = environment[name]
-            break
-    profile = environment.get("AWS_PROFILE") or environment.get("AWS_DEFAULT_PROFILE")
-    if environment.get("AWS_ACCESS_KEY_ID") and not profile:
+    endpoints = [environment.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")]
+    endpoints += [_nested(services.get("s3", "")).get("endpoint_url"), profile.get("endpoint_url")]
+    endpoint = next(filter(None, endpoints), None)
+    if endpoint is not None:
+        config["endpoint"] = endpoint
+    if "region" in profile and not (environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")):
+        config["region"] = profile["region"]
+    if environment.get("AWS_ACCESS_KEY_ID"):
         return config, None
-    found = _profile_settings(profile or "default")
-    if profile and not found:
-        raise StorageError(f"profile '{profile}' is not in ~/.aws/credentials or ~/.aws/config: check AWS_PROFILE")
-    static = {"aws_access_key_id": "access_key_id", "aws_secret_access_key": "secret_access_key"}
-    for theirs, ours in {**static, "aws_session_token": "session_token"}.items():
-        if theirs in found and (profile or not environment.get(theirs.upper())):
-            config[ours] = found[theirs]
-    if "region" in found and not (environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")):
-        config["region"] = found["region"]
-    if "endpoint_url" in found:
-        config.setdefault("endpoint", found["endpoint_url"])
-    if profile and "access_key_id" not in config:
-        return config, _provider_of(profile)
+    if "aws_access_key_id" in profile:
+        names = ("access_key_id", "secret_access_key", "session_token")
+        config.update({name: profile[f"aws_{name}"] for name in names if f"aws_{name}" in profile})
+    elif named or _NEEDS_BOTO & profile.keys():
+        return config, _provider_of(named or "default")
     return config, None
 
 
-def _profile_settings(profile: str) -> dict[str, str]:
+_NEEDS_BOTO: Final = {"role_arn", "sso_session", "sso_start_url", "credential_process", "login_session"}
+
+
+def _profile_settings(profile: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what the files say of a profile, and of the services that it names."""
     home = os.path.expanduser("~")
     files = {
         os.environ.get("AWS_CONFIG_FILE") or f"{home}/.aws/config": f"profile {profile}",
         os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or f"{home}/.aws/credentials": profile,
     }
     found: dict[str, str] = {}
+    services: dict[str, dict[str, str]] = {}
     for path, section in files.items():
         parser = configparser.RawConfigParser(strict=False)
         try:
-            parser.read(path, encoding="utf-8")
+            parser.read(os.path.expanduser(path), encoding="utf-8")
         except (OSError, configparser.Error, UnicodeDecodeError) as error:
             raise StorageError(f"'{path}' cannot be read as a file of profiles: mend it") from error
         for name in (section, profile):
             if parser.has_section(name):
                 found.update(parser.items(name))
                 break
-    return found
+        services.update(
+            {name.split()[-1]: dict(parser.items(name)) for name in parser.sections() if name.startswith("services ")}
+        )
+    wanted = found.get("services")
+    if wanted is not None and wanted not in services:
+        raise StorageError(f"profile '{profile}' names services '{wanted}', which are not in ~/.aws/config: mend it")
+    return found, services.get(wanted or "", {})
+
+
+def _nested(text: str) -> dict[str, str]:
+    """Read settings that stand indented below another."""
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {name.strip().lower(): value.strip() for name, equals, value in pairs if equals}
 
 
 def _provider_of(profile: str) -> Any:
@@ -183,7 +202,10 @@ def _provider_of(profile: str) -> Any:
         from obstore.auth.boto3 import Boto3CredentialProvider
     except ImportError as error:
         raise UnsupportedError(f"profile '{profile}' has no keys of its own, which needs: pip install boto3") from error
-    return Boto3CredentialProvider(boto3.Session(profile_name=profile))
+    try:
+        return Boto3CredentialProvider(boto3.Session(profile_name=profile))
+    except Exception as error:
+        raise StorageError(f"profile '{profile}' gives no credentials: {type(error).__name__}: log in again") from error
 
 
 _CAUSES: Final = (
