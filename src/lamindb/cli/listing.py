@@ -36,7 +36,7 @@ def ls(is_long: bool, as_json: bool, **filters: Any) -> None:
     """List files by their keys, those under PREFIX where it is given.
 
     JSON keys: id, key, name, suffix, size, hash, version, is_latest, is_folder, n_files, description, storage, run,
-    transform, created_by, created_at, trashed_at.
+    transform, created_by, created_at, trashed_at, trashed_by.
     """
     from lamindb.cli.rows import file_rows
 

@@ -108,8 +108,11 @@ def list_trash(as_json: bool) -> None:
     if not found:
         messages.info("the trash is empty")
         return
-    shown = [(f.id, size_text(f.size), f.version, time_text(f.trashed_at), f.key or f"({f.name})") for f in found]
-    for line in table(("id", "size", "version", "removed", "key"), shown, right=frozenset({"size"})):
+    shown = [
+        (f.id, size_text(f.size), f.version, time_text(f.trashed_at), f.trashed_by, f.key or f"({f.name})")
+        for f in found
+    ]
+    for line in table(("id", "size", "version", "removed", "who", "key"), shown, right=frozenset({"size"})):
         out(line)
 
 

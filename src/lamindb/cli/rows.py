@@ -30,6 +30,7 @@ class FileRow(NamedTuple):
     created_by: str | None
     created_at: datetime.datetime
     trashed_at: datetime.datetime | None
+    trashed_by: str | None
 
 
 _COLUMNS = {
@@ -37,6 +38,7 @@ _COLUMNS = {
     "run": "run_id",
     "transform": "transform__name",
     "created_by": "created_by__handle",
+    "trashed_by": "trashed_by__handle",
 }
 
 
@@ -70,6 +72,7 @@ def file_as_dict(file: File) -> dict[str, Any]:
         "created_by": file.created_by.handle if file.created_by is not None else None,
         "created_at": file.created_at,
         "trashed_at": file.trashed_at,
+        "trashed_by": file.trashed_by.handle if file.trashed_by is not None else None,
     }
 
 

@@ -135,6 +135,7 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
             ("saved at", file.created_at),
             ("saved by", _handle(file)),
             ("in trash since", file.trashed_at),
+            ("removed by", file.trashed_by.handle if file.trashed_by is not None else None),
         ),
     )
     yield Section("storage", tuple(_place(file, instance)))
