@@ -74,16 +74,13 @@ class AliasQuery(sql.Query):
 
 def _check_text(name: str, value: str) -> None:
     """Refuse what no text in a database can hold, which one database would say and another pass over."""
+    refusal = f"cannot filter by {name}: the database cannot hold {value!a}"
     if "\0" in value:
-        raise InvalidInputError(
-            f"cannot filter by {name}: the database cannot hold {value!a}, which contains a NUL character"
-        )
+        raise InvalidInputError(f"{refusal}, which contains a NUL character")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise InvalidInputError(
-            f"cannot filter by {name}: the database cannot hold {value!a}, which is not valid Unicode"
-        ) from None
+        raise InvalidInputError(f"{refusal}, which is not valid Unicode") from None
 
 
 def _one_line(error: Exception) -> str:
