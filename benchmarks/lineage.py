@@ -209,8 +209,7 @@ def search(bench: Bench) -> Result:
     with bench.instance():
         import lamindb as ln
         from lamindb.core import current
-        from lamindb.instance import database
-        from lamindb.usecases import rows
+        from lamindb.instance import database, rows
 
         chance = random.Random(3)
         made = [

@@ -88,7 +88,10 @@ def fresh_library_state(isolated_home: Path, no_network: None) -> Iterator[None]
 
 def _disconnect() -> None:
     """Disconnect this process from its instances, as if it had just begun; what is registered stays."""
-    instances, tracking = sys.modules.get("lamindb.usecases.instances"), sys.modules.get("lamindb.usecases.tracking")
+    instances, tracking = (
+        sys.modules.get("lamindb.usecases.setup.instances"),
+        sys.modules.get("lamindb.usecases.runs.tracking"),
+    )
     if instances is not None:
         for connected in instances.current.all_connected():
             instances.close_connections(connected)

@@ -25,6 +25,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"core", "models", "instance", "storage", "environment", "usecases", "exchange"},
     "dev": {"core", "models", "instance", "storage", "environment", "usecases", "exchange"},
 }
+# Subject → the subjects of `usecases` that it may import, besides itself and the modules that lie beside them.
+SUBJECTS: dict[str, set[str]] = {
+    "view": set(),
+    "files": {"view"},
+    "runs": {"files", "view"},
+    "steps": {"runs", "files"},
+    "programs": {"runs", "files"},
+    "lineage": set(),
+    "asking": {"lineage", "runs"},
+    "care": {"files", "view"},
+    "setup": {"care", "runs", "view"},
+}
+MAY_REACH_ALL = {"lamindb.usecases.wiring", "lamindb.usecases.selecting"}
+"""The wire from records to what happens to them, and what `import lamindb` shows of it."""
 FRONT_DOORS = {"lamindb", "lamindb.schema", "lamindb.setup", "lamindb.lineage", "lamindb.apps", "lamindb.__main__"}
 WITHOUT_DJANGO = {"core", "storage", "environment", "exchange"}
 HEAVY = {
@@ -56,6 +70,28 @@ def wrong_imports(modules: dict[str, Module]) -> list[str]:
             if target is None or target.name in FRONT_DOORS or target.room not in allowed:
                 found.append(f"{module.name}:{line} imports {name}")
     return found
+
+
+def wrong_subjects(modules: dict[str, Module]) -> list[str]:
+    """Return imports within `usecases` from one subject to another that it has nothing to do with."""
+    found = []
+    for module in modules.values():
+        if module.room != "usecases" or module.name in MAY_REACH_ALL:
+            continue
+        allowed = SUBJECTS.get(_subject(module.name), set()) | {_subject(module.name)}
+        for name, line in imports(module, modules):
+            target = modules.get(name) or modules.get(name.rpartition(".")[0])
+            if target is None or target.room != "usecases":
+                continue
+            if target.name in MAY_REACH_ALL or _subject(target.name) not in allowed | {""}:
+                found.append(f"{module.name}:{line} imports {name}")
+    return found
+
+
+def _subject(name: str) -> str:
+    """Return the subject of a module of `usecases`; nothing for one that lies beside the subjects."""
+    found = name.split(".")[2:3]
+    return found[0] if found and found[0] in SUBJECTS else ""
 
 
 def import_cycles(modules: dict[str, Module]) -> list[list[str]]:
@@ -156,8 +192,8 @@ def _is_function(node: ast.AST) -> bool:
 
 
 CHECKS = (
-    wrong_imports, import_cycles, heavy_imports, foreign_imports, wrong_calls, swallowed_errors, too_long,
-    undocumented, strangers,
+    wrong_imports, wrong_subjects, import_cycles, heavy_imports, foreign_imports, wrong_calls, swallowed_errors,
+    too_long, undocumented, strangers,
 )  # fmt: skip
 
 
@@ -180,6 +216,14 @@ BROKEN = {
     "by relative name": (wrong_imports, {"instance/a.py": "from ..usecases import saving", "usecases/saving.py": ""}),
     "by text": (wrong_imports, {"core/a.py": "import importlib\nimportlib.import_module('lamindb.cli')"}),
     "a front door": (wrong_imports, {"usecases/a.py": "import lamindb"}),
+    "another subject": (
+        wrong_subjects,
+        {"usecases/lineage/a.py": "from lamindb.usecases.runs import b", "usecases/runs/b.py": ""},
+    ),
+    "the wire": (
+        wrong_subjects,
+        {"usecases/stores.py": "from lamindb.usecases import wiring", "usecases/wiring.py": ""},
+    ),
     "a cycle": (
         import_cycles,
         {"core/a.py": "from lamindb.core import b", "core/b.py": "def f():\n    from . import a"},
@@ -203,6 +247,8 @@ FINE = {
     "models/file.py": '"""m"""\nif TYPE_CHECKING:\n    from lamindb.usecases import a\n',
     "usecases/a.py": '"""m"""\nfrom lamindb.models import file\nwith atomic(using=1): ...\n',
     "usecases/selecting.py": '"""m"""\nsys.stdout.write("1")\n',
+    "usecases/steps/a.py": '"""m"""\nfrom lamindb.usecases import a\nfrom lamindb.usecases.runs import b\n',
+    "usecases/runs/b.py": '"""m"""\n',
     "usecases/b.py": '"""m"""\ndef f():\n    import pandas\n',
     "cli/a.py": '"""m"""\nfrom lamindb.usecases import a\nprint(1)\n',
     "schema.py": '"""m"""\nfrom lamindb.models import file\n',

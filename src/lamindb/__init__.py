@@ -27,13 +27,13 @@ _HOMES = {
     "save": "lamindb.usecases.selecting",
     "select": "lamindb.usecases.selecting",
     "view": "lamindb.usecases.selecting",
-    "context": "lamindb.usecases.tracking",
-    "finish": "lamindb.usecases.tracking",
-    "track": "lamindb.usecases.tracking",
-    "flow": "lamindb.usecases.stepping",
-    "step": "lamindb.usecases.stepping",
-    "close": "lamindb.usecases.instances",
-    "connect": "lamindb.usecases.instances",
+    "context": "lamindb.usecases.runs.tracking",
+    "finish": "lamindb.usecases.runs.tracking",
+    "track": "lamindb.usecases.runs.tracking",
+    "flow": "lamindb.usecases.steps.stepping",
+    "step": "lamindb.usecases.steps.stepping",
+    "close": "lamindb.usecases.setup.instances",
+    "connect": "lamindb.usecases.setup.instances",
     "register_loader": "lamindb.usecases.loading",
     "settings": "lamindb.instance.preferences",
     "LaminError": "lamindb.core.errors",
@@ -71,20 +71,20 @@ if TYPE_CHECKING:
     from lamindb.models import Storage as Storage
     from lamindb.models import Transform as Transform
     from lamindb.models import User as User
-    from lamindb.usecases.instances import close as close
-    from lamindb.usecases.instances import connect as connect
     from lamindb.usecases.loading import register_loader as register_loader
+    from lamindb.usecases.runs.tracking import context as context
+    from lamindb.usecases.runs.tracking import finish as finish
+    from lamindb.usecases.runs.tracking import track as track
     from lamindb.usecases.selecting import Session as Session
     from lamindb.usecases.selecting import add as add
     from lamindb.usecases.selecting import delete as delete
     from lamindb.usecases.selecting import save as save
     from lamindb.usecases.selecting import select as select
     from lamindb.usecases.selecting import view as view
-    from lamindb.usecases.stepping import flow as flow
-    from lamindb.usecases.stepping import step as step
-    from lamindb.usecases.tracking import context as context
-    from lamindb.usecases.tracking import finish as finish
-    from lamindb.usecases.tracking import track as track
+    from lamindb.usecases.setup.instances import close as close
+    from lamindb.usecases.setup.instances import connect as connect
+    from lamindb.usecases.steps.stepping import flow as flow
+    from lamindb.usecases.steps.stepping import step as step
 
 
 def __getattr__(name: str) -> Any:
@@ -100,7 +100,7 @@ def __getattr__(name: str) -> Any:
             from lamindb.instance.database import setup as set_up
 
             set_up()
-            importlib.import_module("lamindb.usecases.instances")
+            importlib.import_module("lamindb.usecases.setup.instances")
         elif name == "settings":
             from lamindb.core import current
 
@@ -120,7 +120,7 @@ def _open_instance() -> Any:
     from lamindb.instance.database import setup as set_up
 
     set_up()
-    return importlib.import_module("lamindb.usecases.instances").open_current()
+    return importlib.import_module("lamindb.usecases.setup.instances").open_current()
 
 
 def __dir__() -> list[str]:

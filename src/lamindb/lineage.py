@@ -9,15 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
-    "ancestor_ids": "lamindb.usecases.tracing",
+    "ancestor_ids": "lamindb.usecases.lineage.tracing",
     "between": "lamindb.exchange.viewing",
-    "common_ancestors": "lamindb.usecases.tracing",
-    "descendant_ids": "lamindb.usecases.tracing",
+    "common_ancestors": "lamindb.usecases.lineage.tracing",
+    "descendant_ids": "lamindb.usecases.lineage.tracing",
     "graph": "lamindb.exchange.viewing",
-    "impact": "lamindb.usecases.impacting",
-    "leaves": "lamindb.usecases.tracing",
+    "impact": "lamindb.usecases.lineage.impacting",
+    "leaves": "lamindb.usecases.lineage.tracing",
     "path": "lamindb.exchange.viewing",
-    "roots": "lamindb.usecases.tracing",
+    "roots": "lamindb.usecases.lineage.tracing",
 }
 
 __all__ = [
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from lamindb.exchange.viewing import between as between
     from lamindb.exchange.viewing import graph as graph
     from lamindb.exchange.viewing import path as path
-    from lamindb.usecases.impacting import impact as impact
-    from lamindb.usecases.tracing import ancestor_ids as ancestor_ids
-    from lamindb.usecases.tracing import common_ancestors as common_ancestors
-    from lamindb.usecases.tracing import descendant_ids as descendant_ids
-    from lamindb.usecases.tracing import leaves as leaves
-    from lamindb.usecases.tracing import roots as roots
+    from lamindb.usecases.lineage.impacting import impact as impact
+    from lamindb.usecases.lineage.tracing import ancestor_ids as ancestor_ids
+    from lamindb.usecases.lineage.tracing import common_ancestors as common_ancestors
+    from lamindb.usecases.lineage.tracing import descendant_ids as descendant_ids
+    from lamindb.usecases.lineage.tracing import leaves as leaves
+    from lamindb.usecases.lineage.tracing import roots as roots
 
 
 def __getattr__(name: str) -> Any:
@@ -55,7 +55,7 @@ def __getattr__(name: str) -> Any:
     from lamindb.instance.database import setup as set_up
 
     set_up()
-    importlib.import_module("lamindb.usecases.instances")
+    importlib.import_module("lamindb.usecases.setup.instances")
     value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value

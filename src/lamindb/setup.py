@@ -11,8 +11,8 @@ _set_up()
 from lamindb.core import current as _current  # noqa: E402
 from lamindb.instance import people as _people  # noqa: E402
 from lamindb.instance.people import Person, login, logout  # noqa: E402
-from lamindb.usecases.instances import InstanceInfo, close, connect, info, init, listed  # noqa: E402
-from lamindb.usecases.retiring import backup, delete, restore  # noqa: E402
+from lamindb.usecases.setup.instances import InstanceInfo, close, connect, info, init, listed  # noqa: E402
+from lamindb.usecases.setup.retiring import backup, delete, restore  # noqa: E402
 
 load = connect
 """The older name of `connect`."""

@@ -10,7 +10,7 @@ import pytest
 
 import lamindb as ln
 from lamindb.models import File, Run, RunOutput, User
-from lamindb.usecases import verifying
+from lamindb.usecases.care import verifying
 from tests.storage import servers
 from tests.support.processes import run_python_together
 
@@ -49,7 +49,7 @@ import sys
 import lamindb as ln
 import lamindb.setup
 from lamindb.core.errors import ConflictError
-from lamindb.usecases import sweeping
+from lamindb.usecases.care import sweeping
 me = int(sys.argv[1])
 if me == 0:
     removed = 0

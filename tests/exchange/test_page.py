@@ -13,7 +13,7 @@ import lamindb as ln
 assert ln.File
 
 from lamindb.exchange.page import Page  # noqa: E402
-from lamindb.usecases.describing import Description, Entry, Fact, Section  # noqa: E402
+from lamindb.usecases.asking.describing import Description, Entry, Fact, Section  # noqa: E402
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

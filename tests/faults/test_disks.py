@@ -20,7 +20,8 @@ import pytest
 import lamindb as ln
 from lamindb.core.errors import LaminError, ReadOnlyError, StorageError
 from lamindb.models import File
-from lamindb.usecases import instances, verifying
+from lamindb.usecases.care import verifying
+from lamindb.usecases.setup import instances
 from tests.kills.scenarios import SCENARIOS
 from tests.support.processes import clean_environment, run_command, run_python
 

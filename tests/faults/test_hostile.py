@@ -22,7 +22,8 @@ from lamindb.core.errors import (
     SourceNotFoundError,
 )
 from lamindb.models import File
-from lamindb.usecases import instances, sweeping, verifying
+from lamindb.usecases.care import sweeping, verifying
+from lamindb.usecases.setup import instances
 from tests.kills import stepping
 
 LARGE = 52 << 20

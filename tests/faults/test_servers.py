@@ -12,7 +12,9 @@ import lamindb as ln
 from lamindb.core.errors import LaminError, StorageError
 from lamindb.models import File
 from lamindb.storage import backends
-from lamindb.usecases import instances, stores, sweeping, verifying
+from lamindb.usecases import stores
+from lamindb.usecases.care import sweeping, verifying
+from lamindb.usecases.setup import instances
 from tests.storage.servers import S3Server
 from tests.storage.test_failing_servers import Proxy
 

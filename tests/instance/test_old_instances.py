@@ -35,7 +35,7 @@ def test_everything_is_there(old: Any, tmp_path: Path) -> None:
 
 
 def test_every_byte_is_verified(old: Any) -> None:
-    from lamindb.usecases.verifying import verify
+    from lamindb.usecases.care.verifying import verify
 
     report = verify()
     assert (report.corrupt, report.edited, report.orphans) == ((), (), ())

@@ -11,7 +11,8 @@ def row_first() -> None:
     """Write the rows, then the bytes."""
     from lamindb.core.hashing import hash_bytes, hash_file
     from lamindb.storage.protocol import ObjectName, Stored
-    from lamindb.usecases import saving, stores
+    from lamindb.usecases import stores
+    from lamindb.usecases.files import saving
 
     waiting: list[Any] = []
     real_show = saving._show
@@ -50,7 +51,8 @@ def in_place() -> None:
 def view_first() -> None:
     """Show a file before its row is there."""
     from lamindb.storage.protocol import ObjectName
-    from lamindb.usecases import saving, stores
+    from lamindb.usecases import stores
+    from lamindb.usecases.files import saving
 
     real = saving._write_rows
 
@@ -65,7 +67,7 @@ def view_first() -> None:
 
 def one_by_one() -> None:
     """Write the rows of many files in many transactions."""
-    from lamindb.usecases import saving
+    from lamindb.usecases.files import saving
 
     real = saving._save_new
 
@@ -78,14 +80,15 @@ def one_by_one() -> None:
 
 def forgetful() -> None:
     """Change rows without leaving a note for whoever has to repair the view."""
-    from lamindb.usecases import repairing
+    from lamindb.usecases.view import repairing
 
     repairing.announce = lambda instance, leaving=(): None  # type: ignore[assignment]
 
 
 def purge_at_once() -> None:
     """Remove rows of files that the view still shows, without a note."""
-    from lamindb.usecases import repairing, trashing
+    from lamindb.usecases.care import trashing
+    from lamindb.usecases.view import repairing
 
     real = repairing.announce
     repairing.announce = lambda instance, leaving=(): real(instance)  # type: ignore[assignment]
@@ -94,7 +97,7 @@ def purge_at_once() -> None:
 
 def sweep_needed() -> None:
     """Remove objects that rows need."""
-    from lamindb.usecases import sweeping
+    from lamindb.usecases.care import sweeping
 
     sweeping._needed = lambda instance, names, runs=None: set()  # type: ignore[assignment]
 

@@ -26,10 +26,11 @@ Plain = dict[str, Any]
 
 PRELOADED = """
     django.db.backends.base.schema django.db.models.sql.compiler encodings.ascii lamindb.instance.postgres.base
-    lamindb.instance.sqlite.base lamindb.migrations lamindb.storage.cache lamindb.storage.opening lamindb.storage.view
-    lamindb.usecases.copying lamindb.usecases.instances lamindb.usecases.relinking lamindb.usecases.saving
-    lamindb.usecases.staging lamindb.usecases.sweeping lamindb.usecases.tracking lamindb.usecases.trashing
-    lamindb.usecases.verifying pwd psycopg
+    lamindb.instance.sqlite.base lamindb.migrations lamindb.storage.cache lamindb.storage.opening
+    lamindb.storage.view lamindb.usecases.setup.copying lamindb.usecases.setup.instances
+    lamindb.usecases.view.relinking lamindb.usecases.files.saving lamindb.usecases.files.staging
+    lamindb.usecases.care.sweeping lamindb.usecases.runs.tracking lamindb.usecases.care.trashing
+    lamindb.usecases.care.verifying pwd psycopg
 """
 """What every child needs is imported once, before the first fork; none of it opens anything."""
 
@@ -265,7 +266,8 @@ def _short(data: bytes) -> str:
 
 def check(case: Case, seen: Plain | None, *, is_done: bool = False) -> list[str]:
     """Return what is wrong with an instance, whatever state it should be in."""
-    from lamindb.usecases import stores, sweeping, verifying
+    from lamindb.usecases import stores
+    from lamindb.usecases.care import sweeping, verifying
 
     if seen is None:
         return []

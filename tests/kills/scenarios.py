@@ -168,7 +168,7 @@ def swept() -> None:
 
 
 def sweep() -> None:
-    from lamindb.usecases import sweeping
+    from lamindb.usecases.care import sweeping
 
     sweeping.sweep(dry_run=False, grace_seconds=0)
 
@@ -193,7 +193,7 @@ def save_edit() -> None:
 
 
 def relink() -> None:
-    from lamindb.usecases import relinking
+    from lamindb.usecases.view import relinking
 
     relinking.relink()
 
@@ -209,7 +209,7 @@ def copied() -> None:
 def move() -> None:
     """Move to another folder; from the new place there is nothing left to do."""
     from lamindb.core import current as instances
-    from lamindb.usecases import copying
+    from lamindb.usecases.setup import copying
 
     if os.path.basename(instances.instance().root_url) != "moved":
         copying.migrate_to(storage="./moved")

@@ -19,7 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 import lamindb as ln
 from lamindb.core.errors import KeyExistsError
 from lamindb.models import File
-from lamindb.usecases import instances, saving, sweeping, verifying
+from lamindb.usecases.care import sweeping, verifying
+from lamindb.usecases.files import saving
+from lamindb.usecases.setup import instances
 from tests.kills import stepping
 from tests.kills.runner import copy_tree
 

@@ -242,7 +242,7 @@ def test_a_field_that_was_only_read_is_not_written(instance: Path) -> None:
 def test_a_rename_takes_a_version_along_that_another_process_just_saved(
     instance: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lamindb.usecases import records
+    from lamindb.usecases.files import records
 
     file = ln.File(b"1", key="a.csv").save()
     look = records._leaving
@@ -264,7 +264,7 @@ def test_a_rename_takes_a_version_along_that_another_process_just_saved(
 def test_a_version_whose_file_moves_before_it_is_shown_leaves_nothing_behind(
     instance: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lamindb.usecases import saving
+    from lamindb.usecases.files import saving
 
     first = ln.File(b"1", key="a.csv").save()
     show = saving._show

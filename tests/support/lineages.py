@@ -145,9 +145,8 @@ class Written:
 def write(plain: Plain, *, types: Sequence[str] = ("pipeline",)) -> Written:
     """Write a graph into the current instance, in bulk, with ids that no other graph has."""
     from lamindb.core import current
-    from lamindb.instance import database
+    from lamindb.instance import database, rows
     from lamindb.models import File, Run, RunInput, RunOutput, Transform, User
-    from lamindb.usecases import rows
 
     instance = current.instance()
     alias, serial = instance.alias, next(_serial)

@@ -185,9 +185,8 @@ def _add_file(
 def write(project: PlainProject) -> None:
     """Write a project into the current instance, in bulk: rows only, no bytes."""
     from lamindb.core import current, ids
-    from lamindb.instance import database
+    from lamindb.instance import database, rows
     from lamindb.models import File, Run, RunInput, RunOutput, Transform, User
-    from lamindb.usecases import rows
 
     instance = current.instance()
     users = {handle: ids.user_id(handle) for handle in HANDLES}

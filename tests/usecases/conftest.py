@@ -6,4 +6,4 @@ from lamindb.instance.database import setup
 
 setup()
 
-import lamindb.usecases.instances  # noqa: E402, F401
+import lamindb.usecases.setup.instances  # noqa: E402, F401

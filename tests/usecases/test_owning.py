@@ -16,7 +16,9 @@ from lamindb.models import Storage
 from lamindb.storage import marker
 from lamindb.storage.marker import Mark
 from lamindb.storage.remote import RemoteStore
-from lamindb.usecases import copying, instances, owning, retiring, sweeping, verifying
+from lamindb.usecases import owning
+from lamindb.usecases.care import sweeping, verifying
+from lamindb.usecases.setup import copying, instances, retiring
 from tests.storage.conftest import seaweed_root as seaweed_root
 from tests.storage.conftest import seaweed_server as seaweed_server
 

@@ -51,7 +51,7 @@ def verify(
 
     JSON keys: is_clean, checked, n_bytes, missing, corrupt, edited, untracked, orphans, incoming, is_complete, seconds.
     """
-    from lamindb.usecases import verifying
+    from lamindb.usecases.care import verifying
 
     with _progress() as progress:
         report = verifying.verify(prefix, quick=quick, seconds=seconds, resume=resume, progress=progress)
@@ -76,7 +76,7 @@ def gc(yes: bool, dry_run: bool, grace_seconds: float, as_json: bool) -> None:
 
     JSON keys: objects, n_bytes, n_young, incoming, is_dry_run.
     """
-    from lamindb.usecases import sweeping
+    from lamindb.usecases.care import sweeping
 
     with _progress() as progress:
         report = sweeping.sweep(dry_run=dry_run or not yes, grace_seconds=grace_seconds, progress=progress)
@@ -92,7 +92,7 @@ def relink(as_json: bool) -> None:
 
     JSON keys: checked, relinked, n_bytes, healed, edited.
     """
-    from lamindb.usecases import relinking
+    from lamindb.usecases.view import relinking
 
     with _progress() as progress:
         report = relinking.relink(progress=progress)
@@ -115,7 +115,7 @@ def migrate_to(db: str | None, storage: str | None, as_json: bool) -> None:
 
     JSON keys: tables, objects, n_bytes, database, storage, home.
     """
-    from lamindb.usecases import copying
+    from lamindb.usecases.setup import copying
 
     with _progress() as progress:
         report = copying.migrate_to(db=db, storage=storage, progress=progress)

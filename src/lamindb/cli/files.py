@@ -54,8 +54,8 @@ def save(
     Prints id and key of each file. JSON keys: as for `lamin ls`.
     """
     from lamindb.cli.rows import file_as_dict
+    from lamindb.usecases.files.saving import save_records
     from lamindb.usecases.progressing import bar_for
-    from lamindb.usecases.saving import save_records
 
     if key is not None and prefix is not None:
         raise InvalidInputError("--key and --prefix exclude each other: pass one of them")
@@ -103,7 +103,7 @@ def _described(
 
 def _in_a_root(path: str) -> bool:
     """Tell whether a path lies in a storage, where it has a key by its place."""
-    from lamindb.usecases import sources
+    from lamindb.usecases.files import sources
 
     real = os.path.realpath(path) + "/"
     roots = sources.roots(current.instance())

@@ -29,7 +29,7 @@ def init(storage: str, name: str | None, db: str | None, view: str) -> None:
 
     The storage holds the files, and, unless --db names a server, the records about them.
     """
-    from lamindb.usecases import instances
+    from lamindb.usecases.setup import instances
 
     instance = instances.init(storage=storage, name=name, db=db, view=view)
     messages.info(f"connected the instance {instance.name!r}")
@@ -42,7 +42,7 @@ def info(as_json: bool) -> None:
 
     JSON keys: name, id, storage, database, project, view, is_read_only, user.
     """
-    from lamindb.usecases import instances
+    from lamindb.usecases.setup import instances
 
     found = instances.info()
     if as_json:
@@ -52,7 +52,7 @@ def info(as_json: bool) -> None:
 
 
 def _connect(identifier: str | None, storage: str | None) -> None:
-    from lamindb.usecases import instances
+    from lamindb.usecases.setup import instances
 
     instance = instances.connect(identifier, storage=storage)
     messages.success(f"connected the instance {instance.name!r} in {instance.root_url}")
@@ -80,7 +80,7 @@ def load(identifier: str | None, storage: str | None) -> None:
 @command("close", "lamin close")
 def close() -> None:
     """Disconnect this folder from its instance. Nothing is deleted."""
-    from lamindb.usecases import instances
+    from lamindb.usecases.setup import instances
 
     name = instances.close()
     messages.success(f"closed the instance {name!r}") if name else messages.info("no instance is connected here")
@@ -93,7 +93,7 @@ def list_instances(as_json: bool) -> None:
 
     JSON keys: name, id, storage, project, exists.
     """
-    from lamindb.usecases import instances
+    from lamindb.usecases.setup import instances
 
     found = instances.listed()
     if as_json:
@@ -115,7 +115,7 @@ def delete(identifier: str, drop_tables: bool) -> None:
 
     A backup is kept, and `lamin restore NAME` brings everything back. A name that is not known is no error.
     """
-    from lamindb.usecases import retiring
+    from lamindb.usecases.setup import retiring
 
     retiring.delete(identifier, drop_tables=drop_tables)
 
@@ -127,7 +127,7 @@ def restore(name: str) -> None:
 
     NAME is its name or id, the folder of its storage, or the folder of a backup.
     """
-    from lamindb.usecases import retiring
+    from lamindb.usecases.setup import retiring
 
     retiring.restore(name)
 
@@ -142,7 +142,7 @@ def backup(path: Path | None, as_json: bool) -> None:
 
     JSON keys: path.
     """
-    from lamindb.usecases import retiring
+    from lamindb.usecases.setup import retiring
 
     made = retiring.backup(path)
     if as_json:

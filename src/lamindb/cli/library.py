@@ -8,4 +8,4 @@ def prepare() -> None:
     from lamindb.instance.database import setup
 
     setup()
-    import lamindb.usecases.instances  # noqa: F401  says how an instance is found
+    import lamindb.usecases.setup.instances  # noqa: F401  says how an instance is found

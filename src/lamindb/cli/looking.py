@@ -78,7 +78,7 @@ def history(limit: int, since: datetime.datetime | None, handle: str | None, as_
 
     JSON keys: at, kind (saved, removed, ran, registered), who, what, id, detail, transform.
     """
-    from lamindb.usecases import history as histories
+    from lamindb.usecases.asking import history as histories
 
     events = histories.history(limit, since=since, handle=handle)
     if as_json:
@@ -204,7 +204,7 @@ def impact(name: str, version: int | None, any_version: bool, all_producers: boo
     JSON keys: of, ids, read_versions, users, transforms (each with id, name, type, version, users, last_at, runs,
     files).
     """
-    from lamindb.usecases import impacting
+    from lamindb.usecases.lineage import impacting
 
     record = choosing.record(name, version=version)
     found = impacting.impact(record, any_version=any_version, all_producers=all_producers)

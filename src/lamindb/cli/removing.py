@@ -43,7 +43,7 @@ def rm(names: tuple[str, ...], permanent: bool, versions: bool, recursive: bool)
     All of them go or none. Without --versions only the current version goes, and the newest that is left becomes
     current. `lamin trash restore` brings files back; bytes are kept until `lamin gc`.
     """
-    from lamindb.usecases import trashing
+    from lamindb.usecases.care import trashing
 
     chosen: dict[str, Any] = {}
     for name in names:
@@ -98,7 +98,7 @@ def list_trash(as_json: bool) -> None:
     JSON keys: as for `lamin ls`.
     """
     from lamindb.cli.rows import file_rows
-    from lamindb.usecases import trashing
+    from lamindb.usecases.care import trashing
 
     rows = file_rows(trashing.trashed(current.instance()))
     if as_json:
@@ -123,7 +123,7 @@ def restore(names: tuple[str, ...]) -> None:
 
     Of a key that was removed several times, the latest comes back.
     """
-    from lamindb.usecases import trashing
+    from lamindb.usecases.care import trashing
 
     files = list({file.id: file for file in (choosing.file(name, in_trash=True) for name in names)}.values())
     trashing.restore(files)
@@ -140,7 +140,7 @@ def purge(names: tuple[str, ...], everything: bool, older_than: float | None) ->
     All of them go or none; `lamin gc` frees their space. What a run read is kept, since its lineage would be lost:
     named, it is an error; with --all it is left out.
     """
-    from lamindb.usecases import trashing
+    from lamindb.usecases.care import trashing
 
     if everything == bool(names):
         raise InvalidInputError("say what to purge: either keys or ids, or --all")
@@ -160,7 +160,7 @@ def purge(names: tuple[str, ...], everything: bool, older_than: float | None) ->
 
 
 def _purgeable(older_than: float | None) -> tuple[list[Any], int]:
-    from lamindb.usecases import trashing
+    from lamindb.usecases.care import trashing
 
     query = trashing.trashed(current.instance())
     if older_than is not None:

@@ -59,7 +59,7 @@ def run(
     What it prints passes through unchanged, and its exit code is that of this command. Outputs are saved when it
     succeeds. Programs that it starts, and `lamin save` and `lamin get` in them, belong to the same run.
     """
-    from lamindb.usecases.commands import run_command
+    from lamindb.usecases.programs.commands import run_command
 
     done = run_command(
         list(argv),
@@ -94,7 +94,7 @@ def track(notebook: str | None, transform: str | None, params: tuple[str, ...]) 
             "--transform NAME"
         )
         return
-    from lamindb.usecases.commands import begin_shell
+    from lamindb.usecases.programs.commands import begin_shell
 
     out(begin_shell(transform, params=_params(params)))
 
@@ -109,6 +109,6 @@ def finish(run_id: str | None, status: str | None, exit_code: int | None) -> Non
     if not wanted:
         messages.info("no run to finish: LAMIN_RUN_ID is not set")
         return
-    from lamindb.usecases.commands import end_shell
+    from lamindb.usecases.programs.commands import end_shell
 
     end_shell(wanted, status or ("failed" if exit_code else "completed"), exit_code=exit_code)

@@ -70,7 +70,7 @@ def _query(
     since: datetime.datetime | None,
 ) -> Any:
     from lamindb.models import Run
-    from lamindb.usecases.ending import notice_dead_runs
+    from lamindb.usecases.runs.ending import notice_dead_runs
 
     # So that filters see the runs that died unseen.
     notice_dead_runs(current.instance())

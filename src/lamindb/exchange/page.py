@@ -11,8 +11,8 @@ from typing import Any
 
 from lamindb.exchange.captions import Clock, time_text
 from lamindb.exchange.safe_text import cell_width, duration_text, isolated, printable, size_text
-from lamindb.usecases import describing
-from lamindb.usecases.describing import Description, Entry, Fact, Section
+from lamindb.usecases.asking import describing
+from lamindb.usecases.asking.describing import Description, Entry, Fact, Section
 
 
 @dataclass(frozen=True, slots=True, repr=False)

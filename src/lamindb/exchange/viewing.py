@@ -10,8 +10,9 @@ from lamindb.exchange.page import Page
 from lamindb.exchange.picture import LineagePicture
 from lamindb.exchange.tree import Direction
 from lamindb.models import Record
-from lamindb.usecases import connecting, describing, neighbouring
-from lamindb.usecases.neighbouring import DEPTH, MAX_NODES
+from lamindb.usecases.asking import describing
+from lamindb.usecases.lineage import connecting, neighbouring
+from lamindb.usecases.lineage.neighbouring import DEPTH, MAX_NODES
 
 
 def graph(

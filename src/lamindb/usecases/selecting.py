@@ -11,7 +11,7 @@ from lamindb.core import current
 from lamindb.core.current import Instance
 from lamindb.core.errors import InvalidInputError, InvalidTypeError
 from lamindb.models import File, Record, Run, Storage, Transform, User
-from lamindb.usecases.saving import save_records
+from lamindb.usecases.files.saving import save_records
 
 if TYPE_CHECKING:
     from typing import Self
@@ -86,7 +86,7 @@ def delete(
     for one in found:
         if not isinstance(one, Record):
             raise InvalidTypeError(f"a {type(one).__name__} is no record and cannot be deleted; nothing was deleted")
-    from lamindb.usecases import trashing
+    from lamindb.usecases.care import trashing
 
     trashing.delete_many(found, permanent=bool(permanent), storage=delete_data_from_storage)
 

@@ -24,78 +24,78 @@ class Wiring:
         from lamindb.models import File
 
         if isinstance(record, File):
-            from lamindb.usecases.saving import save_files
+            from lamindb.usecases.files.saving import save_files
 
             save_files([record])
         else:
-            from lamindb.usecases.records import save
+            from lamindb.usecases.files.records import save
 
             save(record)
 
     def delete(self, record: Any, *, permanent: bool, storage: bool | None) -> None:
         """Delete a record."""
-        from lamindb.usecases import trashing
+        from lamindb.usecases.care import trashing
 
         trashing.delete(record, permanent=permanent, storage=storage)
 
     def restore(self, file: Any) -> None:
         """Take a file out of the trash."""
-        from lamindb.usecases import trashing
+        from lamindb.usecases.care import trashing
 
         trashing.restore([file])
 
     def prepare(self, file: Any, data: Any, options: dict[str, Any]) -> None:
         """Look at what a new file is made of."""
-        from lamindb.usecases import sources
+        from lamindb.usecases.files import sources
 
         sources.prepare(file, data, options)
 
     def from_dir(self, path: Any, key: str | None, run: Any) -> list[Any]:
         """Make one unsaved file for each file of a folder."""
-        from lamindb.usecases import directories
+        from lamindb.usecases.files import directories
 
         return list(directories.from_dir(path, key, run))
 
     def content(self, file: Any) -> tuple[str, str, int]:
         """Return hash, digest and size of a file that is not saved yet."""
-        from lamindb.usecases import sources
+        from lamindb.usecases.files import sources
 
         content = sources.content_of(file)
         return content.hash, content.digest, content.size
 
     def replace(self, file: Any, data: Any, run: Any, format: str | None) -> None:
         """Take other bytes for the next save."""
-        from lamindb.usecases import sources
+        from lamindb.usecases.files import sources
 
         sources.replace_data(file, data, run, format)
 
     def path(self, file: Any) -> Any:
         """Return where the file lives."""
-        from lamindb.usecases import staging
+        from lamindb.usecases.files import staging
 
         return staging.path(file)
 
     def stage(self, file: Any, is_run_input: Any) -> Path:
         """Return a local path with checked bytes."""
-        from lamindb.usecases import staging
+        from lamindb.usecases.files import staging
 
         return staging.stage(file, is_run_input)
 
     def load(self, file: Any, is_run_input: Any, options: dict[str, Any]) -> Any:
         """Return the file as an object in memory."""
-        from lamindb.usecases import staging
+        from lamindb.usecases.files import staging
 
         return staging.load(file, is_run_input, options)
 
     def open(self, file: Any, mode: str, is_run_input: Any) -> Any:
         """Open the file for reading."""
-        from lamindb.usecases import staging
+        from lamindb.usecases.files import staging
 
         return staging.open_file(file, mode, is_run_input)
 
     def lineage(self, record: Any, *, upward: bool, model: Any, depth: int | None, all_producers: bool) -> Any:
         """Return a query of what a record came from, or of what became of it."""
-        from lamindb.usecases import tracing
+        from lamindb.usecases.lineage import tracing
 
         return tracing.closure(record, upward=upward, model=model, depth=depth, all_producers=all_producers)
 
@@ -109,19 +109,19 @@ class Wiring:
 
     def link(self, run: Any, files: list[Any], *, kind: str) -> None:
         """Record files as input or output of a run."""
-        from lamindb.usecases import linking
+        from lamindb.usecases.files import linking
 
         linking.link(run, files, kind=kind)
 
     def unlink(self, run: Any, files: list[Any], *, kind: str) -> None:
         """Forget that files were inputs or outputs of a run."""
-        from lamindb.usecases import linking
+        from lamindb.usecases.files import linking
 
         linking.unlink(run, files, kind=kind)
 
     def search(self, query: Any, text: str, options: dict[str, Any]) -> Any:
         """Rank the records of a query by how well they fit a text."""
-        from lamindb.usecases import searching
+        from lamindb.usecases.asking import searching
 
         return searching.search(query, text, options)
 
@@ -145,18 +145,18 @@ class Wiring:
 
     def run_status(self, run: Any) -> str | None:
         """Return the status of a run."""
-        from lamindb.usecases import ending
+        from lamindb.usecases.runs import ending
 
         return ending.status_of(run)
 
     def enter(self, run: Any) -> None:
         """Note that a run goes on until its `with` block ends."""
-        from lamindb.usecases import tracking
+        from lamindb.usecases.runs import tracking
 
         tracking.enter_block(run)
 
     def finish(self, run: Any, error: BaseException | None) -> None:
         """End a run that was entered as a context manager."""
-        from lamindb.usecases import tracking
+        from lamindb.usecases.runs import tracking
 
         tracking.finish_block(run, error)

@@ -1,0 +1,1 @@
+"""What there is: search, description, history."""

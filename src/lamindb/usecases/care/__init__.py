@@ -1,0 +1,1 @@
+"""Taking care of what is stored: verifying it, removing it, collecting what nothing needs."""

@@ -1,0 +1,296 @@
+"""Checking that everything that is recorded is stored, byte by byte.
+
+Objects are looked at in the order of their digests, in small pages of rows, by several threads. So it can stop at any
+time, go on later where it was, and never holds the database up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from lamindb.core import current, messages
+from lamindb.core.current import Instance
+from lamindb.core.errors import IntegrityError, InvalidInputError, LaminError
+from lamindb.core.keys import HIDDEN_FOLDER, check_key
+from lamindb.core.progress import Progress
+from lamindb.storage.protocol import Damage, ObjectName, ObjectStore
+from lamindb.usecases import stores
+from lamindb.usecases.care import damages, needing, resuming, sweeping
+from lamindb.usecases.care.damages import Finding
+from lamindb.usecases.care.needing import Needed
+from lamindb.usecases.view import repairing
+
+_REMOTE_THREADS: Final = 8
+_LOCAL_THREADS: Final = 4
+_STAGES: Final = ("objects", "runs", "in place")
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was found.
+
+    Attributes:
+        checked: How many objects, and files registered in place, were compared.
+        n_bytes: Their size as recorded, in bytes.
+        missing: What is recorded and not there.
+        corrupt: What is there and not what was saved.
+        edited: Files of the view that somebody changed: the saved bytes are unharmed.
+        untracked: Files in the storage folder that are not recorded.
+        orphans: Objects that nothing needs; `lamin gc` removes them.
+        incoming: What dead writers left; `lamin gc` removes it.
+        is_complete: Everything was looked at; False if the time was up.
+        seconds: How long it took, including the times before this one that it went on from.
+    """
+
+    checked: int
+    n_bytes: int
+    missing: tuple[Finding, ...]
+    corrupt: tuple[Finding, ...]
+    edited: tuple[str, ...]
+    untracked: tuple[str, ...]
+    orphans: tuple[str, ...]
+    incoming: tuple[str, ...]
+    is_complete: bool
+    seconds: float
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was found missing or corrupt."""
+        return not self.missing and not self.corrupt
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values."""
+        return {"is_clean": self.is_clean, **asdict(self)}
+
+    def to_json(self) -> str:
+        """Return the report as JSON."""
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
+
+    def __str__(self) -> str:
+        lines = [f"checked {self.checked:,} objects and files, {self.n_bytes:,} bytes, in {self.seconds:,.1f} s"]
+        for kind, found in (("missing", self.missing), ("corrupt", self.corrupt)):
+            lines += [f"{kind}: {one}" for one in found]
+        rest = {"edited": self.edited, "not recorded": self.untracked, "orphaned": self.orphans}
+        lines += [f"{len(names):,} {kind}" for kind, names in rest.items() if names]
+        if self.incoming:
+            lines.append(f"{len(self.incoming):,} unfinished writes of dead processes")
+        if not self.is_complete:
+            lines.append("not complete: the time was up; go on by --resume")
+        return "\n".join(lines)
+
+
+@dataclass(slots=True)
+class _Work:
+    """How far a verification is, and what it found."""
+
+    prefix: str | None
+    quick: bool
+    stage: int = 0
+    cursor: list[str] = field(default_factory=lambda: ["", ""])
+    checked: int = 0
+    n_bytes: int = 0
+    seconds: float = 0.0
+    missing: list[Finding] = field(default_factory=list)
+    corrupt: list[Finding] = field(default_factory=list)
+
+    def to_plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> _Work:
+        work = cls(**{**values, "missing": [], "corrupt": []})
+        work.missing = [Finding.from_plain(one) for one in values["missing"]]
+        work.corrupt = [Finding.from_plain(one) for one in values["corrupt"]]
+        return work
+
+
+def verify(
+    prefix: str | None = None,
+    *,
+    quick: bool = False,
+    seconds: float | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Compare everything that the current instance recorded with what is stored: existence, size, every byte.
+
+    Changes nothing but its own note of how far it is.
+
+    Args:
+        prefix: Only files under this folder of keys, or of this key; None for all, also what belongs to runs.
+        quick: Trust bytes whose size and stat are as when they were last compared.
+        seconds: Stop after about this time; what was found so far is kept for `resume`. None: as long as it takes.
+        resume: Go on where the last call with the same arguments stopped, if it did.
+        progress: Told how many objects are done, and about how many there are.
+
+    Returns:
+        What was found. Damage is no error here: see `is_clean`.
+
+    Raises:
+        InvalidInputError: `prefix` cannot be a key, or `seconds` no time.
+        StorageError, DatabaseError: The storage or the database cannot be read at all.
+    """
+    if seconds is not None and not seconds > 0:
+        raise InvalidInputError(f"seconds must be a time above 0, not {seconds!r}")
+    prefix = check_key(prefix.rstrip("/")) if prefix else None
+    instance = current.instance()
+    plain = resuming.load(instance, prefix, quick) if resume else None
+    work = _Work.from_plain(plain) if plain is not None else _Work(prefix, quick)
+    began = time.monotonic() - work.seconds
+    deadline = time.monotonic() + seconds if seconds is not None else None
+    is_complete = _run(instance, work, deadline, progress)
+    work.seconds = time.monotonic() - began
+    edited: list[str] = []
+    untracked: list[str] = []
+    orphans: list[str] = []
+    if is_complete:
+        resuming.forget(instance)
+        edited = _edited(instance, prefix)
+        untracked = _untracked(instance, prefix)
+        if prefix is None:
+            orphans = sorted(name.digest + name.suffix for name, _ in sweeping.unneeded(instance))
+    else:
+        resuming.store(instance, prefix, quick, work.to_plain())
+    return VerifyReport(
+        checked=work.checked,
+        n_bytes=work.n_bytes,
+        missing=tuple(work.missing),
+        corrupt=tuple(work.corrupt),
+        edited=tuple(edited),
+        untracked=tuple(untracked),
+        orphans=tuple(orphans),
+        incoming=tuple(repairing.left_behind(instance)),
+        is_complete=is_complete,
+        seconds=time.monotonic() - began,
+    )
+
+
+def _run(instance: Instance, work: _Work, deadline: float | None, progress: Progress | None) -> bool:
+    """Go through all stages; False if the time was up. Each call gets at least one object done."""
+    total = _total(instance, work.prefix)
+    store = stores.own_store(instance)
+    threads = min(_LOCAL_THREADS, os.cpu_count() or 1) if store.is_local else _REMOTE_THREADS
+    with ThreadPoolExecutor(threads, thread_name_prefix="lamindb-verify") as pool:
+        while work.stage < len(_STAGES):
+            stage = _STAGES[work.stage]
+            check, needed = _stage(instance, store, stage, work)
+            waiting: deque[tuple[Needed, Future[Damage | None]]] = deque()
+            try:
+                for one in needed:
+                    waiting.append((one, pool.submit(check, one)))
+                    if len(waiting) >= 2 * threads and not _settle(instance, work, waiting, deadline, progress, total):
+                        return False
+                while waiting:
+                    if not _settle(instance, work, waiting, deadline, progress, total) and waiting:
+                        return False
+            finally:
+                for _, future in waiting:
+                    future.cancel()
+            work.stage += 1
+            work.cursor = ["", ""]
+    return True
+
+
+def _settle(
+    instance: Instance,
+    work: _Work,
+    waiting: deque[tuple[Needed, Future[Damage | None]]],
+    deadline: float | None,
+    progress: Progress | None,
+    total: int,
+) -> bool:
+    """Take in the oldest answer; tell whether there is time for more."""
+    one, future = waiting.popleft()
+    damage = future.result()
+    work.checked += 1
+    work.n_bytes += one.size or 0
+    work.cursor = list(one.cursor)
+    if damage is not None:
+        needed_by = damages.users_of(instance, one.name) if one.file is None else (damages.shown(one.file),)
+        where = work.missing if damage.kind == "missing" else work.corrupt
+        where.append(Finding(one.name.digest + one.name.suffix, damage.kind, damage.detail, needed_by))
+    if progress is not None:
+        progress(min(work.checked, total), total)
+    return deadline is None or time.monotonic() < deadline
+
+
+def _stage(
+    instance: Instance, store: ObjectStore, stage: str, work: _Work
+) -> tuple[Callable[[Needed], Damage | None], Iterator[Needed]]:
+    """Return how the things of a stage are checked, and the things after the cursor."""
+    if stage == "in place":
+        return (
+            lambda one: damages.check_in_place(instance, one.file, quick=work.quick),
+            needing.in_place(instance, work.prefix, work.cursor[0]),
+        )
+
+    def check(one: Needed) -> Damage | None:
+        try:
+            return store.check(one.name, one.size, quick=work.quick)
+        except IntegrityError as error:
+            return Damage(one.name, "bytes", str(error))
+
+    if stage == "objects":
+        return check, needing.objects(instance, work.prefix, (work.cursor[0], work.cursor[1]))
+    return check, needing.objects_of_runs(instance, work.prefix, work.cursor[0])
+
+
+def _total(instance: Instance, prefix: str | None) -> int:
+    query = needing.files(instance, prefix).values_list("digest").distinct()
+    return int(query.count())
+
+
+def _edited(instance: Instance, prefix: str | None) -> list[str]:
+    """Return keys whose file in the view is neither missing nor what was saved."""
+    view = stores.view(instance)
+    if view.mode == "none":
+        return []
+    query = needing.files(instance, prefix).filter(
+        storage_id=instance.storage_id, key__isnull=False, is_latest=True, trashed_at__isnull=True
+    )
+    found = []
+    for key, digest, suffix, is_folder in query.values_list("key", "digest", "suffix", "is_folder").iterator():
+        try:
+            state = view.state(key, ObjectName(digest, suffix), is_folder=is_folder)
+        except LaminError as error:
+            messages.debug(f"{key!r} was not looked at in the folder: {error}")
+            continue
+        if state in {"edited", "foreign"}:
+            found.append(key)
+    return sorted(found)
+
+
+def _untracked(instance: Instance, prefix: str | None) -> list[str]:
+    """Return the files in the storage folder that no current file accounts for."""
+    if not instance.is_local:
+        return []
+    query = needing.files(instance, prefix).filter(
+        storage_id=instance.storage_id, key__isnull=False, is_latest=True, trashed_at__isnull=True
+    )
+    keys = dict(query.values_list("key", "is_folder"))
+    folders = {key for key, is_folder in keys.items() if is_folder}
+    found = []
+    root = instance.root_url
+    for relative in _walk(root, root if prefix is None else f"{root}/{prefix}", folders):
+        if relative not in keys:
+            found.append(relative)
+    return sorted(found)
+
+
+def _walk(root: str, start: str, folders: Iterable[str]) -> Iterator[str]:
+    """Yield the paths of files below the root, as keys; what is stored as one folder is passed over."""
+    if os.path.isfile(start):
+        yield os.path.relpath(start, root)
+        return
+    for folder, inner, names in os.walk(start):
+        relative = os.path.relpath(folder, root)
+        base = "" if relative == "." else f"{relative.replace(os.sep, '/')}/"
+        inner[:] = [name for name in inner if f"{base}{name}" not in folders and f"{base}{name}" != HIDDEN_FOLDER]
+        yield from (base + name for name in names)

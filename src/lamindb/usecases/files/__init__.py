@@ -1,0 +1,1 @@
+"""Files: looked at, saved, read, changed, deleted."""

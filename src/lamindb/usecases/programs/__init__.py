@@ -1,0 +1,1 @@
+"""Commands and shell scripts as runs."""

@@ -1,0 +1,1 @@
+"""Instances: made, connected, moved, backed up, deleted."""

@@ -1,0 +1,1 @@
+"""Functions as runs: steps and flows."""

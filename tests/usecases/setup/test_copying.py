@@ -1,0 +1,309 @@
+"""An instance moves to another database or storage with everything that it knows, or stays as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lamindb as ln
+from lamindb.core import current
+from lamindb.core.errors import ConflictError, IntegrityError, InvalidInputError, LaminError
+from lamindb.instance import database as databases
+from lamindb.instance import registry
+from lamindb.models import File, Run, RunInput, RunOutput, Storage
+from lamindb.storage.remote import RemoteStore
+from lamindb.usecases.care import sweeping, verifying
+from lamindb.usecases.setup import copying, instances, moves, tables
+from tests.storage.conftest import seaweed_root as seaweed_root
+from tests.storage.conftest import seaweed_server as seaweed_server
+from tests.support.processes import run_python
+
+
+def fill() -> dict[str, bytes]:
+    """Make a small history: versions, a folder, runs with inputs, a file in place, one in the trash."""
+    Path("src").mkdir()
+    for name in ("a", "b"):
+        Path(f"src/{name}.csv").write_text(f"{name}\n1\n")
+    run = ln.track(ln.Transform(name="first", type="pipeline"), params={"lr": 1e22, "n": [1, 2.5, None], "s": "ü"})
+    one = ln.File("src/a.csv", key="in/a.csv").save()
+    ln.track(ln.Transform(name="second", type="pipeline"))
+    one.stage(is_run_input=True)
+    ln.File(b"first", key="out.txt").save()
+    ln.File(b"second", key="out.txt", description="a\ttab").save()
+    ln.File("src", key="folder").save()
+    ln.File(b"gone", key="gone.txt").save().delete()
+    ln.finish()
+    place = Path("archive").resolve()
+    place.mkdir()
+    (place / "big.bin").write_bytes(b"0123")
+    ln.Storage(root=str(place)).save()
+    ln.File(place / "big.bin").save()
+    run.name = "renamed"
+    run.save()
+    return {"in/a.csv": b"a\n1\n", "out.txt": b"second", "big.bin": b"0123"}
+
+
+def check(wanted: dict[str, bytes], ids: set[str]) -> None:
+    """Look at everything as a user would, with another process, too."""
+    assert {file.id for file in File.objects.all()} == ids
+    for key, data in wanted.items():
+        assert ln.File.select(key=key).one().stage().read_bytes() == data
+    assert sorted(path.name for path in ln.File.select(key="folder").one().stage().iterdir()) == ["a.csv", "b.csv"]
+    second = ln.File.select(key="out.txt").one()
+    assert [version.stage().read_bytes() for version in second.versions] == [b"first", b"second"]
+    assert [file.key for file in second.run.inputs] == ["in/a.csv"]
+    assert Run.objects.get(name="renamed").params == {"lr": 1e22, "n": [1, 2.5, None], "s": "ü"}
+    assert File.objects.filter(key="gone.txt", trashed_at__isnull=False).count() == 1
+    found = verifying.verify()
+    assert found.is_clean and not found.orphans, str(found)
+    more = ln.File(b"third", key="out.txt").save()
+    assert (more.version, more.stem_id) == (3, second.stem_id)
+    run = ln.track(ln.Transform(name="third"))
+    more.stage(is_run_input=True)
+    assert [file.id for file in run.inputs] == [more.id]
+    ln.finish()
+    code = (
+        "import lamindb as ln; print(ln.File.select(key='out.txt').one().stage().read_text(), ln.File.select().count())"
+    )
+    assert run_python(code).stdout.split() == ["third", str(ln.File.select().count())]
+
+
+def test_sqlite_moves_to_postgres(local_instance: Path, migrated_postgres_url: str) -> None:
+    wanted = fill()
+    ids = {file.id for file in File.objects.all()}
+    links = [list(model.objects.values_list("id", "run_id", "file_id")) for model in (RunInput, RunOutput)]
+    told: list[tuple[int, int]] = []
+    report = copying.migrate_to(migrated_postgres_url, progress=lambda done, total: told.append((done, total)))
+    assert report.objects == 0 and told[-1][0] == told[-1][1] > 0
+    assert current.instance().dialect == "postgresql"
+    assert [list(model.objects.values_list("id", "run_id", "file_id")) for model in (RunInput, RunOutput)] == links
+    check(wanted, ids)
+    assert not (local_instance / ".lamindb/db.sqlite3").exists()
+    assert (local_instance / ".lamindb/backups/before-moving.sqlite3").exists()
+    with pytest.raises(InvalidInputError, match="there already"):
+        copying.migrate_to(migrated_postgres_url)
+
+
+def test_a_folder_moves_to_another_folder(instance: Path, tmp_path: Path) -> None:
+    wanted = fill()
+    ids = {file.id for file in File.objects.all()}
+    sweeping.sweep(dry_run=False, grace_seconds=0)
+    orphan = ln.File(b"orphan", key="orphan.txt").save()
+    orphan.delete(permanent=True)
+    report = copying.migrate_to(storage="elsewhere")
+    new = tmp_path / "elsewhere"
+    assert report.storage == current.instance().root_url == str(new)
+    assert report.objects == sum(path.is_file() for path in (new / ".lamindb/objects").rglob("*")) > 5
+    assert (new / "out.txt").read_bytes() == b"second"
+    check(wanted, ids)
+    assert (instance / "in/a.csv").read_bytes() == b"a\n1\n"
+    assert [entry.home for entry in registry.entries() if entry.project == str(tmp_path)] == [str(new / ".lamindb")]
+
+
+def test_both_move_at_once(local_instance: Path, migrated_postgres_url: str, tmp_path: Path) -> None:
+    wanted = fill()
+    ids = {file.id for file in File.objects.all()}
+    copying.migrate_to(migrated_postgres_url, tmp_path / "elsewhere")
+    assert Storage.objects.get(id=current.instance().storage_id).location == str(tmp_path / "elsewhere")
+    check(wanted, ids)
+
+
+def test_other_records_are_never_overwritten(local_instance: Path, migrated_postgres_url: str) -> None:
+    fill()
+    before = tables.described(current.instance().alias)
+    os.mkdir("other")
+    run_python(
+        f"import lamindb as ln; ln.setup.init(storage='./theirs', db={migrated_postgres_url!r}); "
+        "ln.File(b'theirs', key='t.txt').save()",
+        cwd=Path("other"),
+    )
+    with pytest.raises(ConflictError, match="other records"):
+        copying.migrate_to(migrated_postgres_url)
+    assert tables.described(current.instance().alias) == before
+    assert ln.File(b"on", key="on.txt").save().stage().read_bytes() == b"on"
+
+
+def test_another_instance_is_never_overwritten(local_instance: Path) -> None:
+    fill()
+    os.mkdir("other")
+    run_python("import lamindb as ln; ln.setup.init(storage='./theirs')", cwd=Path("other"))
+    with pytest.raises(ConflictError, match="another instance"):
+        copying.migrate_to(storage="other/theirs")
+
+
+def test_damage_stops_a_move(local_instance: Path, tmp_path: Path) -> None:
+    file = ln.File(b"right", key="a.txt").save()
+    path = local_instance / ".lamindb/objects" / file.digest[:2] / f"{file.digest}.txt"
+    path.chmod(0o644)
+    path.write_bytes(b"wrong")
+    with pytest.raises(IntegrityError, match="heal it first"):
+        copying.migrate_to(storage=tmp_path / "elsewhere")
+    assert current.instance().root_url == str(local_instance)
+    ln.File(b"right", key="a.txt").save()
+    copying.migrate_to(storage=tmp_path / "elsewhere")
+    assert ln.File.select(key="a.txt").one().stage().read_bytes() == b"right"
+
+
+def test_what_arrives_otherwise_stops_a_move(
+    local_instance: Path, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill()
+    copy = tables.copy
+
+    def careless(source: str, target: str, **options: Any) -> None:
+        copy(source, target, **options)
+        Run.objects.using(target).filter(name="renamed").order_by()._update_rows({"name": "Renamed"})
+
+    monkeypatch.setattr(tables, "copy", careless)
+    with pytest.raises(LaminError, match="lamindb_run did not arrive"):
+        copying.migrate_to(migrated_postgres_url)
+    monkeypatch.undo()
+    assert current.instance().dialect == "sqlite"
+    assert ln.File(b"on", key="on.txt").save().stage().read_bytes() == b"on"
+
+
+def test_a_new_database_keeps_counting(local_instance: Path, migrated_postgres_url: str) -> None:
+    fill()
+    copying.migrate_to(migrated_postgres_url)
+    with databases.connection().cursor() as cursor:
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('lamindb_runoutput', 'id'))")
+        assert cursor.fetchone()[0] == max(RunOutput.objects.values_list("id", flat=True)) + 1
+
+
+def test_a_dump_holds_every_row(tmp_path: Path, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ln.setup.init(storage="./mydata", db=migrated_postgres_url)
+    fill()
+    instance = current.instance()
+    target = tmp_path / "dump.sqlite3"
+    copying.dump_to_sqlite(instance.home_path, migrated_postgres_url, target)
+    databases.register("lamindb:look", databases.sqlite_config(target))
+    try:
+        assert tables.described("lamindb:look") == tables.described(instance.alias)
+    finally:
+        databases.unregister("lamindb:look")
+    assert [path.name for path in tmp_path.iterdir() if "dump" in path.name] == ["dump.sqlite3"]
+
+
+def test_dropped_tables_are_gone_and_others_stay(
+    tmp_path: Path, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    monkeypatch.chdir(tmp_path)
+    ln.setup.init(storage="./mydata", db=migrated_postgres_url)
+    home = current.instance().home_path
+    with psycopg.connect(migrated_postgres_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE theirs (x int)")
+        instances.close()
+        copying.drop_tables(home, migrated_postgres_url)
+        left = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    assert left == [("theirs",)]
+
+
+def test_the_report_can_be_written_down(local_instance: Path, tmp_path: Path) -> None:
+    ln.File(b"x", key="x.txt").save()
+    report = copying.migrate_to(storage=tmp_path / "elsewhere")
+    assert json.loads(json.dumps(report.to_dict()))["objects"] == 1
+    assert "1 objects" in str(report)
+
+
+def test_a_move_that_is_killed_goes_on(
+    local_instance: Path, postgres_server: Any, migrated_template: str, tmp_path: Path
+) -> None:
+    """Kill a move to PostgreSQL at some of its steps: the old instance stays until the new one is complete."""
+    import signal
+
+    from django.db import connections
+
+    from tests.kills import stepping
+
+    wanted = fill()
+    instances.close()
+    home = local_instance / ".lamindb"
+    kept = {name: (home / name).read_bytes() for name in ("db.sqlite3", "instance.toml")}
+    outcomes = set()
+    for step in (3, 6, 9, 12, 20, 22, 24, 26, 28, 30, 31, 32, 33, 34, 35, 36):
+        for name, data in kept.items():
+            (home / name).write_bytes(data)
+        name = postgres_server.create(migrated_template)
+        url = postgres_server.url(name)
+        instances.connect(local_instance)
+        connections.close_all()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                stepping.install(stepping.Steps(stepping.die_at(step)))
+                copying.migrate_to(url)
+            finally:
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(pid, 0)
+        instances.close()
+        moved = "postgresql" in (home / "instance.toml").read_text()
+        outcomes.add(moved)
+        instance = instances.connect(local_instance, database_url=url if moved else None)
+        assert (instance.dialect == "postgresql") == moved
+        for key, data in wanted.items():
+            assert ln.File.select(key=key).one().stage().read_bytes() == data
+        if not moved:
+            copying.migrate_to(url)
+        assert current.instance().dialect == "postgresql"
+        assert verifying.verify().is_clean
+        assert Run.objects.count() == 2
+        instances.close()
+        registry.forget(home=str(home))
+        postgres_server.drop(name)
+    assert outcomes == {False, True}
+
+
+def test_a_folder_moves_to_a_bucket_and_back(seaweed_root: str, instance: Path, tmp_path: Path) -> None:
+    wanted = fill()
+    ids = {file.id for file in File.objects.all()}
+    links = [list(model.objects.values_list("id", "run_id", "file_id")) for model in (RunInput, RunOutput)]
+    shown = {key: (instance / key).read_bytes() for key in ("in/a.csv", "out.txt")}
+    instance_id = current.instance().id
+    there = copying.migrate_to(storage=seaweed_root)
+    assert there.storage == current.instance().root_url == seaweed_root
+    assert there.objects > 5 and there.n_bytes > 0
+    assert current.instance().id == instance_id
+    assert Storage.objects.get(id=current.instance().storage_id).location == seaweed_root
+    assert [list(model.objects.values_list("id", "run_id", "file_id")) for model in (RunInput, RunOutput)] == links
+    assert {key: (instance / key).read_bytes() for key in shown} == shown
+    assert not (instance / ".lamindb/instance.toml").exists()
+    file = ln.File.select(key="out.txt").one()
+    assert str(file.path()).startswith(seaweed_root)
+    assert [version.stage().read_bytes() for version in file.versions] == [b"first", b"second"]
+    assert verifying.verify().is_clean
+    ids.add(ln.File(b"in the bucket", key="bucket.txt").save().id)
+    links = [list(model.objects.values_list("id", "run_id", "file_id")) for model in (RunInput, RunOutput)]
+    back = copying.migrate_to(storage=tmp_path / "back")
+    assert back.objects == there.objects + 1
+    assert (tmp_path / "back/bucket.txt").read_bytes() == b"in the bucket"
+    assert [list(model.objects.values_list("id", "run_id", "file_id")) for model in (RunInput, RunOutput)] == links
+    assert len(list(RemoteStore(seaweed_root).list())) == back.objects
+    check(wanted, ids)
+
+
+def test_a_move_to_a_bucket_that_fails_goes_on(
+    seaweed_root: str, instance: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = fill()
+    for where, name in ((tables, "described"), (moves, "switch"), (moves, "_register_projects")):
+        with monkeypatch.context() as failing:
+            failing.setattr(where, name, lambda *args, **options: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                copying.migrate_to(storage=seaweed_root)
+        instances.close()
+        instances.connect(instance)
+        if name != "_register_projects":
+            assert current.instance().root_url == str(instance)
+            ln.File(name.encode(), key=f"{name}.txt").save()
+    assert current.instance().root_url == seaweed_root
+    ids = {file.id for file in File.objects.all()}
+    assert {"described.txt", "switch.txt"} <= {file.key for file in File.objects.all()}
+    copying.migrate_to(storage=tmp_path / "back")
+    check(wanted, ids)
