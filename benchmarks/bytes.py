@@ -174,6 +174,23 @@ store.put_many([Source("", str(folder / str(number))) for number in range({count
     return bench.peak_memory(code)
 
 
+@benchmark("memory to save 10,000 files", bound=200)
+def memory_to_save(bench: Bench) -> Result:
+    """Return the most memory that a process holds which saves a list of files as a user does, in MB."""
+    folder, count = bench.fresh_folder(), bench.count(_MANY)
+    code = f"""
+import os
+os.environ |= {{"LAMIN_SETTINGS_DIR": "settings", "LAMIN_CACHE_DIR": "cache", "LAMIN_VERBOSITY": "0"}}
+import lamindb as ln
+for number in range({count}):
+    with open(f"{{number}}.csv", "wb") as stream:
+        stream.write(b"%d" % number * 500)
+ln.setup.init(storage="./mydata")
+ln.save([ln.File(f"{{number}}.csv", key=f"data/{{number}}.csv") for number in range({count})])
+"""
+    return bench.peak_memory(code, cwd=folder)
+
+
 @benchmark("verify 2 GiB", bound=0.5)
 def verify_large(bench: Bench) -> Result:
     """Compare every byte of an object with its name."""
