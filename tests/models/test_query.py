@@ -48,6 +48,17 @@ NARROWED: list[tuple[Any, list[tuple[str, int]]]] = [
     (lambda q: q.filter(id__in=ln.File.objects.all().list("id")), [("a.txt", 1), *CURRENT, ("gone.txt", 1)]),
     (lambda q: q.filter(id__in=ln.File.objects.all()), CURRENT),
     (lambda q: q.filter(id__gt="0"), CURRENT),
+    (lambda q: q.exclude(id=ln.File.objects.get(key="b.csv").id), [("a.txt", 2)]),
+    (lambda q: q.exclude(id__in=[ln.File.objects.get(key="b.csv").id]), [("a.txt", 2)]),
+    (lambda q: q.filter(~ln.Q(id=ln.File.objects.get(key="b.csv").id)), [("a.txt", 2)]),
+    (lambda q: q.filter(ln.Q(id=ln.File.objects.get(key="b.csv").id) | ln.Q(size__gt=0)), CURRENT),
+    (lambda q: q.filter(ln.Q(id=ln.File.objects.get(key="gone.txt").id, size=5)), [("gone.txt", 1)]),
+    (lambda q: q.exclude(version=1), [("a.txt", 2)]),
+    (lambda q: q.filter(version__gt=0), CURRENT),
+    (lambda q: q.filter(trashed_by__isnull=False), [("gone.txt", 1)]),
+    (lambda q: q.filter(trashed_by=ln.User.objects.get()), [("gone.txt", 1)]),
+    (lambda q: q.filter(trashed_by_id=ln.User.objects.get().id), [("gone.txt", 1)]),
+    (lambda q: q.filter(trashed_by__handle__startswith="x"), []),
     (lambda q: q.filter(size=1), []),
     (lambda q: q.filter(key="gone.txt"), []),
     (lambda q: q.exclude(key="b.csv"), [("a.txt", 2)]),
@@ -151,3 +162,17 @@ def test_the_message_says_what_was_asked_for(world: SimpleNamespace) -> None:
     with pytest.raises(ln.MultipleResultsFound, match="2 records fit"):
         ln.File.select().one()
     assert ln.File.select().order_by("key")[:1].one() == world.new
+
+
+@pytest.mark.parametrize("text", ["a\0", "\ud800"])
+def test_text_that_no_database_holds_is_refused_however_it_is_asked_for(world: SimpleNamespace, text: str) -> None:
+    for condition in (
+        ln.Q(key=text),
+        ~ln.Q(ln.Q(size=1) | ln.Q(run__name__contains=text)),
+        ln.Q(key__in=["b", text]),
+        ln.Q(key__range=(text, "b")),
+    ):
+        with pytest.raises(InvalidInputError, match="cannot hold"):
+            ln.File.select(condition)
+    with pytest.raises(InvalidInputError, match="not saved yet"):
+        ln.File.select(ln.Q(run__in=[ln.Run(transform=world.first)]))

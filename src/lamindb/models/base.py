@@ -49,9 +49,9 @@ class Record(models.Model):
     SOFT_DEFAULTS: ClassVar[dict[str, models.Q]] = {}
     """What `select()` keeps to, by field, unless a filter names the field."""
     LIFTED_BY: ClassVar[dict[str, tuple[str, ...]]] = {}
-    """Which of these defaults a filter lifts that names another field; of ids, only one that says which they are."""
-    SOFTENED_BY: ClassVar[dict[str, dict[str, models.Q]]] = {}
-    """What becomes of these defaults when a filter names another field."""
+    """Which of these defaults a filter lifts that says which value of another field is wanted."""
+    SOFTENED_BY: ClassVar[dict[str, dict[str, models.Q | None]]] = {}
+    """What becomes of these defaults when a filter names another field; None: they are lifted."""
     NOT_JOINED: ClassVar[frozenset[str]] = frozenset()
     """Relations that `join` does not follow."""
     JOINABLE: ClassVar[bool] = True

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 _MISSING: Any = object()
 
 
+# What is in the trash is never the latest.
+_TRASH_TOO: dict[str, models.Q | None] = {
+    "trashed_at": None,
+    "is_latest": models.Q(is_latest=True) | models.Q(trashed_at__isnull=False),
+}
+
+
 class File(Record):
     """A file or folder with its bytes and where they came from.
 
@@ -81,9 +88,10 @@ class File(Record):
         "id": ("is_latest", "trashed_at"),
         "pk": ("is_latest", "trashed_at"),
     }
-    SOFTENED_BY: ClassVar[dict[str, dict[str, models.Q]]] = {
-        # What is in the trash is never the latest.
-        "trashed_at": {"is_latest": models.Q(is_latest=True) | models.Q(trashed_at__isnull=False)},
+    SOFTENED_BY: ClassVar[dict[str, dict[str, models.Q | None]]] = {
+        "trashed_at": _TRASH_TOO,
+        "trashed_by": _TRASH_TOO,
+        "trashed_by_id": _TRASH_TOO,
     }
     HIDDEN: ClassVar[frozenset[str]] = frozenset(
         {"digest", "is_folder", "n_files", "is_latest", "trashed_by", "updated_at"}

@@ -107,15 +107,18 @@ def explain(model: type[Model], names: list[str]) -> UnknownFieldError:
     return unknown_field(model, "__".join(names))
 
 
-def conditions(args: Iterable[Any], kwargs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield every name that filters use, and what it is compared with."""
+def conditions(args: Iterable[Any], kwargs: dict[str, Any], *, negated: bool) -> Iterator[tuple[str, Any, bool]]:
+    """Yield every name that filters use, what it is compared with, and whether all that is found must fit it.
+
+    That is not so under a negation, or where another condition may fit instead.
+    """
     from django.db.models import Q
 
-    yield from kwargs.items()
-    pending: list[Any] = list(args)
+    pending: list[tuple[Any, bool]] = [(item, not negated) for item in (*args, *kwargs.items())]
     while pending:
-        item = pending.pop()
+        item, is_required = pending.pop()
         if isinstance(item, Q):
-            pending.extend(item.children)
+            is_required = is_required and not item.negated and (item.connector == Q.AND or len(item.children) == 1)
+            pending.extend((child, is_required) for child in item.children)
         elif isinstance(item, tuple) and item and isinstance(item[0], str):
-            yield item[0], item[1]
+            yield item[0], item[1], is_required

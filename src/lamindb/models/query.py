@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from django.core.exceptions import FieldError, ValidationError
@@ -192,19 +193,21 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
             added.__class__ = _SoftNode
         added._soft = name
 
-    def _lift(self, args: Any, kwargs: dict[str, Any]) -> None:
-        """Take away the defaults that a filter lifts, by what it names."""
+    def _lift(self, conditions: Iterable[tuple[str, Any, bool]]) -> None:
+        """Take away the defaults that a filter lifts, by what it names.
+
+        One that names such a field always does; one that says which ids or version are wanted, where all must fit it.
+        """
         condition = cast("Any", self)._query.where
         soft = {name for child in condition.children if (name := getattr(child, "_soft", None)) is not None}
         if not soft:
             return
         model = cast("Any", self.model)
         instead: dict[str, models.Q | None] = {}
-        for name, value in names.conditions(args, kwargs):
+        for name, value, is_required in conditions:
             field, *rest = names.canonical(model, name.split("__"))
-            if field in ("id", "pk") and (rest not in ([], ["exact"], ["in"]) or hasattr(value, "query")):
-                continue
-            instead |= dict.fromkeys((field, *model.LIFTED_BY.get(field, ())))
+            says_which = rest in ([], ["exact"], ["in"]) and not hasattr(value, "query")
+            instead |= dict.fromkeys([field, *(model.LIFTED_BY.get(field, ()) if is_required and says_which else ())])
             instead = {**model.SOFTENED_BY.get(field, {}), **instead}
         condition.children = [child for child in condition.children if getattr(child, "_soft", None) not in instead]
         for name, other in instead.items():
@@ -277,8 +280,10 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
         return super().in_bulk(id_list, field_name=self._real([field_name])[0])
 
     def _filter_or_exclude_inplace(self, negate: bool, args: Any, kwargs: Any) -> None:
-        kwargs = {name: self._checked(name, value) for name, value in kwargs.items()}
-        self._lift(args, kwargs)
+        conditions = list(names.conditions(args, kwargs, negated=negate))
+        for name, value, _ in conditions:
+            self._check(name, value)
+        self._lift(conditions)
         rewrite = getattr(self.model, "rewrite_filters", None)
         if rewrite is not None and not negate:
             extra, kwargs = rewrite(kwargs)
@@ -292,7 +297,8 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
         if getattr(self._query, "crosses_many", False):  # type: ignore[attr-defined]
             self._query.distinct = True  # type: ignore[attr-defined]
 
-    def _checked(self, name: str, value: Any) -> Any:
+    def _check(self, name: str, value: Any) -> None:
+        """Refuse to compare with what belongs elsewhere, or with what no database holds."""
         if isinstance(value, models.Model):
             database = value._state.db
             if value._state.adding:
@@ -307,11 +313,13 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
                 )
         elif isinstance(value, str):
             _check_text(name, value)
-        elif isinstance(value, (list, tuple, set)) and not name.endswith(("__in", "__range")):
+        elif isinstance(value, (list, tuple, set, frozenset)):
             field = names.canonical(self.model, name.split("__"))
-            if field[-1] != "params" and "params" not in field:
+            if not name.endswith(("__in", "__range")) and "params" not in field:
                 raise InvalidTypeError(f"cannot filter by {name} = a {type(value).__name__}: use {name}__in=[…]")
-        return value
+            for one in value:
+                if not isinstance(one, (list, tuple, set, frozenset)):
+                    self._check(name, one)
 
     def _described(self) -> str:
         try:
