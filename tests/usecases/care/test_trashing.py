@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import connections
 
 import lamindb as ln
 from lamindb.core.errors import ConflictError, InvalidInputError
 from lamindb.models import File, LastVersion
 from lamindb.usecases.asking.history import history
 from lamindb.usecases.care import trashing
+from lamindb.usecases.files import families, records
 
 
 def save(key: str, *contents: bytes) -> list[File]:
@@ -187,3 +191,68 @@ def test_who_removed_a_file_is_told(instance: Path, monkeypatch: pytest.MonkeyPa
     (back,) = anew([mine])
     assert (back.trashed_by.handle, back.created_by_id) == ("chloe", made_by)  # type: ignore[union-attr]
     assert back.restore().trashed_by is None
+
+
+def test_versions_without_a_key_never_are_current_twice(
+    instance: Path, database: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if database is None:
+        pytest.skip("SQLite has one writer at a time anyway")
+    first = ln.File(b"1", name="no key").save()
+    second = ln.File.objects.get(id=first.id).replace(b"2").save()
+    here, go_on = threading.Event(), threading.Event()
+    promote = families.promote
+
+    def waits(*args: Any, **options: Any) -> set[str]:
+        here.set()
+        go_on.wait(1)
+        return promote(*args, **options)
+
+    monkeypatch.setattr(families, "promote", waits)
+    stale = ln.File.objects.get(id=second.id)
+
+    def replace() -> None:
+        here.wait(10)
+        try:
+            stale.replace(b"3").save()
+        except ConflictError:
+            pass
+        finally:
+            go_on.set()
+            connections.close_all()
+
+    other = threading.Thread(target=replace)
+    other.start()
+    second.delete()
+    other.join()
+    assert len(list(File.objects.filter(is_latest=True, trashed_at__isnull=True))) == 1
+
+
+def test_naming_a_file_waits_for_who_saves_under_that_name(
+    instance: Path, database: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if database is None:
+        pytest.skip("SQLite has one writer at a time anyway")
+    nameless = ln.File(b"1", name="no key").save()
+    here, done = threading.Event(), threading.Event()
+    check = records._check_rename
+
+    def waits(*args: Any) -> None:
+        check(*args)
+        here.set()
+        done.wait(1)
+
+    monkeypatch.setattr(records, "_check_rename", waits)
+
+    def save_other() -> None:
+        here.wait(10)
+        save("a.txt", b"2")
+        done.set()
+        connections.close_all()
+
+    other = threading.Thread(target=save_other)
+    other.start()
+    nameless.key = "a.txt"
+    nameless.save()
+    other.join()
+    assert [file.version for file in File.objects.filter(key="a.txt").order_by("version")] == [1, 2]

@@ -124,7 +124,7 @@ def trash(files: Sequence[File], instance: Instance) -> None:
 
 
 def _locks(files: Sequence[File]) -> list[str]:
-    return [deciding.key_lock(file.storage_id, file.key) for file in files]
+    return [name for file in files for name in deciding.file_locks(file.stem_id, file.storage_id, [file.key])]
 
 
 def _show_current(files: Sequence[File], instance: Instance, left: Sequence[Left] = ()) -> None:

@@ -106,8 +106,8 @@ class Outcome:
 
 
 def lock(link: Any, plans: Sequence[Plan]) -> None:
-    """Make writers of the same keys, or of the same keyless bytes, wait for each other; see `lock_names`."""
-    lock_names(link, {_lock_name(plan) for plan in plans})
+    """Make writers of the same keys, versions, or keyless bytes wait for each other; see `lock_names`."""
+    lock_names(link, {name for plan in plans for name in _lock_names(plan)})
 
 
 def lock_names(link: Any, names: Iterable[str]) -> None:
@@ -141,13 +141,19 @@ def lock_all(link: Any) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_WRITERS])
 
 
-def key_lock(storage_id: str, key: str | None) -> str:
-    """Name the lock of what is saved under a key."""
+def file_locks(stem: str, storage_id: str, keys: Iterable[str | None]) -> list[str]:
+    """Name the locks of a file's versions and of the keys that it has, leaves or takes."""
+    return [f"versions {stem}", *(_key_lock(storage_id, key) for key in keys if key is not None)]
+
+
+def _key_lock(storage_id: str, key: str) -> str:
     return f"key {storage_id} {key}"
 
 
-def _lock_name(plan: Plan) -> str:
-    return key_lock(plan.storage_id, plan.key) if plan.key is not None else f"bytes {plan.stored.content.digest}"
+def _lock_names(plan: Plan) -> list[str]:
+    if plan.stem_id is not None:
+        return file_locks(plan.stem_id, plan.storage_id, [plan.key])
+    return [_key_lock(plan.storage_id, plan.key) if plan.key is not None else f"bytes {plan.stored.content.digest}"]
 
 
 def clear_marks(link: Any, plans: Sequence[Plan], store: ObjectStore) -> None:

@@ -224,13 +224,14 @@ def save_changes(file: File, instance: Instance) -> None:
         InvalidInputError: A field was changed that only the library sets. Nothing was changed.
     """
     alias = instance.alias
-    leaving = _leaving(file, instance) if "key" in file.__dict__.get("_assigned", ()) else []
+    is_renamed = "key" in file.__dict__.get("_assigned", ())
+    leaving = _leaving(file, instance) if is_renamed else []
     if leaving:
         repairing.announce(instance, leaving=leaving)
     with undone_on_failure([file]), database.writing(alias) as link:
-        if leaving:
-            both = {file.key, *(one.key for one in leaving)}
-            deciding.lock_names(link, [deciding.key_lock(file.storage_id, key) for key in both])
+        if is_renamed:
+            keys = [file.key, *(one.key for one in leaving)]
+            deciding.lock_names(link, deciding.file_locks(file.stem_id, file.storage_id, keys))
         stored = File.objects.using(alias).filter(id=file.id).first()
         if stored is None:
             raise ConflictError(f"{file!r} was deleted for good meanwhile")
@@ -268,8 +269,8 @@ def save_changes(file: File, instance: Instance) -> None:
                 file.is_latest = True
     file.settle()
     if moved:
-        keys = {key for key in (stored.key, file.key) if key is not None}
-        conflicts = showing.follow(instance, keys, left=leaving)
+        both = {key for key in (stored.key, file.key) if key is not None}
+        conflicts = showing.follow(instance, both, left=leaving)
         repairing.leave_unfinished(instance, conflicts)
         for conflict in conflicts:
             messages.warning(f"renamed, but the folder does not show it: {conflict}")
