@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from lamindb.core import messages, processes
+from lamindb.core import file_systems, messages, processes
 from lamindb.core.current import Instance
-from lamindb.core.errors import InvalidInputError, LaminError, NoResultFound
+from lamindb.core.errors import InvalidInputError, LaminError, NoResultFound, SourceNotFoundError
 from lamindb.environment import projects
 from lamindb.models import File, Run, RunOutput
 from lamindb.usecases.files import linking, saving, sources
@@ -179,14 +179,18 @@ def _is_ours(path: str, others: Iterable[Run], written_by: Callable[[Run], froze
     """Tell whether a file is ours that patterns of other runs name, too; None where nobody knows."""
     known: bool | None = True
     real = os.path.realpath(path)
-    changed_at = os.stat(path).st_ctime
+    changed_at = _changed_at(path)
+    if changed_at is None:
+        return False
+    tells_time = not file_systems.is_network(file_systems.kind_of(path))
     for other in others:
         stored = other.capture or {}
         patterns = stored.get("declared", [])
         if not any(path == one or fnmatch.fnmatchcase(path, one) or path.startswith(one + "/") for one in patterns):
             continue
         launched_at = stored.get(LAUNCHED_AT)
-        if launched_at is None or (other.host == processes.host() and changed_at < launched_at - _CLOCK_TICK_SECONDS):
+        is_comparable = tells_time and other.host == processes.host()
+        if launched_at is None or (is_comparable and changed_at < launched_at - _CLOCK_TICK_SECONDS):
             # Its program had not started when this file was written.
             continue
         written = written_by(other)
@@ -195,6 +199,14 @@ def _is_ours(path: str, others: Iterable[Run], written_by: Callable[[Run], froze
         elif real in written or _holds_any(path, written):
             return False
     return known
+
+
+def _changed_at(path: str) -> float | None:
+    """Return when a file was last changed, in seconds since the epoch; None if it is gone."""
+    try:
+        return os.stat(path).st_ctime
+    except OSError:
+        return None
 
 
 def save_outputs(
@@ -237,7 +249,11 @@ def save_outputs(
     theirs = _keys_of_steps(instance, run)
     files = []
     for path in candidates:
-        file = _new_file(instance, path, cwd, run)
+        try:
+            file = _new_file(instance, path, cwd, run)
+        except SourceNotFoundError as error:
+            messages.warning(f"an output of the command is gone again: {error}")
+            continue
         if (file.storage_id, file.key) not in theirs:
             files.append(file)
     if files:
@@ -247,7 +263,7 @@ def save_outputs(
 
 def _wait_for_tracers(paths: Iterable[str]) -> None:
     """Wait until the tracers of other commands have told of what was written a moment ago."""
-    newest = max((os.stat(path).st_ctime for path in paths if os.path.lexists(path)), default=0.0)
+    newest = max((moment for path in paths if (moment := _changed_at(path)) is not None), default=0.0)
     wait = min(newest + _TOLD_WITHIN_SECONDS - time.time(), _TOLD_WITHIN_SECONDS)
     if wait > 0:
         time.sleep(wait)
