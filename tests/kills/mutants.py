@@ -37,15 +37,12 @@ def in_place() -> None:
     """Write an object under its name from the beginning."""
     from lamindb.storage.batch import Batch
 
-    def add(self: Any, source: Any, name: Any, data: bytes) -> bool:
-        if self._is_there(name, len(data)):
-            return True
+    def write(self: Any, source: Any, name: Any, data: bytes) -> None:
         descriptor = os.open(self._objects.path(name), os.O_WRONLY | os.O_CREAT, 0o644)
         os.write(descriptor, data)
         os.close(descriptor)
-        return False
 
-    Batch._add_bytes = add  # type: ignore[method-assign]
+    Batch._write = write  # type: ignore[method-assign]
 
 
 def view_first() -> None:
