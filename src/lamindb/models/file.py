@@ -12,9 +12,10 @@ from django.db.models.base import ModelState
 from lamindb.core import current, ids
 from lamindb.core.errors import InvalidInputError, InvalidTypeError
 from lamindb.models.actions import actions
-from lamindb.models.base import LazyBigIntegerField, LazyTextField, MomentField, Record, now
+from lamindb.models.base import LazyBigIntegerField, LazyTextField, MomentField, now
 from lamindb.models.run import Run
 from lamindb.models.storage import Storage
+from lamindb.models.traced import Traced
 from lamindb.models.transform import Transform
 from lamindb.models.user import User
 
@@ -33,7 +34,7 @@ _TRASH_TOO: dict[str, models.Q | None] = {
 }
 
 
-class File(Record):
+class File(Traced):
     """A file or folder with its bytes and where they came from.
 
     A record is made from data and is new until it is saved; saving stores bytes and metadata in one step. What was
@@ -312,39 +313,6 @@ class File(Record):
             ReferencedError: A run read it. Nothing was deleted.
         """
         return super().delete(permanent, storage=storage, **older)
-
-    def ancestors(self, model: Any = None, *, depth: int | None = None, all_producers: bool = False) -> Any:
-        """Return everything that this file came from, without itself.
-
-        Args:
-            model: What to return: `ln.File` (default), `ln.Run` or `ln.Transform`.
-            depth: How many generations of files to go back; None for all.
-            all_producers: Follow every run that produced the same bytes, not only the first.
-
-        Returns:
-            A query.
-        """
-        return actions().lineage(self, upward=True, model=model, depth=depth, all_producers=all_producers)
-
-    def descendants(self, model: Any = None, *, depth: int | None = None, all_producers: bool = False) -> Any:
-        """Return everything that this file became, without itself. Arguments as for `ancestors`."""
-        return actions().lineage(self, upward=False, model=model, depth=depth, all_producers=all_producers)
-
-    def view_lineage(self, **options: Any) -> Any:
-        """Draw where this file came from and what became of it.
-
-        Args:
-            **options: `depth`: generations in each direction (3); `max_nodes` (300); `up`, `down`: directions;
-                `all_producers`.
-
-        Returns:
-            A picture that notebooks show, with `.to_svg() .to_mermaid() .to_dot() .to_json() .to_text()`.
-        """
-        return actions().picture(self, options)
-
-    def describe(self) -> Any:
-        """Return everything about this file on one page."""
-        return actions().describe(self)
 
     @classmethod
     def from_dir(cls, path: Any, key: str | None = None, *, run: Run | None = None) -> list[File]:

@@ -12,8 +12,9 @@ from django.db.models.query_utils import DeferredAttribute
 from lamindb.core import ids
 from lamindb.core.errors import InvalidTypeError
 from lamindb.models.actions import actions
-from lamindb.models.base import MomentField, Record, now
+from lamindb.models.base import MomentField, now
 from lamindb.models.collections import RunFiles
+from lamindb.models.traced import Traced
 from lamindb.models.transform import Transform
 from lamindb.models.user import User
 
@@ -47,7 +48,7 @@ class StatusField(models.TextField):  # type: ignore[type-arg]
         return name, "django.db.models.TextField", args, kwargs
 
 
-class Run(Record):
+class Run(Traced):
     """One execution of a transform, by a user.
 
     Its status is `running`, `completed`, `failed` (with the end of the traceback in `error`) or `aborted` (its
@@ -199,22 +200,6 @@ class Run(Record):
     @notebook.setter
     def notebook(self, value: Transform) -> None:
         self.transform = value
-
-    def ancestors(self, model: Any = None, *, depth: int | None = None, all_producers: bool = False) -> Any:
-        """Return what this run was made from, files by default. See `File.ancestors`."""
-        return actions().lineage(self, upward=True, model=model, depth=depth, all_producers=all_producers)
-
-    def descendants(self, model: Any = None, *, depth: int | None = None, all_producers: bool = False) -> Any:
-        """Return what became of this run, files by default. See `File.descendants`."""
-        return actions().lineage(self, upward=False, model=model, depth=depth, all_producers=all_producers)
-
-    def view_lineage(self, **options: Any) -> Any:
-        """Draw where this run's inputs came from and what became of its outputs. See `File.view_lineage`."""
-        return actions().picture(self, options)
-
-    def describe(self) -> Any:
-        """Return everything about this run on one page."""
-        return actions().describe(self)
 
     def __enter__(self) -> Self:
         """Go on as the current run until the block ends; another run inside it comes and goes."""

@@ -10,7 +10,8 @@ from django.db import models
 from lamindb.core import ids
 from lamindb.core.errors import InvalidInputError, InvalidTypeError
 from lamindb.models.actions import actions
-from lamindb.models.base import MomentField, Record, now
+from lamindb.models.base import MomentField, now
+from lamindb.models.traced import Traced
 from lamindb.models.user import User
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 TYPES = ("pipeline", "notebook", "script", "app", "api", "instrument", "function", "command")
 
 
-class Transform(Record):
+class Transform(Traced):
     """A notebook, script, pipeline, app, instrument, function or command, at a version.
 
     It is unique by type, reference and version. The reference is the path of a notebook or script relative to its
@@ -106,22 +107,6 @@ class Transform(Record):
         found: Any = self._meta.apps.get_model("lamindb", model)
         query: RecordQuery[Any] = found.objects.using(self._state.db).filter(**filters)
         return query
-
-    def ancestors(self, model: Any = None, *, depth: int | None = None, all_producers: bool = False) -> Any:
-        """Return what its runs were made from, files by default. See `File.ancestors`."""
-        return actions().lineage(self, upward=True, model=model, depth=depth, all_producers=all_producers)
-
-    def descendants(self, model: Any = None, *, depth: int | None = None, all_producers: bool = False) -> Any:
-        """Return what became of its runs, files by default. See `File.descendants`."""
-        return actions().lineage(self, upward=False, model=model, depth=depth, all_producers=all_producers)
-
-    def view_lineage(self, **options: Any) -> Any:
-        """Draw the lineage of its runs. See `File.view_lineage`."""
-        return actions().picture(self, options)
-
-    def describe(self) -> Any:
-        """Return everything about this transform on one page."""
-        return actions().describe(self)
 
 
 class Pipeline(Transform):
