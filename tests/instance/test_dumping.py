@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
-from lamindb.core import current
+from lamindb.core import current, flushing
 from lamindb.core.errors import DatabaseError
 from lamindb.instance import dumping, migrating
 
@@ -62,3 +62,10 @@ def test_what_cannot_be_dumped_is_not_migrated(filled: str, tmp_path: Path, monk
     with pytest.raises(DatabaseError, match="nothing was migrated"):
         migrating.bring_up_to_date(instance.alias, home=instance.home_path)
     assert ln.File.select().count() == 3
+
+
+def test_the_name_of_a_dump_is_flushed(filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[tuple[str, bool]] = []
+    monkeypatch.setattr(flushing, "flush_folder", lambda path: flushed.append((path, (tmp_path / "dump.zip").exists())))
+    dumping.dump_tables(current.instance().alias, tmp_path / "dump.zip")
+    assert flushed == [(str(tmp_path), True)]

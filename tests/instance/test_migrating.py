@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ import pytest
 
 import lamindb as ln
 import lamindb.migrations
-from lamindb.core import current
+from lamindb.core import current, flushing
 from lamindb.core.errors import DatabaseError, NewerDatabaseError, ReadOnlyError
 from lamindb.instance import database, migrating
 from tests.support.processes import run_python_together
@@ -204,7 +205,7 @@ def test_a_backup_that_fails_stops_the_migration(
 
 def test_an_older_database_that_cannot_be_written_is_refused(local_instance: Path, later: None) -> None:
     alias = current.instance().alias
-    with pytest.raises(ReadOnlyError, match="copy it first"):
+    with pytest.raises(ReadOnlyError, match="copy it first, or let somebody who can write it"):
         migrating.bring_up_to_date(alias, home=local_instance / ".lamindb", is_read_only=True)
     assert tables(alias) == []
 
@@ -267,3 +268,31 @@ def test_a_backup_is_whole_while_others_write(local_instance: Path, tmp_path: Pa
     with pytest.raises(DatabaseError, match="cannot back up"):
         migrating.back_up_sqlite(source, tmp_path / "no" / "folder")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.sqlite3", "mydata"]
+
+
+def test_the_name_of_a_backup_is_flushed(local_instance: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = local_instance / ".lamindb" / "db.sqlite3", tmp_path / "copy.sqlite3"
+    flushed: list[tuple[str, bool]] = []
+    monkeypatch.setattr(flushing, "flush_folder", lambda path: flushed.append((path, target.exists())))
+    migrating.back_up_sqlite(source, target)
+    assert flushed == [(str(tmp_path), True)]
+    target.unlink()
+
+    def fail(path: str) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(flushing, "flush_folder", fail)
+    with pytest.raises(DatabaseError, match="cannot back up"):
+        migrating.back_up_sqlite(source, target)
+    assert [path.name for path in tmp_path.iterdir()] == ["mydata"]
+
+
+def test_a_dump_under_way_is_told_of(
+    tmp_path: Path, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = ln.setup.init(storage="./mydata", db=migrated_postgres_url)
+    told: list[str] = []
+    monkeypatch.setattr(migrating.dumping, "dump_tables", lambda alias, target: told.append(capsys.readouterr().err))
+    migrating._back_up(made.alias, made.home_path, "0999_test")
+    assert "everybody waits until that is done" in told[0]

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from lamindb.core import flushing
 from lamindb.core.errors import DatabaseError
 from lamindb.instance import database
 
@@ -35,9 +36,7 @@ def dump_tables(alias: str, target: Path) -> None:
                 names = [name for name in link.introspection.table_names(cursor) if _is_ours(name)]
             for name in sorted(names):
                 _dump_table(link, name, archive)
-        with open(temporary, "rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
+        flushing.replace(temporary, target)
     except OSError as error:
         raise DatabaseError(f"cannot back up to {target}: {error.strerror or error}") from error
     finally:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import locks, messages
+from lamindb.core import flushing, locks, messages
 from lamindb.core.errors import DatabaseError, NewerDatabaseError, ReadOnlyError
 from lamindb.core.keys import DATABASE_FILE
 from lamindb.instance import database, dumping
@@ -60,7 +60,10 @@ def bring_up_to_date(alias: str, *, home: Path, is_read_only: bool = False) -> b
     if not missing:
         return False
     if is_read_only:
-        raise ReadOnlyError("the instance was made by an older lamindb and lies on read-only media: copy it first")
+        raise ReadOnlyError(
+            "the instance was made by an older lamindb and cannot be written here: "
+            "copy it first, or let somebody who can write it connect once"
+        )
     with _lock(alias, home):
         missing = _missing(alias)
         if not missing:
@@ -114,6 +117,9 @@ def _back_up(alias: str, home: Path, first: str) -> None:
     if is_sqlite:
         back_up_sqlite(home / DATABASE_FILE, target)
     else:
+        messages.info(
+            f"the records are copied to {target} before they are migrated; everybody waits until that is done"
+        )
         dumping.dump_tables(alias, target)
     messages.info(f"the database is of an older version and is migrated now; a backup is at {target}")
 
@@ -131,12 +137,7 @@ def back_up_sqlite(source: Path, target: Path) -> None:
             contextlib.closing(sqlite3.connect(temporary)) as writer,
         ):
             reader.backup(writer)
-        descriptor = os.open(temporary, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, target)
+        flushing.replace(temporary, target)
     except (sqlite3.Error, OSError) as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)

@@ -19,10 +19,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from lamindb.core.errors import LaminError, SourceChangedError, StorageError
+from lamindb.core.flushing import flush_descriptor, flush_file_system, flush_folder
 from lamindb.core.hashing import CHUNK_SIZE, Content
 from lamindb.storage import folders, linking, reading
 from lamindb.storage.failures import write_failed
-from lamindb.storage.flushing import flush_descriptor, flush_file_system, flush_folder
 from lamindb.storage.hash_cache import HashCache, Known
 from lamindb.storage.incoming import new_entry
 from lamindb.storage.objects_folder import ObjectsFolder

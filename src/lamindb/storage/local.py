@@ -11,12 +11,12 @@ from typing import BinaryIO, Final
 
 from lamindb.core import atomic
 from lamindb.core.errors import IntegrityError, InvalidInputError, LaminError
+from lamindb.core.flushing import flush_folder
 from lamindb.core.hashing import digest_file
 from lamindb.core.progress import Progress
 from lamindb.storage import folders, incoming, modes, staging
 from lamindb.storage.batch import Batch
 from lamindb.storage.failures import cause, read_only, storage_failed
-from lamindb.storage.flushing import flush_folder
 from lamindb.storage.hash_cache import HashCache, NoHashCache
 from lamindb.storage.objects_folder import SHARDS, ObjectsFolder
 from lamindb.storage.protocol import Damage, FileStat, ObjectName, Source, Stored

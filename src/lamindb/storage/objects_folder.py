@@ -8,9 +8,9 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from lamindb.core.flushing import can_flush_file_system, flush_folder
 from lamindb.core.hashing import Content, digest_file
 from lamindb.storage import linking, modes
-from lamindb.storage.flushing import can_flush_file_system, flush_folder
 from lamindb.storage.hash_cache import HashCache, Known
 from lamindb.storage.incoming import new_entry
 from lamindb.storage.protocol import FileStat, ObjectName

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import sys
+from pathlib import Path
 
 from lamindb.core import file_systems
 
@@ -40,6 +41,26 @@ def flush_folder(path: str) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def replace(temporary: Path, target: Path) -> None:
+    """Give a file that was written beside it the name of the target, for good: its bytes are flushed, and the name.
+
+    Raises:
+        OSError: The disk failed. Nothing is left of the file at the target.
+    """
+    descriptor = os.open(temporary, os.O_RDONLY)
+    try:
+        flush_descriptor(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(temporary, target)
+    try:
+        flush_folder(str(target.parent))
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(target)
+        raise
 
 
 def can_flush_file_system(path: str) -> bool:
