@@ -208,6 +208,8 @@ def _provider_of(profile: str) -> Any:
         raise StorageError(f"profile '{profile}' gives no credentials: {type(error).__name__}: log in again") from error
 
 
+_UNKNOWN: Final = re.compile(r"status code: 501\b|<Code>(NotImplemented|NotSupported)</Code>")
+
 _CAUSES: Final = (
     (re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE), "there is no such bucket"),
     (
@@ -225,6 +227,11 @@ _CAUSES: Final = (
         "the connection broke",
     ),
 )
+
+
+def is_unknown(error: BaseException) -> bool:
+    """Tell whether a server refused a request as one of a kind that it does not know."""
+    return type(error).__name__ == "NotSupportedError" or _UNKNOWN.search(str(error)) is not None
 
 
 def translated(error: BaseException, doing: str, *, writing: bool = False) -> LaminError:

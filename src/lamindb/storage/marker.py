@@ -8,6 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lamindb.core import messages
 from lamindb.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ def read(store: RemoteStore) -> Mark | None:
 def create(store: RemoteStore, mark: Mark) -> bool:
     """Mark a root in one step; of several at once, one succeeds.
 
+    A server that knows no such step gets the mark by a plain write, and is asked whose it is afterwards: two that come
+    in the same moment may both succeed there, and the user is told so.
+
     Returns:
         False if there is a mark already, whosever it is.
 
@@ -76,10 +80,19 @@ def create(store: RemoteStore, mark: Mark) -> bool:
     text = "\n".join(lines) + "\n"
     with store.failing(f"write to '{store.root_url}'", writing=True):
         try:
-            obstore.put(store.backend, PATH, text.encode(), mode="create")
+            if store.create(PATH, text.encode()) is not None:
+                return True
         except (AlreadyExistsError, PreconditionError):
             return False
-    return True
+    if read(store) is not None:
+        return False
+    with store.failing(f"write to '{store.root_url}'", writing=True):
+        obstore.put(store.backend, PATH, text.encode())
+    messages.warning(
+        f"the server of {store.root_url} cannot keep two instances from taking it in the same moment: "
+        "make them there one after another"
+    )
+    return read(store) == mark
 
 
 def remove(store: RemoteStore) -> None:

@@ -16,7 +16,7 @@ from blake3 import blake3
 from lamindb.core.errors import IntegrityError
 from lamindb.core.hashing import Content
 from lamindb.core.progress import Progress
-from lamindb.storage import folders, linking
+from lamindb.storage import backends, folders, linking
 from lamindb.storage.bucket import FOLDER, Bucket
 from lamindb.storage.cache import Cache, NoCache
 from lamindb.storage.failures import read_only
@@ -25,7 +25,7 @@ from lamindb.storage.protocol import Damage, FileStat, ObjectName, Source, Store
 from lamindb.storage.staging import check_filename
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta
+    from obstore import ObjectMeta, PutResult
 
 _README: Final = """\
 This prefix holds the files of a lamindb instance. It can be read without lamindb: .lamindb/objects/ab/abcd….csv holds
@@ -59,6 +59,7 @@ class RemoteStore(Bucket):
         self.read_only = read_only
         self.hash_cache = hash_cache if hash_cache is not None else NoHashCache()
         self.cache = cache if cache is not None else NoCache()
+        self._creates = True
 
     def prepare(self) -> None:
         """Write the README, which shows that the bucket is there and can be written."""
@@ -66,8 +67,30 @@ class RemoteStore(Bucket):
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
+        path, data = ".lamindb/README", _README.encode()
         with self.failing(f"write to '{self.root_url}'", writing=True), contextlib.suppress(AlreadyExistsError):
-            obstore.put(self.backend, ".lamindb/README", _README.encode(), mode="create")
+            if self.create(path, data) is None:
+                obstore.put(self.backend, path, data)
+
+    def create(self, path: str, data: bytes) -> PutResult | None:
+        """Put an object where there is none, in one step; None, and nothing put, where the server knows no such step.
+
+        Raises:
+            AlreadyExistsError: There is one.
+            BaseError: The server failed.
+        """
+        import obstore
+        from obstore.exceptions import BaseError
+
+        if not self._creates:
+            return None
+        try:
+            return obstore.put(self.backend, path, data, mode="create")
+        except BaseError as error:
+            if not backends.is_unknown(error):
+                raise
+        self._creates = False
+        return None
 
     def put(self, source: Source) -> Stored:
         """Store a source, all of it or none of it; durable when it returns."""

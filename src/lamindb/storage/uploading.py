@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import threading
@@ -211,19 +212,17 @@ def _upload_folder(store: RemoteStore, source: Source, budget: _Budget) -> Store
 def _send(store: RemoteStore, source: Source, name: ObjectName, content: Content, data: bytes) -> bool:
     """Put bytes under their name unless they are there; tell whether they were."""
     import obstore
-    from obstore.exceptions import AlreadyExistsError, NotSupportedError
+    from obstore.exceptions import AlreadyExistsError
 
     path = store.path(name)
     with store.failing(f"store {source.shown} in '{store.root_url}'", writing=True):
         if len(data) <= CHUNK_SIZE:
             # Small ones are sent at once: asking first would cost as much.
-            try:
-                result = obstore.put(store.backend, path, data, mode="create")
-            except (AlreadyExistsError, NotSupportedError):
-                pass
-            else:
-                store.remember(name, len(data), result["e_tag"])
-                return False
+            with contextlib.suppress(AlreadyExistsError):
+                made = store.create(path, data)
+                if made is not None:
+                    store.remember(name, len(data), made["e_tag"])
+                    return False
         if _is_there(store, name, content):
             return True
         single = len(data) <= _ONE_REQUEST
