@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 import time
 from collections import Counter
@@ -16,6 +17,7 @@ from blake3 import blake3
 
 from lamindb.core.errors import IntegrityError, InvalidInputError, StorageError
 from lamindb.storage import cache as cache_module
+from lamindb.storage import cache_room
 from lamindb.storage.cache import Cache, NoCache, open_cache
 from lamindb.storage.hash_cache import HashCache, NoHashCache
 from lamindb.storage.protocol import Member, ObjectName
@@ -277,3 +279,68 @@ def test_a_wrong_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: st
     monkeypatch.setenv(cache_module.LIMIT_VARIABLE, text)
     with pytest.raises(InvalidInputError, match=cache_module.LIMIT_VARIABLE):
         open_cache(tmp_path)
+
+
+def test_a_forked_process_keeps_nothing_of_what_its_parent_used(tmp_path: Path, server: Server) -> None:
+    cache = Cache(tmp_path / "cache", limit_bytes=1_000)
+    members = (Member("a", server.add(b"a" * 600).digest, ".bin", 600),)
+    folder = cache.members(server.add(b"manifest"), "g.zarr", members, server.download)
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(write)
+        os.read(read, 1)
+        os._exit(0)
+    try:
+        cache.file(server.add(b"b" * 600), "a", server.download)
+        assert folder.exists()
+        # As when the parent ends.
+        cache._room._folders.clear()
+        cache.file(server.add(b"c" * 600), "a", server.download)
+        assert not folder.exists()
+    finally:
+        os.write(write, b".")
+        os.close(write)
+        os.close(read)
+        os.waitpid(pid, 0)
+
+
+def test_a_file_in_the_place_of_a_folder_is_removed_for_good(cache: Cache, server: Server, tmp_path: Path) -> None:
+    members = (Member("a", server.add(b"a").digest, ".bin", 1),)
+    name = server.add(b"manifest")
+    path = cache.members(name, "g.zarr", members, server.download)
+    shutil.rmtree(path)
+    path.write_bytes(b"in the way")
+    assert (cache.members(name, "g.zarr", members, server.download) / "a").read_bytes() == b"a"
+    assert os.listdir(tmp_path / "cache" / "incoming") == []
+
+
+@pytest.mark.parametrize("by_another", [True, False])
+def test_a_folder_that_cannot_take_its_place_is_an_error(
+    cache: Cache, server: Server, monkeypatch: pytest.MonkeyPatch, *, by_another: bool
+) -> None:
+    members = (Member("a", server.add(b"a").digest, ".bin", 1),)
+    rename = os.rename
+
+    def refuse(source: str, target: str) -> None:
+        if by_another:
+            rename(source, target)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "rename", refuse)
+    if by_another:
+        assert (cache.members(server.add(b"m"), "g", members, server.download) / "a").read_bytes() == b"a"
+    else:
+        with pytest.raises(StorageError, match="no space left"):
+            cache.members(server.add(b"m"), "g", members, server.download)
+
+
+def test_where_there_are_no_locks_nothing_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    def refuse(descriptor: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    assert cache_room._hold(str(tmp_path / "entry")) is not None
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert cache_room._hold(str(tmp_path / "entry")) is None

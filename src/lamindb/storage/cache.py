@@ -90,9 +90,12 @@ class Cache:
                     # Linked at once: what was fetched before may go while the next one is.
                     linking.duplicate(self._data(member.name, download), target, allow_clone=False)
                 self._room.discard(path)
-                with contextlib.suppress(OSError):
-                    # Another process was faster, with the same files.
+                try:
                     os.rename(new, path)
+                except OSError:
+                    # Another process may have been faster, with the same files.
+                    if not self._holds_exactly(path, members):
+                        raise
             finally:
                 shutil.rmtree(new, ignore_errors=True)
         return Path(path)

@@ -7,16 +7,19 @@
 <folder>/size                            bytes that were there when they were last counted, and those added since
 ```
 
-An entry that is in use is locked, by its user, for as long as that process runs or holds on to it.
+An entry that is in use is locked, by its user, for as long as that process runs or holds on to it; a process that is
+forked from it holds none of its entries.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import threading
 import time
+import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,14 +46,37 @@ class _Entry:
 class _Hold:
     """A lock that keeps an entry from being removed; it ends when this object does."""
 
-    __slots__ = ("_descriptor",)
+    __slots__ = ("__weakref__", "_descriptor")
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        _holds.add(self)
+        _let_go_in_children()
 
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+    def let_go(self, close: Callable[[int], None] = os.close) -> None:
+        """Let go of the entry, if that was not done."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            close(descriptor)
+
+    def __del__(self) -> None:
         """Let go of the entry, also while the interpreter ends and modules are gone."""
-        close(self._descriptor)
+        self.let_go()
+
+
+_holds: Final[weakref.WeakSet[_Hold]] = weakref.WeakSet()
+
+
+@functools.cache
+def _let_go_in_children() -> None:
+    """See to it that a forked process does not keep what its parent uses: both have the same lock."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_let_go_of_all)
+
+
+def _let_go_of_all() -> None:
+    for hold in list(_holds):
+        hold.let_go()
 
 
 class Room:
@@ -144,13 +170,16 @@ class Room:
             new = self.new_entry()
             with contextlib.suppress(OSError):
                 os.rename(path, new)
-            shutil.rmtree(new, ignore_errors=True)
+                if os.path.isdir(new) and not os.path.islink(new):
+                    shutil.rmtree(new, ignore_errors=True)
+                else:
+                    os.unlink(new)
 
     def _remove_unused(self, path: str) -> bool:
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY)
             try:
-                if _lock(descriptor, exclusive=True):
+                if _lock(descriptor, exclusive=True) is not False:
                     self.discard(path)
                     return True
             finally:
@@ -195,8 +224,8 @@ def _hold(path: str) -> _Hold | None:
                 return hold
 
 
-def _lock(descriptor: int, *, exclusive: bool) -> bool:
-    """Lock an entry for removal, if nobody uses it, or for use; True too where there are no locks to ask."""
+def _lock(descriptor: int, *, exclusive: bool) -> bool | None:
+    """Lock an entry for removal, unless somebody uses it, or for use; None where there are no locks."""
     try:
         import fcntl
 
@@ -204,7 +233,7 @@ def _lock(descriptor: int, *, exclusive: bool) -> bool:
     except BlockingIOError:
         return False
     except (ImportError, OSError):
-        pass
+        return None
     return True
 
 
