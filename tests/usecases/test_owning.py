@@ -11,7 +11,7 @@ import pytest
 
 import lamindb as ln
 from lamindb.core import current
-from lamindb.core.errors import ConflictError, InvalidInputError, LaminError
+from lamindb.core.errors import ConflictError, InvalidInputError, LaminError, StorageError
 from lamindb.models import Storage
 from lamindb.storage import marker
 from lamindb.storage.marker import Mark
@@ -294,3 +294,40 @@ def test_folders_have_no_mark(local_instance: Path) -> None:
     assert owning.owner(instance.root_url) is None
     owning.release(instance.root_url, instance.id, instance.home_path)
     assert not (instance.home_path / "marked").exists()
+
+
+def test_a_place_that_is_given_back_meanwhile_is_taken(
+    seaweed_root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = marker.create
+    first = iter([True])
+
+    def lose_once(store: RemoteStore, mark: Mark) -> bool:
+        # Another instance marked the place just now, and released it before anybody could look.
+        return False if next(first, False) else create(store, mark)
+
+    monkeypatch.setattr(marker, "create", lose_once)
+    owning.claim(seaweed_root, Mark("one", "first"), tmp_path)
+    assert mark_of(seaweed_root) == Mark("one", "first")
+    monkeypatch.setattr(marker, "create", lambda store, mark: False)
+    with pytest.raises(StorageError, match="comes and goes"):
+        owning.claim(f"{seaweed_root}/other", Mark("one", "first"), tmp_path / "absent")
+
+
+def test_a_move_that_dies_before_the_old_place_is_given_back_is_ended(
+    seaweed_root: str, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person("ada")
+    ln.setup.init(storage=f"{seaweed_root}/old", name="one")
+    ln.File(b"kept", key="a.txt").save()
+
+    def die(root_url: str, instance_id: str, home: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(owning, "release", die)
+        with pytest.raises(KeyboardInterrupt):
+            copying.migrate_to(storage=f"{seaweed_root}/new")
+    assert mark_of(f"{seaweed_root}/old") is not None
+    ln.connect(f"{seaweed_root}/new")
+    assert mark_of(f"{seaweed_root}/old") is None

@@ -19,6 +19,7 @@ from lamindb.storage.marker import Mark
 if TYPE_CHECKING:
     from lamindb.storage.remote import RemoteStore
 
+_TRIES: Final = 10
 _NOTE: Final = "marked"
 """A file in the instance's folder: its mark was seen in the bucket, so that connecting needs no look there."""
 
@@ -48,14 +49,21 @@ def claim(root_url: str, mark: Mark, home: Path | None = None) -> None:
     if "://" not in root_url:
         return
     store = _store(root_url)
-    found = marker.read(store)
-    if found is None and not marker.create(store, mark):
-        found = marker.read(store)
-    if found is not None and found.id != mark.id:
-        raise taken(root_url, found)
+    _take(store, mark)
     if home is not None:
         with contextlib.suppress(OSError):
             (home / _NOTE).touch()
+
+
+def _take(store: RemoteStore, mark: Mark) -> None:
+    for _ in range(_TRIES):
+        found = marker.read(store)
+        if found is not None and found.id != mark.id:
+            raise taken(store.root_url, found)
+        if found is not None or marker.create(store, mark):
+            return
+        # Somebody was first; whoever released it since leaves a place that has to be taken anew.
+    raise StorageError(f"{store.root_url}/{marker.PATH} comes and goes: wait until nobody works there, then call again")
 
 
 def taken(root_url: str, mark: Mark) -> ConflictError:

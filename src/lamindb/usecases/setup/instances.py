@@ -62,7 +62,7 @@ def init(
 
     Raises:
         InvalidInputError: An argument cannot be right. Nothing was made.
-        ConflictError: The bucket is another instance's, or the instance has another database. Nothing was made.
+        ConflictError: The bucket is another instance's, or the instance has another database. No instance was made.
         StorageError: The folder or bucket cannot be written.
         DatabaseError: The database cannot be reached.
     """

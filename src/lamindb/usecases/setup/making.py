@@ -25,7 +25,8 @@ def make(root_url: str, home: Path, name: str, db: str | None, view: str) -> Non
         view: How files appear in the folder.
 
     Raises:
-        ConflictError: The bucket is another instance's. Nothing was changed in it, or in a database.
+        ConflictError: The bucket is another instance's. Nothing was changed in it. Nor in a database, unless the other
+            one took the bucket in the same moment: then tables and the user's record stay, but no storage.
         StorageError: The folder or bucket cannot be written.
         DatabaseError: The database cannot be reached.
     """
