@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -236,3 +238,50 @@ def test_a_damaged_note_says_nothing(local_instance: Path, text: str) -> None:
     assert moves.noted(home, current.instance().id) is None
     assert moves.finish(home) is None
     assert folder.read(home).id == instances.connect(local_instance).id
+
+
+def test_a_move_that_died_is_no_leave_to_clear_another_database(
+    local_instance: Path, postgres_server: Any, migrated_template: str, migrated_postgres_url: str, tmp_path: Path
+) -> None:
+    save_some()
+    instances.close()
+    shutil.copytree(local_instance, tmp_path / "copy", symlinks=True)
+    instances.connect(tmp_path / "copy")
+    copying.migrate_to(migrated_postgres_url)
+    ln.File(b"live", key="live.txt").save()
+    instances.connect(local_instance)
+    name = postgres_server.create(migrated_template)
+    try:
+        die(moves, "switch", lambda: copying.migrate_to(postgres_server.url(name)))
+        with pytest.raises(ConflictError, match="other records of this instance"):
+            copying.migrate_to(migrated_postgres_url)
+        instances.connect(tmp_path / "copy")
+        assert ln.File.select(key="live.txt").count() == 1
+    finally:
+        instances.close()
+        postgres_server.drop(name)
+
+
+def test_each_try_keeps_what_it_replaces(local_instance: Path, migrated_postgres_url: str) -> None:
+    save_some()
+    for number in range(3):
+        die(moves, "switch", lambda: copying.migrate_to(migrated_postgres_url))
+        ln.File(b"%d" % number, key=f"{number}.txt").save()
+    copying.migrate_to(migrated_postgres_url)
+    kept = local_instance / ".lamindb/backups"
+    names = [f"before-replacing{end}.sqlite3" for end in ("", "-2", "-3")]
+    assert sorted(path.name for path in kept.iterdir()) == sorted(["before-moving.sqlite3", *names])
+    counts = []
+    for name in names:
+        with contextlib.closing(sqlite3.connect(kept / name)) as copy:
+            counts.append(copy.execute("select count(*) from lamindb_file").fetchone()[0])
+    assert counts == [2, 3, 4]
+
+
+def test_the_records_of_an_earlier_move_stay_when_the_next_one_keeps_its_own(local_instance: Path) -> None:
+    backups = local_instance / ".lamindb/backups"
+    backups.mkdir()
+    (backups / "before-moving.sqlite3").write_bytes(b"earlier")
+    copying.migrate_to(storage="./new")
+    assert (backups / "before-moving.sqlite3").read_bytes() == b"earlier"
+    assert (backups / "before-moving-2.sqlite3").exists()

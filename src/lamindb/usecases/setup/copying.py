@@ -7,7 +7,7 @@
 
 Whatever dies before step 4 leaves the old instance as it was, and one can work on in it. Calling again goes on: objects
 that are there are not copied again, and rows are copied anew. What dies in step 4 is ended by whoever opens the old
-place next (`moves`).
+place or the new one next (`moves`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lamindb.core import current, messages
+from lamindb.core import current, flushing, messages
 from lamindb.core.current import Instance
 from lamindb.core.errors import (
     ConflictError,
@@ -328,13 +328,14 @@ def _make_room(instance: Instance, alias: str, target: _Target) -> None:
     if first != instance.id:
         raise ConflictError("that database holds other records already: name one without, or drop its tables first")
     earlier = moves.noted(instance.home_path, instance.id)
-    if earlier is None or earlier.home != str(target.home) or (earlier.database is None) != (not target.database_url):
+    here = _move(instance, target)
+    if earlier is None or (earlier.home, earlier.database) != (here.home, here.database):
         raise ConflictError(
             "that database holds other records of this instance already, so that somebody may work in it: "
             "connect that one, or drop its tables first"
         )
     if target.database_url is not None:
-        kept = instance.home_path / "backups" / "before-replacing.sqlite3"
+        kept = moves.new_backup(instance.home_path, "before-replacing")
         with contextlib.suppress(OSError):
             kept.parent.mkdir(exist_ok=True)
         dump_to_sqlite(instance.home_path, target.database_url, kept)
@@ -401,9 +402,7 @@ def dump_to_sqlite(home: Path, database_url: str, target: Path) -> None:
         with database.connection(copied).cursor() as cursor:
             cursor.execute("PRAGMA journal_mode=DELETE")
         database.unregister(copied)
-        with open(temporary, "rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
+        flushing.replace(temporary, target)
     except OSError as error:
         if isinstance(error, StorageError):
             raise

@@ -8,6 +8,7 @@ opens the old place or the new one next does what is left to do.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 from dataclasses import asdict, dataclass, field, fields
@@ -85,6 +86,13 @@ def note(home: Path, move: Move) -> None:
         atomic.write_text(home / _NOTE, json.dumps(asdict(move), indent=1) + "\n")
     except OSError as error:
         raise StorageError(f"cannot write {home / _NOTE}: {error.strerror}") from error
+
+
+def new_backup(home: Path, name: str) -> Path:
+    """Name a SQLite file in an instance's `backups/` that is not there yet: what an earlier try kept stays."""
+    folder = home / "backups"
+    paths = (folder / f"{name}{f'-{number}' if number > 1 else ''}.sqlite3" for number in itertools.count(1))
+    return next(path for path in paths if not os.path.lexists(path))
 
 
 def forget(home: Path) -> None:
@@ -200,23 +208,22 @@ def _register(description: Description, home: Path, root_url: str, database_url:
 
 
 def _retire(home: Path, move: Move) -> bool:
-    """Put the old records away, then the old description, then the note: whoever dies in between can be followed."""
+    """Put the old records away, then the description, the mark, and last the note: who dies can be followed."""
     try:
         if (home / DATABASE_FILE).exists():
-            kept = home / "backups"
-            kept.mkdir(exist_ok=True)
-            migrating.back_up_sqlite(home / DATABASE_FILE, kept / "before-moving.sqlite3")
+            (home / "backups").mkdir(exist_ok=True)
+            migrating.back_up_sqlite(home / DATABASE_FILE, new_backup(home, "before-moving"))
             opening.remove_sqlite(home / DATABASE_FILE)
         if move.home != str(home):
             with contextlib.suppress(FileNotFoundError):
                 os.replace(home / folders.FILE_NAME, home / f"moved-{folders.FILE_NAME}")
+        if move.old_root_url != move.root_url:
+            from lamindb.usecases import owning
+
+            owning.release(move.old_root_url, move.id, home)
         forget(home)
         forget(Path(move.home))
     except (OSError, LaminError) as error:
         messages.warning(f"the instance has moved, but {home} could not be taken out of use: {error}")
         return False
-    if move.old_root_url != move.root_url:
-        from lamindb.usecases import owning
-
-        owning.release(move.old_root_url, move.id, home)
     return True
