@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from tests.storage import servers
 from tests.support.processes import run_python_together
 
 PROCESSES = 8
-FULL = os.environ.get("LAMIN_TEST_DEPTH") == "full"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -114,7 +112,7 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_versions_of_one_key_in_a_bucket(
     bucket: str, database: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    times = 50 if FULL else 12
+    times = 50
     monkeypatch.chdir(tmp_path)
     ln.setup.init(storage=bucket, db=database)
     together(VERSIONS.format(times=times), PROCESSES, tmp_path)
