@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -349,3 +350,12 @@ def test_a_changed_file_is_forgotten_by_the_cache(store: LocalStore, tmp_path: P
 
 def test_the_readme_explains_the_folder(store: LocalStore) -> None:
     assert "objects/ab/" in Path(store.root_url, ".lamindb", "README").read_text(encoding="utf-8")
+
+
+def test_the_folder_of_writes_under_way_comes_back(store: LocalStore, tmp_path: Path) -> None:
+    (tmp_path / "root/.lamindb/incoming").rmdir()
+    assert store.read(store.put(Source(".txt", data=b"bytes")).name) == b"bytes"
+    shutil.rmtree(tmp_path / "root")
+    with pytest.raises(StorageError):
+        store.put(Source(".txt", data=b"others"))
+    assert not (tmp_path / "root").exists()

@@ -58,6 +58,7 @@ class Batch:
         self._whole: int | None = None
         with self._writing("files"):
             self._shared = objects.is_shared
+            objects.renew_incoming()
         self._expect(expected)
 
     def look_up(self, sources: Sequence[Source]) -> None:

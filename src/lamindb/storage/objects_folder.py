@@ -52,6 +52,11 @@ class ObjectsFolder:
         """The stat of the root, whose permissions new folders follow."""
         return os.stat(self.root)
 
+    def renew_incoming(self) -> None:
+        """Make the folder of writes under way again where somebody tidied it away; never that of a root that is gone."""
+        if not os.path.isdir(self.incoming) and os.path.isdir(self.folder):
+            modes.make_folder(self.incoming, self.root_stat)
+
     def path(self, name: ObjectName) -> str:
         """Return where an object lies."""
         return f"{self.folder}/{name.digest[:2]}/{name.digest}{name.suffix}"
