@@ -53,7 +53,7 @@ class ObjectsFolder:
         return os.stat(self.root)
 
     def renew_incoming(self) -> None:
-        """Make the folder of writes under way again where somebody tidied it away; never that of a root that is gone."""
+        """Make the folder of writes under way again where it was tidied away; never that of a root that is gone."""
         if not os.path.isdir(self.incoming) and os.path.isdir(self.folder):
             modes.make_folder(self.incoming, self.root_stat)
 
