@@ -70,8 +70,9 @@ def _taken(alias: str, keys: Iterable[str | None]) -> set[tuple[str, str | None]
     return found
 
 
-def _families(alias: str, stems: set[str], where: str = "file.trashed_at IS NULL") -> list[list[_Version]]:
-    """Return the versions of each file that fit, the oldest first; nothing for a file without any."""
+def _families(alias: str, stems: set[str], *, with_trash: bool = False) -> list[list[_Version]]:
+    """Return the versions of each file, the oldest first; nothing for a file without any."""
+    condition = "" if with_trash else " AND file.trashed_at IS NULL"
     families: dict[str, list[_Version]] = {}
     for part in rows.chunks(sorted(stems)):
         marks = ", ".join(["(%s, %s)"] * len(part))
@@ -81,8 +82,8 @@ def _families(alias: str, stems: set[str], where: str = "file.trashed_at IS NULL
             cursor.execute(
                 f"WITH family (lowest, highest) AS (VALUES {marks}) "
                 "SELECT file.created_at, file.id, file.storage_id, file.key, file.is_latest FROM family "
-                "CROSS JOIN lamindb_file AS file WHERE file.id BETWEEN family.lowest AND family.highest "
-                f"AND {where}",
+                "CROSS JOIN lamindb_file AS file WHERE file.id BETWEEN family.lowest AND family.highest"
+                f"{condition}",
                 bounds,
             )
             for version in sorted(map(_Version._make, cursor.fetchall()), key=lambda one: one.id):
@@ -108,7 +109,8 @@ def keep_last_versions(link: Any, alias: str, files: Sequence[File]) -> None:
     for file in files:
         highest[file.stem_id] = max(file.version, highest.get(file.stem_id, 0))
     known = last_versions(alias, highest)
-    left = {versions[-1].id[: ids.STEM_LENGTH]: versions[-1].id for versions in _families(alias, set(highest), "1 = 1")}
+    newest = [versions[-1].id for versions in _families(alias, set(highest), with_trash=True)]
+    left = {file_id[: ids.STEM_LENGTH]: file_id for file_id in newest}
     kept = [
         LastVersion._blank(id=stem, version=version)
         for stem, version in highest.items()

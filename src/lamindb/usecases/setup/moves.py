@@ -21,6 +21,7 @@ from lamindb.core.keys import DATABASE_FILE
 from lamindb.instance import database, migrating, opening, registry
 from lamindb.instance import folder as folders
 from lamindb.instance.folder import Description
+from lamindb.usecases import owning
 
 _NOTE: Final = "moving.json"
 _LOCK: Final = "moving.lock"
@@ -218,8 +219,6 @@ def _retire(home: Path, move: Move) -> bool:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(home / folders.FILE_NAME, home / f"moved-{folders.FILE_NAME}")
         if move.old_root_url != move.root_url:
-            from lamindb.usecases import owning
-
             owning.release(move.old_root_url, move.id, home)
         forget(home)
         forget(Path(move.home))
