@@ -286,11 +286,14 @@ def test_a_forked_process_keeps_nothing_of_what_its_parent_used(tmp_path: Path, 
     members = (Member("a", server.add(b"a" * 600).digest, ".bin", 600),)
     folder = cache.members(server.add(b"manifest"), "g.zarr", members, server.download)
     read, write = os.pipe()
+    is_there, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
+        os.write(tell, b".")
         os.close(write)
         os.read(read, 1)
         os._exit(0)
+    os.read(is_there, 1)
     try:
         cache.file(server.add(b"b" * 600), "a", server.download)
         assert folder.exists()
@@ -300,8 +303,8 @@ def test_a_forked_process_keeps_nothing_of_what_its_parent_used(tmp_path: Path, 
         assert not folder.exists()
     finally:
         os.write(write, b".")
-        os.close(write)
-        os.close(read)
+        for descriptor in (write, read, is_there, tell):
+            os.close(descriptor)
         os.waitpid(pid, 0)
 
 
