@@ -1,6 +1,6 @@
 """Storing, checking and uploading bytes, as ratios to the tools that do the least for the same promise.
 
-What bounds each on a machine with two processors: storing a large file MD5, which alone is 0.8 of the limit; many small
+What bounds each on a machine with two processors: storing a large file MD5, which alone is 0.7 of the limit; many small
 ones the system's creating and renaming of files; unchanged ones the stat of each file and object; checking BLAKE3 on
 all processors, or the disk if the file is not in memory; uploading the server.
 """

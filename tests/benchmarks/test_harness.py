@@ -18,8 +18,21 @@ def _benchmark(name: str, bound: float | None) -> Benchmark:
 def test_rounds_alternate_and_the_first_does_not_count(tmp_path: Path) -> None:
     order: list[str] = []
     result = Bench(tmp_path).ratio(lambda: order.append("ours"), lambda: order.append("limit"), rounds=2)
-    assert order == ["ours", "limit"] * 3
+    assert order == ["ours", "limit", "limit", "ours", "ours", "limit"]
     assert result.limit is not None and result.value == result.ours / result.limit
+
+
+def test_what_a_turn_writes_is_left_as_it_is(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    made: list[Path] = []
+
+    def write() -> None:
+        made.append(bench.fresh_folder() / "large")
+        made[-1].write_bytes(b"\1" * (65 << 20))
+
+    bench.ratio(write, lambda: None, rounds=1)
+    assert [path.stat().st_size for path in made] == [65 << 20] * 2
+    assert all(path.read_bytes()[-1:] == b"\1" for path in made)
 
 
 def test_folders_are_fresh_each_time(tmp_path: Path) -> None:
