@@ -10,27 +10,23 @@ from typing import Any
 def row_first() -> None:
     """Write the rows, then the bytes."""
     from lamindb.core.hashing import hash_bytes, hash_file
-    from lamindb.storage.protocol import ObjectName, Stored
     from lamindb.usecases import stores
-    from lamindb.usecases.files import saving
+    from lamindb.usecases.files import appearing, saving
 
     waiting: list[Any] = []
-    real_show = saving._show
+    real_show = appearing.show
 
-    def only_hash(instance: Any, files: Any, progress: Any, executor: Any) -> list[Stored]:
-        stored = []
+    def only_hash(instance: Any, files: Any, progress: Any, executor: Any) -> None:
         for file in files:
             source = file._source.source
             waiting.append(source)
-            content = hash_bytes(source.data) if source.data is not None else hash_file(source.path)
-            stored.append(Stored(ObjectName(content.digest, source.suffix), content, reused=False))
-        return stored
+            file._source.content = hash_bytes(source.data) if source.data is not None else hash_file(source.path)
 
     def store_then_show(instance: Any, *args: Any) -> None:
         stores.own_store(instance).put_many(waiting)
         real_show(instance, *args)
 
-    saving._store_bytes, saving._show = only_hash, store_then_show
+    saving._store_bytes, appearing.show = only_hash, store_then_show
 
 
 def in_place() -> None:
@@ -53,11 +49,12 @@ def view_first() -> None:
 
     real = saving._write_rows
 
-    def show_then_write(instance: Any, plans: Any, *args: Any) -> Any:
-        for plan in plans:
-            name = plan.stored.name
-            stores.view(instance).show(plan.key, ObjectName(name.digest, name.suffix), move_aside=True)
-        return real(instance, plans, *args)
+    def show_then_write(instance: Any, files: Any, *args: Any) -> Any:
+        for file in files:
+            pending = file._source
+            name = ObjectName(pending.content.digest, pending.source.suffix)
+            stores.view(instance).show(pending.key, name, move_aside=True)
+        return real(instance, files, *args)
 
     saving._write_rows = show_then_write
 
@@ -73,6 +70,20 @@ def one_by_one() -> None:
             real(instance, [file], *args)
 
     saving._save_new = each
+
+
+def part_by_part() -> None:
+    """Commit each part of a save that is written in parts."""
+    from lamindb.usecases.files.written import Written
+
+    real: Any = Written._write_some
+
+    def write_and_commit(self: Any, link: Any, files: Any) -> None:
+        real(self, link, files)
+        link.connection.execute("COMMIT")
+        link.connection.execute("BEGIN IMMEDIATE")
+
+    Written._write_some = write_and_commit  # type: ignore[method-assign]
 
 
 def forgetful() -> None:
@@ -129,6 +140,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "in_place": in_place,
     "view_first": view_first,
     "one_by_one": one_by_one,
+    "part_by_part": part_by_part,
     "forgetful": forgetful,
     "purge_at_once": purge_at_once,
     "sweep_needed": sweep_needed,

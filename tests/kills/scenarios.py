@@ -69,6 +69,15 @@ def save_many() -> None:
     ln.save(ln.File.from_dir("src/many", key="many"))
 
 
+def save_in_parts() -> None:
+    """As above, where the bytes, the rows and the view take several rounds each."""
+    from lamindb.usecases.files import saving, written
+
+    vars(saving)["_STORED_AT_ONCE"] = 5
+    vars(written)["AT_ONCE"] = 4
+    save_many()
+
+
 def new_version() -> None:
     ln.File(write("src/other.csv", b"a,b\n3,4\n"), key="two.csv").save()
 
@@ -224,6 +233,7 @@ SCENARIOS = {
     "save_large": Scenario(save_large),
     "save_same": Scenario(save_same, some_files),
     "save_many": Scenario(save_many, some_files),
+    "save_in_parts": Scenario(save_in_parts, some_files),
     "new_version": Scenario(new_version, some_files),
     "replace": Scenario(replace, some_files),
     "save_folder": Scenario(save_folder, some_files),

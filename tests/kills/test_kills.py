@@ -131,6 +131,7 @@ def test_making_an_instance(place: str, database: str, kill: Any, request: pytes
         ("in_place", "save", 1),
         ("view_first", "save", 2),
         ("one_by_one", "save_many", 15),
+        ("part_by_part", "save_in_parts", 1),
         ("forgetful", "rename", 2),
         ("purge_at_once", "purge", 2),
         ("sweep_needed", "sweep", 3),

@@ -20,7 +20,7 @@ import lamindb as ln
 from lamindb.core.errors import KeyExistsError
 from lamindb.models import File
 from lamindb.usecases.care import sweeping, verifying
-from lamindb.usecases.files import saving
+from lamindb.usecases.files import appearing
 from lamindb.usecases.setup import instances
 from tests.kills import stepping
 from tests.kills.runner import copy_tree
@@ -377,7 +377,7 @@ def test_the_comparison_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.
     ln.setup.init(storage="./template")
     instances.close()
     Comparison.template, Comparison.folder = tmp_path / "template", tmp_path
-    monkeypatch.setattr(saving, "_show", lambda *args: None)
+    monkeypatch.setattr(appearing, "show", lambda *args: None)
     machine = Comparison()
     try:
         machine.save("a.txt", b"one")

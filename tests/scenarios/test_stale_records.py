@@ -264,18 +264,18 @@ def test_a_rename_takes_a_version_along_that_another_process_just_saved(
 def test_a_version_whose_file_moves_before_it_is_shown_leaves_nothing_behind(
     instance: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lamindb.usecases.files import saving
+    from lamindb.usecases.files import appearing
 
     first = ln.File(b"1", key="a.csv").save()
-    show = saving._show
+    show = appearing.show
 
     def show_too_late(*args: object) -> None:
-        monkeypatch.setattr(saving, "_show", show)
+        monkeypatch.setattr(appearing, "show", show)
         first.key = "b.csv"
         first.save()
         show(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(saving, "_show", show_too_late)
+    monkeypatch.setattr(appearing, "show", show_too_late)
     ln.File(b"2", key="a.csv").save()
     assert not (instance / "a.csv").exists()
     assert (instance / "b.csv").read_bytes() == b"2"

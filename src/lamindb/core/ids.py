@@ -92,6 +92,11 @@ def file_id(stem: str | None = None, version: int = 1) -> str:
     return (stem or timed_id(STEM_LENGTH)) + encode(version, 4)
 
 
+def version_of(file_id: str) -> int:
+    """Read the version number from the id of a file."""
+    return decode(file_id[STEM_LENGTH:])
+
+
 def versions_of(stem: str) -> tuple[str, str]:
     """Return the lowest and the highest id that a version of a file can have: both ends of an SQL `BETWEEN`."""
     return stem, stem + ALPHABET[-1] * 4

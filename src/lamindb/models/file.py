@@ -193,7 +193,7 @@ class File(Traced):
         """Work out hash, digest and size of what is not saved yet."""
         if self._source is not None:
             self.__dict__["hash"], self.__dict__["digest"], self.__dict__["size"] = actions().content(self)
-            self.__dict__.setdefault("n_files", 1)
+            self.__dict__.setdefault("n_files", self._source.n_files)
 
     @property
     def stem_id(self) -> str:

@@ -68,12 +68,12 @@ def test_a_program_that_ends_leaves_no_name(local_instance: Path) -> None:
 
 
 def test_what_the_view_lacks_is_shown(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lamindb.usecases.files import saving
+    from lamindb.usecases.files import appearing
 
     save("a.txt", b"old")
 
     def act() -> None:
-        saving._show = lambda *args: None  # type: ignore[assignment]
+        appearing.show = lambda *args: None  # type: ignore[assignment]
         save("a.txt", b"new")
         save("deep/b.txt", b"b")
 

@@ -5,24 +5,28 @@ Decided inside the row's transaction, where nothing that was read can change any
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from lamindb.core import ids, messages
+from lamindb.core import ids
 from lamindb.core.errors import ConflictError, HashExistsError, KeyExistsError
+from lamindb.core.hashing import Content
 from lamindb.core.keys import basename
 from lamindb.core.settings import settings
 from lamindb.instance import rows
 from lamindb.models import File, RunOutput
 from lamindb.models.base import now
-from lamindb.storage.protocol import ObjectName, ObjectStore, Stored
+from lamindb.storage.protocol import Member, ObjectName, ObjectStore
 from lamindb.usecases.files import families
+from lamindb.usecases.files.sources import Pending
 
 _WRITERS: Final = "lamindb writers"
 """The lock that every writer of files shares, and garbage collection has for itself."""
 
 _MANY: Final = 50
+_NAMES_AT_ONCE: Final = 2_000
 
 
 class Swept(Exception):
@@ -35,24 +39,82 @@ class Raced(ConflictError):
 
 @dataclass(slots=True)
 class Plan:
-    """A file to be saved, and its bytes as they are stored."""
+    """A file to be saved, whose bytes are stored.
+
+    Attributes:
+        file: The user's record.
+        content: What the bytes are.
+        suffix: Suffix of the object, or of the file where it stays in place.
+        is_folder: It is a folder that is saved as one.
+        members: The files of a folder, if they are stored.
+        n_files: Their number; 1 for a file.
+        storage_id: The storage that holds it.
+        key: The key that it takes.
+        stem_id: The family of versions that it continues by `replace()`.
+        is_in_place: It stays where it is, under a further root.
+        has_own_name: Its name is not what the key says.
+        moment: When it is saved: each file of a save is a microsecond later than the one before.
+    """
 
     file: File
-    stored: Stored
+    content: Content
+    suffix: str
+    is_folder: bool
+    members: tuple[Member, ...]
+    n_files: int
     storage_id: str
     key: str | None
     stem_id: str | None
     is_in_place: bool
     has_own_name: bool
+    moment: datetime.datetime
 
     @classmethod
-    def of(cls, file: File, stored: Stored) -> Plan:
-        """Make a plan from a file that waits to be saved."""
+    def of(cls, file: File, moment: datetime.datetime) -> Plan:
+        """Make a plan from a file that waits to be saved, and knows what its bytes are."""
         pending = file._source
-        is_named = pending.has_own_name or (
-            pending.stem_id is None and pending.key is not None and file.name != basename(pending.key)
+        return cls(
+            file=file,
+            content=pending.content,
+            suffix=file.suffix if pending.is_in_place else pending.source.suffix,
+            is_folder=pending.is_folder,
+            members=pending.members,
+            n_files=pending.n_files,
+            storage_id=pending.storage_id,
+            key=pending.key,
+            stem_id=pending.stem_id,
+            is_in_place=pending.is_in_place,
+            has_own_name=pending.has_own_name
+            or (pending.stem_id is None and pending.key is not None and file.name != basename(pending.key)),
+            moment=moment,
         )
-        return cls(file, stored, pending.storage_id, pending.key, pending.stem_id, pending.is_in_place, is_named)
+
+    def new_row(self, alias: str, row_id: str) -> File:
+        """Make the record that is inserted for this file, as its current version; twice the same."""
+        file = self.file
+        values = {
+            "id": row_id,
+            "name": basename(self.key) if self.key is not None and not self.has_own_name else file.name,
+            "key": self.key,
+            "suffix": self.suffix,
+            "description": file.description,
+            "size": self.content.size,
+            "hash": self.content.hash,
+            "digest": self.content.digest,
+            "is_folder": self.is_folder,
+            "n_files": self.n_files,
+            "version": ids.version_of(row_id),
+            "is_latest": True,
+            "trashed_at": None,
+            "trashed_by_id": None,
+            "storage_id": self.storage_id,
+            "transform_id": file.run.transform_id if file.run_id is not None and file.run is not None else None,
+            "run_id": file.run_id,
+            "created_at": self.moment,
+            "updated_at": self.moment,
+            "created_by_id": file.created_by_id,
+        }
+        return File._filled(values, alias, is_new=True)
 
 
 @dataclass(slots=True)
@@ -74,40 +136,16 @@ class Outcome:
     replaces: File | None = None
     output: RunOutput | None = None
     renames: tuple[str, str | None, str] | None = None
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def file(self) -> File:
-        """The user's record."""
-        return self.plan.file
-
-    def apply(self) -> None:
-        """Let the user's record become what was written."""
-        description = self.file.description
-        run = self.file._state.fields_cache.get("run")
-        self.file.__dict__.pop("_source", None)
-        if self.is_new:
-            self.file._take_over(self.row)
-            self.row = self.file
-        else:
-            self.file.adopt(self.row)
-        if run is not None and run.id == self.row.run_id:
-            self.file._state.fields_cache["run"] = run
-        if not self.is_new and description and description != self.row.description:
-            self.file.description = description
-            self.file.save_row()
-
-    def tell(self) -> None:
-        """Say what was unexpected about it."""
-        for note in self.notes:
-            messages.warning(note)
-        if self.is_new:
-            messages.hint(f"stored {self.row.key or self.row.name!r} (version {self.row.version})")
 
 
-def lock(link: Any, plans: Sequence[Plan]) -> None:
+def lock(link: Any, files: Iterable[File]) -> None:
     """Make writers of the same keys, versions, or keyless bytes wait for each other; see `lock_names`."""
-    lock_names(link, {name for plan in plans for name in _lock_names(plan)})
+    names: set[str] = set()
+    for file in files:
+        names.update(_lock_names(file._source))
+        if len(names) > _MANY:
+            break
+    lock_names(link, names)
 
 
 def lock_names(link: Any, names: Iterable[str]) -> None:
@@ -150,24 +188,32 @@ def _key_lock(storage_id: str, key: str) -> str:
     return f"key {storage_id} {key}"
 
 
-def _lock_names(plan: Plan) -> list[str]:
-    if plan.stem_id is not None:
-        return file_locks(plan.stem_id, plan.storage_id, [plan.key])
-    return [_key_lock(plan.storage_id, plan.key) if plan.key is not None else f"bytes {plan.stored.content.digest}"]
+def _lock_names(pending: Pending) -> list[str]:
+    if pending.stem_id is not None:
+        return file_locks(pending.stem_id, pending.storage_id, [pending.key])
+    if pending.key is not None:
+        return [_key_lock(pending.storage_id, pending.key)]
+    assert pending.content is not None
+    return [f"bytes {pending.content.digest}"]
 
 
-def clear_marks(link: Any, plans: Sequence[Plan], store: ObjectStore) -> None:
+def clear_marks(link: Any, files: Iterable[File], store: ObjectStore) -> None:
     """Take objects that this save needs out of garbage collection.
 
     Raises:
         Swept: One is gone already.
     """
-    names = {plan.stored.name for plan in plans if not plan.is_in_place}
-    names.update(member.name for plan in plans for member in plan.stored.members)
-    clear_marks_of(link, names, store)
+    clear_marks_of(link, (name for file in files for name in _objects_of(file._source)), store)
 
 
-def clear_marks_of(link: Any, names: set[ObjectName], store: ObjectStore) -> None:
+def _objects_of(pending: Pending) -> Iterator[ObjectName]:
+    if not pending.is_in_place and pending.content is not None:
+        yield ObjectName(pending.content.digest, pending.source.suffix)
+        for member in pending.members:
+            yield member.name
+
+
+def clear_marks_of(link: Any, names: Iterable[ObjectName], store: ObjectStore) -> None:
     """Take objects out of garbage collection.
 
     Raises:
@@ -177,22 +223,29 @@ def clear_marks_of(link: Any, names: set[ObjectName], store: ObjectStore) -> Non
         cursor.execute("SELECT 1 FROM lamindb_sweepmark LIMIT 1")
         if cursor.fetchone() is None:
             return
-        by_digest: dict[str, list[ObjectName]] = {}
-        for name in names:
-            by_digest.setdefault(name.digest, []).append(name)
-        for part in rows.chunks(sorted(by_digest)):
-            marks = ", ".join(["%s"] * len(part))
-            ending = " FOR UPDATE" if link.vendor == "postgresql" else ""
-            cursor.execute(f"SELECT digest FROM lamindb_sweepmark WHERE digest IN ({marks}){ending}", part)
-            for (digest,) in cursor.fetchall():
-                for name in by_digest[digest]:
-                    if not store.exists(name):
-                        raise Swept(digest)
-                cursor.execute("DELETE FROM lamindb_sweepmark WHERE digest = %s", [digest])
+        for part in rows.chunks(names, _NAMES_AT_ONCE):
+            _clear_some_marks(link, cursor, part, store)
+
+
+def _clear_some_marks(link: Any, cursor: Any, names: Sequence[ObjectName], store: ObjectStore) -> None:
+    by_digest: dict[str, set[ObjectName]] = {}
+    for name in names:
+        by_digest.setdefault(name.digest, set()).add(name)
+    for part in rows.chunks(sorted(by_digest)):
+        marks = ", ".join(["%s"] * len(part))
+        ending = " FOR UPDATE" if link.vendor == "postgresql" else ""
+        cursor.execute(f"SELECT digest FROM lamindb_sweepmark WHERE digest IN ({marks}){ending}", part)
+        for (digest,) in cursor.fetchall():
+            for name in by_digest[digest]:
+                if not store.exists(name):
+                    raise Swept(digest)
+            cursor.execute("DELETE FROM lamindb_sweepmark WHERE digest = %s", [digest])
 
 
 def decide(alias: str, plans: Sequence[Plan]) -> list[Outcome]:
-    """Decide what each file becomes, in the order given, as if each were saved by itself.
+    """Decide what each file becomes, in the order given, as if each were saved by itself; nothing is written.
+
+    Plans may come in parts, each after the outcomes of the one before were written.
 
     Raises:
         KeyExistsError, HashExistsError: The settings forbid it.
@@ -216,7 +269,7 @@ class _Known:
             for row in query.filter(key__in=part, is_latest=True).order_by():
                 self.current[row.storage_id, str(row.key)] = row
         self.policy = settings.upon_file_create_if_hash_exists
-        digests = {plan.stored.content.digest for plan in plans if plan.key is None or self.policy == "error"}
+        digests = {plan.content.digest for plan in plans if plan.key is None or self.policy == "error"}
         for part in rows.chunks(sorted(digests)):
             for row in query.filter(digest__in=part).order_by("created_at", "id"):
                 self.by_digest.setdefault((row.digest, row.suffix, row.is_folder), []).append(row)
@@ -254,8 +307,8 @@ class _Known:
 
 def _decide_one(plan: Plan, known: _Known) -> Outcome:
     policy = known.policy
-    content = plan.stored.content
-    same = known.by_digest.get((content.digest, plan.file.suffix, plan.stored.is_folder), [])
+    content = plan.content
+    same = known.by_digest.get((content.digest, plan.file.suffix, plan.is_folder), [])
     if policy == "error" and same:
         raise HashExistsError(f"these bytes are stored already, as {same[-1]!r}; the settings ask for an error")
     if plan.stem_id is not None:
@@ -264,7 +317,7 @@ def _decide_one(plan: Plan, known: _Known) -> Outcome:
         current = known.current.get((plan.storage_id, plan.key))
         if current is None:
             return _new(plan, known, None)
-        if current.digest == content.digest and current.is_folder == plan.stored.is_folder:
+        if current.digest == content.digest and current.is_folder == plan.is_folder:
             if policy != "warn_create_new":
                 return _existing(plan, current)
         elif settings.if_key_exists == "error":
@@ -282,49 +335,19 @@ def _decide_one(plan: Plan, known: _Known) -> Outcome:
 
 
 def _existing(plan: Plan, row: File) -> Outcome:
-    outcome = Outcome(plan, row, is_new=False, output=_output(plan, row))
-    if plan.file.name != row.name and plan.has_own_name:
-        outcome.notes.append(f"these bytes are stored already: the record keeps its name {row.name!r}")
-    elif plan.file.id != row.id:
-        outcome.notes.append(f"these bytes are stored already: this is {row.key or row.name!r}, {row.id}")
-    return outcome
+    return Outcome(plan, row, is_new=False, output=_output(plan, row))
 
 
 def _new(
     plan: Plan, known: _Known, current: File | None, renames: tuple[str, str | None, str] | None = None
 ) -> Outcome:
-    file, stored = plan.file, plan.stored
     if current is not None:
         # It may be a row of this very save, which then has to be inserted as the older version that it is.
         current.is_latest = False
-        highest = known.highest(current.stem_id)
-        version, new_id = highest + 1, ids.file_id(current.stem_id, highest + 1)
+        new_id = ids.file_id(current.stem_id, known.highest(current.stem_id) + 1)
     else:
-        version, new_id = 1, file.id if file._state.adding else ids.file_id()
-    moment = now()
-    values = {
-        "id": new_id,
-        "name": (basename(plan.key) if plan.key is not None and not plan.has_own_name else file.name),
-        "key": plan.key,
-        "suffix": stored.name.suffix if not plan.is_in_place else file.suffix,
-        "description": file.description,
-        "size": stored.content.size,
-        "hash": stored.content.hash,
-        "digest": stored.content.digest,
-        "is_folder": stored.is_folder,
-        "n_files": stored.n_files,
-        "version": version,
-        "is_latest": True,
-        "trashed_at": None,
-        "trashed_by_id": None,
-        "storage_id": plan.storage_id,
-        "transform_id": file.run.transform_id if file.run_id is not None and file.run is not None else None,
-        "run_id": file.run_id,
-        "created_at": moment,
-        "updated_at": moment,
-        "created_by_id": file.created_by_id,
-    }
-    row = File._filled(values, known.alias, is_new=True)
+        new_id = plan.file.id if plan.file._state.adding else ids.file_id()
+    row = plan.new_row(known.alias, new_id)
     known.add(row)
     return Outcome(plan, row, True, current, _output(plan, row), renames)
 
@@ -338,7 +361,7 @@ def _continue_family(plan: Plan, known: _Known, stem: str) -> Outcome:
             "file has its key; restore it, or give it another key, first"
         )
     if current.key == plan.key:
-        if current.digest == plan.stored.content.digest:
+        if current.digest == plan.content.digest:
             return _existing(plan, current)
         return _new(plan, known, current)
     key = plan.key

@@ -7,7 +7,6 @@ current record of its key has these bytes, the object is there and as when it wa
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +25,8 @@ from lamindb.usecases.files.sources import Pending
 
 WORTH_FROM = 20
 """With fewer files, looking costs more than it saves."""
+
+_AT_ONCE = 2_000
 
 _DROPPED = (
     "name", "description", "is_folder", "n_files", "version", "is_latest", "trashed_at", "trashed_by_id",
@@ -67,17 +68,36 @@ def recognise(instance: Instance, files: Sequence[File]) -> tuple[list[Recognise
         or settings.upon_file_create_if_hash_exists != "warn_return_existing"
     ):
         return [], list(files)
-    times = Counter(file._source.key for file in files)
-    current = _current_rows(instance, [key for key, n in times.items() if key is not None and n == 1])
+    once = _keys_met_once(files)
+    sure: list[Recognised] = []
+    rest: list[File] = []
+    for part in rows.chunks(files, _AT_ONCE):
+        found = _recognise_some(instance, store, part, once)
+        sure += found
+        known = {id(one.file) for one in found}
+        rest += [file for file in part if id(file) not in known]
+    return sure, rest
+
+
+def _keys_met_once(files: Sequence[File]) -> set[str]:
+    once: set[str] = set()
+    more: set[str] = set()
+    for file in files:
+        key = file._source.key
+        if key is not None:
+            (more if key in once else once).add(key)
+    return once - more if more else once
+
+
+def _recognise_some(instance: Instance, store: LocalStore, files: Sequence[File], once: set[str]) -> list[Recognised]:
+    current = _current_rows(instance, [file._source.key for file in files if file._source.key in once])
     candidates = [file for file in files if file._source.key in current]
     likely: list[Recognised] = []
     for file, content in zip(candidates, _contents(candidates), strict=True):
         row_id, *stored = current[file._source.key]
         if content is not None and stored == [content.digest, file.suffix, False]:
             likely.append(Recognised(file, row_id, content))
-    sure = _shown_and_whole(instance, store, likely)
-    known = {id(one.file) for one in sure}
-    return sure, [file for file in files if id(file) not in known]
+    return _shown_and_whole(instance, store, likely)
 
 
 def _contents(files: Sequence[File]) -> list[Content | None]:

@@ -100,7 +100,7 @@ def _digest(path: str) -> str | None:
     try:
         if os.path.isdir(real):
             pending = sources.Pending(source=Source(suffix="", path=real), storage_id="", is_folder=True)
-            return sources.read_content(pending).digest
+            return sources.read_content(pending)[0].digest
         return sources.hash_local(real, None).digest
     except (LaminError, OSError):
         return None

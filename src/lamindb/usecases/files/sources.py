@@ -34,7 +34,7 @@ class ResolvedPath(str):
     __slots__ = ()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class Pending:
     """Bytes that wait to be saved.
 
@@ -46,7 +46,9 @@ class Pending:
         has_own_name: The user gave a name.
         is_folder: The source is a folder.
         memory: The object in memory that the bytes were made from.
-        content: What the bytes are, once somebody asked.
+        content: What the bytes are, once somebody asked, or they are stored.
+        members: The files of a folder, once they are stored.
+        n_files: Their number; 1 for a file.
         stem_id: The family of versions to continue, for `replace()`.
         seen_key: The key that the record had when the bytes were looked at; another one was set since.
         shown: What to call it in messages.
@@ -60,6 +62,8 @@ class Pending:
     is_folder: bool = False
     memory: Any = None
     content: Content | None = None
+    members: tuple[Member, ...] = ()
+    n_files: int = 1
     stem_id: str | None = None
     seen_key: str | None = None
     shown: str = field(default="")
@@ -348,24 +352,24 @@ def content_of(file: File) -> Content:
     """
     pending: Pending = file._source
     if pending.content is None:
-        pending.content = read_content(pending)
+        pending.content, pending.n_files = read_content(pending)
         pending.source = replace(pending.source, content=pending.content if not pending.is_folder else None)
     return pending.content
 
 
-def read_content(pending: Pending) -> Content:
-    """Hash the bytes of a source where they are; a folder by what its manifest would say."""
+def read_content(pending: Pending) -> tuple[Content, int]:
+    """Hash the bytes of a source where they are, a folder by what its manifest would say; also count its files."""
     source = pending.source
     if source.data is not None:
-        return hash_bytes(source.data)
+        return hash_bytes(source.data), 1
     path = str(source.path)
     if not pending.is_folder:
-        return hash_local(path, source.stat)
+        return hash_local(path, source.stat), 1
     members = []
     for relative, real in walk(path):
         content = hash_local(real, None)
         members.append(Member(relative, content.digest, suffix_of_member(relative), content.size))
-    return folder_content(tuple(members))
+    return folder_content(tuple(members)), len(members)
 
 
 def hash_local(path: str, expected: FileStat | None) -> Content:

@@ -181,7 +181,7 @@ def _checked_in_place(file: File, instance: Instance) -> Path:
         storage_id=file.storage_id,
         is_folder=os.path.isdir(where),
     )
-    digest = sources.read_content(pending).digest
+    digest = sources.read_content(pending)[0].digest
     if digest != file.digest:
         raise IntegrityError(
             f"{where} was changed since version {file.version} of {file.key!r} was registered, and old bytes of files "

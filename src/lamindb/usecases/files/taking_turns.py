@@ -5,29 +5,33 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from array import array
 from collections.abc import Iterator, Sequence
 
 _idle = threading.Condition()
-_busy: dict[int, int] = {}
-"""The thread that saves each record, by the record's address, which is its own as long as it is being saved."""
+_under_way: list[tuple[int, array[int]]] = []
+"""The thread of each save, and the addresses of its records, which are their own as long as they are being saved."""
 
 
 @contextlib.contextmanager
 def saving(records: Sequence[object]) -> Iterator[None]:
     """Keep other threads from saving any of these records until the block ends; wait for those that do."""
-    me = threading.get_ident()
-    wanted = {id(record) for record in records}
+    save = (threading.get_ident(), array("Q", map(id, records)))
     with _idle:
-        _idle.wait_for(lambda: all(_busy.get(one, me) == me for one in wanted))
-        mine = wanted - _busy.keys()
-        _busy.update(dict.fromkeys(mine, me))
+        _idle.wait_for(lambda: _is_free(save))
+        _under_way.append(save)
     try:
         yield
     finally:
         with _idle:
-            for one in mine:
-                del _busy[one]
+            _under_way[:] = [one for one in _under_way if one is not save]
             _idle.notify_all()
+
+
+def _is_free(save: tuple[int, array[int]]) -> bool:
+    thread, wanted = save
+    others = [busy for other, busy in _under_way if other != thread]
+    return not others or set(wanted).isdisjoint(one for busy in others for one in busy)
 
 
 def _after_fork_in_child() -> None:
@@ -35,8 +39,7 @@ def _after_fork_in_child() -> None:
     global _idle
     _idle = threading.Condition()
     me = threading.get_ident()
-    for one in [one for one, thread in _busy.items() if thread != me]:
-        del _busy[one]
+    _under_way[:] = [one for one in _under_way if one[0] == me]
 
 
 if hasattr(os, "register_at_fork"):
