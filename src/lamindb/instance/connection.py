@@ -10,7 +10,7 @@ import ctypes
 import os
 import weakref
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -25,6 +25,9 @@ from django.db.utils import (
 )
 
 from lamindb.core import errors
+
+MOVED: Final = "this instance has moved"
+"""How the words begin by which a server's database refuses what is written to it after that."""
 
 _live: weakref.WeakSet[Guarded] = weakref.WeakSet()
 """Every wrapper of every thread, so that closing an instance and forking reach all of them."""
@@ -63,6 +66,8 @@ def _translate(error: Exception) -> Exception:
         return TranslatedIntegrityError(f"{about}: query your records anew and call again ({text})")
     if "readonly database" in text or "read-only transaction" in text:
         return TranslatedReadOnlyError(f"the instance can only be read: {text}")
+    if MOVED in text:
+        return TranslatedMissingError(text)
     if "unable to open database file" in text:
         return TranslatedMissingError(
             "the database of this instance is gone (deleted or moved?): connect another by ln.connect(PATH)"

@@ -15,9 +15,9 @@ from lamindb.core.errors import ConflictError, InvalidInputError, StorageError
 from lamindb.models import File, FolderMember, SweepMark
 from lamindb.storage.local import LocalStore
 from lamindb.storage.protocol import ObjectName
-from lamindb.usecases import stores
+from lamindb.usecases import keeping, stores
 from lamindb.usecases.care import sweeping, verifying
-from lamindb.usecases.files import deciding, saving
+from lamindb.usecases.files import saving
 
 
 def save(key: str, data: bytes = b"ACGT") -> File:
@@ -211,9 +211,9 @@ def test_a_mark_that_a_dead_collection_left_is_harmless(instance: Path, monkeypa
 
 def test_a_writer_gives_up_after_some_times_and_says_so(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def always(*args: Any) -> None:
-        raise deciding.Swept("x")
+        raise keeping.Swept("x")
 
-    monkeypatch.setattr(deciding, "clear_marks", always)
+    monkeypatch.setattr(keeping, "claim", always)
     with pytest.raises(StorageError, match="garbage collection"):
         save("a.txt")
     assert File.objects.count() == 0

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from lamindb.usecases.care import sweeping, verifying
 from lamindb.usecases.setup import copying, instances, moves, tables
 from tests.storage.conftest import seaweed_root as seaweed_root
 from tests.storage.conftest import seaweed_server as seaweed_server
-from tests.support.processes import run_python
+from tests.support.processes import clean_environment, run_python
 
 
 def fill() -> dict[str, bytes]:
@@ -307,3 +310,83 @@ def test_a_move_to_a_bucket_that_fails_goes_on(
     assert {"described.txt", "switch.txt"} <= {file.key for file in File.objects.all()}
     copying.migrate_to(storage=tmp_path / "back")
     check(wanted, ids)
+
+
+WORKER = """
+import sys
+import lamindb as ln
+ln.settings.verbosity = 0
+ln.File(b"early", key="early.txt").save()
+print("ready", flush=True)
+sys.stdin.readline()
+for what in (lambda: ln.File(b"late", key="late.txt").save(), lambda: ln.File.select(key="early.txt").one().delete()):
+    try:
+        what()
+        print("done")
+    except ln.errors.NoInstanceError as error:
+        print("no instance:", error)
+    except ln.errors.ConflictError as error:
+        print("conflict:", error)
+"""
+
+
+def meanwhile(**target: Any) -> list[str]:
+    """Move while another program has the instance open; return what that one is told when it goes on."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER],
+        env=clean_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as worker:
+        assert worker.stdout is not None and worker.stdout.readline() == "ready\n"
+        copying.migrate_to(**target)
+        told, _ = worker.communicate("\n", timeout=60)
+    return told.splitlines()
+
+
+def found_after_the_move() -> None:
+    """Nothing is missing, nothing was removed; saving goes on."""
+    assert ln.File.select(key="early.txt").one().stage().read_bytes() == b"early"
+    assert not File.objects.filter(key="late.txt").exists()
+    assert verifying.verify().is_clean
+    ln.File(b"late", key="late.txt").save()
+    assert verifying.verify().is_clean
+
+
+def test_who_has_the_old_database_open_writes_nothing_that_would_be_lost(
+    instance: Path, postgres_url: str, tmp_path: Path
+) -> None:
+    is_sqlite = current.instance().dialect == "sqlite"
+    url = current.instance().database_url
+    told = meanwhile(db=postgres_url)
+    wanted = "no instance: the database .* (replaced|gone)" if is_sqlite else "no instance: this instance has moved to"
+    assert len(told) == 2 and all(re.match(wanted, line) for line in told), told
+    found_after_the_move()
+    if url is not None:
+        import psycopg
+
+        with psycopg.connect(url) as link:
+            assert link.execute("SELECT count(*) FROM lamindb_file").fetchone() == (1,)
+        with pytest.raises(ConflictError, match="other records"):
+            copying.migrate_to(url)
+        copying.drop_tables(tmp_path, url)
+        copying.migrate_to(url)
+        assert ln.File.select().count() == 2
+
+
+def test_who_has_the_old_storage_open_saves_no_row_without_bytes(instance: Path, tmp_path: Path) -> None:
+    is_sqlite = current.instance().dialect == "sqlite"
+    told = meanwhile(storage=str(tmp_path / "other"))
+    wanted = "no instance: the database .* replaced" if is_sqlite else "conflict: the storage .* has moved to"
+    assert re.match(wanted, told[0]), told
+    if not is_sqlite:
+        assert told[1] == "done"
+        File.objects.get(key="early.txt").restore()
+    found_after_the_move()
+
+
+def test_a_shared_folder_may_have_another_name_on_another_machine(instance: Path, tmp_path: Path) -> None:
+    os.rename(instance, tmp_path / "renamed")
+    code = "import lamindb as ln; ln.connect('renamed'); print(ln.File(b'1', key='a').save().path())"
+    assert run_python(code, cwd=tmp_path).stdout.split() == [str(tmp_path / "renamed/a")]

@@ -4,7 +4,7 @@
 2. In a transaction of its own it looks again: what is still marked and still needed by no row is removed; what a row
    needs by now loses its mark.
 3. A writer that finds one of its objects marked takes the mark away in the transaction of its row, if the bytes are
-   still there; else it stores them again (`deciding.clear_marks`).
+   still there; else it stores them again (`keeping.claim`).
 
 Both kinds of transaction exclude each other: SQLite has one writer, and PostgreSQL writers share a lock that garbage
 collection takes for itself. A mark stays after its object is removed, so that a process that dies between the removal
@@ -29,9 +29,8 @@ from lamindb.models.base import now
 from lamindb.storage.failures import storage_failed
 from lamindb.storage.folders import read_manifest
 from lamindb.storage.protocol import ObjectName, ObjectStore
-from lamindb.usecases import owning, stores
+from lamindb.usecases import file_locks, owning, stores
 from lamindb.usecases.care import needing
-from lamindb.usecases.files import deciding
 from lamindb.usecases.view import repairing
 
 DAY_SECONDS: Final = 86_400.0
@@ -189,7 +188,7 @@ def _remove(instance: Instance, sizes: dict[ObjectName, int], progress: Progress
 
 def _mark(instance: Instance, names: Sequence[ObjectName]) -> None:
     with database.writing(instance.alias) as link:
-        deciding.lock_all(link)
+        file_locks.take_all(link)
         needed = _needed(instance, names)
         digests = sorted({name.digest for name in names if name not in needed})
         marks = [SweepMark._blank(digest=digest, created_at=now()) for digest in digests]
@@ -204,7 +203,7 @@ def _remove_marked(instance: Instance, names: Sequence[ObjectName]) -> list[Obje
     """
     store = stores.own_store(instance)
     with database.writing(instance.alias) as link:
-        deciding.lock_all(link)
+        file_locks.take_all(link)
         query = SweepMark.objects.using(instance.alias).filter(digest__in=[name.digest for name in names]).order_by()
         marked = set(query.values_list("digest", flat=True))
         needed = _needed(instance, names)
@@ -220,7 +219,7 @@ def _remove_marked(instance: Instance, names: Sequence[ObjectName]) -> list[Obje
 def _forget_folders(instance: Instance) -> None:
     """Drop the lists of what was in folders that no file is any more."""
     with database.writing(instance.alias) as link:
-        deciding.lock_all(link)
+        file_locks.take_all(link)
         folders = File.objects.using(instance.alias).filter(is_folder=True).values("digest")
         members = FolderMember.objects.using(instance.alias).exclude(folder_digest__in=folders)
         members.order_by()._delete_rows()

@@ -21,8 +21,8 @@ from lamindb.instance import database, rows
 from lamindb.models import File, Record, RunInput
 from lamindb.models.base import now
 from lamindb.storage.protocol import ObjectName
-from lamindb.usecases import stores, writers
-from lamindb.usecases.files import deciding, families
+from lamindb.usecases import file_locks, stores, writers
+from lamindb.usecases.files import families
 from lamindb.usecases.view import repairing, showing
 from lamindb.usecases.view.showing import Left
 
@@ -106,7 +106,7 @@ def trash(files: Sequence[File], instance: Instance) -> None:
     # Outside the transaction, whose failure would take the record of a new user with it.
     user_id = writers.user_id(alias)
     with database.writing(alias) as link:
-        deciding.lock_names(link, _locks(files))
+        file_locks.take(link, _locks(files))
         moment = now()
         for part in rows.chunks([file.id for file in files]):
             query = File.objects.using(alias).filter(id__in=part, trashed_at__isnull=True).order_by()
@@ -124,7 +124,7 @@ def trash(files: Sequence[File], instance: Instance) -> None:
 
 
 def _locks(files: Sequence[File]) -> list[str]:
-    return [name for file in files for name in deciding.file_locks(file.stem_id, file.storage_id, [file.key])]
+    return [name for file in files for name in file_locks.of_file(file.stem_id, file.storage_id, [file.key])]
 
 
 def _show_current(files: Sequence[File], instance: Instance, left: Sequence[Left] = ()) -> None:
@@ -165,7 +165,7 @@ def restore(files: Sequence[File]) -> None:
     repairing.announce(instance)
     alias = instance.alias
     with database.writing(alias) as link:
-        deciding.lock_names(link, _locks(files))
+        file_locks.take(link, _locks(files))
         stored = _found(files, alias)
         for file in files:
             if file.id not in stored:
@@ -223,7 +223,7 @@ def purge(files: Sequence[File], instance: Instance) -> None:
     left = _left(files, instance)
     try:
         with database.writing(alias) as link:
-            deciding.lock_names(link, _locks(files))
+            file_locks.take(link, _locks(files))
             _check_unread(files, alias)
             for part in rows.chunks([file.id for file in files]):
                 File.objects.using(alias).filter(id__in=part).order_by()._delete_rows()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from lamindb.core import ids
 from lamindb.core.errors import ConflictError, HashExistsError, KeyExistsError
@@ -18,19 +18,10 @@ from lamindb.core.settings import settings
 from lamindb.instance import rows
 from lamindb.models import File, RunOutput
 from lamindb.models.base import now
-from lamindb.storage.protocol import Member, ObjectName, ObjectStore
+from lamindb.storage.protocol import Member, ObjectName
+from lamindb.usecases import file_locks
 from lamindb.usecases.files import families
 from lamindb.usecases.files.sources import Pending
-
-_WRITERS: Final = "lamindb writers"
-"""The lock that every writer of files shares, and garbage collection has for itself."""
-
-_MANY: Final = 50
-_NAMES_AT_ONCE: Final = 2_000
-
-
-class Swept(Exception):
-    """An object that a row needs was removed by garbage collection meanwhile."""
 
 
 class Raced(ConflictError):
@@ -139,107 +130,32 @@ class Outcome:
 
 
 def lock(link: Any, files: Iterable[File]) -> None:
-    """Make writers of the same keys, versions, or keyless bytes wait for each other; see `lock_names`."""
+    """Make writers of the same keys, versions, or keyless bytes wait for each other; see `file_locks.take`."""
     names: set[str] = set()
     for file in files:
         names.update(_lock_names(file._source))
-        if len(names) > _MANY:
+        if len(names) > file_locks.MANY:
             break
-    lock_names(link, names)
-
-
-def lock_names(link: Any, names: Iterable[str]) -> None:
-    """Make writers of the same things wait for each other until the end of this transaction.
-
-    A writer of few locks those; a writer of many locks all. Garbage collection excludes both. Names are locked in one
-    order, so that two writers never wait for each other in a circle. SQLite has one writer at a time anyway.
-    """
-    wanted = sorted(set(names))
-    if len(wanted) > _MANY:
-        lock_all(link)
-        return
-    lock_shared(link)
-    if link.vendor == "postgresql":
-        with link.cursor() as cursor:
-            for name in wanted:
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
-
-
-def lock_shared(link: Any) -> None:
-    """Keep garbage collection out, beside other writers, until the end of this transaction."""
-    if link.vendor == "postgresql":
-        with link.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", [_WRITERS])
-
-
-def lock_all(link: Any) -> None:
-    """Wait until no writer is in the midst of a transaction, and keep them all out until the end of this one."""
-    if link.vendor == "postgresql":
-        with link.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_WRITERS])
-
-
-def file_locks(stem: str, storage_id: str, keys: Iterable[str | None]) -> list[str]:
-    """Name the locks of a file's versions and of the keys that it has, leaves or takes."""
-    return [f"versions {stem}", *(_key_lock(storage_id, key) for key in keys if key is not None)]
-
-
-def _key_lock(storage_id: str, key: str) -> str:
-    return f"key {storage_id} {key}"
+    file_locks.take(link, names)
 
 
 def _lock_names(pending: Pending) -> list[str]:
     if pending.stem_id is not None:
-        return file_locks(pending.stem_id, pending.storage_id, [pending.key])
+        return file_locks.of_file(pending.stem_id, pending.storage_id, [pending.key])
     if pending.key is not None:
-        return [_key_lock(pending.storage_id, pending.key)]
+        return [file_locks.of_key(pending.storage_id, pending.key)]
     assert pending.content is not None
     return [f"bytes {pending.content.digest}"]
 
 
-def clear_marks(link: Any, files: Iterable[File], store: ObjectStore) -> None:
-    """Take objects that this save needs out of garbage collection.
-
-    Raises:
-        Swept: One is gone already.
-    """
-    clear_marks_of(link, (name for file in files for name in _objects_of(file._source)), store)
-
-
-def _objects_of(pending: Pending) -> Iterator[ObjectName]:
-    if not pending.is_in_place and pending.content is not None:
-        yield ObjectName(pending.content.digest, pending.source.suffix)
-        for member in pending.members:
-            yield member.name
-
-
-def clear_marks_of(link: Any, names: Iterable[ObjectName], store: ObjectStore) -> None:
-    """Take objects out of garbage collection.
-
-    Raises:
-        Swept: One is gone already.
-    """
-    with link.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM lamindb_sweepmark LIMIT 1")
-        if cursor.fetchone() is None:
-            return
-        for part in rows.chunks(names, _NAMES_AT_ONCE):
-            _clear_some_marks(link, cursor, part, store)
-
-
-def _clear_some_marks(link: Any, cursor: Any, names: Sequence[ObjectName], store: ObjectStore) -> None:
-    by_digest: dict[str, set[ObjectName]] = {}
-    for name in names:
-        by_digest.setdefault(name.digest, set()).add(name)
-    for part in rows.chunks(sorted(by_digest)):
-        marks = ", ".join(["%s"] * len(part))
-        ending = " FOR UPDATE" if link.vendor == "postgresql" else ""
-        cursor.execute(f"SELECT digest FROM lamindb_sweepmark WHERE digest IN ({marks}){ending}", part)
-        for (digest,) in cursor.fetchall():
-            for name in by_digest[digest]:
-                if not store.exists(name):
-                    raise Swept(digest)
-            cursor.execute("DELETE FROM lamindb_sweepmark WHERE digest = %s", [digest])
+def objects_of(files: Iterable[File]) -> Iterator[ObjectName]:
+    """Yield the objects of the own storage that the rows of these files will name, those of folders' members too."""
+    for file in files:
+        pending: Pending = file._source
+        if not pending.is_in_place and pending.content is not None:
+            yield ObjectName(pending.content.digest, pending.source.suffix)
+            for member in pending.members:
+                yield member.name
 
 
 def decide(alias: str, plans: Sequence[Plan]) -> list[Outcome]:

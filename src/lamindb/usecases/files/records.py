@@ -19,8 +19,8 @@ from lamindb.models import File, Record, Run, Storage, Transform, User
 from lamindb.models.base import check_texts, now
 from lamindb.models.storage import OWN_ROOT
 from lamindb.storage.protocol import ObjectName
-from lamindb.usecases import stores, writers
-from lamindb.usecases.files import deciding, families, sources
+from lamindb.usecases import file_locks, stores, writers
+from lamindb.usecases.files import families, sources
 from lamindb.usecases.view import repairing, showing
 from lamindb.usecases.view.showing import Left
 
@@ -231,7 +231,7 @@ def save_changes(file: File, instance: Instance) -> None:
     with undone_on_failure([file]), database.writing(alias) as link:
         if is_renamed:
             keys = [file.key, *(one.key for one in leaving)]
-            deciding.lock_names(link, deciding.file_locks(file.stem_id, file.storage_id, keys))
+            file_locks.take(link, file_locks.of_file(file.stem_id, file.storage_id, keys))
         stored = File.objects.using(alias).filter(id=file.id).first()
         if stored is None:
             raise ConflictError(f"{file!r} was deleted for good meanwhile")

@@ -21,7 +21,7 @@ from lamindb.instance import database, rows
 from lamindb.models import File, Record
 from lamindb.storage.protocol import ObjectName
 from lamindb.storage.reading import changed
-from lamindb.usecases import stores, writers
+from lamindb.usecases import keeping, stores, writers
 from lamindb.usecases.files import appearing, deciding, recognising, records, sources, taking_turns
 from lamindb.usecases.files.recognising import Recognised
 from lamindb.usecases.files.sources import Pending
@@ -128,7 +128,7 @@ def _save_new(
         try:
             written = _write_rows(instance, rest, known, others)
             break
-        except deciding.Swept:
+        except keeping.Swept:
             # Garbage collection removed an object between our look and our row: store the bytes again.
             _store_bytes(instance, rest, None, None)
         except deciding.Raced:
@@ -192,7 +192,7 @@ def _write_rows(
     """Write everything that belongs to these files in one transaction.
 
     Raises:
-        deciding.Swept: An object is marked and gone. Nothing was written.
+        keeping.Swept: An object is marked and gone. Nothing was written.
         deciding.Raced: Another process wrote the same key at the same moment. Nothing was written.
     """
     from django.db import IntegrityError
@@ -204,7 +204,7 @@ def _write_rows(
     try:
         with records.undone_on_failure(made), database.writing(alias) as link:
             deciding.lock(link, files)
-            deciding.clear_marks(link, files, stores.own_store(instance))
+            keeping.claim(link, instance, deciding.objects_of(files))
             records.save_inside(others, instance)
             written = Written(instance, files)
             written.write(link)

@@ -22,8 +22,7 @@ from lamindb.instance import database
 from lamindb.models import Run
 from lamindb.models.base import now
 from lamindb.storage.protocol import ObjectName, Source
-from lamindb.usecases import stores
-from lamindb.usecases.files import deciding
+from lamindb.usecases import file_locks, keeping, stores
 
 NO_CAPTURE: Final = {"mode": "off", "completeness": "off"}
 """What `run.capture` says where nobody watched."""
@@ -328,14 +327,14 @@ def claim(link: Any, instance: Instance, values: Mapping[str, Any]) -> None:
     """Inside the transaction that writes a run: take its objects out of garbage collection.
 
     Raises:
-        deciding.Swept: One is gone already. Roll back, store it again, and write again.
+        keeping.Swept: One is gone already. Roll back, store it again, and write again.
     """
     named = [ObjectName.parse(values[name]) for name in Run.OBJECT_FIELDS if values.get(name)]
     objects = {name for name in named if name is not None}
     if not objects:
         return
-    deciding.lock_shared(link)
-    deciding.clear_marks_of(link, objects, stores.own_store(instance))
+    file_locks.share(link)
+    keeping.claim(link, instance, objects)
 
 
 def writing(
@@ -361,7 +360,7 @@ def writing(
                 claim(link, instance, values)
                 write_rows(link)
             return
-        except deciding.Swept:
+        except keeping.Swept:
             values |= kept(instance, data)
     raise StorageError("what belongs to this run was removed by garbage collection again and again: try later")
 

@@ -35,6 +35,7 @@ from lamindb.core.keys import DATABASE_FILE
 from lamindb.core.progress import Progress
 from lamindb.instance import database, migrating, opening, rows
 from lamindb.instance import folder as folders
+from lamindb.instance.connection import MOVED
 from lamindb.models import Storage
 from lamindb.storage.marker import Mark
 from lamindb.storage.protocol import ObjectName, ObjectStore, Source
@@ -101,8 +102,8 @@ def migrate_to(
     """Move the current instance to another database, another storage, or both; ids, history and lineage stay.
 
     Everything is compared before the project points to the new place. The old files stay where they are, and the old
-    SQLite file goes to `backups/` beside them. Other programs that use the instance have to connect it again; while a
-    storage moves, nobody else should save.
+    SQLite file goes to `backups/` beside them. Other programs that have the instance open have to connect it again:
+    what they write to the old place is refused.
 
     Args:
         db: `postgresql://user:password@host/name`, a database without records; None keeps the present one.
@@ -139,6 +140,8 @@ def migrate_to(
         with database.writing(alias):
             found = _move_rows(instance, alias, target, progress)
         _switch(instance, target)
+        if target.moves_rows:
+            _close(instance, target)
     instances.close_connections(instance)
     moves.finish(instance.home_path)
     moves.take_finished(target.home)
@@ -165,7 +168,7 @@ def _end(instance: Instance, target: _Target, found: list[Table], compared: dict
         tables=tuple(found),
         objects=len(compared),
         n_bytes=sum(compared.values()),
-        database=database.shown_url(target.database_url) if target.database_url else str(target.home / DATABASE_FILE),
+        database=_shown_database(target),
         storage=target.root_url,
         home=str(target.home),
     )
@@ -343,6 +346,18 @@ def _make_room(instance: Instance, alias: str, target: _Target) -> None:
             f"an earlier move stopped after its rows arrived: they are copied anew; the old ones are in {kept}"
         )
     tables.clear(alias)
+
+
+def _close(instance: Instance, target: _Target) -> None:
+    """Let whoever still has the old database open be refused, rather than write what nobody would find."""
+    try:
+        tables.close(instance.alias, f"{MOVED} to {_shown_database(target)}: connect it there")
+    except DatabaseError as error:
+        messages.warning(f"the old database can still be written to, where nobody will look: {error}")
+
+
+def _shown_database(target: _Target) -> str:
+    return database.shown_url(target.database_url) if target.database_url else str(target.home / DATABASE_FILE)
 
 
 def _move(instance: Instance, target: _Target) -> moves.Move:

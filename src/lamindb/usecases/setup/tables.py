@@ -9,15 +9,18 @@ from typing import Any, Final
 
 from blake3 import blake3
 from django.apps import apps
-from django.db import models
+from django.db import models, transaction
 
 from lamindb.core.progress import Progress
 from lamindb.instance import database
 from lamindb.instance.rows import chunks
 from lamindb.models import Storage, SweepMark
 from lamindb.models.storage import OWN_ROOT
+from lamindb.usecases import file_locks
 
 _MODULUS: Final = 1 << 256
+_CLOSED: Final = "lamindb_has_moved"
+"""The name of the function, and of the triggers that call it, by which a database refuses to be written to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +172,48 @@ def hold_still(alias: str) -> None:
         DatabaseError: The database did not grant it.
     """
     link = database.connection(alias)
+    file_locks.take_all(link)
     if link.vendor == "postgresql":
         with link.cursor() as cursor:
-            tables = ", ".join(link.ops.quote_name(model._meta.db_table) for model in kinds())
-            cursor.execute(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE")
+            cursor.execute(f"LOCK TABLE {', '.join(_quoted(link))} IN SHARE ROW EXCLUSIVE MODE")
+
+
+def close(alias: str, reason: str) -> None:
+    """Inside the transaction of `hold_still`: let a server's database refuse whatever is written to it from now on.
+
+    Its rows stay as they are, and can be read. Dropping the function `lamindb_has_moved` with what depends on it
+    opens it again.
+
+    Args:
+        alias: The database.
+        reason: What who tries is told.
+
+    Raises:
+        DatabaseError: The server does not allow it; nothing was changed.
+    """
+    link = database.connection(alias)
+    if link.vendor != "postgresql":
+        return
+    with transaction.atomic(using=alias), link.cursor() as cursor:
+        cursor.execute(
+            f"CREATE OR REPLACE FUNCTION {_CLOSED}() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$body$ BEGIN RAISE EXCEPTION USING MESSAGE = {_text(reason)}, ERRCODE = '55000'; END $body$"
+        )
+        for table in _quoted(link):
+            cursor.execute(
+                f"CREATE OR REPLACE TRIGGER {_CLOSED} BEFORE INSERT OR UPDATE OR DELETE ON {table} "
+                f"FOR EACH STATEMENT EXECUTE FUNCTION {_CLOSED}()"
+            )
+
+
+def _quoted(link: Any) -> list[str]:
+    every: list[type[models.Model]] = [*kinds(), SweepMark]
+    return [link.ops.quote_name(model._meta.db_table) for model in every]
+
+
+def _text(value: str) -> str:
+    """Write text as SQL does: a definition takes no parameters."""
+    return "'" + value.replace("\\", "/").replace("'", "''").replace("$", "") + "'"
 
 
 def clear(alias: str) -> None:
@@ -191,6 +232,8 @@ def drop(alias: str) -> None:
         every: list[Any] = [*reversed(kinds()), SweepMark]
         for model in every:
             cursor.execute(f"DROP TABLE IF EXISTS {link.ops.quote_name(model._meta.db_table)} CASCADE")
+        if link.vendor == "postgresql":
+            cursor.execute(f"DROP FUNCTION IF EXISTS {_CLOSED}")
         if "django_migrations" in link.introspection.table_names(cursor):
             cursor.execute("DELETE FROM django_migrations WHERE app = 'lamindb'")
             cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")

@@ -18,7 +18,7 @@ from lamindb.core.current import Instance
 from lamindb.core.errors import StorageError
 from lamindb.instance import database, rows
 from lamindb.models import Run, RunInput, RunOutput
-from lamindb.usecases.files import deciding
+from lamindb.usecases import keeping
 from lamindb.usecases.runs import recording
 
 ENDING: Final = ("status", "finished_at", "error", "exit_code", "params", "heartbeat_at", "updated_at")
@@ -99,7 +99,7 @@ def _commit(batch: Sequence[Entry]) -> None:
                     same = [link for link in links if isinstance(link, kind)]
                     rows.insert_many(connection, same, ignore_conflicts=True)
             return
-        except deciding.Swept:
+        except keeping.Swept:
             for entry in batch:
                 if entry.restore is not None:
                     entry.restore()

@@ -1,0 +1,78 @@
+"""Objects that rows are about to name stay: garbage collection does not take them, and their storage has not moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from lamindb.core.current import Instance
+from lamindb.core.errors import ConflictError, LaminError
+from lamindb.instance import folder as folders
+from lamindb.instance import rows
+from lamindb.storage.protocol import ObjectName, ObjectStore
+from lamindb.usecases import stores
+
+_AT_ONCE: Final = 2_000
+
+
+class Swept(Exception):
+    """An object that a row needs was removed by garbage collection meanwhile."""
+
+
+def claim(link: Any, instance: Instance, names: Iterable[ObjectName]) -> None:
+    """Inside a transaction that holds a lock of writers: take objects out of garbage collection.
+
+    Raises:
+        Swept: One is gone already: roll back, store it again, and write again.
+        ConflictError: The storage has moved since this process opened the instance: the objects lie in the old one.
+    """
+    _check_place(link, instance)
+    with link.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM lamindb_sweepmark LIMIT 1")
+        if cursor.fetchone() is None:
+            return
+        for part in rows.chunks(names, _AT_ONCE):
+            _clear_marks(link, cursor, part, stores.own_store(instance))
+
+
+def _check_place(link: Any, instance: Instance) -> None:
+    """Refuse to name objects in a storage that the instance has left.
+
+    With SQLite the whole instance leaves, so that nothing can be written any more. A folder may be called otherwise on
+    each machine that shares it; but who leaves it takes away what describes the instance there.
+    """
+    if link.vendor == "sqlite":
+        return
+    with link.cursor() as cursor:
+        cursor.execute("SELECT location FROM lamindb_storage WHERE id = %s", [instance.storage_id])
+        found = cursor.fetchone()
+    location = found[0] if found is not None else instance.root_url
+    if location == instance.root_url or (instance.is_local and "://" not in location and _is_described(instance)):
+        return
+    raise ConflictError(
+        f"the storage of the instance {instance.name!r} has moved to {location}: nothing was saved; connect it anew, "
+        "and save again"
+    )
+
+
+def _is_described(instance: Instance) -> bool:
+    try:
+        there = folders.read(instance.home_path)
+    except LaminError:
+        return False
+    return (there.id, there.storage) == (instance.id, ".")
+
+
+def _clear_marks(link: Any, cursor: Any, names: Sequence[ObjectName], store: ObjectStore) -> None:
+    by_digest: dict[str, set[ObjectName]] = {}
+    for name in names:
+        by_digest.setdefault(name.digest, set()).add(name)
+    for part in rows.chunks(sorted(by_digest)):
+        marks = ", ".join(["%s"] * len(part))
+        ending = " FOR UPDATE" if link.vendor == "postgresql" else ""
+        cursor.execute(f"SELECT digest FROM lamindb_sweepmark WHERE digest IN ({marks}){ending}", part)
+        for (digest,) in cursor.fetchall():
+            for name in by_digest[digest]:
+                if not store.exists(name):
+                    raise Swept(digest)
+            cursor.execute("DELETE FROM lamindb_sweepmark WHERE digest = %s", [digest])
