@@ -81,6 +81,39 @@ def open_bucket(url: str) -> Backend:
     return opened
 
 
+def boto_client(url: str) -> Any:
+    """Open a client of boto3 for what the package for object stores cannot do; no request is made.
+
+    Raises:
+        UnsupportedError: The address is none of S3's, or boto3 is not installed.
+        StorageError: There are no credentials.
+    """
+    if split_url(url)[0] != "s3":
+        raise UnsupportedError(f"'{url}' is no address of S3")
+    settings, _ = _s3_settings()
+    try:
+        boto3 = importlib.import_module("boto3")
+        config = importlib.import_module("botocore.config").Config
+    except ImportError as error:
+        raise UnsupportedError("this needs a package that is not installed: pip install boto3") from error
+    options = config(
+        connect_timeout=min(5.0, timeout_seconds()),
+        read_timeout=timeout_seconds(),
+        s3={"addressing_style": "path"} if "endpoint" in settings else {},
+    )
+    given = {f"aws_{name}": value for name, value in settings.items() if name not in {"endpoint", "region"}}
+    try:
+        return boto3.client(
+            "s3",
+            endpoint_url=settings.get("endpoint"),
+            region_name=settings.get("region"),
+            config=options,
+            **given,
+        )
+    except Exception as error:
+        raise translated(error, f"open '{url}'") from error
+
+
 def environment() -> int:
     """Return a number that is another one when the environment says something else of buckets."""
     prefixes = ("AWS_", "AZURE_", "GOOGLE_", "LAMIN_STORAGE_", "HOME")

@@ -84,35 +84,51 @@ def is_alive(writer: Writer) -> bool | None:
     return processes.is_alive(replace(processes.this_process(), pid=writer.pid, started=started))
 
 
-def sweep(folder: str, *, older_than_seconds: float) -> list[str]:
-    """Remove entries of dead writers, and of unknown ones when they are old; return their names, sorted.
+def left_behind(folder: str, *, older_than_seconds: float) -> list[str]:
+    """Return the entries of dead writers, and of unknown ones when they are old, sorted.
 
     Raises:
-        OSError: The folder cannot be read, or an entry cannot be removed.
+        OSError: The folder cannot be read.
     """
-    swept = []
-    alive: dict[Writer, bool | None] = {}
-    limit = time.time() - older_than_seconds
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:
         return []
+    alive: dict[Writer, bool | None] = {}
+    limit = time.time() - older_than_seconds
+    found = []
     for name in names:
         writer = writer_of(name)
-        path = f"{folder}/{name}"
         state = None
         if writer is not None:
             if writer not in alive:
                 alive[writer] = is_alive(writer)
             state = alive[writer]
-        if state is True:
-            continue
+        if state is False or (state is None and _changed_at(f"{folder}/{name}") < limit):
+            found.append(name)
+    return found
+
+
+def _changed_at(path: str) -> float:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return float("inf")
+    # A spare link to an object has the object's old mtime: the ctime tells when the entry was made.
+    return max(found.st_mtime, found.st_ctime)
+
+
+def sweep(folder: str, *, older_than_seconds: float) -> list[str]:
+    """Remove what is `left_behind`; return the names, sorted.
+
+    Raises:
+        OSError: The folder cannot be read, or an entry cannot be removed.
+    """
+    swept = []
+    for name in left_behind(folder, older_than_seconds=older_than_seconds):
+        path = f"{folder}/{name}"
         with contextlib.suppress(FileNotFoundError):
-            found = os.lstat(path)
-            # A spare link to an object has the object's old mtime: the ctime tells when the entry was made.
-            if state is None and max(found.st_mtime, found.st_ctime) >= limit:
-                continue
-            if stat.S_ISDIR(found.st_mode):
+            if stat.S_ISDIR(os.lstat(path).st_mode):
                 shutil.rmtree(path)
             else:
                 os.unlink(path)

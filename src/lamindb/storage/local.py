@@ -201,6 +201,11 @@ class LocalStore:
                 known.append((name, FileStat.of(os.stat(self.objects.path(name), follow_symlinks=False))))
         self.objects.remember(known)
 
+    def left_behind(self, *, older_than_seconds: float) -> builtins.list[str]:
+        """Return the names in `incoming/` of what dead writers left, and unknown writers long ago."""
+        with self._failing("read"):
+            return incoming.left_behind(self.objects.incoming, older_than_seconds=older_than_seconds)
+
     def sweep_incoming(self, *, older_than_seconds: float) -> builtins.list[str]:
         """Remove what dead writers left, and unknown writers long ago; return the names of what was removed."""
         self._check_writable()

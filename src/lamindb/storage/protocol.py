@@ -247,12 +247,15 @@ class ObjectStore(Protocol):
             quick: Trust bytes whose size and stat are as when they were last checked.
         """
 
-    def sweep_incoming(self, *, older_than_seconds: float) -> builtins.list[str]:
-        """Remove what dead writers left; return the names of what was removed.
+    def left_behind(self, *, older_than_seconds: float) -> builtins.list[str]:
+        """Return what writers began and will not end.
 
-        A writer that is known to live keeps everything; what a writer of this machine left that is known to be dead
-        goes at once, whatever its age; what others left goes when it is older than this.
+        A writer that is known to live keeps everything; what a writer of this machine began that is known to be dead
+        counts at once, whatever its age; what others began counts when it is older than this.
         """
+
+    def sweep_incoming(self, *, older_than_seconds: float) -> builtins.list[str]:
+        """Remove what is `left_behind`; return it."""
 
     def changed_at(self, name: ObjectName) -> float | None:
         """Return when an object was last stored or linked, in seconds of the epoch; None if there is none."""

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import datetime
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from blake3 import blake3
 
-from lamindb.core.errors import IntegrityError
+from lamindb.core import messages
+from lamindb.core.errors import IntegrityError, UnsupportedError
 from lamindb.core.hashing import Content
 from lamindb.core.progress import Progress
 from lamindb.storage import backends, folders, linking
@@ -23,6 +25,7 @@ from lamindb.storage.failures import read_only
 from lamindb.storage.hash_cache import HashCache, Known, NoHashCache
 from lamindb.storage.protocol import Damage, FileStat, ObjectName, Source, Stored
 from lamindb.storage.staging import check_filename
+from lamindb.storage.unfinished import Uploads
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta, PutResult
@@ -155,11 +158,31 @@ class RemoteStore(Bucket):
         self.remember(name, found["size"], found["e_tag"])
         return None
 
+    def left_behind(self, *, older_than_seconds: float) -> builtins.list[str]:
+        """Return the keys of uploads in parts that were begun so long ago and did not end."""
+        uploads = self._uploads()
+        return [upload.key for upload in uploads.begun_before(_ago(older_than_seconds))] if uploads is not None else []
+
     def sweep_incoming(self, *, older_than_seconds: float) -> builtins.list[str]:
-        """Do nothing: a write that did not end is not visible; a rule of the bucket's removes its parts."""
-        del older_than_seconds
+        """Abort uploads in parts that were begun so long ago and did not end, whoever began them."""
         self.check_writable()
-        return []
+        uploads = self._uploads()
+        if uploads is None:
+            return []
+        swept = uploads.begun_before(_ago(older_than_seconds))
+        for upload in swept:
+            uploads.abort(upload)
+        return [upload.key for upload in swept]
+
+    def _uploads(self) -> Uploads | None:
+        """Return what lists uploads; None, and say why, where that is not possible."""
+        if not self.root_url.startswith("s3://"):
+            return None
+        try:
+            return Uploads(self.root_url)
+        except UnsupportedError as error:
+            messages.info(f"uploads that never ended were not looked for: {error}")
+            return None
 
     def upath(self, name: ObjectName, filename: str, *, is_folder: bool = False) -> Any:
         """Return the `UPath` of an object; for a manifest, that of a folder with its members."""
@@ -228,6 +251,10 @@ def _md5_of(found: ObjectMeta) -> str | None:
         return encode_md5(bytes.fromhex(tag))
     except ValueError:
         return None
+
+
+def _ago(seconds: float) -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds)
 
 
 def stat_of(size: int, tag: str | None) -> FileStat | None:

@@ -132,7 +132,7 @@ def test_a_name_from_elsewhere_counts_as_dead_after_a_week(
     path.write_bytes(b"")
     assert repairing.left_behind(current.instance()) == []
     real = time.time
-    monkeypatch.setattr(repairing.time, "time", lambda: real() + repairing.FOREIGN_SECONDS + 60)
+    monkeypatch.setattr(time, "time", lambda: real() + repairing.FOREIGN_SECONDS + 60)
     assert repairing.left_behind(current.instance()) == [path.name]
 
 

@@ -47,7 +47,7 @@ class SweepReport:
         objects: Names of objects that nothing needed, in the order of their digests.
         n_bytes: Their size, in bytes.
         n_young: How many objects that nothing needs were left because they are younger than the grace.
-        incoming: What dead writers had left in `incoming/`.
+        incoming: What dead writers had left in `incoming/`; in a bucket, keys of uploads that never ended.
         is_dry_run: Nothing was removed.
     """
 
@@ -94,7 +94,7 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
     if dry_run:
         owning.check(instance)
         found, n_young = _old_enough(store, unneeded(instance), grace_seconds)
-        left = tuple(repairing.left_behind(instance))
+        left = tuple(store.left_behind(older_than_seconds=repairing.FOREIGN_SECONDS))
         return _report(found, n_young, left, dry_run=True)
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be removed")

@@ -12,7 +12,6 @@ import contextlib
 import datetime
 import json
 import os
-import time
 from collections.abc import Iterable
 from typing import Final
 
@@ -109,9 +108,8 @@ def left_behind(instance: Instance) -> list[str]:
     """Return the entries in `incoming/` whose writers are dead, sorted."""
     if not instance.is_local:
         return []
-    folder = f"{instance.home_path}/incoming"
     try:
-        return sorted(name for name in os.listdir(folder) if _is_dead(folder, name))
+        return incoming.left_behind(f"{instance.home_path}/incoming", older_than_seconds=FOREIGN_SECONDS)
     except OSError:
         return []
 
@@ -136,18 +134,6 @@ def repair_after_crash(instance: Instance) -> int:
             with contextlib.suppress(OSError):
                 os.unlink(path)
     return count
-
-
-def _is_dead(folder: str, name: str) -> bool:
-    writer = incoming.writer_of(name)
-    alive = incoming.is_alive(writer) if writer is not None else None
-    if alive is not None:
-        return not alive
-    try:
-        found = os.lstat(f"{folder}/{name}")
-    except OSError:
-        return False
-    return max(found.st_mtime, found.st_ctime) < time.time() - FOREIGN_SECONDS
 
 
 def rebuild_view(instance: Instance, *, since: datetime.datetime | None = None, left: Iterable[Left] = ()) -> int:
