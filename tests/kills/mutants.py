@@ -74,16 +74,16 @@ def one_by_one() -> None:
 
 def part_by_part() -> None:
     """Commit each part of a save that is written in parts."""
-    from lamindb.usecases.files.written import Written
+    from lamindb.usecases.files import written
 
-    real: Any = Written._write_some
+    real = written._insert
 
-    def write_and_commit(self: Any, link: Any, files: Any) -> None:
-        real(self, link, files)
+    def insert_and_commit(link: Any, outcomes: Any) -> None:
+        real(link, outcomes)
         link.connection.execute("COMMIT")
         link.connection.execute("BEGIN IMMEDIATE")
 
-    Written._write_some = write_and_commit  # type: ignore[method-assign]
+    written._insert = insert_and_commit
 
 
 def forgetful() -> None:

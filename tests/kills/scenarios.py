@@ -71,10 +71,11 @@ def save_many() -> None:
 
 def save_in_parts() -> None:
     """As above, where the bytes, the rows and the view take several rounds each."""
-    from lamindb.usecases.files import saving, written
+    from lamindb.instance import rows
+    from lamindb.usecases.files import saving
 
-    vars(saving)["_STORED_AT_ONCE"] = 5
-    vars(written)["AT_ONCE"] = 4
+    vars(saving)["BATCH"] = 5
+    rows.AT_ONCE = 4
     save_many()
 
 

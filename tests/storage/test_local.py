@@ -322,7 +322,7 @@ def test_without_a_flush_of_all_each_file_is_flushed(
 def test_memory_holds_no_contents_and_batches_are_bounded(
     store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_IN_ONE_BATCH", 10)
+    monkeypatch.setattr(local, "BATCH", 10)
     sources = [write(tmp_path / f"{number}.bin", b"%d" % number) for number in range(25)]
     stored = store.put_many(sources)
     assert [store.read(each.name) for each in stored] == [b"%d" % number for number in range(25)]

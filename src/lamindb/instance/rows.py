@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db import models
 
-_AT_ONCE = 2_000
-"""So many rows are made ready at once: a list of any length needs no more memory."""
+AT_ONCE = 2_000
+"""So many rows are worked on at once: a list of any length needs no more memory."""
 
 
 def insert_many(
@@ -45,7 +45,7 @@ def insert_many(
         changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in overwritten)
         ending = f" ON CONFLICT (id) DO UPDATE SET {changes}"
     with link.cursor() as cursor:
-        for part in chunks(records, _AT_ONCE):
+        for part in chunks(records, AT_ONCE):
             rows = [tuple(adapt(record.__dict__[name]) for name in names) for record in part]
             cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}){ending}", rows)
 

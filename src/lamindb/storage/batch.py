@@ -249,10 +249,10 @@ class Batch:
     def _take_over(self, source: Source, descriptor: int, hashed: os.stat_result, name: ObjectName) -> bool:
         """Make the file itself the object, by a second link to it; False where only a copy is safe or possible.
 
-        A file that has other links already is copied: whoever holds them could change the object.
+        A file that has other links already, or is open for writing, is copied: who holds it could change the object.
         """
         path = source.path or ""
-        if hashed.st_nlink != 1 or os.path.islink(path):
+        if hashed.st_nlink != 1 or os.path.islink(path) or linking.is_being_written(descriptor):
             return False
         entry = new_entry(self._objects.incoming)
         mode = stat.S_IMODE(hashed.st_mode)

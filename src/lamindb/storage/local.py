@@ -19,9 +19,8 @@ from lamindb.storage.batch import Batch
 from lamindb.storage.failures import cause, read_only, storage_failed
 from lamindb.storage.hash_cache import HashCache, NoHashCache
 from lamindb.storage.objects_folder import SHARDS, ObjectsFolder
-from lamindb.storage.protocol import Damage, FileStat, ObjectName, Source, Stored
+from lamindb.storage.protocol import BATCH, Damage, FileStat, ObjectName, Source, Stored
 
-_IN_ONE_BATCH: Final = 10_000
 _README: Final = """\
 This folder holds the files of a lamindb instance. It can be read without lamindb:
 
@@ -88,8 +87,8 @@ class LocalStore:
         """Store many sources, with two flushes for each 10,000 of them."""
         self._check_writable()
         stored: builtins.list[Stored] = []
-        for start in range(0, len(sources), _IN_ONE_BATCH):
-            part = sources[start : start + _IN_ONE_BATCH]
+        for start in range(0, len(sources), BATCH):
+            part = sources[start : start + BATCH]
             batch = Batch(self.objects, self.hash_cache, len(part))
             try:
                 batch.look_up(part)

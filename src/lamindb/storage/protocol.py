@@ -16,6 +16,8 @@ from lamindb.core.progress import Progress
 
 _NAME: Final = re.compile(r"[0-9a-f]{64}(?:\.[^/\\\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]*)?", re.ASCII)
 _DIGEST_LENGTH: Final = 64
+BATCH: Final = 10_000
+"""How many sources a store makes durable at once: more need no more memory, fewer need more flushes."""
 _MAX_NAME_BYTES: Final = 255
 
 

@@ -89,12 +89,18 @@ class View:
         except OSError as error:
             return f"'{path}' cannot be made ({cause(error)}): choose another key"
         digests = {*known, *([name.digest] if name is not None else [])}
-        if stat.S_ISDIR(found.st_mode):
-            if self._standing.is_ours_or_empty(path, digests):
+        try:
+            if stat.S_ISDIR(found.st_mode):
+                if self._standing.is_ours_or_empty(path, digests):
+                    return None
+                return f"'{path}' is a folder with files: choose another key, or move the folder away"
+            if stat.S_ISREG(found.st_mode) and self._standing.digest(path, found, name) in digests:
                 return None
-            return f"'{path}' is a folder with files: choose another key, or move the folder away"
-        if stat.S_ISREG(found.st_mode) and self._standing.digest(path, found, name) in digests:
-            return None
+        except FileNotFoundError:
+            # Somebody hid it, or showed another one, just now.
+            return self.conflict(key, name, known)
+        except OSError as error:
+            return f"'{path}' cannot be read ({cause(error)}): choose another key"
         return f"'{path}' holds something that is not saved: save it, or move it away"
 
     def show(
@@ -263,6 +269,9 @@ class View:
                     return None
                 if digest not in digests:
                     self._clear(target, move_aside)
+                elif digest == name.digest and _is_being_written(target):
+                    # Whoever has it open goes on with this file, which another one in its place would take from them.
+                    return None
         if not self._may_copy(key, source):
             return None
         entry = new_entry(self._objects.incoming)
@@ -383,6 +392,17 @@ class View:
             raise
         except OSError as error:
             raise write_failed(f"'{key}'", self._root, error) from error
+
+
+def _is_being_written(path: str) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        return linking.is_being_written(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remove_empty_tree(path: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any
 
 from lamindb.core.current import Instance
 from lamindb.core.errors import ConflictError, LaminError
@@ -11,8 +11,6 @@ from lamindb.instance import folder as folders
 from lamindb.instance import rows
 from lamindb.storage.protocol import ObjectName, ObjectStore
 from lamindb.usecases import stores
-
-_AT_ONCE: Final = 2_000
 
 
 class Swept(Exception):
@@ -29,10 +27,8 @@ def claim(link: Any, instance: Instance, names: Iterable[ObjectName]) -> None:
     _check_place(link, instance)
     with link.cursor() as cursor:
         cursor.execute("SELECT 1 FROM lamindb_sweepmark LIMIT 1")
-        if cursor.fetchone() is None:
-            return
-        for part in rows.chunks(names, _AT_ONCE):
-            _clear_marks(link, cursor, part, stores.own_store(instance))
+        if cursor.fetchone() is not None:
+            _clear_marks(link, cursor, _marked(cursor, names), stores.own_store(instance))
 
 
 def _check_place(link: Any, instance: Instance) -> None:
@@ -63,16 +59,29 @@ def _is_described(instance: Instance) -> bool:
     return (there.id, there.storage) == (instance.id, ".")
 
 
-def _clear_marks(link: Any, cursor: Any, names: Sequence[ObjectName], store: ObjectStore) -> None:
-    by_digest: dict[str, set[ObjectName]] = {}
-    for name in names:
-        by_digest.setdefault(name.digest, set()).add(name)
-    for part in rows.chunks(sorted(by_digest)):
+def _marked(cursor: Any, names: Iterable[ObjectName]) -> dict[str, set[ObjectName]]:
+    """Return those of these objects whose digest is marked. No mark is added while writers hold their lock."""
+    found: dict[str, set[ObjectName]] = {}
+    for part in rows.chunks(names):
         marks = ", ".join(["%s"] * len(part))
-        ending = " FOR UPDATE" if link.vendor == "postgresql" else ""
-        cursor.execute(f"SELECT digest FROM lamindb_sweepmark WHERE digest IN ({marks}){ending}", part)
-        for (digest,) in cursor.fetchall():
-            for name in by_digest[digest]:
-                if not store.exists(name):
-                    raise Swept(digest)
-            cursor.execute("DELETE FROM lamindb_sweepmark WHERE digest = %s", [digest])
+        cursor.execute(
+            f"SELECT digest FROM lamindb_sweepmark WHERE digest IN ({marks})", [name.digest for name in part]
+        )
+        marked = {digest for (digest,) in cursor.fetchall()}
+        for name in part:
+            if name.digest in marked:
+                found.setdefault(name.digest, set()).add(name)
+    return found
+
+
+def _clear_marks(link: Any, cursor: Any, marked: dict[str, set[ObjectName]], store: ObjectStore) -> None:
+    """Remove marks, in the order of their digests, so that two writers never wait for each other in a circle."""
+    ending = " FOR UPDATE" if link.vendor == "postgresql" else ""
+    for digest in sorted(marked):
+        cursor.execute(f"SELECT 1 FROM lamindb_sweepmark WHERE digest = %s{ending}", [digest])
+        if cursor.fetchone() is None:
+            continue
+        for name in marked[digest]:
+            if not store.exists(name):
+                raise Swept(digest)
+        cursor.execute("DELETE FROM lamindb_sweepmark WHERE digest = %s", [digest])

@@ -5,22 +5,24 @@ from __future__ import annotations
 import gc
 import os
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import lamindb as ln
-from lamindb.core.errors import HashExistsError, ViewConflictError
+from lamindb.core import current
+from lamindb.core.errors import DatabaseError, HashExistsError, ViewConflictError
+from lamindb.instance import rows as database_rows
 from lamindb.models import File
-from lamindb.usecases.files import appearing, recognising, saving, written
+from lamindb.usecases.files import saving
+from lamindb.usecases.view import repairing
 
 
 def in_parts_of(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saving, "_STORED_AT_ONCE", number)
-    monkeypatch.setattr(written, "AT_ONCE", number)
-    monkeypatch.setattr(appearing, "_CHECKED_AT_ONCE", number)
-    monkeypatch.setattr(recognising, "_AT_ONCE", number)
+    monkeypatch.setattr(saving, "BATCH", number)
+    monkeypatch.setattr(database_rows, "AT_ONCE", number)
 
 
 def prepare() -> list[ln.File]:
@@ -95,6 +97,114 @@ def test_parts_end_as_a_whole(instance: Path, monkeypatch: pytest.MonkeyPatch, n
         "new.csv": b"3", "same.csv": b"same", "moved.md": b"moved on", "old.csv": b"newer", "last.csv": b"last",
     }  # fmt: skip
     assert ln.File(b"9", key="new.csv").save().version == 4
+
+
+def replaced(key: str, name: str, text: str) -> ln.File:
+    """Return the current file of a key with other bytes, and with another suffix, which changes its key."""
+    path = Path(name).resolve()
+    path.write_text(text)
+    return ln.File.select(key=key).one().replace(path)
+
+
+def moved_after_a_version() -> list[ln.File]:
+    return [ln.File(b"2", key="r.txt"), replaced("r.txt", "x.md", "3")]
+
+
+def version_after_a_move() -> list[ln.File]:
+    return [replaced("r.txt", "x.md", "3"), ln.File(b"2", key="r.txt")]
+
+
+def moved_twice() -> list[ln.File]:
+    return [replaced("r.txt", "x.md", "3"), replaced("r.txt", "x.csv", "4")]
+
+
+def bytes_of_a_version_before() -> list[ln.File]:
+    return [ln.File(b"2", key="r.txt"), ln.File(b"1", name="without")]
+
+
+def bytes_of_a_version_between() -> list[ln.File]:
+    return [
+        ln.File(b"2", key="r.txt"), ln.File(b"f", key="f"), ln.File(b"3", key="r.txt"), ln.File(b"2", name="without"),
+    ]  # fmt: skip
+
+
+def described_later() -> list[ln.File]:
+    return [ln.File(b"2", key="r.txt"), ln.File(b"2", key="r.txt", description="the second")]
+
+
+@pytest.mark.parametrize("number", [1, 2, 100])
+@pytest.mark.parametrize(
+    "make",
+    [
+        moved_after_a_version, version_after_a_move, moved_twice, bytes_of_a_version_before,
+        bytes_of_a_version_between, described_later,
+    ],
+)  # fmt: skip
+def test_a_list_ends_as_if_each_were_saved_by_itself(
+    instance: Path, monkeypatch: pytest.MonkeyPatch, number: int, make: Callable[[], list[ln.File]]
+) -> None:
+    def outcome() -> tuple[Any, ...]:
+        found = list(File.objects.order_by("created_at", "id"))
+        families = {stem: place for place, stem in enumerate(dict.fromkeys(file.stem_id for file in found))}
+        shown = {path.name: path.read_bytes() for path in instance.iterdir() if path.is_file()}
+        return [(families[file.stem_id], *seen(file)) for file in found], shown
+
+    ln.File(b"1", key="r.txt").save()
+    for file in make():
+        file.save()
+    wanted = outcome()
+    for file in File.objects.all():
+        file.delete(permanent=True)
+    in_parts_of(number, monkeypatch)
+    ln.File(b"1", key="r.txt").save()
+    files = make()
+    ln.save(files)
+    assert outcome() == wanted
+    assert [seen(file) for file in files] == [seen(File.objects.get(id=file.id)) for file in files]
+
+
+def test_a_database_that_fails_after_the_commit_undoes_nothing(
+    instance: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ln.File(b"1", key="same.txt").save()
+    real = saving._write_rows
+    files = [ln.File(b"new", key="new.txt"), ln.File(b"1", key="same.txt")]
+
+    def then_fail(*args: Any) -> Any:
+        done = real(*args)
+        monkeypatch.setattr(File.objects.__class__, "using", failing)
+        return done
+
+    def failing(*args: Any) -> Any:
+        raise DatabaseError("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(saving, "_write_rows", then_fail)
+        using = File.objects.__class__.using
+        ln.save(files)
+        monkeypatch.setattr(File.objects.__class__, "using", using)
+    assert [file._state.adding for file in files] == [False, False]
+    assert "the folder does not show it" in capsys.readouterr().err
+    assert File.objects.count() == 2
+    assert files[1].digest == File.objects.get(key="same.txt").digest
+    assert repairing.left_behind(current.instance()) == [] and repairing._unfinished
+
+
+def test_a_row_that_is_gone_right_after_the_commit_stops_nothing(
+    instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ln.File(b"1", key="same.txt").save()
+    real = saving._write_rows
+
+    def then_delete(*args: Any) -> Any:
+        done = real(*args)
+        monkeypatch.setattr(saving, "_write_rows", real)
+        File.objects.get(key="same.txt").delete(permanent=True)
+        return done
+
+    monkeypatch.setattr(saving, "_write_rows", then_delete)
+    ln.save([ln.File(b"1", key="same.txt"), ln.File(b"2", key="other.txt")])
+    assert {path.name for path in instance.iterdir() if path.is_file()} == {"other.txt"}
 
 
 @pytest.mark.parametrize("number", [1, 4, 100])

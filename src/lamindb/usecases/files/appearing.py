@@ -5,36 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from lamindb.core import messages
 from lamindb.core.current import Instance
 from lamindb.core.errors import LaminError, ViewConflictError
 from lamindb.instance import rows
 from lamindb.models import File
+from lamindb.storage.folders import read_manifest, walk
 from lamindb.storage.protocol import ObjectName
 from lamindb.storage.view import Shown
 from lamindb.usecases import stores
+from lamindb.usecases.files import sources
 from lamindb.usecases.files.sources import Pending
 from lamindb.usecases.view import repairing, showing
 from lamindb.usecases.view.showing import Left
 
-_CHECKED_AT_ONCE: Final = 2_000
-
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What the view has to follow.
-
-    Attributes:
-        file: A file that was saved.
-        before: The version that was current before, as it is now.
-        left: The key under which that one was shown, if the file has taken another.
-    """
+    """A file that was saved, and the version that was current before, as it is now."""
 
     file: File
     before: File | None
-    left: str | None
 
 
 def check(instance: Instance, files: Sequence[File]) -> set[str]:
@@ -51,7 +43,7 @@ def check(instance: Instance, files: Sequence[File]) -> set[str]:
         return damaged
     folders = _folders_of(files)
     asked: set[str] = set()
-    for part in rows.chunks(filter(_appears, files), _CHECKED_AT_ONCE):
+    for part in rows.chunks(filter(_appears, files), rows.AT_ONCE):
         waiting: dict[str, Pending] = {file._source.key: file._source for file in part}
         occupied: list[str] = []
         for key, pending in waiting.items():
@@ -59,22 +51,23 @@ def check(instance: Instance, files: Sequence[File]) -> set[str]:
             if below is not None:
                 raise ViewConflictError(f"cannot save both {key!r} and {below!r}: a file cannot be a folder too")
             folder = key.rpartition("/")[0]
-            # Of each folder one key tells whether it can be made; one that is taken is asked about itself.
+            # Of each folder one key tells whether it can be made; one that is taken is asked about itself, which tells
+            # of its folder, too.
             if os.path.lexists(f"{instance.root_url}/{key}"):
                 occupied.append(key)
             elif folder not in asked:
-                _check_one(instance, key, set(), pending.shown)
+                _check_one(instance, key, set(), pending)
             asked.add(folder)
         known = _names_under(instance, occupied)
         for key in occupied:
-            if _check_one(instance, key, known.get(key, set()), waiting[key].shown):
+            if _check_one(instance, key, known.get(key, set()), waiting[key]):
                 damaged.add(key)
     return damaged
 
 
 def _appears(file: File) -> bool:
     pending: Pending = file._source
-    return pending.key is not None and not pending.is_in_place and not pending.source.take_over
+    return pending.key is not None and not pending.is_in_place and not pending.lies_at_key
 
 
 def _folders_of(files: Iterable[File]) -> dict[str, str]:
@@ -90,14 +83,14 @@ def _folders_of(files: Iterable[File]) -> dict[str, str]:
     return folders
 
 
-def _check_one(instance: Instance, key: str, known: set[ObjectName], shown: str) -> bool:
+def _check_one(instance: Instance, key: str, known: set[ObjectName], pending: Pending) -> bool:
     """Refuse a key that the view could not show; tell whether what stands there is a damaged object.
 
     Args:
         instance: The instance.
         key: The key.
         known: The objects of its versions.
-        shown: What to call the file in the error.
+        pending: What is to be shown there.
     """
     view = stores.view(instance)
     reason = view.conflict(key, None, [name.digest for name in known])
@@ -107,11 +100,47 @@ def _check_one(instance: Instance, key: str, known: set[ObjectName], shown: str)
         reason = view.conflict(key, None, [name.digest for name in known])
     if reason is None:
         return False
-    if any(is_object_itself(instance, key, name) for name in known):
+    if any(_is_damaged(instance, key, name) for name in known):
         return True
-    if not showing.is_ours(instance, key):
-        raise ViewConflictError(f"cannot save {shown} as {key!r}: {reason}")
+    if not showing.is_ours(instance, key) and not _shows_already(instance, key, pending):
+        raise ViewConflictError(f"cannot save {pending.shown} as {key!r}: {reason}")
     return False
+
+
+def _is_damaged(instance: Instance, key: str, name: ObjectName) -> bool:
+    """Tell whether what stands under a key is an object, or the objects of a folder, into which somebody wrote."""
+    if is_object_itself(instance, key, name):
+        return True
+    store = stores.own_store(instance)
+    if not os.path.isdir(f"{instance.root_url}/{key}"):
+        return False
+    try:
+        members = read_manifest(store, name)
+    except LaminError:
+        return False
+    return any(
+        is_object_itself(instance, f"{key}/{member.path}", member.name)
+        and store.check(member.name, member.size, quick=True) is not None
+        for member in members
+    )
+
+
+def _shows_already(instance: Instance, key: str, pending: Pending) -> bool:
+    """Tell whether a folder stands there with nothing but files that the one to be saved has, too, byte for byte.
+
+    The stored list of what is in a folder may be what is damaged: then nothing else tells that the folder is ours.
+    """
+    if not pending.is_folder:
+        return False
+    try:
+        wanted = dict(walk(str(pending.source.path)))
+        return all(
+            relative in wanted
+            and sources.hash_local(path, None).digest == sources.hash_local(wanted[relative], None).digest
+            for relative, path in walk(f"{instance.root_url}/{key}")
+        )
+    except (LaminError, OSError):
+        return False
 
 
 def _names_under(instance: Instance, keys: Sequence[str]) -> dict[str, set[ObjectName]]:
@@ -132,17 +161,20 @@ def is_object_itself(instance: Instance, key: str, name: ObjectName) -> bool:
         return False
 
 
-def show(instance: Instance, changes: Iterable[Sequence[Change]], damaged: set[str]) -> None:
+def show(
+    instance: Instance, changes: Iterable[Sequence[Change]], damaged: set[str], leaving: Sequence[Left] = ()
+) -> None:
     """Let the view show what is current now. The rows are right already, so nothing here can undo the save.
 
     Args:
         instance: The instance.
         changes: The files that were saved, in parts.
         damaged: Keys whose file is to be moved aside.
+        leaving: What the view may still show under keys that files have left.
     """
     if stores.view(instance).mode == "none":
         return
-    left: list[Left] = []
+    left = list(leaving)
     again: list[str] = []
     try:
         for part in changes:
@@ -169,8 +201,6 @@ def _show_some(
         if file.key is not None and file.storage_id == instance.storage_id and file.is_latest:
             wanted[file.key] = Shown(file.key, ObjectName(file.digest, file.suffix), file.is_folder, old)
             shown[file.key] = file.id
-        if change.left is not None and before is not None and old is not None:
-            left.append(Left(change.left, old, before.is_folder))
     if view.show_many([one for key, one in wanted.items() if key not in damaged]):
         again += wanted
     view.show_many([one for key, one in wanted.items() if key in damaged], move_aside=True)

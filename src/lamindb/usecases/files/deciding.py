@@ -18,7 +18,7 @@ from lamindb.core.settings import settings
 from lamindb.instance import rows
 from lamindb.models import File, RunOutput
 from lamindb.models.base import now
-from lamindb.storage.protocol import Member, ObjectName
+from lamindb.storage.protocol import ObjectName
 from lamindb.usecases import file_locks
 from lamindb.usecases.files import families
 from lamindb.usecases.files.sources import Pending
@@ -28,77 +28,56 @@ class Raced(ConflictError):
     """Another process wrote the same key at the same moment."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A file to be saved, whose bytes are stored.
 
     Attributes:
         file: The user's record.
-        content: What the bytes are.
-        suffix: Suffix of the object, or of the file where it stays in place.
-        is_folder: It is a folder that is saved as one.
-        members: The files of a folder, if they are stored.
-        n_files: Their number; 1 for a file.
-        storage_id: The storage that holds it.
-        key: The key that it takes.
-        stem_id: The family of versions that it continues by `replace()`.
-        is_in_place: It stays where it is, under a further root.
-        has_own_name: Its name is not what the key says.
+        pending: What is waiting to be saved; it knows its content.
         moment: When it is saved: each file of a save is a microsecond later than the one before.
     """
 
     file: File
-    content: Content
-    suffix: str
-    is_folder: bool
-    members: tuple[Member, ...]
-    n_files: int
-    storage_id: str
-    key: str | None
-    stem_id: str | None
-    is_in_place: bool
-    has_own_name: bool
+    pending: Pending
     moment: datetime.datetime
 
-    @classmethod
-    def of(cls, file: File, moment: datetime.datetime) -> Plan:
-        """Make a plan from a file that waits to be saved, and knows what its bytes are."""
-        pending = file._source
-        return cls(
-            file=file,
-            content=pending.content,
-            suffix=file.suffix if pending.is_in_place else pending.source.suffix,
-            is_folder=pending.is_folder,
-            members=pending.members,
-            n_files=pending.n_files,
-            storage_id=pending.storage_id,
-            key=pending.key,
-            stem_id=pending.stem_id,
-            is_in_place=pending.is_in_place,
-            has_own_name=pending.has_own_name
-            or (pending.stem_id is None and pending.key is not None and file.name != basename(pending.key)),
-            moment=moment,
+    @property
+    def content(self) -> Content:
+        """What the bytes are."""
+        assert self.pending.content is not None
+        return self.pending.content
+
+    @property
+    def has_own_name(self) -> bool:
+        """Whether the name is not just what the key says."""
+        pending = self.pending
+        return pending.has_own_name or (
+            pending.stem_id is None and pending.key is not None and self.file.name != basename(pending.key)
         )
 
     def new_row(self, alias: str, row_id: str) -> File:
-        """Make the record that is inserted for this file, as its current version; twice the same."""
-        file = self.file
+        """Make the record that is inserted for this file, as its current version.
+
+        As long as the file waits to be saved, every call makes an equal one.
+        """
+        file, pending, content = self.file, self.pending, self.content
         values = {
             "id": row_id,
-            "name": basename(self.key) if self.key is not None and not self.has_own_name else file.name,
-            "key": self.key,
-            "suffix": self.suffix,
+            "name": basename(pending.key) if pending.key is not None and not self.has_own_name else file.name,
+            "key": pending.key,
+            "suffix": file.suffix if pending.is_in_place else pending.source.suffix,
             "description": file.description,
-            "size": self.content.size,
-            "hash": self.content.hash,
-            "digest": self.content.digest,
-            "is_folder": self.is_folder,
-            "n_files": self.n_files,
+            "size": content.size,
+            "hash": content.hash,
+            "digest": content.digest,
+            "is_folder": pending.is_folder,
+            "n_files": pending.n_files,
             "version": ids.version_of(row_id),
             "is_latest": True,
             "trashed_at": None,
             "trashed_by_id": None,
-            "storage_id": self.storage_id,
+            "storage_id": pending.storage_id,
             "transform_id": file.run.transform_id if file.run_id is not None and file.run is not None else None,
             "run_id": file.run_id,
             "created_at": self.moment,
@@ -152,7 +131,8 @@ def objects_of(files: Iterable[File]) -> Iterator[ObjectName]:
     """Yield the objects of the own storage that the rows of these files will name, those of folders' members too."""
     for file in files:
         pending: Pending = file._source
-        if not pending.is_in_place and pending.content is not None:
+        assert pending.content is not None
+        if not pending.is_in_place:
             yield ObjectName(pending.content.digest, pending.source.suffix)
             for member in pending.members:
                 yield member.name
@@ -161,7 +141,8 @@ def objects_of(files: Iterable[File]) -> Iterator[ObjectName]:
 def decide(alias: str, plans: Sequence[Plan]) -> list[Outcome]:
     """Decide what each file becomes, in the order given, as if each were saved by itself; nothing is written.
 
-    Plans may come in parts, each after the outcomes of the one before were written.
+    Plans may come in parts, each after the outcomes of the one before were written. One that moves its versions to
+    another key has to come alone: it changes what those before it became.
 
     Raises:
         KeyExistsError, HashExistsError: The settings forbid it.
@@ -175,20 +156,25 @@ class _Known:
 
     def __init__(self, alias: str, plans: Sequence[Plan]) -> None:
         self.alias = alias
+        self._rows: dict[str, File] = {}
         self.current: dict[tuple[str, str], File] = {}
         self.by_digest: dict[tuple[str, str, bool], list[File]] = {}
         self.families: dict[str, tuple[File | None, int]] = {}
         self._highest: dict[str, int] = {}
-        keys = {plan.key for plan in plans if plan.key is not None}
+        keys = {plan.pending.key for plan in plans if plan.pending.key is not None}
         query = File.objects.using(alias).filter(trashed_at__isnull=True)
         for part in rows.chunks(sorted(keys)):
             for row in query.filter(key__in=part, is_latest=True).order_by():
-                self.current[row.storage_id, str(row.key)] = row
+                self.current[row.storage_id, str(row.key)] = self._one(row)
         self.policy = settings.upon_file_create_if_hash_exists
-        digests = {plan.content.digest for plan in plans if plan.key is None or self.policy == "error"}
+        digests = {plan.content.digest for plan in plans if plan.pending.key is None or self.policy == "error"}
         for part in rows.chunks(sorted(digests)):
             for row in query.filter(digest__in=part).order_by("created_at", "id"):
-                self.by_digest.setdefault((row.digest, row.suffix, row.is_folder), []).append(row)
+                self.by_digest.setdefault((row.digest, row.suffix, row.is_folder), []).append(self._one(row))
+
+    def _one(self, row: File) -> File:
+        """Return the one record that stands for a row here, however it was found: what becomes of it is seen by all."""
+        return self._rows.setdefault(row.id, row)
 
     def family(self, stem: str) -> tuple[File | None, int]:
         """Return the current version of a family and the highest version number that it has had."""
@@ -197,6 +183,7 @@ class _Known:
             rows_ = list(File.objects.using(self.alias).filter(id__range=ids.versions_of(stem)).order_by("version"))
             latest = next((row for row in reversed(rows_) if row.is_latest and row.trashed_at is None), None)
             given = families.last_versions(self.alias, [stem]).get(stem, 0)
+            latest = self._one(latest) if latest is not None else None
             found = (latest, max(given, rows_[-1].version if rows_ else 0))
         return found
 
@@ -223,22 +210,22 @@ class _Known:
 
 def _decide_one(plan: Plan, known: _Known) -> Outcome:
     policy = known.policy
-    content = plan.content
-    same = known.by_digest.get((content.digest, plan.file.suffix, plan.is_folder), [])
+    content, pending = plan.content, plan.pending
+    same = known.by_digest.get((content.digest, plan.file.suffix, pending.is_folder), [])
     if policy == "error" and same:
         raise HashExistsError(f"these bytes are stored already, as {same[-1]!r}; the settings ask for an error")
-    if plan.stem_id is not None:
-        return _continue_family(plan, known, plan.stem_id)
-    if plan.key is not None:
-        current = known.current.get((plan.storage_id, plan.key))
+    if pending.stem_id is not None:
+        return _continue_family(plan, known, pending.stem_id)
+    if pending.key is not None:
+        current = known.current.get((pending.storage_id, pending.key))
         if current is None:
             return _new(plan, known, None)
-        if current.digest == content.digest and current.is_folder == plan.is_folder:
+        if current.digest == content.digest and current.is_folder == pending.is_folder:
             if policy != "warn_create_new":
                 return _existing(plan, current)
         elif settings.if_key_exists == "error":
             raise KeyExistsError(
-                f"the key {plan.key!r} holds other bytes, as {current!r}: choose another key, use replace(), "
+                f"the key {pending.key!r} holds other bytes, as {current!r}: choose another key, use replace(), "
                 "or set ln.settings.if_key_exists = 'new_version'"
             )
         return _new(plan, known, current)
@@ -276,12 +263,12 @@ def _continue_family(plan: Plan, known: _Known, stem: str) -> Outcome:
             f"cannot replace {plan.file.id}, which has no current version: its versions are in the trash, or another "
             "file has its key; restore it, or give it another key, first"
         )
-    if current.key == plan.key:
+    if current.key == plan.pending.key:
         if current.digest == plan.content.digest:
             return _existing(plan, current)
         return _new(plan, known, current)
-    key = plan.key
-    taken = known.current.get((plan.storage_id, key)) if key is not None else None
+    key = plan.pending.key
+    taken = known.current.get((plan.pending.storage_id, key)) if key is not None else None
     if taken is not None and taken.stem_id != stem:
         raise KeyExistsError(f"the replaced file would be {key!r}, which is {taken!r}: rename one of them first")
     name = plan.file.name if key is None or plan.has_own_name else basename(key)

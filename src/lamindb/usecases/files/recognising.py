@@ -26,8 +26,6 @@ from lamindb.usecases.files.sources import Pending
 WORTH_FROM = 20
 """With fewer files, looking costs more than it saves."""
 
-_AT_ONCE = 2_000
-
 _DROPPED = (
     "name", "description", "is_folder", "n_files", "version", "is_latest", "trashed_at", "trashed_by_id",
     "transform_id", "run_id", "created_at", "updated_at", "created_by_id",
@@ -49,14 +47,19 @@ class Recognised:
     content: Content
 
     def apply(self) -> None:
-        """Let the user's record become the existing one; what it does not know yet is loaded when it is read."""
-        values = self.file.__dict__
-        for name in _DROPPED:
-            values.pop(name, None)
-        values.update(id=self.row_id, hash=self.content.hash, digest=self.content.digest, size=self.content.size)
-        self.file._state.fields_cache.clear()
-        self.file._state.adding = False
-        values.pop("_source", None)
+        """Let the user's record become the existing one."""
+        become(self.file, self.row_id, self.content)
+
+
+def become(file: File, row_id: str, content: Content) -> None:
+    """Let a record become an existing one with these bytes; what it does not know of it is loaded when it is read."""
+    values = file.__dict__
+    for name in _DROPPED:
+        values.pop(name, None)
+    values.update(id=row_id, hash=content.hash, digest=content.digest, size=content.size)
+    file._state.fields_cache.clear()
+    file._state.adding = False
+    values.pop("_source", None)
 
 
 def recognise(instance: Instance, files: Sequence[File]) -> tuple[list[Recognised], list[File]]:
@@ -71,7 +74,7 @@ def recognise(instance: Instance, files: Sequence[File]) -> tuple[list[Recognise
     once = _keys_met_once(files)
     sure: list[Recognised] = []
     rest: list[File] = []
-    for part in rows.chunks(files, _AT_ONCE):
+    for part in rows.chunks(files, rows.AT_ONCE):
         found = _recognise_some(instance, store, part, once)
         sure += found
         known = {id(one.file) for one in found}

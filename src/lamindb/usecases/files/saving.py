@@ -19,7 +19,7 @@ from lamindb.core.errors import InvalidInputError, InvalidTypeError, ReadOnlyErr
 from lamindb.core.progress import Progress
 from lamindb.instance import database, rows
 from lamindb.models import File, Record
-from lamindb.storage.protocol import ObjectName
+from lamindb.storage.protocol import BATCH, ObjectName
 from lamindb.storage.reading import changed
 from lamindb.usecases import keeping, stores, writers
 from lamindb.usecases.files import appearing, deciding, recognising, records, sources, taking_turns
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from lamindb.core.current import Instance
 
 _ATTEMPTS = 4
-_STORED_AT_ONCE = 10_000
-"""As many as a local store flushes at once."""
 
 
 def save_files(
@@ -82,9 +80,10 @@ def _save_all(
     user_id = writers.user_id(instance.alias)
     for file in waiting:
         file.created_by_id = file.created_by_id or user_id
-    repairing.announce(instance, leaving=_leaving(instance, waiting))
+    leaving = _leaving(instance, waiting)
+    repairing.announce(instance, leaving=leaving)
     if waiting:
-        _save_new(instance, waiting, others, progress, executor)
+        _save_new(instance, waiting, others, leaving, progress, executor)
     elif others:
         records.save_all(others)
     for file in saved:
@@ -118,6 +117,7 @@ def _save_new(
     instance: Instance,
     files: Sequence[File],
     others: Sequence[Record],
+    leaving: Sequence[Left],
     progress: Progress | None,
     executor: Executor | None,
 ) -> None:
@@ -126,7 +126,7 @@ def _save_new(
     _store_bytes(instance, rest, progress, executor)
     for attempt in range(_ATTEMPTS):
         try:
-            written = _write_rows(instance, rest, known, others)
+            written = _write_rows(instance, rest, known, others, leaving)
             break
         except keeping.Swept:
             # Garbage collection removed an object between our look and our row: store the bytes again.
@@ -139,11 +139,13 @@ def _save_new(
                 _store_bytes(instance, rest, None, None)
     else:
         raise StorageError("the bytes were removed by garbage collection again and again: try later")
-    told = written.apply()
+    for text in written.edited:
+        messages.warning(text)
+    told = written.apply(tell=len(files) <= TOLD_ONE_BY_ONE)
     for one in known:
         one.apply()
     records.link_pending(others)
-    appearing.show(instance, written.shown(), damaged)
+    appearing.show(instance, written.shown(), damaged, written.left)
     _tell(told, len(files), written.n_new)
 
 
@@ -164,7 +166,7 @@ def _store_bytes(
     in_own = [file for file in files if not file._source.is_in_place]
     store = stores.own_store(instance)
     done = 0
-    for part in rows.chunks(in_own, _STORED_AT_ONCE):
+    for part in rows.chunks(in_own, BATCH):
         so_far = progress and progressing.further(progress, done, len(in_own))
         waiting = [file._source.source for file in part]
         if executor is not None and len(in_own) > 1:
@@ -187,7 +189,11 @@ def _store_bytes(
 
 
 def _write_rows(
-    instance: Instance, files: Sequence[File], known: Sequence[Recognised], others: Sequence[Record]
+    instance: Instance,
+    files: Sequence[File],
+    known: Sequence[Recognised],
+    others: Sequence[Record],
+    leaving: Sequence[Left],
 ) -> Written:
     """Write everything that belongs to these files in one transaction.
 
@@ -198,15 +204,18 @@ def _write_rows(
     from django.db import IntegrityError
 
     alias = instance.alias
-    every = itertools.chain(files, (one.file for one in known))
-    runs = {id(run): run for file in every if (run := file._state.fields_cache.get("run")) is not None}
+    runs = {
+        id(run): run
+        for file in itertools.chain(files, (one.file for one in known))
+        if (run := file._state.fields_cache.get("run")) is not None
+    }
     made = [*others, *runs.values(), *(run.transform for run in runs.values() if run._state.adding)]
     try:
         with records.undone_on_failure(made), database.writing(alias) as link:
             deciding.lock(link, files)
             keeping.claim(link, instance, deciding.objects_of(files))
             records.save_inside(others, instance)
-            written = Written(instance, files)
+            written = Written(instance, files, leaving)
             written.write(link)
             if known:
                 for one in known:

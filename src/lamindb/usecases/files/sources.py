@@ -42,6 +42,7 @@ class Pending:
         source: Where to read them.
         storage_id: The storage that will hold the file.
         is_in_place: The file stays where it is, under a further storage root.
+        lies_at_key: It lies in the own storage already, at the place of its key.
         key: The key under which it will be saved.
         has_own_name: The user gave a name.
         is_folder: The source is a folder.
@@ -57,6 +58,7 @@ class Pending:
     source: Source
     storage_id: str
     is_in_place: bool = False
+    lies_at_key: bool = False
     key: str | None = None
     has_own_name: bool = False
     is_folder: bool = False
@@ -124,9 +126,15 @@ def take_changed_key(file: File) -> None:
     usual = basename(pending.key or str(pending.source.path or ""))
     if key is not None and file.name == usual and not pending.has_own_name:
         file.name = basename(key)
-    pending.source = replace(pending.source, take_over=False)
+    _leave_place(pending)
     pending.key = pending.seen_key = file.key = key
     _compare_suffixes(pending)
+
+
+def _leave_place(pending: Pending) -> None:
+    """Let the bytes be shown elsewhere than where they lie."""
+    pending.lies_at_key = False
+    pending.source = replace(pending.source, take_over=False)
 
 
 def _instance_for(file: File) -> Instance:
@@ -230,10 +238,12 @@ def _look_at_path(
             suffix=suffix_of(name) or (suffix_of(basename(key)) if key else ""),
             path=real,
             stat=None if is_folder else FileStat.of(status),
-            take_over=in_root and is_own and not is_folder,
+            # In the other modes nobody expects a file of their own to become the stored one.
+            take_over=in_root and is_own and not is_folder and instance.view_mode == "auto",
         ),
         storage_id=storage_id if in_root else instance.storage_id,
         is_in_place=is_in_place,
+        lies_at_key=in_root and is_own,
         key=key,
         is_folder=is_folder,
         shown=repr(path),
@@ -326,8 +336,8 @@ def replace_data(file: File, data: Any, run: Run | None, format: str | None) -> 
     lies_at = pending.key
     suffix = pending.source.suffix or file.suffix
     pending.key = with_suffix(file.key, suffix) if file.key is not None else None
-    if pending.source.take_over and pending.key != lies_at:
-        pending.source = replace(pending.source, take_over=False)
+    if pending.key != lies_at:
+        _leave_place(pending)
     pending.is_in_place = False
     pending.storage_id = instance.storage_id
     pending.seen_key = file.key
