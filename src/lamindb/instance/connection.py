@@ -10,7 +10,7 @@ import ctypes
 import os
 import weakref
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -25,9 +25,7 @@ from django.db.utils import (
 )
 
 from lamindb.core import errors
-
-MOVED: Final = "this instance has moved"
-"""How the words begin by which a server's database refuses what is written to it after that."""
+from lamindb.instance.moving import MOVED
 
 _live: weakref.WeakSet[Guarded] = weakref.WeakSet()
 """Every wrapper of every thread, so that closing an instance and forking reach all of them."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from lamindb.core import current
 from lamindb.core.errors import ConflictError, InvalidInputError, UnsupportedError
-from lamindb.instance import addresses
+from lamindb.instance import addresses, moving
 
 ALIAS_PREFIX = "lamindb:"
 BUSY_TIMEOUT_SECONDS = 30
@@ -205,10 +205,14 @@ def writing(alias: str) -> Iterator[Any]:
 
     Raises:
         DatabaseError: The database failed; nothing was written.
+        NoInstanceError: The instance has moved since this process opened it; nothing was written.
     """
     from django.db import transaction
 
     with transaction.atomic(using=alias):
+        opened = current.connected(alias)
+        if opened is not None:
+            moving.refuse_if_moved(opened)
         yield connection(alias)
 
 

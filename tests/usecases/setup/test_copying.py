@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -330,8 +331,8 @@ for what in (lambda: ln.File(b"late", key="late.txt").save(), lambda: ln.File.se
 """
 
 
-def meanwhile(**target: Any) -> list[str]:
-    """Move while another program has the instance open; return what that one is told when it goes on."""
+def meanwhile(act: Callable[[Callable[[], None]], None]) -> list[str]:
+    """Act while another program has the instance open, which is asked to go on; return what that one is told then."""
     with subprocess.Popen(
         [sys.executable, "-c", WORKER],
         env=clean_environment(),
@@ -340,9 +341,16 @@ def meanwhile(**target: Any) -> list[str]:
         text=True,
     ) as worker:
         assert worker.stdout is not None and worker.stdout.readline() == "ready\n"
-        copying.migrate_to(**target)
-        told, _ = worker.communicate("\n", timeout=60)
-    return told.splitlines()
+        assert worker.stdin is not None
+        told: list[str] = []
+
+        def go_on() -> None:
+            told.extend(worker.communicate("\n", timeout=60)[0].splitlines())
+
+        act(go_on)
+        if not told:
+            go_on()
+    return told
 
 
 def found_after_the_move() -> None:
@@ -359,7 +367,7 @@ def test_who_has_the_old_database_open_writes_nothing_that_would_be_lost(
 ) -> None:
     is_sqlite = current.instance().dialect == "sqlite"
     url = current.instance().database_url
-    told = meanwhile(db=postgres_url)
+    told = meanwhile(lambda go_on: copying.migrate_to(postgres_url) and None)
     wanted = "no instance: the database .* (replaced|gone)" if is_sqlite else "no instance: this instance has moved to"
     assert len(told) == 2 and all(re.match(wanted, line) for line in told), told
     found_after_the_move()
@@ -377,7 +385,7 @@ def test_who_has_the_old_database_open_writes_nothing_that_would_be_lost(
 
 def test_who_has_the_old_storage_open_saves_no_row_without_bytes(instance: Path, tmp_path: Path) -> None:
     is_sqlite = current.instance().dialect == "sqlite"
-    told = meanwhile(storage=str(tmp_path / "other"))
+    told = meanwhile(lambda go_on: copying.migrate_to(storage=tmp_path / "other") and None)
     wanted = "no instance: the database .* replaced" if is_sqlite else "conflict: the storage .* has moved to"
     assert re.match(wanted, told[0]), told
     if not is_sqlite:
@@ -390,3 +398,61 @@ def test_a_shared_folder_may_have_another_name_on_another_machine(instance: Path
     os.rename(instance, tmp_path / "renamed")
     code = "import lamindb as ln; ln.connect('renamed'); print(ln.File(b'1', key='a').save().path())"
     assert run_python(code, cwd=tmp_path).stdout.split() == [str(tmp_path / "renamed/a")]
+
+
+@pytest.mark.parametrize("what", ["db", "storage"])
+def test_who_waited_for_the_move_is_refused_before_the_old_place_is_out_of_use(
+    instance: Path, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    finish = moves.finish
+
+    def move(go_on: Callable[[], None]) -> None:
+        def late(home: Path) -> Any:
+            monkeypatch.setattr(moves, "finish", finish)
+            go_on()
+            return finish(home)
+
+        monkeypatch.setattr(moves, "finish", late)
+        copying.migrate_to(**{"db": postgres_url} if what == "db" else {"storage": tmp_path / "new"})
+
+    told = meanwhile(move)
+    assert len(told) == 2 and all(line.startswith("no instance: this instance has moved to") for line in told), told
+    found_after_the_move()
+    assert registry.entries()
+
+
+def test_who_writes_while_an_instance_moves_loses_nothing(instance: Path, postgres_url: str, tmp_path: Path) -> None:
+    """Three programs save as fast as they can; what they were told is saved is there after the move."""
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", BUSY, str(number)], env=clean_environment(), stdout=subprocess.PIPE, text=True
+        )
+        for number in range(3)
+    ]
+    for worker in workers:
+        assert worker.stdout is not None and worker.stdout.readline() == "0\n"
+    copying.migrate_to(db=postgres_url)
+    saved = 0
+    for number, worker in enumerate(workers):
+        told, _ = worker.communicate(timeout=60)
+        assert worker.returncode == 0
+        for line in told.splitlines():
+            assert File.objects.filter(key=f"busy/{number}/{line}").exists(), (number, line)
+            saved += 1
+    assert saved
+    assert verifying.verify().is_clean
+
+
+BUSY = """
+import sys
+import lamindb as ln
+ln.settings.verbosity = 0
+number = 0
+try:
+    while True:
+        ln.File(b"%d" % number, key=f"busy/{sys.argv[1]}/{number}").save()
+        print(number, flush=True)
+        number += 1
+except ln.errors.NoInstanceError:
+    pass
+"""

@@ -15,7 +15,7 @@ import pytest
 import lamindb as ln
 from lamindb.core import current
 from lamindb.core.errors import ConflictError, InvalidInputError
-from lamindb.instance import folder, migrating, opening, registry
+from lamindb.instance import folder, migrating, moving, opening, registry
 from lamindb.models import File, Storage
 from lamindb.usecases.care import verifying
 from lamindb.usecases.setup import copying, instances, moves, retiring, tables
@@ -132,7 +132,7 @@ def test_a_command_that_is_called_again_ends_a_move(local_instance: Path) -> Non
         (registry, "forget"),
         (migrating, "back_up_sqlite"),
         (opening, "remove_sqlite"),
-        (moves, "forget"),
+        (moving, "forget"),
     ],
 )
 def test_retiring_the_old_place_can_die_anywhere(
@@ -196,7 +196,7 @@ def test_a_copy_of_this_instance_is_not_moved_over(local_instance: Path, tmp_pat
     instances.connect(local_instance)
     with pytest.raises(ConflictError, match="a copy of this instance"):
         copying.migrate_to(storage=tmp_path / "copy")
-    assert moves.noted(local_instance / ".lamindb", current.instance().id) is None
+    assert moving.noted(local_instance / ".lamindb", current.instance().id) is None
 
 
 def test_a_note_in_a_copy_leads_nowhere(local_instance: Path, tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_deleting_the_old_place_means_the_moved_instance(local_instance: Path, t
 def test_a_damaged_note_says_nothing(local_instance: Path, text: str) -> None:
     home = local_instance / ".lamindb"
     (home / "moving.json").write_text(text)
-    assert moves.noted(home, current.instance().id) is None
+    assert moving.noted(home, current.instance().id) is None
     assert moves.finish(home) is None
     assert folder.read(home).id == instances.connect(local_instance).id
 

@@ -33,9 +33,8 @@ from lamindb.core.errors import (
 from lamindb.core.hashing import Content
 from lamindb.core.keys import DATABASE_FILE
 from lamindb.core.progress import Progress
-from lamindb.instance import database, migrating, opening, rows
+from lamindb.instance import database, migrating, moving, opening, rows
 from lamindb.instance import folder as folders
-from lamindb.instance.connection import MOVED
 from lamindb.models import Storage
 from lamindb.storage.marker import Mark
 from lamindb.storage.protocol import ObjectName, ObjectStore, Source
@@ -153,7 +152,7 @@ def migrate_to(
 def _present() -> Instance:
     """Return the current instance; if it was moved by a call that failed at its last steps, where it is now."""
     instance = current.instance()
-    if moves.noted(instance.home_path, instance.id) is None:
+    if moving.noted(instance.home_path, instance.id) is None:
         return instance
     found = instances.open_at(instance.home_path, instance.project_path, instance.database_url)
     instances.make_current(found)
@@ -303,7 +302,7 @@ def _move_rows(instance: Instance, alias: str, target: _Target, progress: Progre
     """
     wanted = tables.described(instance.alias, place=target.place)
     if not target.moves_rows:
-        moves.note(instance.home_path, _move(instance, target))
+        moving.note(instance.home_path, _move(instance, target))
         query = Storage.objects.using(alias).filter(id=target.place.storage_id).order_by()
         query._update_rows({"location": target.place.location, "type": target.place.type})
     else:
@@ -311,7 +310,7 @@ def _move_rows(instance: Instance, alias: str, target: _Target, progress: Progre
         differ = n_rows > 0 and tables.differing(wanted, tables.described(alias, place=target.place)) != []
         if differ:
             _make_room(instance, alias, target)
-        moves.note(instance.home_path, _move(instance, target))
+        moving.note(instance.home_path, _move(instance, target))
         if differ or n_rows == 0:
             tables.copy(instance.alias, alias, place=target.place, progress=progress)
     found = tables.described(alias)
@@ -330,7 +329,7 @@ def _make_room(instance: Instance, alias: str, target: _Target) -> None:
     first = Storage.objects.using(alias).order_by("created_at", "id").values_list("id", flat=True).first()
     if first != instance.id:
         raise ConflictError("that database holds other records already: name one without, or drop its tables first")
-    earlier = moves.noted(instance.home_path, instance.id)
+    earlier = moving.noted(instance.home_path, instance.id)
     here = _move(instance, target)
     if earlier is None or (earlier.home, earlier.database) != (here.home, here.database):
         raise ConflictError(
@@ -351,7 +350,7 @@ def _make_room(instance: Instance, alias: str, target: _Target) -> None:
 def _close(instance: Instance, target: _Target) -> None:
     """Let whoever still has the old database open be refused, rather than write what nobody would find."""
     try:
-        tables.close(instance.alias, f"{MOVED} to {_shown_database(target)}: connect it there")
+        tables.close(instance.alias, f"{moving.MOVED} to {_shown_database(target)}: connect it there")
     except DatabaseError as error:
         messages.warning(f"the old database can still be written to, where nobody will look: {error}")
 
@@ -360,8 +359,8 @@ def _shown_database(target: _Target) -> str:
     return database.shown_url(target.database_url) if target.database_url else str(target.home / DATABASE_FILE)
 
 
-def _move(instance: Instance, target: _Target) -> moves.Move:
-    return moves.Move(
+def _move(instance: Instance, target: _Target) -> moving.Move:
+    return moving.Move(
         id=instance.id,
         old_home=str(instance.home_path),
         home=str(target.home),

@@ -9,46 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from lamindb.core import atomic, locks, messages
+from lamindb.core import locks, messages
 from lamindb.core.errors import LaminError, StorageError
 from lamindb.core.keys import DATABASE_FILE
-from lamindb.instance import database, migrating, opening, registry
+from lamindb.instance import database, migrating, moving, opening, registry
 from lamindb.instance import folder as folders
 from lamindb.instance.folder import Description
 from lamindb.usecases import owning
 
-_NOTE: Final = "moving.json"
 _LOCK: Final = "moving.lock"
 _finished: set[Path] = set()
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Where an instance moves from and to.
-
-    Attributes:
-        id: The instance's id.
-        old_home: The folder that describes it until then; a note in a copy of that folder says nothing.
-        home: The folder that will describe it.
-        root_url: Its new storage root.
-        database: The address of its new database without a password, None for SQLite.
-        old_root_url: The storage root that it leaves, or keeps.
-        project: The folder for which it was the current one.
-    """
-
-    id: str
-    old_home: str
-    home: str
-    root_url: str
-    database: str | None
-    old_root_url: str
-    project: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +35,6 @@ class Moved:
     """With its password as far as it is known here; None for SQLite, or where nothing is known."""
 
 
-def noted(home: Path, instance_id: str) -> Move | None:
-    """Return the move that was begun from an instance's folder and did not come to its end."""
-    move = _read(home)
-    return move if move is not None and (move.id, move.old_home) == (instance_id, str(home)) else None
-
-
-def _read(home: Path) -> Move | None:
-    try:
-        values: Any = json.loads((home / _NOTE).read_text(encoding="utf-8"))
-        return Move(**{one.name: values[one.name] for one in fields(Move)})
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        messages.debug(f"{home / _NOTE} cannot be read: {error}")
-        return None
-
-
-def note(home: Path, move: Move) -> None:
-    """Write down that an instance is about to move.
-
-    Raises:
-        StorageError: It cannot be written.
-    """
-    try:
-        atomic.write_text(home / _NOTE, json.dumps(asdict(move), indent=1) + "\n")
-    except OSError as error:
-        raise StorageError(f"cannot write {home / _NOTE}: {error.strerror}") from error
-
-
 def new_backup(home: Path, name: str) -> Path:
     """Name a SQLite file in an instance's `backups/` that is not there yet: what an earlier try kept stays."""
     folder = home / "backups"
@@ -96,16 +42,7 @@ def new_backup(home: Path, name: str) -> Path:
     return next(path for path in paths if not os.path.lexists(path))
 
 
-def forget(home: Path) -> None:
-    """Remove the note of a move.
-
-    Raises:
-        OSError: It cannot be removed.
-    """
-    (home / _NOTE).unlink(missing_ok=True)
-
-
-def switch(home: Path, move: Move, description: Description, database_url: str | None) -> None:
+def switch(home: Path, move: moving.Move, description: Description, database_url: str | None) -> None:
     """Describe the new place: when this returns, the instance has moved.
 
     Args:
@@ -124,7 +61,7 @@ def switch(home: Path, move: Move, description: Description, database_url: str |
         raise StorageError(f"cannot make the folder {target}: {error.strerror}") from error
     if target != home:
         # So that who opens the new place first ends the move, too.
-        note(target, move)
+        moving.note(target, move)
     if database_url is not None:
         # Under a name of its own, so that whoever finishes the move knows the password, and nobody else uses it.
         _register(description, target, move.root_url, database_url, str(target))
@@ -140,15 +77,15 @@ def finish(home: Path) -> Moved | None:
     Returns:
         Where the instance is, None if there was nothing to end.
     """
-    move = _read(home)
+    move = moving.read(home)
     if move is None or str(home) not in (move.old_home, move.home):
         return None
     old = Path(move.old_home)
     try:
         with locks.held(old / _LOCK):
             moved = _finish(old)
-        if home != old and not (old / _NOTE).exists():
-            forget(home)
+        if home != old and moving.read(old) is None:
+            moving.forget(home)
     except OSError as error:
         messages.debug(f"cannot end the move of {old}: {error}")
         return None
@@ -156,19 +93,13 @@ def finish(home: Path) -> Moved | None:
 
 
 def _finish(home: Path) -> Moved | None:
-    move = _read(home)
+    move = moving.read(home)
     if move is None or move.old_home != str(home):
         return None
+    there = moving.arrived(move)
+    if there is None:
+        return None
     target = Path(move.home)
-    try:
-        there = folders.read(target)
-        if (home / folders.FILE_NAME).exists() and folders.read(home).id != move.id:
-            return None
-    except LaminError:
-        return None
-    root_url = str(target.parent) if there.storage == "." else there.storage
-    if (there.id, root_url, there.database) != (move.id, move.root_url, move.database):
-        return None
     url = _register_projects(home, move, there)
     if _retire(home, move):
         _finished.add(target)
@@ -182,7 +113,7 @@ def take_finished(home: Path) -> bool:
     return found
 
 
-def _register_projects(home: Path, move: Move, there: Description) -> str | None:
+def _register_projects(home: Path, move: moving.Move, there: Description) -> str | None:
     """Let the folders that led to the old place lead to the new one; return its database's address."""
     target = Path(move.home)
     entries = registry.entries()
@@ -208,7 +139,7 @@ def _register(description: Description, home: Path, root_url: str, database_url:
     )
 
 
-def _retire(home: Path, move: Move) -> bool:
+def _retire(home: Path, move: moving.Move) -> bool:
     """Put the old records away, then the description, the mark, and last the note: who dies can be followed."""
     try:
         if (home / DATABASE_FILE).exists():
@@ -220,8 +151,8 @@ def _retire(home: Path, move: Move) -> bool:
                 os.replace(home / folders.FILE_NAME, home / f"moved-{folders.FILE_NAME}")
         if move.old_root_url != move.root_url:
             owning.release(move.old_root_url, move.id, home)
-        forget(home)
-        forget(Path(move.home))
+        moving.forget(home)
+        moving.forget(Path(move.home))
     except (OSError, LaminError) as error:
         messages.warning(f"the instance has moved, but {home} could not be taken out of use: {error}")
         return False

@@ -22,7 +22,7 @@ from lamindb.core.errors import (
     StorageError,
 )
 from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
-from lamindb.instance import finding, migrating, opening, places, registry
+from lamindb.instance import finding, migrating, moving, opening, places, registry
 from lamindb.instance import folder as folders
 from lamindb.storage import modes
 from lamindb.storage.marker import Mark
@@ -306,7 +306,7 @@ def restore(name: str | os.PathLike[str]) -> Any:
         if home.name == HIDDEN_FOLDER:
             open_store(str(home.parent)).prepare()
         home.mkdir(parents=True, exist_ok=True)
-        moves.forget(home)
+        moving.forget(home)
         if (newest / DATABASE_FILE).exists() and description.database is None:
             migrating.back_up_sqlite(newest / DATABASE_FILE, home / DATABASE_FILE)
             opening.create_sqlite(home / DATABASE_FILE)
