@@ -61,6 +61,11 @@ class Storage(Record):
         """Where it is on this machine: an absolute folder, or an address."""
         return actions().storage_root(self)
 
+    @root.setter
+    def root(self, value: Any) -> None:
+        """Say where a further storage is now, for its files to be found there; `save()` writes it."""
+        self.location = str(value)
+
     @property
     def is_own(self) -> bool:
         """Whether it is the instance's own local folder."""

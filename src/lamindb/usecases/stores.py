@@ -109,6 +109,11 @@ def storage_row(alias: str, storage_id: str) -> Storage:
     return found
 
 
+def forget_row(alias: str, storage_id: str) -> None:
+    """Look for the record of a storage anew."""
+    _rows.pop((alias, storage_id), None)
+
+
 def root_of(storage: Storage) -> str:
     """Return where a storage is on this machine: an absolute folder or an address."""
     instance = instance_of(storage._state.db)

@@ -121,6 +121,22 @@ def _prepare_storage(storage: Storage) -> None:
         raise InvalidInputError(f"{root} lies in the library's own folder: choose another one")
 
 
+def _relocate_storage(storage: Storage, stored: Storage, alias: str) -> None:
+    """Take over another place of a further storage, whose folder or bucket somebody moved.
+
+    Raises:
+        InvalidInputError: It is the own storage, or the new place is no folder.
+    """
+    instance = stores.instance_of(alias)
+    if instance is None or stores.is_own(storage.id, instance):
+        raise InvalidInputError("the instance's own storage moves by `lamin migrate-to --storage`")
+    if ("://" in storage.location) != ("://" in stored.location):
+        raise InvalidInputError(f"{stored.location} cannot become {storage.location}: one is a folder, one a bucket")
+    _prepare_storage(storage)
+    sources.forget_roots(alias)
+    stores.forget_row(alias, storage.id)
+
+
 def _natural_key(record: Record) -> dict[str, Any] | None:
     if isinstance(record, Transform):
         return {"type": record.type, "reference": record.reference, "version": record.version}
@@ -181,6 +197,8 @@ def _update(record: Record, alias: str) -> None:
     if isinstance(record, Transform) and stored.name == stored.reference and "name" in changed:
         record.reference = record.name
         changed.append("reference")
+    if isinstance(record, Storage) and "location" in changed:
+        _relocate_storage(record, stored, alias)
     if "updated_at" in stored.__dict__:
         record.__dict__["updated_at"] = now()
         changed.append("updated_at")
