@@ -456,3 +456,47 @@ try:
 except ln.errors.NoInstanceError:
     pass
 """
+
+
+NUMBERS: list[Any] = [
+    *(6.02214076e23, 1e23, 1e22, 1.7e308, -1.7976931348623157e308, 9007199254740993.0, 123456789012345680000.0),
+    *(5e-324, 2.2250738585072014e-308, 0.1, 1 / 3, -0.0, 0.0, 1.0, 1e16, -1e15, 1.5e300),
+    *(2**53 + 1, 2**60 + 1, 2**63, 10**23, -(10**30), True, False),
+]
+
+
+def test_numbers_of_any_size_move_there_and_back(
+    local_instance: Path, migrated_postgres_url: str, tmp_path: Path
+) -> None:
+    run = ln.track(ln.Transform(name="n", type="pipeline"), params={"all": NUMBERS, "avogadro": 6.02214076e23})
+    ln.finish()
+    copying.migrate_to(migrated_postgres_url)
+    there = Run.objects.get(id=run.id).params
+    assert there is not None
+    assert [float(number) for number in there["all"]] == [float(number) for number in NUMBERS]
+    assert [number for number in there["all"] if isinstance(number, int)][-7:] == NUMBERS[-7:]
+    copying.dump_to_sqlite(current.instance().home_path, migrated_postgres_url, tmp_path / "dump.sqlite3")
+    databases.register("lamindb:look", databases.sqlite_config(tmp_path / "dump.sqlite3"))
+    try:
+        assert Run.objects.using("lamindb:look").get(id=run.id).params == there
+    finally:
+        databases.unregister("lamindb:look")
+
+
+def test_numbers_that_differ_are_found_to(local_instance: Path) -> None:
+    alias = current.instance().alias
+    run = ln.track(ln.Transform(name="n", type="pipeline"), params={"x": 0})
+    ln.finish()
+
+    def digests(value: Any) -> list[tables.Table]:
+        Run.objects.filter(id=run.id).order_by()._update_rows({"params": {"x": value}})
+        return tables.described(alias)
+
+    different: list[Any] = [
+        *(6.02214076e23, int(6.02214076e23), 6.022140760000001e23, 10**23, 10**23 + 1, 2**60, 2**60 + 1),
+        *(0.1, 0.10000000000000002, 5e-324, 0, 1, True, False, None, "1", "0.1", 1.5, -1.5),
+    ]
+    found = [digests(value) for value in different]
+    for position, one in enumerate(found):
+        assert all(tables.differing(one, other) == ["lamindb_run"] for other in found[:position]), different[position]
+    assert digests(10**23) == digests(1e23)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from blake3 import blake3
@@ -149,9 +150,12 @@ def described(alias: str, *, place: Place | None = None) -> list[Table]:
 
 
 def _plain(value: Any) -> Any:
-    """Write numbers in one way: a database may give back 1e22, which JSON knows as a float, as a whole number."""
+    """Write numbers in one way: PostgreSQL gives back 6.02e23 as the whole number of these digits.
+
+    That is another one than the exact value of the float, which no decimal digits need to tell.
+    """
     if isinstance(value, float) and value.is_integer():
-        return int(value)
+        return int(Decimal(repr(value)))
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
