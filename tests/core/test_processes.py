@@ -101,3 +101,10 @@ def test_the_portable_way_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
     started = process_start(os.getpid())
     assert started
     assert is_alive(dataclasses.replace(this_process(), started=started)) is True
+
+
+def test_a_host_whose_name_is_no_text_is_known_by_how_it_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = os.uname()
+    odd = os.uname_result((names.sysname, "caf\udce9", names.release, names.version, names.machine))
+    monkeypatch.setattr(os, "uname", lambda: odd)
+    assert host() == "caf\\udce9"

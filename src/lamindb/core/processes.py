@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from lamindb.core.storable import storable
+
 _NAMES_OF_ANY_HOST = frozenset({"", "localhost", "localhost.localdomain"})
 
 
@@ -33,7 +35,7 @@ class Process:
 def host() -> str:
     """Return the name of this machine."""
     if hasattr(os, "uname"):
-        return os.uname().nodename
+        return str(storable(os.uname().nodename))
     import platform
 
     return platform.node()

@@ -19,7 +19,7 @@ from lamindb.environment import capture_strace
 from lamindb.storage.protocol import ObjectName
 from lamindb.usecases import stores
 from lamindb.usecases.programs.commands import begin_shell, command_name, end_shell, run_command
-from tests.support.processes import BIN_FOLDER, clean_environment, lamin, run_together
+from tests.support.processes import BIN_FOLDER, clean_environment, lamin, run_python, run_together
 from tests.support.processes import run_command as run_program
 
 LAMIN = BIN_FOLDER / "lamin"
@@ -397,3 +397,69 @@ def test_a_command_that_has_not_started_takes_no_part(local_instance: Path) -> N
     running._update_rows({"capture": capture, "finished_at": None, "status": "running"})
     sh("echo 1 > mine.txt", outputs=["*.txt"])
     assert keys(newest().outputs) == ["mine.txt"]
+
+
+ODD = os.fsdecode(b"caf\xe9")
+
+
+def test_arguments_that_are_no_text_are_recorded_visibly(instance: Path) -> None:
+    lamin("run", "--param", f"{ODD}={ODD}.csv", "--", "/bin/sh", "-c", 'test "$1" = "$(printf "caf\\351")"', "x", ODD)
+    run = newest()
+    assert (run.status, run.exit_code, run.error) == ("completed", 0, None)
+    assert run.arguments is not None
+    assert run.arguments[-1] == "caf\\udce9"
+    assert run.params == {"caf\\udce9": "caf\\udce9.csv"}
+    source = ObjectName.parse(str(run.source_digest))
+    assert source is not None
+    assert stores.own_store().read(source).rstrip().endswith(b"'caf\xe9'")
+    lamin("describe", run.id)
+
+
+def test_programs_folders_and_names_that_are_no_text_are_recorded_visibly(instance: Path, tmp_path: Path) -> None:
+    folder = tmp_path / ODD
+    folder.mkdir()
+    (folder / f"{ODD}.sh").write_text("echo broken >&2; touch out.txt; exit $1")
+    (folder / f"{ODD}.sh").chmod(0o755)
+    names = []
+    for words in ([f"./{ODD}.sh", "3"], ["sh", f"{ODD}.sh", "3"], [f"./no-{ODD}"]):
+        done = lamin("run", "--out", "out.txt", "--out", f"{ODD}*", "--", *words, cwd=folder, check=False)
+        assert done.returncode in {3, 126, 127}, done.stderr
+        run = newest()
+        assert (run.status, run.exit_code) == ("failed", done.returncode)
+        assert "could not be recorded" not in done.stderr
+        names.append(run.transform.reference)
+    assert names[1:] == ["sh caf\\udce9/caf\\udce9.sh", "./no-caf\\udce9"]
+    assert "no-caf\\udce9" in str(run.error)
+    assert run.capture is not None
+    assert run.capture["cwd"] == f"{tmp_path}/caf\\udce9"
+    done = lamin("run", "--transform", ODD, "--out", "out.txt", "--", "sh", f"{ODD}.sh", "0", cwd=folder)
+    assert "could not be saved: key 'caf\\udce9/out.txt' has the character U+DCE9" in done.stderr
+    assert (newest().transform.name, newest().status) == ("caf\\udce9", "completed")
+    begun = lamin("track", "--transform", ODD, "--param", f"a={ODD}").stdout.strip()
+    assert ln.Run.select(id=begun).one().params == {"a": "caf\\udce9"}
+    lamin("finish", begun)
+
+
+def test_a_run_inherited_by_a_name_that_is_no_text_is_none(instance: Path) -> None:
+    lamin("run", "true", env=clean_environment(LAMIN_RUN_ID=ODD))
+    assert newest().parent is None
+    code = "import lamindb as ln; print(ln.track(ln.Transform(name='n')).id)"
+    done = run_python(code, env=clean_environment(LAMIN_RUN_ID=ODD))
+    assert ln.Run.select(id=done.stdout.strip()).one().parent is None
+
+
+def test_of_two_commands_in_a_folder_that_is_no_text_each_keeps_its_own(instance: Path, tmp_path: Path) -> None:
+    from lamindb.usecases.programs import declared
+
+    folder = tmp_path / ODD
+    folder.mkdir()
+    run = ln.track(ln.Transform(name="other", type="pipeline"))
+    run.capture = {"declared": [f"{folder}/*.csv"], declared.LAUNCHED_AT: 0.0}
+    run.save()
+    assert run.capture["declared"] == [f"{tmp_path}/caf\\udce9/*.csv"]
+    (folder / "a.csv").write_text("a")
+    seen = frozenset({f"{tmp_path}/caf\\udce9/a.csv"})
+    assert declared._is_ours(f"{folder}/a.csv", [run], lambda other: None) is None
+    assert declared._is_ours(f"{folder}/a.csv", [run], lambda other: seen) is False
+    assert declared._is_ours(f"{folder}/a.txt", [run], lambda other: None) is False
+    ln.finish()

@@ -313,3 +313,25 @@ if __name__ == "__main__":
         drawn = table(ln.settings.storage, installed())
         PAGE.write_text(f"{before}{BEGIN}\n\n{drawn}\n{END}{rest.split(END)[1]}", encoding="utf-8")
         ln.close()
+
+
+@pytest.mark.parametrize("is_command", [False, True])
+def test_files_whose_names_are_no_text_are_told_visibly(instance: Path, *, is_command: bool) -> None:
+    if is_command and not capture_strace.works():
+        pytest.skip("needs strace")
+    ln.File(b"ACGT", key="in.txt").save()
+    odd = os.fsdecode(os.fsencode(instance) + b"/caf\xe9")
+    with open(f"{odd}.txt", "wb") as stream:
+        stream.write(b"odd")
+    files = [(f"{odd}.txt", "r"), (str(instance / "in.txt"), "r"), (f"{odd}.csv", "w")]
+    code = f"for name, mode in {files!r}:\n    with open(name, mode):\n        pass"
+    if is_command:
+        from lamindb.usecases.programs.commands import run_command as run_program
+
+        run = only(id=run_program([sys.executable, "-c", code], capture=True).run_id)
+    else:
+        with ln.track(ln.Transform(name="Whole", type="pipeline"), capture=True) as run:
+            exec(code)
+    assert keys(run.inputs) == ["in.txt"]
+    seen = told(only(id=run.id))
+    assert (seen["caf\\udce9.txt"], seen["caf\\udce9.csv"], seen["in.txt"]) == ("observed", "observed", "input")

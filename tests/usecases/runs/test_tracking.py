@@ -15,6 +15,7 @@ from lamindb.core import current
 from lamindb.core.errors import ConflictError, InvalidInputError, InvalidTypeError, ReadOnlyError
 from lamindb.models.base import now
 from lamindb.usecases.runs import beating, ending, tracking
+from tests.support.processes import run_script
 
 THIS = "test_tracking.py"
 
@@ -387,3 +388,47 @@ def test_a_fork_finds_no_thread_of_ours(instance: Path) -> None:
     assert again(run).status == "running"
     ln.finish()
     assert run.id not in beating._alive.get(current.instance().alias, set())
+
+
+ODD = os.fsdecode(b"caf\xe9")
+
+
+def test_what_is_no_text_is_recorded_visibly(instance: Path) -> None:
+    params = {"f": f"{ODD}.csv", "a\0": [{"b\0": "c\0", ODD: 1}], "p": Path(ODD), "api_key": ODD}
+    run = ln.track(transform(), name=f"{ODD}\0", params=params)
+    wanted = {"f": "caf\\udce9.csv", "a\\0": [{"b\\0": "c\\0", "caf\\udce9": 1}], "p": "caf\\udce9", "api_key": "***"}
+    assert run.params == again(run).params == wanted
+    assert again(run).name == "caf\\udce9\\0"
+    ln.finish()
+    assert ln.track(transform(), params=params).id == run.id
+    with pytest.raises(OSError, match="cannot read"), run:
+        raise OSError(f"cannot read {ODD}\0")
+    assert again(run).status == "failed"
+    assert "cannot read caf\\udce9\\0" in again(run).error
+
+
+def test_params_that_are_changed_by_hand_are_stored_alike(instance: Path) -> None:
+    run = ln.track(transform(), params={"a": 1})
+    kept = run.params
+    run.params["b"] = 2
+    run.save()
+    assert run.params is kept
+    run.params |= {ODD: "\0", "n": [float("nan")]}
+    run.save()
+    assert run.params == again(run).params == {"a": 1, "b": 2, "caf\\udce9": "\\0", "n": ["nan"]}
+    by_hand = ln.Run(transform=run.transform, params={"x\0": ODD}).save()
+    assert again(by_hand).params == {"x\\0": "caf\\udce9"}
+
+
+def test_scripts_that_are_no_text_are_tracked(instance: Path, tmp_path: Path) -> None:
+    code = "import sys; import lamindb as ln; print(ln.track().id); sys.exit(sys.argv[1])"
+    path = tmp_path / f"{ODD}.py"
+    first, second = (run_script(path, code, ODD, check=False) for _ in range(2))
+    assert first.returncode == second.returncode == 1
+    runs = [ln.Run.select(id=done.stdout.strip()).one() for done in (first, second)]
+    assert [run.arguments for run in runs] == [["caf\\udce9"]] * 2
+    assert [run.error for run in runs] == ["caf\\udce9"] * 2
+    assert runs[0].transform == runs[1].transform
+    assert runs[0].transform.reference == "caf\\udce9.py"
+    copied = run_script(tmp_path / "another.py", code, "x", check=False)
+    assert ln.Run.select(id=copied.stdout.strip()).one().transform != runs[0].transform

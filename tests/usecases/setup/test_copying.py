@@ -500,3 +500,32 @@ def test_numbers_that_differ_are_found_to(local_instance: Path) -> None:
     for position, one in enumerate(found):
         assert all(tables.differing(one, other) == ["lamindb_run"] for other in found[:position]), different[position]
     assert digests(10**23) == digests(1e23)
+
+
+def test_rows_of_older_versions_that_no_other_database_holds_are_moved_as_they_are_shown(
+    local_instance: Path, migrated_postgres_url: str, tmp_path: Path
+) -> None:
+    run = ln.track(ln.Transform(name="n", type="pipeline"))
+    ln.finish()
+    alias = current.instance().alias
+    odd = {"caf\udce9": ["\0", {"a\0": "b\ud800"}], "caf\\udce9": 1}
+    # As they were written before, past what cleans them now.
+    with databases.writing(alias) as link, link.cursor() as cursor:
+        cursor.execute(
+            "UPDATE lamindb_run SET params = %s, arguments = %s, error = %s, capture = %s WHERE id = %s",
+            [json.dumps(odd), json.dumps(["caf\udce9\0"]), "broken\0here", '{"x": 1e999}', run.id],
+        )
+    copying.migrate_to(migrated_postgres_url)
+    row = Run.objects.get(id=run.id)
+    assert row.params == {"caf\\udce9_": ["\\0", {"a\\0": "b\\ud800"}], "caf\\udce9": 1}
+    assert (row.arguments, row.error, row.capture) == (["caf\\udce9\\0"], "broken\\0here", {"x": "inf"})
+    copying.dump_to_sqlite(current.instance().home_path, migrated_postgres_url, tmp_path / "dump.sqlite3")
+
+
+def test_such_rows_do_not_stop_a_move_to_another_folder(local_instance: Path, tmp_path: Path) -> None:
+    run = ln.track(ln.Transform(name="n", type="pipeline"))
+    ln.finish()
+    with databases.writing(current.instance().alias) as link, link.cursor() as cursor:
+        cursor.execute("UPDATE lamindb_run SET params = %s WHERE id = %s", ['{"\\udce9\\u0000": 1}', run.id])
+    copying.migrate_to(storage=tmp_path / "elsewhere")
+    assert Run.objects.get(id=run.id).params == {"\\udce9\\0": 1}

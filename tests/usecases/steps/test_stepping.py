@@ -426,3 +426,23 @@ def test_tracking_within_a_step_is_its_child(local_instance: Path) -> None:
     inner = outer()
     assert inner.parent is not None
     assert inner.parent.transform.name.endswith("outer")
+
+
+def test_what_is_no_text_is_recorded_visibly(instance: Path, tmp_path: Path) -> None:
+    @ln.flow
+    def takes(**values: Any) -> None:
+        fails(**values)
+
+    @ln.step
+    def fails(**values: Any) -> None:
+        raise ValueError(f"no {next(iter(values.values()))}\0")
+
+    with pytest.raises(ValueError, match="no caf"):
+        takes(**{"a\0\udce9": "caf\udce9"})
+    for name in ("takes", "fails"):
+        run = next(iter(ln.Run.select(transform__name__endswith=name)))
+        assert run.params == {"values": {"a\\0\\udce9": "caf\\udce9"}}
+        assert (run.status, run.error.splitlines()[-1]) == ("failed", "ValueError: no caf\\udce9\\0")
+    code = "import lamindb as ln\n@ln.step\ndef inside():\n    pass\ninside()"
+    run_script(tmp_path / "caf\udce9.py", code)
+    assert only("inside").transform.reference == "caf\\udce9.py:inside"

@@ -8,6 +8,7 @@ from typing import Any
 from lamindb.core.current import Instance
 from lamindb.core.errors import LaminError
 from lamindb.core.keys import HIDDEN_FOLDER
+from lamindb.core.storable import storable
 from lamindb.models import File
 from lamindb.storage.protocol import ObjectName, Source
 from lamindb.usecases import stores
@@ -15,7 +16,10 @@ from lamindb.usecases.files import sources
 
 
 def place_of(instance: Instance, path: str) -> tuple[str, str] | None:
-    """Return the storage and the key that a path has by its place, the deepest root first; None outside all roots."""
+    """Return the storage and the key that a path has by its place, the deepest root first; None outside all roots.
+
+    A name that is no text gets a key that no file can have.
+    """
     real = os.path.realpath(path)
     best: tuple[str, str] | None = None
     depth = -1
@@ -23,7 +27,7 @@ def place_of(instance: Instance, path: str) -> tuple[str, str] | None:
         prefix = root.rstrip("/") + "/"
         if "://" not in root and real.startswith(prefix) and len(prefix) > depth:
             best, depth = (storage_id, real[len(prefix) :]), len(prefix)
-    return best
+    return (best[0], storable(best[1])) if best is not None else None
 
 
 def registered_at(instance: Instance, path: str, *, by_bytes: bool = True) -> File | None:

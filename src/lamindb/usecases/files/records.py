@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import IntegrityError as DuplicateError
-from django.db import transaction
+from django.db import models, transaction
 
 from lamindb.core import current, ids, messages
 from lamindb.core.current import Instance
 from lamindb.core.errors import ConflictError, InvalidInputError, KeyExistsError, ReadOnlyError, ViewConflictError
 from lamindb.core.keys import basename, check_key, suffix_of
+from lamindb.core.storable import storable
 from lamindb.instance import database
 from lamindb.models import File, Record, Run, Storage, Transform, User
 from lamindb.models.base import check_texts, now
@@ -82,6 +83,7 @@ def undone_on_failure(records: Iterable[Record]) -> Iterator[None]:
 
 def _save_one(record: Record, alias: str) -> None:
     check_texts(record)
+    _make_storable(record)
     if record._state.adding:
         _prepare_new(record, alias)
         if isinstance(record, Run) and record.transform is not None and record.transform._state.adding:
@@ -90,6 +92,14 @@ def _save_one(record: Record, alias: str) -> None:
         _insert_or_adopt(record, alias)
     else:
         _update(record, alias)
+
+
+def _make_storable(record: Record) -> None:
+    """Write visibly what no database can hold in JSON; a value that needs it not stays the object that it is."""
+    for field in record._meta.concrete_fields:
+        value = record.__dict__.get(field.attname)
+        if isinstance(field, models.JSONField) and (shown := storable(value)) != value:
+            record.__dict__[field.attname] = shown
 
 
 def _prepare_new(record: Record, alias: str) -> None:

@@ -19,6 +19,7 @@ from lamindb.core import current, messages, processes
 from lamindb.core.current import Instance
 from lamindb.core.errors import InvalidInputError, LaminError, NoResultFound, ReadOnlyError
 from lamindb.core.settings import settings
+from lamindb.core.storable import storable
 from lamindb.environment import git, launching, packages, projects, scripts
 from lamindb.environment.redaction import redact_arguments, redact_text
 from lamindb.environment.shells import calling_shell, script_of
@@ -86,10 +87,7 @@ def run_command(
         ReadOnlyError: The instance cannot be written. Nothing was run.
     """
     instance = _instance()
-    if not argv or not all(isinstance(word, str) for word in argv):
-        raise InvalidInputError(
-            "there is nothing to run: pass a program and its arguments, as in lamin run -- CMD ARG…"
-        )
+    _check_words(argv)
     folder = Path(cwd).resolve() if cwd is not None else Path.cwd()
     given = parameters.checked(params) if params is not None else None
     expected = declared.expect(outputs, folder)
@@ -119,6 +117,18 @@ def run_command(
     )
 
 
+def _check_words(argv: Sequence[str]) -> None:
+    """Refuse what no program can be started with.
+
+    Raises:
+        InvalidInputError: There is no program, or a word is no text.
+    """
+    if not argv or not all(isinstance(word, str) for word in argv):
+        raise InvalidInputError(
+            "there is nothing to run: pass a program and its arguments, as in lamin run -- CMD ARG…"
+        )
+
+
 def _instance() -> Instance:
     instance = current.instance()
     if instance.is_read_only:
@@ -138,7 +148,7 @@ def _transform(instance: Instance, given: str | Transform | None, argv: Sequence
         return given
     if given is not None:
         return named_transform(instance, given)
-    name = command_name(argv, folder, instance.project_path)
+    name = storable(command_name(argv, folder, instance.project_path))
     new = Transform._blank(name=name, type="command", reference=name)
     new._state.db = instance.alias
     records.save(new)
@@ -149,6 +159,7 @@ def named_transform(instance: Instance, name: str) -> Transform:
     """Return the newest transform of a name that is no notebook or script; a new one of type command otherwise."""
     if not isinstance(name, str) or not name.strip():
         raise InvalidInputError("a transform needs a name")
+    name = storable(name)
     query = Transform.objects.using(instance.alias).filter(name=name).exclude(type__in=["notebook", "script"])
     found = query.order_by("-created_at", "-id").first()
     if found is None:
@@ -261,7 +272,7 @@ def insert_run(instance: Instance, transform: Transform, values: dict[str, Any],
 
     def write_rows(link: Any) -> None:
         del link
-        run.__dict__.update(values)
+        run.__dict__.update(storable(values))
         records.save(run)
 
     recording.writing(instance, values, data, write_rows)

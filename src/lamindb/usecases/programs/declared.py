@@ -20,6 +20,7 @@ from typing import Final
 from lamindb.core import file_systems, messages, processes
 from lamindb.core.current import Instance
 from lamindb.core.errors import InvalidInputError, LaminError, NoResultFound, SourceNotFoundError
+from lamindb.core.storable import storable
 from lamindb.environment import projects
 from lamindb.models import File, Run, RunOutput
 from lamindb.usecases.files import linking, saving, sources
@@ -178,7 +179,8 @@ def _ids_above(run: Run) -> set[str]:
 def _is_ours(path: str, others: Iterable[Run], written_by: Callable[[Run], frozenset[str] | None]) -> bool | None:
     """Tell whether a file is ours that patterns of other runs name, too; None where nobody knows."""
     known: bool | None = True
-    real = os.path.realpath(path)
+    # Patterns and paths of other runs are what their rows hold of them.
+    shown, real = storable((path, os.path.realpath(path)))
     changed_at = _changed_at(path)
     if changed_at is None:
         return False
@@ -186,7 +188,7 @@ def _is_ours(path: str, others: Iterable[Run], written_by: Callable[[Run], froze
     for other in others:
         stored = other.capture or {}
         patterns = stored.get("declared", [])
-        if not any(path == one or fnmatch.fnmatchcase(path, one) or path.startswith(one + "/") for one in patterns):
+        if not any(shown == one or fnmatch.fnmatchcase(shown, one) or shown.startswith(one + "/") for one in patterns):
             continue
         launched_at = stored.get(LAUNCHED_AT)
         is_comparable = tells_time and other.host == processes.host()
@@ -270,8 +272,8 @@ def _wait_for_tracers(paths: Iterable[str]) -> None:
 
 
 def _holds_any(folder: str, written: frozenset[str]) -> bool:
-    prefix = os.path.realpath(folder) + "/"
-    return os.path.isdir(folder) and any(path.startswith(prefix) for path in written)
+    prefix = storable(os.path.realpath(folder)) + "/"
+    return os.path.isdir(folder) and any(storable(path).startswith(prefix) for path in written)
 
 
 def _tell_missing(outputs: Outputs) -> None:

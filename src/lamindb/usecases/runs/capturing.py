@@ -24,6 +24,7 @@ from lamindb.core import messages, processes
 from lamindb.core.current import Instance
 from lamindb.core.errors import LaminError
 from lamindb.core.keys import HIDDEN_FOLDER
+from lamindb.core.storable import storable
 from lamindb.environment import capture, capture_inotify, capture_strace, capture_wrappers
 from lamindb.environment.capture import Seen, Watch
 from lamindb.models import File, Run
@@ -367,7 +368,10 @@ class CommandWatch:
 
 
 def written_by(run: Run) -> frozenset[str] | None:
-    """Return the files that another command wrote, so far or in all; None where nobody watched it, or from afar."""
+    """Return the files that another command wrote, so far or in all; None where nobody watched it, or from afar.
+
+    They are named as rows name them: a name that is no text is written visibly.
+    """
     stored = run.capture or {}
     if stored.get("mode") == "strace":
         if len(stored["files"]) >= _MOST_LISTED:
@@ -382,7 +386,7 @@ def written_by(run: Run) -> frozenset[str] | None:
         # It has ended since its row was read.
         again = Run.objects.using(str(run._state.db)).filter(id=run.id).first()
         return written_by(again) if again is not None and (again.capture or {}).get("mode") == "strace" else None
-    return frozenset(os.path.realpath(path) for path, seen in watch.seen.items() if seen.is_written)
+    return frozenset(storable(os.path.realpath(path)) for path, seen in watch.seen.items() if seen.is_written)
 
 
 def of_command(instance: Instance, run: Run, cwd: Path, *, wanted: bool) -> CommandWatch:

@@ -9,6 +9,7 @@ from typing import Any
 from lamindb.core import messages
 from lamindb.core.current import Instance
 from lamindb.core.errors import InvalidInputError, LaminError
+from lamindb.core.storable import storable
 from lamindb.environment import detect, matching, notebooks, projects, scripts
 from lamindb.environment.detect import Running
 from lamindb.models import Transform
@@ -46,8 +47,8 @@ def transform_of(running: Running | matching.AnonymousNotebook, instance: Instan
     """
     if not isinstance(running, Running):
         return _anonymous(running, instance)
-    reference = projects.relative_reference(running.path, instance.project_path)
-    name, code_hash, cell_ids = _read(running)
+    reference = storable(projects.relative_reference(running.path, instance.project_path))
+    name, code_hash, cell_ids = storable(_read(running))
     query = Transform.objects.using(instance.alias).filter(type=running.kind)
     known = query.filter(reference=reference).order_by("-created_at", "-id").first()
     if known is None:
@@ -55,7 +56,7 @@ def transform_of(running: Running | matching.AnonymousNotebook, instance: Instan
         if known is not None:
             messages.info(f"{known.reference} is called {reference} now")
             known.reference = reference
-    facts = {"name": name, "short_name": running.path.stem, "code_hash": code_hash, "cell_ids": cell_ids}
+    facts = {"name": name, "short_name": storable(running.path.stem), "code_hash": code_hash, "cell_ids": cell_ids}
     if known is not None:
         if code_hash is None:
             # The file could not be read: what is known of it stays.
@@ -99,6 +100,9 @@ def _renamed(
 
 def _exists(reference: str, running: Running, instance: Instance) -> bool:
     """Tell whether the file of a known transform is still there: under the project, or under the git root."""
+    if "\\udc" in reference:
+        # Its name is no text: what stands here is how it is written, by which no file is found.
+        return True
     roots = [instance.project_path, projects.project_root(running.path.parent), Path("/")]
     try:
         return any((root / reference).exists() for root in roots if root is not None)
@@ -107,10 +111,12 @@ def _exists(reference: str, running: Running, instance: Instance) -> bool:
 
 
 def _anonymous(running: matching.AnonymousNotebook, instance: Instance) -> Transform:
-    place = projects.relative_reference(running.folder, instance.project_path)
+    place = storable(projects.relative_reference(running.folder, instance.project_path))
     reference = f"notebook without a file in {place}, code {running.code_hash[:16]}"
     found = Transform.objects.using(instance.alias).filter(type="notebook", reference=reference).first()
     if found is None:
-        found = Transform._blank(name=running.name, type="notebook", reference=reference, code_hash=running.code_hash)
+        found = Transform._blank(
+            name=storable(running.name), type="notebook", reference=reference, code_hash=running.code_hash
+        )
         found._state.db = instance.alias
     return found

@@ -12,6 +12,7 @@ from typing import Any
 from lamindb.core import current
 from lamindb.core.current import Instance
 from lamindb.core.errors import LaminError
+from lamindb.core.storable import storable
 from lamindb.models import Run
 
 RUN_VARIABLE = "LAMIN_RUN_ID"
@@ -25,7 +26,7 @@ _found: dict[tuple[str, str], Run | None] = {}
 def inherited_id(instance: Instance) -> str | None:
     """Return the id of the run that the starting process handed down, whatever this process tracked since."""
     found, place = _from_parent
-    return found if found and (not place or place == instance.id) else None
+    return storable(found) if found and (not place or place == instance.id) else None
 
 
 def run() -> Any:

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from lamindb.core.errors import InvalidInputError, InvalidTypeError
+from lamindb.core.storable import storable
 from lamindb.environment.redaction import HIDDEN, is_secret_name, redact_text
 
 
 def checked(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters as they are stored.
 
-    Numbers of numpy become Python's. Whatever has a secret-looking name is replaced, and so are secrets in texts.
+    Numbers of numpy become Python's. Whatever has a secret-looking name is replaced, and so are secrets in texts. What
+    no database can hold is written visibly, in names and values.
 
     Raises:
         InvalidTypeError: They are no dictionary with text as names.
@@ -27,7 +29,7 @@ def checked(params: Mapping[str, Any]) -> dict[str, Any]:
         plain = json.loads(json.dumps(dict(params), allow_nan=False, default=_plain))
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"params must be plain values (text, numbers, lists, dictionaries): {error}") from None
-    return without_secrets(plain)  # type: ignore[no-any-return]
+    return storable(without_secrets(plain))  # type: ignore[no-any-return]
 
 
 def without_secrets(value: Any, name: str = "") -> Any:
@@ -38,8 +40,7 @@ def without_secrets(value: Any, name: str = "") -> Any:
         return [without_secrets(inner, name) for inner in value]
     if name and value not in (None, "", True, False) and is_secret_name(name):
         return HIDDEN
-    # A NUL cannot be stored by PostgreSQL.
-    return redact_text(value).replace("\0", "\\0") if isinstance(value, str) else value
+    return redact_text(value) if isinstance(value, str) else value
 
 
 def _plain(value: Any) -> Any:

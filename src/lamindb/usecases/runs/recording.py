@@ -16,6 +16,7 @@ from typing import Any, Final
 from lamindb.core import messages, processes
 from lamindb.core.current import Instance
 from lamindb.core.errors import LaminError, StorageError
+from lamindb.core.storable import storable
 from lamindb.environment import git, kernels, logging_output, matching, notebooks, packages, scripts
 from lamindb.environment.detect import Running
 from lamindb.instance import database
@@ -150,6 +151,7 @@ class Beginning:
         if self.asking is not None:
             self.values |= self.asking.take(_PATIENCE_SECONDS)
             self.data = {**self.data, **self.asking.data}
+        self.values = storable(self.values)
         return self.values
 
 
@@ -366,8 +368,8 @@ def writing(
 
 
 def write(instance: Instance, run_id: str, values: dict[str, Any], data: Data | None = None) -> int:
-    """Set fields of one run; returns how many rows there were: 0 if the run is gone."""
-    values |= {"updated_at": now()}
+    """Set fields of one run, made storable; returns how many rows there were: 0 if the run is gone."""
+    values |= {**storable(values), "updated_at": now()}
     count = 0
 
     def write_rows(link: Any) -> None:

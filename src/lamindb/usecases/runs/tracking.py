@@ -17,6 +17,7 @@ from lamindb.core.errors import (
     ReadOnlyError,
 )
 from lamindb.core.settings import settings
+from lamindb.core.storable import storable
 from lamindb.environment import detect, exits, matching
 from lamindb.models import Pipeline, Run, Transform
 from lamindb.models.base import now
@@ -64,6 +65,7 @@ def track(
     """
     instance = current.instance()
     _check(instance, transform, name)
+    name = storable(name)
     checked = parameters.checked(params) if params is not None else None
     is_detected = transform is None
     transform, running = _what_runs(instance, transform, notebook_path)

@@ -13,6 +13,7 @@ from django.apps import apps
 from django.db import models, transaction
 
 from lamindb.core.progress import Progress
+from lamindb.core.storable import storable
 from lamindb.instance import database
 from lamindb.instance.rows import chunks
 from lamindb.models import Storage, SweepMark
@@ -126,9 +127,10 @@ def _set_sequences(link: Any) -> None:
 
 
 def _rows(alias: str, model: type[models.Model], place: Place | None) -> Iterator[tuple[Any, ...]]:
+    """Yield rows as every database can hold them: older versions let SQLite have what no other takes."""
     names = [field.attname for field in model._meta.concrete_fields]
     query: Any = models.QuerySet(model, using=alias).order_by("pk").values_list(*names)
-    for row in query.iterator(chunk_size=2000):
+    for row in map(storable, query.iterator(chunk_size=2000)):
         if model is Storage and place is not None and row[names.index("id")] == place.storage_id:
             changed = {"location": place.location, "type": place.type}
             yield tuple(changed.get(name, value) for name, value in zip(names, row, strict=True))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from lamindb.core.current import Instance
+from lamindb.core.storable import storable
 from lamindb.environment.redaction import HIDDEN, is_secret_name, redact_text
 from lamindb.models import File
 from lamindb.usecases.files import recorded
@@ -24,7 +25,7 @@ def described(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Numbers and short texts are themselves, files their keys. Of other objects the type is told, and the shape where
     there is one: nobody's `repr` is called that could take long.
     """
-    return {name: _plain(value, name, 0) for name, value in arguments.items()}
+    return {storable(name): _plain(value, name, 0) for name, value in arguments.items()}
 
 
 def _plain(value: Any, name: str, depth: int) -> Any:
@@ -73,8 +74,7 @@ def _other(value: Any) -> Any:
 
 
 def _short(text: str) -> str:
-    # A NUL cannot be stored by PostgreSQL, nor half a character by anybody.
-    whole = redact_text(text[: 4 * _MOST_TEXT]).replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+    whole = storable(redact_text(text[: 4 * _MOST_TEXT]))
     return whole if len(whole) <= _MOST_TEXT else f"{whole[:_MOST_TEXT]}…"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from lamindb.core import current
 from lamindb.core.current import Instance
+from lamindb.core.storable import storable
 from lamindb.environment import projects
 from lamindb.environment.redaction import redact_text
 from lamindb.models import Run, Transform
@@ -55,7 +56,7 @@ class Function:
             new = Transform._blank(
                 name=self.name,
                 type="function",
-                reference=self._reference(instance),
+                reference=storable(self._reference(instance)),
                 version=self.version,
                 code_hash=hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest() if text else None,
             )

@@ -22,6 +22,7 @@ from django.db.models.base import ModelState
 from lamindb.core import current, messages, processes
 from lamindb.core.current import Instance
 from lamindb.core.errors import LaminError
+from lamindb.core.storable import storable
 from lamindb.environment import detect, exits, matching
 from lamindb.instance import rows
 from lamindb.models import File, Run, RunInput, RunOutput
@@ -174,7 +175,7 @@ class Step:
             "updated_at": moment,
             "error": exits.last_lines(error) if error is not None else reason,
         }
-        self.run.__dict__.update(values)
+        self.run.__dict__.update(storable(values))
         try:
             with self._lock:
                 journal.write(journal.Entry(self.instance, self.rows(), self._links(), self._restore))
