@@ -448,6 +448,13 @@ def test_a_run_inherited_by_a_name_that_is_no_text_is_none(instance: Path) -> No
     assert ln.Run.select(id=done.stdout.strip()).one().parent is None
 
 
+@pytest.mark.parametrize("word", ["a\0b", "\ud800"])
+def test_words_that_no_program_can_get_are_refused(local_instance: Path, word: str) -> None:
+    with pytest.raises(InvalidInputError, match="no program can be passed"):
+        run_command(["echo", word])
+    assert not ln.Run.select().exists()
+
+
 def test_of_two_commands_in_a_folder_that_is_no_text_each_keeps_its_own(instance: Path, tmp_path: Path) -> None:
     from lamindb.usecases.programs import declared
 

@@ -121,12 +121,19 @@ def _check_words(argv: Sequence[str]) -> None:
     """Refuse what no program can be started with.
 
     Raises:
-        InvalidInputError: There is no program, or a word is no text.
+        InvalidInputError: There is no program, or a word is none that the system could pass to it.
     """
     if not argv or not all(isinstance(word, str) for word in argv):
         raise InvalidInputError(
             "there is nothing to run: pass a program and its arguments, as in lamin run -- CMD ARG…"
         )
+    for word in argv:
+        try:
+            passed = os.fsencode(word)
+        except UnicodeEncodeError:
+            raise InvalidInputError(f"no program can be passed {word!a}: it is not valid Unicode") from None
+        if b"\0" in passed:
+            raise InvalidInputError(f"no program can be passed {word!a}: it contains a NUL character")
 
 
 def _instance() -> Instance:
