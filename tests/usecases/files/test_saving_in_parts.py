@@ -163,6 +163,15 @@ def test_a_list_ends_as_if_each_were_saved_by_itself(
     assert [seen(file) for file in files] == [seen(File.objects.get(id=file.id)) for file in files]
 
 
+def test_records_of_one_row_are_equal_and_not_one(instance: Path) -> None:
+    ln.File(b"1", key="a.txt").save()
+    first, second = files = [ln.File(b"1", key="a.txt"), ln.File(b"1", key="a.txt")]
+    ln.save(files)
+    assert first == second
+    first.description = "only of this record"
+    assert second.description is None
+
+
 def test_a_database_that_fails_after_the_commit_undoes_nothing(
     instance: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

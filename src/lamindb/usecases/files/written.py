@@ -53,7 +53,7 @@ class Written:
         """Ids of rows that this save inserted, and that it superseded, too."""
         self._left = list(leaving)
         """What the view may still show under keys that files have left; in no order."""
-        self._moved: set[str | None] = set()
+        self._moved: set[str] = set()
         """Keys and stems where a later file of the save may have changed what an earlier one became."""
         self._gone: set[int] = set()
         """Places of files whose row nobody could read after the commit."""
@@ -102,7 +102,7 @@ class Written:
                 self._superseded.add(before.id)
             if outcome.renames is not None:
                 stem, key, _ = outcome.renames
-                self._moved |= {stem, key, before.key}
+                self._moved |= {one for one in (stem, key, before.key) if one is not None}
             if before.key is not None:
                 self._look_at(outcome, before, before.key)
 
@@ -145,14 +145,16 @@ class Written:
             recognising.become(file, row_id, plan.content)
             self._gone.add(place)
             return []
-        told: list[Told] = (
-            [(messages.warning, note) for note in _notes(plan, row)] if row is not None and not is_new else []
-        )
+        told: list[Told] = []
         run = file._state.fields_cache.get("run")
         if row is None:
             row = plan.new_row(self._instance.alias, row_id)
             row.is_latest = row_id not in self._superseded
-        file._take_over(row)
+            file._take_over(row)
+        else:
+            if not is_new:
+                told += [(messages.warning, note) for note in _notes(plan, row)]
+            file.adopt(row)
         file.__dict__.pop("_source", None)
         if run is not None and run.id == file.run_id:
             file._state.fields_cache["run"] = run
