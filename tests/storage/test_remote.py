@@ -238,6 +238,30 @@ def test_keys_of_the_environment_go_before_those_of_a_profile(
     assert aws()[0] == {}
 
 
+def test_an_address_alone_is_enough_where_all_is_in_the_environment(
+    isolated_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = isolated_home / ".aws"
+    folder.mkdir()
+
+    def is_plain(config: str = "", credentials: str = "", **environment: str) -> bool:
+        (folder / "config").write_text(config)
+        (folder / "credentials").write_text(credentials)
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            return backends.is_plain("s3")
+
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "c"}
+    assert is_plain() and is_plain(**keys) and is_plain(**keys, AWS_ENDPOINT_URL="https://e")
+    assert is_plain(**keys, AWS_ENDPOINT_URL="https://e", AWS_ENDPOINT_URL_S3="https://s")
+    assert not is_plain(**keys, AWS_ENDPOINT="https://e")
+    assert not is_plain(SERVICES, KEYS, **keys, AWS_PROFILE="lab")
+    assert not is_plain("", KEYS, AWS_PROFILE="lab")
+    assert not is_plain("[default]\nrole_arn = x\n")
+    assert backends.is_plain("gs") and backends.is_plain("az")
+
+
 def test_a_profile_without_keys_is_left_to_boto(
     aws: Callable[..., tuple[dict[str, str], object]], tmp_path: Path
 ) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import subprocess
 import sys
+import tomllib
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -203,6 +205,96 @@ def test_zarr_and_anndata_open_folders(store: RemoteStore, files: Path) -> None:
     group = zarr.open_group(str(path), mode="w")
     group.create_array("x", data=numpy.arange(10))
     assert (zarr.open_group(str(path), mode="r")["x"][:] == numpy.arange(10)).all()
+
+
+CONFIGS = {
+    "endpoint_url": "[profile lab]\nregion = us-east-1\nendpoint_url = {}\n",
+    "services": "[profile lab]\nregion = us-east-1\nservices = own\n[services own]\ns3 =\n  endpoint_url = {}\n",
+}
+
+
+@pytest.fixture(params=CONFIGS)
+def profile(request: pytest.FixtureRequest, seaweed_root: str, isolated_home: Path, monkeypatch: Any) -> str:
+    """Let a profile alone lead to the server, and the environment to the profile; return its name."""
+    endpoint, key, secret = (
+        os.environ[name] for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    )
+    folder = isolated_home / ".aws"
+    folder.mkdir()
+    (folder / "config").write_text(CONFIGS[request.param].format(endpoint))
+    (folder / "credentials").write_text(f"[lab]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_PROFILE", "lab")
+    return "lab"
+
+
+def test_others_open_what_a_profile_leads_to(profile: str, store: RemoteStore, files: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+    frame.to_csv(files / "t.csv", index=False)
+    frame.to_parquet(files / "t.parquet")
+    frame.to_feather(files / "t.feather")
+    frame.to_parquet(files / "parts.parquet", partition_cols=["b"])
+    paths = {name: put(store, files / name) for name in ("t.csv", "t.parquet", "t.feather", "parts.parquet")}
+    assert pd.read_csv(paths["t.csv"]).equals(frame)
+    assert pd.read_parquet(paths["t.parquet"]).equals(frame)
+    assert pd.read_feather(paths["t.feather"]).equals(frame)
+    assert pd.read_parquet(paths["parts.parquet"]).astype({"b": str}).equals(frame)
+    path = paths["t.parquet"]
+    assert parquet.read_table(path.path, filesystem=path.fs).to_pandas().equals(frame)
+    elsewhere = store.upath_of_key("mine/lamindbs3")
+    frame.to_parquet(elsewhere / "parts", partition_cols=["b"])
+    assert pd.read_parquet(elsewhere / "parts").astype({"b": str}).equals(frame)
+
+
+def test_zarr_and_anndata_open_what_a_profile_leads_to(profile: str, store: RemoteStore, files: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    anndata = pytest.importorskip("anndata")
+    numpy = pytest.importorskip("numpy")
+    data = anndata.AnnData(numpy.arange(6.0).reshape(2, 3))
+    with warnings.catch_warnings():
+        # It announces other defaults.
+        warnings.simplefilter("ignore")
+        data.write_zarr(files / "a.zarr")
+    data.write_h5ad(files / "a.h5ad")
+    path = put(store, files / "a.zarr")
+    assert (anndata.read_zarr(str(path)).X == data.X).all()
+    assert zarr.open(str(path), mode="r").attrs["encoding-type"] == "anndata"
+    with put(store, files / "a.h5ad").open("rb") as stream:
+        assert (anndata.read_h5ad(stream).X == data.X).all()
+    elsewhere = store.upath_of_key("arrays/g.zarr")
+    for address in (str(elsewhere), os.fspath(elsewhere)):
+        zarr.open_group(address, mode="w").create_array("x", data=numpy.arange(10))
+        assert (zarr.open_group(address, mode="r")["x"][:] == numpy.arange(10)).all()
+
+
+def test_a_path_is_the_same_whatever_tells_of_its_server(profile: str, file: Any, folder: Any) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    assert str(file) == f"s3://{file.path}" and os.fspath(file) == f"lamindbs3://{file.path}"
+    assert os.fspath(folder / "sub") == str(folder / "sub")
+    assert (type(file)(str(file)), file.parent / file.name, pickle.loads(pickle.dumps(file))) == (file, file, file)
+    assert str(file.relative_to(file.parent)) == os.fspath(file.relative_to(file.parent)) == file.name
+    assert file.is_relative_to(file.parent) and file in list(file.parent.iterdir())
+    with fsspec.open(file, "rb") as stream:
+        assert stream.read() == b"a,b\n1,x\n"
+    filesystem, path = fsspec.url_to_fs(os.fspath(file))
+    assert filesystem.cat([path]) == filesystem.cat([os.fspath(file)]) == {path: b"a,b\n1,x\n"}
+    assert file.fs.info(os.fspath(file)) == file.fs.info(str(file))
+    assert pickle.loads(pickle.dumps(filesystem)).cat_file(os.fspath(file)) == b"a,b\n1,x\n"
+    for address in (os.fspath(file), path):
+        with pytest.raises(ReadOnlyError, match="never are"):
+            filesystem.rm_file(address)
+
+
+def test_all_addresses_are_opened_in_programs_that_never_import_this_library() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    entries = project["project"]["entry-points"]["fsspec.specs"]
+    assert set(entries) == {"lamindb", "lamindbs3", "lamindbgs", "lamindbaz"}
+    for protocol, place in entries.items():
+        module, _, name = place.partition(":")
+        assert getattr(importlib.import_module(module), name).protocol == (protocol.removeprefix("lamindb") or protocol)
 
 
 def test_a_member_that_is_missing_or_damaged_is_no_empty_one(store: RemoteStore, folder: Any, files: Path) -> None:

@@ -120,6 +120,21 @@ def environment() -> int:
     return hash(tuple(item for item in os.environ.items() if item[0].startswith(prefixes)))
 
 
+def is_plain(scheme: str) -> bool:
+    """Tell whether packages with clients of their own reach the buckets of a scheme by their addresses, as we do.
+
+    They read the environment, under the names that all know. What they read of profiles differs; servers they do not.
+
+    Raises:
+        StorageError: The profile cannot be read.
+    """
+    if scheme != "s3":
+        return True
+    config, profile = _s3_config()
+    known = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return profile is None and config in ({}, {"endpoint": known})
+
+
 def timeout_seconds() -> float:
     """Return how long a request may take.
 
@@ -163,7 +178,13 @@ def _retry_config() -> dict[str, Any]:
 
 
 def _s3_settings() -> tuple[dict[str, Any], Any]:
-    """Find what the package does not find by itself: the endpoint's usual names, and profiles.
+    """Find what the package does not find by itself, and what gives it credentials that change."""
+    config, profile = _s3_config()
+    return config, None if profile is None else _provider_of(profile)
+
+
+def _s3_config() -> tuple[dict[str, Any], str | None]:
+    """Find the endpoint's usual names, and profiles; also return the profile of which boto3 must make credentials.
 
     As elsewhere, keys of the environment go before those of a profile, a server for S3 before one for all services,
     and each name in the environment before the files.
@@ -187,7 +208,7 @@ def _s3_settings() -> tuple[dict[str, Any], Any]:
         names = ("access_key_id", "secret_access_key", "session_token")
         config.update({name: profile[f"aws_{name}"] for name in names if f"aws_{name}" in profile})
     elif named or _NEEDS_BOTO & profile.keys():
-        return config, _provider_of(named or "default")
+        return config, named or "default"
     return config, None
 
 

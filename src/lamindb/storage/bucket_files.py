@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamindb.storage import backends, forking
-from lamindb.storage.folder_files import unchangeable
+from lamindb.storage.folder_files import own_address, unchangeable
 
 # The base class is heavy; that of obstore takes its place where a class is made of this one.
 _Base: Any = object
@@ -14,8 +14,9 @@ _Base: Any = object
 class BucketFiles(_Base):  # type: ignore[misc]
     """What is ours in a file system of a bucket; a base class beside that of obstore.
 
-    Credentials, endpoint and time limits come from the environment, and are no part of it when it is sent to another
-    process. What would change something under `.lamindb/` raises `ReadOnlyError`.
+    It serves plain addresses and our own ones. Credentials, endpoint and time limits come from the environment, and are
+    no part of it when it is sent to another process. What would change something under `.lamindb/` raises
+    `ReadOnlyError`.
     """
 
     protocol: str
@@ -32,9 +33,17 @@ class BucketFiles(_Base):  # type: ignore[misc]
             found = self._opened[key] = backends.open_bucket(f"{self.protocol}://{bucket}")
         return found
 
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        from fsspec.utils import stringify_path
+
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in path]
+        return super()._strip_protocol(stringify_path(path).removeprefix(own_address(f"{cls.protocol}://")))
+
     def _split_path(self, path: str) -> Any:
         forking.use()
-        return super()._split_path(path)
+        return super()._split_path(path.removeprefix(own_address(f"{self.protocol}://")))
 
     async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> Any:
         if (start is None) != (end is None):

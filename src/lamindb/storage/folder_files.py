@@ -170,6 +170,12 @@ def folder_address(url: str) -> str:
     return f"{PROTOCOL}://{url.replace('://', '/', 1)}"
 
 
+def own_address(url: str) -> str:
+    """Return the address of what is no stored folder under which only our own file systems serve it."""
+    # Letters and digits only: some packages take no other scheme for one.
+    return f"{PROTOCOL}{url}"
+
+
 def unchangeable(path: str) -> ReadOnlyError:
     """Make the error for what would change stored bytes."""
     return ReadOnlyError(f"'{path}' cannot be changed: stored bytes never are; save a new version instead")

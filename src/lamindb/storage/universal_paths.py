@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from lamindb.core.errors import InvalidInputError, UnsupportedError
 from lamindb.storage import backends
 from lamindb.storage.bucket_files import BucketFiles
-from lamindb.storage.folder_files import PROTOCOL, FolderFiles, folder_address
+from lamindb.storage.folder_files import PROTOCOL, FolderFiles, folder_address, own_address
 
 _PROTOCOLS: Final = {
     "S3Files": "s3",
@@ -61,7 +61,10 @@ def __getattr__(name: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _path_class() -> type[Any]:
-    """Make the class of a path; it tells its address where a path is asked for, as pandas does."""
+    """Make the class of a path; it tells its address where a path is asked for, as pandas does.
+
+    Where the plain address would lead a package that has a client of its own elsewhere, it tells one of our own.
+    """
     from upath.implementations.cloud import CloudPath
 
     class PlainPath(CloudPath):
@@ -86,7 +89,11 @@ def _path_class() -> type[Any]:
         __qualname__ = "ObjectPath"
 
         def __fspath__(self) -> str:
-            return str(self)
+            url = str(self)
+            # What begins otherwise is a relative path.
+            if not url.startswith(f"{self.protocol}://") or self.protocol == PROTOCOL:
+                return url
+            return url if backends.is_plain(self.protocol) else own_address(url)
 
     def plainly(name: str) -> Any:
         """Let the base class do what would take the address for a path on this machine."""
@@ -103,7 +110,7 @@ def _path_class() -> type[Any]:
 
 @lru_cache(maxsize=8)
 def _file_system_class(protocol: str) -> type[Any]:
-    """Make the class of a file system; it serves addresses as text too where no other package does."""
+    """Make the class of a file system; it serves our own addresses as text, and plain ones where nobody else does."""
     import fsspec
 
     names = [name for name, found in _PROTOCOLS.items() if found == protocol]
@@ -121,6 +128,8 @@ def _file_system_class(protocol: str) -> type[Any]:
     made = type(names[0], bases, {"__module__": __name__, "protocol": protocol, "async_impl": True, "root_marker": ""})
     if protocol == PROTOCOL or not _is_served(protocol):
         fsspec.register_implementation(protocol, made, clobber=True)
+    if protocol != PROTOCOL:
+        fsspec.register_implementation(own_address(protocol), made, clobber=True)
     return made
 
 
