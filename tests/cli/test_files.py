@@ -112,6 +112,21 @@ def test_two_files_of_one_key_are_refused(cli: Cli, project: Path) -> None:
     assert sorted(ln.File.select().list("key")) == ["p/two/x.txt", "p/x.txt"]
 
 
+def test_one_key_in_two_storages_is_not_refused(cli: Cli, instance: Path) -> None:
+    for folder in ("arch", "old"):
+        (instance.parent / folder).mkdir()
+        (instance.parent / folder / "a").write_text(folder)
+    ln.Storage(root="arch").save()
+    cli("save", "a", "arch/a", code=3)
+    (instance.parent / "a").write_text("own")
+    assert [one["key"] for one in cli("save", "a", "arch/a", "--json").json] == ["a", "a"]
+    assert sorted(file.load().read_text() for file in ln.File.select(key="a")) == ["arch", "own"]
+    for folder in ("old", "."):
+        assert "'a'" in cli("save", "arch/a", f"{folder}/a", "a", code=2).err
+    assert "'a'" in cli("save", "arch/a", "arch/a", code=2).err
+    assert ln.File.select().count() == 2
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

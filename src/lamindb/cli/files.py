@@ -111,15 +111,18 @@ def _in_a_root(path: str) -> bool:
 
 
 def _refuse_same_keys(files: list[File]) -> None:
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for file in files:
-        if file.key is not None and file.key in seen:
+        if file.key is None:
+            continue
+        # What lies in a further storage stays there, where the same key is another file's.
+        place = (file.storage_id, file.key)
+        if place in seen:
             raise InvalidInputError(
                 f"two of these would be saved under the key {choosing.ascii_quoted(file.key)}: "
                 "save them one by one, or from a common folder; nothing was saved"
             )
-        if file.key is not None:
-            seen.add(file.key)
+        seen.add(place)
 
 
 def _shown(file: File) -> str:
