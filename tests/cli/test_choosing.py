@@ -29,6 +29,12 @@ def test_a_file_is_named_by_key_path_or_id(file: ln.File, instance: Path) -> Non
         assert choosing.file(text).id == file.id
 
 
+def test_a_path_may_begin_with_the_home_folder(file: ln.File, instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(instance.parent))
+    assert choosing.file("~/mydata/a/é.txt").id == file.id
+    assert ln.File.objects.get_queryset().filter(choosing.under("~/mydata/a")).count() == 1
+
+
 def test_a_link_to_the_view_is_no_other_file(file: ln.File, instance: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(instance)
     assert choosing.file(str(tmp_path / "link" / "a" / "é.txt")).id == file.id

@@ -67,6 +67,21 @@ def test_a_folder_is_saved_file_by_file(cli: Cli, project: Path) -> None:
     assert cli("save", "results/", "--key", "other").words[1::2] == ["other/a.txt", "other/sub/b.txt"]
 
 
+def test_what_lies_in_the_home_folder_may_be_named_so(
+    cli: Cli, project: Path, isolated_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _tree(isolated_home / "m")
+    assert cli("save", "~/m").words[1::2] == ["m/a.txt", "m/sub/b.txt"]
+    assert cli("save", "~/m", "--prefix", "p").words[1::2] == ["p/m/a.txt", "p/m/sub/b.txt"]
+    assert "'~/no'" in cli("save", "~/no", code=3).err
+    assert cli("get", "m/a.txt", "-o", "~/got.txt").words == [str(isolated_home / "got.txt")]
+    assert "~nobody-here" in cli("get", "m/a.txt", "-o", "~nobody-here/got.txt", code=2).err
+    monkeypatch.setenv("HOME", str(project))
+    _tree(project / "mydata" / "in")
+    assert cli("save", "~/mydata/in/a.txt").words[1] == "in/a.txt"
+    assert cli("save", "~/mydata/in").words[1::2] == ["in/a.txt", "in/sub/b.txt"]
+
+
 def test_a_folder_is_saved_as_one_file(cli: Cli, project: Path) -> None:
     _tree(project / "results")
     _tree(project / "cells.zarr")

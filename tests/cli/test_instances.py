@@ -78,6 +78,18 @@ def test_delete_keeps_files_and_restore_brings_records_back(cli: Cli, in_a_folde
     assert cli("cat", "x.txt").out == "kept"
 
 
+def test_instances_may_be_named_by_paths_of_the_home_folder(cli: Cli, isolated_home: Path) -> None:
+    home = isolated_home / "mydata"
+    cli("init", "--storage", "~/mydata")
+    cli("backup", "~/records.sqlite3")
+    assert home.is_dir() and (isolated_home / "records.sqlite3").is_file()
+    cli("close")
+    cli("connect", "~/mydata")
+    assert "lamin restore" in cli("delete", "~/mydata").err
+    cli("restore", "~/mydata")
+    assert cli("info", "--json").json["storage"] == str(home)
+
+
 def test_delete_of_what_is_unknown_exits_0(cli: Cli) -> None:
     assert "nothing was deleted" in cli("delete", "unknown").err
 

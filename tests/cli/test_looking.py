@@ -105,6 +105,17 @@ def test_lineage_is_drawn_in_every_format(
     assert (tmp_path / "other.txt").read_text() == shown
 
 
+@pytest.mark.parametrize("form", [[], ["--format", "svg"]])
+def test_a_drawing_may_go_to_the_home_folder(
+    form: list[str], cli: Cli, chain: dict[str, ln.File], isolated_home: Path
+) -> None:
+    cli("lineage", "plot/plot.csv", *form, "-o", "~/x.svg")
+    assert (isolated_home / "x.svg").read_text().startswith("<svg")
+    assert (
+        "~nobody-here" in cli("lineage", "plot/plot.csv", *form, "-o", "~nobody-here/x.svg", code=2 if form else 4).err
+    )
+
+
 def test_a_drawing_that_cannot_be_written_is_one_error(cli: Cli, chain: dict[str, ln.File], tmp_path: Path) -> None:
     cli("lineage", "plot/plot.csv", "-o", tmp_path / "x.png", code=2)
     cli("lineage", "plot/plot.csv", "--format", "svg", "-o", tmp_path / "no" / "x.svg", code=2)

@@ -178,7 +178,7 @@ def _in_storage(text: str) -> str | None:
     if "://" not in root:
         if "\0" in text or not text:
             return None
-        head, tail = os.path.split(os.path.abspath(place or "/"))
+        head, tail = os.path.split(os.path.abspath(os.path.expanduser(place) or "/"))
         place = os.path.join(os.path.realpath(head), tail)
     if place == root:
         return ""

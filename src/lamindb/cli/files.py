@@ -85,8 +85,9 @@ def _described(
 
     if "://" in path:
         return [File(path, key=key, name=name, run=run)]
-    if not os.path.lexists(os.path.expanduser(path)):
-        raise SourceNotFoundError(f"there is no file or folder {choosing.ascii_quoted(path)}: nothing was saved")
+    shown, path = path, os.path.expanduser(path)
+    if not os.path.lexists(path):
+        raise SourceNotFoundError(f"there is no file or folder {choosing.ascii_quoted(shown)}: nothing was saved")
     own_name = os.path.basename(os.path.abspath(path))
     wanted = key if key is not None else (f"{prefix.rstrip('/')}/{own_name}" if prefix is not None else None)
     if wanted is None and not _in_a_root(path):
@@ -96,7 +97,7 @@ def _described(
             raise InvalidInputError("--name is for one file: a folder holds several, or pass --as-folder")
         found = File.from_dir(path, key=wanted, run=run)
         if not found:
-            raise InvalidInputError(f"the folder {choosing.ascii_quoted(path)} holds no file: nothing was saved")
+            raise InvalidInputError(f"the folder {choosing.ascii_quoted(shown)} holds no file: nothing was saved")
         return found
     return [File(path, key=wanted, name=name, run=run)]
 
@@ -156,7 +157,7 @@ def get(name: str, output: str | None, version: int | None, force: bool, is_inpu
 
     file = choosing.file(name, version=version)
     own_name = os.path.basename(file.key) if file.key else file.name.replace("/", "_")
-    target = Path(output).expanduser() if output else Path(own_name)
+    target = Path(os.path.expanduser(output) if output else own_name)
     if output and (output.endswith("/") or (target.is_dir() and not file.is_folder)):
         target = target / own_name
     staged = file.stage(is_run_input=_inputs(is_input))

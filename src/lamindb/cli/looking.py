@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import shutil
 import sys
 from dataclasses import asdict
@@ -233,6 +234,8 @@ def _runs(found: Any) -> str:
 
 def _show_picture(picture: Any, form: str | None, output: Path | None) -> None:
     """Print a picture as a tree or in another form, or write it to a file, whose suffix may say the form."""
+    # That of `Path` fails where there is no such user.
+    output = output and Path(os.path.expanduser(output))
     if output is not None and form is None:
         picture.save(output)
         return

@@ -285,7 +285,7 @@ def restore(name: str | os.PathLike[str]) -> Any:
     """
     from lamindb.storage.opening import open_store
 
-    wanted = os.fspath(name)
+    wanted = os.path.expanduser(name)
     if os.path.isfile(os.path.join(wanted, _ORIGIN)):
         wanted = str(Path(wanted).resolve())
     found = backups(wanted)
