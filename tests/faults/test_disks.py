@@ -20,6 +20,9 @@ import pytest
 import lamindb as ln
 from lamindb.core.errors import LaminError, ReadOnlyError, StorageError
 from lamindb.models import File
+from lamindb.storage.cache import open_cache
+from lamindb.storage.protocol import Source
+from lamindb.storage.remote import RemoteStore
 from lamindb.usecases.care import verifying
 from lamindb.usecases.setup import instances
 from tests.kills.scenarios import SCENARIOS
@@ -145,6 +148,33 @@ def test_many_files_on_a_full_disk_are_all_or_none(small_disk: Path, tmp_path: P
     ln.save(ln.File.from_dir(folder))
     assert File.objects.count() == 30
     assert verifying.verify().is_clean
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_small_disk_with_the_cache_of_a_bucket(mount: Callable[..., Path], tmp_path: Path, is_folder: bool) -> None:
+    disk = mount("-t", "tmpfs", "-o", "size=8m", "tmpfs")
+    store = RemoteStore("memory://small-disk", cache=open_cache(disk))
+    files = []
+    for number in range(20):
+        source = tmp_path / f"{number}"
+        members = [source / "x", source / "y"] if is_folder else [source]
+        for path in members:
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(os.urandom((2 << 20) // len(members)))
+        files.append((store.put(Source("", str(source))).name, source))
+    for name, source in files:
+        copy = store.local_path(name, "copy", is_folder=is_folder)
+        for path in source.iterdir() if is_folder else [source]:
+            assert (copy / path.relative_to(source)).read_bytes() == path.read_bytes()
+        # As when its process ends.
+        store.cache._room._folders.clear()
+    shutil.rmtree(disk / "objects")
+    ballast = fill(disk)
+    with pytest.raises(StorageError, match="space") as caught:
+        store.local_path(files[0][0], "copy", is_folder=is_folder)
+    assert "\n" not in str(caught.value)
+    ballast.unlink()
+    store.local_path(files[0][0], "copy", is_folder=is_folder)
 
 
 def test_a_limit_of_the_file_size(local_instance: Path) -> None:

@@ -180,6 +180,74 @@ def test_a_full_disk_is_an_error_of_storage(cache: Cache, server: Server, tmp_pa
     assert os.listdir(tmp_path / "cache" / "incoming") == []
 
 
+class FullDisk:
+    """A disk of which the entries of a cache leave so much, and that is full for whoever downloads more."""
+
+    def __init__(self, cache: Cache, server: Server, size: int) -> None:
+        self.cache, self.server, self.size = cache, server, size
+
+    def download(self, name: ObjectName, descriptor: int) -> None:
+        self.server.download(name, descriptor)
+        if kept(self.cache) + os.fstat(descriptor).st_size > self.size:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def fill(cache: Cache, server: Server, count: int, size: int) -> list[ObjectName]:
+    """Put copies into a cache, each of which was used a second after the one before."""
+    names = [server.add(bytes([number]) * size) for number in range(count)]
+    for age, name in enumerate(names):
+        cache.file(name, "a", server.download)
+        old = time.time() - 1_000 + age
+        os.utime(cache._entry(name), (old, old))
+    return names
+
+
+def test_on_a_full_disk_the_least_recently_used_go(cache: Cache, server: Server, tmp_path: Path) -> None:
+    names = fill(cache, server, 9, 100)
+    full = FullDisk(cache, server, 950)
+    path = cache.file(server.add(b"x" * 150), "new", full.download)
+    assert path.read_bytes() == b"x" * 150
+    assert [Path(cache._entry(name)).exists() for name in names] == [False] + [True] * 8
+    large = cache.file(server.add(b"y" * 800), "large", full.download)
+    assert large.read_bytes() == b"y" * 800
+    assert os.listdir(tmp_path / "cache" / "incoming") == []
+
+
+def test_on_a_full_disk_what_is_in_use_stays(cache: Cache, server: Server, tmp_path: Path) -> None:
+    members = tuple(Member(f"{n}", server.add(bytes([n]) * 100).digest, ".bin", 100) for n in range(3))
+    folder = cache.members(server.add(b"manifest"), "g.zarr", members, server.download)
+    fill(cache, server, 5, 99)
+    name = server.add(b"x" * 900)
+    with pytest.raises(StorageError, match="no space left") as caught:
+        cache.file(name, "new", FullDisk(cache, server, 1_000).download)
+    assert caught.value.errno == errno.ENOSPC and "free some space" in str(caught.value)
+    assert [(folder / member.path).read_bytes() for member in members] == [bytes([n]) * 100 for n in range(3)]
+    assert kept(cache) == 300
+    assert os.listdir(tmp_path / "cache" / "incoming") == []
+    # As when its process ends.
+    cache._room._folders.clear()
+    assert cache.file(name, "new", FullDisk(cache, server, 1_000).download).read_bytes() == b"x" * 900
+
+
+def test_a_folder_is_fetched_to_a_full_disk(cache: Cache, server: Server) -> None:
+    fill(cache, server, 9, 100)
+    full = FullDisk(cache, server, 950)
+    members = tuple(Member(f"{n}/x", server.add(bytes([n]) * 200).digest, ".bin", 200) for n in range(3))
+    folder = cache.members(server.add(b"manifest"), "g.zarr", members, full.download)
+    assert [(folder / member.path).read_bytes() for member in members] == [bytes([n]) * 200 for n in range(3)]
+
+
+def test_what_another_failure_meets_stays(cache: Cache, server: Server) -> None:
+    fill(cache, server, 5, 100)
+
+    def fail(name: ObjectName, descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(StorageError, match="input/output"):
+        cache.file(server.add(b"x"), "a", fail)
+    assert kept(cache) == 500
+
+
 def test_folders(cache: Cache, server: Server) -> None:
     files = {"a": b"a", "sub/b": b"b", "sub/c": b"a"}
     members = tuple(Member(path, server.add(data).digest, ".bin", len(data)) for path, data in files.items())

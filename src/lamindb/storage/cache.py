@@ -10,6 +10,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import os
 import shutil
 import tempfile
@@ -17,7 +19,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from lamindb.core import locks
 from lamindb.core.errors import InvalidInputError, LaminError
@@ -30,8 +32,13 @@ from lamindb.storage.protocol import FileStat, Member, ObjectName
 
 DEFAULT_LIMIT_BYTES: Final = 50_000_000_000
 LIMIT_VARIABLE: Final = "LAMIN_CACHE_LIMIT_GB"
+T = TypeVar("T")
 Download = Callable[[ObjectName, int], None]
 """Writes the bytes of an object, checked, to an open file."""
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_SHARES: Final = (0.1, 0.2, 0.4, 1.0)
+"""How much of the cache is removed each time that its disk is full. How much is needed is not known before."""
 
 
 class Cache:
@@ -59,36 +66,39 @@ class Cache:
     def file(self, name: ObjectName, filename: str, download: Download) -> Path:
         """Return a local file with this name and the object's bytes, downloaded if it is not there or damaged.
 
+        Where the cache's disk is full, what is not in use goes, the least recently used first.
+
         Raises:
-            StorageError: The cache's disk failed or is full.
+            StorageError: The cache's disk failed, or is full of other things.
             LaminError: What `download` raises; nothing is left of its work.
         """
-        with self._failing():
+
+        def make() -> Path:
             data = self._data(name, download)
             path = f"{os.path.dirname(data)}/files/{filename}"
             if not _same_file(path, data):
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
                 self._link(data, path)
-        return Path(path)
+            return Path(path)
+
+        with self._failing():
+            return self._with_room(make)
 
     def members(self, name: ObjectName, filename: str, members: tuple[Member, ...], download: Download) -> Path:
         """Return a local folder with this name and these members, as `file` does for one file."""
         with self._failing():
             entry = self._entry(name)
-            self._room.hold(entry, is_folder=True)
+            self._with_room(lambda: self._room.hold(entry, is_folder=True))
             path = f"{entry}/files/{filename}"
             if self._holds_exactly(path, members):
                 self._room.check()
                 return Path(path)
-            os.makedirs(f"{entry}/files", mode=0o700, exist_ok=True)
-            new = self._room.new_entry()
+            new = self._with_room(self._room.new_entry)
             try:
-                os.mkdir(new, 0o700)
+                self._with_room(lambda: os.makedirs(f"{entry}/files", mode=0o700, exist_ok=True))
+                self._with_room(lambda: os.mkdir(new, 0o700))
                 for member in members:
-                    target = f"{new}/{member.path}"
-                    os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-                    # Linked at once: what was fetched before may go while the next one is.
-                    linking.duplicate(self._data(member.name, download), target, allow_clone=False)
+                    self._with_room(functools.partial(self._add_member, new, member, download))
                 self._room.discard(path)
                 try:
                     os.rename(new, path)
@@ -122,6 +132,22 @@ class Cache:
             if not self._is_good(name, path):
                 self._fetch(name, path, download)
         return path
+
+    def _add_member(self, folder: str, member: Member, download: Download) -> None:
+        target = f"{folder}/{member.path}"
+        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        # Linked at once: what was fetched before may go while the next one is.
+        linking.duplicate(self._data(member.name, download), target, allow_clone=False)
+
+    def _with_room(self, act: Callable[[], T]) -> T:
+        """Do something; where the disk is full, remove a part of what is not in use and do it anew, at last all."""
+        for share in _SHARES:
+            try:
+                return act()
+            except OSError as error:
+                if isinstance(error, LaminError) or error.errno not in _FULL or not self._room.free(share):
+                    raise
+        return act()
 
     def _fetch(self, name: ObjectName, path: str, download: Download) -> None:
         new = self._room.new_entry()

@@ -132,21 +132,35 @@ class Room:
 
     def shrink(self) -> None:
         """Remove the least recently used entries until the limit is kept, and what dead downloads left."""
+        self._remove_until(lambda total: total if total <= self._limit else int(self._limit * (1 - _LEFT_FREE)))
+        self._tried_at = time.monotonic()
+
+    def free(self, share: float) -> bool:
+        """Remove a share of what lies here, the least recently used first, and what dead downloads left.
+
+        Returns:
+            False if nothing could go.
+        """
+        return bool(self.folder) and self._remove_until(lambda total: int(total * (1 - share)))
+
+    def _remove_until(self, wanted: Callable[[int], int]) -> bool:
+        """Remove what is not in use until no more bytes lie here than are wanted of so many; tell whether any went."""
         with self._counting():
             entries = sorted(self.entries(), key=lambda entry: entry.used_at)
             links = Counter(inode for entry in entries for inode in entry.sizes)
-            total = sum({inode: size for entry in entries for inode, size in entry.sizes.items()}.values())
-            wanted = self._limit if total <= self._limit else int(self._limit * (1 - _LEFT_FREE))
+            there = total = sum({inode: size for entry in entries for inode, size in entry.sizes.items()}.values())
+            aim = wanted(there)
             for entry in entries:
-                if total <= wanted:
+                if total <= aim:
                     break
                 if self._remove_unused(entry.path):
                     links.subtract(entry.sizes.keys())
                     total -= sum(size for inode, size in entry.sizes.items() if not links[inode])
             self._write_total(total)
-        self._tried_at = time.monotonic()
+        swept: list[str] = []
         with contextlib.suppress(OSError):
-            incoming.sweep(f"{self.folder}/incoming", older_than_seconds=_STALE_SECONDS)
+            swept = incoming.sweep(f"{self.folder}/incoming", older_than_seconds=_STALE_SECONDS)
+        return total < there or bool(swept)
 
     def entries(self) -> Iterator[_Entry]:
         """Yield what lies here; bytes that several entries share have the same inode in each."""
