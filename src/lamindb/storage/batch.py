@@ -21,7 +21,7 @@ from typing import Final
 from lamindb.core.errors import LaminError, SourceChangedError, StorageError
 from lamindb.core.flushing import flush_descriptor, flush_file_system, flush_folder
 from lamindb.core.hashing import CHUNK_SIZE, Content
-from lamindb.storage import folders, linking, reading
+from lamindb.storage import folders, linking, modes, reading
 from lamindb.storage.failures import write_failed
 from lamindb.storage.hash_cache import HashCache, Known
 from lamindb.storage.incoming import new_entry
@@ -260,7 +260,7 @@ class Batch:
             with self._writing(source.shown, entry):
                 os.link(path, entry)
                 reading.check_same(path, hashed, os.stat(entry, follow_symlinks=False))
-                os.chmod(entry, mode & 0o555 | stat.S_IRUSR)
+                os.chmod(entry, modes.unwritable(mode))
                 self._linked[entry] = (path, mode)
                 if self._whole is None:
                     flush_descriptor(descriptor)

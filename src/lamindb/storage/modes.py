@@ -12,6 +12,11 @@ def is_shared(root: os.stat_result) -> bool:
     return bool(root.st_mode & stat.S_IWGRP)
 
 
+def unwritable(mode: int) -> int:
+    """Return the permissions of a file that nobody may write to, and whoever could read it still can."""
+    return stat.S_IMODE(mode) & 0o555 | stat.S_IRUSR
+
+
 def make_folder(path: str, root: os.stat_result) -> bool:
     """Make a folder whose group permissions follow those of the root; False if there is one already.
 

@@ -103,6 +103,51 @@ def test_an_unpacked_archive_is_linked_again(local_instance: Path, tmp_path: Pat
     assert ln.File(b"newer", key="two.txt").save().version == 2
 
 
+def make_writable(root: Path, mode: int) -> None:
+    for path in root.rglob("*"):
+        if path.is_file() and path.suffix == ".txt":
+            path.chmod(mode)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0o644, 0o444), (0o660, 0o440), (0o600, 0o400)])
+def test_what_is_linked_again_cannot_be_written_to(
+    local_instance: Path, tmp_path: Path, mode: int, expected: int
+) -> None:
+    ln.File(b"one", key="deep/one.txt").save()
+    Path("src").mkdir()
+    Path("src/member.txt").write_bytes(b"member")
+    ln.File("src", key="folder").save()
+    new = tmp_path / "copied"
+    copy(local_instance, new)
+    make_writable(new, mode)
+    assert relinking.relink().relinked == 2
+    for key in ("deep/one.txt", "folder/member.txt"):
+        assert ((new / key).stat().st_nlink, (new / key).stat().st_mode & 0o777) == (2, expected)
+    # Also where the links are there and somebody made them writable.
+    make_writable(new, mode)
+    assert relinking.relink().relinked == 0
+    for key in ("deep/one.txt", "folder/member.txt"):
+        assert (new / key).stat().st_mode & 0o777 == expected
+    assert verifying.verify().is_clean
+
+
+def test_an_object_that_stays_writable_is_not_linked(
+    local_instance: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill()
+    new = tmp_path / "copied"
+    copy(local_instance, new)
+    make_writable(new, 0o644)
+
+    def refuse(path: object, mode: int) -> None:
+        raise PermissionError(f"{path} is another user's")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    assert relinking.relink().relinked == 0
+    assert (new / "two.txt").stat().st_nlink == 1
+    assert "is not linked" in capsys.readouterr().err
+
+
 def test_edits_are_left_alone(local_instance: Path, tmp_path: Path) -> None:
     fill()
     new = tmp_path / "copied"

@@ -19,7 +19,7 @@ from lamindb.core.current import Instance
 from lamindb.core.errors import InvalidInputError, LaminError, ReadOnlyError
 from lamindb.core.progress import Progress
 from lamindb.models import File
-from lamindb.storage import linking
+from lamindb.storage import linking, modes
 from lamindb.storage.failures import storage_failed
 from lamindb.storage.folders import read_manifest
 from lamindb.storage.incoming import new_entry
@@ -64,7 +64,7 @@ def relink(progress: Progress | None = None) -> RelinkReport:
     """Make the files of the view links to their objects again, and the view complete.
 
     A file is replaced only if it and its object have the bytes that were saved. An object that is damaged while its
-    file in the view is right is healed from it.
+    file in the view is right is healed from it. Objects that the copying left writable are read-only afterwards.
 
     Args:
         progress: Told how many files are done, and how many there are.
@@ -138,16 +138,24 @@ class _Work:
     def _link(self, key: str, name: ObjectName) -> bool:
         target, source = f"{self.root}/{key}", self.store.object_path(name)
         found, found_object = _lstat(target), _lstat(source)
-        if found is None or (found_object is not None and os.path.samestat(found, found_object)):
+        if found is None:
+            return False
+        if found_object is not None and os.path.samestat(found, found_object):
+            _protect(source, found_object)
             return False
         if self.view.state(key, name) != "ours":
             self.edited.append(key)
             return False
         if not stat.S_ISREG(found.st_mode):
             return False
+        # Before its bytes are compared: nobody opens it for writing after that.
+        is_protected = found_object is None or _protect(source, found_object)
         if self.store.check(name, found.st_size, quick=True) is not None:
             self.store.put(Source(suffix=name.suffix, path=target))
             self.healed.append(name.digest + name.suffix)
+        elif not is_protected:
+            messages.warning(f"'{source}' can be written to, and is not linked: take the permission to write from it")
+            return False
         entry = new_entry(self.store.objects.incoming)
         try:
             method = linking.duplicate(source, entry, allow_clone=self.store.objects.can_clone)
@@ -160,6 +168,18 @@ class _Work:
         self.relinked += 1
         self.n_bytes += found.st_size
         return True
+
+
+def _protect(path: str, found: os.stat_result) -> bool:
+    """Take the permission to write from an object, which a link would give to everybody; False if that can't be done."""
+    wanted = modes.unwritable(found.st_mode)
+    if wanted != stat.S_IMODE(found.st_mode):
+        try:
+            os.chmod(path, wanted)
+        except OSError as error:
+            messages.debug(f"the permissions of '{path}' cannot be changed: {error}")
+            return False
+    return True
 
 
 def _lstat(path: str) -> os.stat_result | None:
