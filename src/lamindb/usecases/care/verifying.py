@@ -10,19 +10,19 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from lamindb.core import current, messages
+from lamindb.core import current
 from lamindb.core.current import Instance
-from lamindb.core.errors import IntegrityError, InvalidInputError, LaminError
-from lamindb.core.keys import HIDDEN_FOLDER, check_key
+from lamindb.core.errors import IntegrityError, InvalidInputError
+from lamindb.core.keys import check_key
 from lamindb.core.progress import Progress
-from lamindb.storage.protocol import Damage, ObjectName, ObjectStore
+from lamindb.storage.protocol import Damage, ObjectStore
 from lamindb.usecases import stores
-from lamindb.usecases.care import damages, needing, resuming, sweeping
+from lamindb.usecases.care import beside, damages, needing, resuming, sweeping
 from lamindb.usecases.care.damages import Finding
 from lamindb.usecases.care.needing import Needed
 from lamindb.usecases.view import repairing
@@ -152,8 +152,8 @@ def verify(
     orphans: list[str] = []
     if is_complete:
         resuming.forget(instance)
-        edited = _edited(instance, prefix)
-        untracked = _untracked(instance, prefix)
+        edited = beside.edited(instance, prefix)
+        untracked = beside.untracked(instance, prefix)
         if prefix is None:
             orphans = sorted(name.digest + name.suffix for name, _ in sweeping.unneeded(instance))
     else:
@@ -245,52 +245,3 @@ def _stage(
 def _total(instance: Instance, prefix: str | None) -> int:
     query = needing.files(instance, prefix).values_list("digest").distinct()
     return int(query.count())
-
-
-def _edited(instance: Instance, prefix: str | None) -> list[str]:
-    """Return keys whose file in the view is neither missing nor what was saved."""
-    view = stores.view(instance)
-    if view.mode == "none":
-        return []
-    query = needing.files(instance, prefix).filter(
-        storage_id=instance.storage_id, key__isnull=False, is_latest=True, trashed_at__isnull=True
-    )
-    found = []
-    for key, digest, suffix, is_folder in query.values_list("key", "digest", "suffix", "is_folder").iterator():
-        try:
-            state = view.state(key, ObjectName(digest, suffix), is_folder=is_folder)
-        except LaminError as error:
-            messages.debug(f"{key!r} was not looked at in the folder: {error}")
-            continue
-        if state in {"edited", "foreign"}:
-            found.append(key)
-    return sorted(found)
-
-
-def _untracked(instance: Instance, prefix: str | None) -> list[str]:
-    """Return the files in the storage folder that no current file accounts for."""
-    if not instance.is_local:
-        return []
-    query = needing.files(instance, prefix).filter(
-        storage_id=instance.storage_id, key__isnull=False, is_latest=True, trashed_at__isnull=True
-    )
-    keys = dict(query.values_list("key", "is_folder"))
-    folders = {key for key, is_folder in keys.items() if is_folder}
-    found = []
-    root = instance.root_url
-    for relative in _walk(root, root if prefix is None else f"{root}/{prefix}", folders):
-        if relative not in keys:
-            found.append(relative)
-    return sorted(found)
-
-
-def _walk(root: str, start: str, folders: Iterable[str]) -> Iterator[str]:
-    """Yield the paths of files below the root, as keys; what is stored as one folder is passed over."""
-    if os.path.isfile(start):
-        yield os.path.relpath(start, root)
-        return
-    for folder, inner, names in os.walk(start):
-        relative = os.path.relpath(folder, root)
-        base = "" if relative == "." else f"{relative.replace(os.sep, '/')}/"
-        inner[:] = [name for name in inner if f"{base}{name}" not in folders and f"{base}{name}" != HIDDEN_FOLDER]
-        yield from (base + name for name in names)

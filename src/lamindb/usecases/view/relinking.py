@@ -171,7 +171,7 @@ class _Work:
 
 
 def _protect(path: str, found: os.stat_result) -> bool:
-    """Take the permission to write from an object, which a link would give to everybody; False if that can't be done."""
+    """Take the permission to write from an object, lest a link give it to everybody; False if that can't be done."""
     wanted = modes.unwritable(found.st_mode)
     if wanted != stat.S_IMODE(found.st_mode):
         try:
