@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import lamindb as ln
 from lamindb.core import current
-from lamindb.core.errors import IntegrityError, InvalidInputError
+from lamindb.core.errors import IntegrityError, InvalidInputError, StorageError
 from lamindb.models import File, FolderMember
 from lamindb.storage.local import LocalStore
+from lamindb.storage.protocol import Damage, ObjectName
 from lamindb.usecases import stores
-from lamindb.usecases.care import verifying
+from lamindb.usecases.care import beside, resuming, verifying
 
 
 def save(key: str, data: bytes = b"ACGT") -> File:
@@ -201,6 +203,116 @@ def test_other_arguments_begin_anew(local_instance: Path) -> None:
         verifying.verify(seconds=0)
 
 
+def interrupt_at(count: int) -> Callable[[int, int], None]:
+    def told(done: int, total: int) -> None:
+        if done == count:
+            raise KeyboardInterrupt
+
+    return told
+
+
+def save_twelve() -> list[str]:
+    """Save twelve files; return the names of their objects in the order in which they are looked at."""
+    return sorted(save(f"{number}.txt", str(number).encode()).digest for number in range(12))
+
+
+def test_what_is_interrupted_goes_on_from_there(instance: Path) -> None:
+    first, *_, last = save_twelve()
+    for digest in (first, last):
+        object_of(digest, instance).unlink()
+    with pytest.raises(KeyboardInterrupt):
+        verifying.verify(progress=interrupt_at(6))
+    told: list[int] = []
+    report = verifying.verify(resume=True, progress=lambda done, total: told.append(done))
+    assert told == [7, 8, 9, 10, 11, 12]
+    assert (report.checked, [one.name[:64] for one in report.missing]) == (12, [first, last])
+    assert report.n_bytes == len("".join(str(number) for number in range(12)))
+    told.clear()
+    verifying.verify(resume=True, progress=lambda done, total: told.append(done))
+    assert told[0] == 1
+
+
+def test_what_failed_goes_on_from_there(local_instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = save_twelve()
+    sixth = digests[5]
+    real = LocalStore.check
+    asked: list[str] = []
+
+    def check(store: LocalStore, name: ObjectName, size: int | None, *, quick: bool = False) -> Damage | None:
+        asked.append(name.digest)
+        if name.digest == sixth and asked.count(sixth) == 1:
+            raise StorageError("the disk is gone")
+        return real(store, name, size, quick=quick)
+
+    monkeypatch.setattr(LocalStore, "check", check)
+    with pytest.raises(StorageError):
+        verifying.verify()
+    asked.clear()
+    asked.append(sixth)
+    assert verifying.verify(resume=True).checked == 12
+    assert sorted(asked[1:]) == digests[5:]
+
+
+def test_an_interruption_after_the_last_object_repeats_none(
+    local_instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_ = save_twelve()
+    object_of(first, local_instance).unlink()
+    (local_instance / "stranger.txt").write_bytes(b"stranger")
+
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(beside, "untracked", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            verifying.verify()
+    told: list[int] = []
+    report = verifying.verify(resume=True, progress=lambda done, total: told.append(done))
+    assert told == []
+    assert (report.checked, len(report.missing), report.untracked) == (12, 1, ("stranger.txt",))
+
+
+def test_what_begins_anew_forgets_an_older_pass(local_instance: Path) -> None:
+    save_twelve()
+    assert not verifying.verify(seconds=1e-9).is_complete
+    with pytest.raises(KeyboardInterrupt):
+        verifying.verify(progress=interrupt_at(9))
+    told: list[int] = []
+    verifying.verify(resume=True, progress=lambda done, total: told.append(done))
+    assert told[0] == 10
+    assert not verifying.verify(seconds=1e-9).is_complete
+    verifying.verify()
+    assert not (local_instance / ".lamindb/verify.json").exists()
+
+
+def test_the_place_is_noted_for_one_that_is_killed(local_instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_twelve()
+    monkeypatch.setattr(verifying, "_NOTE_SECONDS", 0)
+    monkeypatch.setattr(verifying, "_NOTE_SHARE", 0)
+    noted: list[int | None] = []
+
+    def told(done: int, total: int) -> None:
+        work = resuming.load(current.instance(), None, False)
+        noted.append(work and work["checked"])
+
+    verifying.verify(progress=told)
+    assert noted == [None, *range(1, 12)]
+
+
+def test_damage_of_an_object_that_is_looked_at_again_is_told_once(local_instance: Path) -> None:
+    object_of(save("a.txt").digest, local_instance).unlink()
+    with pytest.raises(KeyboardInterrupt):
+        verifying.verify(progress=interrupt_at(1))
+    note = local_instance / ".lamindb/verify.json"
+    values = json.loads(note.read_text())
+    assert len(values["work"]["missing"]) == 1
+    values["work"].update(cursor=["", ""], checked=0, n_bytes=0)
+    note.write_text(json.dumps(values))
+    report = verifying.verify(resume=True)
+    assert (report.checked, len(report.missing)) == (1, 1)
+
+
 def test_many_pages_of_rows(local_instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lamindb.usecases.care import needing
 
@@ -276,8 +388,6 @@ def test_it_works_where_nothing_can_be_written(local_instance: Path, monkeypatch
 
 
 def test_a_store_that_fails_is_no_damage(local_instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lamindb.core.errors import StorageError
-
     save("a.txt")
 
     def fail(*args: object, **options: object) -> None:

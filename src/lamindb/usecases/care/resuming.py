@@ -24,8 +24,8 @@ def _places(instance: Instance) -> list[Path]:
     return found
 
 
-def store(instance: Instance, prefix: str | None, quick: bool, work: dict[str, Any]) -> None:
-    """Remember how far a verification is; where that cannot be written, say so."""
+def store(instance: Instance, prefix: str | None, quick: bool, work: dict[str, Any]) -> bool:
+    """Remember how far a verification is; False where that cannot be written."""
     text = json.dumps({"format": _FORMAT, "prefix": prefix, "quick": quick, "work": work}, ensure_ascii=False)
     for place in _places(instance):
         try:
@@ -34,8 +34,8 @@ def store(instance: Instance, prefix: str | None, quick: bool, work: dict[str, A
         except OSError as error:
             messages.debug(f"cannot write {place}: {error}")
         else:
-            return
-    messages.warning("how far the verification came could not be written down: the next one begins anew")
+            return True
+    return False
 
 
 def load(instance: Instance, prefix: str | None, quick: bool) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
 """Checking that everything that is recorded is stored, byte by byte.
 
 Objects are looked at in the order of their digests, in small pages of rows, by several threads. So it can stop at any
-time, go on later where it was, and never holds the database up.
+time, go on later where it was, and never holds the database up. How far it is, is noted now and then, so that one that
+is killed can go on, too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from lamindb.core import current
+from lamindb.core import current, messages
 from lamindb.core.current import Instance
 from lamindb.core.errors import IntegrityError, InvalidInputError
 from lamindb.core.keys import check_key
@@ -29,6 +30,9 @@ from lamindb.usecases.view import repairing
 
 _REMOTE_THREADS: Final = 8
 _LOCAL_THREADS: Final = 4
+_NOTE_SECONDS: Final = 5.0
+_NOTE_SHARE: Final = 50
+"""What is noted grows with the damage that was found: between two notes lies so many times what writing one takes."""
 _STAGES: Final = ("objects", "runs", "in place")
 
 
@@ -121,7 +125,8 @@ def verify(
 ) -> VerifyReport:
     """Compare everything that the current instance recorded with what is stored: existence, size, every byte.
 
-    Changes nothing but its own note of how far it is.
+    Changes nothing but its own note of how far it is. Interrupted, failing or killed, it leaves one for `resume`; begun
+    anew, it drops what an earlier one left.
 
     Args:
         prefix: Only files under this folder of keys, or of this key; None for all, also what belongs to runs.
@@ -142,22 +147,27 @@ def verify(
     prefix = check_key(prefix.rstrip("/")) if prefix else None
     instance = current.instance()
     plain = resuming.load(instance, prefix, quick) if resume else None
+    if plain is None:
+        resuming.forget(instance)
     work = _Work.from_plain(plain) if plain is not None else _Work(prefix, quick)
-    began = time.monotonic() - work.seconds
-    deadline = time.monotonic() + seconds if seconds is not None else None
-    is_complete = _run(instance, work, deadline, progress)
-    work.seconds = time.monotonic() - began
+    course = _Course(instance, work, seconds, progress)
     edited: list[str] = []
     untracked: list[str] = []
     orphans: list[str] = []
+    try:
+        is_complete = _run(instance, work, course)
+        if is_complete:
+            edited = beside.edited(instance, prefix)
+            untracked = beside.untracked(instance, prefix)
+            if prefix is None:
+                orphans = sorted(name.digest + name.suffix for name, _ in sweeping.unneeded(instance))
+    except BaseException:
+        course.note(is_last=True)
+        raise
     if is_complete:
         resuming.forget(instance)
-        edited = beside.edited(instance, prefix)
-        untracked = beside.untracked(instance, prefix)
-        if prefix is None:
-            orphans = sorted(name.digest + name.suffix for name, _ in sweeping.unneeded(instance))
     else:
-        resuming.store(instance, prefix, quick, work.to_plain())
+        course.note(is_last=True)
     return VerifyReport(
         checked=work.checked,
         n_bytes=work.n_bytes,
@@ -168,13 +178,55 @@ def verify(
         orphans=tuple(orphans),
         incoming=tuple(repairing.left_behind(instance)),
         is_complete=is_complete,
-        seconds=time.monotonic() - began,
+        seconds=course.seconds(),
     )
 
 
-def _run(instance: Instance, work: _Work, deadline: float | None, progress: Progress | None) -> bool:
+class _Course:
+    """What is done between two objects: the progress is told, the place is noted now and then, the time is looked at.
+
+    Args:
+        instance: The instance.
+        work: How far it is.
+        seconds: How long it may take from now on; None: as long as it takes.
+        progress: See `verify`.
+    """
+
+    def __init__(self, instance: Instance, work: _Work, seconds: float | None, progress: Progress | None) -> None:
+        now = time.monotonic()
+        self._instance = instance
+        self._work = work
+        self._began = now - work.seconds
+        self._deadline = now + seconds if seconds is not None else None
+        self._note_at = now + _NOTE_SECONDS
+        self._progress = progress
+        self._total = _total(instance, work.prefix)
+
+    def seconds(self) -> float:
+        """Return how long it took so far, with the times before that it went on from."""
+        return time.monotonic() - self._began
+
+    def goes_on(self) -> bool:
+        """Do what is due after an object; tell whether there is time for more."""
+        if self._progress is not None:
+            self._progress(min(self._work.checked, self._total), self._total)
+        if time.monotonic() >= self._note_at:
+            self.note()
+        return self._deadline is None or time.monotonic() < self._deadline
+
+    def note(self, *, is_last: bool = False) -> None:
+        """Write down how far it is; say so where the last note cannot be written."""
+        began = time.monotonic()
+        self._work.seconds = self.seconds()
+        is_stored = resuming.store(self._instance, self._work.prefix, self._work.quick, self._work.to_plain())
+        ended = time.monotonic()
+        self._note_at = ended + max(_NOTE_SECONDS, _NOTE_SHARE * (ended - began))
+        if is_last and not is_stored:
+            messages.warning("how far the verification came could not be written down: the next one begins anew")
+
+
+def _run(instance: Instance, work: _Work, course: _Course) -> bool:
     """Go through all stages; False if the time was up. Each call gets at least one object done."""
-    total = _total(instance, work.prefix)
     store = stores.own_store(instance)
     threads = min(_LOCAL_THREADS, os.cpu_count() or 1) if store.is_local else _REMOTE_THREADS
     with ThreadPoolExecutor(threads, thread_name_prefix="lamindb-verify") as pool:
@@ -185,40 +237,35 @@ def _run(instance: Instance, work: _Work, deadline: float | None, progress: Prog
             try:
                 for one in needed:
                     waiting.append((one, pool.submit(check, one)))
-                    if len(waiting) >= 2 * threads and not _settle(instance, work, waiting, deadline, progress, total):
-                        return False
+                    if len(waiting) >= 2 * threads:
+                        _settle(instance, work, waiting)
+                        if not course.goes_on():
+                            return False
                 while waiting:
-                    if not _settle(instance, work, waiting, deadline, progress, total) and waiting:
+                    _settle(instance, work, waiting)
+                    if not course.goes_on() and waiting:
                         return False
             finally:
                 for _, future in waiting:
                     future.cancel()
-            work.stage += 1
-            work.cursor = ["", ""]
+            work.stage, work.cursor = work.stage + 1, ["", ""]
     return True
 
 
-def _settle(
-    instance: Instance,
-    work: _Work,
-    waiting: deque[tuple[Needed, Future[Damage | None]]],
-    deadline: float | None,
-    progress: Progress | None,
-    total: int,
-) -> bool:
-    """Take in the oldest answer; tell whether there is time for more."""
+def _settle(instance: Instance, work: _Work, waiting: deque[tuple[Needed, Future[Damage | None]]]) -> None:
+    """Take in the oldest answer."""
     one, future = waiting.popleft()
     damage = future.result()
-    work.checked += 1
-    work.n_bytes += one.size or 0
-    work.cursor = list(one.cursor)
+    cursor, n_bytes = list(one.cursor), work.n_bytes + (one.size or 0)
     if damage is not None:
         needed_by = damages.users_of(instance, one.name) if one.file is None else (damages.shown(one.file),)
         where = work.missing if damage.kind == "missing" else work.corrupt
-        where.append(Finding(one.name.digest + one.name.suffix, damage.kind, damage.detail, needed_by))
-    if progress is not None:
-        progress(min(work.checked, total), total)
-    return deadline is None or time.monotonic() < deadline
+        finding = Finding(one.name.digest + one.name.suffix, damage.kind, damage.detail, needed_by)
+        # An interruption just after this, and the object is looked at again: its damage is told once, and never lost.
+        if where[-1:] != [finding]:
+            where.append(finding)
+    # No call here, so that an interruption comes before or after all three.
+    work.cursor, work.checked, work.n_bytes = cursor, work.checked + 1, n_bytes
 
 
 def _stage(
