@@ -14,6 +14,7 @@ from lamindb.core.current import Instance
 from lamindb.instance import database
 from lamindb.models import File, Run
 from lamindb.storage.protocol import ObjectName
+from lamindb.usecases.care.sizing import FolderSizes
 
 _PAGE: Final = 500
 
@@ -25,14 +26,16 @@ class Needed:
     Attributes:
         cursor: Where to go on after it.
         name: The object.
-        size: Its size in bytes, None where no row tells.
+        size: Its size in bytes, None where nothing tells.
         file: The file registered in place; None for an object of the own storage.
+        is_manifest: It is the list of a folder.
     """
 
     cursor: tuple[str, str]
     name: ObjectName
     size: int | None
     file: File | None = None
+    is_manifest: bool = False
 
 
 def files(instance: Instance, prefix: str | None) -> Any:
@@ -49,14 +52,15 @@ def files(instance: Instance, prefix: str | None) -> Any:
     return query
 
 
+# The third column is the size; where it is NULL, the manifest of the folder in the fourth tells it.
 _FILES_PAGE = """
-    SELECT digest, suffix, MAX(CASE WHEN is_folder THEN NULL ELSE size END) AS size
+    SELECT digest, suffix, MAX(CASE WHEN is_folder THEN NULL ELSE size END), digest
     FROM lamindb_file
     WHERE storage_id = %s AND digest >= %s AND (digest, suffix{collation}) > (%s, %s) {condition}
     GROUP BY digest, suffix ORDER BY digest, suffix{collation} LIMIT %s
 """
 _MEMBERS_PAGE = """
-    SELECT digest, suffix, CAST(NULL AS bigint) AS size
+    SELECT digest, suffix, CAST(NULL AS bigint), MIN(folder_digest)
     FROM lamindb_foldermember
     WHERE digest >= %s AND (digest, suffix{collation}) > (%s, %s) AND folder_digest IN (
         SELECT digest FROM lamindb_file WHERE storage_id = %s AND is_folder {condition}
@@ -65,8 +69,17 @@ _MEMBERS_PAGE = """
 """
 
 
-def objects(instance: Instance, prefix: str | None, cursor: tuple[str, str]) -> Iterator[Needed]:
-    """Yield the objects of files and folders after the cursor, each once, in the order of their names."""
+def objects(
+    instance: Instance, prefix: str | None, cursor: tuple[str, str], sizes: FolderSizes | None = None
+) -> Iterator[Needed]:
+    """Yield the objects of files and folders after the cursor, each once, in the order of their names.
+
+    Args:
+        instance: The instance.
+        prefix: See `files`.
+        cursor: Where to go on.
+        sizes: Tells the sizes of manifests and members, of which rows know none.
+    """
     condition: str = ""
     values: list[object] = []
     collation = ' COLLATE "C"' if instance.dialect == "postgresql" else ""
@@ -74,19 +87,25 @@ def objects(instance: Instance, prefix: str | None, cursor: tuple[str, str]) -> 
         inside = f"{prefix}/"
         condition, values = "AND (key = %s OR substr(key, 1, %s) = %s)", [prefix, len(inside), inside]
     while True:
-        found: dict[tuple[str, str], int | None] = {}
+        found: dict[tuple[str, str], list[Any]] = {}
         with database.connection(instance.alias).cursor() as link:
             of_members = [cursor[0], *cursor, instance.storage_id, *values, _PAGE]
             link.execute(_MEMBERS_PAGE.format(condition=condition, collation=collation), of_members)
-            found.update({(digest, suffix): None for digest, suffix, _ in link.fetchall()})
+            found.update({(digest, suffix): told for digest, suffix, *told in link.fetchall()})
             of_files = [instance.storage_id, cursor[0], *cursor, *values, _PAGE]
             link.execute(_FILES_PAGE.format(condition=condition, collation=collation), of_files)
-            found.update({(digest, suffix): size for digest, suffix, size in link.fetchall()})
+            found.update({(digest, suffix): told for digest, suffix, *told in link.fetchall()})
         page = sorted(found)[:_PAGE]
         if not page:
             return
+        unknown = {digest: found[digest, suffix][1] for digest, suffix in page if found[digest, suffix][0] is None}
+        known = sizes.of(unknown) if sizes is not None else {}
         for digest, suffix in page:
-            yield Needed((digest, suffix), ObjectName(digest, suffix), found[digest, suffix])
+            size = found[digest, suffix][0]
+            if size is None:
+                size = known.get(digest)
+            is_manifest = unknown.get(digest) == digest
+            yield Needed((digest, suffix), ObjectName(digest, suffix), size, is_manifest=is_manifest)
         cursor = page[-1]
 
 

@@ -26,6 +26,7 @@ from lamindb.usecases import stores
 from lamindb.usecases.care import beside, damages, needing, resuming, sweeping
 from lamindb.usecases.care.damages import Finding
 from lamindb.usecases.care.needing import Needed
+from lamindb.usecases.care.sizing import FolderSizes
 from lamindb.usecases.view import repairing
 
 _REMOTE_THREADS: Final = 8
@@ -42,7 +43,7 @@ class VerifyReport:
 
     Attributes:
         checked: How many objects, and files registered in place, were compared.
-        n_bytes: Their size as recorded, in bytes.
+        n_bytes: Their size in bytes as rows and the lists of folders tell it, without what belongs to runs.
         missing: What is recorded and not there.
         corrupt: What is there and not what was saved.
         edited: Files of the view that somebody changed: the saved bytes are unharmed.
@@ -229,10 +230,10 @@ def _run(instance: Instance, work: _Work, course: _Course) -> bool:
     """Go through all stages; False if the time was up. Each call gets at least one object done."""
     store = stores.own_store(instance)
     threads = min(_LOCAL_THREADS, os.cpu_count() or 1) if store.is_local else _REMOTE_THREADS
-    with ThreadPoolExecutor(threads, thread_name_prefix="lamindb-verify") as pool:
+    with FolderSizes(instance) as sizes, ThreadPoolExecutor(threads, thread_name_prefix="lamindb-verify") as pool:
         while work.stage < len(_STAGES):
             stage = _STAGES[work.stage]
-            check, needed = _stage(instance, store, stage, work)
+            check, needed = _stage(instance, store, sizes, stage, work)
             waiting: deque[tuple[Needed, Future[Damage | None]]] = deque()
             try:
                 for one in needed:
@@ -269,7 +270,7 @@ def _settle(instance: Instance, work: _Work, waiting: deque[tuple[Needed, Future
 
 
 def _stage(
-    instance: Instance, store: ObjectStore, stage: str, work: _Work
+    instance: Instance, store: ObjectStore, sizes: FolderSizes, stage: str, work: _Work
 ) -> tuple[Callable[[Needed], Damage | None], Iterator[Needed]]:
     """Return how the things of a stage are checked, and the things after the cursor."""
     if stage == "in place":
@@ -279,13 +280,15 @@ def _stage(
         )
 
     def check(one: Needed) -> Damage | None:
+        # A list of a folder that could not be read has no size that could be compared.
+        quick = work.quick and not (one.is_manifest and one.size is None)
         try:
-            return store.check(one.name, one.size, quick=work.quick)
+            return store.check(one.name, one.size, quick=quick)
         except IntegrityError as error:
             return Damage(one.name, "bytes", str(error))
 
     if stage == "objects":
-        return check, needing.objects(instance, work.prefix, (work.cursor[0], work.cursor[1]))
+        return check, needing.objects(instance, work.prefix, (work.cursor[0], work.cursor[1]), sizes)
     return check, needing.objects_of_runs(instance, work.prefix, work.cursor[0])
 
 
