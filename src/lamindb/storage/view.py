@@ -187,7 +187,7 @@ class View:
                     try:
                         with self._failing(shown.key):
                             for key, name, replaces in self._files_of(shown):
-                                method = self._show_file(key, name, replaces, made, move_aside)
+                                method = self._show_file(key, name, replaces, made, shown.key if move_aside else None)
                                 if method == "link":
                                     linked.append(name)
                                 elif method is not None:
@@ -225,13 +225,16 @@ class View:
             yield f"{key}/{member.path}", member.name, old.name if old is not None else None
 
     def _show_file(
-        self, key: str, name: ObjectName, replaces: ObjectName | None, made: set[str], move_aside: bool
+        self, key: str, name: ObjectName, replaces: ObjectName | None, made: set[str], aside: str | None
     ) -> str | None:
-        """Put one file under its key; return how it was made, None if there was nothing to make."""
+        """Put one file under its key; return how it was made, None if there was nothing to make.
+
+        What stands there and is not ours is moved aside, beside the file or folder `aside`; refused where that is None.
+        """
         for attempt in range(_ATTEMPTS):
             try:
                 self._make_parents(key, made)
-                return self._place(key, name, replaces, move_aside=move_aside)
+                return self._place(key, name, replaces, aside)
             except FileNotFoundError:
                 # Somebody who hides a file beside this one may have removed the folder, empty for a moment.
                 if attempt == _ATTEMPTS - 1 or not os.path.lexists(self._objects.path(name)):
@@ -239,7 +242,7 @@ class View:
                 made.clear()
         return None
 
-    def _place(self, key: str, name: ObjectName, replaces: ObjectName | None, *, move_aside: bool) -> str | None:
+    def _place(self, key: str, name: ObjectName, replaces: ObjectName | None, aside: str | None) -> str | None:
         source, target = self._objects.path(name), f"{self.store.root_url}/{key}"
         if self.mode == "auto" and not self._objects.can_clone:
             try:
@@ -262,13 +265,13 @@ class View:
                     self._hide_folder(key, replaces)
                 _remove_empty_tree(target)
             elif not stat.S_ISREG(found.st_mode):
-                self._clear(target, move_aside)
+                self._clear(key, aside)
             else:
                 digest = self._standing.digest(target, found, replaces or name)
                 if digest == name.digest and (self._objects.can_clone or (self.mode == "copy" and found.st_nlink == 1)):
                     return None
                 if digest not in digests:
-                    self._clear(target, move_aside)
+                    self._clear(key, aside)
                 elif digest == name.digest and _is_being_written(target):
                     # Whoever has it open goes on with this file, which another one in its place would take from them.
                     return None
@@ -310,15 +313,17 @@ class View:
         os.unlink(entry)
         return True
 
-    def _clear(self, target: str, move_aside: bool) -> None:
-        """Get what is not ours out of the way, or refuse."""
-        if not move_aside:
+    def _clear(self, key: str, aside: str | None) -> None:
+        """Get what is not ours out of the way, or refuse; what lay in a folder goes to another one beside that."""
+        target = f"{self.store.root_url}/{key}"
+        if aside is None:
             raise ViewConflictError(f"'{target}' holds something that is not saved: save it, or move it away")
         number = 1
-        while os.path.lexists(aside := f"{target}.edited-{number}"):
+        while os.path.lexists(place := f"{self.store.root_url}/{aside}.edited-{number}{key.removeprefix(aside)}"):
             number += 1
-        os.rename(target, aside)
-        messages.warning(f"'{target}' was changed since it was saved; what it held is now '{aside}'")
+        self._make_parents(place.removeprefix(f"{self.store.root_url}/"), set())
+        os.rename(target, place)
+        messages.warning(f"'{target}' was changed since it was saved; what it held is now '{place}'")
 
     def _make_parents(self, key: str, made: set[str]) -> None:
         """Make the folders above a key, none of which may be a symbolic link: it could lead out of the root."""
