@@ -30,10 +30,9 @@ def path(file: File) -> Any:
     if not stores.is_own(file.storage_id, instance):
         return _in_place(file, instance)
     name = ObjectName(file.digest, file.suffix)
-    if file.key is not None and file.is_latest and file.trashed_at is None:
-        shown = _shown(file, instance, name)
-        if shown is not None:
-            return shown
+    shown = _shown(file, instance, name)
+    if shown is not None:
+        return shown
     return stores.own_store(instance).upath(name, _filename(file), is_folder=file.is_folder)
 
 
@@ -59,12 +58,7 @@ def _staged(file: File) -> Path:
     instance = _instance(file)
     if not stores.is_own(file.storage_id, instance):
         return _checked_in_place(file, instance)
-    name = ObjectName(file.digest, file.suffix)
-    if file.key is not None and file.is_latest and file.trashed_at is None:
-        shown = _shown(file, instance, name)
-        if shown is not None:
-            return shown
-    return _kept(file)
+    return _shown(file, instance, ObjectName(file.digest, file.suffix)) or _kept(file)
 
 
 def _kept(file: File) -> Path:
@@ -120,10 +114,10 @@ def _filename(file: File) -> str:
 
 def _shown(file: File, instance: Instance, name: ObjectName) -> Path | None:
     """Return the view's path of a current file if it shows it; make it show it where nothing stands in the way."""
-    if not instance.is_local:
+    key = file.key
+    if key is None or not file.is_latest or file.trashed_at is not None or not instance.is_local:
         return None
     view = stores.view(instance)
-    key = str(file.key)
     if view.mode == "none" and not instance.is_read_only:
         return None
     state = view.state(key, name, is_folder=file.is_folder)

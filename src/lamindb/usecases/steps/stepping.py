@@ -36,13 +36,7 @@ def step(function: Any = None, /, *, name: str | None = None, version: str | Non
     Raises:
         InvalidTypeError: It is no function.
     """
-
-    def decorate(wrapped: Callable[..., Any]) -> Callable[..., Any]:
-        if not callable(wrapped) or inspect.isclass(wrapped):
-            raise InvalidTypeError(f"step() decorates functions, not a {type(wrapped).__name__}")
-        return _decorated(Function(wrapped, name, version), _begin_step)
-
-    return decorate if function is None else decorate(function)
+    return _decorator("step", function, name, version, _begin_step)
 
 
 @overload
@@ -62,11 +56,14 @@ def flow(function: Any = None, /, *, name: str | None = None, version: str | Non
     Raises:
         InvalidTypeError: It is no function.
     """
+    return _decorator("flow", function, name, version, _begin_flow)
 
+
+def _decorator(kind: str, function: Any, name: str | None, version: str | None, begin: Callable[..., Step]) -> Any:
     def decorate(wrapped: Callable[..., Any]) -> Callable[..., Any]:
         if not callable(wrapped) or inspect.isclass(wrapped):
-            raise InvalidTypeError(f"flow() decorates functions, not a {type(wrapped).__name__}")
-        return _decorated(Function(wrapped, name, version), _begin_flow)
+            raise InvalidTypeError(f"{kind}() decorates functions, not a {type(wrapped).__name__}")
+        return _decorated(Function(wrapped, name, version), begin)
 
     return decorate if function is None else decorate(function)
 
