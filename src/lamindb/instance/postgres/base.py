@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, operations
 
 from lamindb.instance.connection import Guarded, without_async_guard
+from lamindb.instance.utc import UTCOperations
+
+
+class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
+    """What PostgreSQL calls things, in UTC."""
 
 
 @without_async_guard
 class DatabaseWrapper(Guarded, base.DatabaseWrapper):
     """A connection to the PostgreSQL database of one instance."""
+
+    ops_class = DatabaseOperations
 
     def ensure_connection(self) -> None:
         """Have a connection; outside a transaction, one that the server closed is opened again."""

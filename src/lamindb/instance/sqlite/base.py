@@ -7,15 +7,22 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.sqlite3 import base
+from django.db.backends.sqlite3 import base, operations
 
 from lamindb.core.errors import NoInstanceError
 from lamindb.instance.connection import Guarded, without_async_guard
+from lamindb.instance.utc import UTCOperations
+
+
+class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
+    """What SQLite calls things, in UTC."""
 
 
 @without_async_guard
 class DatabaseWrapper(Guarded, base.DatabaseWrapper):
     """A connection to the SQLite file of one instance."""
+
+    ops_class = DatabaseOperations
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Open the file; it must exist, so that a deleted instance never comes back as an empty one."""
