@@ -1,4 +1,4 @@
-"""Days and hours in queries are those of UTC, as all that is stored and shown, whatever zone a project around us has."""
+"""Days and hours in queries are those of UTC, as all that is stored, whatever zone a project around us has."""
 
 from __future__ import annotations
 
