@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import sys
 from typing import Final, Literal
 
@@ -61,6 +62,9 @@ def is_being_written(descriptor: int) -> bool:
     import fcntl
 
     try:
+        # Who opens the file before the lease is given back makes the system send us a signal: one that is ignored by
+        # itself, where the usual one would end the program.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
         return error.errno == errno.EAGAIN
