@@ -529,3 +529,15 @@ def test_such_rows_do_not_stop_a_move_to_another_folder(local_instance: Path, tm
         cursor.execute("UPDATE lamindb_run SET params = %s WHERE id = %s", ['{"\\udce9\\u0000": 1}', run.id])
     copying.migrate_to(storage=tmp_path / "elsewhere")
     assert Run.objects.get(id=run.id).params == {"\\udce9\\0": 1}
+
+
+def test_a_server_that_forbids_to_close_the_old_database_is_told_and_the_move_is_done(
+    instance: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    is_sqlite = current.instance().dialect == "sqlite"
+    ln.File(b"1", key="a.txt").save()
+    monkeypatch.setattr(tables, "_CLOSED", "no_such_schema.lamindb_has_moved")
+    copying.migrate_to(postgres_url)
+    assert ln.File.select(key="a.txt").one().stage().read_bytes() == b"1"
+    assert ln.File(b"2", key="a.txt").save().version == 2
+    assert ("can still be written to" in capsys.readouterr().err) is not is_sqlite

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from blake3 import blake3
 from django.apps import apps
-from django.db import models, transaction
+from django.db import ProgrammingError, models, transaction
 
+from lamindb.core.errors import DatabaseError
 from lamindb.core.progress import Progress
 from lamindb.core.storable import storable
 from lamindb.instance import database
@@ -200,16 +201,19 @@ def close(alias: str, reason: str) -> None:
     link = database.connection(alias)
     if link.vendor != "postgresql":
         return
-    with transaction.atomic(using=alias), link.cursor() as cursor:
-        cursor.execute(
-            f"CREATE OR REPLACE FUNCTION {_CLOSED}() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$body$ BEGIN RAISE EXCEPTION USING MESSAGE = {_text(reason)}, ERRCODE = '55000'; END $body$"
-        )
-        for table in _quoted(link):
+    try:
+        with transaction.atomic(using=alias), link.cursor() as cursor:
             cursor.execute(
-                f"CREATE OR REPLACE TRIGGER {_CLOSED} BEFORE INSERT OR UPDATE OR DELETE ON {table} "
-                f"FOR EACH STATEMENT EXECUTE FUNCTION {_CLOSED}()"
+                f"CREATE OR REPLACE FUNCTION {_CLOSED}() RETURNS trigger LANGUAGE plpgsql AS "
+                f"$body$ BEGIN RAISE EXCEPTION USING MESSAGE = {_text(reason)}, ERRCODE = '55000'; END $body$"
             )
+            for table in _quoted(link):
+                cursor.execute(
+                    f"CREATE OR REPLACE TRIGGER {_CLOSED} BEFORE INSERT OR UPDATE OR DELETE ON {table} "
+                    f"FOR EACH STATEMENT EXECUTE FUNCTION {_CLOSED}()"
+                )
+    except ProgrammingError as error:
+        raise DatabaseError(f"the server does not allow it: {str(error).splitlines()[0]}") from error
 
 
 def _quoted(link: Any) -> list[str]:
