@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.harness import Bench, Result, benchmark
+from lamindb.storage.base import FileStat, Source
 from lamindb.storage.hash_cache import HashCache
 from lamindb.storage.local import LocalStore
-from lamindb.storage.protocol import FileStat, Source
 from lamindb.storage.view import Shown, View
 
 _LARGE = 2 << 30

@@ -108,11 +108,11 @@ def _server() -> Any:
 
 
 def _fill(runs: int, width: int) -> None:
-    from lamindb.core import current
-    from lamindb.instance import database
+    from lamindb.core import context
+    from lamindb.db import database
     from lamindb.models import User
 
-    instance = current.instance()
+    instance = context.instance()
     user = User.objects.using(instance.alias).get().id
     link = database.connection(instance.alias)
     if link.vendor == "sqlite":

@@ -208,16 +208,16 @@ def search(bench: Bench) -> Result:
     words = "cell ranger train classifier umap plot quality control nuclei segment variants leiden iris reads".split()
     with bench.instance():
         import lamindb as ln
-        from lamindb.core import current
-        from lamindb.instance import database, rows
+        from lamindb.core import context
+        from lamindb.db import bulk, database
 
         chance = random.Random(3)
         made = [
             ln.Transform(name=f"{' '.join(chance.choices(words, k=3))} {n}", type="pipeline", reference=str(n))
             for n in range(bench.count(100_000))
         ]
-        with database.writing(current.instance().alias) as link:
-            rows.insert_many(link, made)
+        with database.writing(context.instance().alias) as link:
+            bulk.insert_many(link, made)
         slowest = {
             text: _median(lambda text=text: ln.Transform.search(text), 5)[0]  # type: ignore[misc]
             for text in (
@@ -238,7 +238,7 @@ def search(bench: Bench) -> Result:
 @benchmark("draw 2,000 nodes as SVG", bound=200)
 def drawing(bench: Bench) -> Result:
     """Return the time in ms."""
-    from lamindb.exchange.svg import svg
+    from lamindb.lineage.render.svg import svg
     from tests.exchange.graphs import project_graph
 
     graph = project_graph(bench.count(2_000))

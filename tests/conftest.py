@@ -15,6 +15,12 @@ from typing import Any
 
 import pytest
 
+from lamindb.db.database import setup
+
+setup()
+
+import lamindb.setup.lifecycle  # noqa: E402, F401
+
 _REMOVED_PREFIXES = ("LAMIN_", "XDG_", "GIT_", "AWS_", "JUPYTER_", "JPY_", "NBPRJ_", "QUARTO_", "DJANGO_")
 
 # A shell's background job, or nohup, begins with these ignored, and so would every program that the tests start.
@@ -89,8 +95,8 @@ def fresh_library_state(isolated_home: Path, no_network: None) -> Iterator[None]
 def _disconnect() -> None:
     """Disconnect this process from its instances, as if it had just begun; what is registered stays."""
     instances, tracking = (
-        sys.modules.get("lamindb.usecases.setup.instances"),
-        sys.modules.get("lamindb.usecases.runs.tracking"),
+        sys.modules.get("lamindb.setup.lifecycle"),
+        sys.modules.get("lamindb.runs.track"),
     )
     if instances is not None:
         for connected in instances.current.all_connected():
@@ -99,7 +105,7 @@ def _disconnect() -> None:
     if tracking is not None:
         tracking._runs.clear()
         tracking._blocks.clear()
-    current = sys.modules.get("lamindb.core.current")
+    current = sys.modules.get("lamindb.core.context")
     if current is not None:
         current.set_run(None)
         current.set_instance(None)
@@ -126,14 +132,14 @@ def postgres_url(postgres_server: Any) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Make a database with all tables and no row, from which others are copied: migrating takes half a second."""
-    from lamindb.instance import database as databases
-    from lamindb.instance import migrating
+    from lamindb.db import database as databases
+    from lamindb.db import migrate
 
     name: str = postgres_server.create()
     alias = f"{databases.ALIAS_PREFIX}template"
     databases.register(alias, databases.postgres_config(postgres_server.url(name)))
     try:
-        migrating.bring_up_to_date(alias, home=tmp_path_factory.mktemp("template"))
+        migrate.bring_up_to_date(alias, home=tmp_path_factory.mktemp("template"))
     finally:
         databases.unregister(alias)
     return name

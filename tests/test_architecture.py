@@ -37,7 +37,7 @@ SUBJECTS: dict[str, set[str]] = {
     "care": {"files", "view"},
     "setup": {"care", "runs", "view"},
 }
-MAY_REACH_ALL = {"lamindb.usecases.wiring", "lamindb.usecases.selecting"}
+MAY_REACH_ALL = {"lamindb.models.wiring", "lamindb.api"}
 """The wire from records to what happens to them, and what `import lamindb` shows of it."""
 FRONT_DOORS = {"lamindb", "lamindb.schema", "lamindb.setup", "lamindb.lineage", "lamindb.apps", "lamindb.__main__"}
 WITHOUT_DJANGO = {"core", "storage", "environment", "exchange"}
@@ -48,7 +48,7 @@ HEAVY = {
 ENDS_THE_PROGRAM = {"sys.exit", "exit", "quit", "os._exit", "os.abort", "SystemExit", "breakpoint"}
 PRINTS = {"print", "sys.stdout.write", "sys.stdout.writelines", "sys.stdout.buffer.write"}
 SHOWS = {
-    "lamindb.usecases.selecting": "outside notebooks, what `ln.view` was asked to show is its result",
+    "lamindb.api": "outside notebooks, what `ln.view` was asked to show is its result",
     "lamindb.dev.demo": "a program, which imports nothing and nothing imports",
 }
 """The modules beside `cli` that write to standard output, and why they may."""

@@ -21,28 +21,28 @@ _HOMES = {
     "Transform": "lamindb.models",
     "User": "lamindb.models",
     "Q": "django.db.models",
-    "Session": "lamindb.usecases.selecting",
-    "add": "lamindb.usecases.selecting",
-    "delete": "lamindb.usecases.selecting",
-    "save": "lamindb.usecases.selecting",
-    "select": "lamindb.usecases.selecting",
-    "view": "lamindb.usecases.selecting",
-    "context": "lamindb.usecases.runs.tracking",
-    "finish": "lamindb.usecases.runs.tracking",
-    "track": "lamindb.usecases.runs.tracking",
-    "flow": "lamindb.usecases.steps.stepping",
-    "step": "lamindb.usecases.steps.stepping",
-    "close": "lamindb.usecases.setup.instances",
-    "connect": "lamindb.usecases.setup.instances",
-    "register_loader": "lamindb.usecases.loading",
-    "settings": "lamindb.instance.preferences",
-    "LaminError": "lamindb.core.errors",
-    "MultipleResultsFound": "lamindb.core.errors",
-    "NoResultFound": "lamindb.core.errors",
+    "Session": "lamindb.api",
+    "add": "lamindb.api",
+    "delete": "lamindb.api",
+    "save": "lamindb.api",
+    "select": "lamindb.api",
+    "view": "lamindb.api",
+    "context": "lamindb.runs.track",
+    "finish": "lamindb.runs.track",
+    "track": "lamindb.runs.track",
+    "flow": "lamindb.runs.steps.decorators",
+    "step": "lamindb.runs.steps.decorators",
+    "close": "lamindb.setup.lifecycle",
+    "connect": "lamindb.setup.lifecycle",
+    "register_loader": "lamindb.files.loaders",
+    "settings": "lamindb.core.preferences",
+    "LaminError": "lamindb.errors",
+    "MultipleResultsFound": "lamindb.errors",
+    "NoResultFound": "lamindb.errors",
 }
 _MODULES = {
     "dev": "lamindb.dev",
-    "errors": "lamindb.core.errors",
+    "errors": "lamindb.errors",
     "lineage": "lamindb.lineage",
     "schema": "lamindb.schema",
     "setup": "lamindb.setup",
@@ -55,14 +55,21 @@ if TYPE_CHECKING:
     from django.db.models import Q as Q
 
     from lamindb import dev as dev
+    from lamindb import errors as errors
     from lamindb import lineage as lineage
     from lamindb import schema as schema
     from lamindb import setup as setup
-    from lamindb.core import errors as errors
-    from lamindb.core.errors import LaminError as LaminError
-    from lamindb.core.errors import MultipleResultsFound as MultipleResultsFound
-    from lamindb.core.errors import NoResultFound as NoResultFound
+    from lamindb.api import Session as Session
+    from lamindb.api import add as add
+    from lamindb.api import delete as delete
+    from lamindb.api import save as save
+    from lamindb.api import select as select
+    from lamindb.api import view as view
     from lamindb.core.settings import settings as settings
+    from lamindb.errors import LaminError as LaminError
+    from lamindb.errors import MultipleResultsFound as MultipleResultsFound
+    from lamindb.errors import NoResultFound as NoResultFound
+    from lamindb.files.loaders import register_loader as register_loader
     from lamindb.models import DObject as DObject
     from lamindb.models import File as File
     from lamindb.models import Notebook as Notebook
@@ -71,20 +78,13 @@ if TYPE_CHECKING:
     from lamindb.models import Storage as Storage
     from lamindb.models import Transform as Transform
     from lamindb.models import User as User
-    from lamindb.usecases.loading import register_loader as register_loader
-    from lamindb.usecases.runs.tracking import context as context
-    from lamindb.usecases.runs.tracking import finish as finish
-    from lamindb.usecases.runs.tracking import track as track
-    from lamindb.usecases.selecting import Session as Session
-    from lamindb.usecases.selecting import add as add
-    from lamindb.usecases.selecting import delete as delete
-    from lamindb.usecases.selecting import save as save
-    from lamindb.usecases.selecting import select as select
-    from lamindb.usecases.selecting import view as view
-    from lamindb.usecases.setup.instances import close as close
-    from lamindb.usecases.setup.instances import connect as connect
-    from lamindb.usecases.steps.stepping import flow as flow
-    from lamindb.usecases.steps.stepping import step as step
+    from lamindb.runs.steps.decorators import flow as flow
+    from lamindb.runs.steps.decorators import step as step
+    from lamindb.runs.track import context as context
+    from lamindb.runs.track import finish as finish
+    from lamindb.runs.track import track as track
+    from lamindb.setup.lifecycle import close as close
+    from lamindb.setup.lifecycle import connect as connect
 
 
 def __getattr__(name: str) -> Any:
@@ -97,15 +97,15 @@ def __getattr__(name: str) -> Any:
         value: Any = importlib.import_module(_MODULES[name])
     elif name in _HOMES:
         if name not in _WITHOUT_DATABASE:
-            from lamindb.instance.database import setup as set_up
+            from lamindb.db.database import setup as set_up
 
             set_up()
-            importlib.import_module("lamindb.usecases.setup.instances")
+            importlib.import_module("lamindb.setup.lifecycle")
         elif name == "settings":
-            from lamindb.core import current
+            from lamindb.core import context as core_context
 
             # `settings.storage` may be the first question of a program.
-            current.plug_opener(_open_instance)
+            core_context.plug_opener(_open_instance)
         value = getattr(importlib.import_module(_HOMES[name]), name)
     else:
         import difflib
@@ -117,10 +117,10 @@ def __getattr__(name: str) -> Any:
 
 
 def _open_instance() -> Any:
-    from lamindb.instance.database import setup as set_up
+    from lamindb.db.database import setup as set_up
 
     set_up()
-    return importlib.import_module("lamindb.usecases.setup.instances").open_current()
+    return importlib.import_module("lamindb.setup.lifecycle").open_current()
 
 
 def __dir__() -> list[str]:

@@ -16,22 +16,22 @@ class LaminConfig(AppConfig):
 
     def ready(self) -> None:
         """Plug in the use cases, which are imported when first used, and what the user chose for every process."""
-        import lamindb.instance.preferences  # noqa: F401
-        from lamindb.instance import database
-        from lamindb.models import actions
-        from lamindb.usecases.wiring import Wiring
+        import lamindb.core.preferences  # noqa: F401
+        from lamindb.db import database
+        from lamindb.models import verbs
+        from lamindb.models.wiring import Wiring
 
         database.install_router()
-        actions.plug(Wiring(draw=_draw, show=_show))
+        verbs.plug(Wiring(draw=_draw, show=_show))
 
 
 def _draw(record: Any, options: dict[str, Any]) -> Any:
-    from lamindb.exchange import viewing
+    from lamindb.lineage import draw
 
-    return viewing.view_lineage(record, options)
+    return draw.view_lineage(record, options)
 
 
 def _show(record: Any) -> Any:
-    from lamindb.exchange import viewing
+    from lamindb.lineage import draw
 
-    return viewing.describe(record)
+    return draw.describe(record)

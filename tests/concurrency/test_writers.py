@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
+from lamindb.maintenance import verify
 from lamindb.models import File, Run, RunOutput, User
-from lamindb.usecases.care import verifying
 from tests.storage import servers
 from tests.support.processes import run_python_together
 
@@ -77,7 +77,7 @@ def together(code: str, count: int, folder: Path) -> list[str]:
 
 
 def is_clean() -> bool:
-    report = verifying.verify()
+    report = verify.verify()
     assert report.is_clean, str(report)
     assert report.edited == report.untracked == report.incoming == ()
     return True

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lamindb.core import keys
-from lamindb.core.errors import InvalidKeyError
+from lamindb.errors import InvalidKeyError
 
 PIECES = st.sampled_from(
     ["a", "é", "e\u0301", "Å", ".", "..", "/", "//", "\\", ".lamindb", ".LAMINDB", " ", "\0", "\n", "\u2028", "~", "C:",

@@ -7,9 +7,9 @@ import inspect
 import pytest
 
 from lamindb.core import settings as module
-from lamindb.core.errors import InvalidInputError, NoInstanceError, UnknownFieldError
-from lamindb.core.preferences import PREFERENCES
+from lamindb.core.options import PREFERENCES
 from lamindb.core.settings import Settings
+from lamindb.errors import InvalidInputError, NoInstanceError, UnknownFieldError
 
 RIGHT = [(name, value) for name, preference in PREFERENCES.items() for value in preference.choices]
 
@@ -62,7 +62,7 @@ def test_a_name_that_is_no_setting_is_an_error_that_names_the_nearest() -> None:
 
 
 def test_the_storage_is_that_of_the_instance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.current, "_opener", None)
+    monkeypatch.setattr(module.context, "_opener", None)
     with pytest.raises(NoInstanceError, match="lamin init"):
         _ = Settings().storage
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from lamindb.core import messages
-from lamindb.core.errors import InvalidInputError, ReadOnlyError, StorageError
 from lamindb.dev import datasets, picture
+from lamindb.errors import InvalidInputError, ReadOnlyError, StorageError
 from tests.support.processes import run_python
 
 

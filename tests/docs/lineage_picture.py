@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from lamindb.core.graph import Edge, FileNode, LineageGraph, RunNode
-from lamindb.exchange.svg import svg
+from lamindb.lineage.lineage_graph import Edge, FileNode, LineageGraph, RunNode
+from lamindb.lineage.render.svg import svg
 from tests.docs.pages import DOCS
 
 PATH = DOCS / "images" / "lineage.svg"

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from lamindb.core.errors import InvalidInputError
 from lamindb.environment import detect as module
-from lamindb.environment import kernels, launchers, matching, servers
+from lamindb.environment import jupyter, kernels, notebook_matching, servers
 from lamindb.environment.detect import Running, detect, in_ipython, in_notebook
+from lamindb.errors import InvalidInputError
 from tests.support.processes import clean_environment, run_command, run_python, run_script, write_notebook
 
 PRINT = """\
@@ -38,7 +38,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     history = types.SimpleNamespace(input_hist_raw=["", "x = 1"])
     shell = types.SimpleNamespace(history_manager=history, user_ns=variables, kernel=object())
     monkeypatch.setattr(kernels, "shell", lambda: shell)
-    monkeypatch.setattr(launchers, "launched_notebook", lambda: None)
+    monkeypatch.setattr(jupyter, "launched_notebook", lambda: None)
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
     return variables
@@ -127,7 +127,7 @@ def test_quarto(kernel: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     "broken",
-    [(servers, "session_path"), (launchers, "launched_notebook"), (matching, "matching_notebook")],
+    [(servers, "session_path"), (jupyter, "launched_notebook"), (notebook_matching, "matching_notebook")],
     ids=lambda step: step[1],
 )
 def test_no_step_stops_the_others(

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from lamindb.core.errors import InvalidInputError, SourceNotFoundError, StorageError
 from lamindb.environment import kernels, notebooks
 from lamindb.environment.notebooks import (
     code_cells,
@@ -21,6 +20,7 @@ from lamindb.environment.notebooks import (
     read_notebook,
     stripped_source,
 )
+from lamindb.errors import InvalidInputError, SourceNotFoundError, StorageError
 
 
 def code(source: Any, **more: Any) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lamindb.core.errors import SourceNotFoundError, StorageError
 from lamindb.environment.scripts import read_script, script_source
+from lamindb.errors import SourceNotFoundError, StorageError
 from tests.support.processes import run_command
 
 PROBE = """\

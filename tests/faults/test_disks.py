@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 
 import lamindb as ln
-from lamindb.core.errors import LaminError, ReadOnlyError, StorageError
+from lamindb.errors import LaminError, ReadOnlyError, StorageError
+from lamindb.maintenance import verify
 from lamindb.models import File
+from lamindb.setup import lifecycle
+from lamindb.storage.base import Source
 from lamindb.storage.cache import open_cache
-from lamindb.storage.protocol import Source
 from lamindb.storage.remote import RemoteStore
-from lamindb.usecases.care import verifying
-from lamindb.usecases.setup import instances
 from tests.kills.scenarios import SCENARIOS
 from tests.support.processes import clean_environment, run_command, run_python
 
@@ -131,7 +131,7 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path, size: int, leave: int) ->
     ballast.unlink()
     file = ln.File(source, key="large.bin").save()
     assert file.stage().read_bytes() == source.read_bytes()
-    assert verifying.verify().is_clean
+    assert verify.verify().is_clean
 
 
 def test_many_files_on_a_full_disk_are_all_or_none(small_disk: Path, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_many_files_on_a_full_disk_are_all_or_none(small_disk: Path, tmp_path: P
     ballast.unlink()
     ln.save(ln.File.from_dir(folder))
     assert File.objects.count() == 30
-    assert verifying.verify().is_clean
+    assert verify.verify().is_clean
 
 
 @pytest.mark.parametrize("is_folder", [False, True])
@@ -214,14 +214,14 @@ def test_a_folder_on_read_only_media_is_read(
     ln.File(b"one", key="one.txt").save()
     ln.File(b"two", key="one.txt").save()
     ln.File("src", key="folder").save()
-    instances.close()
+    lifecycle.close()
     place = mount("--bind", str(real), name="readonly")
     subprocess.run(["mount", "-o", "remount,ro,bind", str(place)], check=True)
     monkeypatch.chdir(place)
-    instances.connect(place / "mydata")
+    lifecycle.connect(place / "mydata")
     file = ln.File.select(key="one.txt").one()
     assert [version.stage().read_bytes() for version in file.versions] == [b"one", b"two"]
-    assert verifying.verify().is_clean
+    assert verify.verify().is_clean
     with pytest.raises(ReadOnlyError):
         ln.File(b"new", key="new.txt").save()
     with pytest.raises(ReadOnlyError):
@@ -236,7 +236,7 @@ def test_a_folder_of_another_user_is_read_and_not_written(monkeypatch: pytest.Mo
         monkeypatch.chdir(base)
         ln.setup.init(storage="./mydata")
         ln.File(b"one", key="one.txt").save()
-        instances.close()
+        lifecycle.close()
         home = base / "home"
         home.mkdir()
         os.chown(home, 65534, 65534)
@@ -276,6 +276,6 @@ def test_a_storage_folder_that_disappears(local_instance: Path) -> None:
     assert "\n" not in str(caught.value)
     assert not local_instance.exists()
     local_instance.with_name("elsewhere").rename(local_instance)
-    instances.connect(local_instance)
+    lifecycle.connect(local_instance)
     assert ln.File(b"two", key="two.txt").save().stage().read_bytes() == b"two"
-    assert verifying.verify().is_clean
+    assert verify.verify().is_clean

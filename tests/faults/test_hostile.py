@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import lamindb as ln
-from lamindb.core.errors import (
+from lamindb.errors import (
     IntegrityError,
     InvalidInputError,
     InvalidKeyError,
@@ -21,9 +21,9 @@ from lamindb.core.errors import (
     SourceChangedError,
     SourceNotFoundError,
 )
+from lamindb.maintenance import gc, verify
 from lamindb.models import File
-from lamindb.usecases.care import sweeping, verifying
-from lamindb.usecases.setup import instances
+from lamindb.setup import lifecycle
 from tests.kills import stepping
 
 LARGE = 52 << 20
@@ -63,15 +63,15 @@ def killed(act: Callable[[], object], step: int) -> None:
 def test_a_copy_that_was_killed_is_never_handed_out(instance: Path) -> None:
     source = write("large.bin", os.urandom(3 << 20))
     killed(lambda: ln.File(source, key="large.bin").save(), 8)
-    instances.close()
-    instances.connect(instance)
+    lifecycle.close()
+    lifecycle.connect(instance)
     assert not ln.File.select(key="large.bin").exists()
     assert not (instance / "large.bin").exists()
     # Under another key, that key is what it gets.
     assert ln.File(source, key="other/large.bin").save().key == "other/large.bin"
     assert read("other/large.bin") == source.read_bytes()
-    sweeping.sweep(dry_run=False, grace_seconds=0)
-    report = verifying.verify()
+    gc.sweep(dry_run=False, grace_seconds=0)
+    report = verify.verify()
     assert report.is_clean and report.orphans == report.incoming == ()
 
 
@@ -95,7 +95,7 @@ def test_one_bad_file_among_good_ones_saves_none_and_is_named(instance: Path, ba
     assert File.objects.count() == 0
     assert [path for path in instance.iterdir() if path.is_file()] == []
     ln.save(good)
-    assert verifying.verify().is_clean
+    assert verify.verify().is_clean
 
 
 # --- stored bytes that rot ---
@@ -116,9 +116,9 @@ def test_damage_is_never_read_and_saving_again_heals(instance: Path, how: str, r
     fresh = ln.File.select(key="table.csv").one()
     with pytest.raises(IntegrityError, match=r"missing|damaged|bytes"):
         getattr(fresh, reader)()
-    assert not verifying.verify().is_clean
+    assert not verify.verify().is_clean
     assert ln.File(data, key="table.csv").save().id == file.id
-    assert verifying.verify().is_clean
+    assert verify.verify().is_clean
     assert read("table.csv") == data
 
 
@@ -163,7 +163,7 @@ def test_an_empty_folder_is_a_folder(instance: Path) -> None:
     Path("empty").mkdir()
     file = ln.File("empty", key="empty").save()
     assert file.stage().is_dir() and list(file.stage().iterdir()) == []
-    assert verifying.verify().is_clean
+    assert verify.verify().is_clean
 
 
 def test_equal_bytes_under_two_keys_are_two_records(instance: Path) -> None:
@@ -309,7 +309,7 @@ def test_a_file_that_grows_while_it_is_saved_is_not_saved(
         with pytest.raises(SourceChangedError):
             file.save()
     assert File.objects.count() == 0
-    assert verifying.verify().is_clean
+    assert verify.verify().is_clean
     assert ln.File(source, key="growing.log").save().size == source.stat().st_size
 
 
@@ -344,7 +344,7 @@ def test_a_file_saved_again_while_its_record_is_in_the_trash_is_its_own(instance
     assert second.id != first.id
     first.delete(permanent=True, storage=True)
     assert read("a.txt") == b"x"
-    assert verifying.verify().is_clean
+    assert verify.verify().is_clean
 
 
 # --- what must not be written to, or lost ---

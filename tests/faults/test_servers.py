@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
-from lamindb.core.errors import LaminError, StorageError
+from lamindb.errors import LaminError, StorageError
+from lamindb.maintenance import gc, verify
 from lamindb.models import File
-from lamindb.storage import backends
-from lamindb.usecases import stores
-from lamindb.usecases.care import sweeping, verifying
-from lamindb.usecases.setup import instances
+from lamindb.records import stores
+from lamindb.setup import lifecycle
+from lamindb.storage import bucket_client
 from tests.storage.servers import S3Server
 from tests.storage.test_failing_servers import Proxy
 
@@ -41,7 +41,7 @@ def proxy(
 
 def reopen(seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the time limit of the environment count; it is read when a store is opened."""
-    monkeypatch.setenv(backends.TIMEOUT_VARIABLE, str(seconds))
+    monkeypatch.setenv(bucket_client.TIMEOUT_VARIABLE, str(seconds))
     stores.forget(ln.context.instance.alias)
 
 
@@ -54,8 +54,8 @@ def test_a_failing_server_costs_one_error(proxy: Proxy, behaviour: str, monkeypa
         lambda: ln.File(b"new", key="new.txt").save(),
         lambda: ln.save([ln.File(f"{n}".encode(), key=f"many/{n}.txt") for n in range(10)]),
         lambda: ln.File(b"other", key="before.txt").save(),
-        lambda: sweeping.sweep(dry_run=False, grace_seconds=0),
-        lambda: verifying.verify(),
+        lambda: gc.sweep(dry_run=False, grace_seconds=0),
+        lambda: verify.verify(),
     ):
         with pytest.raises(StorageError) as caught:
             act()
@@ -65,7 +65,7 @@ def test_a_failing_server_costs_one_error(proxy: Proxy, behaviour: str, monkeypa
     reopen(30, monkeypatch)
     assert ln.File(b"new", key="new.txt").save().stage().read_bytes() == b"new"
     assert ln.File(b"other", key="before.txt").save().version == 2
-    assert verifying.verify().is_clean
+    assert verify.verify().is_clean
 
 
 def test_a_server_that_fails_while_an_instance_is_made(
@@ -78,14 +78,14 @@ def test_a_server_that_fails_while_an_instance_is_made(
     proxy = Proxy(moto_server)
     try:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint_url)
-        monkeypatch.setenv(backends.TIMEOUT_VARIABLE, "1")
+        monkeypatch.setenv(bucket_client.TIMEOUT_VARIABLE, "1")
         monkeypatch.chdir(tmp_path)
         proxy.behaviour = "500"
         with pytest.raises(LaminError) as caught:
             ln.setup.init(storage=f"s3://{name}/study")
         assert "\n" not in str(caught.value)
         proxy.behaviour = "pass"
-        monkeypatch.setenv(backends.TIMEOUT_VARIABLE, "30")
+        monkeypatch.setenv(bucket_client.TIMEOUT_VARIABLE, "30")
         ln.setup.init(storage=f"s3://{name}/study")
         assert ln.File(b"x", key="x.txt").save().stage().read_bytes() == b"x"
     finally:
@@ -100,10 +100,10 @@ def test_damage_in_a_bucket_is_noticed_and_healed(proxy: Proxy) -> None:
     name = next(name for name, _ in store.list() if name.digest == file.digest)
     obstore.put(store.backend, store.path(name), b"beFore")  # type: ignore[attr-defined]
     store.cache.drop(name)  # type: ignore[attr-defined]
-    assert [finding.kind for finding in verifying.verify().corrupt] == ["bytes"]
+    assert [finding.kind for finding in verify.verify().corrupt] == ["bytes"]
     with pytest.raises(LaminError, match="damaged"):
         file.stage()
     ln.File(b"before", key="before.txt").save()
-    assert verifying.verify().is_clean
+    assert verify.verify().is_clean
     assert file.stage().read_bytes() == b"before"
-    assert instances.info().view == "none"
+    assert lifecycle.info().view == "none"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from lamindb.core.errors import NoInstanceError
-from lamindb.instance import finding, folder, registry
+from lamindb.errors import NoInstanceError
+from lamindb.instance import config, discovery, registry
 from lamindb.instance.registry import Entry
 from tests.support.processes import run_python_together
 
@@ -29,7 +29,7 @@ def settings_file() -> Path:
 
 def make_home(home: Path, instance_id: str = "id") -> Path:
     home.mkdir(parents=True, exist_ok=True)
-    folder.write(home, folder.Description(instance_id, "x", "s", ".", "postgresql://h/n"))
+    config.write(home, config.Description(instance_id, "x", "s", ".", "postgresql://h/n"))
     return home
 
 
@@ -72,7 +72,7 @@ def test_a_damaged_registry_is_told_once_and_counts_as_empty(
     assert registry.entries() == []
     assert str(settings_file()) in capsys.readouterr().err
     with pytest.raises(NoInstanceError):
-        finding.find(tmp_path)
+        discovery.find(tmp_path)
     assert capsys.readouterr().err.count(str(settings_file())) == 1
     registry.remember(entry("/a"))
     assert [e.project for e in registry.entries()] == ["/a"]
@@ -103,7 +103,7 @@ def test_where_it_cannot_be_written_work_goes_on(make: str, tmp_path: Path, monk
 
 
 def test_without_a_settings_folder_nothing_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry.places, "settings_folder", lambda: None)
+    monkeypatch.setattr(registry.paths, "settings_folder", lambda: None)
     registry.remember(entry("/a"))
     assert registry.entries() == []
 

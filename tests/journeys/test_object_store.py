@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
-from lamindb.core.errors import IntegrityError, ReadOnlyError, UnsupportedError
+from lamindb.errors import IntegrityError, ReadOnlyError, UnsupportedError
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -25,10 +25,10 @@ def bucket(seaweed_root: str, database: str | None, tmp_path: Path, monkeypatch:
 def put(url: str, data: bytes) -> None:
     import obstore
 
-    from lamindb.storage import backends
+    from lamindb.storage import bucket_client
 
     root, _, key = url.rpartition("/")
-    obstore.put(backends.open_bucket(root), key, data)
+    obstore.put(bucket_client.open_bucket(root), key, data)
 
 
 def test_saving_versions_reading_and_lineage(bucket: str) -> None:

@@ -35,8 +35,8 @@ def keys(files: Any) -> list[str]:
 
 
 def stored(name: str | None) -> str:
-    from lamindb.storage.protocol import ObjectName
-    from lamindb.usecases import stores
+    from lamindb.records import stores
+    from lamindb.storage.base import ObjectName
 
     parsed = ObjectName.parse(name or "")
     assert parsed is not None

@@ -42,8 +42,8 @@ def only(**filters: Any) -> ln.Run:
 
 
 def code_of(run: ln.Run) -> str:
-    from lamindb.storage.protocol import ObjectName
-    from lamindb.usecases import stores
+    from lamindb.records import stores
+    from lamindb.storage.base import ObjectName
 
     name = ObjectName.parse(run.source_digest or "")
     assert name is not None
@@ -413,8 +413,8 @@ def test_git_is_recorded_with_what_was_not_committed(project: Path) -> None:
     dirty = only(git_is_dirty=True)
     assert dirty.environment_digest == clean.environment_digest
     assert dirty.source_digest == clean.source_digest
-    from lamindb.storage.protocol import ObjectName
-    from lamindb.usecases import stores
+    from lamindb.records import stores
+    from lamindb.storage.base import ObjectName
 
     name = ObjectName.parse(dirty.diff_digest or "")
     assert name is not None

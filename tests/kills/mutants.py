@@ -10,11 +10,11 @@ from typing import Any
 def row_first() -> None:
     """Write the rows, then the bytes."""
     from lamindb.core.hashing import hash_bytes, hash_file
-    from lamindb.usecases import stores
-    from lamindb.usecases.files import appearing, saving
+    from lamindb.files import save, view_publish
+    from lamindb.records import stores
 
     waiting: list[Any] = []
-    real_show = appearing.show
+    real_show = view_publish.show
 
     def only_hash(instance: Any, files: Any, progress: Any, executor: Any) -> None:
         for file in files:
@@ -26,12 +26,12 @@ def row_first() -> None:
         stores.own_store(instance).put_many(waiting)
         real_show(instance, *args)
 
-    saving._store_bytes, appearing.show = only_hash, store_then_show
+    save._store_bytes, view_publish.show = only_hash, store_then_show
 
 
 def in_place() -> None:
     """Write an object under its name from the beginning."""
-    from lamindb.storage.batch import Batch
+    from lamindb.storage.local_writer import Batch
 
     def write(self: Any, source: Any, name: Any, data: bytes) -> None:
         descriptor = os.open(self._objects.path(name), os.O_WRONLY | os.O_CREAT, 0o644)
@@ -43,11 +43,11 @@ def in_place() -> None:
 
 def view_first() -> None:
     """Show a file before its row is there."""
-    from lamindb.storage.protocol import ObjectName
-    from lamindb.usecases import stores
-    from lamindb.usecases.files import saving
+    from lamindb.files import save
+    from lamindb.records import stores
+    from lamindb.storage.base import ObjectName
 
-    real = saving._write_rows
+    real = save._write_rows
 
     def show_then_write(instance: Any, files: Any, *args: Any) -> Any:
         for file in files:
@@ -56,25 +56,25 @@ def view_first() -> None:
             stores.view(instance).show(pending.key, name, move_aside=True)
         return real(instance, files, *args)
 
-    saving._write_rows = show_then_write
+    save._write_rows = show_then_write
 
 
 def one_by_one() -> None:
     """Write the rows of many files in many transactions."""
-    from lamindb.usecases.files import saving
+    from lamindb.files import save
 
-    real = saving._save_new
+    real = save._save_new
 
     def each(instance: Any, files: Any, *args: Any) -> None:
         for file in files:
             real(instance, [file], *args)
 
-    saving._save_new = each
+    save._save_new = each
 
 
 def part_by_part() -> None:
     """Commit each part of a save that is written in parts."""
-    from lamindb.usecases.files import written
+    from lamindb.files import written
 
     real = written._insert
 
@@ -88,26 +88,25 @@ def part_by_part() -> None:
 
 def forgetful() -> None:
     """Change rows without leaving a note for whoever has to repair the view."""
-    from lamindb.usecases.view import repairing
+    from lamindb.files import view_repair
 
-    repairing.announce = lambda instance, leaving=(): None  # type: ignore[assignment]
+    view_repair.announce = lambda instance, leaving=(): None  # type: ignore[assignment]
 
 
 def purge_at_once() -> None:
     """Remove rows of files that the view still shows, without a note."""
-    from lamindb.usecases.care import trashing
-    from lamindb.usecases.view import repairing
+    from lamindb.files import trash, view_repair
 
-    real = repairing.announce
-    repairing.announce = lambda instance, leaving=(): real(instance)  # type: ignore[assignment]
-    trashing.trash = lambda files, instance: None  # type: ignore[assignment]
+    real = view_repair.announce
+    view_repair.announce = lambda instance, leaving=(): real(instance)  # type: ignore[assignment]
+    trash.trash = lambda files, instance: None  # type: ignore[assignment]
 
 
 def sweep_needed() -> None:
     """Remove objects that rows need."""
-    from lamindb.usecases.care import sweeping
+    from lamindb.maintenance import gc
 
-    sweeping._needed = lambda instance, names, runs=None: set()  # type: ignore[assignment]
+    gc._needed = lambda instance, names, runs=None: set()  # type: ignore[assignment]
 
 
 def no_flush() -> None:
@@ -126,10 +125,10 @@ def no_folder_flush() -> None:
 
 
 def _without_flushes(*names: str) -> None:
-    from lamindb.storage import batch
+    from lamindb.storage import local_writer
 
     for name in names:
-        setattr(batch, name, lambda *args: None)
+        setattr(local_writer, name, lambda *args: None)
 
 
 POWER_MUTANTS = {"no_flush": no_flush, "no_data_flush": no_data_flush, "no_folder_flush": no_folder_flush}

@@ -151,7 +151,7 @@ def cut_everywhere(case: DiskCase) -> Iterator[tuple[str, list[str]]]:
 
 def main() -> None:
     """Run what the first argument describes."""
-    from lamindb.instance import database
+    from lamindb.db import database
 
     database.setup()
     for name in PRELOADED.split():

@@ -25,12 +25,12 @@ from tests.kills.scenarios import SCENARIOS, Scenario
 Plain = dict[str, Any]
 
 PRELOADED = """
-    django.db.backends.base.schema django.db.models.sql.compiler encodings.ascii lamindb.instance.postgres.base
-    lamindb.instance.sqlite.base lamindb.migrations lamindb.storage.cache lamindb.storage.opening
-    lamindb.storage.view lamindb.usecases.setup.copying lamindb.usecases.setup.instances
-    lamindb.usecases.view.relinking lamindb.usecases.files.saving lamindb.usecases.files.staging
-    lamindb.usecases.care.sweeping lamindb.usecases.runs.tracking lamindb.usecases.care.trashing
-    lamindb.usecases.care.verifying pwd psycopg
+    django.db.backends.base.schema django.db.models.sql.compiler encodings.ascii lamindb.db.postgres.base
+    lamindb.db.sqlite.base lamindb.migrations lamindb.storage.cache lamindb.storage.open_store
+    lamindb.storage.view lamindb.setup.move lamindb.setup.lifecycle
+    lamindb.files.view_relink lamindb.files.save lamindb.files.read
+    lamindb.maintenance.gc lamindb.runs.track lamindb.files.trash
+    lamindb.maintenance.verify pwd psycopg
 """
 """What every child needs is imported once, before the first fork; none of it opens anything."""
 
@@ -201,7 +201,7 @@ class Case:
 
     def fail(self, number: int) -> Plain:
         """Let one step fail; look at the error, and at what is left, in this same process."""
-        from lamindb.core.errors import LaminError
+        from lamindb.errors import LaminError
 
         assert self.fault is not None
         problems, error = [], None
@@ -216,29 +216,29 @@ class Case:
                 return {"found": None, "error": "its own", "problems": []}
             problems.append(f"not our error: {raised!r}")
         found = observe(self)
-        from lamindb.core import current
+        from lamindb.core import context
 
-        home = current.instance().home_path / "incoming"
+        home = context.instance().home_path / "incoming"
         left = sorted(path.name for path in home.iterdir() if path.suffix not in {".writer", ".leaving"})
         return {"found": found, "error": error, "problems": problems, "left": left}
 
 
 def _bucket(url: str) -> Any:
-    from lamindb.storage import backends
+    from lamindb.storage import bucket_client
 
-    return backends.open_bucket(url)
+    return bucket_client.open_bucket(url)
 
 
 def observe(case: Case) -> Plain | None:
     """Return what a user sees: every version of every key, whether it is current, its bytes; None: no instance."""
     import lamindb as ln
-    from lamindb.core import current
-    from lamindb.core.errors import NoInstanceError
+    from lamindb.core import context
+    from lamindb.errors import NoInstanceError
     from lamindb.models import File
 
     ln.settings.verbosity = 0
     try:
-        current.instance()
+        context.instance()
     except NoInstanceError:
         return None
     seen: Plain = {}
@@ -266,21 +266,21 @@ def _short(data: bytes) -> str:
 
 def check(case: Case, seen: Plain | None, *, is_done: bool = False) -> list[str]:
     """Return what is wrong with an instance, whatever state it should be in."""
-    from lamindb.usecases import stores
-    from lamindb.usecases.care import sweeping, verifying
+    from lamindb.maintenance import gc, verify
+    from lamindb.records import stores
 
     if seen is None:
         return []
     problems = []
     store = stores.own_store()
     problems += [f"half an object: {damage.detail}" for name, _ in store.list() if (damage := store.check(name, None))]
-    report = verifying.verify()
+    report = verify.verify()
     if not report.is_clean:
         problems.append(f"verify: {report}")
     problems += _check_view(case, seen)
     if is_done:
-        sweeping.sweep(dry_run=False, grace_seconds=0)
-        report = verifying.verify()
+        gc.sweep(dry_run=False, grace_seconds=0)
+        report = verify.verify()
         problems += [] if report.is_clean else [f"verify after sweeping: {report}"]
         problems += [f"orphan after sweeping: {name}" for name in report.orphans]
         problems += [f"left in incoming: {name}" for name in report.incoming]
@@ -293,9 +293,9 @@ def _check_view(case: Case, seen: Plain) -> list[str]:
     """Compare the folder with what is current: no more, no less."""
     if not case.is_local:
         return []
-    from lamindb.core import current
+    from lamindb.core import context
 
-    root = Path(current.instance().root_url)
+    root = Path(context.instance().root_url)
     shown = {
         str(path.relative_to(root)): _short(path.read_bytes())
         for path in root.rglob("*")
@@ -451,7 +451,7 @@ def fail_everywhere(case: Case) -> Iterator[tuple[int, str, list[str]]]:
 
 def main() -> None:
     """Run what the first argument describes."""
-    from lamindb.instance import database
+    from lamindb.db import database
 
     database.setup()
     for name in PRELOADED.split():

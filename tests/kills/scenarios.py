@@ -71,11 +71,11 @@ def save_many() -> None:
 
 def save_in_parts() -> None:
     """As above, where the bytes, the rows and the view take several rounds each."""
-    from lamindb.instance import rows
-    from lamindb.usecases.files import saving
+    from lamindb.db import bulk
+    from lamindb.files import save as files_save
 
-    vars(saving)["BATCH"] = 5
-    rows.AT_ONCE = 4
+    vars(files_save)["BATCH"] = 5
+    bulk.AT_ONCE = 4
     save_many()
 
 
@@ -178,9 +178,9 @@ def swept() -> None:
 
 
 def sweep() -> None:
-    from lamindb.usecases.care import sweeping
+    from lamindb.maintenance import gc
 
-    sweeping.sweep(dry_run=False, grace_seconds=0)
+    gc.sweep(dry_run=False, grace_seconds=0)
 
 
 def track() -> None:
@@ -203,9 +203,9 @@ def save_edit() -> None:
 
 
 def relink() -> None:
-    from lamindb.usecases.view import relinking
+    from lamindb.files import view_relink
 
-    relinking.relink()
+    view_relink.relink()
 
 
 def copied() -> None:
@@ -218,11 +218,11 @@ def copied() -> None:
 
 def move() -> None:
     """Move to another folder; from the new place there is nothing left to do."""
-    from lamindb.core import current as instances
-    from lamindb.usecases.setup import copying
+    from lamindb.core import context as instances
+    from lamindb.setup import move as setup_move
 
     if os.path.basename(instances.instance().root_url) != "moved":
-        copying.migrate_to(storage="./moved")
+        setup_move.migrate_to(storage="./moved")
 
 
 def init() -> None:

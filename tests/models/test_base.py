@@ -12,12 +12,12 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 import lamindb as ln
-from lamindb.core import current
-from lamindb.core.errors import InvalidInputError, InvalidTypeError
+from lamindb.core import context
+from lamindb.errors import InvalidInputError, InvalidTypeError
 
 
 def queries() -> CaptureQueriesContext:
-    return CaptureQueriesContext(connections[current.instance().alias])
+    return CaptureQueriesContext(connections[context.instance().alias])
 
 
 def test_records_are_equal_by_kind_and_id(world: SimpleNamespace) -> None:

@@ -11,7 +11,7 @@ from django.db.models import Count
 
 import lamindb as ln
 import lamindb.schema as lns
-from lamindb.core.errors import InvalidInputError, UnknownFieldError
+from lamindb.errors import InvalidInputError, UnknownFieldError
 
 
 def test_the_message_of_a_join_that_finds_nothing_shows_no_inner_object(local_instance: Path) -> None:

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 import lamindb as ln
-from lamindb.core.errors import KeyExistsError
+from lamindb.errors import KeyExistsError
+from lamindb.files import view_publish
+from lamindb.maintenance import gc, verify
 from lamindb.models import File
-from lamindb.usecases.care import sweeping, verifying
-from lamindb.usecases.files import appearing
-from lamindb.usecases.setup import instances
+from lamindb.setup import lifecycle
 from tests.kills import stepping
 from tests.kills.runner import copy_tree
 
@@ -126,11 +126,11 @@ class Comparison(RuleBasedStateMachine):
         self.root.parent.mkdir()
         copy_tree(self.template, self.root)
         os.chdir(self.root.parent)
-        instances.connect(self.root)
+        lifecycle.connect(self.root)
         ln.settings.verbosity = 0
 
     def teardown(self) -> None:
-        instances.close()
+        lifecycle.close()
 
     # --- what is done to the instance ---
 
@@ -213,12 +213,12 @@ class Comparison(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        sweeping.sweep(dry_run=False, grace_seconds=0)
+        gc.sweep(dry_run=False, grace_seconds=0)
 
     @rule()
     def open_again(self) -> None:
-        instances.close()
-        instances.connect(self.root)
+        lifecycle.close()
+        lifecycle.connect(self.root)
 
     @rule()
     def forget_the_view(self) -> None:
@@ -280,7 +280,7 @@ class Comparison(RuleBasedStateMachine):
 
     @rule(step=STEPS)
     def crash_while_sweeping(self, step: int) -> None:
-        self.crash(step, lambda: sweeping.sweep(dry_run=False, grace_seconds=0), lambda model: None)
+        self.crash(step, lambda: gc.sweep(dry_run=False, grace_seconds=0), lambda model: None)
 
     @staticmethod
     def saved(model: Model, key: str, content: Content) -> None:
@@ -348,7 +348,7 @@ class Comparison(RuleBasedStateMachine):
 
     @invariant()
     def is_sound(self) -> None:
-        report = verifying.verify()
+        report = verify.verify()
         assert report.is_clean, str(report)
 
 
@@ -357,7 +357,7 @@ class Comparison(RuleBasedStateMachine):
 def test_an_instance_is_what_a_dictionary_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     ln.setup.init(storage="./template")
-    instances.close()
+    lifecycle.close()
     Comparison.template, Comparison.folder = tmp_path / "template", tmp_path
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Comparison,
@@ -375,9 +375,9 @@ def test_the_comparison_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.
     """A save that forgets to show is found."""
     monkeypatch.chdir(tmp_path)
     ln.setup.init(storage="./template")
-    instances.close()
+    lifecycle.close()
     Comparison.template, Comparison.folder = tmp_path / "template", tmp_path
-    monkeypatch.setattr(appearing, "show", lambda *args: None)
+    monkeypatch.setattr(view_publish, "show", lambda *args: None)
     machine = Comparison()
     try:
         machine.save("a.txt", b"one")

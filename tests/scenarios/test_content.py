@@ -10,12 +10,7 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
-from lamindb.core.errors import (
-    HashExistsError,
-    InvalidKeyError,
-    KeyExistsError,
-    SourceChangedError,
-)
+from lamindb.errors import HashExistsError, InvalidKeyError, KeyExistsError, SourceChangedError
 
 
 def write(path: str, text: str = "ACGT") -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
-from lamindb.core.errors import ConflictError, InvalidInputError, NoInstanceError, NotUniqueError
+from lamindb.errors import ConflictError, InvalidInputError, NoInstanceError, NotUniqueError
 from tests.support.processes import run_python
 
 
@@ -268,7 +268,7 @@ def test_settings_refuse_what_is_wrong_and_keep_the_old(instance: Path) -> None:
 
 
 def test_passwords_never_show(local_instance: Path) -> None:
-    from lamindb.instance.database import shown_url
+    from lamindb.db.database import shown_url
 
     assert shown_url("postgresql://ada:s3cret@host:5432/db") == "postgresql://ada@host:5432/db"
     assert "s3cret" not in repr(ln.context.instance)

@@ -8,7 +8,7 @@ import pytest
 
 import lamindb as ln
 import lamindb.schema as lns
-from lamindb.core.errors import NoResultFound, ReferencedError
+from lamindb.errors import NoResultFound, ReferencedError
 
 
 def pipeline(name: str = "Cell Ranger", **fields: str) -> ln.Transform:

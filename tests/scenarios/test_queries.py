@@ -8,7 +8,7 @@ import pytest
 
 import lamindb as ln
 import lamindb.schema as lns
-from lamindb.core.errors import LaminError, UnknownFieldError
+from lamindb.errors import LaminError, UnknownFieldError
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
-from lamindb.core.errors import ConflictError, InvalidInputError, KeyExistsError, ReferencedError
+from lamindb.errors import ConflictError, InvalidInputError, KeyExistsError, ReferencedError
 
 
 def test_a_refused_rename_leaves_the_name(instance: Path) -> None:
@@ -242,18 +242,18 @@ def test_a_field_that_was_only_read_is_not_written(instance: Path) -> None:
 def test_a_rename_takes_a_version_along_that_another_process_just_saved(
     instance: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lamindb.usecases.files import records
+    from lamindb.records import save as records_save
 
     file = ln.File(b"1", key="a.csv").save()
-    look = records._leaving
+    look = records_save._leaving
 
     def look_too_early(*args: object) -> object:
         found = look(*args)  # type: ignore[arg-type]
-        monkeypatch.setattr(records, "_leaving", look)
+        monkeypatch.setattr(records_save, "_leaving", look)
         ln.File(b"2", key="a.csv").save()
         return found
 
-    monkeypatch.setattr(records, "_leaving", look_too_early)
+    monkeypatch.setattr(records_save, "_leaving", look_too_early)
     file.key = "b.csv"
     file.save()
     assert not (instance / "a.csv").exists()
@@ -264,18 +264,18 @@ def test_a_rename_takes_a_version_along_that_another_process_just_saved(
 def test_a_version_whose_file_moves_before_it_is_shown_leaves_nothing_behind(
     instance: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lamindb.usecases.files import appearing
+    from lamindb.files import view_publish
 
     first = ln.File(b"1", key="a.csv").save()
-    show = appearing.show
+    show = view_publish.show
 
     def show_too_late(*args: object) -> None:
-        monkeypatch.setattr(appearing, "show", show)
+        monkeypatch.setattr(view_publish, "show", show)
         first.key = "b.csv"
         first.save()
         show(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(appearing, "show", show_too_late)
+    monkeypatch.setattr(view_publish, "show", show_too_late)
     ln.File(b"2", key="a.csv").save()
     assert not (instance / "a.csv").exists()
     assert (instance / "b.csv").read_bytes() == b"2"

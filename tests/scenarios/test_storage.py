@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
-from lamindb.core.errors import ConflictError, IntegrityError, KeyExistsError, ViewConflictError
+from lamindb.errors import ConflictError, IntegrityError, KeyExistsError, ViewConflictError
 
 
 def write(path: str | Path, text: str = "ACGT") -> Path:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from lamindb.core.errors import (
+from lamindb.core.hashing import CHUNK_SIZE, Content, hash_bytes
+from lamindb.errors import (
     IntegrityError,
     InvalidInputError,
     ReadOnlyError,
@@ -20,9 +21,8 @@ from lamindb.core.errors import (
     SourceNotFoundError,
     StorageError,
 )
-from lamindb.core.hashing import CHUNK_SIZE, Content, hash_bytes
-from lamindb.storage.folders import folder_content, parse_manifest, read_manifest
-from lamindb.storage.protocol import FileStat, Member, ObjectName, ObjectStore, Source
+from lamindb.storage.base import FileStat, Member, ObjectName, ObjectStore, Source
+from lamindb.storage.manifest import folder_content, parse_manifest, read_manifest
 
 ABSENT = ObjectName("0" * 64, ".csv")
 

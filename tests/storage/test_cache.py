@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from lamindb.core.errors import IntegrityError, InvalidInputError, StorageError
+from lamindb.errors import IntegrityError, InvalidInputError, StorageError
 from lamindb.storage import cache as cache_module
-from lamindb.storage import cache_room
+from lamindb.storage import cache_eviction
+from lamindb.storage.base import Member, ObjectName
 from lamindb.storage.cache import Cache, NoCache, open_cache
 from lamindb.storage.hash_cache import HashCache, NoHashCache
-from lamindb.storage.protocol import Member, ObjectName
 
 
 class Server:
@@ -412,6 +412,6 @@ def test_where_there_are_no_locks_nothing_is_held(tmp_path: Path, monkeypatch: p
     def refuse(descriptor: int, how: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    assert cache_room._hold(str(tmp_path / "entry")) is not None
+    assert cache_eviction._hold(str(tmp_path / "entry")) is not None
     monkeypatch.setattr(fcntl, "flock", refuse)
-    assert cache_room._hold(str(tmp_path / "entry")) is None
+    assert cache_eviction._hold(str(tmp_path / "entry")) is None

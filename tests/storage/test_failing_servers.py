@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lamindb.core.errors import StorageError
-from lamindb.storage import backends, uploading
-from lamindb.storage.protocol import Source
+from lamindb.errors import StorageError
+from lamindb.storage import bucket_client, uploading
+from lamindb.storage.base import Source
 from lamindb.storage.remote import RemoteStore
 from tests.storage.contract import write
 from tests.storage.servers import S3Server
@@ -92,7 +92,7 @@ def make_store(proxy: Proxy, seaweed_root: str, monkeypatch: pytest.MonkeyPatch)
 
     def make(seconds: int) -> RemoteStore:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint_url)
-        monkeypatch.setenv(backends.TIMEOUT_VARIABLE, str(seconds))
+        monkeypatch.setenv(bucket_client.TIMEOUT_VARIABLE, str(seconds))
         return RemoteStore(seaweed_root)
 
     return make

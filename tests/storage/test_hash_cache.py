@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from lamindb.core.hashing import Content
+from lamindb.storage.base import FileStat
 from lamindb.storage.hash_cache import RACY_NS, HashCache, Known, NoHashCache
-from lamindb.storage.protocol import FileStat
 
 CONTENT = Content("h" * 22, "d" * 64, 3)
 STAT = FileStat(3, 1_000, 2_000, 3, 4)

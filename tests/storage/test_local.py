@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from lamindb.core.errors import InvalidInputError, LaminError, ReadOnlyError, SourceChangedError, StorageError
 from lamindb.core.hashing import CHUNK_SIZE, hash_bytes
-from lamindb.storage import batch, local
+from lamindb.errors import InvalidInputError, LaminError, ReadOnlyError, SourceChangedError, StorageError
+from lamindb.storage import local, local_writer
+from lamindb.storage.base import FileStat, ObjectName, ObjectStore, Source
 from lamindb.storage.hash_cache import HashCache
 from lamindb.storage.local import LocalStore
-from lamindb.storage.opening import open_store
-from lamindb.storage.protocol import FileStat, ObjectName, ObjectStore, Source
+from lamindb.storage.open_store import open_store
 from tests.storage.contract import StoreContract, write
 
 
@@ -200,9 +200,9 @@ def test_a_failing_disk_gives_one_error_and_leaves_nothing(
         return real(first, *rest, **options)
 
     monkeypatch.setattr(os, step, fail)
-    flushed_at_once = step == "fsync" and len(sizes) > batch.FEW
+    flushed_at_once = step == "fsync" and len(sizes) > local_writer.FEW
     if flushed_at_once:
-        monkeypatch.setattr(batch, "flush_file_system", fail)
+        monkeypatch.setattr(local_writer, "flush_file_system", fail)
     with pytest.raises(StorageError, match=os.strerror(number).lower()) as caught:
         store.put_many(sources)
     monkeypatch.undo()
@@ -260,13 +260,13 @@ def steps_of(store: LocalStore, monkeypatch: pytest.MonkeyPatch, act: Callable[[
 
     for name in ("write", "fsync", "replace"):
         record(name)
-    whole = batch.flush_file_system
+    whole = local_writer.flush_file_system
 
     def flush_all(descriptor: int) -> None:
         whole(descriptor)
         steps.append(("syncfs", ""))
 
-    monkeypatch.setattr(batch, "flush_file_system", flush_all)
+    monkeypatch.setattr(local_writer, "flush_file_system", flush_all)
     act()
     monkeypatch.undo()
     return steps

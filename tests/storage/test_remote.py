@@ -9,13 +9,13 @@ from typing import ClassVar
 
 import pytest
 
-from lamindb.core.errors import InvalidInputError, SourceChangedError, StorageError
 from lamindb.core.hashing import hash_bytes
-from lamindb.storage import backends, uploading
+from lamindb.errors import InvalidInputError, SourceChangedError, StorageError
+from lamindb.storage import bucket_client, uploading
+from lamindb.storage.base import ObjectName, ObjectStore, Source
 from lamindb.storage.cache import Cache
 from lamindb.storage.hash_cache import HashCache, NoHashCache
-from lamindb.storage.opening import open_store
-from lamindb.storage.protocol import ObjectName, ObjectStore, Source
+from lamindb.storage.open_store import open_store
 from lamindb.storage.remote import RemoteStore
 from tests.storage.contract import StoreContract, write
 from tests.storage.servers import S3Server
@@ -189,7 +189,7 @@ def aws(isolated_home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., t
         with monkeypatch.context() as patch:
             for name, value in environment.items():
                 patch.setenv(name, value)
-            return backends._s3_settings()
+            return bucket_client._s3_settings()
 
     return settings
 
@@ -250,7 +250,7 @@ def test_an_address_alone_is_enough_where_all_is_in_the_environment(
         with monkeypatch.context() as patch:
             for name, value in environment.items():
                 patch.setenv(name, value)
-            return backends.is_plain("s3")
+            return bucket_client.is_plain("s3")
 
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "c"}
     assert is_plain() and is_plain(**keys) and is_plain(**keys, AWS_ENDPOINT_URL="https://e")
@@ -259,7 +259,7 @@ def test_an_address_alone_is_enough_where_all_is_in_the_environment(
     assert not is_plain(SERVICES, KEYS, **keys, AWS_PROFILE="lab")
     assert not is_plain("", KEYS, AWS_PROFILE="lab")
     assert not is_plain("[default]\nrole_arn = x\n")
-    assert backends.is_plain("gs") and backends.is_plain("az")
+    assert bucket_client.is_plain("gs") and bucket_client.is_plain("az")
 
 
 def test_a_profile_without_keys_is_left_to_boto(
@@ -278,7 +278,7 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
-    monkeypatch.setenv(backends.TIMEOUT_VARIABLE, "1")
+    monkeypatch.setenv(bucket_client.TIMEOUT_VARIABLE, "1")
     with pytest.raises(StorageError, match="refused the connection") as caught:
         open_store("s3://bucket").put(Source("", data=b"x"))
     assert "very-secret" not in str(caught.value)
@@ -286,9 +286,9 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "0", "-1", "nan", "inf"])
 def test_a_wrong_time_limit(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(backends.TIMEOUT_VARIABLE, text)
-    with pytest.raises(InvalidInputError, match=backends.TIMEOUT_VARIABLE):
-        backends.timeout_seconds()
+    monkeypatch.setenv(bucket_client.TIMEOUT_VARIABLE, text)
+    with pytest.raises(InvalidInputError, match=bucket_client.TIMEOUT_VARIABLE):
+        bucket_client.timeout_seconds()
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lamindb.core.errors import IntegrityError, InvalidKeyError, ReadOnlyError, StorageError, ViewConflictError
-from lamindb.storage import linking, view
+from lamindb.errors import IntegrityError, InvalidKeyError, ReadOnlyError, StorageError, ViewConflictError
+from lamindb.storage import reflink, view
+from lamindb.storage.base import ObjectName, Source
 from lamindb.storage.hash_cache import HashCache, NoHashCache
 from lamindb.storage.local import LocalStore
-from lamindb.storage.protocol import ObjectName, Source
 from lamindb.storage.view import Shown, View
 from tests.storage.contract import write
 
@@ -404,7 +404,7 @@ def test_a_clone_is_preferred_to_a_link(store: LocalStore, monkeypatch: pytest.M
         os.pwrite(target, os.pread(source, 1 << 20, 0), 0)
         return True
 
-    monkeypatch.setattr(linking, "clone", pretend)
+    monkeypatch.setattr(reflink, "clone", pretend)
     path = Path(store.root_url, "a.csv")
     source = write(path, b"mine")
     name = store.put(Source(".csv", source.path, take_over=True)).name

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from lamindb.storage.protocol import ObjectName
+from lamindb.storage.base import ObjectName
 from lamindb.storage.view import Shown, View
 from lamindb.storage.views import NoView, ViewLike
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lamindb.core.graph import LineageGraph
+    from lamindb.lineage.lineage_graph import LineageGraph
 
 Pair = tuple[int, int]
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -144,11 +144,11 @@ class Written:
 
 def write(plain: Plain, *, types: Sequence[str] = ("pipeline",)) -> Written:
     """Write a graph into the current instance, in bulk, with ids that no other graph has."""
-    from lamindb.core import current
-    from lamindb.instance import database, rows
+    from lamindb.core import context
+    from lamindb.db import bulk, database
     from lamindb.models import File, Run, RunInput, RunOutput, Transform, User
 
-    instance = current.instance()
+    instance = context.instance()
     alias, serial = instance.alias, next(_serial)
     user_id = User.objects.using(alias).get().id
     transforms = [f"T{serial:07}{n:08}" for n in range(max(plain.transform_of, default=0) + 1)]
@@ -195,5 +195,5 @@ def write(plain: Plain, *, types: Sequence[str] = ("pipeline",)) -> Written:
     ]
     with database.writing(alias) as link:
         for batch in batches:
-            rows.insert_many(link, batch)
+            bulk.insert_many(link, batch)
     return Written(alias, files, runs, transforms)

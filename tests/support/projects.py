@@ -184,11 +184,11 @@ def _add_file(
 
 def write(project: PlainProject) -> None:
     """Write a project into the current instance, in bulk: rows only, no bytes."""
-    from lamindb.core import current, ids
-    from lamindb.instance import database, rows
+    from lamindb.core import context, ids
+    from lamindb.db import bulk, database
     from lamindb.models import File, Run, RunInput, RunOutput, Transform, User
 
-    instance = current.instance()
+    instance = context.instance()
     users = {handle: ids.user_id(handle) for handle in HANDLES}
     batches: list[list[Any]] = [
         [User._blank(id=user_id, handle=handle) for handle, user_id in users.items()],
@@ -234,4 +234,4 @@ def write(project: PlainProject) -> None:
     ]
     with database.writing(instance.alias) as link:
         for batch in batches:
-            rows.insert_many(link, batch)
+            bulk.insert_many(link, batch)

@@ -37,8 +37,8 @@ def keys(files: Any) -> list[str]:
 
 def stored(digest: str | None) -> str:
     """Return a text that is kept with a run."""
-    from lamindb.storage.protocol import ObjectName
-    from lamindb.usecases import stores
+    from lamindb.records import stores
+    from lamindb.storage.base import ObjectName
 
     name = ObjectName.parse(digest or "")
     assert name is not None, f"nothing is kept: {digest!r}"

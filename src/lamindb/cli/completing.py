@@ -81,6 +81,6 @@ def run_ids(incomplete: str) -> list[str]:
 @_quietly
 def setting_names(incomplete: str) -> list[str]:
     """Offer the names of settings."""
-    from lamindb.core.preferences import PREFERENCES
+    from lamindb.core.options import PREFERENCES
 
     return [name for name in PREFERENCES if name.startswith(incomplete)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from lamindb.cli.parsing import command
-from lamindb.cli.printing import out
+from lamindb.cli.output import out
+from lamindb.cli.params import command
 
 
 @command(
@@ -20,7 +20,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     """Print the script that lets a shell complete commands, options, keys and names of instances by Tab."""
     from click.shell_completion import get_completion_class
 
-    from lamindb.cli.application import COMPLETION_VARIABLE
+    from lamindb.cli.main import COMPLETION_VARIABLE
 
     kind = get_completion_class(shell)
     assert kind is not None, "click knows these shells"

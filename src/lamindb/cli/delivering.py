@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from lamindb.core.errors import ConflictError, InvalidInputError, StorageError
+from lamindb.errors import ConflictError, InvalidInputError, StorageError
 
 
 def deliver(source: Path, target: Path, *, force: bool) -> bool:

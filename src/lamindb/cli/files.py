@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lamindb.cli import choosing
+from lamindb.cli import resolve
 from lamindb.cli.completing import keys, run_ids
-from lamindb.cli.parsing import command, json_option
-from lamindb.cli.printing import out, out_json
-from lamindb.core import current, messages
-from lamindb.core.errors import InvalidInputError, SourceNotFoundError
+from lamindb.cli.output import out, out_json
+from lamindb.cli.params import command, json_option
+from lamindb.core import context, messages
+from lamindb.errors import InvalidInputError, SourceNotFoundError
 
 if TYPE_CHECKING:
     from lamindb.models import File, Run
@@ -54,16 +54,16 @@ def save(
     Prints id and key of each file. JSON keys: as for `lamin ls`.
     """
     from lamindb.cli.rows import file_as_dict
-    from lamindb.usecases.files.saving import save_records
-    from lamindb.usecases.progressing import bar_for
+    from lamindb.core.progressing import bar_for
+    from lamindb.files.save import save_records
 
     if key is not None and prefix is not None:
         raise InvalidInputError("--key and --prefix exclude each other: pass one of them")
     if len(paths) > 1 and (key is not None or name is not None):
         raise InvalidInputError("--key and --name are for one PATH: use --prefix for several")
-    if not current.instance().is_local and any("://" in path for path in paths):
+    if not context.instance().is_local and any("://" in path for path in paths):
         as_folder = True
-    run = choosing.run(run_id) if run_id else None
+    run = resolve.run(run_id) if run_id else None
     files = [one for path in paths for one in _described(path, key, prefix, name, run, as_folder=as_folder)]
     _refuse_same_keys(files)
     for file in files:
@@ -87,7 +87,7 @@ def _described(
         return [File(path, key=key, name=name, run=run)]
     shown, path = path, os.path.expanduser(path)
     if not os.path.lexists(path):
-        raise SourceNotFoundError(f"there is no file or folder {choosing.ascii_quoted(shown)}: nothing was saved")
+        raise SourceNotFoundError(f"there is no file or folder {resolve.ascii_quoted(shown)}: nothing was saved")
     own_name = os.path.basename(os.path.abspath(path))
     wanted = key if key is not None else (f"{prefix.rstrip('/')}/{own_name}" if prefix is not None else None)
     if wanted is None and not _in_a_root(path):
@@ -97,17 +97,17 @@ def _described(
             raise InvalidInputError("--name is for one file: a folder holds several, or pass --as-folder")
         found = File.from_dir(path, key=wanted, run=run)
         if not found:
-            raise InvalidInputError(f"the folder {choosing.ascii_quoted(shown)} holds no file: nothing was saved")
+            raise InvalidInputError(f"the folder {resolve.ascii_quoted(shown)} holds no file: nothing was saved")
         return found
     return [File(path, key=wanted, name=name, run=run)]
 
 
 def _in_a_root(path: str) -> bool:
     """Tell whether a path lies in a storage, where it has a key by its place."""
-    from lamindb.usecases.files import sources
+    from lamindb.files import source
 
     real = os.path.realpath(path) + "/"
-    roots = sources.roots(current.instance())
+    roots = source.roots(context.instance())
     return any("://" not in root and real.startswith(root.rstrip("/") + "/") for root, _ in roots)
 
 
@@ -120,21 +120,21 @@ def _refuse_same_keys(files: list[File]) -> None:
         place = (file.storage_id, file.key)
         if place in seen:
             raise InvalidInputError(
-                f"two of these would be saved under the key {choosing.ascii_quoted(file.key)}: "
+                f"two of these would be saved under the key {resolve.ascii_quoted(file.key)}: "
                 "save them one by one, or from a common folder; nothing was saved"
             )
         seen.add(place)
 
 
 def _shown(file: File) -> str:
-    from lamindb.exchange.safe_text import printable
+    from lamindb.core.safe_text import printable
 
     return printable(file.key or file.name)
 
 
 def _inputs(choice: bool | None) -> bool | None:
     """What is read inside a run is read by that run, unless the user says otherwise."""
-    return True if choice is None and current.run() is not None else choice
+    return True if choice is None and context.run() is not None else choice
 
 
 @command("get", "lamin get study/results.csv", "lamin get study/results.csv -o /tmp/old.csv --version 1")
@@ -155,7 +155,7 @@ def get(name: str, output: str | None, version: int | None, force: bool, is_inpu
     from lamindb.cli.delivering import deliver
     from lamindb.cli.rows import file_as_dict
 
-    file = choosing.file(name, version=version)
+    file = resolve.file(name, version=version)
     own_name = os.path.basename(file.key) if file.key else file.name.replace("/", "_")
     target = Path(os.path.expanduser(output) if output else own_name)
     if output and (output.endswith("/") or (target.is_dir() and not file.is_folder)):
@@ -175,10 +175,10 @@ def get(name: str, output: str | None, version: int | None, force: bool, is_inpu
 @click.option("--input/--no-input", "is_input", default=None, help="Link it as an input of the current run, or not.")
 def cat(names: tuple[str, ...], version: int | None, is_input: bool | None) -> None:
     """Write the checked bytes of files to standard output, one after the other."""
-    found = [choosing.file(name, version=version) for name in names]
+    found = [resolve.file(name, version=version) for name in names]
     for file in found:
         if file.is_folder:
-            raise InvalidInputError(f"{choosing.ascii_quoted(file.key or file.name)} is a folder: use `lamin get`")
+            raise InvalidInputError(f"{resolve.ascii_quoted(file.key or file.name)} is a folder: use `lamin get`")
     sys.stdout.flush()
     for file in found:
         with file.open("rb", is_run_input=_inputs(is_input)) as stream:

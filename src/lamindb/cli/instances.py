@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from lamindb.cli.completing import instance_names
-from lamindb.cli.parsing import command, json_option
-from lamindb.cli.printing import out, out_json, table
+from lamindb.cli.output import out, out_json, table
+from lamindb.cli.params import command, json_option
 from lamindb.core import messages
 
 
@@ -29,9 +29,9 @@ def init(storage: str, name: str | None, db: str | None, view: str) -> None:
 
     The storage holds the files, and, unless --db names a server, the records about them.
     """
-    from lamindb.usecases.setup import instances
+    from lamindb.setup import lifecycle
 
-    instance = instances.init(storage=storage, name=name, db=db, view=view)
+    instance = lifecycle.init(storage=storage, name=name, db=db, view=view)
     messages.info(f"connected the instance {instance.name!r}")
 
 
@@ -42,9 +42,9 @@ def info(as_json: bool) -> None:
 
     JSON keys: name, id, storage, database, project, view, is_read_only, user.
     """
-    from lamindb.usecases.setup import instances
+    from lamindb.setup import lifecycle
 
-    found = instances.info()
+    found = lifecycle.info()
     if as_json:
         out_json(asdict(found))
     else:
@@ -52,9 +52,9 @@ def info(as_json: bool) -> None:
 
 
 def _connect(identifier: str | None, storage: str | None) -> None:
-    from lamindb.usecases.setup import instances
+    from lamindb.setup import lifecycle
 
-    instance = instances.connect(identifier, storage=storage)
+    instance = lifecycle.connect(identifier, storage=storage)
     messages.success(f"connected the instance {instance.name!r} in {instance.root_url}")
 
 
@@ -80,9 +80,9 @@ def load(identifier: str | None, storage: str | None) -> None:
 @command("close", "lamin close")
 def close() -> None:
     """Disconnect this folder from its instance. Nothing is deleted."""
-    from lamindb.usecases.setup import instances
+    from lamindb.setup import lifecycle
 
-    name = instances.close()
+    name = lifecycle.close()
     messages.success(f"closed the instance {name!r}") if name else messages.info("no instance is connected here")
 
 
@@ -93,9 +93,9 @@ def list_instances(as_json: bool) -> None:
 
     JSON keys: name, id, storage, project, exists.
     """
-    from lamindb.usecases.setup import instances
+    from lamindb.setup import lifecycle
 
-    found = instances.listed()
+    found = lifecycle.listed()
     if as_json:
         out_json(found)
         return
@@ -115,9 +115,9 @@ def delete(identifier: str, drop_tables: bool) -> None:
 
     A backup is kept, and `lamin restore NAME` brings everything back. A name that is not known is no error.
     """
-    from lamindb.usecases.setup import retiring
+    from lamindb.setup import backup_restore
 
-    retiring.delete(identifier, drop_tables=drop_tables)
+    backup_restore.delete(identifier, drop_tables=drop_tables)
 
 
 @command("restore", "lamin restore mydata")
@@ -127,9 +127,9 @@ def restore(name: str) -> None:
 
     NAME is its name or id, the folder of its storage, or the folder of a backup.
     """
-    from lamindb.usecases.setup import retiring
+    from lamindb.setup import backup_restore
 
-    retiring.restore(name)
+    backup_restore.restore(name)
 
 
 @command("backup", "lamin backup", "lamin backup records.sqlite3")
@@ -142,9 +142,9 @@ def backup(path: Path | None, as_json: bool) -> None:
 
     JSON keys: path.
     """
-    from lamindb.usecases.setup import retiring
+    from lamindb.setup import backup_restore
 
-    made = retiring.backup(path)
+    made = backup_restore.backup(path)
     if as_json:
         out_json({"path": str(made)})
     else:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lamindb.cli import choosing
+from lamindb.cli import resolve
 from lamindb.cli.completing import keys, run_ids
-from lamindb.cli.parsing import Moment, Size, command, json_option
-from lamindb.cli.printing import counted, out, out_json_list, styled, table, time_text
+from lamindb.cli.output import counted, out, out_json_list, styled, table, time_text
+from lamindb.cli.params import Moment, Size, command, json_option
 from lamindb.core import messages
-from lamindb.exchange.safe_text import printable, size_text
+from lamindb.core.safe_text import printable, size_text
 
 if TYPE_CHECKING:
     from lamindb.cli.rows import FileRow
@@ -68,14 +68,14 @@ def _query(
     if not everything:
         query = query.filter(trashed_at__isnull=True)
     if prefix:
-        query = query.filter(choosing.under(prefix))
+        query = query.filter(resolve.under(prefix))
     if handle is not None:
-        query = query.filter(created_by__handle=choosing.handle(handle))
+        query = query.filter(created_by__handle=resolve.handle(handle))
     # What a run made again, as its bytes were stored already, is its own as well.
     if transform is not None:
-        query = query.filter(writer_links__run__transform__in=choosing.transform_ids(transform))
+        query = query.filter(writer_links__run__transform__in=resolve.transform_ids(transform))
     if run_id is not None:
-        query = query.filter(writer_links__run=choosing.run(run_id))
+        query = query.filter(writer_links__run=resolve.run(run_id))
     if since is not None:
         query = query.filter(created_at__gte=since)
     if min_size is not None:

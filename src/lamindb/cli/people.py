@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lamindb.cli.parsing import command
+from lamindb.cli.params import command
 from lamindb.core import messages
 
 
@@ -20,17 +20,17 @@ def login(handle: str, name: str | None, email: str | None, password: str | None
 
     HANDLE is a short name, or an email address.
     """
-    from lamindb.instance import people
+    from lamindb.instance import user
 
     del password
-    person = people.login(handle, name=name, email=email)
+    person = user.login(handle, name=name, email=email)
     messages.success(f"logged in {person.handle!r} ({person.name})")
 
 
 @command("logout", "lamin logout", needs_library=False)
 def logout() -> None:
     """Forget who you said you are; the operating system's user counts again."""
-    from lamindb.instance import people
+    from lamindb.instance import user
 
-    people.logout()
-    messages.success(f"logged out: you are {people.current().handle!r} now")
+    user.logout()
+    messages.success(f"logged out: you are {user.current().handle!r} now")

@@ -40,7 +40,7 @@ lamin completion fish > ~/.config/fish/completions/lamin.fish
 
 def markdown() -> str:
     """Return the reference of all commands: the same text on every machine."""
-    from lamindb.cli.application import lamin
+    from lamindb.cli.main import lamin
     from lamindb.cli.table import COMMANDS
 
     top = _context(lamin, "lamin", None)

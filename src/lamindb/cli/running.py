@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from lamindb.cli.parsing import command
-from lamindb.cli.printing import out
+from lamindb.cli.output import out
+from lamindb.cli.params import command
 from lamindb.core import messages
-from lamindb.core.errors import InvalidInputError
+from lamindb.errors import InvalidInputError
 
 _RUN_VARIABLE = "LAMIN_RUN_ID"
 
@@ -59,7 +59,7 @@ def run(
     What it prints passes through unchanged, and its exit code is that of this command. Outputs are saved when it
     succeeds. Programs that it starts, and `lamin save` and `lamin get` in them, belong to the same run.
     """
-    from lamindb.usecases.programs.commands import run_command
+    from lamindb.runs.commands.command import run_command
 
     done = run_command(
         list(argv),
@@ -94,7 +94,7 @@ def track(notebook: str | None, transform: str | None, params: tuple[str, ...]) 
             "--transform NAME"
         )
         return
-    from lamindb.usecases.programs.commands import begin_shell
+    from lamindb.runs.commands.command import begin_shell
 
     out(begin_shell(transform, params=_params(params)))
 
@@ -109,6 +109,6 @@ def finish(run_id: str | None, status: str | None, exit_code: int | None) -> Non
     if not wanted:
         messages.info("no run to finish: LAMIN_RUN_ID is not set")
         return
-    from lamindb.usecases.programs.commands import end_shell
+    from lamindb.runs.commands.command import end_shell
 
     end_shell(wanted, status or ("failed" if exit_code else "completed"), exit_code=exit_code)

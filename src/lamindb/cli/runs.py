@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from lamindb.cli import choosing
+from lamindb.cli import resolve
 from lamindb.cli.completing import run_ids
-from lamindb.cli.looking import show_page
-from lamindb.cli.parsing import Moment, command, json_option
-from lamindb.cli.printing import out, out_json, table, time_text
-from lamindb.core import current, messages
-from lamindb.exchange.safe_text import duration_text
+from lamindb.cli.output import out, out_json, table, time_text
+from lamindb.cli.params import Moment, command, json_option
+from lamindb.cli.query import show_page
+from lamindb.core import context, messages
+from lamindb.core.safe_text import duration_text
 
 _STATUSES = ("running", "completed", "failed", "aborted")
 _HEADERS = ("id", "when", "took", "status", "exit", "who", "transform")
@@ -70,21 +70,21 @@ def _query(
     since: datetime.datetime | None,
 ) -> Any:
     from lamindb.models import Run
-    from lamindb.usecases.runs.ending import notice_dead_runs
+    from lamindb.runs.liveness import notice_dead_runs
 
     # So that filters see the runs that died unseen.
-    notice_dead_runs(current.instance())
+    notice_dead_runs(context.instance())
     query: Any = Run.select()
     if failed:
         query = query.filter(status__in=["failed", "aborted"])
     if status is not None:
         query = query.filter(status=status)
     if transform is not None:
-        query = query.filter(transform__in=choosing.transform_ids(transform))
+        query = query.filter(transform__in=resolve.transform_ids(transform))
     if handle is not None:
-        query = query.filter(created_by__handle=choosing.handle(handle))
+        query = query.filter(created_by__handle=resolve.handle(handle))
     if parent is not None:
-        query = query.filter(parent=choosing.run(parent))
+        query = query.filter(parent=resolve.run(parent))
     if since is not None:
         query = query.filter(created_at__gte=since)
     return query.select_related("transform", "created_by").order_by("-created_at", "-id")
@@ -104,7 +104,7 @@ def show(run_id: str, as_json: bool) -> None:
 
     RUN is its id, or the beginning of it.
     """
-    show_page(choosing.run(run_id), as_json=as_json)
+    show_page(resolve.run(run_id), as_json=as_json)
 
 
 @command("log", "lamin log 0Xk2fQ", "lamin log 0Xk2fQ | less")
@@ -114,16 +114,16 @@ def log(run_id: str) -> None:
 
     The log goes to standard output, the end of a traceback to standard error.
     """
-    from lamindb.storage.protocol import ObjectName
-    from lamindb.usecases import stores
+    from lamindb.records import stores
+    from lamindb.storage.base import ObjectName
 
-    run = choosing.run(run_id)
+    run = resolve.run(run_id)
     name = ObjectName.parse(run.log_digest) if run.log_digest else None
     if name is None:
         messages.info(f"run {run.id} has no log")
     else:
         sys.stdout.flush()
-        with stores.own_store(current.instance()).open(name) as stream:
+        with stores.own_store(context.instance()).open(name) as stream:
             shutil.copyfileobj(stream, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     if run.error:

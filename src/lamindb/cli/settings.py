@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from lamindb.cli.completing import setting_names
-from lamindb.cli.parsing import Group, json_option
-from lamindb.cli.printing import out, out_json, table
-from lamindb.core import messages, preferences
+from lamindb.cli.output import out, out_json, table
+from lamindb.cli.params import Group, json_option
+from lamindb.core import messages, options
 
 
 @click.group("settings", cls=Group, examples=("lamin settings list", "lamin settings set track_run_inputs true"))
@@ -32,7 +32,7 @@ def list_settings(as_json: bool) -> None:
 
     JSON: an object for each setting with name, value, from (default, stored, or a variable), choices, help.
     """
-    found = [(one, *preferences.chosen(one.name)) for one in preferences.PREFERENCES.values()]
+    found = [(one, *options.chosen(one.name)) for one in options.PREFERENCES.values()]
     if as_json:
         out_json(
             [
@@ -54,7 +54,7 @@ def get_setting(name: str, as_json: bool) -> None:
 
     JSON: the value itself.
     """
-    value, _ = preferences.chosen(name)
+    value, _ = options.chosen(name)
     if as_json:
         out_json(value)
     else:
@@ -66,11 +66,11 @@ def get_setting(name: str, as_json: bool) -> None:
 @click.argument("value")
 def set_setting(name: str, value: str) -> None:
     """Keep a setting for every process that begins from now on."""
-    from lamindb.instance.preferences import store
+    from lamindb.core.preferences import store
 
     kept = store(name, value)
     messages.success(f"{name} is {_shown(kept)} from now on")
-    current, origin = preferences.chosen(name)
+    current, origin = options.chosen(name)
     if current != kept:
         messages.warning(f"but {origin} says {_shown(current)}, which comes first")
 
@@ -79,7 +79,7 @@ def set_setting(name: str, value: str) -> None:
 @click.argument("name", shell_complete=setting_names)
 def unset_setting(name: str) -> None:
     """Let the default of a setting count again."""
-    from lamindb.instance.preferences import forget
+    from lamindb.core.preferences import forget
 
     forget(name)
-    messages.success(f"{name} is {_shown(preferences.chosen(name)[0])} from now on")
+    messages.success(f"{name} is {_shown(options.chosen(name)[0])} from now on")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from lamindb.core.errors import InvalidKeyError
+from lamindb.errors import InvalidKeyError
 
 HIDDEN_FOLDER = ".lamindb"
 """The folder of a storage root that belongs to this library alone."""

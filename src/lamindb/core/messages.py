@@ -6,8 +6,8 @@ import contextlib
 import sys
 from typing import Final
 
-from lamindb.core import preferences
-from lamindb.core.errors import InvalidInputError
+from lamindb.core import options
+from lamindb.errors import InvalidInputError
 
 ERROR: Final = 0
 WARNING: Final = 1
@@ -27,7 +27,7 @@ def verbosity() -> int:
     Raises:
         InvalidInputError: `LAMIN_VERBOSITY` has no right value.
     """
-    return int(preferences.chosen("verbosity")[0]) if _verbosity is None else _verbosity
+    return int(options.chosen("verbosity")[0]) if _verbosity is None else _verbosity
 
 
 def _level() -> int:

@@ -1,133 +1,117 @@
-"""What a user chose for every process: read when it is first needed, never at import.
-
-Of several answers the nearest counts: what this process set (`ln.settings`), the environment (`LAMIN_VERBOSITY` and
-the like), what was stored by `lamin settings set`, the default.
-"""
+"""The settings that a user keeps for every process: `settings.toml` in the settings folder."""
 
 from __future__ import annotations
 
-import difflib
+import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Any
 
-from lamindb.core.errors import InvalidInputError, UnknownFieldError
+from lamindb.core import atomic, messages, options, paths
+from lamindb.core.settings import settings as settings
+from lamindb.errors import InvalidInputError, StorageError
+from lamindb.instance import registry
 
-_TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
+FILE_NAME = "settings.toml"
+
+_PLACED_BY = ("LAMIN_SETTINGS_DIR", "XDG_CONFIG_HOME", "HOME")
+"""What decides where the file lies; asking the platform at each look would cost more than the rest."""
+
+_known: tuple[list[str | None], dict[str, Any]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Preference:
-    """A setting that can be kept for every process.
+def stored() -> dict[str, Any]:
+    """Return the choices that are stored; read once per process.
 
-    Attributes:
+    What cannot be right is left out with a warning, so that a damaged file breaks nobody's work.
+    """
+    global _known
+    placed = [os.environ.get(name) for name in _PLACED_BY]
+    if _known is None or _known[0] != placed:
+        # Telling the warnings asks for the verbosity, and so for what is stored.
+        _known = (placed, {})
+        folder = paths.settings_folder()
+        values = _right(folder / FILE_NAME) if folder is not None else {}
+        _known = (placed, values)
+    return _known[1]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        messages.warning(f"{path} cannot be read and is ignored: {error}")
+        return {}
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        messages.warning(f"{path} cannot be read and is ignored: {error}")
+        return {}
+
+
+def _right(path: Path) -> dict[str, Any]:
+    values = {}
+    for name, value in _read(path).items():
+        try:
+            values[name] = options.named(name).checked(value)
+        except InvalidInputError as error:
+            messages.warning(f"a setting in {path} is ignored: {error}")
+    return values
+
+
+def store(name: str, text: str) -> Any:
+    """Keep a setting for every process that begins from now on.
+
+    Args:
         name: As in `ln.settings`.
-        default: What counts where nobody chose.
-        choices: Every value that it can have.
-        help: What it decides, in one line.
-    """
+        text: The value as people write it.
 
-    name: str
-    default: bool | int | str
-    choices: tuple[bool | int | str, ...]
-    help: str
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that overrides it."""
-        return f"LAMIN_{self.name.upper()}"
-
-    def checked(self, value: object, called: str | None = None) -> Any:
-        """Return a value that it can have.
-
-        Raises:
-            InvalidInputError: It cannot have this one.
-        """
-        for choice in self.choices:
-            if type(choice) is type(value) and choice == value:
-                return choice
-        allowed = ", ".join(str(choice) for choice in self.choices)
-        raise InvalidInputError(f"{called or f'settings.{self.name}'} must be one of {allowed}, not {value!r}")
-
-    def parsed(self, text: str, called: str | None = None) -> Any:
-        """Read a value as people write it; `true`, `yes`, `on` and `1` are the same.
-
-        Raises:
-            InvalidInputError: It cannot have this value.
-        """
-        word: Any = text.strip()
-        if isinstance(self.default, bool):
-            if word.lower() in _TRUE | _FALSE:
-                return word.lower() in _TRUE
-        elif isinstance(self.default, int):
-            if word.isascii() and word.isdigit():
-                word = int(word)
-        else:
-            word = word.lower()
-        return self.checked(word, called)
-
-
-PREFERENCES: Final[dict[str, Preference]] = {
-    one.name: one
-    for one in (
-        Preference(
-            "verbosity", 2, (0, 1, 2, 3, 4), "How much is told: 0 errors, 1 warnings, 2 information, 3 hints, 4 all."
-        ),
-        Preference(
-            "track_run_inputs", False, (False, True), "Whether every file that is read becomes an input of the run."
-        ),
-        Preference(
-            "if_key_exists",
-            "new_version",
-            ("new_version", "error"),
-            "What saving other bytes under a taken key does.",
-        ),
-        Preference(
-            "upon_file_create_if_hash_exists",
-            "warn_return_existing",
-            ("warn_return_existing", "error", "warn_create_new"),
-            "What saving bytes that are stored already does.",
-        ),
-        Preference("capture", False, (False, True), "Whether tracked runs watch which files are read and written."),
-    )
-}
-
-_source: Callable[[], Mapping[str, Any]] | None = None
-
-
-def plug_source(source: Callable[[], Mapping[str, Any]]) -> None:
-    """Say what returns the stored choices; values in it are right."""
-    global _source
-    _source = source
-
-
-def named(name: str) -> Preference:
-    """Return a preference by its name.
+    Returns:
+        The value.
 
     Raises:
-        UnknownFieldError: There is none; the message names the nearest one.
+        UnknownFieldError: There is no such setting.
+        InvalidInputError: It cannot have this value. Nothing was changed.
+        StorageError: The settings folder cannot be written. Nothing was changed.
     """
-    if name not in PREFERENCES:
-        near = difflib.get_close_matches(name, PREFERENCES, 1)
-        raise UnknownFieldError(
-            f"there is no setting {name!a}"
-            + (f": did you mean {near[0]!r}?" if near else f": {', '.join(PREFERENCES)}")
-        )
-    return PREFERENCES[name]
+    value = options.named(name).parsed(text)
+    _change(name, value)
+    return value
 
 
-def chosen(name: str) -> tuple[Any, str]:
-    """Return what counts in a new process, and who says so: a variable's name, `stored` or `default`.
+def forget(name: str) -> None:
+    """Let the default of a setting count again.
 
     Raises:
-        InvalidInputError: The environment variable has no right value.
+        UnknownFieldError: There is no such setting.
+        StorageError: The settings folder cannot be written. Nothing was changed.
     """
-    preference = named(name)
-    text = os.environ.get(preference.variable)
-    if text:
-        return preference.parsed(text, preference.variable), preference.variable
-    stored = _source() if _source is not None else {}
-    if name in stored:
-        return stored[name], "stored"
-    return preference.default, "default"
+    options.named(name)
+    _change(name, None)
+
+
+def _change(name: str, value: Any) -> None:
+    global _known
+    folder = paths.settings_folder()
+    if folder is None:
+        raise StorageError("there is no folder for settings: set LAMIN_SETTINGS_DIR")
+    path = folder / FILE_NAME
+    try:
+        paths.make_private(folder)
+        with registry.locked(folder):
+            values = {key: old for key, old in _read(path).items() if isinstance(old, (bool, int, str))}
+            values.pop(name, None)
+            if value is not None:
+                values[name] = value
+            lines = [f"{key} = {json.dumps(kept, ensure_ascii=False)}\n" for key, kept in sorted(values.items())]
+            atomic.write_text(path, "".join(lines), mode=0o600)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+    _known = None
+
+
+options.plug_source(stored)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from lamindb.core.storable import storable
+from lamindb.core.text import storable
 
 _NAMES_OF_ANY_HOST = frozenset({"", "localhost", "localhost.localdomain"})
 

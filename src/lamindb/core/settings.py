@@ -6,14 +6,14 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import current, messages, preferences
-from lamindb.core.errors import InvalidInputError, UnknownFieldError
+from lamindb.core import context, messages, options
+from lamindb.errors import InvalidInputError, UnknownFieldError
 
 
 class Settings:
     """How this process behaves. Each setting checks its value; a refused value leaves the old one.
 
-    What this process did not set is what the user chose for all processes: see `lamindb.core.preferences`. Attributes
+    What this process did not set is what the user chose for all processes: see `lamindb.core.options`. Attributes
     that do not exist cannot be set, so that a misspelt setting is an error rather than silence.
     """
 
@@ -29,7 +29,7 @@ class Settings:
 
     @verbosity.setter
     def verbosity(self, value: int) -> None:
-        messages.set_verbosity(preferences.PREFERENCES["verbosity"].checked(value))
+        messages.set_verbosity(options.PREFERENCES["verbosity"].checked(value))
 
     @property
     def track_run_inputs(self) -> bool:
@@ -98,7 +98,7 @@ class Settings:
         It cannot be set: `ln.Storage(root=…).save()` registers files of another folder where they are, and
         `lamin migrate-to` moves an instance.
         """
-        instance = current.instance()
+        instance = context.instance()
         return Path(instance.root_url) if instance.is_local else instance.root_url
 
     def reset(self) -> None:
@@ -107,10 +107,10 @@ class Settings:
         messages.set_verbosity(None)
 
     def _value(self, name: str) -> Any:
-        return self._chosen[name] if name in self._chosen else preferences.chosen(name)[0]
+        return self._chosen[name] if name in self._chosen else options.chosen(name)[0]
 
     def _set(self, name: str, value: object) -> None:
-        self._chosen[name] = preferences.PREFERENCES[name].checked(value)
+        self._chosen[name] = options.PREFERENCES[name].checked(value)
 
     def names(self) -> list[str]:
         """Return the names of all settings, sorted."""

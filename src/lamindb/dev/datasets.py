@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lamindb.core import messages
-from lamindb.core.errors import InvalidInputError, ReadOnlyError, StorageError, UnsupportedError
 from lamindb.dev import made_up, picture
+from lamindb.errors import InvalidInputError, ReadOnlyError, StorageError, UnsupportedError
 
 if TYPE_CHECKING:
     import anndata

@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Literal
 
 from lamindb.core import messages
-from lamindb.core.errors import InvalidInputError, LaminError
-from lamindb.environment import kernels, launchers, matching, notebooks, scripts, servers, textnotebooks
+from lamindb.environment import jupyter, kernels, notebook_matching, notebooks, scripts, servers, text_notebooks
 from lamindb.environment.kernels import in_ipython, in_notebook
-from lamindb.environment.matching import AnonymousNotebook, fallback_notebook
+from lamindb.environment.notebook_matching import AnonymousNotebook, fallback_notebook
+from lamindb.errors import InvalidInputError, LaminError
 
 __all__ = ["AnonymousNotebook", "Kind", "Running", "detect", "fallback_notebook", "in_ipython", "in_notebook"]
 
@@ -96,8 +96,8 @@ def _steps() -> Iterator[tuple[str, Callable[[], Path | None]]]:
         yield "vscode", _vscode_path
         yield "jupyter-session", servers.session_path
         yield "JPY_SESSION_NAME", _session_name
-        yield "command-line", launchers.launched_notebook
-        yield "cells", matching.matching_notebook
+        yield "command-line", jupyter.launched_notebook
+        yield "cells", notebook_matching.matching_notebook
         yield "quarto", _quarto_path
     else:
         yield "pytest", _tested_file
@@ -108,7 +108,7 @@ def _running(path: Path, how: str) -> Running:
     path = path.resolve()
     is_notebook = path.suffix.lower() in _NOTEBOOK_SUFFIXES or how in {"marimo", "jupyter-session", "JPY_SESSION_NAME"}
     if not is_notebook and path.suffix == ".py":
-        is_notebook = textnotebooks.is_marimo(path.read_bytes())
+        is_notebook = text_notebooks.is_marimo(path.read_bytes())
     return Running("notebook" if is_notebook else "script", path, how)
 
 

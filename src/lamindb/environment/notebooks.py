@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lamindb.core.errors import InvalidInputError, SourceNotFoundError, StorageError
-from lamindb.environment import textnotebooks
+from lamindb.environment import text_notebooks
 from lamindb.environment.headings import first_title
 from lamindb.environment.kernels import executed_cells
 from lamindb.environment.redaction import redact_text
+from lamindb.errors import InvalidInputError, SourceNotFoundError, StorageError
 
 __all__ = [
     "Cell",
@@ -86,7 +86,7 @@ def read_notebook(path: str | Path) -> Notebook:
     """
     path = Path(path)
     if path.suffix != ".ipynb":
-        text = textnotebooks.read(_read(path))
+        text = text_notebooks.read(_read(path))
         return Notebook(path, text.title, (), hash_cells([text.source]), text.language)
     document = load(path)
     cells = cells_of(document)
@@ -106,7 +106,7 @@ def code_cells(path: str | Path) -> list[str]:
         LaminError: As `read_notebook`.
     """
     path = Path(path)
-    return _code(cells_of(load(path))) if path.suffix == ".ipynb" else [textnotebooks.read(_read(path)).source]
+    return _code(cells_of(load(path))) if path.suffix == ".ipynb" else [text_notebooks.read(_read(path)).source]
 
 
 def stripped_source(path: str | Path) -> bytes:
@@ -121,7 +121,7 @@ def stripped_source(path: str | Path) -> bytes:
     """
     path = Path(path)
     if path.suffix != ".ipynb":
-        return redact_text(textnotebooks.decode(_read(path))).encode("utf-8", "surrogateescape")
+        return redact_text(text_notebooks.decode(_read(path))).encode("utf-8", "surrogateescape")
     document = load(path)
     return _dump(cells_of(document), document)
 
@@ -291,7 +291,7 @@ def _title(cells: Iterable[Cell]) -> str | None:
     for position, cell in enumerate(cells):
         title = first_title(cell.source) if cell.kind == "markdown" else None
         if cell.kind == "raw" and position == 0:
-            title = textnotebooks.front_matter_title(cell.source)
+            title = text_notebooks.front_matter_title(cell.source)
         if title:
             return title
     return None

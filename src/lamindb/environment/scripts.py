@@ -11,9 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from lamindb.core.errors import SourceNotFoundError, StorageError
-from lamindb.environment import kernels, textnotebooks
+from lamindb.environment import kernels, text_notebooks
 from lamindb.environment.redaction import redact_arguments, redact_text
+from lamindb.errors import SourceNotFoundError, StorageError
 
 _LAUNCHERS: Final = frozenset({"_pytest", "_pyrepl", "IPython", "idlelib", "ipykernel", "jupyter", "marimo", "pytest"})
 """Packages that run other people's code: their own files are never what the user runs."""
@@ -59,7 +59,7 @@ def read_script(path: str | Path) -> Script:
         StorageError: The file cannot be read.
     """
     path = Path(path)
-    text = textnotebooks.decode(_read(path))
+    text = text_notebooks.decode(_read(path))
     name = path.parent.name if path.name in {"__main__.py", "__init__.py"} and path.parent.name else path.stem
     return Script(path, name, hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest())
 
@@ -71,7 +71,7 @@ def script_source(path: str | Path) -> bytes:
         SourceNotFoundError: There is no such file.
         StorageError: The file cannot be read.
     """
-    return redact_text(textnotebooks.decode(_read(Path(path)))).encode("utf-8", "surrogateescape")
+    return redact_text(text_notebooks.decode(_read(Path(path)))).encode("utf-8", "surrogateescape")
 
 
 def invocation() -> Invocation:

@@ -12,11 +12,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import atomic, locks, messages
-from lamindb.core.current import Instance
-from lamindb.core.errors import LaminError
-from lamindb.instance import folder as folders
-from lamindb.instance import places
+from lamindb.core import atomic, locks, messages, paths
+from lamindb.core.context import Instance
+from lamindb.errors import LaminError
+from lamindb.instance import config as folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ def entries() -> list[Entry]:
 
     A damaged registry counts as an empty one, a damaged entry as none.
     """
-    folder = places.settings_folder()
+    folder = paths.settings_folder()
     if folder is None:
         return []
     try:
@@ -125,12 +124,12 @@ def database_url_of(home: Path) -> str | None:
 
 
 def _rewrite(change: Any) -> None:
-    folder = places.settings_folder()
+    folder = paths.settings_folder()
     if folder is None:
         messages.debug("no settings folder: the instance is found by its own folder only")
         return
     try:
-        places.make_private(folder)
+        paths.make_private(folder)
         with locked(folder):
             new = change(entries())
             text = json.dumps({"entries": [asdict(entry) for entry in new]}, indent=1, ensure_ascii=False)

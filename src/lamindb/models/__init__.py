@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lamindb.models.base import Record
+from lamindb.models.edges import FolderMember, LastVersion, RunInput, RunOutput, SweepMark
 from lamindb.models.file import DObject, File
-from lamindb.models.links import FolderMember, LastVersion, RunInput, RunOutput, SweepMark
 from lamindb.models.query import RecordQuery
 from lamindb.models.run import Run
 from lamindb.models.storage import Storage

@@ -11,11 +11,11 @@ from django.db import models
 from django.db.models.base import ModelState
 from django.db.models.query_utils import DeferredAttribute
 
-from lamindb.core import current
-from lamindb.core.errors import InvalidInputError, InvalidTypeError
-from lamindb.models import names
-from lamindb.models.actions import actions
+from lamindb.core import context
+from lamindb.errors import InvalidInputError, InvalidTypeError
+from lamindb.models import field_names as models_field_names
 from lamindb.models.query import RecordManager, RecordQuery
+from lamindb.models.verbs import actions
 
 if TYPE_CHECKING:
     from typing import Self
@@ -100,7 +100,7 @@ class Record(models.Model):
         known = {field.name for field in cls._meta.concrete_fields} | {f.attname for f in cls._meta.concrete_fields}
         for name in given:
             if name not in known:
-                raise InvalidTypeError(str(names.unknown_field(cls, name)))
+                raise InvalidTypeError(str(models_field_names.unknown_field(cls, name)))
             if name in cls.FIXED:
                 raise InvalidTypeError(f"{cls.__name__}() does not take {name!r}: it is set when the record is saved")
         for field in cls._meta.concrete_fields:
@@ -235,7 +235,7 @@ class Record(models.Model):
         self, *, using: str | None = None, force_insert: bool = False, fields: Iterable[str] | None = None
     ) -> None:
         """Write only the row, or only some fields of it. Never inserts a record that was deleted meanwhile."""
-        alias = using or self._state.db or current.instance().alias
+        alias = using or self._state.db or context.instance().alias
         is_new = force_insert or self._state.adding
         super().save(using=alias, force_insert=force_insert, force_update=not is_new, update_fields=fields)
         self.settle()

@@ -6,8 +6,8 @@ import builtins
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, overload
 
-from lamindb.core.errors import InvalidTypeError, UnknownFieldError
-from lamindb.models.actions import actions
+from lamindb.errors import InvalidTypeError, UnknownFieldError
+from lamindb.models.verbs import actions
 
 if TYPE_CHECKING:
     from lamindb.models.file import File

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.db import models
 from django.db.models.base import ModelState
 
-from lamindb.core import current, ids
-from lamindb.core.errors import InvalidInputError, InvalidTypeError
-from lamindb.models.actions import actions
+from lamindb.core import context, ids
+from lamindb.errors import InvalidInputError, InvalidTypeError
 from lamindb.models.base import LazyBigIntegerField, LazyTextField, MomentField, now
+from lamindb.models.lineage import Traced
 from lamindb.models.run import Run
 from lamindb.models.storage import Storage
-from lamindb.models.traced import Traced
 from lamindb.models.transform import Transform
 from lamindb.models.user import User
+from lamindb.models.verbs import actions
 
 if TYPE_CHECKING:
     from typing import Self
@@ -154,9 +154,9 @@ class File(Traced):
             if text is not None and not isinstance(text, str):
                 raise InvalidTypeError(f"{label} must be text, not {type(text).__name__}")
         run = _given_run(run, source)
-        alias = (run._state.db if run is not None else None) or current.instance().alias
+        alias = (run._state.db if run is not None else None) or context.instance().alias
         if run is None:
-            candidate = current.run()
+            candidate = context.run()
             run = candidate if candidate is not None and candidate._state.db == alias else None
         # Set at once rather than by Django's constructor, which costs more than all else here; size, hash, digest
         # and n_files are left out, and worked out when somebody looks.

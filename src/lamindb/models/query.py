@@ -12,10 +12,10 @@ from django.db import models
 from django.db.models import sql
 from django.db.models.sql.where import WhereNode
 
-from lamindb.core import current
-from lamindb.core.errors import InvalidInputError, InvalidTypeError, MultipleResultsFound, NoResultFound
-from lamindb.models import names
-from lamindb.models.actions import actions
+from lamindb.core import context
+from lamindb.errors import InvalidInputError, InvalidTypeError, MultipleResultsFound, NoResultFound
+from lamindb.models import field_names
+from lamindb.models.verbs import actions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,12 +36,12 @@ class AliasQuery(sql.Query):
         Raises:
             UnknownFieldError: A name is no field; the message names the nearest one.
         """
-        real = names.canonical(opts.model, list(path))
+        real = field_names.canonical(opts.model, list(path))
         try:
             found = super().names_to_path(real, opts, allow_many, fail_on_missing)
         except FieldError as error:
             if "Cannot resolve keyword" in str(error):
-                raise names.explain(opts.model, real) from None
+                raise field_names.explain(opts.model, real) from None
             raise InvalidInputError(_one_line(error)) from None
         if any(getattr(hop, "m2m", False) for hop in found[0]):
             self.crosses_many = True
@@ -56,9 +56,9 @@ class AliasQuery(sql.Query):
         solved = super().solve_lookup_type(lookup, summarize)
         lookups, parts, expression = solved
         if lookups and parts and not expression:
-            target, field = names.follow(cast("Any", self.model), [*parts])
+            target, field = field_names.follow(cast("Any", self.model), [*parts])
             if target is not None and field.get_lookup(lookups[0]) is None:
-                raise names.unknown_field(target, lookups[0])
+                raise field_names.unknown_field(target, lookups[0])
         return solved
 
     def build_lookup(self, lookups: Any, lhs: Any, rhs: Any) -> Any:
@@ -149,7 +149,7 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
         Raises:
             UnsupportedError: pandas is not installed.
         """
-        from lamindb.models.frames import frame
+        from lamindb.models.dataframe import frame
 
         return frame(self)
 
@@ -159,7 +159,7 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
 
     def lookup(self, field: str | None = None) -> Any:
         """Return an object whose attributes are these records. See `Record.lookup`."""
-        from lamindb.models.lookups import Lookup
+        from lamindb.models.lookup import Lookup
 
         return Lookup.of(self, field)
 
@@ -205,7 +205,7 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
         model = cast("Any", self.model)
         instead: dict[str, models.Q | None] = {}
         for name, value, is_required in conditions:
-            field, *rest = names.canonical(model, name.split("__"))
+            field, *rest = field_names.canonical(model, name.split("__"))
             says_which = rest in ([], ["exact"], ["in"]) and not hasattr(value, "query")
             instead |= dict.fromkeys([field, *(model.LIFTED_BY.get(field, ()) if is_required and says_which else ())])
             instead = {**model.SOFTENED_BY.get(field, {}), **instead}
@@ -234,7 +234,7 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
             InvalidInputError: A field decides where bytes live or what a record means; set it on each record and
                 save that.
         """
-        real = {names.canonical(self.model, [name])[0]: value for name, value in values.items()}
+        real = {field_names.canonical(self.model, [name])[0]: value for name, value in values.items()}
         allowed = getattr(self.model, "BULK_UPDATABLE", frozenset({"name", "description"}))
         refused = sorted(set(real) - allowed)
         if refused:
@@ -269,9 +269,9 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
         for field in fields:
             if field is None:
                 return [*fields]
-            path = names.canonical(self.model, str(field).split("__"))
-            if not names.exists(self.model, path):
-                raise names.explain(self.model, path)
+            path = field_names.canonical(self.model, str(field).split("__"))
+            if not field_names.exists(self.model, path):
+                raise field_names.explain(self.model, path)
             real.append("__".join(path))
         return real
 
@@ -280,7 +280,7 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
         return super().in_bulk(id_list, field_name=self._real([field_name])[0])
 
     def _filter_or_exclude_inplace(self, negate: bool, args: Any, kwargs: Any) -> None:
-        conditions = list(names.conditions(args, kwargs, negated=negate))
+        conditions = list(field_names.conditions(args, kwargs, negated=negate))
         for name, value, _ in conditions:
             self._check(name, value)
         self._lift(conditions)
@@ -314,7 +314,7 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
         elif isinstance(value, str):
             _check_text(name, value)
         elif isinstance(value, (list, tuple, set, frozenset)):
-            field = names.canonical(self.model, name.split("__"))
+            field = field_names.canonical(self.model, name.split("__"))
             if not name.endswith(("__in", "__range")) and "params" not in field:
                 raise InvalidTypeError(f"cannot filter by {name} = a {type(value).__name__}: use {name}__in=[…]")
             for one in value:
@@ -330,7 +330,7 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
         return f"{self.model.__name__}" + (f" with {wanted}" if wanted else "")
 
     def _repr_html_(self) -> str:
-        from lamindb.models.frames import html_table
+        from lamindb.models.dataframe import html_table
 
         return html_table(self)
 
@@ -390,7 +390,7 @@ class RecordManager(models.Manager[Any]):
     def get_queryset(self) -> RecordQuery[Any]:
         """Return a query for all records of this kind."""
         owner = self.__dict__.get("_hints", {}).get("instance")
-        alias = self._db or (owner is not None and owner._state.db) or current.instance().alias
+        alias = self._db or (owner is not None and owner._state.db) or context.instance().alias
         return self.using(alias)
 
     def using(self, alias: str | None) -> RecordQuery[Any]:

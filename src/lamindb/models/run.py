@@ -10,13 +10,13 @@ from django.db import models
 from django.db.models.query_utils import DeferredAttribute
 
 from lamindb.core import ids
-from lamindb.core.errors import InvalidTypeError
-from lamindb.models.actions import actions
+from lamindb.errors import InvalidTypeError
 from lamindb.models.base import MomentField, now
 from lamindb.models.collections import RunFiles
-from lamindb.models.traced import Traced
+from lamindb.models.lineage import Traced
 from lamindb.models.transform import Transform
 from lamindb.models.user import User
+from lamindb.models.verbs import actions
 
 if TYPE_CHECKING:
     from typing import Self

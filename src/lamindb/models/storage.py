@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from django.db import models
 
 from lamindb.core import ids
-from lamindb.models.actions import actions
 from lamindb.models.base import MomentField, Record, now
 from lamindb.models.user import User
+from lamindb.models.verbs import actions
 
 OWN_ROOT = "."
 """What stands for the instance's own local folder, so that the folder can be moved or copied."""

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.db import models
 
 from lamindb.core import ids
-from lamindb.core.errors import InvalidInputError, InvalidTypeError
-from lamindb.models.actions import actions
+from lamindb.errors import InvalidInputError, InvalidTypeError
 from lamindb.models.base import MomentField, now
-from lamindb.models.traced import Traced
+from lamindb.models.lineage import Traced
 from lamindb.models.user import User
+from lamindb.models.verbs import actions
 
 if TYPE_CHECKING:
     from lamindb.models.query import RecordQuery

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from blake3 import blake3
 
-from lamindb.core.errors import IntegrityError
-from lamindb.storage import backends, forking
-from lamindb.storage.protocol import ObjectName
+from lamindb.errors import IntegrityError
+from lamindb.storage import bucket_client, forking
+from lamindb.storage.base import ObjectName
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -32,9 +32,9 @@ class Bucket:
     """
 
     def __init__(self, root_url: str) -> None:
-        scheme, bucket, prefix = backends.split_url(root_url)
+        scheme, bucket, prefix = bucket_client.split_url(root_url)
         self.root_url = f"{scheme}://{bucket}/{prefix}".rstrip("/")
-        self._backend = backends.open_bucket(self.root_url)
+        self._backend = bucket_client.open_bucket(self.root_url)
 
     @property
     def backend(self) -> Backend:
@@ -120,7 +120,7 @@ class Bucket:
         try:
             yield
         except (BaseError, FileNotFoundError) as error:
-            raise backends.translated(error, doing, writing=writing) from error
+            raise bucket_client.translated(error, doing, writing=writing) from error
 
     def missing(self, name: ObjectName) -> IntegrityError:
         """Make the error for an object that is not there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamindb.storage import backends, forking
+from lamindb.storage import bucket_client, forking
 from lamindb.storage.folder_files import own_address, unchangeable
 
 # The base class is heavy; that of obstore takes its place where a class is made of this one.
@@ -27,10 +27,10 @@ class BucketFiles(_Base):  # type: ignore[misc]
         super().__init__(*arguments, **{**options, "max_cache_size": 0})
 
     def _construct_store(self, bucket: str) -> Any:
-        key = (bucket, backends.environment())
+        key = (bucket, bucket_client.environment())
         found = self._opened.get(key)
         if found is None:
-            found = self._opened[key] = backends.open_bucket(f"{self.protocol}://{bucket}")
+            found = self._opened[key] = bucket_client.open_bucket(f"{self.protocol}://{bucket}")
         return found
 
     @classmethod

@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from lamindb.core import locks
-from lamindb.core.errors import InvalidInputError, LaminError
 from lamindb.core.hashing import Content, digest_file
-from lamindb.storage import linking
-from lamindb.storage.cache_room import Room
-from lamindb.storage.failures import storage_failed
+from lamindb.errors import InvalidInputError, LaminError
+from lamindb.storage import reflink
+from lamindb.storage.base import FileStat, Member, ObjectName
+from lamindb.storage.cache_eviction import Room
 from lamindb.storage.hash_cache import HashCache, Known, NoHashCache
-from lamindb.storage.protocol import FileStat, Member, ObjectName
+from lamindb.storage.os_errors import storage_failed
 
 DEFAULT_LIMIT_BYTES: Final = 50_000_000_000
 LIMIT_VARIABLE: Final = "LAMIN_CACHE_LIMIT_GB"
@@ -137,7 +137,7 @@ class Cache:
         target = f"{folder}/{member.path}"
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         # Linked at once: what was fetched before may go while the next one is.
-        linking.duplicate(self._data(member.name, download), target, allow_clone=False)
+        reflink.duplicate(self._data(member.name, download), target, allow_clone=False)
 
     def _with_room(self, act: Callable[[], T]) -> T:
         """Do something; where the disk is full, remove a part of what is not in use and do it anew, at last all."""
@@ -187,7 +187,7 @@ class Cache:
     def _link(self, data: str, path: str) -> None:
         new = self._room.new_entry()
         try:
-            linking.duplicate(data, new, allow_clone=False)
+            reflink.duplicate(data, new, allow_clone=False)
             os.replace(new, path)
         finally:
             with contextlib.suppress(FileNotFoundError):

@@ -15,10 +15,10 @@ from typing import Any, BinaryIO, Final, NoReturn
 
 from blake3 import blake3
 
-from lamindb.core.errors import ReadOnlyError
-from lamindb.storage import backends, folders
+from lamindb.errors import ReadOnlyError
+from lamindb.storage import bucket_client, manifest
+from lamindb.storage.base import Member, ObjectName
 from lamindb.storage.bucket import FOLDER, PIECE, Bucket
-from lamindb.storage.protocol import Member, ObjectName
 
 PROTOCOL: Final = "lamindb"
 _KEPT: Final = 64
@@ -112,7 +112,7 @@ class FolderFiles:
 
     async def _look_up(self, path: str) -> tuple[_Folder, str, str]:
         address, relative, path = self._split(path)
-        folder = self._folders.get((address, backends.environment()))
+        folder = self._folders.get((address, bucket_client.environment()))
         if folder is None:
             import asyncio
 
@@ -136,7 +136,7 @@ class FolderFiles:
         return path.removesuffix(f"/{relative}") if relative else path, relative, path
 
     def _load(self, address: str) -> _Folder:
-        key = (address, backends.environment())
+        key = (address, bucket_client.environment())
         folder = self._folders.get(key)
         if folder is None:
             found = _ADDRESS.fullmatch(address)
@@ -144,7 +144,7 @@ class FolderFiles:
             if found is None or name is None:
                 raise FileNotFoundError(address)
             bucket = Bucket(f"{found['scheme']}://{found['root']}")
-            members = folders.parse_manifest(name, bucket.read(name))
+            members = manifest.parse_manifest(name, bucket.read(name))
             folder = self._folders[key] = _Folder(bucket, _tree(members))
             while len(self._folders) > _KEPT:
                 self._folders.popitem(last=False)

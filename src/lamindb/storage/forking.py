@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from lamindb.core.errors import UnsupportedError
+from lamindb.errors import UnsupportedError
 
 REMEDY: Final = (
     'start processes by "spawn" or "forkserver", as multiprocessing.get_context("spawn") does, or fork before the '

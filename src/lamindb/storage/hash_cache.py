@@ -16,7 +16,7 @@ from typing import Final
 
 from lamindb.core import messages
 from lamindb.core.hashing import Content
-from lamindb.storage.protocol import FileStat
+from lamindb.storage.base import FileStat
 
 RACY_NS: Final = 2_000_000_000
 """A file that changed so shortly before it was hashed may change again without its stat telling."""

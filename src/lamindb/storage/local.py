@@ -9,17 +9,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from lamindb.core import atomic
-from lamindb.core.errors import IntegrityError, InvalidInputError, LaminError
-from lamindb.core.flushing import flush_folder
+from lamindb.core import atomic, modes
+from lamindb.core.filesystem import flush_folder
 from lamindb.core.hashing import digest_file
 from lamindb.core.progress import Progress
-from lamindb.storage import folders, incoming, modes, staging
-from lamindb.storage.batch import Batch
-from lamindb.storage.failures import cause, read_only, storage_failed
+from lamindb.errors import IntegrityError, InvalidInputError, LaminError
+from lamindb.storage import manifest, temp_files
+from lamindb.storage import staged as storage_staged
+from lamindb.storage.base import BATCH, Damage, FileStat, ObjectName, Source, Stored
 from lamindb.storage.hash_cache import HashCache, NoHashCache
-from lamindb.storage.objects_folder import SHARDS, ObjectsFolder
-from lamindb.storage.protocol import BATCH, Damage, FileStat, ObjectName, Source, Stored
+from lamindb.storage.local_writer import Batch
+from lamindb.storage.object_folder import SHARDS, ObjectsFolder
+from lamindb.storage.os_errors import cause, read_only, storage_failed
 
 _README: Final = """\
 This folder holds the files of a lamindb instance. It can be read without lamindb:
@@ -136,7 +137,7 @@ class LocalStore:
         """Remove an object for good, with the links that were staged for it; False if there was none."""
         self._check_writable()
         with self._failing("remove"):
-            staging.drop_staged(self.objects, name)
+            storage_staged.drop_staged(self.objects, name)
             try:
                 os.unlink(self.objects.path(name))
             except FileNotFoundError:
@@ -153,8 +154,8 @@ class LocalStore:
 
         In a root that cannot be written, a file is the object itself, whatever its name.
         """
-        staging.check_filename(filename)
-        members = folders.read_manifest(self, name) if is_folder else ()
+        storage_staged.check_filename(filename)
+        members = manifest.read_manifest(self, name) if is_folder else ()
         wanted = [(member.name, member.size) for member in members] if is_folder else [(name, None)]
         good = self.objects.known_good(wanted_name for wanted_name, _ in wanted)
         for wanted_name, size in wanted:
@@ -167,9 +168,9 @@ class LocalStore:
         self._check_writable()
         with self._failing("link to"):
             if is_folder:
-                staged = staging.stage_folder(self.objects, name, filename, members)
+                staged = storage_staged.stage_folder(self.objects, name, filename, members)
             else:
-                staged = staging.stage_file(self.objects, name, filename)
+                staged = storage_staged.stage_file(self.objects, name, filename)
         self.remember([wanted_name for wanted_name, _ in wanted])
         return staged
 
@@ -203,13 +204,13 @@ class LocalStore:
     def left_behind(self, *, older_than_seconds: float) -> builtins.list[str]:
         """Return the names in `incoming/` of what dead writers left, and unknown writers long ago."""
         with self._failing("read"):
-            return incoming.left_behind(self.objects.incoming, older_than_seconds=older_than_seconds)
+            return temp_files.left_behind(self.objects.incoming, older_than_seconds=older_than_seconds)
 
     def sweep_incoming(self, *, older_than_seconds: float) -> builtins.list[str]:
         """Remove what dead writers left, and unknown writers long ago; return the names of what was removed."""
         self._check_writable()
         with self._failing("sweep"):
-            return incoming.sweep(self.objects.incoming, older_than_seconds=older_than_seconds)
+            return temp_files.sweep(self.objects.incoming, older_than_seconds=older_than_seconds)
 
     def changed_at(self, name: ObjectName) -> float | None:
         """Return when an object was last stored or linked, in seconds of the epoch; None if there is none."""

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, Final
 from blake3 import blake3
 
 from lamindb.core import messages
-from lamindb.core.errors import IntegrityError, UnsupportedError
 from lamindb.core.hashing import Content
 from lamindb.core.progress import Progress
-from lamindb.storage import backends, folders, linking
+from lamindb.errors import IntegrityError, UnsupportedError
+from lamindb.storage import bucket_client, manifest, reflink
+from lamindb.storage.base import Damage, FileStat, ObjectName, Source, Stored
 from lamindb.storage.bucket import FOLDER, Bucket
 from lamindb.storage.cache import Cache, NoCache
-from lamindb.storage.failures import read_only
 from lamindb.storage.hash_cache import HashCache, Known, NoHashCache
-from lamindb.storage.protocol import Damage, FileStat, ObjectName, Source, Stored
-from lamindb.storage.staging import check_filename
-from lamindb.storage.unfinished import Uploads
+from lamindb.storage.multipart import Uploads
+from lamindb.storage.os_errors import read_only
+from lamindb.storage.staged import check_filename
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta, PutResult
@@ -90,7 +90,7 @@ class RemoteStore(Bucket):
         try:
             return obstore.put(self.backend, path, data, mode="create")
         except BaseError as error:
-            if not backends.is_unknown(error):
+            if not bucket_client.is_unknown(error):
                 raise
         self._creates = False
         return None
@@ -134,7 +134,7 @@ class RemoteStore(Bucket):
         """Return a copy in the cache, under this file name."""
         check_filename(filename)
         if is_folder:
-            return self.cache.members(name, filename, folders.read_manifest(self, name), self.download)
+            return self.cache.members(name, filename, manifest.read_manifest(self, name), self.download)
         return self.cache.file(name, filename, self.download)
 
     def check(self, name: ObjectName, size: int | None, *, quick: bool = False) -> Damage | None:
@@ -186,14 +186,14 @@ class RemoteStore(Bucket):
 
     def upath(self, name: ObjectName, filename: str, *, is_folder: bool = False) -> Any:
         """Return the `UPath` of an object; for a manifest, that of a folder with its members."""
-        from lamindb.storage.universal_paths import universal_path
+        from lamindb.storage.fsspec_paths import universal_path
 
         del filename
         return universal_path(self.object_path(name), is_folder=is_folder)
 
     def upath_of_key(self, key: str) -> Any:
         """Return a `UPath` of what lies under a key of this root, the root itself for an empty one."""
-        from lamindb.storage.universal_paths import universal_path
+        from lamindb.storage.fsspec_paths import universal_path
 
         return universal_path(f"{self.root_url}/{key}".rstrip("/"))
 
@@ -207,7 +207,7 @@ class RemoteStore(Bucket):
         hasher = blake3()
         for piece in self.pieces(name):
             hasher.update(piece)
-            linking.write_all(descriptor, piece)
+            reflink.write_all(descriptor, piece)
         if hasher.hexdigest() != name.digest:
             raise self.damaged(name)
 

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from blake3 import blake3
 
-from lamindb.core.errors import SourceChangedError
 from lamindb.core.hashing import CHUNK_SIZE, Content
 from lamindb.core.progress import Progress
-from lamindb.storage import folders, reading
-from lamindb.storage.failures import read_failed
+from lamindb.errors import SourceChangedError
+from lamindb.storage import manifest as storage_manifest
+from lamindb.storage import source_reader
+from lamindb.storage.base import FileStat, Member, ObjectName, Source, Stored
 from lamindb.storage.hash_cache import Known
-from lamindb.storage.protocol import FileStat, Member, ObjectName, Source, Stored
+from lamindb.storage.os_errors import read_failed
 
 if TYPE_CHECKING:
     from lamindb.storage.remote import RemoteStore
@@ -99,20 +100,20 @@ class _Budget:
 
 def _upload(store: RemoteStore, source: Source, budget: _Budget) -> Stored:
     if source.data is not None:
-        content = reading.content_of(source.data, source)
+        content = source_reader.content_of(source.data, source)
         name = ObjectName(content.digest, source.suffix)
         return Stored(name, content, _send(store, source, name, content, source.data))
     path = source.path or ""
-    if source.content is not None and reading.is_unchanged_file(source):
+    if source.content is not None and source_reader.is_unchanged_file(source):
         name = ObjectName(source.content.digest, source.suffix)
         if _is_there(store, name, source.content):
             return Stored(name, source.content, reused=True)
     hashed_at_ns = time.time_ns()
-    descriptor = reading.open_source(path)
+    descriptor = source_reader.open_source(path)
     try:
         before = os.fstat(descriptor)
         if stat.S_ISREG(before.st_mode):
-            reading.check_recorded(source, before)
+            source_reader.check_recorded(source, before)
             if before.st_size <= IN_MEMORY:
                 return _upload_small(store, source, descriptor, before, budget, hashed_at_ns=hashed_at_ns)
             return _upload_large(store, source, descriptor, before, hashed_at_ns=hashed_at_ns)
@@ -122,7 +123,7 @@ def _upload(store: RemoteStore, source: Source, budget: _Budget) -> Stored:
     finally:
         os.close(descriptor)
     if not stat.S_ISDIR(before.st_mode):
-        raise reading.not_a_file(path)
+        raise source_reader.not_a_file(path)
     return _upload_folder(store, source, budget)
 
 
@@ -131,7 +132,7 @@ def _upload_small(
 ) -> Stored:
     taken = budget.take(before.st_size)
     try:
-        data, content, after = reading.read_small(source, descriptor, before)
+        data, content, after = source_reader.read_small(source, descriptor, before)
         name = ObjectName(content.digest, source.suffix)
         reused = _send(store, source, name, content, data)
     finally:
@@ -146,7 +147,7 @@ def _upload_large(
     """Hash a file, then send it in parts while hashing again: parts of other bytes never become an object."""
     import obstore
 
-    content, after = reading.read_large(source, descriptor, before)
+    content, after = source_reader.read_large(source, descriptor, before)
     store.hash_cache.put(Known(source.path or "", FileStat.of(after), content, hashed_at_ns))
     name = ObjectName(content.digest, source.suffix)
     if _is_there(store, name, content):
@@ -179,18 +180,18 @@ def _read_again(source: Source, descriptor: int, before: os.stat_result, content
             break
         size += len(piece)
         if size > content.size:
-            raise reading.changed(path)
+            raise source_reader.changed(path)
         hasher.update(piece)
         yield piece
-    reading.check_same(path, before, os.fstat(descriptor))
+    source_reader.check_same(path, before, os.fstat(descriptor))
     if hasher.hexdigest() != content.digest:
-        raise reading.changed(path)
+        raise source_reader.changed(path)
 
 
 def _upload_folder(store: RemoteStore, source: Source, budget: _Budget) -> Stored:
     """Store each file of a folder, then the manifest that lists them."""
-    listed = folders.walk(source.path or "")
-    sources = [Source(folders.suffix_of_member(relative), path) for relative, path in listed]
+    listed = storage_manifest.walk(source.path or "")
+    sources = [Source(storage_manifest.suffix_of_member(relative), path) for relative, path in listed]
     members = []
     all_reused = True
     for (relative, _), stored in zip(
@@ -199,10 +200,10 @@ def _upload_folder(store: RemoteStore, source: Source, budget: _Budget) -> Store
         all_reused = all_reused and stored.reused
         members.append(Member(relative, stored.name.digest, stored.name.suffix, stored.content.size))
     found = tuple(members)
-    content = folders.folder_content(found)
+    content = storage_manifest.folder_content(found)
     if source.content is not None and source.content != content:
-        raise reading.changed(source.path or "")
-    manifest = folders.write_manifest(found)
+        raise source_reader.changed(source.path or "")
+    manifest = storage_manifest.write_manifest(found)
     name = ObjectName(content.digest, source.suffix)
     whole = Content(content.hash, content.digest, len(manifest))
     reused = _send(store, source, name, whole, manifest) and all_reused

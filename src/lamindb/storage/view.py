@@ -16,17 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from lamindb.core import keys, messages
-from lamindb.core.errors import IntegrityError, LaminError, ViewConflictError
+from lamindb.core import keys, messages, modes
 from lamindb.core.hashing import Content
-from lamindb.storage import linking, modes
-from lamindb.storage.failures import cause, read_only, write_failed
-from lamindb.storage.folders import read_manifest
+from lamindb.errors import IntegrityError, LaminError, ViewConflictError
+from lamindb.storage import reflink
+from lamindb.storage.base import FileStat, ObjectName
 from lamindb.storage.hash_cache import Known
-from lamindb.storage.incoming import new_entry
 from lamindb.storage.local import LocalStore
-from lamindb.storage.protocol import FileStat, ObjectName
-from lamindb.storage.standing import Standing, State, is_object, lstat
+from lamindb.storage.manifest import read_manifest
+from lamindb.storage.os_errors import cause, read_only, write_failed
+from lamindb.storage.temp_files import new_entry
+from lamindb.storage.view_state import Standing, State, is_object, lstat
 
 Mode = Literal["auto", "copy", "none"]
 
@@ -249,7 +249,7 @@ class View:
                 # The usual case in one call: a link is made only where nothing is.
                 os.link(source, target)
             except OSError as error:
-                if error.errno not in linking.NO_LINK and error.errno != errno.EEXIST:
+                if error.errno not in reflink.NO_LINK and error.errno != errno.EEXIST:
                     if error.errno == errno.ENOENT and not os.path.lexists(source):
                         raise _missing(key, source) from error
                     raise
@@ -279,7 +279,7 @@ class View:
             return None
         entry = new_entry(self._objects.incoming)
         try:
-            method = linking.duplicate(
+            method = reflink.duplicate(
                 source, entry, allow_link=self.mode == "auto", allow_clone=self._objects.can_clone
             )
             os.replace(entry, target)
@@ -405,7 +405,7 @@ def _is_being_written(path: str) -> bool:
     except OSError:
         return False
     try:
-        return linking.is_being_written(descriptor)
+        return reflink.is_being_written(descriptor)
     finally:
         os.close(descriptor)
 

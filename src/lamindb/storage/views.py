@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from lamindb.core.errors import ViewConflictError
-from lamindb.storage.protocol import ObjectName
-from lamindb.storage.standing import State
+from lamindb.errors import ViewConflictError
+from lamindb.storage.base import ObjectName
 from lamindb.storage.view import Mode, Shown
+from lamindb.storage.view_state import State
 
 
 class ViewLike(Protocol):

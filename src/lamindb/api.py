@@ -1,0 +1,168 @@
+"""What `ln` offers for records of every kind: `select`, `add`, `save`, `delete`, `view` and `Session`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from lamindb.core import context
+from lamindb.core.context import Instance
+from lamindb.errors import InvalidInputError, InvalidTypeError
+from lamindb.files.save import save_records
+from lamindb.models import File, Record, Run, Storage, Transform, User
+
+if TYPE_CHECKING:
+    from typing import Self
+
+_VIEWED = (File, Run, Transform, Storage, User)
+
+
+def select(model: type[Record], *conditions: Any, **filters: Any) -> Any:
+    """Query records of one kind; the same as `model.select(...)`.
+
+    Raises:
+        InvalidTypeError: `model` is no kind of record.
+    """
+    _check_model(model)
+    return model.select(*conditions, **filters)
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, type) or not issubclass(model, Record):
+        raise InvalidTypeError(f"select() takes a kind of record such as ln.File, not {model!r}")
+
+
+def add(record: Any, **fields: Any) -> Any:
+    """Save a record, or several, and return what was given; with a kind of record and fields, get it or make it.
+
+    Returns:
+        The saved record; a list for a list.
+    """
+    if isinstance(record, type):
+        _check_model(record)
+        kind: Any = record
+        found = kind.select(**fields).first()
+        return found if found is not None else kind(**fields).save()
+    if fields:
+        raise InvalidTypeError("add() takes fields only together with a kind of record")
+    saved = save_records(record)
+    return saved[0] if isinstance(record, Record) else saved
+
+
+def save(records: Any, *, progress: bool | None = None, executor: Any = None) -> None:
+    """Save a record, or many: all of them or none.
+
+    Args:
+        records: A record or an iterable of records.
+        progress: Show how far it is; None: when there are many, at a terminal or in a notebook.
+        executor: A `concurrent.futures.Executor` that hashes and stores on other processes or machines.
+    """
+    found = records if isinstance(records, Record) else _as_list(records)
+    from lamindb.core.progressing import bar_for
+
+    with bar_for(found, progress) as report:
+        save_records(found, progress=report, executor=executor)
+
+
+def _as_list(records: Any) -> Any:
+    return list(records) if isinstance(records, Iterable) and not isinstance(records, (str, bytes)) else records
+
+
+def delete(
+    record: Any, *, permanent: bool | None = None, delete_data_from_storage: bool | None = None, **fields: Any
+) -> None:
+    """Delete a record, several, or those of a kind with these fields, as each one's `delete()` does.
+
+    Of one instance, first all files are deleted or none, then all other records or none.
+    """
+    if isinstance(record, type):
+        _check_model(record)
+        kind: Any = record
+        found: list[Any] = list(kind.select(**fields))
+    else:
+        found = [record] if isinstance(record, Record) else list(record)
+    for one in found:
+        if not isinstance(one, Record):
+            raise InvalidTypeError(f"a {type(one).__name__} is no record and cannot be deleted; nothing was deleted")
+    from lamindb.files import trash
+
+    trash.delete_many(found, permanent=bool(permanent), storage=delete_data_from_storage)
+
+
+def view(n: int = 10) -> None:
+    """Show the newest records of every kind, as tables in notebooks and as text elsewhere.
+
+    Args:
+        n: How many of each kind.
+
+    Raises:
+        InvalidInputError: `n` is no positive number.
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise InvalidInputError(f"n must be a number from 1, not {n!r}")
+    display = _display()
+    for model in _VIEWED:
+        query: Any = model.select().order_by("-created_at", "-id")[:n]
+        if not query:
+            continue
+        if display is not None:
+            display(query)
+        else:
+            sys.stdout.write(f"{model.__name__}\n" + "\n".join(f"  {record!r}" for record in query) + "\n")
+
+
+def _display() -> Any:
+    if "IPython" not in sys.modules:
+        return None
+    from IPython.core.getipython import get_ipython  # type: ignore[import-not-found, unused-ignore]
+
+    if get_ipython() is None:
+        return None
+    from IPython.display import display  # type: ignore[import-not-found, unused-ignore]
+
+    return display
+
+
+class Session:
+    """A block of work with one instance: `with ln.Session() as ss`. Records stay usable after it."""
+
+    def __init__(self) -> None:
+        self._instance: Instance = context.instance()
+        self._is_closed = False
+
+    def select(self, model: type[Record], *conditions: Any, **filters: Any) -> Any:
+        """Query records, as `ln.select` does, of the instance that was current when the session began."""
+        self._check_open()
+        with context.using(self._instance):
+            return select(model, *conditions, **filters)
+
+    def add(self, record: Any, **fields: Any) -> Any:
+        """Save records, as `ln.add` does; each call is kept at once."""
+        self._check_open()
+        with context.using(self._instance):
+            return add(record, **fields)
+
+    def delete(self, record: Any, **options: Any) -> None:
+        """Delete records, as `ln.delete` does."""
+        self._check_open()
+        with context.using(self._instance):
+            delete(record, **options)
+
+    def close(self) -> None:
+        """End the session; twice is once."""
+        self._is_closed = True
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise InvalidInputError("this session is closed: open another one by ln.Session()")
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

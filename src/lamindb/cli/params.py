@@ -1,0 +1,137 @@
+"""How commands are declared, and what their arguments mean."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+JSON_HELP = "Print JSON with stable keys."
+_SPANS = {"min": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+class Command(click.Command):
+    """A command that shows examples in its help, and prepares the library just before it runs.
+
+    So `--help` and wrong arguments never wait for the database library.
+    """
+
+    def __init__(self, *args: Any, examples: tuple[str, ...] = (), needs_library: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+        self.needs_library = needs_library
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        import lamindb.core.preferences  # noqa: F401  says what the user chose, such as the verbosity
+
+        if self.needs_library:
+            from lamindb.cli import library
+
+            library.prepare()
+        return super().invoke(ctx)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the examples as they are typed."""
+        write_examples(self.examples, formatter)
+
+
+class Group(click.Group):
+    """Commands under one word, such as `lamin trash list`."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, examples: tuple[str, ...] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Show the help where no command is named, which is no error."""
+        return super().parse_args(ctx, args or ["--help"])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the examples as they are typed."""
+        write_examples(self.examples, formatter)
+
+
+def write_examples(examples: tuple[str, ...], formatter: click.HelpFormatter) -> None:
+    """Write examples, one a line, never wrapped."""
+    if not examples:
+        return
+    with formatter.section("Examples" if len(examples) > 1 else "Example"):
+        for example in examples:
+            formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+
+def command(
+    name: str, *examples: str, needs_library: bool = True, **options: Any
+) -> Callable[[Callable[..., Any]], Command]:
+    """Declare a command; the first line of the function's docstring is its short help.
+
+    Args:
+        name: What people type.
+        *examples: Whole command lines for its help.
+        needs_library: The command works with an instance.
+        **options: Passed on to `click.command`.
+    """
+    return click.command(name, cls=Command, examples=examples, needs_library=needs_library, **options)
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--json`, passed as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=JSON_HELP)(function)
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A time: a date, a time, or a span before now such as `7d`."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime.datetime:
+        """Return an aware time; a date without a zone is local."""
+        if isinstance(value, datetime.datetime):
+            return value
+        text = str(value).strip()
+        span = re.fullmatch(r"([0-9]+)\s*(min|h|d|w)", text)
+        try:
+            if span:
+                seconds = int(span[1]) * _SPANS[span[2]]
+                return datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds)
+            return datetime.datetime.fromisoformat(text).astimezone()
+        except (ValueError, OverflowError):
+            self.fail(f"{text!a} is no time: pass a date such as 2026-01-31, or a span such as 30min, 12h, 7d, 2w")
+
+
+class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A number of bytes: `500`, `10k`, `1.5MB`, `2GiB`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number of bytes."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]i?)?b?", str(value).strip().lower())
+        if not found:
+            self.fail(f"{value!a} is no size: pass bytes, or a number with a unit such as 10k, 1.5MB, 2GiB")
+        return math.ceil(float(found[1]) * _UNITS[found[2] or ""])
+
+
+class Depth(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A number of generations, or `all`."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Return the number, or "all"."""
+        text = str(value).strip()
+        if text == "all":
+            return text
+        if not re.fullmatch(r"[0-9]{1,9}", text):
+            self.fail(f"{value!a} is no depth: pass a number from 0, or all")
+        return int(text)

@@ -1,0 +1,269 @@
+"""Commands that find records and say where they came from."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lamindb.cli import resolve
+from lamindb.cli.completing import keys
+from lamindb.cli.output import counted, out, out_json, table, time_text
+from lamindb.cli.params import Depth, Moment, command, json_option
+from lamindb.core import messages
+from lamindb.core.safe_text import printable
+from lamindb.errors import InvalidInputError
+
+_KINDS = ("file", "transform", "run", "user")
+_FORMATS = ("tree", "svg", "mermaid", "dot", "html", "json")
+_WIDTH = 100
+_NARROWEST = 40
+_HOW = "--depth all, --max-nodes show more"
+
+
+@command("search", "lamin search iris", "lamin search 'cell ranger' --type transform --json")
+@click.argument("text")
+@click.option("--type", "kind", type=click.Choice(_KINDS), default="file", show_default=True, help="What to look for.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
+@click.option("--field", help="The one field to compare, in place of those that are by default.")
+@json_option
+def search(text: str, kind: str, limit: int, field: str | None, as_json: bool) -> None:
+    """Rank records by how well they fit TEXT; finds also what was mistyped.
+
+    Compared are keys and names of files, names of transforms, names of runs and of their transforms, handles and
+    names of users. The best of a record counts.
+
+    JSON: the records as `lamin ls` and `lamin runs` show them, each with its score from 0 to 100.
+    """
+    from lamindb.cli import rows
+    from lamindb.models import File, Run, Transform, User
+
+    models: dict[str, Any] = {"file": File, "transform": Transform, "run": Run, "user": User}
+    hits = models[kind].search(text, field=field, limit=limit)
+    if as_json:
+        as_dict = rows.AS_DICT[kind]
+        out_json([{"score": round(score, 1), **as_dict(hit)} for hit, score in zip(hits, hits.scores, strict=False)])
+        return
+    if not hits:
+        messages.info(f"no {kind} fits")
+        return
+    for line in table(("id", kind, "details"), [(hit.id, *_hit(hit, kind)) for hit in hits]):
+        out(line)
+
+
+def _hit(hit: Any, kind: str) -> tuple[str, str]:
+    if kind == "file":
+        named = f"{hit.name}, " if hit.key and hit.key.rpartition("/")[2] != hit.name else ""
+        return hit.key or hit.name, f"{named}version {hit.version}, {time_text(hit.created_at)}"
+    if kind == "transform":
+        return hit.name, f"{hit.type}, version {hit.version}"
+    if kind == "run":
+        named = f"{hit.transform.name}, " if hit.name else ""
+        return hit.name or hit.transform.name, f"{named}{hit.status or 'by hand'}, {time_text(hit.created_at)}"
+    return hit.handle, hit.name or ""
+
+
+@command("history", "lamin history", "lamin history -n 50 --since 7d --user ada")
+@click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
+@click.option("--since", type=Moment(), help="Nothing older than a date, or a span such as 7d.")
+@click.option("--user", "handle", metavar="HANDLE", help="Only what this user did.")
+@json_option
+def history(limit: int, since: datetime.datetime | None, handle: str | None, as_json: bool) -> None:
+    """Show what happened lately: files saved and removed, runs, new transforms.
+
+    JSON keys: at, kind (saved, removed, ran, registered), who, what, id, detail, transform.
+    """
+    from lamindb.describe import history as histories
+
+    events = histories.history(limit, since=since, handle=handle)
+    if as_json:
+        out_json([asdict(event) for event in events])
+        return
+    if not events:
+        messages.info("nothing happened yet")
+        return
+    rows = [
+        (time_text(e.at), e.who, e.kind, e.what, e.detail, e.transform if e.kind in ("saved", "removed") else "", e.id)
+        for e in events
+    ]
+    for line in table(("when", "who", "what", "which", "how", "by", "id"), rows):
+        out(line)
+
+
+@command("describe", "lamin describe study/results.csv", "lamin describe analysis.ipynb --json")
+@click.argument("name", metavar="KEY|ID|NAME", shell_complete=keys)
+@click.option("--version", type=int, help="Which version of a file; the current one by default.")
+@json_option
+def describe(name: str, version: int | None, as_json: bool) -> None:
+    """Show everything about a file, run or transform on one page.
+
+    NAME may also be the name or path of a notebook, script or pipeline.
+
+    What is stored with a run (code, packages, uncommitted changes, log, report) is named by where it can be read.
+
+    JSON keys: kind, id, title, sections (by title, each with facts, records, count).
+    """
+    show_page(resolve.record(name, version=version), as_json=as_json)
+
+
+def show_page(record: Any, *, as_json: bool) -> None:
+    """Print everything about a record."""
+    page = record.describe()
+    out(page.to_json() if as_json else page.to_text(clock=time_text))
+
+
+@command(
+    "lineage",
+    "lamin lineage study/results.csv",
+    "lamin lineage study/results.csv --up --depth 5",
+    "lamin lineage study/results.csv -o lineage.svg",
+)
+@click.argument("name", metavar="KEY|ID|NAME", shell_complete=keys)
+@click.option("--version", type=int, help="Which version of a file; the current one by default.")
+@click.option("--up", is_flag=True, help="Only where it came from.")
+@click.option("--down", is_flag=True, help="Only what became of it.")
+@click.option("--depth", type=Depth(), help="How many generations of files in each direction, or `all`.")
+@click.option("--max-nodes", type=click.IntRange(min=1), help="How much to show at most.")
+@click.option("--all-producers", is_flag=True, help="Follow every run that made the same bytes, not only the first.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), help="How to draw it; a tree by default.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+@json_option
+def lineage(
+    name: str,
+    version: int | None,
+    up: bool,
+    down: bool,
+    form: str | None,
+    output: Path | None,
+    as_json: bool,
+    **limits: Any,
+) -> None:
+    """Show where a file, run or transform came from, and what became of it.
+
+    Times are local in a terminal, and in UTC in everything else.
+
+    With --output, the file's suffix says the format, unless --format does: .txt .svg .html .mmd .dot .json.
+
+    JSON keys: those of `file.view_lineage().to_json()`.
+    """
+    if as_json:
+        form = "json"
+    record = resolve.record(name, version=version)
+    options: dict[str, Any] = {key: value for key, value in limits.items() if value is not None and value is not False}
+    if options.get("depth") == "all":
+        options["depth"] = None
+    if up != down:
+        options |= {"up": up, "down": down}
+    _show_picture(record.view_lineage(**options), form, output)
+
+
+@command(
+    "path",
+    "lamin path raw/reads.fastq.gz study/results.csv",
+    "lamin path raw/reads.fastq.gz study/results.csv --all --format mermaid",
+)
+@click.argument("source", metavar="FROM", shell_complete=keys)
+@click.argument("target", metavar="TO", shell_complete=keys)
+@click.option("--all", "is_all", is_flag=True, help="Everything on any way, not only the shortest one.")
+@click.option("--all-producers", is_flag=True, help="Follow every run that made the same bytes, not only the first.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), help="How to draw it; a tree by default.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+@json_option
+def path(
+    source: str, target: str, is_all: bool, all_producers: bool, form: str | None, output: Path | None, as_json: bool
+) -> None:
+    """Show by which way one record led to another.
+
+    FROM is the earlier one; both are a key, an id, or a name. Where no way leads, the tree says so.
+
+    JSON keys: those of `lamin lineage --json`; without a way, its lists are empty.
+    """
+    from lamindb.lineage import draw
+
+    ask = draw.between if is_all else draw.path
+    picture = ask(resolve.record(source), resolve.record(target), all_producers=all_producers)
+    _show_picture(picture, "json" if as_json else form, output)
+
+
+@command("impact", "lamin impact raw/reads.fastq.gz", "lamin impact raw/reads.fastq.gz --any-version --json")
+@click.argument("name", metavar="KEY|ID|NAME", shell_complete=keys)
+@click.option("--version", type=int, help="Which version of a file; the current one by default.")
+@click.option("--any-version", is_flag=True, help="Ask about all versions of the file.")
+@click.option("--all-producers", is_flag=True, help="Follow every run that made the same bytes, not only the first.")
+@json_option
+def impact(name: str, version: int | None, any_version: bool, all_producers: bool, as_json: bool) -> None:
+    """Show what was derived from a file, run or transform, and by whom.
+
+    So it says what has to be made again, and whom to tell, if that were wrong.
+
+    JSON keys: of, ids, read_versions, users, transforms (each with id, name, type, version, users, last_at, runs,
+    files).
+    """
+    from lamindb.lineage import impacts
+
+    record = resolve.record(name, version=version)
+    found = impacts.impact(record, any_version=any_version, all_producers=all_producers)
+    if as_json:
+        out(found.to_json())
+        return
+    if found.groups:
+        out(f"derived from {printable(found.of)}: {counted(len(found.files), 'file')} in {_runs(found)}")
+        rows = [
+            (one.title, one.type, len(one.runs), len(one.files), ", ".join(one.users), time_text(one.last_at))
+            for one in found.groups
+        ]
+        heads = ("transform", "type", "runs", "files", "by", "last run")
+        for line in table(heads, rows, right=frozenset({"runs", "files"})):
+            out(line)
+    else:
+        messages.info(f"nothing was derived from {printable(found.of)}, and no run read it")
+    if found.read_versions:
+        messages.info(f"runs read {found.read_versions} of it: --any-version asks about all of them")
+
+
+def _runs(found: Any) -> str:
+    users = ", ".join(printable(user) for user in found.users)
+    return counted(len(found.runs), "run") + (f" by {users}" if users else "")
+
+
+def _show_picture(picture: Any, form: str | None, output: Path | None) -> None:
+    """Print a picture as a tree or in another form, or write it to a file, whose suffix may say the form."""
+    # That of `Path` fails where there is no such user.
+    output = output and Path(os.path.expanduser(output))
+    if output is not None and form is None:
+        picture.save(output)
+        return
+    text = _drawn(picture, form or "tree", is_file=output is not None)
+    if output is None:
+        out(text.rstrip("\n"))
+    else:
+        _write(output, text)
+
+
+def _drawn(picture: Any, form: str, *, is_file: bool) -> str:
+    if form == "tree" and (is_file or not len(picture.graph)):
+        return str(picture.to_text(width=_WIDTH))
+    if form == "tree":
+        from lamindb.lineage.render.tree import text_tree
+
+        width = max(_NARROWEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
+        return text_tree(picture.graph, direction=picture.direction, width=width, how=_HOW, clock=time_text)
+    return str(getattr(picture, f"to_{form}")())
+
+
+def _write(path: Path, text: str) -> None:
+    from lamindb.core import atomic
+    from lamindb.errors import StorageError
+
+    if not path.parent.is_dir():
+        raise InvalidInputError(f"there is no folder {path.parent}: make it first")
+    try:
+        atomic.write_text(path, text if text.endswith("\n") else f"{text}\n")
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,256 @@
+"""Which record a word on the command line means: a key, a path into the storage, an id, a name."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from lamindb.core import ids
+from lamindb.core.keys import check_key
+from lamindb.errors import InvalidInputError, InvalidKeyError, MultipleResultsFound, NoResultFound
+
+if TYPE_CHECKING:
+    from lamindb.models import File, Run, Transform
+
+_SUGGEST_AMONG = 100_000
+_MIN_PREFIX = 6
+_LISTED = 10
+
+
+def record(text: str, *, version: int | None = None) -> Any:
+    """Return what a word means: a file, also one in the trash by its id; else a run; else a transform.
+
+    A transform is named by its id, its name or its path; of several versions the newest counts.
+
+    Raises:
+        NoResultFound: It means nothing; the message names a near key.
+        MultipleResultsFound: Several notebooks, scripts or pipelines have this name; their ids are listed.
+    """
+    from lamindb.models import File, Run
+
+    found: Any = _file_or_none(text, version, in_trash=False)
+    if found is None and version is None and _can_be_stored(text):
+        found = (
+            File.objects.get_queryset().filter(id=text).first()
+            or Run.objects.get_queryset().filter(id=text).first()
+            or _newest(_transforms_named(text), text)
+            or (_run_or_none(text) if len(text) >= _MIN_PREFIX else None)
+        )
+    if found is None:
+        which = f" with version {version}" if version is not None else ""
+        raise NoResultFound(f"there is no record {ascii_quoted(text)}{which}: {_advice(text, in_trash=False)}")
+    return found
+
+
+def _transforms_named(text: str) -> list[Transform]:
+    """Return the transforms of an id, a path or a name, the newest first: those of the id or path if there are any."""
+    from django.db.models import Q
+
+    from lamindb.models import Transform
+
+    query = Transform.objects.get_queryset().order_by("-created_at", "-id")
+    exact = Q(id=text) | Q(reference=text) | Q(reference__endswith=f"/{text}")
+    return list(query.filter(exact)) or list(query.filter(name=text))
+
+
+def _newest(transforms: list[Transform], text: str) -> Transform | None:
+    if len({(one.type, one.reference) for one in transforms}) > 1:
+        listed = ", ".join(f"{one.reference or one.name} ({one.id})" for one in transforms[:_LISTED])
+        raise MultipleResultsFound(f"several transforms are called {ascii_quoted(text)}: name one of {listed}")
+    return transforms[0] if transforms else None
+
+
+def transform_ids(text: str) -> list[str]:
+    """Return the ids of the transform that a word means, all its versions: of an id, a path or a name.
+
+    Raises:
+        NoResultFound: There is none; the message names a near one.
+        MultipleResultsFound: Several notebooks, scripts or pipelines have this name; their ids are listed.
+    """
+    from lamindb.models import Transform
+
+    found = _transforms_named(text) if _can_be_stored(text) else []
+    if _newest(found, text) is None:
+        near = Transform.search(text, top_hit=True) if _can_be_stored(text) else None
+        advice = f": did you mean {ascii_quoted(near.name)}?" if near is not None else ""
+        raise NoResultFound(f"there is no notebook, script or pipeline {ascii_quoted(text)}{advice}")
+    return [one.id for one in found]
+
+
+def handle(text: str) -> str:
+    """Return a user's handle.
+
+    Raises:
+        NoResultFound: Nobody here has it; the message names those who work here.
+    """
+    from lamindb.models import User
+
+    handles = User.objects.get_queryset().order_by("handle").list("handle")
+    if text not in handles:
+        listed = ", ".join(handles[:_LISTED])
+        raise NoResultFound(
+            f"there is no user {ascii_quoted(text)} in this instance" + (f": {listed}" if listed else "")
+        )
+    return text
+
+
+def _can_be_stored(text: str) -> bool:
+    """Tell whether a database can hold a text, and so whether to ask it."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _run_or_none(text: str) -> Run | None:
+    try:
+        return run(text)
+    except NoResultFound:
+        return None
+
+
+def file(text: str, *, version: int | None = None, in_trash: bool = False) -> File:
+    """Return the file of a key, of a path into the storage's folder, or of an id.
+
+    Args:
+        text: What was typed.
+        version: Which version; None: the current one, or the very one that an id names.
+        in_trash: Look in the trash, where the newest of a key counts, and only there.
+
+    Raises:
+        NoResultFound: There is none; the message names a near one.
+        MultipleResultsFound: Several storages have this key; their ids are listed.
+    """
+    found = _file_or_none(text, version, in_trash)
+    if found is None:
+        place = " in the trash" if in_trash else ""
+        which = f" with version {version}" if version is not None else ""
+        raise NoResultFound(f"there is no file {ascii_quoted(text)}{which}{place}: {_advice(text, in_trash)}")
+    return found
+
+
+def _file_or_none(text: str, version: int | None, in_trash: bool) -> File | None:
+    from lamindb.models import File
+
+    scope: Any = File.objects.get_queryset().filter(trashed_at__isnull=not in_trash)
+    for key in _keys(text):
+        of_key = scope.filter(key=key)
+        if version is not None:
+            of_key = of_key.filter(version=version)
+        elif not in_trash:
+            of_key = of_key.filter(is_latest=True)
+        found = list(of_key.order_by("-trashed_at" if in_trash else "-version", "-id")[:20])
+        if len({one.stem_id for one in found}) > 1 and not in_trash:
+            listed = ", ".join(one.id for one in found)
+            raise MultipleResultsFound(f"several files have the key {ascii_quoted(key)}: name one of the ids {listed}")
+        if found:
+            return found[0]  # type: ignore[no-any-return]
+    if re.fullmatch(r"[0-9A-Za-z]{20}", text):
+        by_id = scope.filter(id=text).first()
+        if by_id is not None and version is not None:
+            by_id = by_id.versions.filter(version=version, trashed_at__isnull=not in_trash).first()
+        return by_id  # type: ignore[no-any-return]
+    if re.fullmatch(r"[0-9A-Za-z]{16}", text):
+        family = scope.filter(id__range=ids.versions_of(text))
+        if version is not None:
+            family = family.filter(version=version)
+        return family.order_by("-is_latest", "-version").first()  # type: ignore[no-any-return]
+    return None
+
+
+def _keys(text: str) -> list[str]:
+    """Return what a word may be as a key: itself, or what follows the storage root in a path to a file."""
+    inside = _in_storage(text)
+    found = []
+    for one in (text, inside):
+        if one:
+            try:
+                found.append(check_key(one))
+            except InvalidKeyError:
+                continue
+    return list(dict.fromkeys(found))
+
+
+def _in_storage(text: str) -> str | None:
+    """Return where a path or address lies in the storage: "" for its root itself, None for elsewhere."""
+    from lamindb.core import context
+
+    root = context.instance().root_url
+    place = text.rstrip("/")
+    if "://" not in root:
+        if "\0" in text or not text:
+            return None
+        head, tail = os.path.split(os.path.abspath(os.path.expanduser(place) or "/"))
+        place = os.path.join(os.path.realpath(head), tail)
+    if place == root:
+        return ""
+    return place[len(root) + 1 :] if place.startswith(f"{root}/") else None
+
+
+def _advice(text: str, in_trash: bool) -> str:
+    from lamindb.models import File
+
+    if not _can_be_stored(text):
+        return "no name has such characters"
+    if in_trash:
+        return "`lamin trash list` shows what is there"
+    if File.objects.get_queryset().filter(key__in=_keys(text), trashed_at__isnull=False).exists():
+        return "it is in the trash, `lamin trash restore` brings it back"
+    if File.select().count() <= _SUGGEST_AMONG:
+        near = File.search(text, field="key", top_hit=True)
+        if near is not None:
+            return f"did you mean {ascii_quoted(near.key)}?"
+    return "`lamin ls` and `lamin search` show what there is"
+
+
+def under(prefix: str) -> Any:
+    """Return a condition for keys that lie under a folder, or are the key itself.
+
+    The folder may also be typed as a path into the storage; the storage's own folder means everything.
+
+    Raises:
+        InvalidKeyError: No key can begin so.
+    """
+    from django.db.models import Q
+
+    from lamindb.models import File
+
+    def condition(folder: str) -> Any:
+        return Q(key=folder) | Q(key__startswith=f"{folder}/")
+
+    word = prefix.rstrip("/")
+    inside = _in_storage(prefix)
+    if inside is None:
+        return condition(check_key(word))
+    if word and word in _keys(word) and File.objects.get_queryset().filter(condition(check_key(word))).exists():
+        return condition(check_key(word))
+    return condition(check_key(inside)) if inside else Q()
+
+
+def run(text: str) -> Run:
+    """Return the run of an id, or of the beginning of one.
+
+    Raises:
+        NoResultFound: There is none.
+        MultipleResultsFound: Several ids begin so.
+    """
+    from lamindb.models import Run
+
+    if not re.fullmatch(r"[0-9A-Za-z]{1,20}", text):
+        raise NoResultFound(f"there is no run {ascii_quoted(text)}: pass the id of one, `lamin runs` lists them")
+    query = Run.objects.get_queryset()
+    if len(text) < 20:
+        if len(text) < _MIN_PREFIX:
+            raise InvalidInputError(f"{text!r} is too short for a run's id: pass at least {_MIN_PREFIX} characters")
+        query = query.filter(id__gte=text, id__lte=text + "z" * (20 - len(text)))
+    else:
+        query = query.filter(id=text)
+    found = list(query.order_by("id")[:2])
+    if not found:
+        raise NoResultFound(f"there is no run {text!r}: `lamin runs` lists them")
+    if len(found) > 1:
+        raise MultipleResultsFound(f"several runs have ids that begin with {text!r}: pass more characters")
+    return found[0]  # type: ignore[no-any-return]
+
+
+def ascii_quoted(text: str) -> str:
+    """Quote a word for a message, with what a terminal would act on escaped."""
+    return repr(text) if text.isprintable() else ascii(text)

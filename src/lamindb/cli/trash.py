@@ -1,0 +1,173 @@
+"""Commands that rename, remove and bring back files."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import click
+
+from lamindb.cli import resolve
+from lamindb.cli.completing import keys, trashed_keys
+from lamindb.cli.output import counted, out, out_json_list, table, time_text
+from lamindb.cli.params import Group, command, json_option
+from lamindb.core import context, messages
+from lamindb.core.keys import basename
+from lamindb.core.safe_text import size_text
+from lamindb.errors import InvalidInputError
+
+
+@command("mv", "lamin mv study/results.csv study/2026/results.csv")
+@click.argument("name", metavar="KEY|ID", shell_complete=keys)
+@click.argument("new", metavar="NEW")
+def mv(name: str, new: str) -> None:
+    """Give a file another key, with all its versions.
+
+    Its id, history and lineage stay. A NEW that ends in a slash is a folder, in which it keeps its name.
+    """
+    file = resolve.file(name)
+    old = file.key
+    file.key = new + basename(old or file.name) if new.endswith("/") else new
+    file.save()
+    messages.success(f"{resolve.ascii_quoted(old or file.name)} is {resolve.ascii_quoted(file.key)} now")
+
+
+@command("rm", "lamin rm study/results.csv", "lamin rm study/results.csv --permanent", "lamin rm -r study/old")
+@click.argument("names", metavar="KEY|ID...", nargs=-1, required=True, shell_complete=keys)
+@click.option("--permanent", is_flag=True, help="Skip the trash. What a run read cannot be removed for good.")
+@click.option("--versions", is_flag=True, help="Every version, not only the one that is current.")
+@click.option("-r", "--recursive", is_flag=True, help="Everything under these keys.")
+def rm(names: tuple[str, ...], permanent: bool, versions: bool, recursive: bool) -> None:
+    """Move files to the trash.
+
+    All of them go or none. Without --versions only the current version goes, and the newest that is left becomes
+    current. `lamin trash restore` brings files back; bytes are kept until `lamin gc`.
+    """
+    from lamindb.files import trash as files_trash
+
+    chosen: dict[str, Any] = {}
+    for name in names:
+        found = _under(name) if recursive else [resolve.file(name)]
+        for file in found:
+            family = file.versions.filter(trashed_at__isnull=True) if versions else [file]
+            chosen.update({one.id: one for one in family})
+    files = list(chosen.values())
+    (files_trash.purge if permanent else files_trash.trash)(files, context.instance())
+    done = "removed for good" if permanent else "moved to the trash"
+    messages.success(f"{_named(files)} {'was' if len(files) == 1 else 'were'} {done}")
+    for file in files:
+        _tell_successor(file)
+
+
+def _under(name: str) -> list[Any]:
+    from lamindb.models import File
+
+    condition = resolve.under(name)
+    if not condition:
+        raise InvalidInputError(f"{resolve.ascii_quoted(name)} is the whole storage: name what is to go")
+    found: list[Any] = list(File.select(condition))
+    return found or [resolve.file(name)]
+
+
+def _named(files: list[Any]) -> str:
+    if len(files) == 1:
+        return resolve.ascii_quoted(files[0].key or files[0].name)
+    return counted(len(files), "file")
+
+
+def _tell_successor(file: Any) -> None:
+    """Say which version a key shows now, since the key seems to be gone."""
+    from lamindb.models import File
+
+    if file.key is not None:
+        now_current = File.select(key=file.key, storage_id=file.storage_id).first()
+        if now_current is not None and now_current.stem_id == file.stem_id:
+            messages.info(f"version {now_current.version} of {resolve.ascii_quoted(file.key)} is current now")
+
+
+@click.group("trash", cls=Group, examples=("lamin trash list", "lamin trash restore study/results.csv"))
+def trash() -> None:
+    """List, restore or purge what is in the trash."""
+
+
+@trash.command("list", examples=("lamin trash list", "lamin trash list --json"))
+@json_option
+def list_trash(as_json: bool) -> None:
+    """List what is in the trash, the latest first.
+
+    JSON keys: as for `lamin ls`.
+    """
+    from lamindb.cli.rows import file_rows
+    from lamindb.files import trash as files_trash
+
+    rows = file_rows(files_trash.trashed(context.instance()))
+    if as_json:
+        out_json_list(row._asdict() for row in rows)
+        return
+    found = list(rows)
+    if not found:
+        messages.info("the trash is empty")
+        return
+    shown = [
+        (f.id, size_text(f.size), f.version, time_text(f.trashed_at), f.trashed_by, f.key or f"({f.name})")
+        for f in found
+    ]
+    for line in table(("id", "size", "version", "removed", "who", "key"), shown, right=frozenset({"size"})):
+        out(line)
+
+
+@trash.command("restore", examples=("lamin trash restore study/results.csv",))
+@click.argument("names", metavar="KEY|ID...", nargs=-1, required=True, shell_complete=trashed_keys)
+def restore(names: tuple[str, ...]) -> None:
+    """Take files out of the trash, all of those named or none.
+
+    Of a key that was removed several times, the latest comes back.
+    """
+    from lamindb.files import trash as files_trash
+
+    files = list({file.id: file for file in (resolve.file(name, in_trash=True) for name in names)}.values())
+    files_trash.restore(files)
+    messages.success(f"{_named(files)} {'is' if len(files) == 1 else 'are'} back")
+
+
+@trash.command("purge", examples=("lamin trash purge study/results.csv", "lamin trash purge --all --older-than 30"))
+@click.argument("names", metavar="[KEY|ID]...", nargs=-1, shell_complete=trashed_keys)
+@click.option("--all", "everything", is_flag=True, help="Everything that is in the trash.")
+@click.option("--older-than", metavar="DAYS", type=click.FloatRange(min=0), help="Only what was removed so long ago.")
+def purge(names: tuple[str, ...], everything: bool, older_than: float | None) -> None:
+    """Remove files from the trash for good.
+
+    All of them go or none; `lamin gc` frees their space. What a run read is kept, since its lineage would be lost:
+    named, it is an error; with --all it is left out.
+    """
+    from lamindb.files import trash as files_trash
+
+    if everything == bool(names):
+        raise InvalidInputError("say what to purge: either keys or ids, or --all")
+    if everything:
+        files, kept = _purgeable(older_than)
+        if kept:
+            messages.info(f"{counted(kept, 'file')} {'stays' if kept == 1 else 'stay'} in the trash: a run read it")
+    else:
+        files = [resolve.file(name, in_trash=True) for name in names]
+        if older_than is not None:
+            files = [file for file in files if file.trashed_at is not None and file.trashed_at <= _before(older_than)]
+    if not files:
+        messages.info("there is nothing to purge")
+        return
+    files_trash.purge(files, context.instance())
+    messages.success(f"{_named(files)} {'was' if len(files) == 1 else 'were'} removed for good")
+
+
+def _purgeable(older_than: float | None) -> tuple[list[Any], int]:
+    from lamindb.files import trash as files_trash
+
+    query = files_trash.trashed(context.instance())
+    if older_than is not None:
+        query = query.filter(trashed_at__lte=_before(older_than))
+    files = list(query.filter(reader_links__isnull=True))
+    return files, query.count() - len(files)
+
+
+def _before(days: float) -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)

@@ -1,0 +1,61 @@
+"""Where this user's settings, data and caches lie; each can be moved by an environment variable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lamindb.errors import InvalidInputError
+
+
+def _given(variable: str) -> Path | None:
+    given = os.environ.get(variable)
+    try:
+        return Path(given).expanduser().absolute() if given else None
+    except (RuntimeError, OSError) as error:
+        raise InvalidInputError(f"{variable} = {given!a} is no folder: {error}") from None
+
+
+def _place(variable: str, kind: str) -> Path | None:
+    given = _given(variable)
+    if given is not None:
+        return given
+    import platformdirs
+
+    try:
+        function = {
+            "config": platformdirs.user_config_path,
+            "data": platformdirs.user_data_path,
+            "cache": platformdirs.user_cache_path,
+        }[kind]
+        found = function("lamindb", appauthor=False)
+    except (RuntimeError, KeyError, OSError):
+        return None
+    return found if found.is_absolute() else None
+
+
+def settings_folder() -> Path | None:
+    """Return the folder of registry and settings, or None without a home; `LAMIN_SETTINGS_DIR` overrides."""
+    return _place("LAMIN_SETTINGS_DIR", "config")
+
+
+def data_folder() -> Path | None:
+    """Return the folder of backups and of databases without a folder of their own; `LAMIN_DATA_DIR` overrides."""
+    settings = None if os.environ.get("LAMIN_DATA_DIR") else _given("LAMIN_SETTINGS_DIR")
+    if settings is not None:
+        return settings / "data"
+    return _place("LAMIN_DATA_DIR", "data")
+
+
+def cache_folder() -> Path | None:
+    """Return the folder of caches, all of which can be lost; `LAMIN_CACHE_DIR` overrides."""
+    return _place("LAMIN_CACHE_DIR", "cache")
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only its owner can read, with its parents.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)

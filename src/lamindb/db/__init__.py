@@ -1,0 +1,1 @@
+"""Databases: Django as a library, connections, migrations, bulk writes."""

@@ -1,0 +1,235 @@
+"""What our two database connections share: instances close, processes fork, event loops run.
+
+Django closes its connections at the ends of web requests and refuses to work under a running event loop. A library
+in a notebook needs the opposite, so each database has a subclass of Django's own wrapper, with this class mixed in.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import weakref
+from types import TracebackType
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import (
+    DatabaseError,
+    DatabaseErrorWrapper,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    OperationalError,
+)
+
+from lamindb import errors
+from lamindb.instance.move_note import MOVED
+
+_live: weakref.WeakSet[Guarded] = weakref.WeakSet()
+"""Every wrapper of every thread, so that closing an instance and forking reach all of them."""
+
+
+class TranslatedOperationalError(errors.DatabaseError, OperationalError):
+    """The database failed: ours for the caller, Django's for Django."""
+
+
+class TranslatedReadOnlyError(errors.ReadOnlyError, OperationalError):
+    """The database can be read but not written."""
+
+
+class TranslatedMissingError(errors.NoInstanceError, OperationalError):
+    """The database is gone."""
+
+
+class TranslatedDamagedError(errors.DatabaseError, DatabaseError):
+    """The file is no database, or a damaged one."""
+
+
+class TranslatedDataError(errors.InvalidInputError, DataError):
+    """The database cannot hold this value."""
+
+
+class TranslatedIntegrityError(errors.ConflictError, IntegrityError):
+    """A constraint refuses this: two processes wrote what excludes each other."""
+
+
+def _translate(error: Exception) -> Exception:
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, IntegrityError):
+        about = "a record that this belongs to was deleted meanwhile, or is referred to"
+        if "foreign key" not in text.lower():
+            about = "another process wrote what this excludes"
+        return TranslatedIntegrityError(f"{about}: query your records anew and call again ({text})")
+    if "readonly database" in text or "read-only transaction" in text:
+        return TranslatedReadOnlyError(f"the instance can only be read: {text}")
+    if MOVED in text:
+        return TranslatedMissingError(text)
+    if "unable to open database file" in text:
+        return TranslatedMissingError(
+            "the database of this instance is gone (deleted or moved?): connect another by ln.connect(PATH)"
+        )
+    if "database is locked" in text:
+        return TranslatedOperationalError(
+            "the database stayed locked by another process for 30 s: end that process's transaction and call again"
+        )
+    if "disk is full" in text:
+        return TranslatedOperationalError("the disk that holds the database is full: free some space and call again")
+    if isinstance(error, DataError):
+        return TranslatedDataError(f"the database cannot hold this value: {text}")
+    return TranslatedOperationalError(f"the database failed: {text}")
+
+
+class _Translator:
+    """Wraps Django's own translation of driver errors and goes on to ours where a user could act on it."""
+
+    def __init__(self, wrapper: Any) -> None:
+        self._inner = DatabaseErrorWrapper(wrapper)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            return
+        try:
+            self._inner.__exit__(kind, value, trace)
+        except (OperationalError, InterfaceError, DataError, IntegrityError) as error:
+            if isinstance(error, errors.LaminError):
+                raise
+            raise _translate(error) from value
+        except DatabaseError as error:
+            if type(error) is not DatabaseError:
+                raise
+            raise TranslatedDamagedError(
+                f"the database is damaged ({error}): put a backup in its place, or see `lamin restore`"
+            ) from value
+
+    def __call__(self, function: Any) -> Any:
+        def inner(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return inner
+
+
+def without_async_guard(cls: type) -> type:
+    """Remove Django's refusal to work while an event loop runs, on this class only.
+
+    In a notebook an event loop always runs; a query there blocks the cell, as people expect.
+    """
+    marker = BaseDatabaseWrapper.close.__code__
+    for name in dir(cls):
+        method = getattr(cls, name, None)
+        inner = getattr(method, "__wrapped__", None)
+        if inner is not None and getattr(method, "__code__", None) is marker and name not in vars(cls):
+            setattr(cls, name, inner)
+    return cls
+
+
+class Guarded:
+    """Mixed in before a Django database wrapper."""
+
+    alias: str
+    settings_dict: dict[str, Any]
+    connection: Any
+    in_atomic_block: bool
+    savepoint_ids: list[Any]
+    atomic_blocks: list[Any]
+    needs_rollback: bool
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._owner_pid = os.getpid()
+        _live.add(self)
+
+    @property
+    def wrap_database_errors(self) -> _Translator:
+        """Translate driver errors to Django's and ours."""
+        translator: _Translator | None = self.__dict__.get("_translator")
+        if translator is None:
+            translator = self.__dict__["_translator"] = _Translator(self)
+        return translator
+
+    def connect(self) -> None:
+        """Open the connection, unless the instance was closed in the meantime.
+
+        Raises:
+            NoInstanceError: The instance was closed by this process; another thread still holds its records.
+        """
+        if connections.settings.get(self.alias) is not self.settings_dict:
+            raise errors.NoInstanceError(
+                "this record belongs to an instance that was closed: connect it again and query it anew"
+            )
+        with self.wrap_database_errors:
+            try:
+                BaseDatabaseWrapper.connect.__wrapped__(self)  # type: ignore[attr-defined]
+            except NotSupportedError as error:
+                self.drop()
+                raise TranslatedOperationalError(f"the database is too old: {error}") from error
+        self._guard(self.connection)
+
+    def _guard(self, raw: Any) -> None:
+        """Have the raw connection closed when its thread has ended and nothing holds this wrapper any more.
+
+        A `__del__` would come too late: of things that refer to each other in a ring, drivers may be asked first.
+        """
+        self._unguard()
+        self._finalizer = weakref.finalize(self, _close_own, raw, os.getpid())
+        self._finalizer.atexit = False
+
+    def _unguard(self) -> None:
+        finalizer: Any = self.__dict__.pop("_finalizer", None)
+        if finalizer is not None:
+            finalizer.detach()
+
+    def drop(self) -> None:
+        """Close the raw connection from any thread and forget any transaction it was in."""
+        raw, self.connection = self.connection, None
+        self._unguard()
+        self._forget_transaction()
+        if raw is not None:
+            raw.close()
+
+    def leak(self) -> None:
+        """Forget a connection inherited by fork without closing it: it belongs to the parent process."""
+        if self.connection is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.connection))
+        self._unguard()
+        self.connection = None
+        self._forget_transaction()
+
+    def _forget_transaction(self) -> None:
+        self.in_atomic_block = False
+        self.savepoint_ids = []
+        self.atomic_blocks = []
+        self.needs_rollback = False
+
+    def __del__(self) -> None:
+        raw = self.__dict__.get("connection")
+        self.__dict__["connection"] = None
+        if raw is not None and self.__dict__.get("_owner_pid") == os.getpid():
+            raw.close()
+
+
+def _close_own(raw: Any, pid: int) -> None:
+    if pid == os.getpid():
+        raw.close()
+
+
+def close_alias(alias: str) -> None:
+    """Close every connection of this process, in all threads, to one database."""
+    for wrapper in list(_live):
+        if wrapper.alias == alias:
+            wrapper.drop()
+
+
+def _after_fork_in_child() -> None:
+    for wrapper in list(_live):
+        wrapper.leak()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

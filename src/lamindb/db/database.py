@@ -1,0 +1,249 @@
+"""Django as a library: set up on first use, one connection alias per instance, a router between them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lamindb.core import context
+from lamindb.db import url as db_url
+from lamindb.errors import ConflictError, InvalidInputError, UnsupportedError
+from lamindb.instance import move_note
+
+ALIAS_PREFIX = "lamindb:"
+BUSY_TIMEOUT_SECONDS = 30
+_ROUTER = "lamindb.db.database.Router"
+_lock = threading.RLock()
+_ready = False
+
+
+class Router:
+    """Sends our models to the instance that a record belongs to, else to the current one; leaves others alone."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        """Name the database for a read."""
+        if model._meta.app_label != "lamindb":
+            return None
+        record = hints.get("instance")
+        return (record is not None and record._state.db) or context.instance().alias
+
+    db_for_write = db_for_read
+
+    def allow_relation(self, one: Any, other: Any, **hints: Any) -> bool | None:
+        """Allow relations inside one instance only."""
+        if one._meta.app_label != "lamindb" or other._meta.app_label != "lamindb":
+            return None
+        databases = {record._state.db for record in (one, other) if record._state.db}
+        return len(databases) <= 1
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        """Keep our tables out of a host project's databases, and its tables out of ours."""
+        ours = db.startswith(ALIAS_PREFIX)
+        if app_label == "lamindb":
+            return ours
+        return False if ours else None
+
+
+def setup() -> None:
+    """Prepare Django once per process; models can be imported afterwards. Touches no file and no database.
+
+    Inside a Django project that lists `lamindb` in `INSTALLED_APPS`, becomes an app of that project.
+
+    Raises:
+        ConflictError: Django is configured in a way that cannot hold our records; the message says what to change.
+    """
+    global _ready
+    if _ready:
+        return
+    with _lock:
+        if _ready:
+            return
+        from django.apps import apps
+        from django.conf import settings
+
+        if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
+            settings.configure(
+                DATABASES={},
+                DATABASE_ROUTERS=[_ROUTER],
+                INSTALLED_APPS=["lamindb"],
+                USE_TZ=True,
+                TIME_ZONE="UTC",
+                USE_I18N=False,
+                LOGGING_CONFIG=None,
+                DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+            )
+            apps.populate(settings.INSTALLED_APPS)
+        else:
+            _join_host_project(apps, settings)
+        _ready = True
+
+
+def _join_host_project(apps: Any, settings: Any) -> None:
+    if not apps.ready:
+        named = os.environ.get("DJANGO_SETTINGS_MODULE")
+        try:
+            installed = settings.INSTALLED_APPS
+        except ImportError as error:
+            raise ConflictError(
+                f"DJANGO_SETTINGS_MODULE names {named!r}, which cannot be imported ({error}): mend or unset it"
+            ) from error
+        apps.populate(installed)
+    if not apps.is_installed("lamindb"):
+        raise ConflictError("Django is configured by your project: add 'lamindb' to its INSTALLED_APPS")
+    if not settings.USE_TZ:
+        raise ConflictError("your Django project has USE_TZ = False, which loses time zones: set it to True")
+    install_router()
+
+
+def install_router() -> None:
+    """Put our router before those of a host project; twice is once.
+
+    Called as soon as Django knows our app: a host's `migrate` before our first use would make our tables in its own
+    database.
+    """
+    from django.db import router
+
+    if not any(isinstance(existing, Router) for existing in router.routers):
+        router.routers.insert(0, Router())
+
+
+def sqlite_config(path: Path, *, is_read_only: bool = False) -> dict[str, Any]:
+    """Describe a SQLite file to Django. The file must exist; opening never creates one.
+
+    Args:
+        path: The file.
+        is_read_only: Open it without any write, as read-only media need; nobody else may write it meanwhile.
+    """
+    mode = "mode=ro&immutable=1" if is_read_only else "mode=rw"
+    return {
+        "ENGINE": "lamindb.db.sqlite",
+        "NAME": f"{path.as_uri()}?{mode}",
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": BUSY_TIMEOUT_SECONDS,
+            "init_command": "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY",
+        },
+    }
+
+
+def postgres_config(url: str) -> dict[str, Any]:
+    """Describe a PostgreSQL database to Django.
+
+    Args:
+        url: `postgresql://user:password@host:port/name?option=value`; a `host` option may name a socket folder.
+
+    Raises:
+        InvalidInputError: The address is not of that form.
+        UnsupportedError: psycopg is not installed.
+    """
+    address = db_url.parse(url)
+    options: dict[str, Any] = {"connect_timeout": "10", **address.options}
+    try:
+        import psycopg
+        from psycopg.conninfo import make_conninfo
+    except ImportError:
+        raise UnsupportedError("PostgreSQL needs psycopg: run pip install 'lamindb[postgres]'") from None
+    if not str(options["connect_timeout"]).isdecimal():
+        raise InvalidInputError("connect_timeout in the database address must be a number of seconds")
+    try:
+        make_conninfo(**options)
+    except psycopg.Error:
+        raise InvalidInputError(
+            f"the database address has an option that PostgreSQL does not know: one of {', '.join(address.options)}"
+        ) from None
+    return {
+        "ENGINE": "lamindb.db.postgres",
+        "NAME": address.name,
+        "USER": address.user,
+        "PASSWORD": address.password,
+        "HOST": address.host,
+        "PORT": address.port,
+        "OPTIONS": options,
+    }
+
+
+def shown_url(url: str) -> str:
+    """Return a database address without its password, fit to be printed."""
+    return db_url.shown(url)
+
+
+def register(alias: str, config: dict[str, Any]) -> None:
+    """Make a database known under an alias; opens nothing yet."""
+    setup()
+    from django.db import connections
+
+    connections.settings[alias] = connections.configure_settings({"default": {}, alias: config})[alias]
+
+
+def unregister(alias: str) -> None:
+    """Close all connections to a database and forget it. Records of it then say that it was closed."""
+    from django.db import connections
+
+    from lamindb.db.connection import close_alias
+
+    connections.settings.pop(alias, None)
+    close_alias(alias)
+    with contextlib.suppress(AttributeError, KeyError):
+        del connections[alias]
+
+
+def connection(alias: str | None = None) -> Any:
+    """Return this thread's connection to a database, that of the current instance by default."""
+    from django.db import connections
+
+    return connections[alias or context.instance().alias]
+
+
+@contextlib.contextmanager
+def writing(alias: str) -> Iterator[Any]:
+    """Open one short write transaction; yields the connection. All of it is committed, or none of it.
+
+    On SQLite it takes the write lock at once, so that what was read inside it stays true until the commit.
+
+    Raises:
+        DatabaseError: The database failed; nothing was written.
+        NoInstanceError: The instance has moved since this process opened it; nothing was written.
+    """
+    from django.db import transaction
+
+    with transaction.atomic(using=alias):
+        opened = context.connected(alias)
+        if opened is not None:
+            move_note.refuse_if_moved(opened)
+        yield connection(alias)
+
+
+def lock_key(link: Any, *parts: str) -> None:
+    """Make writers of the same thing wait for each other until the end of this transaction.
+
+    SQLite has one writer at a time anyway; PostgreSQL takes an advisory lock named by `parts`.
+    """
+    if link.vendor == "postgresql":
+        with link.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", ["\x1f".join(parts)])
+
+
+def violated_constraint(error: BaseException) -> str:
+    """Name what an integrity error of either database violated: a constraint's name, or SQLite's list of columns."""
+    cause = error.__cause__
+    diagnostics = getattr(cause, "diag", None)
+    if diagnostics is not None and diagnostics.constraint_name:
+        return str(diagnostics.constraint_name)
+    return str(error)
+
+
+def check_reachable(alias: str) -> None:
+    """Open the connection.
+
+    Raises:
+        DatabaseError: It cannot be opened; the message carries the server's words but no password.
+    """
+    try:
+        connection(alias).ensure_connection()
+    except BaseException:
+        unregister(alias)
+        raise

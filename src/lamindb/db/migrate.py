@@ -1,0 +1,175 @@
+"""Bringing a database to the form that this version of the library needs, and refusing what it does not know."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pkgutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lamindb.core import filesystem, locks, messages
+from lamindb.core.keys import DATABASE_FILE
+from lamindb.db import database, dumping
+from lamindb.errors import DatabaseError, NewerDatabaseError, ReadOnlyError
+
+_POSTGRES_LOCK = 0x1A_31_DB
+
+
+def known() -> set[str]:
+    """Return the names of the migrations that this version of the library has."""
+    import lamindb.migrations
+
+    return {module.name for module in pkgutil.iter_modules(lamindb.migrations.__path__) if module.name[:4].isdigit()}
+
+
+def applied(alias: str) -> set[str]:
+    """Return the names of the migrations that a database has had; none for an empty one."""
+    link = database.connection(alias)
+    with link.cursor() as cursor:
+        if link.vendor == "sqlite":
+            cursor.execute("SELECT 1 FROM sqlite_master WHERE name = 'django_migrations'")
+            exists = cursor.fetchone() is not None
+        else:
+            cursor.execute("SELECT to_regclass('django_migrations')")
+            exists = cursor.fetchone()[0] is not None
+        if not exists:
+            return set()
+        cursor.execute("SELECT name FROM django_migrations WHERE app = 'lamindb'")
+        return {row[0] for row in cursor.fetchall()}
+
+
+def bring_up_to_date(alias: str, *, home: Path, is_read_only: bool = False) -> bool:
+    """Migrate a database if it is older than this version of the library, after a backup; many processes may try.
+
+    Args:
+        alias: The database.
+        home: The instance's folder: the lock of a SQLite database lies there.
+        is_read_only: The database cannot be written.
+
+    Returns:
+        Whether anything was migrated.
+
+    Raises:
+        NewerDatabaseError: A newer version of the library made it. Nothing was changed.
+        ReadOnlyError: It is older and cannot be written.
+    """
+    missing = _missing(alias)
+    if not missing:
+        return False
+    if is_read_only:
+        raise ReadOnlyError(
+            "the instance was made by an older lamindb and cannot be written here: "
+            "copy it first, or let somebody who can write it connect once"
+        )
+    with _lock(alias, home):
+        missing = _missing(alias)
+        if not missing:
+            return False
+        if applied(alias):
+            _back_up(alias, home, min(missing))
+        _migrate(alias)
+    return True
+
+
+def _missing(alias: str) -> set[str]:
+    have, want = applied(alias), known()
+    if have - want:
+        raise NewerDatabaseError(
+            f"the database was made by a newer lamindb (it has {', '.join(sorted(have - want))}): "
+            "upgrade by pip install --upgrade lamindb"
+        )
+    return want - have
+
+
+def _migrate(alias: str) -> None:
+    from django.db import transaction
+    from django.db.migrations.executor import MigrationExecutor
+
+    class Executor(MigrationExecutor):
+        """Writes down that a migration was done in the transaction that does it, where the database can.
+
+        Django does that afterwards: whoever dies in between leaves tables that nobody knows of.
+        """
+
+        def apply_migration(self, *args: Any, **kwargs: Any) -> Any:
+            if self.connection.vendor != "postgresql":
+                return super().apply_migration(*args, **kwargs)
+            with transaction.atomic(using=alias):
+                return super().apply_migration(*args, **kwargs)
+
+    link = database.connection(alias)
+    executor = Executor(link)
+    targets = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "lamindb"]
+    executor.migrate(targets)
+
+
+def _back_up(alias: str, home: Path, first: str) -> None:
+    is_sqlite = database.connection(alias).vendor == "sqlite"
+    # Named by the first migration that is missing: if migrating stops in the middle, the next try keeps this backup.
+    target = home / "backups" / f"before-{first}.{'sqlite3' if is_sqlite else 'zip'}"
+    try:
+        target.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise DatabaseError(f"cannot back up to {target}, so nothing was migrated: {error.strerror}") from error
+    if is_sqlite:
+        back_up_sqlite(home / DATABASE_FILE, target)
+    else:
+        messages.info(
+            f"the records are copied to {target} before they are migrated; everybody waits until that is done"
+        )
+        dumping.dump_tables(alias, target)
+    messages.info(f"the database is of an older version and is migrated now; a backup is at {target}")
+
+
+def back_up_sqlite(source: Path, target: Path) -> None:
+    """Copy a SQLite database that may be in use, in one step, flushed.
+
+    Raises:
+        DatabaseError: It cannot be read, or the target cannot be written. Nothing is left at the target.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with (
+            contextlib.closing(_reader(source)) as reader,
+            contextlib.closing(sqlite3.connect(temporary)) as writer,
+        ):
+            reader.backup(writer)
+        filesystem.replace(temporary, target)
+    except (sqlite3.Error, OSError) as error:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise DatabaseError(f"cannot back up {source} to {target}: {error}") from error
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    """Open a SQLite file for reading, also where nothing can be written: its shared mode needs a file beside it."""
+    reader = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=database.BUSY_TIMEOUT_SECONDS)
+    try:
+        reader.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+    except sqlite3.Error as error:
+        reader.close()
+        wal = path.with_name(f"{path.name}-wal")
+        is_writable = os.access(path.parent, os.W_OK)
+        if not isinstance(error, sqlite3.OperationalError) or is_writable or (wal.exists() and wal.stat().st_size):
+            raise
+        reader = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
+    return reader
+
+
+@contextlib.contextmanager
+def _lock(alias: str, home: Path) -> Iterator[None]:
+    link: Any = database.connection(alias)
+    if link.vendor == "postgresql":
+        with link.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [_POSTGRES_LOCK])
+        try:
+            yield
+        finally:
+            with link.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_POSTGRES_LOCK])
+        return
+    with locks.held(home / "migrating.lock"):
+        yield

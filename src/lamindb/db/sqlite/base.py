@@ -1,0 +1,64 @@
+"""SQLite: Django's wrapper, and a check that the file is still the one that was opened."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.sqlite3 import base, operations
+
+from lamindb.db.connection import Guarded, without_async_guard
+from lamindb.db.utc import UTCOperations
+from lamindb.errors import NoInstanceError
+
+
+class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
+    """What SQLite calls things, in UTC."""
+
+
+@without_async_guard
+class DatabaseWrapper(Guarded, base.DatabaseWrapper):
+    """A connection to the SQLite file of one instance."""
+
+    ops_class = DatabaseOperations
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Open the file; it must exist, so that a deleted instance never comes back as an empty one."""
+        # Named outright: through `super()` it would refuse to work while an event loop runs, as in every notebook.
+        raw = base.DatabaseWrapper.get_new_connection.__wrapped__(self, conn_params)  # type: ignore[attr-defined]
+        self._path = unquote(urlsplit(str(self.settings_dict["NAME"])).path)
+        status = os.stat(self._path)
+        # Kept for all threads until the instance is connected anew, so that no later connection takes another file.
+        first = self.settings_dict.setdefault("IDENTITY", (status.st_dev, status.st_ino))
+        if first != (status.st_dev, status.st_ino):
+            raw.close()
+            raise self._replaced()
+        return raw
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        """Hand out a cursor, if the file is still there: SQLite itself would write into a deleted one without a word.
+
+        Raises:
+            NoInstanceError: The file was deleted, or replaced by another.
+        """
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            status = None
+        if status is None or (status.st_dev, status.st_ino) != self.settings_dict["IDENTITY"]:
+            self.drop()
+            raise self._replaced()
+        return super().create_cursor(name)
+
+    def _replaced(self) -> NoInstanceError:
+        return NoInstanceError(
+            f"the database {self._path} was deleted or replaced while it was open: "
+            "make an instance by `lamin init` or connect one by ln.connect(PATH)"
+        )
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        self.validate_thread_sharing()
+        BaseDatabaseWrapper.close.__wrapped__(self)  # type: ignore[attr-defined]

@@ -1,0 +1,98 @@
+"""Addresses of databases: taken apart, and shown without what is secret in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from lamindb.errors import InvalidInputError
+
+_SECRET_OPTIONS = frozenset({"password", "sslpassword"})
+_UNREADABLE = (
+    "the database address cannot be read: write it as postgresql://user:password@host:port/name, with % codes for "
+    "special characters, such as %2F for a slash in the password"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What an address of a PostgreSQL database says; an empty text is left to the server's own defaults."""
+
+    user: str
+    password: str = field(repr=False)
+    host: str
+    """A name, a number, or the folder of a socket."""
+    port: str
+    name: str
+    options: dict[str, str] = field(repr=False)
+    """What libpq takes besides, such as `sslmode`."""
+
+
+def parse(url: str) -> Address:
+    """Take an address apart. The parts may also be given as options: `postgresql:///name?host=/tmp&user=ada`.
+
+    Raises:
+        InvalidInputError: It is not of that form. The message does not repeat it, as it may hold a password.
+    """
+    parts = _split(url)
+    if parts.scheme == "postgres":
+        raise InvalidInputError("a database address starts with postgresql://, not postgres://")
+    if parts.scheme != "postgresql":
+        raise InvalidInputError("cannot use a database of this kind: pass postgresql://user@host/name")
+    userinfo, _, place = parts.netloc.rpartition("@")
+    user, _, password = userinfo.partition(":")
+    host, port = _host_and_port(place)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    raw_name = parts.path.removeprefix("/")
+    if parts.fragment or "/" in raw_name or "@" in raw_name:
+        raise InvalidInputError(_UNREADABLE)
+    address = Address(
+        user=options.pop("user", "") or unquote(user),
+        password=options.pop("password", "") or unquote(password),
+        host=options.pop("host", "") or unquote(host),
+        port=_checked_port(options.pop("port", "") or port),
+        name=options.pop("dbname", "") or unquote(raw_name),
+        options=options,
+    )
+    if not address.name:
+        raise InvalidInputError("the database address names no database: add /NAME at its end")
+    texts = [address.user, address.password, address.host, address.name, *options, *options.values()]
+    if any("\0" in text for text in texts):
+        raise InvalidInputError("the database address has a NUL character, which no part of it can have")
+    return address
+
+
+def shown(url: str) -> str:
+    """Return an address without its password, fit to be printed and stored."""
+    try:
+        parts = _split(url)
+    except InvalidInputError:
+        return "an address that cannot be read"
+    userinfo, at, place = parts.netloc.rpartition("@")
+    user = userinfo.partition(":")[0]
+    pairs = [pair for pair in parts.query.split("&") if unquote(pair.partition("=")[0]) not in _SECRET_OPTIONS]
+    query = "&".join(pairs)
+    return f"{parts.scheme}://{user}{at if user else ''}{place}{parts.path}" + (f"?{query}" if query else "")
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        raise InvalidInputError(_UNREADABLE) from None
+
+
+def _host_and_port(place: str) -> tuple[str, str]:
+    if place.startswith("["):
+        host, _, rest = place[1:].partition("]")
+        if rest and not rest.startswith(":"):
+            raise InvalidInputError(_UNREADABLE)
+        return host, rest[1:]
+    host, _, port = place.partition(":")
+    return host, port
+
+
+def _checked_port(port: str) -> str:
+    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise InvalidInputError(_UNREADABLE)
+    return port

@@ -1,0 +1,1 @@
+"""Everything about a record, and what happened lately in an instance."""

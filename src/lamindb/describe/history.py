@@ -1,0 +1,127 @@
+"""What happened lately in an instance: files saved and removed, runs, new transforms, people."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Any
+
+from lamindb.core import context
+from lamindb.errors import InvalidInputError, NoResultFound
+from lamindb.models import File, Run, Transform, User
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened.
+
+    Attributes:
+        at: When.
+        kind: `saved`, `removed` (to the trash), `ran`, or `registered` (a transform).
+        who: The handle of the user, None where nobody is known.
+        what: The key or name of the record.
+        id: The id of the record.
+        detail: What else matters, in a few words: the version of a file, how a run ended.
+        transform: What was run, for a run and for a file that a run made.
+    """
+
+    at: datetime.datetime
+    kind: str
+    who: str | None
+    what: str
+    id: str
+    detail: str
+    transform: str | None
+
+
+def history(
+    limit: int = 20,
+    *,
+    since: datetime.datetime | None = None,
+    handle: str | None = None,
+) -> list[Event]:
+    """Return what happened lately, the latest first.
+
+    Args:
+        limit: How many at most.
+        since: Nothing older than this aware time; None for no bound.
+        handle: Only what this user did; None for everybody.
+
+    Raises:
+        InvalidInputError: `limit` is no positive number.
+        NoResultFound: There is no user of this handle.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise InvalidInputError(f"limit must be a number from 1, not {limit!r}")
+    alias = context.instance().alias
+    if handle is not None and not User.objects.using(alias).filter(handle=handle).exists():
+        raise NoResultFound(f"there is no user {handle!r} in this instance")
+
+    def newest(model: Any, field: str, *related: str, by: str = "created_by") -> Any:
+        query = model.objects.using(alias).filter(**{f"{field}__isnull": False})
+        if handle is not None:
+            query = query.filter(**{f"{by}__handle": handle})
+        if since is not None:
+            query = query.filter(**{f"{field}__gte": since})
+        return query.select_related(by, *related).order_by(f"-{field}", "-id")[:limit]
+
+    events = [
+        *(_saved(file) for file in newest(File, "created_at", "transform")),
+        *(_removed(file) for file in newest(File, "trashed_at", "transform", by="trashed_by")),
+        *(_ran(run) for run in newest(Run, "created_at", "transform")),
+        *(_registered(transform) for transform in newest(Transform, "created_at")),
+    ]
+    return sorted(events, key=lambda event: (event.at, event.kind, event.id), reverse=True)[:limit]
+
+
+def _who(user: User | None) -> str | None:
+    return user.handle if user is not None else None
+
+
+def _saved(file: File) -> Event:
+    title = file.transform.name if file.transform is not None else None
+    return Event(
+        file.created_at,
+        "saved",
+        _who(file.created_by),
+        file.key or file.name,
+        file.id,
+        f"version {file.version}",
+        title,
+    )
+
+
+def _removed(file: File) -> Event:
+    assert file.trashed_at is not None
+    title = file.transform.name if file.transform is not None else None
+    return Event(
+        file.trashed_at,
+        "removed",
+        _who(file.trashed_by),
+        file.key or file.name,
+        file.id,
+        f"version {file.version}",
+        title,
+    )
+
+
+def _ran(run: Run) -> Event:
+    detail = run.status or "by hand"
+    if run.exit_code:
+        detail += f", exit code {run.exit_code}"
+    return Event(
+        run.created_at, "ran", _who(run.created_by), run.name or run.transform.name, run.id, detail, run.transform.name
+    )
+
+
+def _registered(transform: Transform) -> Event:
+    detail = f"{transform.type}, version {transform.version}"
+    return Event(
+        transform.created_at,
+        "registered",
+        _who(transform.created_by),
+        transform.name,
+        transform.id,
+        detail,
+        transform.name,
+    )

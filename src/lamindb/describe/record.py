@@ -1,0 +1,363 @@
+"""Everything about a record on one page: what it is, who and when, what it came from, what became of it.
+
+Only facts are gathered here, secrets hidden; how a page looks is somebody else's care.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from django.db.models import Count, Max
+
+from lamindb.core.context import Instance
+from lamindb.environment.redaction import redact_arguments, redact_text
+from lamindb.errors import LaminError
+from lamindb.lineage import query as lineage_query
+from lamindb.models import File, Run, Transform
+from lamindb.records import stores
+from lamindb.runs import parameters
+from lamindb.storage.base import ObjectName
+
+FEW = 5
+"""How many records a section lists; it says how many more there are."""
+
+_ERROR_LINES = 6
+
+_KEPT = {
+    "source": "source_digest",
+    "packages": "environment_digest",
+    "uncommitted changes": "diff_digest",
+    "log": "log_digest",
+    "report": "report_digest",
+}
+"""The objects that are stored with a run, in words for people, and the fields that name them."""
+
+Form = Literal["text", "bytes", "seconds", "lines", "command"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line of a page.
+
+    Attributes:
+        label: What it says, in words; programs find it under them, with `_` between.
+        value: Plain: text, number, time, list or dictionary.
+        form: How a number, text or list is to be read.
+        shown: What people read instead of the value; nothing leaves it to programs.
+    """
+
+    label: str
+    value: Any
+    form: Form = "text"
+    shown: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record that a section lists.
+
+    Attributes:
+        kind: `file`, `run` or `transform`.
+        id: Its id.
+        name: What a person calls it.
+        details: Short facts about it; people see only their values.
+    """
+
+    kind: str
+    id: str
+    name: str
+    details: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a page: facts, and the first of some records with the number of all."""
+
+    title: str
+    facts: tuple[Fact, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What there is to say about a record."""
+
+    kind: str
+    id: str
+    title: str
+    sections: tuple[Section, ...]
+
+
+def describe(record: Any) -> Description:
+    """Gather everything about a saved file, run or transform.
+
+    Raises:
+        InvalidInputError: It is not saved, or its instance was closed.
+        NoResultFound: It was deleted meanwhile.
+    """
+    alias = lineage_query.alias_of(record)
+    lineage_query.check_exists(record)
+    instance = stores.instance_of(alias)
+    assert instance is not None
+    if isinstance(record, File):
+        sections, title = _file_sections(record, instance), record.key or record.name
+    elif isinstance(record, Run):
+        sections, title = _run_sections(record, instance), record.name or record.transform.name
+    else:
+        sections, title = _transform_sections(record), record.name
+    kept = tuple(section for section in sections if section.facts or section.count is not None)
+    return Description(_kind(record), record.id, title or record.id, kept)
+
+
+def _kind(record: Any) -> str:
+    return str(record._meta.concrete_model._meta.model_name)
+
+
+def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
+    count = file.versions.count()
+    state = "in trash" if file.is_trashed else "current" if file.is_latest else "older"
+    yield Section(
+        "file",
+        _facts(
+            ("key", file.key),
+            ("name", file.name),
+            ("description", file.description),
+            Fact("size", file.size, "bytes"),
+            ("files inside", file.n_files if file.is_folder else None),
+            Fact("version", file.version, shown=f"{file.version}, {state}" + (f", of {count}" if count > 1 else "")),
+            Fact("is latest", file.is_latest, shown=""),
+            Fact("versions", count, shown=""),
+            ("hash", file.hash),
+            ("blake3", file.digest),
+            ("saved at", file.created_at),
+            ("saved by", _handle(file)),
+            ("in trash since", file.trashed_at),
+            ("removed by", file.trashed_by.handle if file.trashed_by is not None else None),
+        ),
+    )
+    yield Section("storage", tuple(_place(file, instance)))
+    if file.run is not None:
+        yield Section("made by", _about_run(file.run))
+        yield Section("code and logs of that run", tuple(_kept(file.run, instance)))
+        yield _listed("inputs of that run", file.run.inputs.all())
+    again = file.producers.exclude(id=file.run_id) if file.run_id else file.producers
+    yield _listed("made again by", again, if_any=True)
+    yield _listed("read by", file.input_of.order_by("-created_at", "-id"))
+    yield _derived(file)
+    if count > 1:
+        yield _listed("versions", file.versions.order_by("-version"))
+
+
+def _place(file: File, instance: Instance) -> Iterator[Fact]:
+    """Say where the bytes are and whether they are there, without reading or mending anything."""
+    name = ObjectName(file.digest, file.suffix)
+    root = stores.storage_row(instance.alias, file.storage_id).root
+    yield Fact("root", redact_text(root))
+    try:
+        if stores.is_own(file.storage_id, instance):
+            store = stores.own_store(instance)
+            where = store.object_path(name)
+            shown = os.path.join(instance.root_url, file.key) if instance.is_local and file.key is not None else None
+            is_current = file.is_latest and file.trashed_at is None
+            if shown is not None and is_current and os.path.lexists(shown):
+                yield Fact("path", shown)
+            yield Fact("object", redact_text(str(where)))
+            damage = store.check(name, None if file.is_folder else file.size, quick=True)
+            yield Fact("state", "there" if damage is None else redact_text(str(damage)))
+        elif "://" not in root:
+            where = os.path.join(root, str(file.key))
+            yield Fact("path", where)
+            yield Fact("state", _state_in_place(file, where))
+        else:
+            yield Fact("path", redact_text(f"{root.rstrip('/')}/{file.key}"))
+    except (LaminError, OSError) as error:
+        yield Fact("state", redact_text(f"cannot be looked at: {error}"))
+
+
+def _state_in_place(file: File, where: str) -> str:
+    if not os.path.exists(where):
+        return "missing"
+    if not file.is_folder and os.path.getsize(where) != file.size:
+        return "changed: it has another size than what was registered"
+    return "there"
+
+
+def _kept(run: Run, instance: Instance) -> Iterator[Fact]:
+    """Say which objects are kept of a run, and where they can be read."""
+    try:
+        store = stores.own_store(instance)
+    except LaminError as error:
+        yield Fact("state", redact_text(f"cannot be looked at: {error}"))
+        return
+    for label, field in _KEPT.items():
+        name = ObjectName.parse(getattr(run, field) or "")
+        if name is not None:
+            yield Fact(label, redact_text(str(store.object_path(name))))
+    if run.log_digest:
+        yield Fact("to print the log", ["lamin", "log", run.id], "command")
+
+
+def _watched(run: Run) -> tuple[Fact, ...]:
+    """Say how the files of a run were watched, and what may have escaped."""
+    capture = run.capture or {}
+    seen = capture.get("files")
+    return _facts(
+        ("mode", capture.get("mode")),
+        ("completeness", capture.get("completeness") if capture.get("mode") != "off" else None),
+        ("reasons", [redact_text(str(reason)) for reason in capture.get("reasons") or ()] or None),
+        ("files seen", len(seen) if seen is not None else None),
+    )
+
+
+def _run_sections(run: Run, instance: Instance) -> Iterator[Section]:
+    yield Section("run", _about_run(run))
+    error = redact_text(run.error) if run.error else None
+    if error:
+        lines = error.rstrip().splitlines()[-_ERROR_LINES:]
+        yield Section("error", (Fact("text", "\n".join(lines), "lines"),))
+    yield Section(
+        "where",
+        _facts(
+            ("host", run.host),
+            ("python", run.python_version),
+            ("repository", redact_text(run.git_repository) if run.git_repository else None),
+            ("part of run", run.parent_id),
+            ("external id", run.external_id),
+        ),
+    )
+    yield Section("code and logs", tuple(_kept(run, instance)))
+    yield Section("capture", _watched(run))
+    for title, files in (("inputs", run.inputs.all()), ("outputs", run.outputs.all())):
+        yield _listed(title, files)
+    children = Run.objects.using(run._state.db).filter(parent=run)
+    yield _listed("runs inside", children, if_any=True)
+    yield _derived(run)
+
+
+def _about_run(run: Run) -> tuple[Fact, ...]:
+    transform = run.transform
+    seconds = (run.finished_at - run.started_at).total_seconds() if run.started_at and run.finished_at else None
+    commit = run.git_commit
+    return _facts(
+        ("run", run.name),
+        ("id", run.id),
+        Fact("transform", transform.name, shown=f"{transform.name} {_version(transform)}"),
+        Fact("transform version", transform.version, shown=""),
+        Fact("transform id", transform.id, shown=""),
+        ("type", transform.type),
+        ("reference", transform.reference if transform.reference != transform.name else None),
+        ("status", run.status),
+        ("exit code", run.exit_code),
+        ("by", _handle(run)),
+        ("started at", run.started_at),
+        ("finished at", run.finished_at),
+        Fact("took", seconds, "seconds"),
+        Fact("git commit", commit, shown=f"{commit} with uncommitted changes" if run.git_is_dirty else None),
+        Fact("git is dirty", run.git_is_dirty, shown=""),
+        ("params", parameters.without_secrets(run.params) or None),
+        Fact(
+            "arguments",
+            redact_arguments([str(word) for word in run.arguments]) if run.arguments else None,
+            "command",
+        ),
+    )
+
+
+def _transform_sections(transform: Transform) -> Iterator[Section]:
+    runs, files = transform.runs, transform.files
+    statuses = runs.order_by("status").values_list("status").annotate(count=Count("id"))
+    last = runs.aggregate(last=Max("created_at"))["last"]
+    handles = runs.order_by("created_by__handle").values_list("created_by__handle", flat=True).distinct()
+    yield Section(
+        "transform",
+        _facts(
+            ("name", transform.name),
+            ("short name", transform.short_name),
+            ("version", transform.version),
+            ("type", transform.type),
+            ("reference", transform.reference),
+            ("description", transform.description),
+            ("registered at", transform.created_at),
+            ("registered by", _handle(transform)),
+            ("runs by status", {status or "by hand": count for status, count in statuses} or None),
+            ("run by", [handle for handle in handles if handle] or None),
+            ("last run at", last),
+        ),
+    )
+    yield _listed("runs", runs.order_by("-created_at", "-id"))
+    yield _listed("files made", files.order_by("-created_at", "-id"))
+    inputs = File.objects.using(transform._state.db).filter(reader_links__run__transform=transform)
+    yield _listed("files read", inputs.order_by("-created_at", "-id"))
+    others = transform.versions.exclude(id=transform.id)
+    yield _listed("other versions", others.order_by("-created_at", "-id"), if_any=True)
+
+
+def _listed(title: str, query: Any, *, if_any: bool = False) -> Section:
+    """List the first records of a query and count all; without any, only where their absence says something."""
+    count = query.count()
+    if not count:
+        return Section(title, count=None if if_any else 0)
+    related = {File: (), Run: ("transform", "created_by")}.get(query.model, ())
+    return Section(title, (), tuple(_entry(found) for found in query.select_related(*related)[:FEW]), count)
+
+
+def _derived(record: Any) -> Section:
+    """List the newest files that became of a record, but not a run's own outputs; ids are in the order of time."""
+    ids = set(lineage_query.descendant_ids(record))
+    if isinstance(record, Run):
+        ids -= set(File.objects.using(record._state.db).filter(run=record).order_by().values_list("id", flat=True))
+    if not ids:
+        return Section("derived from it")
+    newest = File.objects.using(record._state.db).filter(id__in=sorted(ids)[-FEW:]).order_by("-id")
+    return Section("derived from it", (), tuple(_entry(found) for found in newest), len(ids))
+
+
+def _entry(record: Any) -> Entry:
+    details: tuple[Fact, ...]
+    if isinstance(record, File):
+        is_plain = record.is_trashed or record.is_latest
+        details = (
+            Fact("version", record.version, shown="" if record.version == 1 and is_plain else f"v{record.version}"),
+            Fact("is latest", record.is_latest, shown=""),
+            Fact("is trashed", record.is_trashed, shown="in trash" if record.is_trashed else ""),
+            Fact("size", record.size, "bytes"),
+        )
+        return Entry("file", record.id, record.key or record.name, details)
+    if isinstance(record, Run):
+        began = record.started_at or record.created_at
+        details = _facts(("status", record.status), ("by", _handle(record)), ("started at", began))
+        return Entry("run", record.id, f"{record.transform.name} {_version(record.transform)}", details)
+    details = _facts(("type", record.type), ("created at", record.created_at))
+    return Entry("transform", record.id, f"{record.name} {_version(record)}", details)
+
+
+def _version(transform: Transform) -> str:
+    return f"v{transform.version}" if transform.version[:1].isdigit() else transform.version
+
+
+def _handle(record: Any) -> str | None:
+    return record.created_by.handle if record.created_by is not None else None
+
+
+def _facts(*facts: Fact | tuple[str, Any]) -> tuple[Fact, ...]:
+    """Make facts of pairs, leaving out what is not known."""
+    made = (fact if isinstance(fact, Fact) else Fact(*fact) for fact in facts)
+    return tuple(fact for fact in made if fact.value is not None and fact.value != "")
+
+
+def plain(value: Any) -> Any:
+    """Return a value of a fact as JSON can hold it; times are in UTC."""
+    if isinstance(value, Fact):
+        return plain(value.value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {str(name): plain(inner) for name, inner in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+        return [plain(inner) for inner in value]
+    return value

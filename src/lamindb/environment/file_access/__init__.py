@@ -1,0 +1,1 @@
+"""Which files a process opens, seen by several layers."""

@@ -1,0 +1,210 @@
+"""Running another program as if we were not there: same input, same output, same signals, same exit code.
+
+What goes through a pipe or into a file is copied on the way into a bounded tail. A terminal is handed on as it is,
+because a program that draws on it needs it whole: what it prints there is not kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, Any, Final
+
+from lamindb.environment import output_tail
+from lamindb.environment.redaction import redact_text
+
+_CHUNK: Final = 64 * 1024
+_NOT_FOUND: Final = 127
+_NOT_EXECUTABLE: Final = 126
+_FORWARDED: Final = ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+_FROM_TERMINAL: Final = frozenset({"SIGINT", "SIGQUIT"})
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """How a program ended.
+
+    Attributes:
+        exit_code: As a shell tells it: 128 + number for a signal, 127 for a program that is not there.
+        seconds: How long it ran.
+        log: The last lines that it printed, both streams in the order in which they came, without secrets.
+        error: Why it failed, in its own last words; None where it succeeded.
+    """
+
+    exit_code: int
+    seconds: float
+    log: str
+    error: str | None
+
+
+class _Stream:
+    """One of our streams, and the end of the pipe from which the program's output comes."""
+
+    def __init__(self, descriptor: int, source: IO[bytes]) -> None:
+        self.descriptor = descriptor
+        self.source = source
+
+    def forward(self, data: bytes) -> bool:
+        """Write all of it where the program would have written; False where nobody reads any more."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self.descriptor, view) :]
+            except BlockingIOError:
+                with selectors.DefaultSelector() as waiting:
+                    waiting.register(self.descriptor, selectors.EVENT_WRITE)
+                    waiting.select()
+            except OSError:
+                return False
+        return True
+
+
+class _Tail:
+    """The last bytes of all streams together, and of the error stream alone."""
+
+    def __init__(self) -> None:
+        self._parts: deque[bytes] = deque()
+        self._errors: deque[bytes] = deque()
+        self._sizes = [0, 0]
+        self._total = 0
+
+    def add(self, data: bytes, *, is_error: bool) -> None:
+        """Take in what was printed."""
+        self._total += len(data)
+        self._push(0, self._parts, data)
+        if is_error:
+            self._push(1, self._errors, data)
+
+    def _push(self, which: int, parts: deque[bytes], data: bytes) -> None:
+        parts.append(data)
+        self._sizes[which] += len(data)
+        while self._sizes[which] > 2 * output_tail.LIMIT and len(parts) > 1:
+            self._sizes[which] -= len(parts.popleft())
+
+    def text(self) -> str:
+        """Return the last lines."""
+        return _shown(self._parts, self._total)
+
+    def error(self) -> str:
+        """Return the last lines of the error stream, else of both."""
+        text = _shown(self._errors, 0) or _shown(self._parts, 0)
+        return "\n".join(text.rstrip().splitlines()[-20:])[-4_000:]
+
+
+def _shown(parts: deque[bytes], total: int) -> str:
+    text = b"".join(parts).decode("utf-8", "replace").replace("\0", "�")
+    if total and total <= output_tail.LIMIT:
+        return redact_text(text)
+    return output_tail.cut(text, output_tail.LIMIT, total or None)
+
+
+def launch(argv: Sequence[str], *, environment: Mapping[str, str], cwd: str | None) -> Launched:
+    """Run a program to its end.
+
+    Signals that this process gets meanwhile go to the program, which decides what becomes of it. Where a terminal
+    sent one, the program has it already.
+    """
+    begun = time.monotonic()
+    pipes = [subprocess.PIPE if _is_kept(descriptor) else None for descriptor in (1, 2)]
+    tail = _Tail()
+    with _signals_held() as held:
+        try:
+            process = subprocess.Popen(argv, env=dict(environment), cwd=cwd, stdout=pipes[0], stderr=pipes[1])
+        except OSError as problem:
+            missing = isinstance(problem, (FileNotFoundError, NotADirectoryError))
+            text = f"{argv[0]}: {problem.strerror or problem}"
+            with contextlib.suppress(OSError):
+                os.write(2, f"lamin: {text}\n".encode("utf-8", "backslashreplace"))
+            code = _NOT_FOUND if missing else _NOT_EXECUTABLE
+            return Launched(code, time.monotonic() - begun, "", redact_text(text))
+        held.append(process)
+        streams = [
+            _Stream(descriptor, source)
+            for descriptor, source in ((1, process.stdout), (2, process.stderr))
+            if source is not None
+        ]
+        _pump(streams, tail)
+        code = process.wait()
+    code = 128 - code if code < 0 else code
+    error = None
+    if code:
+        reason = f"stopped by signal {signal.Signals(code - 128).name}" if _is_signal(code) else f"exit code {code}"
+        error = "\n".join(filter(None, [tail.error(), reason]))
+    return Launched(code, time.monotonic() - begun, tail.text(), error)
+
+
+def _is_signal(code: int) -> bool:
+    return code > 128 and code - 128 in {int(number) for number in signal.Signals}
+
+
+def _is_kept(descriptor: int) -> bool:
+    try:
+        return not os.isatty(descriptor) and os.fstat(descriptor) is not None
+    except OSError:
+        return False
+
+
+def _pump(streams: list[_Stream], tail: _Tail) -> None:
+    """Hand on what the program prints until it, and all that it started, have closed their streams."""
+    with selectors.DefaultSelector() as waiting:
+        for stream in streams:
+            waiting.register(stream.source, selectors.EVENT_READ, stream)
+        while waiting.get_map():
+            for key, _ in waiting.select():
+                stream = key.data
+                data = os.read(key.fd, _CHUNK)
+                if data:
+                    tail.add(data, is_error=stream.descriptor == 2)
+                if not data or not stream.forward(data):
+                    # The program then meets a closed pipe, as it would have without us.
+                    waiting.unregister(stream.source)
+                    stream.source.close()
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Send signals on to the program; those that come before it has started are sent when it has."""
+    processes: list[subprocess.Popen[bytes]] = []
+    before: dict[int, Any] = {}
+
+    def forward(number: int, frame: object) -> None:
+        del frame
+        if signal.Signals(number).name in _FROM_TERMINAL and _is_in_foreground():
+            return
+        for process in processes:
+            with contextlib.suppress(OSError):
+                process.send_signal(number)
+
+    if threading.current_thread() is threading.main_thread():
+        for name in _FORWARDED:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, forward)
+    try:
+        yield processes
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+def _is_in_foreground() -> bool:
+    """Tell whether a terminal sends its signals to our group of processes, and so to the program, too."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)

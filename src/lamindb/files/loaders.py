@@ -1,0 +1,385 @@
+"""From a stored file to an object in memory, and back: loaders by suffix, and serialisers for tables and AnnData.
+
+Loaders are found through the entry-point group `lamindb.loaders`, where a package names a suffix without its first
+dot (`csv`, `csv.gz`) and a function that takes a local path. The loaders of this module are registered in the same
+way. A loader reads; it never writes beside the file, which may be the stored object itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from lamindb.errors import InvalidInputError, InvalidTypeError, LaminError, StorageError, UnsupportedError
+
+Loader = Callable[[Path], Any]
+_L = TypeVar("_L", bound=Loader)
+
+GROUP: Final = "lamindb.loaders"
+
+_EXTRA_OF_MODULE: Final = {
+    "anndata": "anndata",
+    "dnaio": "bio",
+    "h5py": "hdf5",
+    "numpy": "table",
+    "openpyxl": "excel",
+    "pandas": "table",
+    "PIL": "image",
+    "pyarrow": "table",
+    "pysam": "bio",
+    "yaml": "yaml",
+    "zarr": "zarr",
+}
+
+_registered: dict[str, Loader] = {}
+
+
+def load(path: Path, suffix: str, *, trust: bool = False) -> Any:
+    """Read a local file or folder into memory, by the loader of its suffix.
+
+    The longest suffix that has a loader decides: of `.csv.gz`, first `csv.gz`, then `gz`. The file is never changed.
+
+    Args:
+        path: Where the bytes are.
+        suffix: What they are, such as `.parquet`; the path's own name may say something else.
+        trust: Allow formats that can run code when they are read (pickle).
+
+    Returns:
+        The object, or the path itself where no loader knows the suffix.
+
+    Raises:
+        UnsupportedError: The loader needs a package that is not installed; the message says which.
+        InvalidInputError: The bytes are not what the suffix says, or are a pickle and `trust` is False.
+        StorageError: The file cannot be read.
+    """
+    found = _find(suffix)
+    if found is None:
+        return path
+    name, loader = found
+    if loader is load_pickle and not trust:
+        raise InvalidInputError(
+            f"{path.name} is a pickle, which can run any code when it is read: pass trust=True if you trust its maker"
+        )
+    with _translated(f"loading {path.name} as .{name}"):
+        return loader(path)
+
+
+def backed(path: Path, suffix: str) -> Any:
+    """Open a file so that parts of it are read when they are asked for: AnnData, HDF5 or zarr.
+
+    Raises:
+        UnsupportedError: The library that reads it is not installed.
+        InvalidInputError: The bytes are not what the suffix says.
+    """
+    with _translated(f"opening {path.name}"):
+        if suffix == ".h5ad":
+            import anndata
+
+            return anndata.read_h5ad(path, backed="r")
+        if suffix in {".h5", ".hdf5"}:
+            return load_hdf5(path)
+        import zarr
+
+        return zarr.open(str(path), mode="r")
+
+
+def register_loader(suffix: str) -> Callable[[_L], _L]:
+    """Make a function the loader of a suffix in this process; it comes before installed ones.
+
+    Examples:
+        >>> @register_loader(".fragments")
+        ... def load_fragments(path):
+        ...     return path.read_text().splitlines()
+    """
+    name = suffix.lower().removeprefix(".")
+    if not name or "/" in name:
+        raise InvalidInputError(f"a loader's suffix must look like '.csv' or '.csv.gz', not {suffix!r}")
+
+    def register(loader: _L) -> _L:
+        _registered[name] = loader
+        return loader
+
+    return register
+
+
+def in_memory_kind(data: object) -> Literal["table", "anndata"] | None:
+    """Tell whether an object is a pandas DataFrame or an AnnData, without importing either."""
+    for module, name, kind in (("pandas", "DataFrame", "table"), ("anndata", "AnnData", "anndata")):
+        cls = getattr(sys.modules.get(module), name, None)
+        if cls is not None and isinstance(data, cls):
+            return kind  # type: ignore[return-value]
+    return None
+
+
+def to_bytes(data: object, format: str | None = None) -> tuple[bytes | Path, str]:
+    """Turn a DataFrame or AnnData into what is stored, leaving the object as it is.
+
+    A table's index and column types survive the way through parquet; csv keeps only what text can.
+
+    Args:
+        data: A pandas DataFrame or an AnnData.
+        format: `parquet` (default) or `csv` for a table, `h5ad` (default) or `zarr` for an AnnData.
+
+    Returns:
+        The bytes, or for an AnnData the path of a file or folder that stands alone in a new temporary folder,
+        which the caller removes (`path.parent`); and the suffix.
+
+    Raises:
+        InvalidTypeError: The object is neither.
+        InvalidInputError: The format is unknown, or cannot hold this object. Nothing is left behind.
+        UnsupportedError: The format needs a package that is not installed.
+    """
+    kind = in_memory_kind(data)
+    if kind is None:
+        raise InvalidTypeError(f"a DataFrame or an AnnData can be saved from memory, not {type(data).__name__}")
+    writers = _WRITERS[kind]
+    chosen = (format or next(iter(writers))).lower().removeprefix(".")
+    if chosen not in writers:
+        raise InvalidInputError(f"{type(data).__name__} is saved as {' or '.join(writers)}, not as {format!r}")
+    with _translated(f"writing {type(data).__name__} as .{chosen}"):
+        return writers[chosen](data), f".{chosen}"
+
+
+def load_arrow(path: Path) -> Any:
+    """Read an Arrow IPC file or stream into a `pyarrow.Table`."""
+    import pyarrow as pa
+
+    with pa.OSFile(str(path)) as source:
+        try:
+            return pa.ipc.open_file(source).read_all()
+        except pa.ArrowInvalid:
+            source.seek(0)
+            return pa.ipc.open_stream(source).read_all()
+
+
+def load_alignments(path: Path) -> Any:
+    """Open BAM, SAM or CRAM as a `pysam.AlignmentFile`."""
+    import pysam
+
+    return pysam.AlignmentFile(str(path), check_sq=False)
+
+
+def load_csv(path: Path) -> Any:
+    """Read comma-separated values, compressed or not, into a DataFrame."""
+    import pandas as pd
+
+    return pd.read_csv(path)
+
+
+def load_excel(path: Path) -> Any:
+    """Read the first sheet of a workbook into a DataFrame."""
+    # Imported by name, so that what is missing can be named.
+    import openpyxl  # noqa: F401
+    import pandas as pd
+
+    return pd.read_excel(path, engine="openpyxl")
+
+
+def load_fasta(path: Path) -> Any:
+    """Open FASTA, compressed or not, as a reader of sequence records."""
+    import dnaio
+
+    return dnaio.open(path, fileformat="fasta")
+
+
+def load_feather(path: Path) -> Any:
+    """Read Feather into a DataFrame."""
+    import pandas as pd
+    import pyarrow  # noqa: F401
+
+    return pd.read_feather(path)
+
+
+def load_h5ad(path: Path) -> Any:
+    """Read an h5ad file into an AnnData."""
+    import anndata
+
+    return anndata.read_h5ad(path)
+
+
+def load_hdf5(path: Path) -> Any:
+    """Open HDF5, read-only, as an `h5py.File`."""
+    import h5py
+
+    return h5py.File(path, "r")
+
+
+def load_image(path: Path) -> Any:
+    """Read a picture into a `PIL.Image`."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
+def load_json(path: Path) -> Any:
+    """Read JSON into dicts and lists."""
+    import json
+
+    return json.loads(path.read_bytes())
+
+
+def load_jsonl(path: Path) -> Any:
+    """Read JSON lines into a DataFrame."""
+    import pandas as pd
+
+    return pd.read_json(path, lines=True)
+
+
+def load_numpy(path: Path) -> Any:
+    """Read `.npy` into an array, `.npz` into a dict of arrays; pickled content is refused."""
+    import numpy as np
+
+    found = np.load(path, allow_pickle=False)
+    if isinstance(found, np.ndarray):
+        return found
+    with found:
+        return dict(found)
+
+
+def load_parquet(path: Path) -> Any:
+    """Read parquet into a DataFrame, with its index."""
+    import pandas as pd
+    import pyarrow  # noqa: F401
+
+    return pd.read_parquet(path)
+
+
+def load_pickle(path: Path) -> Any:
+    """Unpickle; `load` comes here only for callers that trust the file."""
+    import pickle
+
+    return pickle.loads(path.read_bytes())
+
+
+def load_text(path: Path) -> str:
+    """Read UTF-8 text."""
+    return path.read_text(encoding="utf-8-sig")
+
+
+def load_tsv(path: Path) -> Any:
+    """Read tab-separated values, compressed or not, into a DataFrame."""
+    import pandas as pd
+
+    return pd.read_csv(path, sep="\t")
+
+
+def load_variants(path: Path) -> Any:
+    """Open VCF or BCF, compressed or not, as a `pysam.VariantFile`."""
+    import pysam
+
+    return pysam.VariantFile(str(path))
+
+
+def load_yaml(path: Path) -> Any:
+    """Read YAML into dicts and lists; tags that would make other objects are refused."""
+    import yaml
+
+    return yaml.safe_load(path.read_bytes())
+
+
+def load_zarr(path: Path) -> Any:
+    """Read an AnnData from a zarr folder that holds one; open any other as a read-only array or group."""
+    import zarr
+
+    node = zarr.open(str(path), mode="r")
+    if node.attrs.get("encoding-type") != "anndata":
+        return node
+    import anndata
+
+    return anndata.read_zarr(str(path))
+
+
+def _find(suffix: str) -> tuple[str, Loader] | None:
+    parts = suffix.lower().removeprefix(".").split(".")
+    for start in range(len(parts)):
+        name = ".".join(parts[start:])
+        if name in _registered:
+            return name, _registered[name]
+        if name in _installed():
+            with _translated(f"finding the loader of .{name}"):
+                return name, _installed()[name].load()
+    return None
+
+
+@functools.cache
+def _installed() -> Mapping[str, EntryPoint]:
+    """Return the loaders of installed packages; another package's comes before ours, as it was installed for that."""
+    ordered = sorted(entry_points(group=GROUP), key=lambda found: (found.module != __name__, found.value))
+    return {found.name.lower().removeprefix("."): found for found in ordered}
+
+
+@contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    """Turn what a format's library raises, which may be anything, into errors that say what was being done."""
+    try:
+        yield
+    except (LaminError, MemoryError):
+        raise
+    except ImportError as exc:
+        extra = _EXTRA_OF_MODULE.get((exc.name or "").partition(".")[0], "all")
+        raise UnsupportedError(f"{doing} needs {exc.name or exc}: pip install 'lamindb[{extra}]'") from exc
+    except Exception as exc:
+        cause = " ".join(str(exc).split()) or type(exc).__name__
+        if isinstance(exc, OSError) and exc.errno is not None:
+            raise StorageError(f"{doing} failed: {cause}") from exc
+        raise InvalidInputError(f"{doing} failed, the content does not fit the format: {cause}") from exc
+
+
+def _table_to_parquet(data: Any) -> bytes:
+    import pyarrow  # noqa: F401
+
+    buffer = io.BytesIO()
+    data.to_parquet(buffer, engine="pyarrow")
+    return buffer.getvalue()
+
+
+def _table_to_csv(data: Any) -> bytes:
+    import pandas as pd
+
+    unnamed_rows = isinstance(data.index, pd.RangeIndex) and data.index.name is None
+    text: str = data.to_csv(index=not unnamed_rows, lineterminator="\n")
+    return text.encode()
+
+
+def _anndata_to_h5ad(data: Any) -> Path:
+    return _in_new_folder("data.h5ad", lambda path: data.write_h5ad(path, convert_strings_to_categoricals=False))
+
+
+def _anndata_to_zarr(data: Any) -> Path:
+    import warnings
+
+    import anndata
+    import zarr  # noqa: F401
+
+    # The format is said outright, because its default differs between versions and the same data should give the
+    # same bytes; what anndata has to say about its future defaults is nothing that the user could act on.
+    with anndata.settings.override(zarr_write_format=3), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return _in_new_folder("data.zarr", lambda path: data.write_zarr(path, convert_strings_to_categoricals=False))
+
+
+def _in_new_folder(name: str, write: Callable[[Path], object]) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="lamindb-"))
+    try:
+        write(folder / name)
+    except BaseException:
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder / name
+
+
+_WRITERS: Final[Mapping[str, Mapping[str, Callable[[Any], bytes | Path]]]] = {
+    "table": {"parquet": _table_to_parquet, "csv": _table_to_csv},
+    "anndata": {"h5ad": _anndata_to_h5ad, "zarr": _anndata_to_zarr},
+}

@@ -1,0 +1,281 @@
+"""What a save becomes: a new record, a new version, or a record that exists already.
+
+Decided inside the row's transaction, where nothing that was read can change any more.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lamindb.core import ids
+from lamindb.core.hashing import Content
+from lamindb.core.keys import basename
+from lamindb.core.settings import settings
+from lamindb.db import bulk, file_locks
+from lamindb.errors import ConflictError, HashExistsError, KeyExistsError
+from lamindb.files import versions
+from lamindb.files.source import Pending
+from lamindb.models import File, RunOutput
+from lamindb.models.base import now
+from lamindb.storage.base import ObjectName
+
+
+class Raced(ConflictError):
+    """Another process wrote the same key at the same moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A file to be saved, whose bytes are stored.
+
+    Attributes:
+        file: The user's record.
+        pending: What is waiting to be saved; it knows its content.
+        moment: When it is saved: each file of a save is a microsecond later than the one before.
+    """
+
+    file: File
+    pending: Pending
+    moment: datetime.datetime
+
+    @property
+    def content(self) -> Content:
+        """What the bytes are."""
+        assert self.pending.content is not None
+        return self.pending.content
+
+    @property
+    def has_own_name(self) -> bool:
+        """Whether the name is not just what the key says."""
+        pending = self.pending
+        return pending.has_own_name or (
+            pending.stem_id is None and pending.key is not None and self.file.name != basename(pending.key)
+        )
+
+    def new_row(self, alias: str, row_id: str) -> File:
+        """Make the record that is inserted for this file, as its current version.
+
+        As long as the file waits to be saved, every call makes an equal one.
+        """
+        file, pending, content = self.file, self.pending, self.content
+        values = {
+            "id": row_id,
+            "name": basename(pending.key) if pending.key is not None and not self.has_own_name else file.name,
+            "key": pending.key,
+            "suffix": file.suffix if pending.is_in_place else pending.source.suffix,
+            "description": file.description,
+            "size": content.size,
+            "hash": content.hash,
+            "digest": content.digest,
+            "is_folder": pending.is_folder,
+            "n_files": pending.n_files,
+            "version": ids.version_of(row_id),
+            "is_latest": True,
+            "trashed_at": None,
+            "trashed_by_id": None,
+            "storage_id": pending.storage_id,
+            "transform_id": file.run.transform_id if file.run_id is not None and file.run is not None else None,
+            "run_id": file.run_id,
+            "created_at": self.moment,
+            "updated_at": self.moment,
+            "created_by_id": file.created_by_id,
+        }
+        return File._filled(values, alias, is_new=True)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What becomes of a plan.
+
+    Attributes:
+        plan: The plan.
+        row: The record to be inserted, or the existing one that the file becomes.
+        is_new: The row is to be inserted.
+        replaces: The version that was current until now.
+        output: The link to the run that produced it.
+        renames: Stem, key and name of a family of versions that moves to another key.
+    """
+
+    plan: Plan
+    row: File
+    is_new: bool
+    replaces: File | None = None
+    output: RunOutput | None = None
+    renames: tuple[str, str | None, str] | None = None
+
+
+def lock(link: Any, files: Iterable[File]) -> None:
+    """Make writers of the same keys, versions, or keyless bytes wait for each other; see `file_locks.take`."""
+    names: set[str] = set()
+    for file in files:
+        names.update(_lock_names(file._source))
+        if len(names) > file_locks.MANY:
+            break
+    file_locks.take(link, names)
+
+
+def _lock_names(pending: Pending) -> list[str]:
+    if pending.stem_id is not None:
+        return file_locks.of_file(pending.stem_id, pending.storage_id, [pending.key])
+    if pending.key is not None:
+        return [file_locks.of_key(pending.storage_id, pending.key)]
+    assert pending.content is not None
+    return [f"bytes {pending.content.digest}"]
+
+
+def objects_of(files: Iterable[File]) -> Iterator[ObjectName]:
+    """Yield the objects of the own storage that the rows of these files will name, those of folders' members too."""
+    for file in files:
+        pending: Pending = file._source
+        assert pending.content is not None
+        if not pending.is_in_place:
+            yield ObjectName(pending.content.digest, pending.source.suffix)
+            for member in pending.members:
+                yield member.name
+
+
+def decide(alias: str, plans: Sequence[Plan]) -> list[Outcome]:
+    """Decide what each file becomes, in the order given, as if each were saved by itself; nothing is written.
+
+    Plans may come in parts, each after the outcomes of the one before were written. One that moves its versions to
+    another key has to come alone: it changes what those before it became.
+
+    Raises:
+        KeyExistsError, HashExistsError: The settings forbid it.
+    """
+    known = _Known(alias, plans)
+    return [_decide_one(plan, known) for plan in plans]
+
+
+class _Known:
+    """What the database holds that these plans could meet, kept up to date as they are decided."""
+
+    def __init__(self, alias: str, plans: Sequence[Plan]) -> None:
+        self.alias = alias
+        self._rows: dict[str, File] = {}
+        self.current: dict[tuple[str, str], File] = {}
+        self.by_digest: dict[tuple[str, str, bool], list[File]] = {}
+        self.families: dict[str, tuple[File | None, int]] = {}
+        self._highest: dict[str, int] = {}
+        keys = {plan.pending.key for plan in plans if plan.pending.key is not None}
+        query = File.objects.using(alias).filter(trashed_at__isnull=True)
+        for part in bulk.chunks(sorted(keys)):
+            for row in query.filter(key__in=part, is_latest=True).order_by():
+                self.current[row.storage_id, str(row.key)] = self._one(row)
+        self.policy = settings.upon_file_create_if_hash_exists
+        digests = {plan.content.digest for plan in plans if plan.pending.key is None or self.policy == "error"}
+        for part in bulk.chunks(sorted(digests)):
+            for row in query.filter(digest__in=part).order_by("created_at", "id"):
+                self.by_digest.setdefault((row.digest, row.suffix, row.is_folder), []).append(self._one(row))
+
+    def _one(self, row: File) -> File:
+        """Return the one record that stands for a row here, however it was found: what becomes of it is seen by all."""
+        return self._rows.setdefault(row.id, row)
+
+    def family(self, stem: str) -> tuple[File | None, int]:
+        """Return the current version of a family and the highest version number that it has had."""
+        found = self.families.get(stem)
+        if found is None:
+            rows_ = list(File.objects.using(self.alias).filter(id__range=ids.versions_of(stem)).order_by("version"))
+            latest = next((row for row in reversed(rows_) if row.is_latest and row.trashed_at is None), None)
+            given = versions.last_versions(self.alias, [stem]).get(stem, 0)
+            latest = self._one(latest) if latest is not None else None
+            found = (latest, max(given, rows_[-1].version if rows_ else 0))
+        return found
+
+    def highest(self, stem: str) -> int:
+        """Return the highest version number that a family has had; those of all keys are asked for at once."""
+        if stem in self.families:
+            return self.families[stem][1]
+        if not self._highest:
+            query = File.objects.using(self.alias).order_by("version").values_list("id", "version")
+            for part in bulk.chunks(sorted({key for _, key in self.current})):
+                self._highest.update((row_id[: ids.STEM_LENGTH], found) for row_id, found in query.filter(key__in=part))
+            stems = {row.stem_id for row in self.current.values()}
+            for one, given in versions.last_versions(self.alias, stems).items():
+                self._highest[one] = max(given, self._highest.get(one, 0))
+        return self._highest.get(stem) or self.family(stem)[1]
+
+    def add(self, row: File) -> None:
+        """Take in a row that is about to be inserted."""
+        if row.key is not None:
+            self.current[row.storage_id, row.key] = row
+        self.by_digest.setdefault((row.digest, row.suffix, row.is_folder), []).append(row)
+        self.families[row.stem_id] = (row, row.version)
+
+
+def _decide_one(plan: Plan, known: _Known) -> Outcome:
+    policy = known.policy
+    content, pending = plan.content, plan.pending
+    same = known.by_digest.get((content.digest, plan.file.suffix, pending.is_folder), [])
+    if policy == "error" and same:
+        raise HashExistsError(f"these bytes are stored already, as {same[-1]!r}; the settings ask for an error")
+    if pending.stem_id is not None:
+        return _continue_family(plan, known, pending.stem_id)
+    if pending.key is not None:
+        current = known.current.get((pending.storage_id, pending.key))
+        if current is None:
+            return _new(plan, known, None)
+        if current.digest == content.digest and current.is_folder == pending.is_folder:
+            if policy != "warn_create_new":
+                return _existing(plan, current)
+        elif settings.if_key_exists == "error":
+            raise KeyExistsError(
+                f"the key {pending.key!r} holds other bytes, as {current!r}: choose another key, use replace(), "
+                "or set ln.settings.if_key_exists = 'new_version'"
+            )
+        return _new(plan, known, current)
+    if policy == "warn_create_new" or not same:
+        return _new(plan, known, None)
+    keyless = [row for row in same if row.key is None]
+    current_ones = [row for row in same if row.is_latest]
+    candidates = keyless or current_ones
+    return _existing(plan, candidates[-1]) if candidates else _new(plan, known, None)
+
+
+def _existing(plan: Plan, row: File) -> Outcome:
+    return Outcome(plan, row, is_new=False, output=_output(plan, row))
+
+
+def _new(
+    plan: Plan, known: _Known, current: File | None, renames: tuple[str, str | None, str] | None = None
+) -> Outcome:
+    if current is not None:
+        # It may be a row of this very save, which then has to be inserted as the older version that it is.
+        current.is_latest = False
+        new_id = ids.file_id(current.stem_id, known.highest(current.stem_id) + 1)
+    else:
+        new_id = plan.file.id if plan.file._state.adding else ids.file_id()
+    row = plan.new_row(known.alias, new_id)
+    known.add(row)
+    return Outcome(plan, row, True, current, _output(plan, row), renames)
+
+
+def _continue_family(plan: Plan, known: _Known, stem: str) -> Outcome:
+    """Add a version to a family by `replace()`; its key may take another suffix on the way."""
+    current, _ = known.family(stem)
+    if current is None:
+        raise ConflictError(
+            f"cannot replace {plan.file.id}, which has no current version: its versions are in the trash, or another "
+            "file has its key; restore it, or give it another key, first"
+        )
+    if current.key == plan.pending.key:
+        if current.digest == plan.content.digest:
+            return _existing(plan, current)
+        return _new(plan, known, current)
+    key = plan.pending.key
+    taken = known.current.get((plan.pending.storage_id, key)) if key is not None else None
+    if taken is not None and taken.stem_id != stem:
+        raise KeyExistsError(f"the replaced file would be {key!r}, which is {taken!r}: rename one of them first")
+    name = plan.file.name if key is None or plan.has_own_name else basename(key)
+    return _new(plan, known, current, (stem, key, name))
+
+
+def _output(plan: Plan, row: File) -> RunOutput | None:
+    if plan.file.run_id is None:
+        return None
+    values = {"run_id": plan.file.run_id, "file_id": row.id, "seen_by": "call", "created_at": now()}
+    return RunOutput._filled(values, row._state.db, is_new=True)

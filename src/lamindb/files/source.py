@@ -1,0 +1,416 @@
+"""What a new file is made of: looked at when the record is made, read when it is saved."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat as stats
+import time
+import weakref
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lamindb.core import messages
+from lamindb.core.context import Instance
+from lamindb.core.hashing import Content, hash_bytes, hash_file
+from lamindb.core.keys import HIDDEN_FOLDER, basename, check_key, suffix_of, with_suffix
+from lamindb.errors import InvalidInputError, InvalidTypeError, SourceNotFoundError, StorageError
+from lamindb.files import loaders
+from lamindb.models import File, Run, Storage
+from lamindb.models.base import check_texts
+from lamindb.records import stores
+from lamindb.storage.base import FileStat, Member, Source
+from lamindb.storage.hash_cache import Known
+from lamindb.storage.manifest import folder_content, suffix_of_member, walk
+from lamindb.storage.source_reader import changed
+
+_ROOTS_SECONDS = 5.0
+_WRITABLE = frozenset({".parquet", ".csv", ".h5ad", ".zarr"})
+_roots: dict[str, tuple[float, list[tuple[str, str]]]] = {}
+
+
+class ResolvedPath(str):
+    """An absolute path without links, as a walk through a resolved folder finds it."""
+
+    __slots__ = ()
+
+
+@dataclass(eq=False, slots=True, weakref_slot=True)
+class Pending:
+    """Bytes that wait to be saved.
+
+    Attributes:
+        source: Where to read them.
+        storage_id: The storage that will hold the file.
+        is_in_place: The file stays where it is, under a further storage root.
+        lies_at_key: It lies in the own storage already, at the place of its key.
+        key: The key under which it will be saved.
+        has_own_name: The user gave a name.
+        is_folder: The source is a folder.
+        memory: The object in memory that the bytes were made from.
+        content: What the bytes are, once somebody asked, or they are stored.
+        members: The files of a folder, once they are stored.
+        n_files: Their number; 1 for a file.
+        stem_id: The family of versions to continue, for `replace()`.
+        seen_key: The key that the record had when the bytes were looked at; another one was set since.
+        shown: What to call it in messages.
+    """
+
+    source: Source
+    storage_id: str
+    is_in_place: bool = False
+    lies_at_key: bool = False
+    key: str | None = None
+    has_own_name: bool = False
+    is_folder: bool = False
+    memory: Any = None
+    content: Content | None = None
+    members: tuple[Member, ...] = ()
+    n_files: int = 1
+    stem_id: str | None = None
+    seen_key: str | None = None
+    shown: str = field(default="")
+    cleaner: Any = None
+
+
+def prepare(file: File, data: Any, options: dict[str, Any]) -> None:
+    """Look at the data of a new file and set key, name, suffix, size and storage. Reads no content.
+
+    Raises:
+        SourceNotFoundError: The path does not exist.
+        InvalidKeyError: The key cannot name a file.
+        InvalidInputError: The data cannot be stored.
+        InvalidTypeError: It is of a type that cannot be stored.
+    """
+    instance = _instance_for(file)
+    key = options.get("key")
+    if key is not None:
+        key = check_key(os.fspath(key) if isinstance(key, os.PathLike) else key)
+    pending, name, size = _look(instance, data, key, options.get("name"), options.get("format"))
+    _compare_suffixes(pending)
+    file.key = pending.seen_key = pending.key
+    file.name = options.get("name") or name
+    file.suffix = pending.source.suffix
+    file.is_folder = pending.is_folder
+    file.storage_id = pending.storage_id
+    if size is not None:
+        file.size = size
+    if not pending.is_folder:
+        file.n_files = 1
+    check_texts(file)
+    file._source = pending
+    if file.run_id is None:
+        messages.hint("no run is linked: call ln.track() first, or pass run=")
+    if pending.key is not None:
+        messages.hint(f"will be stored as {pending.key!r}" if not pending.is_in_place else "stays where it is")
+
+
+def _compare_suffixes(pending: Pending) -> None:
+    suffix = pending.source.suffix
+    if pending.key is not None and suffix and suffix_of(basename(pending.key)) not in ("", suffix):
+        messages.warning(f"the key {pending.key!r} has another suffix than the data ({suffix})")
+
+
+def take_changed_key(file: File) -> None:
+    """Let a key that was set after the bytes were looked at count, as if it had been given with them.
+
+    Raises:
+        InvalidKeyError: It cannot name a file.
+        InvalidInputError: The file stays in place, where its key is its path.
+    """
+    pending: Pending = file._source
+    if file.key == pending.seen_key:
+        return
+    key = check_key(file.key) if file.key is not None else None
+    if pending.is_in_place:
+        raise InvalidInputError(f"{pending.shown} stays where it is, and its key is its path: {key!r} cannot be set")
+    usual = basename(pending.key or str(pending.source.path or ""))
+    if key is not None and file.name == usual and not pending.has_own_name:
+        file.name = basename(key)
+    _leave_place(pending)
+    pending.key = pending.seen_key = file.key = key
+    _compare_suffixes(pending)
+
+
+def _leave_place(pending: Pending) -> None:
+    """Let the bytes be shown elsewhere than where they lie."""
+    pending.lies_at_key = False
+    pending.source = replace(pending.source, take_over=False)
+
+
+def _instance_for(file: File) -> Instance:
+    instance = stores.instance_of(file._state.db)
+    if instance is None:
+        raise InvalidInputError("the run belongs to an instance that was closed: connect it again")
+    return instance
+
+
+def _look(
+    instance: Instance, data: Any, key: str | None, name: str | None, format: str | None
+) -> tuple[Pending, str, int | None]:
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return _look_at_bytes(instance, bytes(data), key, name, "", None)
+    address = _address(data)
+    if address is not None:
+        return _look_at_address(instance, address, key)
+    if isinstance(data, (str, os.PathLike)):
+        text = os.fspath(data)
+        if not isinstance(text, str):
+            raise InvalidTypeError("a path must be text or a Path, not bytes")
+        return _look_at_path(instance, text, key)
+    if not loaders.in_memory_kind(data):
+        raise InvalidTypeError(
+            f"a {type(data).__name__} cannot be stored: pass a path, a DataFrame, an AnnData or bytes"
+        )
+    if key is None and not name:
+        raise InvalidInputError("an object in memory needs a key or a name: File(df, key='folder/name.parquet')")
+    content, suffix = loaders.to_bytes(data, format or _format_of(key))
+    if isinstance(content, (str, os.PathLike)):
+        pending, shown, size = _look_at_path(instance, os.fspath(content), key, is_temporary=True)
+        pending.source = replace(pending.source, suffix=suffix)
+        pending.memory = data
+        pending.cleaner = weakref.finalize(pending, shutil.rmtree, os.path.dirname(content), ignore_errors=True)
+        return pending, basename(key) if key else (name or shown), size
+    return _look_at_bytes(instance, content, key, name, suffix, data)
+
+
+def _format_of(key: str | None) -> str | None:
+    suffix = suffix_of(basename(key)) if key else ""
+    return suffix.lstrip(".") if suffix in _WRITABLE else None
+
+
+def _address(data: Any) -> str | None:
+    text = str(data) if isinstance(data, str) or hasattr(data, "protocol") else ""
+    if "://" not in text or text.startswith("file://"):
+        return None
+    return text
+
+
+def _look_at_bytes(
+    instance: Instance, data: bytes, key: str | None, name: str | None, suffix: str, memory: Any
+) -> tuple[Pending, str, int]:
+    if key is None and not name:
+        raise InvalidInputError("bytes need a key or a name: File(data, key='folder/name.bin')")
+    suffix = suffix or suffix_of(basename(key) if key else str(name))
+    content = hash_bytes(data)
+    pending = Pending(
+        source=Source(suffix=suffix, data=data, content=content),
+        storage_id=instance.storage_id,
+        key=key,
+        has_own_name=name is not None,
+        memory=memory,
+        content=content,
+        shown=repr(key or name),
+    )
+    return pending, basename(key) if key else str(name), len(data)
+
+
+def _look_at_path(
+    instance: Instance, text: str, key: str | None, *, is_temporary: bool = False
+) -> tuple[Pending, str, int | None]:
+    if not text or "\0" in text:
+        raise InvalidInputError(f"{text!a} is not a path")
+    is_resolved = isinstance(text, ResolvedPath)
+    if text.startswith("file://"):
+        text = text[7:]
+    path = text if is_resolved else os.path.abspath(os.path.expanduser(text))
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        reason = "it is a link to something that is not there" if os.path.islink(path) else "there is no such file"
+        raise SourceNotFoundError(f"cannot save {path!r}: {reason}") from None
+    except (OSError, ValueError) as error:
+        raise StorageError(f"cannot look at {path!r}: {error}") from error
+    is_folder = stats.S_ISDIR(status.st_mode)
+    if not is_folder and not stats.S_ISREG(status.st_mode):
+        raise InvalidInputError(f"cannot save {path!r}: it is neither a file nor a folder (a pipe, socket or device)")
+    real = path if is_resolved else os.path.realpath(path)
+    if is_folder and holds_instance(real, instance):
+        raise InvalidInputError(f"cannot save {path!r}: it contains the storage of this instance itself")
+    name = os.path.basename(path)
+    storage_id, inside, is_own = _root_of(instance, real)
+    in_root = inside is not None and not is_temporary and (key is None or key == inside)
+    if in_root:
+        assert inside is not None
+        key = check_key(inside)
+    is_in_place = in_root and not is_own
+    pending = Pending(
+        source=Source(
+            suffix=suffix_of(name) or (suffix_of(basename(key)) if key else ""),
+            path=real,
+            stat=None if is_folder else FileStat.of(status),
+            # In the other modes nobody expects a file of their own to become the stored one.
+            take_over=in_root and is_own and not is_folder and instance.view_mode == "auto",
+        ),
+        storage_id=storage_id if in_root else instance.storage_id,
+        is_in_place=is_in_place,
+        lies_at_key=in_root and is_own,
+        key=key,
+        is_folder=is_folder,
+        shown=repr(path),
+    )
+    return pending, basename(key) if key else name, None if is_folder else status.st_size
+
+
+def holds_instance(path: str, instance: Instance) -> bool:
+    """Tell whether a folder is the storage of an instance, or contains it."""
+    return instance.is_local and (instance.root_url + "/").startswith(path.rstrip("/") + "/")
+
+
+def _look_at_address(instance: Instance, address: str, key: str | None) -> tuple[Pending, str, int | None]:
+    """Take an object of a registered bucket where it is; others have to be downloaded first."""
+    for root, storage_id in roots(instance):
+        if "://" in root and address.startswith(root.rstrip("/") + "/"):
+            inside = check_key(address[len(root.rstrip("/")) + 1 :])
+            if key is not None and key != inside:
+                raise InvalidInputError(f"{address} lies in the storage {root}: its key is {inside!r}, not {key!r}")
+            from lamindb.storage.in_place import content_of_key
+
+            content = content_of_key(stores.remote_root(root, instance), inside)
+            pending = Pending(
+                source=Source(suffix=suffix_of(basename(inside)), data=b"", content=content),
+                storage_id=storage_id,
+                is_in_place=True,
+                key=inside,
+                content=content,
+                shown=address,
+            )
+            return pending, basename(inside), content.size
+    raise InvalidInputError(
+        f"{address} lies in no storage of this instance: register its bucket by ln.Storage(root='…').save(), "
+        "or download it first"
+    )
+
+
+def roots(instance: Instance) -> list[tuple[str, str]]:
+    """Return the roots that an instance knows with the ids of their storages, the own one included."""
+    known = _roots.get(instance.alias)
+    if known is None or time.monotonic() - known[0] > _ROOTS_SECONDS:
+        found = [(row.root, row.id) for row in Storage.objects.using(instance.alias)]
+        known = _roots[instance.alias] = (time.monotonic(), found)
+    return known[1]
+
+
+def forget_roots(alias: str) -> None:
+    """Look for storages anew at the next file."""
+    _roots.pop(alias, None)
+
+
+def _root_of(instance: Instance, real: str) -> tuple[str, str | None, bool]:
+    """Find the deepest storage root that holds a path: its id, the path in it, whether it is the own one.
+
+    Raises:
+        InvalidInputError: The path lies in the library's own folder.
+    """
+    best: tuple[str, str | None, bool] = (instance.storage_id, None, True)
+    depth = -1
+    for root, storage_id in roots(instance):
+        prefix = root.rstrip("/") + "/"
+        if "://" not in root and real.startswith(prefix) and len(prefix) > depth:
+            best = (storage_id, real[len(prefix) :], storage_id == instance.storage_id)
+            depth = len(prefix)
+    inside = best[1]
+    if inside is not None and inside.split("/", 1)[0] == HIDDEN_FOLDER:
+        raise InvalidInputError(f"cannot save {real!r}: {HIDDEN_FOLDER}/ belongs to lamindb")
+    return best
+
+
+def replace_data(file: File, data: Any, run: Run | None, format: str | None) -> None:
+    """Take other bytes for the next save of a file; nothing is stored yet.
+
+    Raises:
+        InvalidInputError: The file is not saved, or lies in place under a further root.
+        SourceNotFoundError: The path does not exist.
+    """
+    from lamindb.core import context
+
+    instance = _instance_for(file)
+    if file._state.adding:
+        raise InvalidInputError("this file is not saved yet: make it from the other data instead")
+    if run is not None and not isinstance(run, Run):
+        raise InvalidTypeError(f"run must be a Run, not {type(run).__name__}")
+    if not stores.is_own(file.storage_id, instance):
+        raise InvalidInputError(
+            f"{file.key or file.name!r} stays where it is: write the other bytes there, and register it again"
+        )
+    pending, _, _ = _look(instance, data, None, file.name, format)
+    lies_at = pending.key
+    suffix = pending.source.suffix or file.suffix
+    pending.key = with_suffix(file.key, suffix) if file.key is not None else None
+    if pending.key != lies_at:
+        _leave_place(pending)
+    pending.is_in_place = False
+    pending.storage_id = instance.storage_id
+    pending.seen_key = file.key
+    pending.stem_id = file.stem_id
+    pending.has_own_name = file.key is None or file.name != basename(file.key)
+    candidate = run or context.run()
+    if candidate is not None and (candidate._state.db or file._state.db) == file._state.db:
+        file.run = candidate
+        file.transform_id = candidate.transform_id
+    else:
+        file.run = None
+        file.transform_id = None
+    file._source = pending
+
+
+def content_of(file: File) -> Content:
+    """Return hash, digest and size of a file's waiting bytes; reads them once at most, unless they are cached.
+
+    Raises:
+        SourceChangedError: The file changed since the record was made.
+        StorageError: It cannot be read.
+    """
+    pending: Pending = file._source
+    if pending.content is None:
+        pending.content, pending.n_files = read_content(pending)
+        pending.source = replace(pending.source, content=pending.content if not pending.is_folder else None)
+    return pending.content
+
+
+def read_content(pending: Pending) -> tuple[Content, int]:
+    """Hash the bytes of a source where they are, a folder by what its manifest would say; also count its files."""
+    source = pending.source
+    if source.data is not None:
+        return hash_bytes(source.data), 1
+    path = str(source.path)
+    if not pending.is_folder:
+        return hash_local(path, source.stat), 1
+    members = []
+    for relative, real in walk(path):
+        content = hash_local(real, None)
+        members.append(Member(relative, content.digest, suffix_of_member(relative), content.size))
+    return folder_content(tuple(members)), len(members)
+
+
+def hash_local(path: str, expected: FileStat | None) -> Content:
+    """Hash a local file, unless it is known not to have changed since it was last hashed.
+
+    Args:
+        path: The file.
+        expected: The stat that it must have; None for any.
+
+    Raises:
+        SourceChangedError: It has another stat, or changed while it was read.
+        StorageError: It cannot be read.
+    """
+    cache = stores.hash_cache()
+    try:
+        before = FileStat.of(os.stat(path))
+        if expected is not None and before != expected:
+            raise changed(path)
+        known = cache.get(path, before)
+        if known is not None:
+            return known
+        started = time.time_ns()
+        content = hash_file(path)
+        if FileStat.of(os.stat(path)) != before:
+            raise changed(path)
+    except FileNotFoundError as error:
+        raise SourceNotFoundError(f"cannot read {path!r}: it is gone") from error
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"cannot read {path!r}: {error.strerror}") from error
+    cache.put(Known(path, before, content, started))
+    return content

@@ -1,0 +1,206 @@
+"""Recognising, among many files to be saved, those that are stored already under their keys and have not changed.
+
+A folder that is saved again is mostly unchanged. Such a file is not read: its stat is as when it was last hashed, the
+current record of its key has these bytes, the object is there and as when it was last checked, and the view shows it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lamindb.core.context import Instance
+from lamindb.core.hashing import Content
+from lamindb.core.settings import settings
+from lamindb.db import bulk
+from lamindb.files.plan import Raced
+from lamindb.files.source import Pending
+from lamindb.models import File
+from lamindb.models.base import now
+from lamindb.records import stores
+from lamindb.storage.base import FileStat, ObjectName
+from lamindb.storage.local import LocalStore
+
+WORTH_FROM = 20
+"""With fewer files, looking costs more than it saves."""
+
+_DROPPED = (
+    "name", "description", "is_folder", "n_files", "version", "is_latest", "trashed_at", "trashed_by_id",
+    "transform_id", "run_id", "created_at", "updated_at", "created_by_id",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Recognised:
+    """A file, and the record that it is.
+
+    Attributes:
+        file: The user's record.
+        row_id: The id of the record that exists.
+        content: What the bytes are.
+    """
+
+    file: File
+    row_id: str
+    content: Content
+
+    def apply(self) -> None:
+        """Let the user's record become the existing one."""
+        become(self.file, self.row_id, self.content)
+
+
+def become(file: File, row_id: str, content: Content) -> None:
+    """Let a record become an existing one with these bytes; what it does not know of it is loaded when it is read."""
+    values = file.__dict__
+    for name in _DROPPED:
+        values.pop(name, None)
+    values.update(id=row_id, hash=content.hash, digest=content.digest, size=content.size)
+    file._state.fields_cache.clear()
+    file._state.adding = False
+    values.pop("_source", None)
+
+
+def recognise(instance: Instance, files: Sequence[File]) -> tuple[list[Recognised], list[File]]:
+    """Split files into those that are stored already, and the rest; reads no file."""
+    store = stores.own_store(instance)
+    if (
+        len(files) < WORTH_FROM
+        or not isinstance(store, LocalStore)
+        or settings.upon_file_create_if_hash_exists != "warn_return_existing"
+    ):
+        return [], list(files)
+    once = _keys_met_once(files)
+    sure: list[Recognised] = []
+    rest: list[File] = []
+    for part in bulk.chunks(files, bulk.AT_ONCE):
+        found = _recognise_some(instance, store, part, once)
+        sure += found
+        known = {id(one.file) for one in found}
+        rest += [file for file in part if id(file) not in known]
+    return sure, rest
+
+
+def _keys_met_once(files: Sequence[File]) -> set[str]:
+    once: set[str] = set()
+    more: set[str] = set()
+    for file in files:
+        key = file._source.key
+        if key is not None:
+            (more if key in once else once).add(key)
+    return once - more if more else once
+
+
+def _recognise_some(instance: Instance, store: LocalStore, files: Sequence[File], once: set[str]) -> list[Recognised]:
+    current = _current_rows(instance, [file._source.key for file in files if file._source.key in once])
+    candidates = [file for file in files if file._source.key in current]
+    likely: list[Recognised] = []
+    for file, content in zip(candidates, _contents(candidates), strict=True):
+        row_id, *stored = current[file._source.key]
+        if content is not None and stored == [content.digest, file.suffix, False]:
+            likely.append(Recognised(file, row_id, content))
+    return _shown_and_whole(instance, store, likely)
+
+
+def _contents(files: Sequence[File]) -> list[Content | None]:
+    """Return what each file is known to hold now; None where that would have to be read, or does not matter."""
+    asked: list[tuple[str, FileStat]] = []
+    places: list[int] = []
+    for index, file in enumerate(files):
+        pending: Pending = file._source
+        source = pending.source
+        if (
+            pending.key is None
+            or source.path is None
+            or source.stat is None
+            or pending.is_in_place
+            or pending.stem_id is not None
+            or pending.has_own_name
+            or file.__dict__["description"]
+        ):
+            continue
+        try:
+            if FileStat.of(os.stat(source.path)) == source.stat:
+                asked.append((source.path, source.stat))
+                places.append(index)
+        except OSError:
+            continue
+    found: list[Content | None] = [None] * len(files)
+    for index, content in zip(places, stores.hash_cache().get_many(asked), strict=True):
+        found[index] = content
+    return found
+
+
+def _current_rows(instance: Instance, keys: Sequence[str]) -> dict[str, tuple[str, str, str, bool]]:
+    query = File.objects.using(instance.alias).filter(
+        storage_id=instance.storage_id, is_latest=True, trashed_at__isnull=True
+    )
+    found: dict[str, tuple[str, str, str, bool]] = {}
+    for part in bulk.chunks(keys):
+        chosen = query.filter(key__in=part).order_by().values_list("key", "id", "digest", "suffix", "is_folder")
+        found.update((key, (row_id, digest, suffix, folder)) for key, row_id, digest, suffix, folder in chosen)
+    return found
+
+
+def _shown_and_whole(instance: Instance, store: LocalStore, likely: Sequence[Recognised]) -> list[Recognised]:
+    """Keep those whose object is as when it was last checked, and whose file in the view is the object or equals it."""
+    objects = [store.object_path(ObjectName(one.content.digest, one.file.suffix)) for one in likely]
+    stats = [_stat(path) for path in objects]
+    cache = stores.hash_cache()
+    digests = cache.digests([(path, found) for path, found in zip(objects, stats, strict=True) if found is not None])
+    good = iter(digests)
+    whole = [
+        (one, found)
+        for one, found in zip(likely, stats, strict=True)
+        if found is not None and next(good) == one.content.digest and found.size == one.content.size
+    ]
+    if stores.view(instance).mode == "none":
+        return [one for one, _ in whole]
+    sure: list[Recognised] = []
+    copies: list[tuple[Recognised, str, FileStat]] = []
+    for one, found in whole:
+        path = f"{instance.root_url}/{one.file.key}"
+        shown = _stat(path)
+        if shown is None:
+            continue
+        if (shown.inode, shown.device) == (found.inode, found.device):
+            sure.append(one)
+        else:
+            copies.append((one, path, shown))
+    answers = cache.digests([(path, shown) for _, path, shown in copies])
+    sure.extend(one for (one, _, _), digest in zip(copies, answers, strict=True) if digest == one.content.digest)
+    return sure
+
+
+def _stat(path: str) -> FileStat | None:
+    try:
+        return FileStat.of(os.lstat(path))
+    except OSError:
+        return None
+
+
+def write_outputs(link: Any, alias: str, known: Sequence[Recognised]) -> None:
+    """Inside the transaction: make sure that these records are still the current ones, and link them to their runs.
+
+    Raises:
+        Raced: One was superseded or removed meanwhile. Nothing may be written.
+    """
+    by_run: dict[str | None, list[str]] = {}
+    for one in known:
+        by_run.setdefault(one.file.run_id, []).append(one.row_id)
+    moment = link.ops.adapt_datetimefield_value(now())
+    with link.cursor() as cursor:
+        for run_id, ids in by_run.items():
+            for part in bulk.chunks(ids):
+                marks = ", ".join(["%s"] * len(part))
+                found = f"FROM lamindb_file WHERE is_latest AND trashed_at IS NULL AND id IN ({marks})"
+                cursor.execute(f"SELECT count(*) {found}", part)
+                if cursor.fetchone()[0] != len(part):
+                    raise Raced("a file was superseded or removed while it was saved again: try once more")
+                if run_id is not None:
+                    cursor.execute(
+                        "INSERT INTO lamindb_runoutput (run_id, file_id, seen_by, created_at) "
+                        f"SELECT %s, id, 'call', %s {found} ON CONFLICT DO NOTHING",
+                        [run_id, moment, *part],
+                    )

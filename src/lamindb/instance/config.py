@@ -1,0 +1,118 @@
+"""The folder of an instance and its `instance.toml`: what makes it one, wherever it is copied."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lamindb.core import atomic, paths
+from lamindb.core.keys import HIDDEN_FOLDER
+from lamindb.errors import InvalidInputError, NewerDatabaseError, StorageError
+
+FORMAT = 1
+FILE_NAME = "instance.toml"
+OBJECT_STORES = "instances"
+"""Folder among the user's data with a folder for each instance whose storage is none itself."""
+VIEW_MODES = ("auto", "copy", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What `instance.toml` says. Nothing in it is absolute where the storage is a folder."""
+
+    id: str
+    name: str
+    storage_id: str
+    storage: str
+    """`.` for the folder that holds it, else an address."""
+    database: str | None = None
+    """None for SQLite beside it, else an address without a password."""
+    view: str = "auto"
+
+
+def read(home: Path) -> Description:
+    """Read what an instance folder says about itself.
+
+    Raises:
+        StorageError: The file cannot be read.
+        InvalidInputError: It is damaged.
+        NewerDatabaseError: A newer version of this library made it.
+    """
+    path = home / FILE_NAME
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{path} is damaged: {error}") from error
+    version = values.get("format", 0)
+    if not isinstance(version, int):
+        raise InvalidInputError(f"{path} is damaged: its 'format' is no number")
+    if version > FORMAT:
+        raise NewerDatabaseError(f"{path} was made by a newer lamindb (format {version}): upgrade lamindb")
+    said = {name: values[name] for name in Description.__slots__ if name in values}
+    for name in ("id", "name", "storage_id", "storage"):
+        if name not in said:
+            raise InvalidInputError(f"{path} is damaged: it does not say {name!r}")
+    for name, value in said.items():
+        if not isinstance(value, str):
+            raise InvalidInputError(f"{path} is damaged: its {name!r} is no text")
+    if said.get("view", "auto") not in VIEW_MODES:
+        raise InvalidInputError(f"{path} is damaged: its 'view' is none of {', '.join(VIEW_MODES)}")
+    return Description(**said)
+
+
+def write(home: Path, description: Description) -> None:
+    """Write what an instance folder says about itself, in one step.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    lines = [
+        "# This folder belongs to lamindb: it holds the records and stored files of one instance.",
+        f"format = {FORMAT}",
+        f"id = {json.dumps(description.id)}",
+        f"name = {json.dumps(description.name, ensure_ascii=False)}",
+        f"storage_id = {json.dumps(description.storage_id)}",
+        f"storage = {json.dumps(description.storage, ensure_ascii=False)}",
+    ]
+    if description.database:
+        lines.append(f"database = {json.dumps(description.database, ensure_ascii=False)}")
+    lines.append(f"view = {json.dumps(description.view)}")
+    try:
+        atomic.write_text(home / FILE_NAME, "\n".join(lines) + "\n")
+    except OSError as error:
+        raise StorageError(f"cannot write {home / FILE_NAME}: {error.strerror}") from error
+
+
+def home_of(folder: Path) -> Path | None:
+    """Return the instance folder that a folder is: itself, or its `.lamindb`. A backup is none."""
+    if (folder / FILE_NAME).is_file() and (folder.name == HIDDEN_FOLDER or _is_of_object_store(folder)):
+        return folder
+    home = folder / HIDDEN_FOLDER
+    return home if (home / FILE_NAME).is_file() else None
+
+
+def _is_of_object_store(folder: Path) -> bool:
+    """Tell whether a folder lies where the records of instances on object stores are kept."""
+    data = paths.data_folder()
+    return data is not None and folder.parent == data.resolve() / OBJECT_STORES
+
+
+def homes_in(folder: Path) -> list[Path]:
+    """Return the instance folders that a folder directly contains, sorted."""
+    found: dict[str, Path] = {}
+    try:
+        with os.scandir(folder) as entries:
+            # Links last: one to a folder beside it is no second instance.
+            for entry in sorted(entries, key=lambda entry: (entry.is_symlink(), entry.name)):
+                candidate = f"{entry.path}/{HIDDEN_FOLDER}/{FILE_NAME}"
+                if entry.is_dir() and os.path.isfile(candidate):
+                    found.setdefault(os.path.realpath(entry.path), Path(entry.path) / HIDDEN_FOLDER)
+    except OSError:
+        return []
+    return sorted(found.values())

@@ -1,0 +1,116 @@
+"""The note of an instance that moves, and whether it has: from then on nothing may be written to the old place.
+
+The note lies in the old place before the new one is described, and until the old one is out of use. It means nothing
+as long as there is no description of the new place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from lamindb.core import atomic, messages
+from lamindb.core.context import Instance
+from lamindb.db import url
+from lamindb.errors import LaminError, NoInstanceError, StorageError
+from lamindb.instance import config as folders
+from lamindb.instance.config import Description
+
+MOVED: Final = "this instance has moved"
+"""How the words begin in which it is refused to write to the old place."""
+
+_NOTE: Final = "moving.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where an instance moves from and to.
+
+    Attributes:
+        id: The instance's id.
+        old_home: The folder that describes it until then; a note in a copy of that folder says nothing.
+        home: The folder that will describe it.
+        root_url: Its new storage root.
+        database: The address of its new database without a password, None for SQLite.
+        old_root_url: The storage root that it leaves, or keeps.
+        project: The folder for which it was the current one.
+    """
+
+    id: str
+    old_home: str
+    home: str
+    root_url: str
+    database: str | None
+    old_root_url: str
+    project: str | None
+
+
+def noted(home: Path, instance_id: str) -> Move | None:
+    """Return the move that was begun from an instance's folder and did not come to its end."""
+    move = read(home)
+    return move if move is not None and (move.id, move.old_home) == (instance_id, str(home)) else None
+
+
+def read(home: Path) -> Move | None:
+    """Return the note in an instance's folder, whichever instance it speaks of; None if there is none."""
+    try:
+        values: Any = json.loads((home / _NOTE).read_text(encoding="utf-8"))
+        return Move(**{one.name: values[one.name] for one in fields(Move)})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        messages.debug(f"{home / _NOTE} cannot be read: {error}")
+        return None
+
+
+def note(home: Path, move: Move) -> None:
+    """Write down that an instance is about to move.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    try:
+        atomic.write_text(home / _NOTE, json.dumps(asdict(move), indent=1) + "\n")
+    except OSError as error:
+        raise StorageError(f"cannot write {home / _NOTE}: {error.strerror}") from error
+
+
+def forget(home: Path) -> None:
+    """Remove the note of a move.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    (home / _NOTE).unlink(missing_ok=True)
+
+
+def arrived(move: Move) -> Description | None:
+    """Return what the new place of a move says about itself; None as long as the instance has not moved there."""
+    target, home = Path(move.home), Path(move.old_home)
+    try:
+        there = folders.read(target)
+        if (home / folders.FILE_NAME).exists() and folders.read(home).id != move.id:
+            return None
+    except LaminError:
+        return None
+    root_url = str(target.parent) if there.storage == "." else there.storage
+    return there if (there.id, root_url, there.database) == (move.id, move.root_url, move.database) else None
+
+
+def refuse_if_moved(instance: Instance) -> None:
+    """Inside a transaction that keeps other writers out: refuse to write to a place that an instance has left.
+
+    Raises:
+        NoInstanceError: It has moved since this process opened it.
+    """
+    if not os.path.exists(f"{instance.home_path}/{_NOTE}"):
+        return
+    move = noted(instance.home_path, instance.id)
+    if move is None or arrived(move) is None:
+        return
+    database = url.shown(instance.database_url) if instance.database_url else None
+    if (instance.root_url, database) != (move.root_url, move.database):
+        raise NoInstanceError(f"{MOVED} to {move.database or move.home}: connect it there")

@@ -1,0 +1,65 @@
+"""Questions about where things came from and what became of them: `ln.lineage`.
+
+Each function takes records or their ids; a file also goes by its key. Names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "ancestor_ids": "lamindb.lineage.query",
+    "between": "lamindb.lineage.draw",
+    "common_ancestors": "lamindb.lineage.query",
+    "descendant_ids": "lamindb.lineage.query",
+    "graph": "lamindb.lineage.draw",
+    "impact": "lamindb.lineage.impacts",
+    "leaves": "lamindb.lineage.query",
+    "path": "lamindb.lineage.draw",
+    "roots": "lamindb.lineage.query",
+}
+
+__all__ = [
+    "ancestor_ids",
+    "between",
+    "common_ancestors",
+    "descendant_ids",
+    "graph",
+    "impact",
+    "leaves",
+    "path",
+    "roots",
+]
+
+if TYPE_CHECKING:
+    from lamindb.lineage.draw import between as between
+    from lamindb.lineage.draw import graph as graph
+    from lamindb.lineage.draw import path as path
+    from lamindb.lineage.impacts import impact as impact
+    from lamindb.lineage.query import ancestor_ids as ancestor_ids
+    from lamindb.lineage.query import common_ancestors as common_ancestors
+    from lamindb.lineage.query import descendant_ids as descendant_ids
+    from lamindb.lineage.query import leaves as leaves
+    from lamindb.lineage.query import roots as roots
+
+
+def __getattr__(name: str) -> Any:
+    """Load a function when it is first used.
+
+    Raises:
+        AttributeError: There is no such function.
+    """
+    if name not in _HOMES:
+        raise AttributeError(f"lamindb.lineage has no {name!r}: it has {', '.join(__all__)}")
+    from lamindb.db.database import setup as set_up
+
+    set_up()
+    importlib.import_module("lamindb.setup.lifecycle")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

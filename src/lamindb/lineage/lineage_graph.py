@@ -1,0 +1,235 @@
+"""The value that every answer about lineage, its JSON and its drawings share.
+
+```
+FileNode --input--> RunNode --output--> FileNode
+```
+
+A graph is what a walk through the database found, complete in itself: renderers never ask the database again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from lamindb.errors import InvalidInputError, UnsupportedError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Edge", "EdgeKind", "FileNode", "LineageGraph", "Neighbours", "Node", "NodeKind", "RunNode"]
+
+NodeKind = Literal["file", "run"]
+EdgeKind = Literal["input", "output"]
+
+FORMAT_VERSION = 1
+"""Of the dictionary that `LineageGraph.as_dict` returns; raised when a field changes its meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileNode:
+    """One version of a file.
+
+    `made_again` counts the runs that made the same bytes again, where the edges from these are not asked for.
+    """
+
+    id: str
+    key: str | None
+    name: str
+    suffix: str
+    size: int
+    version: int
+    is_latest: bool
+    is_trashed: bool
+    created_at: datetime
+    storage: str | None = None
+    made_again: int = 0
+
+    @property
+    def kind(self) -> NodeKind:
+        """Which side of an edge this is."""
+        return "file"
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: its key, else its name, else its id."""
+        return self.key or self.name or self.id
+
+
+@dataclass(frozen=True, slots=True)
+class RunNode:
+    """One run, with the transform that it ran."""
+
+    id: str
+    name: str | None
+    status: str | None
+    transform_id: str
+    transform_name: str
+    transform_type: str
+    transform_version: str
+    user: str
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    created_at: datetime | None = None
+
+    @property
+    def kind(self) -> NodeKind:
+        """Which side of an edge this is."""
+        return "run"
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: its transform's name, else its own, else its id."""
+        return self.transform_name or self.name or self.id
+
+
+Node = FileNode | RunNode
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One step: `input` goes from the file that was read to the run, `output` from the run to what it wrote."""
+
+    source: str
+    target: str
+    kind: EdgeKind
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The nodes of a graph by id, and who stands before and after each, in the order of the edges."""
+
+    nodes: Mapping[str, Node]
+    before: Mapping[str, tuple[str, ...]]
+    after: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class LineageGraph:
+    """Files, runs, and what was read and written.
+
+    Every edge joins nodes of this graph, every id is there once, and equal edges are there once: a graph that
+    breaks this cannot be made.
+
+    Attributes:
+        focus: What was asked about: the id of a file, a run, or a transform (then all its runs); None for none.
+        asked: What was asked about where that was several records: ids like the focus.
+        hidden_up: For a node's id, how many more direct neighbours there are before it that are not shown.
+        hidden_down: The same after it.
+        hidden_total: How many different nodes these counts are about, since several nodes can lack the same one; None
+            where nobody told them apart.
+        is_truncated: Something that belongs to the answer was left out.
+
+    Raises:
+        InvalidInputError: An edge, the focus or a count names what is not in the graph, or an id is there twice.
+    """
+
+    files: tuple[FileNode, ...] = ()
+    runs: tuple[RunNode, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    focus: str | None = None
+    hidden_up: Mapping[str, int] = field(default_factory=dict)
+    hidden_down: Mapping[str, int] = field(default_factory=dict)
+    is_truncated: bool = False
+    hidden_total: int | None = None
+    asked: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a graph whose parts do not fit together."""
+        files = {file.id for file in self.files}
+        runs = {run.id for run in self.runs}
+        if len(files) + len(runs) != len(self.files) + len(self.runs) or not files.isdisjoint(runs):
+            raise InvalidInputError("a lineage graph holds an id twice; give each file and run once")
+        object.__setattr__(self, "edges", tuple(dict.fromkeys(self.edges)))
+        for edge in self.edges:
+            sources, targets = (files, runs) if edge.kind == "input" else (runs, files)
+            if edge.source not in sources or edge.target not in targets:
+                raise InvalidInputError(
+                    f"the {edge.kind} edge {edge.source} -> {edge.target} joins no file and run of this lineage graph"
+                )
+        for counts in (self.hidden_up, self.hidden_down):
+            for node_id, count in counts.items():
+                if count < 0 or not (node_id in files or node_id in runs):
+                    raise InvalidInputError(f"{count} hidden neighbours of {node_id}: no such node, or less than none")
+        if self.focus is not None and not self.focus_ids():
+            raise InvalidInputError(f"the focus {self.focus} is no file, run or transform of this lineage graph")
+        object.__setattr__(self, "hidden_up", dict(self.hidden_up))
+        object.__setattr__(self, "hidden_down", dict(self.hidden_down))
+
+    def __len__(self) -> int:
+        """Count the nodes."""
+        return len(self.files) + len(self.runs)
+
+    def __bool__(self) -> bool:
+        """A graph is a value, not a container: it is true also when it is empty."""
+        return True
+
+    def nodes(self) -> tuple[Node, ...]:
+        """Return the files, then the runs."""
+        return (*self.files, *self.runs)
+
+    def focus_ids(self) -> frozenset[str]:
+        """Return the nodes that were asked about; of a transform, all its runs."""
+        wanted = {*self.asked, *([] if self.focus is None else [self.focus])}
+        found = {node.id for node in self.nodes() if node.id in wanted}
+        of_transforms = {run.id for run in self.runs if run.transform_id in wanted - found} if wanted - found else set()
+        return frozenset(found | of_transforms)
+
+    def neighbours(self) -> Neighbours:
+        """Index the graph for walking: one pass over nodes and edges."""
+        nodes = {node.id: node for node in self.nodes()}
+        before: dict[str, list[str]] = {node_id: [] for node_id in nodes}
+        after: dict[str, list[str]] = {node_id: [] for node_id in nodes}
+        for edge in self.edges:
+            after[edge.source].append(edge.target)
+            before[edge.target].append(edge.source)
+        return Neighbours(
+            nodes,
+            {node_id: tuple(ids) for node_id, ids in before.items()},
+            {node_id: tuple(ids) for node_id, ids in after.items()},
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the graph as plain dictionaries, lists, strings and numbers; times are ISO 8601."""
+        return {
+            "format": "lamindb-lineage",
+            "format_version": FORMAT_VERSION,
+            "focus": self.focus,
+            "asked": list(self.asked),
+            "is_truncated": self.is_truncated,
+            "files": [_plain(asdict(file)) for file in self.files],
+            "runs": [_plain(asdict(run)) for run in self.runs],
+            "edges": [asdict(edge) for edge in self.edges],
+            "hidden_up": dict(self.hidden_up),
+            "hidden_down": dict(self.hidden_down),
+            "hidden_total": self.hidden_total,
+        }
+
+    def df(self) -> pd.DataFrame:
+        """Return the edges as a pandas frame, one row each, with the file and the run of each edge.
+
+        Raises:
+            UnsupportedError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as exc:
+            raise UnsupportedError("a data frame needs pandas: pip install 'lamindb[table]'") from exc
+        files = {file.id: file for file in self.files}
+        runs = {run.id: run for run in self.runs}
+        rows = []
+        for edge in self.edges:
+            file_id, run_id = (edge.source, edge.target) if edge.kind == "input" else (edge.target, edge.source)
+            file, run = files[file_id], runs[run_id]
+            about_file = (edge.kind, file.id, file.title, file.version)
+            about_transform = (run.transform_name, run.transform_type, run.transform_version)
+            rows.append((*about_file, run.id, *about_transform, run.status, run.user, run.started_at, run.finished_at))
+        columns = ["kind", "file_id", "file", "file_version", "run_id", "transform", "transform_type"]
+        columns += ["transform_version", "status", "user", "started_at", "finished_at"]
+        return pd.DataFrame(rows, columns=columns)
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}

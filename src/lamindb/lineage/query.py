@@ -1,0 +1,307 @@
+"""Where records came from and what became of them, as queries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.db.models import Exists, OuterRef
+
+from lamindb.core import context
+from lamindb.db import database
+from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
+from lamindb.lineage import sql as lineage_sql
+from lamindb.lineage.sql import FILE, RUN, Walk
+from lamindb.models import File, Record, RecordQuery, Run, RunInput, RunOutput, Transform
+from lamindb.records import stores
+
+_SUGGEST_AMONG = 100_000
+"""Among so many files a near key is looked for; among more, a mistake should not take seconds."""
+
+
+class Reached(models.Expression):
+    """The ids that a walk reaches, as a sub-query that is asked each time the query around it is.
+
+    With a depth, the steps are walked when the query is asked, and their result is a list of ids in it.
+    """
+
+    def __init__(self, walk: Walk, kind: int, depth: int | None = None, with_starts: bool = False) -> None:
+        super().__init__(output_field=models.TextField())
+        self.walk = walk
+        self.kind = kind
+        self.depth = depth
+        self.with_starts = with_starts
+
+    def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
+        """Write the sub-query for one database."""
+        del compiler
+        if self.depth is None:
+            sql, params = lineage_sql.reached_sql(connection.vendor, self.walk, self.kind, with_starts=self.with_starts)
+            if connection.vendor == "postgresql":
+                # A recursion is planned as one row, and is then gone through again for each row of another condition.
+                # Of this function, a thousand rows are expected: index look-ups for them, one hash of them.
+                sql = f"SELECT string_to_table((SELECT string_agg(id, ',') FROM ({sql}) found), ',')"
+        else:
+            ids = lineage_sql.near_ids(connection, self.walk, self.kind, self.depth)
+            sql, params = lineage_sql.listed_sql(connection.vendor, ids)
+        return f"({sql})", params
+
+    def __repr__(self) -> str:
+        return f"{'ancestors' if self.walk.is_up else 'descendants'}(…)"
+
+
+def closure(
+    record: Record,
+    *,
+    upward: bool,
+    model: Any = None,
+    depth: int | None = None,
+    all_producers: bool = False,
+) -> RecordQuery[Any]:
+    """Return a query for what a record came from, or for what became of it, without the record itself.
+
+    Old versions and files in the trash are in it: an edge points at the version that was read. The query is pinned
+    to the record's instance and asks anew each time it is read.
+
+    Args:
+        record: A saved file, run or transform; of a transform, all its runs count.
+        upward: Towards where it came from; else towards what became of it.
+        model: What to return: `File` (None), `Run`, `Transform`, or a transform of one type such as `Notebook`.
+        depth: How many generations: 1 is what is next to it. None: all.
+        all_producers: Follow every run that produced the same bytes, not only the first.
+
+    Raises:
+        InvalidInputError: The record is not saved, its instance was closed, or the depth is negative.
+        InvalidTypeError: The model or the depth is of another kind.
+        NoResultFound: The record was deleted.
+    """
+    check_exists(record)
+    query: RecordQuery[Any] = _query(
+        walk_from(record, is_up=upward, all_producers=all_producers), alias_of(record), model, depth
+    )
+    return query
+
+
+def _query(walk: Walk, alias: str, model: Any, depth: int | None) -> Any:
+    wanted = _checked_model(model)
+    check_depth(depth)
+    kind = FILE if wanted is File else RUN
+    reached = Reached(walk, kind, depth)
+    if not issubclass(wanted, Transform):
+        return wanted.objects.using(alias).filter(id__in=reached)
+    runs = Run.objects.using(alias).filter(id__in=reached)
+    return wanted.objects.using(alias).filter(id__in=runs.values("transform_id"))
+
+
+def _checked_model(model: Any) -> Any:
+    if model is None:
+        return File
+    if isinstance(model, type) and issubclass(model, (File, Run, Transform)):
+        return model
+    shown = model.__name__ if isinstance(model, type) else repr(model)
+    raise InvalidTypeError(f"lineage consists of ln.File, ln.Run and ln.Transform, not of {shown}")
+
+
+def check_depth(depth: Any) -> None:
+    """Refuse what is no number of generations.
+
+    Raises:
+        InvalidInputError: It is negative.
+        InvalidTypeError: It is no whole number.
+    """
+    if depth is None:
+        return
+    if isinstance(depth, bool) or not isinstance(depth, int):
+        raise InvalidTypeError(f"depth must be a whole number or None for all, not {depth!r}")
+    if depth < 0:
+        raise InvalidInputError(f"depth counts generations and cannot be negative, as {depth} is: None means all")
+
+
+def alias_of(record: Any) -> str:
+    """Return the database of a record that has lineage.
+
+    Raises:
+        InvalidTypeError: It is no file, run or transform.
+        InvalidInputError: It is not saved, or its instance was closed.
+        NoResultFound: It was deleted by this object.
+    """
+    if not isinstance(record, (File, Run, Transform)):
+        raise InvalidTypeError(f"lineage is of a file, a run or a transform, not of a {type(record).__name__}")
+    what = _what(record)
+    # A file is in the trash before it is deleted, and then counts as not saved; others lose their id.
+    if record.pk is None or (record._state.adding and isinstance(record, File) and record.is_trashed):
+        raise _deleted(record)
+    if record._state.adding:
+        raise InvalidInputError(f"this {what} is not saved yet and has no lineage: save it first")
+    alias = str(record._state.db)
+    if stores.instance_of(alias) is None:
+        raise InvalidInputError(f"this {what} belongs to an instance that was closed: connect it and query it anew")
+    return alias
+
+
+def check_exists(record: Any) -> None:
+    """Refuse a record that was deleted meanwhile.
+
+    Raises:
+        NoResultFound: It is no longer in its instance.
+    """
+    alias = alias_of(record)
+    if not record._meta.concrete_model.objects.using(alias).filter(id=record.id).exists():
+        raise _deleted(record)
+
+
+def _what(record: Any) -> str:
+    return "file" if isinstance(record, File) else "run" if isinstance(record, Run) else "transform"
+
+
+def _deleted(record: Any) -> NoResultFound:
+    key = record.key or record.name if isinstance(record, File) else getattr(record, "name", None)
+    name = " ".join([*([repr(key)] if key else []), *([f"({record.id})"] if record.id else [])])
+    return NoResultFound(f"this {_what(record)} was deleted for good" + (f": {name}" if name else ""))
+
+
+def walk_from(record: Any, *, is_up: bool, all_producers: bool = False) -> Walk:
+    """Return the walk that starts from a record."""
+    alias_of(record)
+    if isinstance(record, Transform):
+        return Walk(RUN, (), record.id, is_up, all_producers)
+    return Walk(FILE if isinstance(record, File) else RUN, (record.id,), None, is_up, all_producers)
+
+
+def record_of(record_or_id: Any) -> Any:
+    """Return a record: itself, or the file, run or transform of the current instance with this id or key.
+
+    Raises:
+        NoResultFound: The current instance has none with this id or key, the key's file is in the trash, or the record
+            was deleted.
+        InvalidTypeError: It is neither a record nor text.
+    """
+    if not isinstance(record_or_id, str):
+        check_exists(record_or_id)
+        return record_or_id
+    instance = context.instance()
+    for model in (File, Run, Transform):
+        found: Any = model.objects.using(instance.alias).filter(id=record_or_id).first()
+        if found is not None:
+            return found
+    keyed = File.objects.using(instance.alias).filter(key=record_or_id)
+    current_file = keyed.filter(is_latest=True, trashed_at__isnull=True).first()
+    if current_file is not None:
+        return current_file
+    trashed = keyed.order_by("-version").first()
+    if trashed is not None:
+        raise NoResultFound(
+            f"the file {record_or_id!r} is in the trash: restore it, or ask for it by its id {trashed.id}"
+        )
+    raise NoResultFound(
+        f"no file, run or transform with the id or key {record_or_id!r} is in the instance {instance.name!r}: "
+        f"{_advice(record_or_id)}"
+    )
+
+
+def _advice(text: str) -> str:
+    if File.select().count() <= _SUGGEST_AMONG:
+        near = File.search(text, field="key", top_hit=True)
+        if near is not None:
+            return f"did you mean {near.key!r}?"
+    return "connect the instance that it belongs to"
+
+
+def same_alias(*records: Any) -> str:
+    """Return the one database to which records belong.
+
+    Raises:
+        InvalidInputError: They belong to different instances.
+    """
+    aliases = {alias_of(record) for record in records}
+    if len(aliases) > 1:
+        raise InvalidInputError("these records belong to different instances: lineage does not cross them")
+    return aliases.pop()
+
+
+def ancestor_ids(record: Any, *, model: Any = None, depth: int | None = None, all_producers: bool = False) -> list[str]:
+    """Return the ids of what a record came from, in no order: the quickest way to ask. Arguments as for `closure`."""
+    return _ids(record, True, model, depth, all_producers)
+
+
+def descendant_ids(
+    record: Any, *, model: Any = None, depth: int | None = None, all_producers: bool = False
+) -> list[str]:
+    """Return the ids of what became of a record, in no order. Arguments as for `closure`."""
+    return _ids(record, False, model, depth, all_producers)
+
+
+def _ids(record: Any, is_up: bool, model: Any, depth: int | None, all_producers: bool) -> list[str]:
+    record = record_of(record)
+    wanted = _checked_model(model)
+    check_depth(depth)
+    alias = alias_of(record)
+    walk = walk_from(record, is_up=is_up, all_producers=all_producers)
+    if issubclass(wanted, Transform):
+        return list(_query(walk, alias, wanted, depth).order_by().values_list("id", flat=True))
+    kind = FILE if wanted is File else RUN
+    link = database.connection(alias)
+    if depth is None:
+        return lineage_sql.reached_ids(link, walk, kind)
+    return lineage_sql.near_ids(link, walk, kind, depth)
+
+
+def common_ancestors(first: Any, second: Any, *others: Any, model: Any = None, all_producers: bool = False) -> Any:
+    """Return a query for what all of these came from, the nearest and the farthest.
+
+    Args:
+        first: A record, or its id or key.
+        second: Another.
+        *others: More of them.
+        model: See `closure`.
+        all_producers: See `closure`.
+    """
+    records = [record_of(found) for found in (first, second, *others)]
+    same_alias(*records)
+    query, *rest = (
+        _query(walk_from(found, is_up=True, all_producers=all_producers), alias_of(found), model, None)
+        for found in records
+    )
+    for other in rest:
+        query = query.filter(id__in=other.values("id"))
+    return query
+
+
+def roots(record: Any, *, all_producers: bool = False) -> Any:
+    """Return a query for the files where everything began: those that came from no other file.
+
+    A file that came from nothing is its own root. A cycle has none.
+
+    Args:
+        record: A record, or its id or key.
+        all_producers: See `closure`.
+    """
+    return _ends(record, is_up=True, all_producers=all_producers)
+
+
+def leaves(record: Any, *, all_producers: bool = False) -> Any:
+    """Return a query for the files where everything ended: those of which no other file came. See `roots`."""
+    return _ends(record, is_up=False, all_producers=all_producers)
+
+
+def _ends(record: Any, *, is_up: bool, all_producers: bool) -> Any:
+    record = record_of(record)
+    alias = alias_of(record)
+    walk = walk_from(record, is_up=is_up, all_producers=all_producers)
+    found = File.objects.using(alias).filter(id__in=Reached(walk, FILE, with_starts=True))
+    for leads_on in _ways_on(alias, is_up=is_up, all_producers=all_producers):
+        found = found.filter(~Exists(leads_on))
+    return found
+
+
+def _ways_on(alias: str, *, is_up: bool, all_producers: bool) -> list[Any]:
+    """Return sub-queries for the other files to which one step leads from the file of the query around them."""
+    itself = OuterRef("id")
+    if is_up:
+        inputs = RunInput.objects.using(alias).exclude(file_id=itself)
+        ways = [inputs.filter(run_id=OuterRef("run_id"))]
+        return [*ways, inputs.filter(run__output_links__file_id=itself)] if all_producers else ways
+    files = File.objects.using(alias).exclude(id=itself)
+    ways = [files.filter(run__input_links__file_id=itself)]
+    outputs = RunOutput.objects.using(alias).exclude(file_id=itself)
+    return [*ways, outputs.filter(run__input_links__file_id=itself)] if all_producers else ways

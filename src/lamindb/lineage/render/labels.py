@@ -1,0 +1,172 @@
+"""What a drawing says about a file or a run, in the same words in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from lamindb.core.safe_text import duration_text, isolated, printable, size_text
+from lamindb.lineage.lineage_graph import FileNode, LineageGraph, Node, RunNode
+
+Clock = Callable[[datetime], str]
+"""How a time is written: in UTC where what is written travels, in local time at a terminal."""
+
+NOTHING = "nothing to show: no file and no run"
+
+UNREMARKABLE = (None, "completed")
+"""Statuses that need no word: only what went otherwise is spelled out."""
+
+_FAMILIES = {
+    "table": "csv tsv parquet xlsx xls feather arrow tab jsonl sqlite db",
+    "sequence": "fastq fq fasta fa bam sam cram vcf bcf bed gtf gff gff3 bai bigwig bw",
+    "array": "h5ad zarr h5 hdf5 h5mu mtx npy npz loom fcs rds pt pkl",
+    "image": "jpg jpeg png gif tif tiff svg webp bmp czi nd2 mp4",
+}
+_FAMILY_OF = {name: family for family, names in _FAMILIES.items() for name in names.split()}
+
+
+def time_text(moment: datetime) -> str:
+    """Write a moment in UTC, to the minute, and say so."""
+    return (moment.astimezone(UTC) if moment.tzinfo else moment).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def file_name(file: FileNode) -> str:
+    """Return the last part of the key, else the name, else the id; safe to print."""
+    return printable(file.key.rstrip("/").rpartition("/")[2] if file.key else file.title)
+
+
+def file_folder(file: FileNode) -> str:
+    """Return the folder of the key with a slash at its end, or nothing; safe to print."""
+    return printable(file.key[: file.key.rstrip("/").rfind("/") + 1]) if file.key else ""
+
+
+def file_facts(file: FileNode) -> list[str]:
+    """Return what a short line says of a file: its state if that is special, its version, its size.
+
+    A file in the trash is never the current one, so nothing is said of that: whether a later version exists is unknown.
+    """
+    facts = []
+    if file.is_trashed:
+        facts.append("in trash")
+    if is_older(file):
+        facts.append(f"v{file.version}, older")
+    elif file.version > 1:
+        facts.append(f"v{file.version}")
+    facts.append(size_text(file.size))
+    if file.made_again:
+        facts.append(f"+{file.made_again:,} made again")
+    return facts
+
+
+def is_older(file: FileNode) -> bool:
+    """Tell whether a later version took the file's place."""
+    return not file.is_latest and not file.is_trashed
+
+
+def run_name(run: RunNode) -> str:
+    """Return the name of the run's transform; safe to print."""
+    return printable(run.title)
+
+
+def run_version(run: RunNode) -> str:
+    """Return the version of the run's transform with a `v` before it, or nothing; safe to print."""
+    version = printable(run.transform_version)
+    return f"v{version}" if version[:1].isdigit() else version
+
+
+def run_facts(run: RunNode, clock: Clock = time_text) -> list[str]:
+    """Return what a short line says of a run: its status unless it completed, who and when."""
+    facts = [] if run.status in UNREMARKABLE else [printable(str(run.status))]
+    if run.user:
+        facts.append(isolated(printable(run.user)))
+    if run.started_at:
+        facts.append(clock(run.started_at))
+    return facts
+
+
+def suffix_label(suffix: str) -> str:
+    """Return a suffix without its first dot, safe to print: `fastq.gz`."""
+    return printable(suffix.removeprefix("."))
+
+
+def suffix_family(suffix: str) -> str:
+    """Group suffixes by what they hold: table, sequence, array, image or document."""
+    for part in suffix.lower().split("."):
+        if part in _FAMILY_OF:
+            return _FAMILY_OF[part]
+    return "document"
+
+
+def details(node: Node) -> list[str]:
+    """Return everything that is known of a node, a line each, nothing shortened; safe to print."""
+    if isinstance(node, FileNode):
+        lines = [
+            isolated(printable(node.title)),
+            *([isolated(printable(node.name))] if node.key and node.name and node.name not in node.key else []),
+            " · ".join(["file", *file_facts(node)]),
+            f"saved {time_text(node.created_at)}",
+            f"storage {isolated(printable(node.storage))}" if node.storage else "",
+        ]
+    else:
+        lines = [
+            " ".join(filter(None, [isolated(run_name(node)), run_version(node)])),
+            f"run “{isolated(printable(node.name))}”" if node.name and node.name != node.transform_name else "",
+            " · ".join(filter(None, [printable(node.transform_type), printable(node.status or "")])),
+            f"by {isolated(printable(node.user))}" if node.user else "",
+            _period(node),
+        ]
+    return [*filter(None, lines), f"id {printable(node.id)}"]
+
+
+def _period(run: RunNode) -> str:
+    if run.started_at is None:
+        return ""
+    text = f"started {time_text(run.started_at)}"
+    if run.finished_at is not None:
+        text += f", took {duration_text((run.finished_at - run.started_at).total_seconds())}"
+    return text
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun, in the plural where it is one.
+
+    Examples:
+        >>> counted(1, "file"), counted(1200, "run")
+        ('1 file', '1,200 runs')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def summary(graph: LineageGraph) -> str:
+    """Say in one line what the graph holds."""
+    return f"{counted(len(graph.files), 'file')} · {counted(len(graph.runs), 'run')}"
+
+
+def heading(graph: LineageGraph) -> str:
+    """Say in one line what the graph is the lineage of."""
+    if graph.asked:
+        return f"Lineage of {counted(len(graph.asked), 'record')}"
+    for node in graph.nodes():
+        if node.id == graph.focus or (isinstance(node, RunNode) and node.transform_id == graph.focus):
+            return f"Lineage of {isolated(printable(node.title))}"
+    return "Lineage"
+
+
+def truncation_note(graph: LineageGraph, how: str = "depth=None, max_nodes=… show more") -> str:
+    """Say that, how much, and how more can be seen, where not all is shown; nothing if all is.
+
+    Args:
+        graph: The graph.
+        how: What a person does to see more; nothing for a drawing of which nobody can ask that.
+    """
+    counts = [count for hidden in (graph.hidden_up, graph.hidden_down) for count in hidden.values() if count]
+    if not counts and not graph.is_truncated:
+        return ""
+    total = counts[0] if len(counts) == 1 else graph.hidden_total
+    if not counts:
+        what = "there is more that is not shown"
+    elif total is None:
+        what = f"at least {counted(max(counts), 'more neighbour')} not shown"
+    else:
+        what = f"{counted(total, 'more neighbour')} not shown"
+    return f"a part of the lineage: {what}" + (f"; {how}" if how else "")

@@ -1,0 +1,289 @@
+"""Where the boxes and lines of a layered drawing stand: columns from left to right, no dependency, no chance.
+
+1. `layering`: edges that close a cycle are turned round; every node gets a column.
+2. Edges longer than one column are cut at each column by a bend, which takes its place among the nodes there.
+3. `ordering`: each column is sorted so that few edges cross.
+4. Heights: every node moves towards the mean of its neighbours, without coming too near to the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from lamindb.lineage.render.layering import Pair, assign_columns, split_components, turn_back_edges
+from lamindb.lineage.render.ordering import order_columns
+
+MAX_BENDS = 6_000
+"""In one drawing; when there would be more, the longest edges run straight through the columns between."""
+
+_SETTLING = 60_000
+"""Nodes and bends moved while heights settle: small drawings get many rounds and straight lines, large ones few."""
+
+_NODE_SNAP = 9.0
+_BEND_SNAP = 26.0
+_NODE_GAP = 14.0
+_BEND_GAP = 9.0
+_COMPONENT_GAP = 30.0
+_MIN_COLUMN_GAP = 36.0
+_MAX_COLUMN_GAP = 140.0
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A node in pixels; as wide as its column."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def middle(self) -> float:
+        """The height at which edges arrive and leave."""
+        return self.y + self.height / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An edge in pixels, from its source to its target.
+
+    `points` are pairs: even steps cross the gap between two columns, odd ones a column. An edge that closes a
+    cycle (`is_back`) runs from right to left. A self-loop has no points.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    is_back: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A finished drawing: boxes and routes in the order of the nodes and edges given."""
+
+    boxes: tuple[Box, ...]
+    routes: tuple[Route, ...]
+    width: float
+    height: float
+
+
+def place(sizes: Sequence[tuple[float, float]], edges: Sequence[Pair], first_columns: Sequence[int]) -> Placement:
+    """Lay out a graph, cycles and self-loops included; the same input gives the same drawing.
+
+    Args:
+        sizes: Width and height of each node, in pixels.
+        edges: Pairs of numbers of nodes.
+        first_columns: The leftmost column allowed for each node: 0 for files and 1 for runs keeps them apart.
+    """
+    count = len(sizes)
+    directed, turned = turn_back_edges(count, edges)
+    forward = [(source, target) for source, target in directed if source != target]
+    columns = assign_columns(count, forward, first_columns)
+    chains, mesh = _cut_edges(directed, columns, _longest_edge(forward, columns))
+    heights = [height for _, height in sizes] + [0.0] * (len(mesh.column) - count)
+    middles = _find_heights(mesh, heights, count, split_components(count, forward))
+    lefts, widths = _find_columns(sizes, mesh, middles, directed)
+
+    boxes = tuple(
+        Box(lefts[columns[node]], middles[node] - height / 2, widths[columns[node]], height)
+        for node, (_, height) in enumerate(sizes)
+    )
+    routes = tuple(
+        _route(
+            boxes[source],
+            boxes[target],
+            [(lefts[mesh.column[bend]], widths[mesh.column[bend]], middles[bend]) for bend in bends],
+            back,
+        )
+        for (source, target), bends, back in zip(directed, chains, turned, strict=True)
+    )
+    width = max((box.x + box.width for box in boxes), default=0.0)
+    height = max((box.y + box.height for box in boxes), default=0.0)
+    height = max([height, *(y for route in routes for _, y in route.points)])
+    return Placement(boxes, routes, width, height)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mesh:
+    """Nodes and bends, linked only between neighbouring columns."""
+
+    column: list[int]
+    before: list[list[int]]
+    after: list[list[int]]
+
+
+def _longest_edge(edges: Sequence[Pair], columns: list[int]) -> int:
+    """Return the length up to which edges are bent, so that there are no more than `MAX_BENDS`."""
+    bends = 0
+    for length in sorted([columns[target] - columns[source] for source, target in edges]):
+        bends += length - 1
+        if bends > MAX_BENDS:
+            return length - 1
+    return len(columns) + 1
+
+
+def _cut_edges(edges: Sequence[Pair], columns: list[int], longest: int) -> tuple[list[list[int]], _Mesh]:
+    mesh = _Mesh(list(columns), [[] for _ in columns], [[] for _ in columns])
+    chains: list[list[int]] = []
+    known: dict[Pair, list[int]] = {}
+    for source, target in edges:
+        length = columns[target] - columns[source]
+        if source == target or length > longest:
+            chains.append([])
+            continue
+        bends = known.get((source, target))
+        if bends is None:
+            bends = list(range(len(mesh.column), len(mesh.column) + length - 1))
+            known[source, target] = bends
+            mesh.column.extend(range(columns[source] + 1, columns[target]))
+            mesh.before.extend([] for _ in bends)
+            mesh.after.extend([] for _ in bends)
+            walk = [source, *bends, target]
+            for left, right in pairwise(walk):
+                mesh.after[left].append(right)
+                mesh.before[right].append(left)
+        chains.append(bends)
+    return chains, mesh
+
+
+def _find_heights(mesh: _Mesh, heights: list[float], count: int, components: list[list[int]]) -> list[float]:
+    """Place the components below each other; return the middle of every node and bend."""
+    middles = [0.0] * len(mesh.column)
+    top = 0.0
+    for component in components:
+        by_column = _walk(component, mesh)
+        order_columns(by_column, mesh.before, mesh.after)
+        _settle(by_column, mesh, heights, count, middles)
+        members = [node for column in by_column for node in column]
+        shift = top - min(middles[node] - heights[node] / 2 for node in members)
+        for node in members:
+            middles[node] += shift
+        top = max(middles[node] + heights[node] / 2 for node in members) + _COMPONENT_GAP
+    return middles
+
+
+def _walk(component: list[int], mesh: _Mesh) -> list[list[int]]:
+    """Collect a component by column, depth first, so that what belongs together starts together."""
+    seen: set[int] = set()
+    by_column: dict[int, list[int]] = {}
+    for root in sorted(component, key=lambda node: (mesh.column[node], node)):
+        stack = [root]
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            by_column.setdefault(mesh.column[node], []).append(node)
+            stack.extend(reversed(mesh.before[node]))
+            stack.extend(reversed(mesh.after[node]))
+    return [by_column[column] for column in sorted(by_column)]
+
+
+def _settle(by_column: list[list[int]], mesh: _Mesh, heights: list[float], count: int, middles: list[float]) -> None:
+    offsets = []
+    for column in by_column:
+        offset, last, places = 0.0, None, []
+        for node in column:
+            if last is not None:
+                gap = _NODE_GAP if node < count and last < count else _BEND_GAP
+                offset += (heights[last] + heights[node]) / 2 + gap
+            places.append(offset)
+            last = node
+        offsets.append(places)
+        for node, at in zip(column, places, strict=True):
+            middles[node] = at - offset / 2
+    numbers = range(len(by_column))
+    for _ in range(max(3, min(40, _SETTLING // len(mesh.column)))):
+        for place in numbers:
+            _pull(by_column[place], offsets[place], (mesh.before,), count, middles)
+        for place in reversed(numbers):
+            _pull(by_column[place], offsets[place], (mesh.after,), count, middles)
+    for place in numbers:
+        _pull(by_column[place], offsets[place], (mesh.before, mesh.after), count, middles)
+    for place in numbers:
+        _straighten(by_column[place], offsets[place], mesh.before, count, middles)
+
+
+def _straighten(
+    column: list[int], offsets: list[float], before: Sequence[list[int]], count: int, middles: list[float]
+) -> None:
+    """Level lines that are almost level, where that pushes nobody: a small step looks like a mistake."""
+    last = len(column) - 1
+    for index, node in enumerate(column):
+        wishes = [middles[other] for other in before[node]]
+        if not wishes:
+            continue
+        wish = min(wishes, key=lambda height: abs(height - middles[node]))
+        if abs(wish - middles[node]) > (_NODE_SNAP if node < count else _BEND_SNAP):
+            continue
+        if index:
+            wish = max(wish, middles[column[index - 1]] + offsets[index] - offsets[index - 1])
+        if index < last:
+            wish = min(wish, middles[column[index + 1]] - offsets[index + 1] + offsets[index])
+        middles[node] = wish
+
+
+def _pull(
+    column: list[int],
+    offsets: list[float],
+    sides: tuple[Sequence[list[int]], ...],
+    count: int,
+    middles: list[float],
+) -> None:
+    """Move a column's nodes as near to their neighbours as their order and size let them (least squares)."""
+    blocks: list[tuple[float, float, int]] = []
+    for node, offset in zip(column, offsets, strict=True):
+        others = sides[0][node] if len(sides) == 1 else sides[0][node] + sides[1][node]
+        if not others:
+            wish, weight = middles[node], 0.05
+        elif len(others) == 1:
+            wish, weight = middles[others[0]], 1.0
+        else:
+            wish, weight = sum([middles[other] for other in others]) / len(others), 1.0
+        if node >= count:
+            weight *= 4.0
+        value, members = wish - offset, 1
+        while blocks and blocks[-1][0] > value:
+            other_value, other_weight, other_members = blocks.pop()
+            value = (value * weight + other_value * other_weight) / (weight + other_weight)
+            weight += other_weight
+            members += other_members
+        blocks.append((value, weight, members))
+    place = 0
+    for value, _, members in blocks:
+        for _ in range(members):
+            middles[column[place]] = value + offsets[place]
+            place += 1
+
+
+def _find_columns(
+    sizes: Sequence[tuple[float, float]], mesh: _Mesh, middles: list[float], edges: Sequence[Pair]
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Return where each column starts and how wide it is; steep edges get wider gaps."""
+    widths: dict[int, float] = {}
+    for node, (width, _) in enumerate(sizes):
+        column = mesh.column[node]
+        widths[column] = max(widths.get(column, 0.0), width)
+    steepest: dict[int, float] = {}
+    for node, targets in enumerate(mesh.after):
+        for target in targets:
+            rise = abs(middles[node] - middles[target])
+            if rise > steepest.get(mesh.column[node], 0.0):
+                steepest[mesh.column[node]] = rise
+    lefts: dict[int, float] = {}
+    left = 0.0
+    for column in sorted(widths):
+        lefts[column] = left
+        gap = min(_MAX_COLUMN_GAP, _MIN_COLUMN_GAP + 0.09 * steepest.get(column, 0.0))
+        left += widths[column] + gap
+    return lefts, widths
+
+
+def _route(source: Box, target: Box, bends: list[tuple[float, float, float]], is_back: bool) -> Route:
+    if source is target:
+        return Route((), True)
+    points = [(source.x + source.width, source.middle)]
+    for left, width, middle in bends:
+        points += [(left, middle), (left + width, middle)]
+    points.append((target.x, target.middle))
+    return Route(tuple(reversed(points)) if is_back else tuple(points), is_back)

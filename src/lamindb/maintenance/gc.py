@@ -1,0 +1,266 @@
+"""Removing objects that nothing needs, beside writers that may be about to need them: marks decide, not clocks.
+
+1. Garbage collection marks what no row needs, and commits.
+2. In a transaction of its own it looks again: what is still marked and still needed by no row is removed; what a row
+   needs by now loses its mark.
+3. A writer that finds one of its objects marked takes the mark away in the transaction of its row, if the bytes are
+   still there; else it stores them again (`keeping.claim`).
+
+Both kinds of transaction exclude each other: SQLite has one writer, and PostgreSQL writers share a lock that garbage
+collection takes for itself. A mark stays after its object is removed, so that a process that dies between the removal
+and the commit leaves nothing wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from lamindb.core import context, locks
+from lamindb.core.context import Instance
+from lamindb.core.progress import Progress
+from lamindb.db import bulk, database, file_locks
+from lamindb.errors import ConflictError, InvalidInputError, ReadOnlyError
+from lamindb.files import view_repair
+from lamindb.maintenance import reachable
+from lamindb.models import File, FolderMember, Run, SweepMark
+from lamindb.models.base import now
+from lamindb.records import stores
+from lamindb.storage import owning
+from lamindb.storage.base import ObjectName, ObjectStore
+from lamindb.storage.manifest import read_manifest
+from lamindb.storage.os_errors import storage_failed
+
+DAY_SECONDS: Final = 86_400.0
+_AT_ONCE: Final = 100
+_LOOK_AT_ONCE: Final = 500
+_LOCK = "lamindb sweep"
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """What garbage collection removed, or would remove.
+
+    Attributes:
+        objects: Names of objects that nothing needed, in the order of their digests.
+        n_bytes: Their size, in bytes.
+        n_young: How many objects that nothing needs were left because they are younger than the grace.
+        incoming: What dead writers had left in `incoming/`; in a bucket, keys of uploads that never ended.
+        is_dry_run: Nothing was removed.
+    """
+
+    objects: tuple[str, ...]
+    n_bytes: int
+    n_young: int
+    incoming: tuple[str, ...]
+    is_dry_run: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        would = "would be removed" if self.is_dry_run else "removed"
+        young = f"; {self.n_young:,} too young to be removed" if self.n_young else ""
+        left = f"; {len(self.incoming):,} unfinished writes of dead processes {would}" if self.incoming else ""
+        return f"{len(self.objects):,} objects with {self.n_bytes:,} bytes {would}{young}{left}"
+
+
+def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress: Progress | None = None) -> SweepReport:
+    """Remove the objects of the current instance that no file, folder or run needs, and what dead writers left.
+
+    What is in the trash is needed. Safe beside writers, on this and other machines.
+
+    Args:
+        dry_run: Only tell what would be removed.
+        grace_seconds: Leave objects alone that were stored or linked so shortly ago: a courtesy to whoever is about to
+            use them; nothing depends on it.
+        progress: Told how many of the objects that may go have been looked at, and how many there are.
+
+    Returns:
+        What was removed, or would be.
+
+    Raises:
+        ConflictError: Another garbage collection of this instance runs, or its bucket is another instance's.
+        ReadOnlyError: The instance can only be read.
+        StorageError, DatabaseError: Something failed; what is removed was needed by nothing. Calling again is safe.
+    """
+    if not grace_seconds >= 0:
+        raise InvalidInputError(f"grace_seconds must be a number of seconds from 0, not {grace_seconds!r}")
+    instance = context.instance()
+    store = stores.own_store(instance)
+    if dry_run:
+        owning.check(instance)
+        found, n_young = _old_enough(store, unneeded(instance), grace_seconds)
+        left = tuple(store.left_behind(older_than_seconds=view_repair.FOREIGN_SECONDS))
+        return _report(found, n_young, left, dry_run=True)
+    if instance.is_read_only:
+        raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be removed")
+    owning.claim_for_removal(instance)
+    with _alone(instance):
+        view_repair.repair_after_crash(instance)
+        left = tuple(store.sweep_incoming(older_than_seconds=view_repair.FOREIGN_SECONDS))
+        found, n_young = _old_enough(store, unneeded(instance), grace_seconds)
+        removed = _remove(instance, dict(found), progress)
+        _forget_folders(instance)
+    return _report([one for one in found if one[0] in removed], n_young, left, dry_run=False)
+
+
+def sweep_objects(instance: Instance, names: Iterable[ObjectName]) -> list[ObjectName]:
+    """Remove those of these objects that nothing needs any more, at once; returns what was removed.
+
+    Raises:
+        ConflictError: The bucket is another instance's.
+        StorageError, DatabaseError: As for `sweep`.
+    """
+    store = stores.own_store(instance)
+    sizes = {name: size for name in names if (size := store.size(name)) is not None}
+    if sizes:
+        owning.claim_for_removal(instance)
+    return sorted(_remove(instance, sizes, None), key=lambda name: name.path)
+
+
+def objects_of(instance: Instance, file: File) -> list[ObjectName]:
+    """Return the objects that a file of the own storage consists of."""
+    name = ObjectName(file.digest, file.suffix)
+    if not file.is_folder:
+        return [name]
+    return [name, *(member.name for member in read_manifest(stores.own_store(instance), name))]
+
+
+def unneeded(instance: Instance) -> Iterator[tuple[ObjectName, int]]:
+    """Yield the objects that no row needs now, with their sizes."""
+    store = stores.own_store(instance)
+    runs = reachable.run_objects(instance.alias)
+    for part in bulk.chunks(store.list(), _LOOK_AT_ONCE):
+        needed = _needed(instance, [name for name, _ in part], runs)
+        yield from (one for one in part if one[0] not in needed)
+
+
+def _needed(instance: Instance, names: Sequence[ObjectName], runs: set[ObjectName] | None = None) -> set[ObjectName]:
+    """Return those of these objects that a row needs; `runs` is what runs need, None to ask for that, too."""
+    alias = instance.alias
+    digests = list(dict.fromkeys(name.digest for name in names))
+    own = File.objects.using(alias).filter(storage_id=instance.storage_id).order_by()
+    found = {ObjectName(d, s) for d, s in own.filter(digest__in=digests).values_list("digest", "suffix")}
+    members = FolderMember.objects.using(alias).filter(digest__in=digests).order_by()
+    folders = own.filter(is_folder=True).values("digest")
+    kept = members.filter(folder_digest__in=folders).values_list("digest", "suffix")
+    found.update(ObjectName(digest, suffix) for digest, suffix in kept)
+    if runs is None:
+        runs = set()
+        values = [name.digest + name.suffix for name in names]
+        for field in Run.OBJECT_FIELDS:
+            query = Run.objects.using(alias).filter(**{f"{field}__in": values}).order_by()
+            parsed = (ObjectName.parse(value) for value in query.values_list(field, flat=True).distinct())
+            runs.update(name for name in parsed if name is not None)
+    return {name for name in names if name in found or name in runs}
+
+
+def _old_enough(
+    store: ObjectStore, objects: Iterable[tuple[ObjectName, int]], grace_seconds: float
+) -> tuple[list[tuple[ObjectName, int]], int]:
+    """Leave out what was stored or linked within the grace; return the others, and how many were left out."""
+    limit = time.time() - grace_seconds
+    kept, n_young = [], 0
+    for name, size in objects:
+        if grace_seconds > 0 and (store.changed_at(name) or 0.0) > limit:
+            n_young += 1
+        else:
+            kept.append((name, size))
+    return kept, n_young
+
+
+def _remove(instance: Instance, sizes: dict[ObjectName, int], progress: Progress | None) -> set[ObjectName]:
+    """Mark objects and remove them, as far as nothing needs them; return what was removed."""
+    removed: set[ObjectName] = set()
+    done = 0
+    for part in bulk.chunks(sorted(sizes, key=lambda name: name.path), _AT_ONCE):
+        _mark(instance, part)
+        removed.update(_remove_marked(instance, part))
+        done += len(part)
+        if progress is not None:
+            progress(done, len(sizes))
+    return removed
+
+
+def _mark(instance: Instance, names: Sequence[ObjectName]) -> None:
+    with database.writing(instance.alias) as link:
+        file_locks.take_all(link)
+        needed = _needed(instance, names)
+        digests = sorted({name.digest for name in names if name not in needed})
+        marks = [SweepMark._blank(digest=digest, created_at=now()) for digest in digests]
+        bulk.insert_many(link, marks, ignore_conflicts=True)
+
+
+def _remove_marked(instance: Instance, names: Sequence[ObjectName]) -> list[ObjectName]:
+    """Remove what is still marked and needed by no row; what a row needs by now loses its mark.
+
+    The bytes go while the transaction keeps writers out. If it fails afterwards, the marks of the first transaction
+    tell writers that they may be gone.
+    """
+    store = stores.own_store(instance)
+    with database.writing(instance.alias) as link:
+        file_locks.take_all(link)
+        query = SweepMark.objects.using(instance.alias).filter(digest__in=[name.digest for name in names]).order_by()
+        marked = set(query.values_list("digest", flat=True))
+        needed = _needed(instance, names)
+        removed = [name for name in names if name.digest in marked and name not in needed]
+        for name in removed:
+            store.delete(name)
+        kept = {name.digest for name in needed} - {name.digest for name in removed}
+        if kept:
+            SweepMark.objects.using(instance.alias).filter(digest__in=kept).order_by()._delete_rows()
+    return removed
+
+
+def _forget_folders(instance: Instance) -> None:
+    """Drop the lists of what was in folders that no file is any more."""
+    with database.writing(instance.alias) as link:
+        file_locks.take_all(link)
+        folders = File.objects.using(instance.alias).filter(is_folder=True).values("digest")
+        members = FolderMember.objects.using(instance.alias).exclude(folder_digest__in=folders)
+        members.order_by()._delete_rows()
+
+
+def _report(
+    found: Iterable[tuple[ObjectName, int]], n_young: int, left: tuple[str, ...], *, dry_run: bool
+) -> SweepReport:
+    listed = sorted(found, key=lambda one: one[0].path)
+    names = tuple(name.digest + name.suffix for name, _ in listed)
+    return SweepReport(names, sum(size for _, size in listed), n_young, left, dry_run)
+
+
+@contextlib.contextmanager
+def _alone(instance: Instance) -> Iterator[None]:
+    """Keep other garbage collections of this instance out, on all machines that share its database.
+
+    Raises:
+        ConflictError: There is one.
+    """
+    busy = ConflictError(f"another garbage collection of {instance.name!r} runs: wait until it is done")
+    if instance.database_url is not None:
+        link = database.connection(instance.alias)
+        with link.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [_LOCK])
+            if not cursor.fetchone()[0]:
+                raise busy
+        try:
+            yield
+        finally:
+            with link.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [_LOCK])
+        return
+    path = f"{instance.home_path}/sweep.lock"
+    with contextlib.ExitStack() as stack:
+        try:
+            # Where there are no locks two may run at once: the marks keep them right, and one does what the other left.
+            is_alone = stack.enter_context(locks.held(path, wait=False))
+        except OSError as error:
+            raise storage_failed("write to", path, error) from error
+        if not is_alone:
+            raise busy
+        yield

@@ -1,0 +1,52 @@
+"""Records that came from something and became something: files, runs, and what is run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamindb.models.base import Record
+from lamindb.models.verbs import actions
+
+
+class Traced(Record):
+    """A record with lineage. A run has that of its inputs and outputs, a transform that of its runs."""
+
+    class Meta:
+        abstract = True
+
+    def ancestors(self, model: Any = None, *, depth: int | None = None, all_producers: bool = False) -> Any:
+        """Return everything that this record came from, without itself.
+
+        Args:
+            model: What to return: `ln.File` (default), `ln.Run` or `ln.Transform`.
+            depth: How many generations of files to go back; None for all.
+            all_producers: Follow every run that produced the same bytes, not only the first.
+
+        Returns:
+            A query.
+
+        Raises:
+            InvalidInputError: The record is not saved yet, or an argument cannot be right.
+            NoResultFound: The record was deleted for good.
+        """
+        return actions().lineage(self, upward=True, model=model, depth=depth, all_producers=all_producers)
+
+    def descendants(self, model: Any = None, *, depth: int | None = None, all_producers: bool = False) -> Any:
+        """Return everything that this record became, without itself. Arguments and errors as for `ancestors`."""
+        return actions().lineage(self, upward=False, model=model, depth=depth, all_producers=all_producers)
+
+    def view_lineage(self, **options: Any) -> Any:
+        """Draw where this record came from and what became of it.
+
+        Args:
+            **options: `depth`: generations in each direction (3); `max_nodes` (300); `up`, `down`: directions;
+                `all_producers`.
+
+        Returns:
+            A picture that notebooks show, with `.to_svg() .to_mermaid() .to_dot() .to_json() .to_text()`.
+        """
+        return actions().picture(self, options)
+
+    def describe(self) -> Any:
+        """Return everything about this record on one page."""
+        return actions().describe(self)

@@ -1,0 +1,93 @@
+"""Which files a run read and produced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lamindb.core import context, messages
+from lamindb.core.settings import settings
+from lamindb.db import bulk, database
+from lamindb.errors import InvalidInputError, InvalidTypeError
+from lamindb.models import File, Run, RunInput, RunOutput
+from lamindb.models.base import now
+
+
+def link(run: Run, files: Sequence[File], *, kind: str, seen_by: str = "call") -> list[File]:
+    """Record files as input or output of a run; twice is once. A file that a run produced is never its input.
+
+    Args:
+        run: A saved run.
+        files: Saved files of the same instance.
+        kind: "input" or "output".
+        seen_by: Which layer noticed it: "call" for an explicit one.
+
+    Returns:
+        The files that are linked now.
+
+    Raises:
+        InvalidInputError: A file or the run is not saved, or they belong to different instances. Nothing was linked.
+    """
+    if not files:
+        return []
+    if run._state.adding:
+        raise InvalidInputError("the run is not saved yet: save it first")
+    for file in files:
+        if file._state.adding:
+            raise InvalidInputError(f"the file {file.key or file.name!r} is not saved yet: save it first")
+        if file._state.db != run._state.db:
+            raise InvalidInputError("the file and the run belong to different instances")
+    alias = str(run._state.db)
+    model: Any = RunInput if kind == "input" else RunOutput
+    with database.writing(alias) as connection:
+        wanted = list(files)
+        if kind == "input":
+            ids = [file.id for file in wanted]
+            made: set[str] = set()
+            for part in bulk.chunks(ids):
+                query = RunOutput.objects.using(alias).filter(run_id=run.id, file_id__in=part)
+                made.update(query.values_list("file_id", flat=True).order_by())
+            wanted = [file for file in wanted if file.id not in made and file.run_id != run.id]
+        links = [model._blank(run_id=run.id, file_id=f.id, seen_by=seen_by, created_at=now()) for f in wanted]
+        bulk.insert_many(connection, links, ignore_conflicts=True)
+    for file in files:
+        if file not in wanted:
+            messages.hint(f"{file.key or file.name!r} was made by this run and is not its input")
+    return wanted
+
+
+def unlink(run: Run, files: Sequence[File], *, kind: str) -> None:
+    """Forget that files were inputs or outputs of a run; the files stay, and so does `file.run`."""
+    alias = str(run._state.db)
+    model: Any = RunInput if kind == "input" else RunOutput
+    with database.writing(alias):
+        query = model.objects.using(alias).filter(run_id=run.id, file_id__in=[file.id for file in files])
+        query.order_by()._delete_rows()
+
+
+def reader_of(file: File, is_run_input: bool | Run | None) -> Run | None:
+    """Return the run of which a file that is read becomes an input, or None.
+
+    Raises:
+        InvalidInputError: An input was asked for, but there is no run, or the file is not saved.
+        InvalidTypeError: `is_run_input` is something else.
+    """
+    if is_run_input is None:
+        wanted: Any = context.run() if settings.track_run_inputs else None
+        if wanted is None and context.run() is not None:
+            messages.hint("not recorded as an input: pass is_run_input=True, or set ln.settings.track_run_inputs")
+        if wanted is None or wanted._state.db != file._state.db or file._state.adding:
+            return None
+        return wanted  # type: ignore[no-any-return]
+    if is_run_input is False:
+        return None
+    if is_run_input is not True and not isinstance(is_run_input, Run):
+        raise InvalidTypeError(f"is_run_input must be True, False, None or a Run, not {type(is_run_input).__name__}")
+    run: Any = context.run() if is_run_input is True else is_run_input
+    if run is None:
+        raise InvalidInputError("there is no current run whose input this could be: call ln.track() first")
+    if file._state.adding:
+        raise InvalidInputError("this file is not saved yet and cannot be an input: save it first")
+    if run._state.db != file._state.db:
+        raise InvalidInputError("the file and the current run belong to different instances")
+    return run  # type: ignore[no-any-return]

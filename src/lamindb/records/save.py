@@ -1,0 +1,334 @@
+"""Saving records other than files: each by its natural key, so that saying the same twice is one record."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from django.db import IntegrityError as DuplicateError
+from django.db import models, transaction
+
+from lamindb.core import context, ids, messages
+from lamindb.core.context import Instance
+from lamindb.core.keys import basename, check_key, suffix_of
+from lamindb.core.text import storable
+from lamindb.db import database, file_locks
+from lamindb.errors import ConflictError, InvalidInputError, KeyExistsError, ReadOnlyError, ViewConflictError
+from lamindb.files import source, versions, view_repair, view_sync
+from lamindb.files.view_sync import Left
+from lamindb.models import File, Record, Run, Storage, Transform, User
+from lamindb.models.base import check_texts, now
+from lamindb.models.storage import OWN_ROOT
+from lamindb.records import author, stores
+from lamindb.storage.base import ObjectName
+
+_FIXED_OF_FILES = ("hash", "digest", "size", "suffix", "is_folder", "n_files", "version", "storage_id", "created_by_id")
+
+
+def save(record: Record) -> None:
+    """Save one record of any kind but a file.
+
+    Raises:
+        InvalidInputError: A field cannot be right. Nothing was saved.
+        ConflictError: It was deleted meanwhile, or another record has its natural key.
+    """
+    save_all([record])
+
+
+def save_all(records: Sequence[Record]) -> None:
+    """Save records other than files in one transaction of each instance: all of its records or none.
+
+    Raises:
+        ReadOnlyError: An instance can only be read. Nothing was saved.
+        InvalidInputError, ConflictError: As for a single record. None of its instance's records was saved.
+        DatabaseError: The database failed; none of its instance's records was saved.
+    """
+    by_alias: dict[str, list[Record]] = {}
+    for record in records:
+        alias = record._state.db or context.instance().alias
+        instance = stores.instance_of(alias)
+        if instance is not None and instance.is_read_only:
+            raise ReadOnlyError(f"the instance in {instance.root_url} can only be read")
+        by_alias.setdefault(alias, []).append(record)
+    for alias, found in by_alias.items():
+        author.user_id(alias)
+        with undone_on_failure(found), database.writing(alias):
+            for record in found:
+                _save_one(record, alias)
+        link_pending(found)
+
+
+def save_inside(records: Sequence[Record], instance: Instance) -> None:
+    """Save records other than files inside the open transaction of an instance; call `link_pending` after it."""
+    for record in records:
+        _save_one(record, instance.alias)
+
+
+@contextlib.contextmanager
+def undone_on_failure(records: Iterable[Record]) -> Iterator[None]:
+    """Give records their fields and state back if the block fails: what was rolled back was never saved."""
+    before = [(record, dict(record.__dict__), record._state.adding, record._state.db) for record in records]
+    try:
+        yield
+    except BaseException:
+        for record, values, adding, db in before:
+            record.__dict__.clear()
+            record.__dict__.update(values)
+            record._state.adding, record._state.db = adding, db
+        raise
+
+
+def _save_one(record: Record, alias: str) -> None:
+    check_texts(record)
+    _make_storable(record)
+    if record._state.adding:
+        _prepare_new(record, alias)
+        if isinstance(record, Run) and record.transform is not None and record.transform._state.adding:
+            _save_one(record.transform, alias)
+            record.transform_id = record.transform.id
+        _insert_or_adopt(record, alias)
+    else:
+        _update(record, alias)
+
+
+def _make_storable(record: Record) -> None:
+    """Write visibly what no database can hold in JSON; a value that needs it not stays the object that it is."""
+    for field in record._meta.concrete_fields:
+        value = record.__dict__.get(field.attname)
+        if isinstance(field, models.JSONField) and (shown := storable(value)) != value:
+            record.__dict__[field.attname] = shown
+
+
+def _prepare_new(record: Record, alias: str) -> None:
+    if isinstance(record, User):
+        from lamindb.instance import user
+
+        who = user.person(record.handle, name=record.name, email=record.email)
+        record.id, record.name, record.email = record.id or who.id, who.name, who.email
+    elif hasattr(record, "created_by_id") and record.created_by_id is None:
+        record.created_by_id = author.user_id(alias)
+    if isinstance(record, Storage):
+        _prepare_storage(record)
+        source.forget_roots(alias)
+
+
+def _prepare_storage(storage: Storage) -> None:
+    location = storage.location
+    if "://" in location:
+        storage.location, storage.type = location.rstrip("/"), location.split("://", 1)[0]
+        return
+    root = os.path.realpath(os.path.expanduser(location))
+    if not os.path.isdir(root):
+        raise InvalidInputError(f"the storage root {root} is not a folder: make it first")
+    instance = context.instance()
+    storage.location, storage.type = root, "local"
+    if root == instance.root_url:
+        storage.location = OWN_ROOT if instance.database_url is None else root
+    elif (root + "/").startswith(instance.root_url + "/.lamindb/"):
+        raise InvalidInputError(f"{root} lies in the library's own folder: choose another one")
+
+
+def _relocate_storage(storage: Storage, stored: Storage, alias: str) -> None:
+    """Take over another place of a further storage, whose folder or bucket somebody moved.
+
+    Raises:
+        InvalidInputError: It is the own storage, or the new place is no folder.
+    """
+    instance = stores.instance_of(alias)
+    if instance is None or stores.is_own(storage.id, instance):
+        raise InvalidInputError("the instance's own storage moves by `lamin migrate-to --storage`")
+    if ("://" in storage.location) != ("://" in stored.location):
+        raise InvalidInputError(f"{stored.location} cannot become {storage.location}: one is a folder, one a bucket")
+    _prepare_storage(storage)
+    source.forget_roots(alias)
+    stores.forget_row(alias, storage.id)
+
+
+def _natural_key(record: Record) -> dict[str, Any] | None:
+    if isinstance(record, Transform):
+        return {"type": record.type, "reference": record.reference, "version": record.version}
+    if isinstance(record, User):
+        return {"handle": record.handle}
+    if isinstance(record, Storage):
+        return {"location": record.location}
+    return None
+
+
+def _insert_or_adopt(record: Record, alias: str) -> None:
+    """Insert a record, or become the one that exists with the same natural key; a race is decided by the database."""
+    model: Any = record._meta.concrete_model
+    natural = _natural_key(record)
+    existing = model.objects.using(alias).filter(**natural).first() if natural is not None else None
+    if existing is None:
+        if isinstance(record, Transform):
+            _join_family(record, alias)
+        try:
+            with transaction.atomic(using=alias):
+                record.save_row(using=alias, force_insert=True)
+            return
+        except DuplicateError as error:
+            existing = model.objects.using(alias).filter(**natural).first() if natural is not None else None
+            if existing is None:
+                raise ConflictError(f"cannot save this {model.__name__}: {str(error).splitlines()[0]}") from error
+    description = getattr(record, "description", None)
+    record.adopt(existing)
+    if description and description != existing.description:
+        record.description = description
+        record.save_row(using=alias)
+
+
+def _join_family(transform: Transform, alias: str) -> None:
+    """Give a new version of a known transform the stem of the others."""
+    family = Transform.objects.using(alias).filter(type=transform.type, reference=transform.reference)
+    known = sorted(family.values_list("id", flat=True))
+    if known:
+        stem = known[-1][: ids.TRANSFORM_STEM_LENGTH]
+        transform.id = ids.transform_id(stem, ids.decode(known[-1][ids.TRANSFORM_STEM_LENGTH :]) + 1)
+
+
+def _update(record: Record, alias: str) -> None:
+    """Write fields that changed; an unchanged record is left alone."""
+    model: Any = record._meta.concrete_model
+    stored = model.objects.using(alias).filter(pk=record.pk).first()
+    if stored is None:
+        raise ConflictError(f"{record!r} was deleted meanwhile: make a new record")
+    record.rebase(stored)
+    changed = [
+        field.attname
+        for field in record._meta.concrete_fields
+        if field.attname in record.__dict__ and record.__dict__[field.attname] != stored.__dict__[field.attname]
+    ]
+    if not changed or changed == ["updated_at"]:
+        record.settle()
+        return
+    if isinstance(record, Transform) and stored.name == stored.reference and "name" in changed:
+        record.reference = record.name
+        changed.append("reference")
+    if isinstance(record, Storage) and "location" in changed:
+        _relocate_storage(record, stored, alias)
+    if "updated_at" in stored.__dict__:
+        record.__dict__["updated_at"] = now()
+        changed.append("updated_at")
+    try:
+        with transaction.atomic(using=alias):
+            record.save_row(using=alias, fields=set(changed))
+    except DuplicateError as error:
+        raise ConflictError(f"another {model.__name__} is called so already: {str(error).splitlines()[0]}") from error
+
+
+def link_pending(records: Iterable[Record]) -> None:
+    """Link the inputs and outputs that new runs were made with, once they and those files are saved."""
+    from lamindb.records import edges
+
+    for run in records:
+        if not isinstance(run, Run):
+            continue
+        for kind, files in run.__dict__.get("_pending", {}).items():
+            if files:
+                edges.link(run, list(files), kind=kind)
+                files.clear()
+
+
+def save_origin(file: File, instance: Instance) -> None:
+    """Inside a file's transaction: save its run and transform if they are new, and note who saves it."""
+    if file.created_by_id is None:
+        file.created_by_id = author.user_id(instance.alias)
+    run = file._state.fields_cache.get("run")
+    if run is None:
+        return
+    if run._state.adding:
+        _save_one(run, instance.alias)
+    file.run_id, file.transform_id = run.id, run.transform_id
+
+
+def save_changes(file: File, instance: Instance) -> None:
+    """Write what the user changed in a saved file: name, description, run, or its key, which renames all versions.
+
+    Raises:
+        KeyExistsError: Another file has the key. Nothing was changed.
+        InvalidInputError: A field was changed that only the library sets. Nothing was changed.
+    """
+    alias = instance.alias
+    is_renamed = "key" in file.__dict__.get("_assigned", ())
+    leaving = _leaving(file, instance) if is_renamed else []
+    if leaving:
+        view_repair.announce(instance, leaving=leaving)
+    with undone_on_failure([file]), database.writing(alias) as link:
+        if is_renamed:
+            keys = [file.key, *(one.key for one in leaving)]
+            file_locks.take(link, file_locks.of_file(file.stem_id, file.storage_id, keys))
+        stored = File.objects.using(alias).filter(id=file.id).first()
+        if stored is None:
+            raise ConflictError(f"{file!r} was deleted for good meanwhile")
+        file.rebase(stored)
+        fixed = [
+            name for name in _FIXED_OF_FILES if name in file.__dict__ and getattr(file, name) != getattr(stored, name)
+        ]
+        if fixed:
+            raise InvalidInputError(f"{', '.join(fixed)} of a saved file cannot be set: use replace() for other bytes")
+        moved = file.key != stored.key
+        if moved:
+            file.key = check_key(file.key) if file.key is not None else None
+            if file.name == stored.name and file.key is not None and stored.name == basename(stored.key or stored.name):
+                file.name = basename(file.key)
+            _check_rename(file, stored, instance)
+        check_texts(file)
+        if file._state.fields_cache.get("run") is not None:
+            save_origin(file, instance)
+        changed = [
+            n for n in ("name", "description", "run_id", "transform_id") if getattr(file, n) != getattr(stored, n)
+        ]
+        if not changed and not moved:
+            file.settle()
+            return
+        file.updated_at = now()
+        values = {name: getattr(file, name) for name in changed} | {"updated_at": file.updated_at}
+        File.objects.using(alias).filter(id=file.id).order_by()._update_rows(values)
+        if moved:
+            family = File.objects.using(alias).filter(id__range=ids.versions_of(file.stem_id))
+            # Another process may have saved a version under the old key since we looked.
+            leaving = [view_sync.left_by(version) for version in family if version.key is not None]
+            family.order_by()._update_rows({"key": file.key, "updated_at": file.updated_at})
+            # What was restored while its key belonged to another file has had no current version since.
+            if file.id in versions.promote(alias, [file], keys=[stored.key]):
+                file.is_latest = True
+    file.settle()
+    if moved:
+        both = {key for key in (stored.key, file.key) if key is not None}
+        conflicts = view_sync.follow(instance, both, left=leaving)
+        view_repair.leave_unfinished(instance, conflicts)
+        for conflict in conflicts:
+            messages.warning(f"renamed, but the folder does not show it: {conflict}")
+
+
+def _leaving(file: File, instance: Instance) -> list[Left]:
+    """Find what the view shows under the key that a file is about to leave; nothing where it keeps its key."""
+    query = File.objects.using(instance.alias)
+    key = query.filter(id=file.id, storage_id=instance.storage_id).values_list("key", flat=True).first()
+    if key is None or key == file.key:
+        return []
+    family = query.filter(id__range=ids.versions_of(file.stem_id))
+    current_one = family.filter(is_latest=True, trashed_at__isnull=True).first() or file
+    return [Left(key, ObjectName(current_one.digest, current_one.suffix), current_one.is_folder)]
+
+
+def _check_rename(file: File, stored: File, instance: Instance) -> None:
+    if stored.storage_id != instance.storage_id:
+        raise InvalidInputError("this file stays where it is on disk: rename it there and register it again")
+    if file.key is None:
+        return
+    taken = (
+        File.objects.using(instance.alias)
+        .filter(storage_id=stored.storage_id, key=file.key, is_latest=True, trashed_at__isnull=True)
+        .exclude(id__range=ids.versions_of(file.stem_id))
+        .first()
+    )
+    if taken is not None:
+        raise KeyExistsError(f"cannot rename to {file.key!r}: that is {taken!r}")
+    reason = stores.view(instance).conflict(file.key, None, [stored.digest])
+    if reason is not None:
+        raise ViewConflictError(f"cannot rename to {file.key!r}: {reason}")
+    if suffix_of(basename(file.key)) not in ("", stored.suffix):
+        messages.warning(f"the key {file.key!r} has another suffix than the data ({stored.suffix})")

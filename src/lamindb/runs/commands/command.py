@@ -1,0 +1,424 @@
+"""Commands as runs: any program in any language, and steps of shell scripts."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+from django.db import Error
+
+from lamindb.core import context, messages, processes
+from lamindb.core.context import Instance
+from lamindb.core.settings import settings
+from lamindb.core.text import storable
+from lamindb.environment import git, packages, projects, run_program, scripts
+from lamindb.environment.redaction import redact_arguments, redact_text
+from lamindb.environment.shells import calling_shell, script_of
+from lamindb.errors import InvalidInputError, LaminError, NoResultFound, ReadOnlyError
+from lamindb.models import File, Run, Transform
+from lamindb.models.base import now
+from lamindb.records import author, save
+from lamindb.runs import beating, liveness, metadata, parameters
+from lamindb.runs import capture as runs_capture
+from lamindb.runs import parent as runs_parent
+from lamindb.runs.commands import declared
+
+_INTERPRETERS: Final = frozenset(
+    {"bash", "dash", "fish", "groovy", "java", "julia", "ksh", "lua", "matlab", "nextflow", "node", "octave", "perl"}
+    | {"php", "python", "pypy", "r", "rscript", "ruby", "scala", "sh", "snakemake", "stata", "zsh"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What became of a command.
+
+    Attributes:
+        run_id: Its run.
+        exit_code: Its own, as a shell tells it: 128 + number where a signal ended it.
+        status: `completed` or `failed`.
+        seconds: How long it ran.
+        inputs: Keys, else ids, of the files that are linked as read.
+        outputs: Keys, else ids, of the files that were saved.
+    """
+
+    run_id: str
+    exit_code: int
+    status: str
+    seconds: float
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+def run_command(
+    argv: Sequence[str],
+    *,
+    transform: str | Transform | None = None,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    params: Mapping[str, Any] | None = None,
+    capture: bool | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+) -> CommandResult:
+    """Run a program and record it; it behaves as it would without us, its exit code and its output included.
+
+    Programs that it starts belong to its run. Its outputs are saved when it succeeds; what goes wrong with that is
+    told, and its exit code stays its own.
+
+    Args:
+        argv: The program and its arguments.
+        transform: What is run: a name, or a transform. None: the program with its script.
+        inputs: Paths, patterns or keys of files that it reads. Files that are not saved yet are.
+        outputs: Paths or patterns, such as `out/*.csv`, of files that it makes.
+        params: Parameters to record.
+        capture: Watch which files it reads and writes; None does what `ln.settings.capture` says.
+        cwd: Where to run it; the working folder by default.
+
+    Raises:
+        InvalidInputError: An argument cannot be right. Nothing was run.
+        NoResultFound: An input is neither a file nor a key. Nothing was run.
+        ReadOnlyError: The instance cannot be written. Nothing was run.
+    """
+    instance = _instance()
+    _check_words(argv)
+    folder = Path(cwd).resolve() if cwd is not None else Path.cwd()
+    given = parameters.checked(params) if params is not None else None
+    expected = declared.expect(outputs, folder)
+    read = declared.inputs_of(instance, inputs, folder)
+    what = _transform(instance, transform, argv, folder)
+    script = _script(argv, folder)
+    run = _begin(instance, what, argv, folder, script, given, expected)
+    asking = metadata.Asking(instance, script or folder).start() if run.git_commit else None
+    declared.link_inputs(run, read)
+    watching = _watching(instance, run, folder, expected, settings.capture if capture is None else capture)
+    environment = {**os.environ, **runs_parent.variables(instance, run), **watching.variables}
+    made: list[File] = []
+    try:
+        done = run_program.launch(watching.command(argv), environment=environment, cwd=str(folder) if cwd else None)
+        try:
+            seen = watching.finish(saves=done.exit_code == 0)
+            if done.exit_code == 0:
+                made = _save_outputs(instance, run, expected, folder, seen)
+        except (LaminError, Error, OSError) as error:
+            messages.warning(f"what the command made could not be saved: {error}")
+        status = "failed" if done.exit_code else "completed"
+        _end(instance, run, status, done, watching.summary(), asking)
+    finally:
+        watching.close()
+    return CommandResult(
+        run.id, done.exit_code, status, done.seconds, _names(read), _names([*made, *watching.linked_outputs()])
+    )
+
+
+def _check_words(argv: Sequence[str]) -> None:
+    """Refuse what no program can be started with.
+
+    Raises:
+        InvalidInputError: There is no program, or a word is none that the system could pass to it.
+    """
+    if not argv or not all(isinstance(word, str) for word in argv):
+        raise InvalidInputError(
+            "there is nothing to run: pass a program and its arguments, as in lamin run -- CMD ARG…"
+        )
+    for word in argv:
+        try:
+            passed = os.fsencode(word)
+        except UnicodeEncodeError:
+            raise InvalidInputError(f"no program can be passed {word!a}: it is not valid Unicode") from None
+        if b"\0" in passed:
+            raise InvalidInputError(f"no program can be passed {word!a}: it contains a NUL character")
+
+
+def _instance() -> Instance:
+    instance = context.instance()
+    if instance.is_read_only:
+        raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be tracked in it")
+    return instance
+
+
+def _names(files: Sequence[File]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(file.key or file.id for file in files))
+
+
+def _transform(instance: Instance, given: str | Transform | None, argv: Sequence[str], folder: Path) -> Transform:
+    """Return the transform of a command, saved: the one of this name, or the program with its script."""
+    if isinstance(given, Transform):
+        if given._state.adding:
+            save.save(given)
+        return given
+    if given is not None:
+        return named_transform(instance, given)
+    name = storable(command_name(argv, folder, instance.project_path))
+    new = Transform._blank(name=name, type="command", reference=name)
+    new._state.db = instance.alias
+    save.save(new)
+    return new
+
+
+def named_transform(instance: Instance, name: str) -> Transform:
+    """Return the newest transform of a name that is no notebook or script; a new one of type command otherwise."""
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidInputError("a transform needs a name")
+    name = storable(name)
+    query = Transform.objects.using(instance.alias).filter(name=name).exclude(type__in=["notebook", "script"])
+    found = query.order_by("-created_at", "-id").first()
+    if found is None:
+        found = Transform._blank(name=name, type="command", reference=name)
+        found._state.db = instance.alias
+        save.save(found)
+    return found
+
+
+def command_name(argv: Sequence[str], folder: Path, project: Path | None) -> str:
+    """Name a command by its program and, for an interpreter, the script that it runs; arguments do not count.
+
+    Files are named relative to the project, so that the name is the same from every folder and machine.
+    """
+    program = argv[0]
+    if os.sep in program:
+        path = folder / program
+        program = _reference(path, project) if path.is_file() else program
+    script = _script(argv, folder)
+    if script is not None:
+        return f"{os.path.basename(argv[0])} {_reference(script, project)}"
+    if _is_interpreter(argv[0]):
+        for option, value in pairwise(argv):
+            if option == "-m":
+                return f"{os.path.basename(argv[0])} -m {value}"
+    return redact_text(program)
+
+
+def _reference(path: Path, project: Path | None) -> str:
+    if project is None or not path.resolve().is_relative_to(project.resolve()):
+        inside = projects.project_root(path.resolve().parent)
+        return projects.relative_reference(path, None) if inside is not None else str(path.resolve())
+    return projects.relative_reference(path, project)
+
+
+def _is_interpreter(program: str) -> bool:
+    return os.path.basename(program).lower().rstrip("0123456789.-") in _INTERPRETERS
+
+
+def _script(argv: Sequence[str], folder: Path) -> Path | None:
+    """Return the file with the code that an interpreter is told to run."""
+    if not _is_interpreter(argv[0]):
+        return None
+    for word in argv[1:]:
+        if word in {"-c", "-e", "-m", "-E"}:
+            return None
+        if not word.startswith(("-", "+")) and (folder / word).is_file():
+            return (folder / word).resolve()
+    return None
+
+
+def _begin(
+    instance: Instance,
+    transform: Transform,
+    argv: Sequence[str],
+    folder: Path,
+    script: Path | None,
+    params: dict[str, Any] | None,
+    expected: declared.Outputs,
+) -> Run:
+    """Write the run of a command, with everything that is known before it starts."""
+    process = processes.this_process()
+    capture = {"mode": "off", "declared": list(expected.patterns)} if expected.patterns else None
+    program = shutil.which(argv[0], path=os.environ.get("PATH")) or argv[0]
+    is_own_python = os.path.realpath(program) == os.path.realpath(sys.executable)
+    data: metadata.Data = {
+        "source_digest": _source(argv, script, program),
+        "environment_digest": (packages.packages_snapshot() if is_own_python else None, ".txt"),
+    }
+    values: dict[str, Any] = {
+        **facts_of_place(script or folder),
+        **facts_of_process(process),
+        "arguments": redact_arguments(argv),
+        "python_version": packages.python_version() if is_own_python else None,
+        "capture": capture,
+        "params": params,
+    }
+    values |= metadata.kept(instance, data)
+    return insert_run(instance, transform, values, data)
+
+
+def facts_of_place(path: Path) -> dict[str, Any]:
+    """Return what the files of git say of the repository that a file or folder lies in; starts no process."""
+    try:
+        state = git.git_state(path, dirty=False)
+    except (OSError, RuntimeError) as error:
+        messages.debug(f"git was not asked: {error}")
+        state = None
+    return {"git_repository": state.repository_url, "git_commit": state.commit} if state is not None else {}
+
+
+def facts_of_process(process: processes.Process) -> dict[str, Any]:
+    """Return the fields that tell whose end is the end of a run."""
+    return {"host": process.host, "process": asdict(process), "heartbeat_at": now()}
+
+
+def insert_run(instance: Instance, transform: Transform, values: dict[str, Any], data: metadata.Data) -> Run:
+    """Write a run that has begun; its parent is the run that this process inherited, else the current one."""
+    inherited = context.run()
+    parent = inherited if isinstance(inherited, Run) and inherited._state.db == instance.alias else None
+    run = Run._blank(
+        transform_id=transform.id,
+        status="running",
+        started_at=now(),
+        parent_id=parent.id if parent is not None else None,
+        created_by_id=author.user_id(instance.alias),
+    )
+    run._state.db = instance.alias
+    run.transform = transform
+
+    def write_rows(link: Any) -> None:
+        del link
+        run.__dict__.update(storable(values))
+        save.save(run)
+
+    metadata.writing(instance, values, data, write_rows)
+    beating.add(instance.alias, run.id)
+    messages.debug(f"run {run.id} of {transform.name!r} began")
+    return run
+
+
+def _source(argv: Sequence[str], script: Path | None, program: str) -> tuple[bytes | None, str]:
+    """Return the code that a command runs: its script, else the program if that is text, else the command itself."""
+    for path in (script, Path(program)):
+        if path is not None and _is_text(path):
+            try:
+                return scripts.script_source(path), path.suffix if path.suffix.isprintable() else ""
+            except LaminError as error:
+                messages.debug(f"the code of the command was not kept: {error}")
+    return (shlex.join(redact_arguments(argv)) + "\n").encode("utf-8", "surrogateescape"), ".sh"
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return path.stat().st_size < 10 * 1024 * 1024 and b"\0" not in stream.read(4096)
+    except OSError:
+        return False
+
+
+def _watching(
+    instance: Instance, run: Run, folder: Path, expected: declared.Outputs, wanted: bool
+) -> runs_capture.CommandWatch:
+    """Return what watches the program's files: its system calls where that is asked for, else nothing."""
+    watching = runs_capture.of_command(instance, run, folder, wanted=wanted or _must_watch(instance, run, expected))
+    if expected.patterns:
+        told = {**(run.capture or {}), "cwd": str(folder), declared.LAUNCHED_AT: time.time()}
+        if watching.log_path is not None:
+            told["calls"] = watching.log_path
+        # Before the program starts: what stands there until then is not of its making, as others can tell.
+        metadata.write(instance, run.id, {"capture": told})
+        run.__dict__["capture"] = told
+    return watching
+
+
+def _must_watch(instance: Instance, run: Run, expected: declared.Outputs) -> bool:
+    """Tell whether another run that goes on now may write what our patterns name: only watching tells them apart."""
+    if not any(declared.is_vague(pattern) for pattern in expected.patterns):
+        return False
+    return bool(declared.rivals(instance, run))
+
+
+def _save_outputs(
+    instance: Instance, run: Run, expected: declared.Outputs, folder: Path, seen: frozenset[str] | None
+) -> list[File]:
+    files, doubtful = declared.save_outputs(instance, run, expected, folder, seen, runs_capture.written_by)
+    if doubtful:
+        shown = ", ".join(doubtful[:5]) + (f" and {len(doubtful) - 5} more" if len(doubtful) > 5 else "")
+        messages.warning(
+            f"not saved, because another run worked here at the same time and may have made them: {shown}; "
+            "name outputs exactly, or pass --capture"
+        )
+    return files
+
+
+def _end(
+    instance: Instance,
+    run: Run,
+    status: str,
+    done: run_program.Launched,
+    capture: dict[str, Any] | None,
+    asking: metadata.Asking | None,
+) -> None:
+    """Write how a command ended; never raises."""
+    beating.remove(instance.alias, run.id)
+    try:
+        data: metadata.Data = {"log_digest": (done.log.encode("utf-8", "backslashreplace"), ".log")}
+        values: dict[str, Any] = {
+            "status": status,
+            "finished_at": now(),
+            "exit_code": done.exit_code,
+            "error": done.error,
+            **metadata.kept(instance, data),
+        }
+        if asking is not None:
+            values |= asking.take(metadata.LAST_PATIENCE_SECONDS)
+            data = {**data, **asking.data}
+        if capture is not None:
+            values["capture"] = {**(run.capture or {}), **capture}
+        metadata.write(instance, run.id, values, data)
+        run.__dict__.update(values)
+    except (LaminError, Error, OSError) as problem:
+        messages.warning(f"the end of run {run.id} could not be recorded: {problem}")
+
+
+def begin_shell(transform: str | Transform, params: Mapping[str, Any] | None = None) -> str:
+    """Begin the run of a shell script; it lasts until `end_shell`, and is found aborted where the shell dies before.
+
+    Called by a program that the script starts. The script exports the id as `LAMIN_RUN_ID`.
+
+    Args:
+        transform: What the script is called, or a transform.
+        params: Parameters to record.
+
+    Returns:
+        The id of the run.
+    """
+    instance = _instance()
+    given = parameters.checked(params) if params is not None else None
+    what = _transform(instance, transform, (), Path.cwd())
+    shell = calling_shell()
+    script = script_of(shell.pid)
+    data: metadata.Data = {}
+    if script is not None and _is_text(script):
+        data = {"source_digest": (scripts.script_source(script), script.suffix or ".sh")}
+    values = {
+        **facts_of_place(script or Path.cwd()),
+        **facts_of_process(shell),
+        "params": given,
+        **metadata.kept(instance, data),
+    }
+    run = insert_run(instance, what, values, data)
+    beating.remove(instance.alias, run.id)
+    return run.id
+
+
+def end_shell(run_id: str, status: str = "completed", *, exit_code: int | None = None) -> None:
+    """End a run by its id, as the shell script says.
+
+    Raises:
+        NoResultFound: There is no such run.
+        InvalidInputError: The status is neither `completed` nor `failed`.
+    """
+    instance = _instance()
+    if status not in {"completed", "failed"}:
+        raise InvalidInputError(f"a run ends completed or failed, not {status!r}")
+    run = Run.objects.using(instance.alias).filter(id=run_id).first()
+    if run is None:
+        raise NoResultFound(f"there is no run {run_id!r} in this instance")
+    if run.__dict__["status"] not in {"running", "aborted"}:
+        messages.info(f"run {run_id} had ended before: {run.status}")
+        return
+    run.__dict__["status"] = "running"
+    liveness.finish_run(run, status, exit_code=exit_code)

@@ -1,0 +1,122 @@
+"""Which transform is running: found by its place in the project, recognised after a rename, else made."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from lamindb.core import messages
+from lamindb.core.context import Instance
+from lamindb.core.text import storable
+from lamindb.environment import detect, notebook_matching, notebooks, projects, scripts
+from lamindb.environment.detect import Running
+from lamindb.errors import InvalidInputError, LaminError
+from lamindb.models import Transform
+
+_SAME_NOTEBOOK = 0.5
+_MOST_CANDIDATES = 1000
+_NO_CODE = frozenset({notebooks.hash_cells([]), hashlib.sha256(b"").hexdigest()})
+"""What says nothing about identity: all empty notebooks have the same code."""
+
+
+def what_runs(notebook_path: str | Path | None) -> Running | notebook_matching.AnonymousNotebook:
+    """Find out what this process runs.
+
+    Raises:
+        InvalidInputError: It is neither a file nor a notebook (`-c`, standard input, a bare shell).
+        SourceNotFoundError: `notebook_path` does not exist.
+    """
+    running = detect.detect(notebook_path)
+    if running is not None:
+        return running
+    anonymous = notebook_matching.fallback_notebook()
+    if anonymous is not None:
+        return anonymous
+    raise InvalidInputError(
+        "there is no notebook and no script file here to track: pass what is run, as in "
+        "ln.track(ln.Transform(name='My analysis')), or set LAMIN_NOTEBOOK_PATH"
+    )
+
+
+def transform_of(running: Running | notebook_matching.AnonymousNotebook, instance: Instance) -> Transform:
+    """Return the transform of what runs, known or new, with the name that it has now; `records.save` writes it.
+
+    A notebook or script is found by its path in the project. Under a new path it is recognised by its cells or its
+    code if the old file is gone; a copy, whose original is still there, is a transform of its own.
+    """
+    if not isinstance(running, Running):
+        return _anonymous(running, instance)
+    reference = storable(projects.relative_reference(running.path, instance.project_path))
+    name, code_hash, cell_ids = storable(_read(running))
+    query = Transform.objects.using(instance.alias).filter(type=running.kind)
+    known = query.filter(reference=reference).order_by("-created_at", "-id").first()
+    if known is None:
+        known = _renamed(query, running, instance, code_hash, cell_ids)
+        if known is not None:
+            messages.info(f"{known.reference} is called {reference} now")
+            known.reference = reference
+    facts = {"name": name, "short_name": storable(running.path.stem), "code_hash": code_hash, "cell_ids": cell_ids}
+    if known is not None:
+        if code_hash is None:
+            # The file could not be read: what is known of it stays.
+            facts = {}
+        for field, value in facts.items():
+            setattr(known, field, value)
+        return known
+    new = Transform._blank(type=running.kind, reference=reference, **facts)
+    new._state.db = instance.alias
+    messages.success(f"new {running.kind} {name!r} ({reference})")
+    return new
+
+
+def _read(running: Running) -> tuple[str, str | None, list[str] | None]:
+    try:
+        if running.kind == "notebook":
+            notebook = notebooks.read_notebook(running.path)
+            return notebook.title or running.path.stem, notebook.code_hash, list(notebook.cell_ids) or None
+        script = scripts.read_script(running.path)
+    except LaminError as error:
+        # The file may be unreadable or half-written just now; that must not stop the user's program.
+        messages.warning(f"cannot read {running.path.name}: {error}")
+        return running.path.stem, None, None
+    return script.name, script.code_hash, None
+
+
+def _renamed(
+    query: Any, running: Running, instance: Instance, code_hash: str | None, cell_ids: list[str] | None
+) -> Transform | None:
+    """Find the transform whose file is gone and which has the same cells or code; the newest if there are several."""
+    if code_hash is None or code_hash in _NO_CODE:
+        return None
+    for candidate in query.order_by("-created_at", "-id")[:_MOST_CANDIDATES]:
+        same_cells = bool(cell_ids and candidate.cell_ids) and (
+            notebooks.overlap(cell_ids or [], candidate.cell_ids) >= _SAME_NOTEBOOK
+        )
+        if (candidate.code_hash == code_hash or same_cells) and not _exists(candidate.reference, running, instance):
+            return candidate  # type: ignore[no-any-return]
+    return None
+
+
+def _exists(reference: str, running: Running, instance: Instance) -> bool:
+    """Tell whether the file of a known transform is still there: under the project, or under the git root."""
+    if "\\udc" in reference:
+        # Its name is no text: what stands here is how it is written, by which no file is found.
+        return True
+    roots = [instance.project_path, projects.project_root(running.path.parent), Path("/")]
+    try:
+        return any((root / reference).exists() for root in roots if root is not None)
+    except OSError:
+        return True
+
+
+def _anonymous(running: notebook_matching.AnonymousNotebook, instance: Instance) -> Transform:
+    place = storable(projects.relative_reference(running.folder, instance.project_path))
+    reference = f"notebook without a file in {place}, code {running.code_hash[:16]}"
+    found = Transform.objects.using(instance.alias).filter(type="notebook", reference=reference).first()
+    if found is None:
+        found = Transform._blank(
+            name=storable(running.name), type="notebook", reference=reference, code_hash=running.code_hash
+        )
+        found._state.db = instance.alias
+    return found

@@ -1,0 +1,382 @@
+"""What a run remembers of its circumstances: code, arguments, git, packages, process, output.
+
+What takes long is not waited for: git is asked by a thread while the rest goes on. If it answers late, the row gets
+its answer late. Objects are stored together and before the row that names them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from lamindb.core import messages, processes
+from lamindb.core.context import Instance
+from lamindb.core.text import storable
+from lamindb.db import database, file_locks
+from lamindb.environment import git, kernels, notebook_matching, notebooks, output_tail, packages, scripts
+from lamindb.environment.detect import Running
+from lamindb.errors import LaminError, StorageError
+from lamindb.files import gc_marks
+from lamindb.models import Run
+from lamindb.models.base import now
+from lamindb.records import stores
+from lamindb.storage.base import ObjectName, Source
+
+NO_CAPTURE: Final = {"mode": "off", "completeness": "off"}
+"""What `run.capture` says where nobody watched."""
+DIFF_BYTES: Final = 1024 * 1024
+"""The most of a patch that is kept."""
+_PATIENCE_SECONDS: Final = 0.02
+LAST_PATIENCE_SECONDS: Final = 2.0
+_ATTEMPTS: Final = 3
+
+Ran = Running | notebook_matching.AnonymousNotebook
+Data = Mapping[str, tuple[bytes | None, str]]
+"""What objects are made of, and their suffixes, by the fields that name them."""
+
+
+@dataclass(slots=True)
+class Watched:
+    """What is kept in memory of a run until it ends."""
+
+    ran: Ran | None
+    asking: Asking | None = None
+    tail: output_tail.Tail | None = None
+
+
+_watched: dict[str, Watched] = {}
+_asked: list[Asking] = []
+_ended: dict[str, Watched] = {}
+
+
+class Asking:
+    """A question to git, asked in a thread of its own; its answer is written by whoever has it first."""
+
+    def __init__(self, instance: Instance, path: Path) -> None:
+        self._instance = instance
+        self._path = path
+        self._answer: dict[str, Any] = {}
+        self.data: Data = {}
+        self._lock = threading.Lock()
+        self._is_taken = False
+        self._row: str | None = None
+        self._thread = threading.Thread(target=self._ask, name="lamindb git", daemon=True)
+
+    def start(self) -> Asking:
+        """Ask."""
+        self._thread.start()
+        _asked.append(self)
+        return self
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the answer."""
+        self._thread.join(seconds)
+
+    def take(self, seconds: float) -> dict[str, Any]:
+        """Return the answer if it comes in time and nobody wrote it yet; else nothing."""
+        self._thread.join(seconds)
+        if self in _asked:
+            _asked.remove(self)
+        with self._lock:
+            if self._thread.is_alive() or self._is_taken:
+                return {}
+            self._is_taken = True
+            return self._answer
+
+    def write_to(self, run_id: str) -> None:
+        """Say which row the answer belongs to, once that row is there."""
+        with self._lock:
+            self._row = run_id
+            late = not self._thread.is_alive() and not self._is_taken and bool(self._answer)
+            self._is_taken = self._is_taken or late
+        if late:
+            self._write(run_id)
+
+    def _ask(self) -> None:
+        try:
+            state = git.git_state(self._path)
+            if state is None:
+                return
+            diff = git.git_diff(state.root, DIFF_BYTES) if state.is_dirty else b""
+            answer: dict[str, Any] = {"git_is_dirty": state.is_dirty}
+            self.data = {"diff_digest": (diff, ".diff")}
+            answer |= kept(self._instance, self.data)
+        except Exception as error:
+            # An error in a thread of ours would be printed into the user's output.
+            messages.debug(f"git was not asked: {error!r}")
+            return
+        with self._lock:
+            self._answer = answer
+            row = self._row
+            self._is_taken = row is not None
+        if row is not None:
+            self._write(row)
+            _close_connection(self._instance.alias)
+
+    def _write(self, run_id: str) -> None:
+        try:
+            write(self._instance, run_id, self._answer, self.data)
+        except Exception as error:
+            messages.debug(f"what git said of run {run_id} could not be written: {error}")
+
+
+def _close_connection(alias: str) -> None:
+    try:
+        database.connection(alias).close()
+    except Exception as error:
+        messages.debug(f"a connection did not close: {error}")
+
+
+@dataclass(slots=True)
+class Beginning:
+    """What is known when a run begins; complete with `settle`, which waits a moment for git.
+
+    Attributes:
+        values: Fields of the run.
+        data: What was stored.
+        params: Parameters that whoever runs a notebook gave to it.
+    """
+
+    values: dict[str, Any]
+    data: Data
+    params: dict[str, Any] = field(default_factory=dict)
+    ran: Ran | None = None
+    asking: Asking | None = None
+
+    def settle(self) -> dict[str, Any]:
+        """Return the fields of the run."""
+        if self.asking is not None:
+            self.values |= self.asking.take(_PATIENCE_SECONDS)
+            self.data = {**self.data, **self.asking.data}
+        self.values = storable(self.values)
+        return self.values
+
+
+def begin(instance: Instance, ran: Ran | None, *, process: processes.Process | None = None) -> Beginning:
+    """Look at what runs, and store its code and the list of packages. Nothing here stops the run.
+
+    Args:
+        instance: Where to store.
+        ran: What runs; None where there is neither a file nor a notebook.
+        process: Whose end is the end of the run; this process by default.
+    """
+    asking = None
+    values: dict[str, Any] = {}
+    if isinstance(ran, Running):
+        try:
+            state = git.git_state(ran.path, dirty=False)
+            if state is not None:
+                values |= {"git_repository": state.repository_url, "git_commit": state.commit}
+                asking = Asking(instance, ran.path).start()
+        except (OSError, RuntimeError) as error:
+            messages.debug(f"git was not asked: {error}")
+    process = process or processes.this_process()
+    values |= {
+        "host": process.host,
+        "process": asdict(process),
+        "heartbeat_at": now(),
+        "python_version": packages.python_version(),
+        "capture": dict(NO_CAPTURE),
+        "arguments": list(scripts.invocation().arguments),
+    }
+    is_notebook = isinstance(ran, notebook_matching.AnonymousNotebook) or (ran is not None and ran.kind == "notebook")
+    data: Data = {
+        "source_digest": (source_of(ran), suffix_of(ran)),
+        "environment_digest": (packages.packages_snapshot(), ".txt"),
+    }
+    values |= kept(instance, data)
+    params = notebooks.injected_parameters() if is_notebook else {}
+    return Beginning(values, data, params, ran, asking)
+
+
+def watch(run: Run, beginning: Beginning) -> None:
+    """Keep in memory what the end of a run needs, once its row is there; begin to remember its output."""
+    tail = output_tail.attach() if not kernels.in_notebook() else None
+    _watched[run.id] = Watched(beginning.ran, beginning.asking, tail)
+    if beginning.asking is not None:
+        beginning.asking.write_to(run.id)
+
+
+def resume(run: Run) -> None:
+    """Keep in memory again what the end of a run needs; its output goes on where it had ended."""
+    watched = _ended.pop(run.id, None) or Watched(None)
+    if watched.tail is not None:
+        output_tail.attach(watched.tail)
+    _watched[run.id] = watched
+
+
+def follow(run: Run, ran: Ran | None) -> None:
+    """Look for the code of a run where its file is now, after it was tracked again."""
+    watched = _watched.get(run.id)
+    if watched is not None and ran is not None:
+        watched.ran = ran
+
+
+def end(instance: Instance, run: Run, *, report: bool = False) -> tuple[dict[str, Any], Data]:
+    """Return what is known when a run ends: the code as it really ran, the last lines that it printed.
+
+    The second value is what the objects among it are made of.
+
+    Args:
+        instance: The instance of the run.
+        run: The run.
+        report: Also keep the notebook with its results as a page.
+    """
+    watched = _watched.pop(run.id, None)
+    values: dict[str, Any] = {}
+    data: dict[str, tuple[bytes | None, str]] = {}
+    if watched is None:
+        return values, data
+    _ended[run.id] = watched
+    if watched.asking is not None:
+        values |= watched.asking.take(LAST_PATIENCE_SECONDS)
+        data |= watched.asking.data
+        watched.asking = None
+    if watched.ran is not None and getattr(watched.ran, "kind", "notebook") == "notebook":
+        data["source_digest"] = (source_of(watched.ran), suffix_of(watched.ran))
+    if report:
+        data["report_digest"] = (report_of(watched.ran), ".html")
+    if watched.tail is not None:
+        output_tail.detach()
+        data["log_digest"] = (watched.tail.text().encode("utf-8", "backslashreplace"), ".log")
+    return {**kept(instance, data), **values}, data
+
+
+def forget() -> None:
+    """Drop what is kept in memory: a forked process does not own the runs of its parent."""
+    _watched.clear()
+    _ended.clear()
+    output_tail.detach()
+
+
+def _settle_threads() -> None:
+    """Let no thread of ours be at work while the process forks."""
+    while _asked:
+        _asked.pop().wait(1.0)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_settle_threads)
+
+
+def source_of(ran: Ran | None) -> bytes | None:
+    """Return the code that runs, without results and secrets; None where it cannot be read."""
+    if ran is None:
+        return None
+    try:
+        if not isinstance(ran, Running):
+            return notebooks.executed_source()
+        if ran.kind == "script":
+            return scripts.script_source(ran.path)
+        if notebooks.differs_from_disk(ran.path):
+            return notebooks.executed_source()
+        return notebooks.stripped_source(ran.path)
+    except LaminError as error:
+        messages.warning(f"the code of this run could not be kept: {error}")
+        return None
+
+
+def suffix_of(ran: Ran | None) -> str:
+    """Return the suffix of stored code."""
+    if not isinstance(ran, Running):
+        return ".ipynb"
+    return ".ipynb" if ran.kind == "notebook" and ran.path.suffix != ".py" else ran.path.suffix or ".txt"
+
+
+def report_of(ran: Ran | None) -> bytes | None:
+    """Return a notebook's file as a page with its results, as last saved; None, with a message, where that fails."""
+    if not isinstance(ran, Running) or ran.path.suffix != ".ipynb":
+        messages.warning("only a notebook that is a file can have a report: none was kept")
+        return None
+    try:
+        import nbformat
+        from nbconvert import HTMLExporter
+    except ImportError:
+        messages.warning("a report needs nbconvert: run pip install nbconvert; none was kept")
+        return None
+    try:
+        # Secrets are replaced before the page is made: its colours cut names from their values.
+        read: Any = nbformat.from_dict
+        exporter: Any = HTMLExporter
+        node = read(notebooks.without_secrets(notebooks.load(ran.path)))
+        page, _ = exporter().from_notebook_node(node, resources={"metadata": {"name": ran.path.stem}})
+    except Exception as error:
+        messages.warning(f"the report of {ran.path.name} could not be made: {error}")
+        return None
+    return str(page).encode("utf-8", "backslashreplace")
+
+
+def kept(instance: Instance, data: Data) -> dict[str, str]:
+    """Store several texts at once; returns the names of the objects, without those that there is nothing to store of.
+
+    A full disk costs what should have been kept, with a message, and not the run.
+    """
+    wanted = {name: Source(suffix=suffix, data=content) for name, (content, suffix) in data.items() if content}
+    if not wanted:
+        return {}
+    try:
+        stored = stores.own_store(instance).put_many(list(wanted.values()))
+    except (LaminError, OSError) as error:
+        messages.warning(f"what belongs to this run could not be kept: {error}")
+        return {}
+    return {name: one.name.digest + one.name.suffix for name, one in zip(wanted, stored, strict=True)}
+
+
+def claim(link: Any, instance: Instance, values: Mapping[str, Any]) -> None:
+    """Inside the transaction that writes a run: take its objects out of garbage collection.
+
+    Raises:
+        keeping.Swept: One is gone already. Roll back, store it again, and write again.
+    """
+    named = [ObjectName.parse(values[name]) for name in Run.OBJECT_FIELDS if values.get(name)]
+    objects = {name for name in named if name is not None}
+    if not objects:
+        return
+    file_locks.share(link)
+    gc_marks.claim(link, instance, objects)
+
+
+def writing(
+    instance: Instance,
+    values: dict[str, Any],
+    data: Data,
+    write_rows: Callable[[Any], None],
+) -> None:
+    """Write rows that name objects in one transaction.
+
+    Args:
+        instance: Where to write.
+        values: Fields, of which some name objects.
+        data: What those objects are made of: garbage collection may take one between its storing and its row.
+        write_rows: Writes the rows; called again where that happened.
+
+    Raises:
+        DatabaseError: The database failed; nothing was written.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            with database.writing(instance.alias) as link:
+                claim(link, instance, values)
+                write_rows(link)
+            return
+        except gc_marks.Swept:
+            values |= kept(instance, data)
+    raise StorageError("what belongs to this run was removed by garbage collection again and again: try later")
+
+
+def write(instance: Instance, run_id: str, values: dict[str, Any], data: Data | None = None) -> int:
+    """Set fields of one run, made storable; returns how many rows there were: 0 if the run is gone."""
+    values |= {**storable(values), "updated_at": now()}
+    count = 0
+
+    def write_rows(link: Any) -> None:
+        nonlocal count
+        del link
+        count = Run.objects.using(instance.alias).filter(id=run_id).order_by()._update_rows(values)
+
+    writing(instance, values, data or {}, write_rows)
+    return count

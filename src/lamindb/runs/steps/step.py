@@ -1,0 +1,321 @@
+"""One call of a tracked function: a child run, with its row written at its end in one short transaction.
+
+A step that takes longer than a moment, that saves a file, or in which another step ends gets its row before it ends,
+and is found aborted if its process is killed. A shorter one that is killed leaves no row: its caller never got its
+result, and the run above it is found aborted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, Final
+
+from django.db import Error
+from django.db.models.base import ModelState
+
+from lamindb.core import context, messages, processes
+from lamindb.core.context import Instance
+from lamindb.core.text import storable
+from lamindb.db import bulk
+from lamindb.environment import detect, notebook_matching, process_exit
+from lamindb.errors import LaminError
+from lamindb.models import File, Run, RunInput, RunOutput
+from lamindb.models.base import now
+from lamindb.records import author
+from lamindb.runs import beating, metadata, parent
+from lamindb.runs.steps import arguments, group_commit
+from lamindb.runs.steps.function import Function
+
+START_SECONDS: Final = 0.1
+"""A step that lasts longer has its row while it runs."""
+
+_open: dict[str, Step] = {}
+_waiting: dict[str, tuple[float, Step]] = {}
+_wake = threading.Event()
+_thread_lock = threading.Lock()
+_thread: threading.Thread | None = None
+_watching_pid: int | None = None
+
+
+class _State(ModelState):
+    """The state of a step's record: whoever asks whether it is saved gets it saved."""
+
+    step: Step | None = None
+
+    @property
+    def adding(self) -> bool:
+        """Whether the row is still to be written: never, because asking writes it."""
+        if self.step is not None:
+            self.step.ensure_row()
+        return False
+
+    @adding.setter
+    def adding(self, value: bool) -> None:
+        del value
+
+
+class Step:
+    """A call under way."""
+
+    def __init__(self, instance: Instance, function: Function, given: dict[str, Any]) -> None:
+        self.instance = instance
+        self._function = function
+        self._lock = threading.RLock()
+        self._has_row = False
+        self._environment: dict[str, str | None] = {}
+        above = context.run()
+        same = isinstance(above, Run) and above._state.db == instance.alias
+        self._parent: Run | None = above if same else None
+        process = processes.this_process()
+        moment = now()
+        self.run: Run = Run._blank(
+            transform_id=function.transform_id(instance),
+            params=arguments.described(given),
+            status="running",
+            started_at=moment,
+            heartbeat_at=moment,
+            parent_id=self._parent.id if self._parent is not None else None,
+            created_by_id=author.user_id(instance.alias),
+            source_digest=function.source_name(instance),
+            host=process.host,
+            process=asdict(process),
+        )
+        self._state = self.run._state = _State()
+        self._state.db = instance.alias
+        self._state.step = self
+        self._inputs = arguments.files_in(instance, given)
+        self._results: dict[str, File] = {}
+        _open[self.run.id] = self
+        _begin_waiting(self)
+        _watch_end()
+
+    def begin_flow(self) -> None:
+        """Write the row at once, and hand the run down to processes that are started from now on.
+
+        Where nothing is tracked around it, it gets what a tracked run has: arguments, git, packages.
+        """
+        data: metadata.Data = {}
+        if self._parent is None:
+            beginning = metadata.begin(self.instance, detect.detect() or notebook_matching.fallback_notebook())
+            self.run.__dict__.update(beginning.settle())
+            data = beginning.data
+        with self._lock:
+            metadata.writing(self.instance, self.run.__dict__, data, self._insert)
+            self._note_rows()
+        self._environment = {name: os.environ.get(name) for name in parent.variables(self.instance, self.run)}
+        parent.hand_down(self.instance, self.run)
+
+    def _insert(self, link: Any) -> None:
+        bulk.insert_many(link, self.rows(), overwritten=group_commit.ENDING)
+
+    def _end_flow(self) -> None:
+        for name, value in self._environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Make its run the current one of this task or thread."""
+        with context.using_run(self.run):
+            yield
+
+    def ensure_row(self) -> None:
+        """Write the row of a step that has just begun, and of those above it.
+
+        Raises:
+            DatabaseError: The database failed.
+        """
+        with self._lock:
+            if self._has_row:
+                return
+            group_commit.write(group_commit.Entry(self.instance, self.rows(), restore=self._restore))
+            self._note_rows()
+
+    def rows(self) -> list[Run]:
+        """Return its own row, and before it those of steps above it that have none yet."""
+        above = _open.get(self._parent.id) if self._parent is not None else None
+        return [*(above.rows() if above is not None and not above._has_row else []), self.run]
+
+    def _note_rows(self) -> None:
+        self._has_row = True
+        if self.run.id in _open:
+            beating.add(self.instance.alias, self.run.id)
+        above = _open.get(self._parent.id) if self._parent is not None else None
+        if above is not None and not above._has_row:
+            above._note_rows()
+
+    def _restore(self) -> None:
+        self._function.forget_source(self.instance)
+        self._function.source_name(self.instance)
+
+    def note_result(self, value: Any) -> None:
+        """Remember the files among what the function returned or yielded."""
+        for file in arguments.files_in(self.instance, value):
+            self._results.setdefault(file.id, file)
+
+    def end(self, status: str, error: BaseException | None = None, reason: str | None = None) -> None:
+        """Write how it ended, with what it read and made. Never raises: the caller gets the function's own result."""
+        if _open.pop(self.run.id, None) is None:
+            return
+        _waiting.pop(self.run.id, None)
+        self._end_flow()
+        moment = now()
+        values = {
+            "status": status,
+            "finished_at": moment,
+            "heartbeat_at": moment,
+            "updated_at": moment,
+            "error": process_exit.last_lines(error) if error is not None else reason,
+        }
+        self.run.__dict__.update(storable(values))
+        try:
+            with self._lock:
+                group_commit.write(group_commit.Entry(self.instance, self.rows(), self._links(), self._restore))
+                self._note_rows()
+        except (LaminError, Error, OSError, RuntimeError) as problem:
+            messages.warning(f"the step {self._function.name} could not be recorded: {problem}")
+        finally:
+            beating.remove(self.instance.alias, self.run.id)
+            self._state.step = None
+
+    def _links(self) -> list[RunInput | RunOutput]:
+        moment = now()
+        read = [file for file in self._inputs if file.run_id != self.run.id]
+        known = {file.id for file in self._inputs}
+        started_at = self.run.started_at
+        made = [
+            file
+            for file in self._results.values()
+            if file.id not in known and started_at is not None and file.created_at >= started_at
+        ]
+        options = {"run_id": self.run.id, "seen_by": "argument", "created_at": moment}
+        return [
+            *(RunInput._blank(file_id=file.id, **options) for file in read),
+            *(RunOutput._blank(file_id=file.id, **{**options, "seen_by": "result"}) for file in made),
+        ]
+
+
+def ended_by(error: BaseException) -> tuple[str, str | None]:
+    """Return the status of a call that an exception left, and a word on it where there is no traceback to show."""
+    if isinstance(error, GeneratorExit):
+        return "completed", None
+    cancelled = getattr(sys.modules.get("asyncio"), "CancelledError", None)
+    if cancelled is not None and isinstance(error, cancelled):
+        return "failed", "cancelled"
+    if isinstance(error, SystemExit) and error.code in (None, 0):
+        return "completed", None
+    return "failed", None
+
+
+def _begin_waiting(step: Step) -> None:
+    """Have the row written by another thread if the step takes longer than a moment."""
+    with _thread_lock:
+        _waiting[step.run.id] = (time.monotonic() + START_SECONDS, step)
+        if _thread is None:
+            _start_thread()
+
+
+def _start_thread() -> None:
+    global _thread
+    _wake.clear()
+    _thread = threading.Thread(target=_write_late_rows, name="lamindb steps", daemon=True)
+    try:
+        _thread.start()
+    except RuntimeError as error:
+        _thread = None
+        messages.debug(f"steps are written when they end: {error}")
+
+
+def _write_late_rows() -> None:
+    global _thread
+    seen: list[Step] = []
+    while not _wake.wait(START_SECONDS / 2):
+        due = [step for moment, step in list(_waiting.values()) if moment <= time.monotonic()]
+        for step in due:
+            _waiting.pop(step.run.id, None)
+            try:
+                if step.run.id in _open:
+                    step.ensure_row()
+            except Exception as error:
+                messages.debug(f"a step's beginning could not be written: {error}")
+        seen = seen or due
+        with _thread_lock:
+            if not _waiting:
+                _thread = None
+                break
+    _close_connections(seen)
+
+
+def _close_connections(steps: list[Step]) -> None:
+    from lamindb.db import database
+
+    for alias in {step.instance.alias for step in steps}:
+        try:
+            database.connection(alias).close()
+        except Exception as error:
+            messages.debug(f"a connection did not close: {error}")
+
+
+def _watch_end() -> None:
+    global _watching_pid
+    if _watching_pid != os.getpid():
+        _watching_pid = os.getpid()
+        process_exit.watch(_end_of_process)
+
+
+def _end_of_process(how: process_exit.Ending) -> None:
+    """End what is still under way, the innermost first."""
+    for step in reversed(list(_open.values())):
+        if how.status == "failed":
+            step.end("failed", reason=how.error or "the process ended")
+        else:
+            step.end("aborted", reason="the process ended before it did")
+
+
+def _stop_thread() -> None:
+    """Let no thread of ours live while the process forks."""
+    global _thread
+    thread, _thread = _thread, None
+    if thread is not None and thread is not threading.current_thread():
+        _wake.set()
+        thread.join(1.0)
+
+
+def _after_fork_in_parent() -> None:
+    with _thread_lock:
+        if _waiting and _thread is None:
+            _start_thread()
+
+
+def _after_fork_in_child() -> None:
+    """A forked child inherits the run of a step as what it works for, and none of them as its own."""
+    global _wake, _thread, _thread_lock
+    for step in list(_open.values()):
+        step._lock = threading.RLock()
+        step._has_row = True
+        step._state.step = None
+    _open.clear()
+    _waiting.clear()
+    _wake, _thread, _thread_lock = threading.Event(), None, threading.Lock()
+
+
+def _before_fork() -> None:
+    """What a child inherits must be there for it: rows of steps under way are written before the process forks."""
+    for step in list(_open.values()):
+        try:
+            step.ensure_row()
+        except Exception as error:
+            messages.debug(f"a step's beginning could not be written: {error}")
+    _stop_thread()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -1,0 +1,394 @@
+"""The current run: begun by `track`, ended by the next one, by `finish` or by the end of the process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lamindb.core import context as core_context
+from lamindb.core import messages
+from lamindb.core.context import Instance
+from lamindb.core.settings import settings
+from lamindb.core.text import storable
+from lamindb.environment import detect, notebook_matching, process_exit
+from lamindb.errors import ConflictError, InvalidInputError, InvalidTypeError, NoResultFound, ReadOnlyError
+from lamindb.models import Pipeline, Run, Transform
+from lamindb.models.base import now
+from lamindb.records import author, save, stores
+from lamindb.runs import beating, identify, liveness, metadata, parameters, parent
+
+_runs: dict[tuple[str, str], Run] = {}
+"""The run of each instance and transform that this process began."""
+_blocks: list[Run] = []
+"""Runs whose `with` blocks are open, the innermost last."""
+_watching_pid: int | None = None
+
+
+def track(
+    transform: Transform | None = None,
+    *,
+    new_run: bool = False,
+    name: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    notebook_path: str | Path | None = None,
+    capture: bool | None = None,
+) -> Run:
+    """Register what is running, and make its run the current one; files saved from now on are its outputs.
+
+    Called again in the same process, it goes on with the same run. A run that had ended goes on, too, unless it is
+    given other parameters: then another one begins.
+
+    Args:
+        transform: What is run, saved or not. None: the notebook or script that this process runs.
+        new_run: Begin another run, even if this process has one of this transform already.
+        name: A name for the run.
+        params: Parameters to be recorded and queried, as in `Run.select(params__lr__gt=0.01)`; plain JSON values.
+            Secrets among them are replaced.
+        notebook_path: The notebook, where it cannot be found out.
+        capture: Watch which files are read and written; None does what `ln.settings.capture` says.
+
+    Returns:
+        The run. As a context manager it ends with its block.
+
+    Raises:
+        InvalidInputError: Nothing that runs could be found. The current run stays as it was.
+        InvalidTypeError: `transform` is something else. The current run stays as it was.
+        ReadOnlyError: The instance can only be read.
+    """
+    instance = core_context.instance()
+    _check(instance, transform, name)
+    name = storable(name)
+    checked = parameters.checked(params) if params is not None else None
+    is_detected = transform is None
+    transform, running = _what_runs(instance, transform, notebook_path)
+    run = None if new_run or transform._state.adding else _known_run(instance, transform, checked)
+    previous = _own_current(instance)
+    is_other = previous is not None and (run is None or previous.id != run.id)
+    if previous is not None and is_other and previous not in _blocks:
+        liveness.finish_run(previous, "completed")
+    if run is None:
+        run = _begin(instance, transform, running, name, checked, is_detected=is_detected)
+    else:
+        if previous is None or is_other:
+            messages.debug(f"run {run.id} goes on")
+        if is_detected:
+            # Its file may have another name or title by now.
+            save.save(transform)
+            run.transform = transform
+        _resume(instance, run, name, checked)
+        metadata.follow(run, running)
+    _make_current(instance, run)
+    if settings.capture if capture is None else capture:
+        from lamindb.runs import capture as runs_capture
+
+        runs_capture.start(run)
+    return run
+
+
+def _check(instance: Instance, transform: object, name: object) -> None:
+    """Refuse what cannot be tracked.
+
+    Raises:
+        ReadOnlyError, InvalidTypeError: As `track` says.
+    """
+    if instance.is_read_only:
+        raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be tracked in it")
+    if transform is not None and not isinstance(transform, Transform):
+        raise InvalidTypeError(
+            f"track() takes a Transform, as in ln.Transform(name=…), not a {type(transform).__name__}"
+        )
+    if name is not None and not isinstance(name, str):
+        raise InvalidTypeError(f"the name of a run must be text, not {type(name).__name__}")
+
+
+def _what_runs(
+    instance: Instance, transform: Transform | None, notebook_path: str | Path | None
+) -> tuple[Transform, metadata.Ran | None]:
+    """Return the transform that is run, and the notebook or script of this process, which may be unknown."""
+    if transform is None:
+        found = identify.what_runs(notebook_path)
+        return identify.transform_of(found, instance), found
+    running = detect.detect(notebook_path) or notebook_matching.fallback_notebook()
+    _save_given(transform, instance)
+    return transform, running
+
+
+def _save_given(transform: Transform, instance: Instance) -> None:
+    """Save what the user passed if it is new: it may become one that this process has a run of."""
+    if transform._state.adding:
+        save.save(transform)
+    elif transform._state.db != instance.alias:
+        raise InvalidInputError("this transform belongs to another instance: query it anew")
+    elif not Transform.objects.using(instance.alias).filter(id=transform.id).exists():
+        raise ConflictError(f"{transform!r} was deleted meanwhile: save it anew")
+
+
+def _known_run(instance: Instance, transform: Transform, params: dict[str, Any] | None) -> Run | None:
+    """Return the run that this process has of a transform, if it can go on."""
+    run = _runs.get((instance.alias, transform.id))
+    if run is None or run.created_by_id != author.user_id(instance.alias):
+        return None
+    row = Run.objects.using(instance.alias).filter(id=run.id).values_list("status", "params").first()
+    if row is None or (row[0] != "running" and params is not None and params != row[1]):
+        return None
+    return run
+
+
+def _begin(
+    instance: Instance,
+    transform: Transform,
+    running: metadata.Ran | None,
+    name: str | None,
+    params: dict[str, Any] | None,
+    *,
+    is_detected: bool,
+) -> Run:
+    """Write a new run with its transform in one transaction."""
+    beginning = metadata.begin(instance, running)
+    if beginning.params:
+        params = {**parameters.checked(beginning.params), **(params or {})}
+    run = Run._blank(
+        name=name,
+        params=params,
+        status="running",
+        started_at=now(),
+        parent_id=_parent_id(instance),
+        created_by_id=author.user_id(instance.alias),
+    )
+    run._state.db = instance.alias
+    values = beginning.settle()
+
+    def write_rows(link: Any) -> None:
+        del link
+        if is_detected:
+            save.save(transform)
+        run.__dict__.update(values)
+        run.transform = transform
+        save.save(run)
+
+    metadata.writing(instance, values, beginning.data, write_rows)
+    _runs[instance.alias, transform.id] = run
+    messages.info(f"run {run.id} of {transform.name!r} began")
+    metadata.watch(run, beginning)
+    beating.add(instance.alias, run.id)
+    return run
+
+
+def _resume(instance: Instance, run: Run, name: str | None, params: dict[str, Any] | None) -> None:
+    """Go on with a run that this process had begun."""
+    values: dict[str, Any] = {"status": "running", "finished_at": None, "exit_code": None, "error": None}
+    if name is not None:
+        values["name"] = name
+    if params is not None:
+        values["params"] = params
+    if run.__dict__["status"] != "running":
+        metadata.resume(run)
+        beating.add(instance.alias, run.id)
+    metadata.write(instance, run.id, values)
+    run.__dict__.update(values)
+
+
+def _parent_id(instance: Instance) -> str | None:
+    """Return the run within which another one begins: that of a step, else the one that this process inherited."""
+    above = core_context.own_run()
+    is_saved = isinstance(above, Run) and above._state.db == instance.alias and not above._state.adding
+    if is_saved and not any(own.id == above.id for own in _runs.values()):
+        return str(above.id)
+    inherited = parent.inherited_id(instance)
+    if inherited is None:
+        return None
+    return inherited if Run.objects.using(instance.alias).filter(id=inherited).exists() else None
+
+
+def _make_current(instance: Instance, run: Run) -> None:
+    global _watching_pid
+    core_context.set_run(run)
+    parent.hand_down(instance, run)
+    if _watching_pid != os.getpid():
+        _watching_pid = os.getpid()
+        process_exit.watch(end_of_process)
+
+
+def _own_current(instance: Instance) -> Run | None:
+    """Return the current run if this process began it."""
+    run = _current_of(instance)
+    return run if run is not None and any(own.id == run.id for own in _runs.values()) else None
+
+
+def _current_of(instance: Instance) -> Run | None:
+    run = core_context.run()
+    return run if isinstance(run, Run) and run._state.db == instance.alias and not run._state.adding else None
+
+
+def finish(run: Run | None = None, *, report: bool = False) -> None:
+    """End the current run, or the one given, as `completed`; nothing happens where none is running.
+
+    A run that this process inherited goes on: whoever began it ends it.
+
+    Args:
+        run: The run; the current one by default.
+        report: For a notebook: keep its file, as it was last saved, as a page with results. Needs nbconvert.
+    """
+    if run is not None and not isinstance(run, Run):
+        raise InvalidTypeError(f"finish() takes a run, not a {type(run).__name__}")
+    instance = core_context.instance_or_none()
+    chosen = run or (_own_current(instance) if instance is not None else None)
+    if chosen is None:
+        return
+    liveness.finish_run(_own(chosen), "completed", report=report)
+    _drop_if_current(chosen)
+
+
+def _own(run: Run) -> Run:
+    """Return the object that this process keeps of a run, so that both spellings of one run end together."""
+    for own in _runs.values():
+        if own.id == run.id and own is not run:
+            run.__dict__["status"] = "completed"
+            return own
+    return run
+
+
+def _drop_if_current(run: Run) -> None:
+    if getattr(core_context.own_run(), "id", None) == run.id:
+        _drop_current()
+
+
+def _drop_current() -> None:
+    core_context.set_run(None)
+    parent.restore()
+
+
+def enter_block(run: Run) -> None:
+    """Note that a run goes on until its `with` block ends, whatever is tracked inside."""
+    _blocks.append(run)
+
+
+def finish_block(run: Run, error: BaseException | None) -> None:
+    """End a run at the end of its `with` block: `failed` if the block raised, else `completed`."""
+    failed = error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0))
+    text = process_exit.last_lines(error) if failed and error is not None else None
+    code = _exit_code(error) if isinstance(error, SystemExit) else None
+    if run in _blocks:
+        _blocks.remove(run)
+    liveness.finish_run(run, "failed" if failed else "completed", error=text, exit_code=code)
+    _drop_if_current(run)
+    outer = _blocks[-1] if _blocks else None
+    if outer is not None and core_context.own_run() is None and outer.__dict__.get("status") == "running":
+        instance = stores.instance_of(outer._state.db)
+        if instance is not None:
+            _make_current(instance, outer)
+
+
+def _exit_code(error: SystemExit) -> int:
+    if error.code is None:
+        return 0
+    return error.code & 0xFF if isinstance(error.code, int) else 1
+
+
+def end_of_process(how: process_exit.Ending) -> None:
+    """End what this process still runs; called once when it ends."""
+    for run in list(_runs.values()):
+        liveness.finish_run(run, how.status, error=how.error, exit_code=how.exit_code)
+    _runs.clear()
+
+
+def leave(instance: Instance) -> None:
+    """End what runs in an instance that is left."""
+    for (alias, transform_id), run in list(_runs.items()):
+        if alias == instance.alias:
+            liveness.finish_run(run, "completed")
+            del _runs[alias, transform_id]
+    run = core_context.own_run()
+    if run is not None and run._state.db == instance.alias:
+        _drop_current()
+
+
+class Context:
+    """What runs now: `ln.context`."""
+
+    @property
+    def instance(self) -> Instance:
+        """The connected instance."""
+        return core_context.instance()
+
+    @property
+    def run(self) -> Run | None:
+        """The current run, or None."""
+        instance = core_context.instance_or_none()
+        if instance is None:
+            return None
+        return _current_of(instance)
+
+    @property
+    def transform(self) -> Transform | None:
+        """What the current run runs, or None."""
+        run = self.run
+        return run.transform if run is not None else None
+
+    @property
+    def notebook(self) -> Transform | None:
+        """The current transform, if it is a notebook."""
+        run = self.run
+        return run.notebook if run is not None else None
+
+    @property
+    def pipeline(self) -> Transform | None:
+        """The current transform, if it is a pipeline."""
+        run = self.run
+        return run.pipeline if run is not None else None
+
+    def track(
+        self,
+        pipeline_name: str | None = None,
+        *,
+        version: str | None = None,
+        v: str | None = None,
+        new_run: bool = False,
+        **options: Any,
+    ) -> Run:
+        """Register what is running; with a name, the pipeline of that name that was registered last.
+
+        Args:
+            pipeline_name: Name of a registered pipeline; None does what `ln.track()` does.
+            version: Its version, the newest by default.
+            v: The older name of `version`.
+            new_run: As for `ln.track`.
+            **options: As for `ln.track`.
+
+        Raises:
+            NoResultFound: No pipeline of that name is registered. The current run stays as it was.
+        """
+        if pipeline_name is None:
+            return track(new_run=new_run, **options)
+        if not isinstance(pipeline_name, str):
+            raise InvalidTypeError(f"pipeline_name must be text, not {type(pipeline_name).__name__}")
+        wanted = version if version is not None else v
+        query = Pipeline.select(name=pipeline_name, **({"version": str(wanted)} if wanted is not None else {}))
+        found = query.order_by("-created_at", "-id").first()
+        if found is None:
+            which = f"{pipeline_name!r}" + (f" at version {wanted}" if wanted is not None else "")
+            raise NoResultFound(
+                f"no pipeline {which} is registered: register it by ln.add(ln.Transform(name={pipeline_name!r}, "
+                "type='pipeline'))"
+            )
+        return track(found, new_run=new_run, **options)
+
+    def __repr__(self) -> str:
+        return f"Context(run={self.run!r}, transform={self.transform!r})"
+
+
+context = Context()
+"""What runs now, as `ln.context`."""
+
+
+def _after_fork_in_child() -> None:
+    """A forked child is a process of its own: its parent's runs are not its to end, only to inherit."""
+    _runs.clear()
+    _blocks.clear()
+    metadata.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,161 @@
+"""The last steps of a move: the new place is described, the old one taken out of use, whoever dies in between.
+
+A note in the old place says where the instance moves to. Until the description of the new place is there, the note
+means nothing but that rows of a move that stopped may lie there. From then on the instance has moved, and whoever
+opens the old place or the new one next does what is left to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from lamindb.core import locks, messages
+from lamindb.core.keys import DATABASE_FILE
+from lamindb.db import database, migrate
+from lamindb.errors import LaminError, StorageError
+from lamindb.instance import config as folders
+from lamindb.instance import move_note, registry
+from lamindb.instance.config import Description
+from lamindb.setup import open_instance
+from lamindb.storage import owning
+
+_LOCK: Final = "moving.lock"
+_finished: set[Path] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where an instance has moved to."""
+
+    home: Path
+    database_url: str | None = field(repr=False)
+    """With its password as far as it is known here; None for SQLite, or where nothing is known."""
+
+
+def new_backup(home: Path, name: str) -> Path:
+    """Name a SQLite file in an instance's `backups/` that is not there yet: what an earlier try kept stays."""
+    folder = home / "backups"
+    paths = (folder / f"{name}{f'-{number}' if number > 1 else ''}.sqlite3" for number in itertools.count(1))
+    return next(path for path in paths if not os.path.lexists(path))
+
+
+def switch(home: Path, move: move_note.Move, description: Description, database_url: str | None) -> None:
+    """Describe the new place: when this returns, the instance has moved.
+
+    Args:
+        home: The old place.
+        move: The move, as it was noted.
+        description: What the new place says about itself.
+        database_url: The new database's address with its password.
+
+    Raises:
+        StorageError: It cannot be written. The old place counts.
+    """
+    target = Path(move.home)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the folder {target}: {error.strerror}") from error
+    if target != home:
+        # So that who opens the new place first ends the move, too.
+        move_note.note(target, move)
+    if database_url is not None:
+        # Under a name of its own, so that whoever finishes the move knows the password, and nobody else uses it.
+        _register(description, target, move.root_url, database_url, str(target))
+    folders.write(target, description)
+
+
+def finish(home: Path) -> Moved | None:
+    """End a move that stopped after the new place was described: the old one is taken out of use; many may try.
+
+    Args:
+        home: The old place or the new one.
+
+    Returns:
+        Where the instance is, None if there was nothing to end.
+    """
+    move = move_note.read(home)
+    if move is None or str(home) not in (move.old_home, move.home):
+        return None
+    old = Path(move.old_home)
+    try:
+        with locks.held(old / _LOCK):
+            moved = _finish(old)
+        if home != old and move_note.read(old) is None:
+            move_note.forget(home)
+    except OSError as error:
+        messages.debug(f"cannot end the move of {old}: {error}")
+        return None
+    return moved
+
+
+def _finish(home: Path) -> Moved | None:
+    move = move_note.read(home)
+    if move is None or move.old_home != str(home):
+        return None
+    there = move_note.arrived(move)
+    if there is None:
+        return None
+    target = Path(move.home)
+    url = _register_projects(home, move, there)
+    if _retire(home, move):
+        _finished.add(target)
+    return Moved(target, url)
+
+
+def take_finished(home: Path) -> bool:
+    """Tell, once, whether this process has finished a move to this place."""
+    found = home in _finished
+    _finished.discard(home)
+    return found
+
+
+def _register_projects(home: Path, move: move_note.Move, there: Description) -> str | None:
+    """Let the folders that led to the old place lead to the new one; return its database's address."""
+    target = Path(move.home)
+    entries = registry.entries()
+    known = [entry.database_url for entry in entries if entry.home == str(target) and entry.database_url]
+    url = next((one for one in known if database.shown_url(one) == move.database), None)
+    projects = {entry.project for entry in entries if entry.home == str(home)} | {move.project or ""}
+    for project in sorted(projects - {"", str(target)}):
+        _register(there, target, move.root_url, url, project)
+    registry.forget(project=str(target))
+    return url
+
+
+def _register(description: Description, home: Path, root_url: str, database_url: str | None, project: str) -> None:
+    registry.remember(
+        registry.Entry(
+            home=str(home),
+            id=description.id,
+            name=description.name,
+            root_url=root_url,
+            database_url=database_url,
+            project=project,
+        )
+    )
+
+
+def _retire(home: Path, move: move_note.Move) -> bool:
+    """Put the old records away, then the description, the mark, and last the note: who dies can be followed."""
+    try:
+        if (home / DATABASE_FILE).exists():
+            (home / "backups").mkdir(exist_ok=True)
+            migrate.back_up_sqlite(home / DATABASE_FILE, new_backup(home, "before-moving"))
+            open_instance.remove_sqlite(home / DATABASE_FILE)
+        if move.home != str(home):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(home / folders.FILE_NAME, home / f"moved-{folders.FILE_NAME}")
+        if move.old_root_url != move.root_url:
+            owning.release(move.old_root_url, move.id, home)
+        move_note.forget(home)
+        move_note.forget(Path(move.home))
+    except (OSError, LaminError) as error:
+        messages.warning(f"the instance has moved, but {home} could not be taken out of use: {error}")
+        return False
+    return True

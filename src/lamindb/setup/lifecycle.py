@@ -1,0 +1,376 @@
+"""The life of an instance: made, connected, closed, described."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lamindb.core import context, messages, paths
+from lamindb.core.context import Instance
+from lamindb.core.keys import HIDDEN_FOLDER
+from lamindb.db import database
+from lamindb.errors import ConflictError, InvalidInputError, NoInstanceError, StorageError
+from lamindb.instance import config as folders
+from lamindb.instance import discovery, registry
+from lamindb.instance import user as instance_user
+from lamindb.setup import finish_move, open_instance
+from lamindb.storage import owning
+from lamindb.storage.ownership import Mark
+
+_closed = False
+_opening = threading.RLock()
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceInfo:
+    """What there is to tell about the connected instance and its user."""
+
+    name: str
+    id: str
+    storage: str
+    database: str
+    project: str | None
+    view: str
+    is_read_only: bool
+    user: str
+
+    def __str__(self) -> str:
+        rows = [(name.replace("_", " "), value) for name, value in asdict(self).items() if value not in (None, False)]
+        return "\n".join(f"{name + ':':<12} {value}" for name, value in rows)
+
+
+def init(
+    *,
+    storage: str | os.PathLike[str],
+    name: str | None = None,
+    db: str | None = None,
+    view: str = "auto",
+) -> Instance:
+    """Make an instance, and make it the current one here and for the working folder. An existing one is connected.
+
+    Args:
+        storage: A folder, made if it does not exist, or an address such as `s3://bucket/prefix`.
+        name: What to call it; by default the name of the database, without `db` the last part of the storage.
+        db: `postgresql://user:password@host/name`; None keeps records in a SQLite file.
+        view: How files appear under their keys in the folder: "auto", "copy" or "none".
+
+    Returns:
+        The instance.
+
+    Raises:
+        InvalidInputError: An argument cannot be right. Nothing was made.
+        ConflictError: The bucket is another instance's, or the instance has another database. No instance was made.
+        StorageError: The folder or bucket cannot be written.
+        DatabaseError: The database cannot be reached.
+    """
+    root_url, home = place_of(storage)
+    if view not in folders.VIEW_MODES:
+        raise InvalidInputError(f"view must be one of {', '.join(folders.VIEW_MODES)}, not {view!r}")
+    if db is not None:
+        database.postgres_config(db)
+    name = _checked_name(name or _default_name(root_url, db))
+    if not (home / folders.FILE_NAME).is_file():
+        from lamindb.setup import making
+
+        making.make(root_url, home, name, db, view)
+        messages.success(f"made the instance {name!r} in {root_url}")
+    else:
+        existing = folders.read(home)
+        if db is not None and existing.database != database.shown_url(db):
+            raise ConflictError(
+                f"there is an instance with another database in {root_url}: "
+                "use `lamin migrate-to` to move it, or another storage folder"
+            )
+        owning.renew(root_url, Mark(existing.id, existing.name), home)
+    return connect(home.parent if home.name == HIDDEN_FOLDER else home, database_url=db)
+
+
+def place_of(storage: str | os.PathLike[str]) -> tuple[str, Path]:
+    """Return the root of a storage, and the folder of the instance that has it.
+
+    Raises:
+        InvalidInputError: It cannot be a storage.
+        StorageError: There is no folder for the records of an instance on an object store.
+    """
+    text = os.fspath(storage)
+    if not isinstance(text, str) or not text.strip():
+        raise InvalidInputError("storage must be a folder such as './mydata' or an address such as 's3://bucket'")
+    if "://" in text:
+        root_url = text.rstrip("/")
+        if HIDDEN_FOLDER in root_url.split("/"):
+            raise InvalidInputError(f"storage {root_url} lies inside another instance's own folder: pass another one")
+        base = paths.data_folder()
+        if base is None:
+            raise StorageError("there is no folder for the database: set LAMIN_DATA_DIR")
+        mark = hashlib.sha256(root_url.encode()).hexdigest()[:12]
+        stem = re.sub(r"[^\w.-]", "-", root_url.rsplit("/", 1)[-1])
+        return root_url, base / "instances" / f"{stem}-{mark}"
+    try:
+        root = Path(text).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InvalidInputError(f"storage {text!a} cannot be a folder: {error}") from None
+    if root.exists() and not root.is_dir():
+        raise InvalidInputError(f"storage {root} is a file: pass a folder")
+    if HIDDEN_FOLDER in root.parts:
+        raise InvalidInputError(f"storage {root} lies inside another instance's own folder: pass another one")
+    return str(root), root / HIDDEN_FOLDER
+
+
+def _default_name(root_url: str, db: str | None) -> str:
+    if db is not None:
+        return database.postgres_config(db)["NAME"]  # type: ignore[no-any-return]
+    return root_url.rstrip("/").rsplit("/", 1)[-1] or "root"
+
+
+def _checked_name(name: str) -> str:
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or "/" in name or len(name) > 200:
+        raise InvalidInputError(f"{name!a} cannot name an instance: use 1 to 200 printable characters without slashes")
+    return name
+
+
+def connect(
+    identifier: str | os.PathLike[str] | None = None, *, database_url: str | None = None, storage: str | None = None
+) -> Instance:
+    """Make an existing instance the current one, here and for the working folder.
+
+    Args:
+        identifier: A storage folder, a project folder that contains one, or a registered name; None: the one that
+            belongs to the working folder.
+        database_url: The database's address with its password, where it is not registered here.
+        storage: Where the folder was moved to, with a registered name as identifier.
+
+    Raises:
+        NoInstanceError: There is none.
+        NotUniqueError: Several fit; their paths are listed.
+    """
+    global _closed
+    if storage is not None:
+        identifier = storage
+    if identifier is not None and "://" in str(identifier):
+        home = place_of(str(identifier))[1]
+        found = discovery.Found(home, _working_folder() or home.parent)
+        if not (found.home / folders.FILE_NAME).is_file():
+            raise NoInstanceError(f"{identifier} was not made here: run `lamin init --storage {identifier}`")
+    else:
+        found = discovery.locate(os.fspath(identifier)) if identifier is not None else discovery.find()
+    project = (_working_folder() or found.project) if identifier is not None else found.project
+    instance = open_at(found.home, project, database_url or found.database_url or registry.database_url_of(found.home))
+    registry.register(instance, str(project))
+    owning.notice(instance)
+    make_current(instance)
+    _closed = False
+    messages.debug(f"connected {instance.name!r}")
+    return instance
+
+
+def _working_folder() -> Path | None:
+    """Return the working folder, or None where somebody removed it."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return None
+
+
+def open_current() -> Instance:
+    """Open the instance of the working folder on first use.
+
+    Raises:
+        NoInstanceError: There is none, or this process closed it.
+    """
+    if _closed:
+        raise NoInstanceError("the instance was closed by this process: connect one by ln.connect(PATH)")
+    with _opening:
+        # Another thread may have opened it while this one waited.
+        opened = context.instance_or_none()
+        if opened is not None:
+            return opened
+        found = discovery.find()
+        instance = open_at(found.home, found.project, found.database_url)
+        make_current(instance)
+    return instance
+
+
+def open_at(home: Path, project: Path | None, database_url: str | None) -> Instance:
+    """Open the instance of a folder anew; does not make it the current one.
+
+    If the instance was moved from there by somebody who died at it, the move is ended, and the new place is opened.
+
+    Raises:
+        NoInstanceError: The folder or its database is gone.
+        DatabaseError: The database cannot be reached, or a newer version made it.
+    """
+    database.setup()
+    _close_at(home)
+    moved = finish_move.finish(home)
+    if moved is not None:
+        home, database_url = moved.home, moved.database_url or database_url
+        _close_at(home)
+    instance = open_instance.open_instance(home, project=project, database_url=database_url)
+    if moved is not None:
+        _correct_location(instance)
+        messages.info(f"the instance {instance.name!r} had moved to {instance.root_url}")
+    context.add_connected(instance)
+    return instance
+
+
+def _close_at(home: Path) -> None:
+    for known in context.all_connected():
+        if known.home_path == home:
+            close_connections(known)
+            break
+
+
+def _correct_location(instance: Instance) -> None:
+    """Let the record of the own storage say where it is now: a move that died may not have come to that."""
+    from lamindb.models import Storage
+    from lamindb.setup import copy_tables
+
+    location, kind = copy_tables.location_of(instance.root_url, instance.database_url)
+    query = Storage.objects.using(instance.alias).filter(id=instance.storage_id).order_by()
+    query._update_rows({"location": location, "type": kind})
+
+
+def make_current(instance: Instance) -> None:
+    """Make an opened instance the current one of this process, and put right what dead processes left in it."""
+    before = context.instance_or_none()
+    if before is not None and before.alias != instance.alias:
+        from lamindb.runs import track
+
+        track.leave(before)
+    context.set_instance(instance)
+    # What puts things right is imported where there is something to look at, so that a mere query starts quickly.
+    if _has_writers(instance):
+        from lamindb.files import view_repair
+
+        view_repair.repair_after_crash(instance)
+    if _has_running(instance):
+        from lamindb.runs import liveness
+
+        liveness.notice_dead_runs(instance)
+
+
+def _has_writers(instance: Instance) -> bool:
+    """Tell whether a process left its name among the writes under way."""
+    try:
+        return any(name.endswith(".writer") for name in os.listdir(instance.home_path / "incoming"))
+    except FileNotFoundError:
+        if instance.is_local and not instance.is_read_only:
+            _complete(instance)
+    except OSError as error:
+        messages.debug(f"cannot look into {instance.home_path}: {error}")
+    return False
+
+
+def _complete(instance: Instance) -> None:
+    """Make the folders that a copy has lost: many tools leave empty ones out."""
+    from lamindb.storage.open_store import open_store
+
+    try:
+        open_store(instance.root_url).prepare()
+    except StorageError as error:
+        messages.debug(f"the folders of {instance.root_url} are not complete: {error}")
+
+
+def _has_running(instance: Instance) -> bool:
+    with database.connection(instance.alias).cursor() as cursor:
+        cursor.execute("SELECT 1 FROM lamindb_run WHERE status = 'running' LIMIT 1")
+        return cursor.fetchone() is not None
+
+
+def _inherited_run() -> Any:
+    """Return the run that the process that started this one handed down, if it did."""
+    if not os.environ.get("LAMIN_RUN_ID"):
+        return None
+    from lamindb.runs import parent
+
+    return parent.run()
+
+
+def close() -> str | None:
+    """End the current run, close the current instance and unregister it for the working folder.
+
+    Returns:
+        The name of what was closed, or None if nothing was.
+
+    Raises:
+        StorageError, InvalidInputError, NewerDatabaseError: The folder of an instance that was not open cannot be
+            read. It is closed all the same.
+    """
+    global _closed
+    from lamindb.runs import track
+
+    instance = context.instance_or_none()
+    if instance is None:
+        try:
+            found = discovery.find()
+        except (NoInstanceError, LookupError):
+            return None
+        registry.forget(project=str(found.project))
+        _closed = True
+        return folders.read(found.home).name
+    track.leave(instance)
+    if instance.project_path is not None:
+        registry.forget(project=str(instance.project_path))
+    close_connections(instance)
+    context.set_instance(None)
+    _closed = True
+    return instance.name
+
+
+def close_connections(instance: Instance) -> None:
+    """Forget everything that this process holds open of an instance."""
+    from lamindb.records import stores
+
+    stores.forget(instance.alias)
+    database.unregister(instance.alias)
+    context.drop_connected(instance.alias)
+
+
+def info() -> InstanceInfo:
+    """Describe the current instance.
+
+    Raises:
+        NoInstanceError: There is none.
+    """
+    instance = context.instance()
+    where = database.shown_url(instance.database_url) if instance.database_url else str(instance.database_path)
+    return InstanceInfo(
+        name=instance.name,
+        id=instance.id,
+        storage=instance.root_url,
+        database=where,
+        project=str(instance.project_path) if instance.project_path else None,
+        view=instance.view_mode,
+        is_read_only=instance.is_read_only,
+        user=instance_user.current().handle,
+    )
+
+
+def listed() -> list[dict[str, Any]]:
+    """Return the instances that are registered on this machine for this user."""
+    return [
+        {"name": e.name, "id": e.id, "storage": e.root_url, "project": e.project, "exists": e.exists}
+        for e in registry.entries()
+    ]
+
+
+context.plug_opener(open_current)
+context.plug_run_finder(_inherited_run)
+__all__ = [
+    "InstanceInfo",
+    "close",
+    "close_connections",
+    "connect",
+    "info",
+    "init",
+    "listed",
+    "make_current",
+    "open_at",
+    "open_current",
+    "place_of",
+]

@@ -1,0 +1,289 @@
+"""The words in which the other rooms speak of stored bytes, and the protocol that every store fulfils."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal, Protocol
+
+from lamindb.core.hashing import Content
+from lamindb.core.progress import Progress
+from lamindb.errors import InvalidInputError
+
+_NAME: Final = re.compile(r"[0-9a-f]{64}(?:\.[^/\\\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]*)?", re.ASCII)
+_DIGEST_LENGTH: Final = 64
+BATCH: Final = 10_000
+"""How many sources a store makes durable at once: more need no more memory, fewer need more flushes."""
+_MAX_NAME_BYTES: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectName:
+    """The name of stored bytes: what they are (BLAKE3), and the suffix that tells programs how to read them.
+
+    Raises:
+        InvalidInputError: The digest is not one, or the suffix could lead out of the folder of objects.
+    """
+
+    digest: str
+    suffix: str
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be the name of a file in the folder of objects."""
+        name = self.digest + self.suffix
+        if not _NAME.fullmatch(name) or len(self.digest) != _DIGEST_LENGTH:
+            raise InvalidInputError(
+                f"{name!a} cannot name an object: a digest has 64 hexadecimal characters, and a suffix is empty or "
+                "starts with a dot and has no separator or control character"
+            )
+        if len(name if name.isascii() else name.encode()) > _MAX_NAME_BYTES:
+            raise InvalidInputError(f"suffix {self.suffix[:40]!a}… is too long for a file name: shorten it")
+
+    @property
+    def path(self) -> str:
+        """Where the object lies in the folder of objects, as a POSIX path."""
+        return f"{self.digest[:2]}/{self.digest}{self.suffix}"
+
+    @classmethod
+    def parse(cls, filename: str) -> ObjectName | None:
+        """Read the file name of an object; None if it is not one."""
+        digest, suffix = filename[:_DIGEST_LENGTH], filename[_DIGEST_LENGTH:]
+        try:
+            return cls(digest, suffix)
+        except InvalidInputError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """What the system says of a file; a change of its bytes changes at least one of these."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> FileStat:
+        """Take what matters from a stat."""
+        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is to be stored: exactly one of `path` and `data`.
+
+    Attributes:
+        suffix: Suffix of the object, such as ".csv"; may be empty.
+        path: A local file or folder, absolute.
+        data: Bytes in memory.
+        stat: The file's stat when the record was made; a file that differs now is not stored.
+        content: What the bytes are known to be. If the store holds them already, the file is not read again; if
+            the file turns out to hold others, it is not stored.
+        take_over: The path lies in the root of this store: it becomes the view of its bytes, and they are stored
+            without a second copy where the disk allows it.
+    """
+
+    suffix: str
+    path: str | None = None
+    data: bytes | None = None
+    stat: FileStat | None = None
+    content: Content | None = None
+    take_over: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a source that is nothing or two things."""
+        if (self.path is None) == (self.data is None):
+            raise InvalidInputError("a source has either a path or data: pass one of them")
+
+    @property
+    def shown(self) -> str:
+        """What to call the source in a message."""
+        return f"'{self.path}'" if self.path is not None else f"{len(self.data or b''):,} bytes in memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file of a folder that is stored as one.
+
+    Attributes:
+        path: Its path in the folder: relative, POSIX, NFC.
+        digest: BLAKE3 of its bytes.
+        suffix: Suffix of its object.
+        size: Number of bytes.
+    """
+
+    path: str
+    digest: str
+    suffix: str
+    size: int
+
+    @property
+    def name(self) -> ObjectName:
+        """The name of the object with its bytes."""
+        return ObjectName(self.digest, self.suffix)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of a source: its bytes are durable.
+
+    Attributes:
+        name: The object; for a folder, its manifest.
+        content: What the bytes are; for a folder, `hash` and `digest` of the manifest and the members' total size.
+        reused: The store held them already; for a folder, the manifest and all members.
+        members: The files of a folder.
+        is_folder: The source was a folder.
+        n_files: Number of files: 1, or the members of a folder.
+    """
+
+    name: ObjectName
+    content: Content
+    reused: bool
+    members: tuple[Member, ...] = ()
+    is_folder: bool = False
+    n_files: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Why stored bytes cannot be trusted.
+
+    Attributes:
+        name: The object.
+        kind: It is missing, has another size, or has other bytes.
+        detail: One line for a person.
+    """
+
+    name: ObjectName
+    kind: Literal["missing", "size", "bytes"]
+    detail: str
+
+
+class ObjectStore(Protocol):
+    """Where bytes live, each under the name of its content: written once, never changed.
+
+    All methods raise `StorageError` when the disk or bucket fails, and `ReadOnlyError` when it cannot be written.
+    A method may be called from several threads and processes at once.
+    """
+
+    @property
+    def root_url(self) -> str:
+        """The root: an absolute path, or an address such as `s3://bucket/prefix`."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether objects are files on this machine."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing may be written."""
+
+    def prepare(self) -> None:
+        """Make what a new root needs; on one that has it, do nothing."""
+
+    def put(self, source: Source) -> Stored:
+        """Store a source, all of it or none of it.
+
+        When this returns, the bytes survive a power cut. An object that is there but damaged is replaced.
+
+        Raises:
+            SourceNotFoundError: The file is not there. Nothing was stored.
+            SourceChangedError: The file changed since its record was made, or while it was read. Nothing was stored.
+            InvalidInputError: The source is neither a file nor a folder, or a folder holds what cannot be stored.
+            StorageError: Reading or storing failed. No part of the object is visible; calling again is safe.
+        """
+
+    def put_many(self, sources: Sequence[Source], *, progress: Progress | None = None) -> builtins.list[Stored]:
+        """Store many sources as `put` does, with few flushes for all; memory holds no file's content.
+
+        If one fails, its error is raised; of the others, some may be stored, which is harmless.
+        """
+
+    def exists(self, name: ObjectName) -> bool:
+        """Tell whether there is an object of this name, right or damaged."""
+
+    def size(self, name: ObjectName) -> int | None:
+        """Return the number of bytes that are stored, None if there is no such object."""
+
+    def open(self, name: ObjectName) -> BinaryIO:
+        """Open an object for reading, unchecked.
+
+        Raises:
+            IntegrityError: There is no such object.
+        """
+
+    def read(self, name: ObjectName) -> bytes:
+        """Return the bytes of an object, checked against its name.
+
+        Raises:
+            IntegrityError: The object is missing, or these are not its bytes.
+        """
+
+    def delete(self, name: ObjectName) -> bool:
+        """Remove an object for good; False if there was none."""
+
+    def list(self) -> Iterator[tuple[ObjectName, int]]:
+        """Yield all objects with their sizes, in no promised order; files that are no objects are passed over."""
+
+    def local_path(self, name: ObjectName, filename: str, *, is_folder: bool = False) -> Path:
+        """Return a local file with this file name and the object's bytes, checked.
+
+        It must not be written to. With `is_folder`, the object is a manifest, and the result is a folder.
+
+        Raises:
+            IntegrityError: The object, or one of its members, is missing or damaged.
+        """
+
+    def check(self, name: ObjectName, size: int | None, *, quick: bool = False) -> Damage | None:
+        """Compare an object with its name; None if all is right.
+
+        Args:
+            name: The object.
+            size: The number of bytes that it must have, None if that is not known.
+            quick: Trust bytes whose size and stat are as when they were last checked.
+        """
+
+    def left_behind(self, *, older_than_seconds: float) -> builtins.list[str]:
+        """Return what writers began and will not end.
+
+        A writer that is known to live keeps everything; what a writer of this machine began that is known to be dead
+        counts at once, whatever its age; what others began counts when it is older than this.
+        """
+
+    def sweep_incoming(self, *, older_than_seconds: float) -> builtins.list[str]:
+        """Remove what is `left_behind`; return it."""
+
+    def changed_at(self, name: ObjectName) -> float | None:
+        """Return when an object was last stored or linked, in seconds of the epoch; None if there is none."""
+
+    def object_path(self, name: ObjectName) -> str:
+        """Return where an object lies: a path, or an address."""
+
+    def upath(self, name: ObjectName, filename: str, *, is_folder: bool = False) -> Any:
+        """Return a path at which other packages read an object: a `Path` on this machine, a `UPath` in a bucket.
+
+        It must not be written to, and what is read there is not checked, the manifest aside. With `is_folder`, the
+        members are below the path.
+
+        Args:
+            name: The object.
+            filename: What to call a folder on this machine; a file has the name of its object.
+            is_folder: The object is a manifest.
+
+        Raises:
+            UnsupportedError: A package is not installed, or the store is one in memory.
+            IntegrityError: A folder on this machine is damaged.
+        """
+
+    def upath_of_key(self, key: str) -> Any:
+        """Return what a key of the root is, the root itself for "": a `Path` on this machine, a `UPath` in a bucket.
+
+        Raises:
+            UnsupportedError: As for `upath`.
+        """

@@ -1,0 +1,265 @@
+"""How much lies in a cache's folder, and what of it may go.
+
+```
+<folder>/ab/<digest>/                    an entry: all that is kept of an object
+<folder>/incoming/                       downloads and removals under way
+<folder>/locks/size                      held while the size is counted
+<folder>/size                            bytes that were there when they were last counted, and those added since
+```
+
+An entry that is in use is locked, by its user, for as long as that process runs or holds on to it; a process that is
+forked from it holds none of its entries.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import threading
+import time
+import weakref
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from lamindb.core import locks
+from lamindb.storage import temp_files
+
+RECOUNT_SECONDS: Final = 1.0
+"""How long a cache that is too large, but all in use, is not looked through again."""
+
+_LEFT_FREE: Final = 0.1
+_FOLDERS_HELD: Final = 200
+_STALE_SECONDS: Final = 7 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    used_at: float
+    path: str
+    sizes: dict[tuple[int, int], int]
+
+
+class _Hold:
+    """A lock that keeps an entry from being removed; it ends when this object does."""
+
+    __slots__ = ("__weakref__", "_descriptor")
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        _holds.add(self)
+        _let_go_in_children()
+
+    def let_go(self, close: Callable[[int], None] = os.close) -> None:
+        """Let go of the entry, if that was not done."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            close(descriptor)
+
+    def __del__(self) -> None:
+        """Let go of the entry, also while the interpreter ends and modules are gone."""
+        self.let_go()
+
+
+_holds: Final[weakref.WeakSet[_Hold]] = weakref.WeakSet()
+
+
+@functools.cache
+def _let_go_in_children() -> None:
+    """See to it that a forked process does not keep what its parent uses: both have the same lock."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_let_go_of_all)
+
+
+def _let_go_of_all() -> None:
+    for hold in list(_holds):
+        hold.let_go()
+
+
+class Room:
+    """The entries of a cache, the least recently used of which are removed above a limit.
+
+    Args:
+        folder: Where they lie.
+        limit_bytes: How much may lie there, apart from what is in use.
+    """
+
+    def __init__(self, folder: str, limit_bytes: int) -> None:
+        self.folder = folder
+        self._limit = limit_bytes
+        self._last = threading.local()
+        self._folders: OrderedDict[str, _Hold] = OrderedDict()
+        self._tried_at = float("-inf")
+
+    def hold(self, path: str, *, is_folder: bool = False) -> None:
+        """Make an entry if it is not there, and keep it from being removed.
+
+        A file is kept until this thread holds the next one: whoever opened it by then has it. A folder, whose files are
+        opened one after another, is kept as long as the process runs, unless it holds 200 others since.
+
+        Raises:
+            OSError: It could not be made.
+        """
+        hold = _hold(path)
+        if not is_folder:
+            self._last.hold = hold
+        elif hold is not None:
+            self._folders[path] = hold
+            self._folders.move_to_end(path)
+            while len(self._folders) > _FOLDERS_HELD:
+                self._folders.popitem(last=False)
+        with contextlib.suppress(OSError):
+            os.utime(path)
+
+    def add(self, size: int) -> None:
+        """Count bytes that were added, and make room where they are too many."""
+        with self._counting():
+            total = self._read_total()
+            if total is not None:
+                total += size
+                self._write_total(total)
+        if total is None or total > self._limit:
+            self.shrink()
+
+    def check(self) -> None:
+        """Make room where too much lies here since others used what was to go."""
+        total = self._read_total()
+        if (total is None or total > self._limit) and time.monotonic() - self._tried_at >= RECOUNT_SECONDS:
+            self.shrink()
+
+    def shrink(self) -> None:
+        """Remove the least recently used entries until the limit is kept, and what dead downloads left."""
+        self._remove_until(lambda total: total if total <= self._limit else int(self._limit * (1 - _LEFT_FREE)))
+        self._tried_at = time.monotonic()
+
+    def free(self, share: float) -> bool:
+        """Remove a share of what lies here, the least recently used first, and what dead downloads left.
+
+        Returns:
+            False if nothing could go.
+        """
+        return bool(self.folder) and self._remove_until(lambda total: int(total * (1 - share)))
+
+    def _remove_until(self, wanted: Callable[[int], int]) -> bool:
+        """Remove what is not in use until no more bytes lie here than are wanted of so many; tell whether any went."""
+        with self._counting():
+            entries = sorted(self.entries(), key=lambda entry: entry.used_at)
+            links = Counter(inode for entry in entries for inode in entry.sizes)
+            there = total = sum({inode: size for entry in entries for inode, size in entry.sizes.items()}.values())
+            aim = wanted(there)
+            for entry in entries:
+                if total <= aim:
+                    break
+                if self._remove_unused(entry.path):
+                    links.subtract(entry.sizes.keys())
+                    total -= sum(size for inode, size in entry.sizes.items() if not links[inode])
+            self._write_total(total)
+        swept: list[str] = []
+        with contextlib.suppress(OSError):
+            swept = temp_files.sweep(f"{self.folder}/incoming", older_than_seconds=_STALE_SECONDS)
+        return total < there or bool(swept)
+
+    def entries(self) -> Iterator[_Entry]:
+        """Yield what lies here; bytes that several entries share have the same inode in each."""
+        for shard in _names(self.folder):
+            if len(shard) == 2:
+                for digest in _names(f"{self.folder}/{shard}"):
+                    path = f"{self.folder}/{shard}/{digest}"
+                    with contextlib.suppress(OSError):
+                        used_at = os.stat(path).st_mtime
+                        yield _Entry(used_at, path, dict(_sizes(path)))
+
+    def new_entry(self) -> str:
+        """Return a path in `incoming/` that nobody else uses."""
+        folder = f"{self.folder}/incoming"
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        return temp_files.new_entry(folder)
+
+    def discard(self, path: str) -> None:
+        """Remove a file or folder: out of sight at once, then for good."""
+        if os.path.lexists(path):
+            new = self.new_entry()
+            with contextlib.suppress(OSError):
+                os.rename(path, new)
+                if os.path.isdir(new) and not os.path.islink(new):
+                    shutil.rmtree(new, ignore_errors=True)
+                else:
+                    os.unlink(new)
+
+    def _remove_unused(self, path: str) -> bool:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                if _lock(descriptor, exclusive=True) is not False:
+                    self.discard(path)
+                    return True
+            finally:
+                os.close(descriptor)
+        return False
+
+    def _read_total(self) -> int | None:
+        try:
+            with open(f"{self.folder}/size", encoding="ascii") as stream:
+                return int(stream.read())
+        except (OSError, ValueError):
+            return None
+
+    def _write_total(self, total: int) -> None:
+        with contextlib.suppress(OSError), open(f"{self.folder}/size", "w", encoding="ascii") as stream:
+            stream.write(str(total))
+
+    @contextlib.contextmanager
+    def _counting(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):
+                os.makedirs(f"{self.folder}/locks", mode=0o700, exist_ok=True)
+                stack.enter_context(locks.held(f"{self.folder}/locks/size"))
+            yield
+
+
+def _hold(path: str) -> _Hold | None:
+    """Lock an entry for use, made anew if somebody removed it meanwhile; None where there are no locks."""
+    while True:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+        hold = _Hold(descriptor)
+        if not _lock(descriptor, exclusive=False):
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return hold
+
+
+def _lock(descriptor: int, *, exclusive: bool) -> bool | None:
+    """Lock an entry for removal, unless somebody uses it, or for use; None where there are no locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return None
+    return True
+
+
+def _sizes(entry: str) -> Iterator[tuple[tuple[int, int], int]]:
+    for folder, _, files in os.walk(entry):
+        for name in files:
+            found = os.lstat(f"{folder}/{name}")
+            yield (found.st_dev, found.st_ino), found.st_size
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []

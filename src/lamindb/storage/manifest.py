@@ -1,0 +1,141 @@
+r"""Folders stored as one: a manifest object that lists the members, and an object for each member.
+
+A manifest is UTF-8 text of lines that end in `\n`. The first is `{"format":"lamindb-folder","version":1}`; each other
+is one member, `{"path":…,"size":…,"digest":…,"suffix":…}`, sorted by the bytes of the path. Equal folders, wherever
+they lie, have equal manifests. Folders without files leave no trace in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from lamindb.core import keys
+from lamindb.core.hashing import Content, hash_bytes
+from lamindb.errors import IntegrityError, InvalidInputError, InvalidKeyError
+from lamindb.storage.base import Member, ObjectName, ObjectStore
+from lamindb.storage.os_errors import read_failed
+
+_HEADER = '{"format":"lamindb-folder","version":1}'
+
+
+def walk(folder: str) -> list[tuple[str, str]]:
+    """List the files of a folder and the folders in it, as (relative POSIX path in NFC, path on disk), sorted.
+
+    Symbolic links stand for what they point to, which must lie in the folder.
+
+    Raises:
+        InvalidInputError: A link leaves the folder, is broken or makes a circle, something is neither file nor folder,
+            or a name cannot be a key. The message names it.
+        SourceNotFoundError, StorageError: The folder is not there or cannot be read.
+    """
+    root = os.path.realpath(folder)
+    found: dict[str, str] = {}
+    for relative, path in _walk(root, root, "", (root,)):
+        try:
+            normal = keys.check_key(relative)
+        except InvalidKeyError as error:
+            raise InvalidInputError(f"folder '{folder}' cannot be stored as one: {error}") from error
+        if normal in found:
+            raise InvalidInputError(
+                f"folder '{folder}' has two files whose names are the same text, {ascii(normal)}: rename one"
+            )
+        found[normal] = path
+    return sorted(found.items(), key=lambda item: item[0].encode())
+
+
+def _walk(root: str, folder: str, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    try:
+        with os.scandir(folder) as entries:
+            listed = list(entries)
+    except OSError as error:
+        raise read_failed(folder, error) from error
+    for entry in listed:
+        relative = prefix + entry.name
+        path = entry.path
+        if entry.is_symlink():
+            path = _resolve(root, path)
+        try:
+            mode = stat.S_IFREG if entry.is_file(follow_symlinks=False) else os.stat(path).st_mode
+        except OSError as error:
+            raise read_failed(entry.path, error) from error
+        if stat.S_ISDIR(mode):
+            if path in above:
+                raise InvalidInputError(f"symbolic link '{entry.path}' leads back to a folder above it: remove it")
+            yield from _walk(root, path, relative + "/", (*above, path))
+        elif stat.S_ISREG(mode):
+            yield relative, path
+        else:
+            raise InvalidInputError(f"'{entry.path}' is neither a file nor a folder, and cannot be stored: remove it")
+
+
+def _resolve(root: str, link: str) -> str:
+    target = os.path.realpath(link)
+    if not os.path.lexists(target) or os.path.islink(target):
+        raise InvalidInputError(f"symbolic link '{link}' leads nowhere: remove it")
+    if os.path.commonpath([root, target]) != root:
+        raise InvalidInputError(f"symbolic link '{link}' leaves the folder: replace it by the file itself")
+    return target
+
+
+def suffix_of_member(path: str) -> str:
+    """Return the suffix of a member's object."""
+    return unicodedata.normalize("NFC", keys.suffix_of(keys.basename(path)))
+
+
+def write_manifest(members: Iterable[Member]) -> bytes:
+    """Write the manifest of members, which must be sorted by their paths."""
+    lines = [_HEADER]
+    for member in members:
+        entry = {"path": member.path, "size": member.size, "digest": member.digest, "suffix": member.suffix}
+        lines.append(json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def parse_manifest(name: ObjectName, data: bytes) -> tuple[Member, ...]:
+    """Read a manifest.
+
+    Raises:
+        IntegrityError: It is none, or names what no manifest may name.
+    """
+    try:
+        header, *lines, end = data.decode().split("\n")
+        if header != _HEADER or end:
+            raise ValueError("no manifest of version 1")
+        members = []
+        for line in lines:
+            entry = json.loads(line)
+            member = Member(entry["path"], entry["digest"], entry["suffix"], int(entry["size"]))
+            keys.check_key(member.path)
+            ObjectName(member.digest, member.suffix)
+            members.append(member)
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(
+            f"object {name.path} is not the manifest of a folder ({error}): `lamin verify` tells what is damaged"
+        ) from error
+    return tuple(members)
+
+
+def starts_as_manifest(stream: BinaryIO) -> bool:
+    """Tell whether a stream starts as a manifest does."""
+    start = f"{_HEADER}\n".encode()
+    return stream.read(len(start)) == start
+
+
+def read_manifest(store: ObjectStore, name: ObjectName) -> tuple[Member, ...]:
+    """Return the files of a folder that is stored as one, sorted by path; its manifest is checked.
+
+    Raises:
+        IntegrityError: The manifest is missing, damaged, or not one.
+    """
+    return parse_manifest(name, store.read(name))
+
+
+def folder_content(members: tuple[Member, ...]) -> Content:
+    """Return what a folder of these members is: hash and digest of its manifest, and the size of all files."""
+    content = hash_bytes(write_manifest(members))
+    return Content(content.hash, content.digest, sum(member.size for member in members))

@@ -1,0 +1,154 @@
+"""A folder of objects on this machine: 256 folders of read-only files, each named by its content."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from lamindb.core import modes
+from lamindb.core.filesystem import can_flush_file_system, flush_folder
+from lamindb.core.hashing import Content, digest_file
+from lamindb.storage import reflink
+from lamindb.storage.base import FileStat, ObjectName
+from lamindb.storage.hash_cache import HashCache, Known
+from lamindb.storage.temp_files import new_entry
+
+SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
+
+
+class ObjectsFolder:
+    """Where the objects of a local root lie, and what is known of them.
+
+    Attributes:
+        root: The storage root, absolute.
+        folder: The folder of objects.
+        incoming: The folder of writes under way, on the same file system.
+    """
+
+    def __init__(self, root: str, hash_cache: HashCache) -> None:
+        self.root = root
+        self.folder = f"{root}/.lamindb/objects"
+        self.incoming = f"{root}/.lamindb/incoming"
+        self._cache = hash_cache
+        self._whole: bool | None = None
+        self._can_clone: bool | None = None
+
+    @property
+    def flushes_whole(self) -> bool:
+        """Whether one call can flush everything that was written here."""
+        if self._whole is None:
+            self._whole = can_flush_file_system(self.folder)
+        return self._whole
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the root is meant for its whole group."""
+        return modes.is_shared(self.root_stat)
+
+    @property
+    def root_stat(self) -> os.stat_result:
+        """The stat of the root, whose permissions new folders follow."""
+        return os.stat(self.root)
+
+    def renew_incoming(self) -> None:
+        """Make the folder of writes under way again where it was tidied away; never that of a root that is gone."""
+        if not os.path.isdir(self.incoming) and os.path.isdir(self.folder):
+            modes.make_folder(self.incoming, self.root_stat)
+
+    def path(self, name: ObjectName) -> str:
+        """Return where an object lies."""
+        return f"{self.folder}/{name.digest[:2]}/{name.digest}{name.suffix}"
+
+    @property
+    def can_clone(self) -> bool:
+        """Whether two files here can share blocks, so that writing to one leaves the other as it is; tried once.
+
+        Raises:
+            OSError: Nothing can be written here.
+        """
+        if self._can_clone is None:
+            entries = [new_entry(self.incoming), new_entry(self.incoming)]
+            opened: list[int] = []
+            try:
+                opened.extend(os.open(entry, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600) for entry in entries)
+                os.write(opened[0], b"x")
+                self._can_clone = reflink.clone(opened[0], opened[1])
+            finally:
+                for descriptor in opened:
+                    os.close(descriptor)
+                for entry in entries[: len(opened)]:
+                    os.unlink(entry)
+        return self._can_clone
+
+    def is_good(self, name: ObjectName, size: int | None) -> bool:
+        """Tell whether an object is there with the right bytes; what is not known is read."""
+        path = self.path(name)
+        try:
+            found = os.stat(path, follow_symlinks=False)
+            if not stat.S_ISREG(found.st_mode) or (size is not None and found.st_size != size):
+                return False
+            known = FileStat.of(found)
+            if self._cache.digest(path, known) == name.digest:
+                return True
+            if digest_file(path) != name.digest:
+                return False
+        except OSError:
+            return False
+        self.remember([(name, known)])
+        return True
+
+    def known_good(self, names: Iterable[ObjectName]) -> set[str]:
+        """Return the paths of those objects that are as when their bytes were last compared; reads no bytes."""
+        found: list[tuple[str, FileStat]] = []
+        digests: list[str] = []
+        for name in names:
+            path = self.path(name)
+            with contextlib.suppress(OSError):
+                found.append((path, FileStat.of(os.stat(path, follow_symlinks=False))))
+                digests.append(name.digest)
+        answers = self._cache.digests(found)
+        return {path for (path, _), digest, answer in zip(found, digests, answers, strict=True) if digest == answer}
+
+    def remember(self, objects: Iterable[tuple[ObjectName, FileStat]]) -> None:
+        """Remember that these objects have the right bytes as long as they have these stats."""
+        self._cache.put_many(
+            Known(self.path(name), known, Content("", name.digest, known.size)) for name, known in objects
+        )
+
+    def move_in(self, entry: str, target: str) -> None:
+        """Give a complete file its name among the objects.
+
+        Raises:
+            OSError: It could not be renamed, and is where it was.
+        """
+        try:
+            os.replace(entry, target)
+        except FileNotFoundError:
+            # Tools that copy projects may leave empty folders out.
+            shard = os.path.dirname(target)
+            modes.make_folder(self.folder, self.root_stat)
+            modes.make_folder(shard, self.root_stat)
+            flush_folder(self.folder)
+            os.replace(entry, target)
+
+    def with_digest(self, digest: str) -> list[ObjectName]:
+        """Return the names of all objects with these bytes, whatever their suffixes."""
+        shard = f"{self.folder}/{digest[:2]}"
+        try:
+            listed = os.listdir(shard)
+        except FileNotFoundError:
+            return []
+        names = (ObjectName.parse(filename) for filename in listed if filename.startswith(digest))
+        return [name for name in names if name is not None]
+
+    def entries(self) -> Iterator[tuple[ObjectName, int]]:
+        """Yield the objects with their sizes."""
+        for shard in SHARDS:
+            with contextlib.suppress(FileNotFoundError), os.scandir(f"{self.folder}/{shard}") as found:
+                for entry in found:
+                    name = ObjectName.parse(entry.name)
+                    if name is not None and name.digest[:2] == shard and entry.is_file(follow_symlinks=False):
+                        yield name, entry.stat(follow_symlinks=False).st_size

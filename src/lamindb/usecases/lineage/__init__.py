@@ -1,1 +1,0 @@
-"""Where records came from and what became of them: walks, graphs, ways, impacts."""

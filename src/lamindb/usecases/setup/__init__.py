@@ -1,1 +1,0 @@
-"""Instances: made, connected, moved, backed up, deleted."""

@@ -1,1 +1,0 @@
-"""Letting the folder that users see follow the records: shown, repaired, linked again."""

@@ -1,0 +1,196 @@
+"""What all commands share: help, errors in one line, exit codes, how they are interrupted."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from lamindb import errors
+from lamindb.cli import main
+from lamindb.cli import main as cli_main
+from lamindb.cli.table import COMMANDS
+from tests.cli.conftest import Cli
+from tests.support.processes import BIN_FOLDER, clean_environment, lamin, run_command, run_python
+
+
+def _all_commands() -> list[tuple[str, ...]]:
+    context = click.Context(cli_main.lamin)
+    found: list[tuple[str, ...]] = []
+    for name in COMMANDS:
+        command = cli_main.lamin.get_command(context, name)
+        found.append((name,))
+        if isinstance(command, click.Group):
+            found.extend((name, sub) for sub in command.list_commands(context))
+    return found
+
+
+@pytest.mark.parametrize("words", _all_commands(), ids=" ".join)
+def test_every_command_has_help_with_an_example(words: tuple[str, ...], cli: Cli) -> None:
+    shown = cli(*words, "--help").out
+    assert shown.startswith(f"Usage: lamin {' '.join(words)} ")
+    assert f"  lamin {' '.join(words[:1])}" in shown.partition("Example")[2]
+
+
+@pytest.mark.parametrize("words", _all_commands(), ids=" ".join)
+def test_every_option_says_what_it_does(words: tuple[str, ...]) -> None:
+    context = click.Context(cli_main.lamin)
+    command: click.Command | None = cli_main.lamin.get_command(context, words[0])
+    if len(words) == 2:
+        assert isinstance(command, click.Group)
+        command = command.get_command(context, words[1])
+    assert command is not None
+    silent = [one.name for one in command.params if isinstance(one, click.Option) and not one.help]
+    assert silent == []
+
+
+def test_the_overview_says_of_each_command_what_its_help_says(cli: Cli) -> None:
+    overview = cli("--help").out
+    for name, entry in COMMANDS.items():
+        if entry.is_hidden:
+            assert f"\n  {name} " not in overview
+        else:
+            assert f"  {name} " in overview and entry.help in overview
+
+
+def test_without_a_command_the_help_is_shown(cli: Cli) -> None:
+    assert cli().out == cli("--help").out == cli("-h").out
+    assert cli("trash").out == cli("trash", "--help").out
+
+
+def test_the_version_is_that_of_the_package(cli: Cli) -> None:
+    import lamindb
+
+    assert cli("--version").out == f"lamin {lamindb.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["save", "--help"], ["nonsense"], ["ls", "--nonsense"]]
+)
+def test_help_and_mistakes_do_not_wait_for_the_database_library(arguments: list[str]) -> None:
+    done = run_python(
+        f"""
+        import sys
+        from lamindb.cli import main
+        main({arguments!r})
+        heavy = ("django", "pandas", "sqlite3", "asyncio", "subprocess", "blake3")
+        print("LOADED", [name for name in heavy if name in sys.modules])
+        """
+    )
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_an_unknown_command_names_a_near_one(cli: Cli) -> None:
+    assert cli("serach", "x", code=2).err == "lamin: there is no command 'serach': did you mean `lamin search`?\n"
+    assert "see `lamin --help`" in cli("\x1b[31m", code=2).err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["save"], ["ls", "--nope"], ["ls", "--since", "soon"], ["cat", "--version", "x", "k"]]
+)
+def test_wrong_input_exits_2(arguments: list[str], cli: Cli) -> None:
+    done = cli(*arguments, code=2)
+    assert done.out == "" and done.err.startswith("lamin: ")
+
+
+def test_without_an_instance_commands_say_what_to_do(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments in (["ls"], ["info"], ["cat", "x"], ["rm", "x"], ["search", "x"], ["runs"]):
+        assert "lamin init --storage" in cli(*arguments, code=3).err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.InvalidInputError("A\nb \x1b[31m c"), 2),
+        (errors.NoResultFound("a"), 3),
+        (errors.StorageError("a"), 4),
+        (errors.DatabaseError("a"), 4),
+        (errors.IntegrityError("a"), 5),
+        (errors.ReferencedError("a"), 6),
+        (errors.MultipleResultsFound("a"), 6),
+        (PermissionError(13, "Permission denied", "/there"), 4),
+        (ZeroDivisionError("division by zero"), 1),
+        (KeyboardInterrupt(), 130),
+        (BrokenPipeError(), 141),
+    ],
+)
+def test_errors_become_one_line_and_an_exit_code(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli_main, "_silence_stdout", lambda: None)
+    monkeypatch.setattr(cli_main.lamin, "invoke", fail)
+    assert main(["info"]) == code
+    written = capsys.readouterr().err
+    assert "Traceback" not in written and "\x1b" not in written
+    assert written.count("\n") == (0 if code in {130, 141} else 1)
+
+
+def test_a_traceback_is_shown_where_it_is_asked_for(tmp_path: Path) -> None:
+    quiet = lamin("info", cwd=tmp_path, check=False)
+    loud = lamin("info", cwd=tmp_path, check=False, env=clean_environment(LAMIN_DEBUG="1"))
+    assert (quiet.returncode, "Traceback" in quiet.stderr) == (3, False)
+    assert "Traceback" in loud.stderr and loud.returncode == 3
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    done = run_command(sys.executable, "-m", "lamindb", "ls", cwd=tmp_path, check=False)
+    assert done.returncode == 3 and done.stderr.startswith("lamin: no instance")
+
+
+def test_a_closed_pipe_is_quiet(local_instance: Path, cli: Cli) -> None:
+    (local_instance.parent / "big.txt").write_bytes(b"0123456789abcdef\n" * 200_000)
+    cli("save", "big.txt")
+    script = f"set -o pipefail; '{BIN_FOLDER / 'lamin'}' cat big.txt | head -c 10"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=local_instance.parent,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (141, "0123456789", "")
+
+
+def test_an_interrupt_exits_130(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys, time\n"
+        "from lamindb.cli import application, main\n"
+        "def wait(*args, **kwargs):\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(60)\n"
+        "from lamindb.instance import people\n"
+        "people.login = wait\n"
+        "sys.exit(main(['login', 'ada']))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment(), text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+
+
+def test_an_old_terminal_gets_escapes_rather_than_an_error(local_instance: Path, cli: Cli) -> None:
+    (local_instance.parent / "naïve-日本.txt").write_text("x")
+    cli("save", "naïve-日本.txt")
+    env = clean_environment(PYTHONUTF8="0", PYTHONIOENCODING="ascii", LC_ALL="C")
+    done = lamin("ls", cwd=local_instance.parent, env=env)
+    assert "na\\xefve-\\u65e5\\u672c.txt" in done.stdout
+
+
+def test_nothing_is_asked_even_where_input_is_offered(tmp_path: Path) -> None:
+    done = run_command(BIN_FOLDER / "lamin", "delete", "unknown", cwd=tmp_path, stdin="y\ny\n")
+    assert done.returncode == 0 and "nothing was deleted" in done.stderr

@@ -1,0 +1,96 @@
+"""Which record a word means."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+import lamindb as ln
+from lamindb.cli import resolve
+from lamindb.errors import InvalidInputError, MultipleResultsFound, NoResultFound
+
+
+@pytest.fixture
+def file(instance: Path) -> ln.File:
+    return ln.File(b"x", key="a/é.txt").save()
+
+
+def test_a_file_is_named_by_key_path_or_id(file: ln.File, instance: Path) -> None:
+    for text in (
+        "a/é.txt",
+        unicodedata.normalize("NFD", "a/é.txt"),
+        "mydata/a/é.txt",
+        str(instance / "a" / "é.txt"),
+        file.id,
+        file.stem_id,
+    ):
+        assert resolve.file(text).id == file.id
+
+
+def test_a_path_may_begin_with_the_home_folder(file: ln.File, instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(instance.parent))
+    assert resolve.file("~/mydata/a/é.txt").id == file.id
+    assert ln.File.objects.get_queryset().filter(resolve.under("~/mydata/a")).count() == 1
+
+
+def test_a_link_to_the_view_is_no_other_file(file: ln.File, instance: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(instance)
+    assert resolve.file(str(tmp_path / "link" / "a" / "é.txt")).id == file.id
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nope", "a", "/", "..", "\x00", "%", "x" * 5000, "0" * 20, "0" * 16, "\x1b[31m", "\udcff"]
+)
+def test_what_is_unknown_is_told_in_one_line(text: str, file: ln.File) -> None:
+    with pytest.raises(NoResultFound) as caught:
+        resolve.file(text)
+    assert str(caught.value).isprintable()
+    with pytest.raises(NoResultFound):
+        resolve.record(text)
+
+
+def test_a_mistyped_key_is_told_with_the_right_one(file: ln.File) -> None:
+    ln.File(b"y", key="counts_matrix.csv").save()
+    with pytest.raises(NoResultFound, match=r"did you mean 'counts_matrix\.csv'"):
+        resolve.file("count_matrix.csv")
+
+
+def test_a_key_in_two_storages_must_be_told_apart(file: ln.File, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "a").mkdir(parents=True)
+    (other / "a" / "é.txt").write_text("elsewhere")
+    ln.Storage(root=str(other)).save()
+    second = ln.File(other / "a" / "é.txt").save()
+    assert second.key == file.key
+    with pytest.raises(MultipleResultsFound, match=second.id):
+        resolve.file("a/é.txt")
+    assert resolve.file(second.id).id == second.id
+
+
+def test_a_record_is_a_file_a_run_or_a_transform(file: ln.File) -> None:
+    transform = ln.Transform(name="Cell Ranger", type="pipeline").save()
+    newer = ln.Transform(name="Cell Ranger", type="pipeline", version="2").save()
+    run = ln.Run(transform=transform).save()
+    assert resolve.record("a/é.txt").id == file.id
+    assert resolve.record(run.id).id == run.id
+    assert resolve.record(run.id[:15]).id == run.id
+    assert resolve.record("Cell Ranger").id == newer.id
+    assert resolve.record(transform.id).id == transform.id
+    file.delete()
+    assert resolve.record(file.id).id == file.id
+
+
+def test_runs_are_named_by_enough_of_their_ids(file: ln.File) -> None:
+    transform = ln.Transform(name="t", type="pipeline").save()
+    first = ln.Run(transform=transform, id="0123456789abcdefghij").save()
+    ln.Run(transform=transform, id="0123456789zzzzzzzzzz").save()
+    assert resolve.run("0123456789a").id == first.id
+    with pytest.raises(MultipleResultsFound):
+        resolve.run("0123456789")
+    with pytest.raises(InvalidInputError):
+        resolve.run("012")
+    for text in ("zzzzzzzz", "", "a b", "%"):
+        with pytest.raises(NoResultFound):
+            resolve.run(text)

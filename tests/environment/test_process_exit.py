@@ -1,0 +1,223 @@
+"""How processes end: real ones, each run with and without being watched."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from lamindb.environment.process_exit import Ending, watch
+from tests.support.processes import clean_environment
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+
+WATCHED = """\
+import dataclasses, json, os, sys
+from lamindb.environment import exits
+
+def told(ending):
+    with open({told!r}, "a") as stream:
+        stream.write(json.dumps(dataclasses.asdict(ending)) + "\\n")
+
+one = exits.watch(told)
+"""
+
+
+def run_both(
+    folder: Path, body: str, *options: str
+) -> tuple[subprocess.CompletedProcess[str], list[dict[str, object]]]:
+    """Run a program bare and watched; check that nobody outside can tell, and return what was told."""
+    body = textwrap.dedent(body)
+    told = folder / "told.jsonl"
+    results = []
+    for head in ("import os, sys\n\n\n\n\n\n\n\n", WATCHED.format(told=str(told))):
+        script = folder / "program.py"
+        script.write_text(head + body)
+        command = [sys.executable, *(options or [str(script)])]
+        done = subprocess.run(
+            command, cwd=folder, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False
+        )
+        results.append(done)
+    bare, watched = results
+    assert (watched.returncode, watched.stdout) == (bare.returncode, bare.stdout), watched.stderr
+    assert watched.stderr == bare.stderr
+    lines = told.read_text().splitlines() if told.exists() else []
+    return watched, [json.loads(line) for line in lines]
+
+
+COMPLETED = {"status": "completed", "exit_code": 0, "error": None}
+
+
+def failed(code: int | None, error: str | None = None) -> dict[str, object]:
+    return {"status": "failed", "exit_code": code, "error": error}
+
+
+@pytest.mark.parametrize(
+    ("body", "ending"),
+    [
+        ("print('hello')", COMPLETED),
+        ("sys.exit()", COMPLETED),
+        ("sys.exit(0)", COMPLETED),
+        ("sys.exit(3)", failed(3)),
+        ("sys.exit(256 + 7)", failed(7)),
+        ("sys.exit(True)", failed(1)),
+        ("sys.exit('no input')", failed(1, "no input")),
+        ("exit(4)", failed(4)),
+        ("from sys import exit as leave\nleave(5)", failed(5)),
+        ("try:\n    sys.exit(3)\nexcept SystemExit:\n    pass", COMPLETED),
+        ("import argparse\nargparse.ArgumentParser().parse_args(['--nope'])", failed(2)),
+        ("import threading\nthreading.Thread(target=sys.exit, args=(3,)).start()", COMPLETED),
+        ("raise SystemExit(3)", failed(3)),
+    ],
+)
+def test_the_end_is_told_once_and_changes_nothing(tmp_path: Path, body: str, ending: dict[str, object]) -> None:
+    _, told = run_both(tmp_path, body)
+    assert told == [ending]
+
+
+@pytest.mark.parametrize("call", ["{script}", "-m program", "-c {code}", "-i {script}"])
+def test_every_way_of_starting(tmp_path: Path, call: str) -> None:
+    if call == "-c {code}":
+        code = WATCHED.format(told=str(tmp_path / "told.jsonl")) + "sys.exit(3)"
+        done = subprocess.run([sys.executable, "-c", code], env=clean_environment(), check=False)
+        assert done.returncode == 3
+        told = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
+        assert told == [failed(3)]
+        return
+    options = call.format(script=str(tmp_path / "program.py")).split()
+    if call.startswith("-i"):
+        _, told = run_both(tmp_path, "print('then a shell reads an empty input')", *options)
+        assert told == [COMPLETED]
+    else:
+        _, told = run_both(tmp_path, "sys.exit(3)", *options)
+        assert told == [failed(3)]
+
+
+def test_an_exception_is_told_with_its_last_lines_and_without_secrets(tmp_path: Path) -> None:
+    done, told = run_both(
+        tmp_path, "def work(password):\n    raise ValueError('https://me:hunter2@example.org')\nwork('x')"
+    )
+    assert done.returncode == 1
+    assert told[0]["status"] == "failed" and told[0]["exit_code"] == 1
+    error = str(told[0]["error"])
+    assert error.splitlines()[-1] == "ValueError: https://me:***@example.org"
+    assert "hunter2" not in error and "in work" in error
+
+
+def test_an_exception_is_told_whoever_prints_it(tmp_path: Path) -> None:
+    _, told = run_both(tmp_path, "sys.excepthook = lambda *error: print('mine')\n1 / 0")
+    assert told[0]["exit_code"] == 1
+    assert "ZeroDivisionError" in str(told[0]["error"])
+
+
+def test_an_exception_after_a_caught_exit_is_a_failure(tmp_path: Path) -> None:
+    _, told = run_both(tmp_path, "try:\n    sys.exit(0)\nexcept SystemExit:\n    pass\n1 / 0")
+    assert told[0]["status"] == "failed"
+
+
+@posix
+def test_an_interrupt_is_a_failure(tmp_path: Path) -> None:
+    done, told = run_both(tmp_path, "import signal\nos.kill(os.getpid(), signal.SIGINT)\nimport time\ntime.sleep(9)")
+    assert done.returncode == -signal.SIGINT
+    assert told[0]["exit_code"] == 130 and "KeyboardInterrupt" in str(told[0]["error"])
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_signals_end_the_process_as_they_would_have(tmp_path: Path, name: str) -> None:
+    body = f"import signal, time\nsys.stdout.write('lost')\nos.kill(os.getpid(), signal.{name})\ntime.sleep(9)"
+    number = getattr(signal, name)
+    done, told = run_both(tmp_path, body)
+    assert done.returncode == -number
+    assert told == [failed(128 + number, f"stopped by signal {name}")]
+
+
+@posix
+def test_a_handler_of_the_program_stays(tmp_path: Path) -> None:
+    body = """\
+    import signal
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))
+    os.kill(os.getpid(), signal.SIGTERM)
+    """
+    _, told = run_both(tmp_path, body)
+    assert told == [failed(9)]
+    first = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    (tmp_path / "first.py").write_text(
+        first + WATCHED.format(told=os.devnull) + "print(signal.getsignal(signal.SIGTERM) is signal.SIG_IGN)"
+    )
+    done = subprocess.run([sys.executable, "first.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
+@posix
+def test_a_signal_ends_the_process_even_if_telling_hangs(tmp_path: Path) -> None:
+    code = """\
+    import os, signal, threading
+    from lamindb.environment import exits
+    exits._SIGNAL_SECONDS = 0.2
+    lock = threading.Lock()
+    exits.watch(lambda ending: lock.acquire())
+    with lock:
+        os.kill(os.getpid(), signal.SIGTERM)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, timeout=30, check=False, cwd=tmp_path)
+    assert done.returncode == -signal.SIGTERM
+
+
+@posix
+def test_forked_children_tell_nothing_and_die_of_signals_at_once(tmp_path: Path) -> None:
+    body = """\
+    import signal, time, warnings
+    for ending in ("exit", "signal", "error"):
+        child = os.fork()
+        if child == 0:
+            if ending == "exit":
+                sys.exit(3)
+            if ending == "error":
+                sys.stderr = open(os.devnull, "w")
+                raise ValueError
+            time.sleep(9)
+            os._exit(7)
+        if ending == "signal":
+            os.kill(child, signal.SIGTERM)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    """
+    done, told = run_both(tmp_path, body)
+    assert done.stdout == "3\n-15\n1\n"
+    assert told == [COMPLETED]
+
+
+def test_what_cannot_be_seen_is_not_told(tmp_path: Path) -> None:
+    done, told = run_both(tmp_path, "os._exit(3)")
+    assert done.returncode == 3 and told == []
+
+
+def test_telling_that_fails_leaves_the_exit_code(tmp_path: Path) -> None:
+    code = "from lamindb.environment import exits\nexits.watch(lambda ending: 1 / 0)\nexit(3)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 3
+    assert "the end of this run was not recorded: ZeroDivisionError" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_cancelled_watch_tells_nothing_and_others_still_do(tmp_path: Path) -> None:
+    _, told = run_both(tmp_path, "if 'told' in globals():\n    exits.watch(lambda e: 1 / 0).cancel()\n    one.cancel()")
+    assert told == []
+    _, told = run_both(tmp_path, "if 'told' in globals():\n    exits.watch(lambda e: 1 / 0).cancel()")
+    assert told == [COMPLETED]
+
+
+def test_watches_in_this_process_can_be_cancelled() -> None:
+    seen: list[Ending] = []
+    one = watch(seen.append)
+    one.cancel()
+    one.cancel()
+    one.report(Ending("completed", 0, None))
+    assert seen == []

@@ -1,0 +1,330 @@
+"""Loaders and serialisers, against files written by the formats' own libraries."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lamindb.errors import InvalidInputError, InvalidTypeError, StorageError, UnsupportedError
+from lamindb.files import loaders
+
+TABLE = pd.DataFrame({"gene": ["TP53", "BRCA1"], "count": [3, 5]})
+
+
+def _write_arrow(path: Path) -> None:
+    import pyarrow as pa
+
+    table = pa.Table.from_pandas(TABLE)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _write_arrow_stream(path: Path) -> None:
+    import pyarrow as pa
+
+    table = pa.Table.from_pandas(TABLE)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _write_hdf5(path: Path) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file["x"] = [1, 2, 3]
+
+
+def _write_image(path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (4, 3)).save(path)
+
+
+def _write_zarr(path: Path) -> None:
+    import zarr
+
+    zarr.open_group(str(path), mode="w").create_array("x", data=np.arange(3))
+
+
+def _write_bam(path: Path) -> None:
+    import pysam
+
+    header = {"HD": {"VN": "1.6"}, "SQ": [{"SN": "chr1", "LN": 100}]}
+    with pysam.AlignmentFile(str(path), "wb", header=header):
+        pass
+
+
+VCF = "##fileformat=VCFv4.2\n##contig=<ID=1>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n1\t5\t.\tA\tC\t.\t.\t.\n"
+
+CASES: dict[str, tuple[Callable[[Path], Any], Callable[[Any], bool]]] = {
+    ".arrow": (_write_arrow, lambda found: found.num_rows == 2),
+    ".bam": (_write_bam, lambda found: found.references == ("chr1",) and found.close() is None),
+    ".csv": (lambda path: TABLE.to_csv(path, index=False), TABLE.equals),
+    ".csv.gz": (lambda path: TABLE.to_csv(path, index=False), TABLE.equals),
+    ".fasta": (
+        lambda path: path.write_text(">a\nACGT\n"),
+        lambda found: [record.sequence for record in found] == ["ACGT"] and found.close() is None,
+    ),
+    ".feather": (TABLE.to_feather, TABLE.equals),
+    ".h5": (_write_hdf5, lambda found: found["x"][:].tolist() == [1, 2, 3] and found.close() is None),
+    ".html": (lambda path: path.write_text("<p>é"), lambda found: found == "<p>é"),
+    ".jpg": (_write_image, lambda found: found.size == (4, 3)),
+    ".json": (lambda path: path.write_text('{"a": [1]}'), lambda found: found == {"a": [1]}),
+    ".jsonl": (lambda path: TABLE.to_json(path, orient="records", lines=True), TABLE.equals),
+    ".md": (lambda path: path.write_bytes(b"\xef\xbb\xbf# title"), lambda found: found == "# title"),
+    ".npy": (lambda path: np.save(path, np.arange(3)), lambda found: found.tolist() == [0, 1, 2]),
+    ".npz": (lambda path: np.savez(path, a=np.arange(2)), lambda found: found["a"].tolist() == [0, 1]),
+    ".parquet": (TABLE.to_parquet, TABLE.equals),
+    ".png": (_write_image, lambda found: found.size == (4, 3)),
+    ".tsv": (lambda path: TABLE.to_csv(path, index=False, sep="\t"), TABLE.equals),
+    ".txt": (lambda path: path.write_text("plain"), lambda found: found == "plain"),
+    ".vcf": (
+        lambda path: path.write_text(VCF),
+        lambda found: [record.pos for record in found] == [5] and found.close() is None,
+    ),
+    ".xlsx": (lambda path: TABLE.to_excel(path, index=False), TABLE.equals),
+    ".yaml": (lambda path: path.write_text("a: 1"), lambda found: found == {"a": 1}),
+    ".zarr": (_write_zarr, lambda found: found["x"][:].tolist() == [0, 1, 2]),
+}
+
+
+def _content(path: Path) -> dict[str, bytes]:
+    return {str(child.relative_to(path)): child.read_bytes() for child in sorted(path.rglob("*")) if child.is_file()}
+
+
+@pytest.mark.parametrize("suffix", CASES)
+def test_loads_each_format_and_writes_nothing(suffix: str, tmp_path: Path) -> None:
+    write, is_right = CASES[suffix]
+    path = tmp_path / f"data{suffix}"
+    write(path)
+    before = _content(tmp_path)
+    assert is_right(loaders.load(path, suffix))
+    assert _content(tmp_path) == before
+
+
+def test_an_arrow_stream_is_a_table_too(tmp_path: Path) -> None:
+    _write_arrow_stream(tmp_path / "x.arrow")
+    assert loaders.load(tmp_path / "x.arrow", ".arrow").num_rows == 2
+
+
+def test_every_registered_loader_exists_and_every_loader_is_registered() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    declared = project["project"]["entry-points"]["lamindb.loaders"]
+    functions = {value.split(":")[1] for value in declared.values()}
+    assert functions == {name for name in vars(loaders) if name.startswith("load_")}
+    assert set(declared) <= set(loaders._installed())
+
+
+def test_an_unknown_suffix_gives_the_path(tmp_path: Path) -> None:
+    path = tmp_path / "reads.fastq.gz"
+    path.write_bytes(b"not really gzip")
+    assert loaders.load(path, ".fastq.gz") == path
+    assert loaders.load(path, "") == path
+
+
+@pytest.fixture
+def own_loaders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaders, "_registered", {})
+
+
+@pytest.mark.usefixtures("own_loaders")
+def test_the_longest_suffix_wins(tmp_path: Path) -> None:
+    @loaders.register_loader(".special.CSV")
+    def load_special(path: Path) -> str:
+        return f"special {path.name}"
+
+    path = tmp_path / "a.special.csv"
+    path.write_text("a\n1\n")
+    assert loaders.load(path, ".special.csv") == "special a.special.csv"
+    assert loaders.load(path, ".other.csv").a.tolist() == [1]
+
+
+@pytest.mark.usefixtures("own_loaders")
+def test_a_registered_loader_comes_before_an_installed_one(tmp_path: Path) -> None:
+    loaders.register_loader("txt")(lambda path: 7)
+    assert loaders.load(tmp_path / "a.txt", ".txt") == 7
+
+
+@pytest.mark.parametrize("suffix", ["", ".", "a/b"])
+def test_a_loader_needs_a_suffix(suffix: str) -> None:
+    with pytest.raises(InvalidInputError, match="suffix"):
+        loaders.register_loader(suffix)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "module", "extra"),
+    [
+        (".parquet", "pandas", "table"),
+        (".parquet", "pyarrow", "table"),
+        (".h5ad", "anndata", "anndata"),
+        (".h5", "h5py", "hdf5"),
+        (".xlsx", "openpyxl", "excel"),
+        (".png", "PIL", "image"),
+        (".yaml", "yaml", "yaml"),
+        (".zarr", "zarr", "zarr"),
+        (".bam", "pysam", "bio"),
+        (".fasta", "dnaio", "bio"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    suffix: str, module: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UnsupportedError, match=rf"{module}.*pip install 'lamindb\[{extra}\]'"):
+        loaders.load(tmp_path / "x", suffix)
+
+
+def test_a_pickle_is_read_only_when_trusted(tmp_path: Path) -> None:
+    path, touched = tmp_path / "x.pkl", tmp_path / "touched"
+
+    class Harmful:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return touched.touch, ()
+
+    path.write_bytes(pickle.dumps(Harmful()))
+    with pytest.raises(InvalidInputError, match="trust=True"):
+        loaders.load(path, ".pkl")
+    assert not touched.exists()
+    path.write_bytes(pickle.dumps([1]))
+    assert loaders.load(path, ".pkl", trust=True) == [1]
+
+
+def test_pickled_arrays_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(InvalidInputError, match=r"loading x\.npy"):
+        loaders.load(path, ".npy")
+
+
+def test_yaml_makes_no_objects(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("!!python/object/apply:os.getcwd []")
+    with pytest.raises(InvalidInputError, match=r"loading x\.yaml"):
+        loaders.load(path, ".yaml")
+
+
+@pytest.mark.parametrize("suffix", sorted(set(CASES) - {".csv", ".fasta", ".html", ".md", ".tsv", ".txt", ".zarr"}))
+def test_damaged_content_is_one_clear_error(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(b"\x00\xff damaged: {")
+    with pytest.raises((InvalidInputError, StorageError), match=r"loading x\.") as raised:
+        loaders.load(path, suffix)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_file_is_a_storage_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"loading gone\.json"):
+        loaders.load(tmp_path / "gone.json", ".json")
+
+
+def test_memory_errors_stay_what_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(json, "loads", lambda content: (_ for _ in ()).throw(MemoryError()))
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(MemoryError):
+        loaders.load(tmp_path / "x.json", ".json")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        TABLE,
+        TABLE.set_index("gene"),
+        pd.DataFrame({"a": pd.Categorical(["x", "y"]), "t": pd.to_datetime(["2020-01-01", None], utc=True)}),
+        pd.DataFrame({"v": [1.5]}, index=pd.MultiIndex.from_tuples([("a", 1)], names=["k", "n"])),
+        pd.DataFrame(),
+    ],
+    ids=["plain", "named-index", "types", "multi-index", "empty"],
+)
+def test_a_table_comes_back_as_it_was(table: pd.DataFrame, tmp_path: Path) -> None:
+    content, suffix = loaders.to_bytes(table)
+    assert isinstance(content, bytes)
+    assert suffix == ".parquet"
+    path = tmp_path / "x.parquet"
+    path.write_bytes(content)
+    pd.testing.assert_frame_equal(loaders.load(path, suffix), table)
+
+
+def test_the_same_table_gives_the_same_bytes() -> None:
+    assert loaders.to_bytes(TABLE) == loaders.to_bytes(TABLE.copy())
+
+
+def test_a_table_as_csv() -> None:
+    assert loaders.to_bytes(TABLE, "csv") == (b"gene,count\nTP53,3\nBRCA1,5\n", ".csv")
+    assert loaders.to_bytes(TABLE.set_index("gene"), ".csv") == (b"gene,count\nTP53,3\nBRCA1,5\n", ".csv")
+
+
+@pytest.fixture
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+def _anndata() -> Any:
+    import anndata
+
+    obs = pd.DataFrame({"cell_type": ["T", "B"]}, index=["c1", "c2"])
+    return anndata.AnnData(np.eye(2, 3), obs=obs, var=pd.DataFrame(index=["g1", "g2", "g3"]))
+
+
+@pytest.mark.usefixtures("temporary_folder")
+@pytest.mark.parametrize("format", ["h5ad", "zarr"])
+def test_an_anndata_comes_back_and_is_not_changed(format: str) -> None:
+    data = _anndata()
+    before = data.obs.copy()
+    path, suffix = loaders.to_bytes(data, format)
+    assert isinstance(path, Path)
+    assert suffix == f".{format}"
+    assert list(path.parent.iterdir()) == [path]
+    pd.testing.assert_frame_equal(data.obs, before)
+    found = loaders.load(path, suffix)
+    assert found.X.tolist() == data.X.tolist()
+    assert found.obs.cell_type.tolist() == ["T", "B"]
+
+
+@pytest.mark.usefixtures("temporary_folder")
+def test_the_same_anndata_gives_the_same_bytes() -> None:
+    (first, _), (second, _) = loaders.to_bytes(_anndata()), loaders.to_bytes(_anndata())
+    assert isinstance(first, Path) and isinstance(second, Path)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_what_cannot_be_written_is_a_clear_error_and_leaves_nothing(temporary_folder: Path) -> None:
+    with pytest.raises(InvalidTypeError, match="not dict"):
+        loaders.to_bytes({"a": 1})
+    with pytest.raises(InvalidInputError, match="parquet or csv"):
+        loaders.to_bytes(TABLE, "h5ad")
+    with pytest.raises(InvalidInputError, match="writing DataFrame"):
+        loaders.to_bytes(pd.DataFrame({"a": [1, "x"]}))
+    data = _anndata()
+    data.uns["odd"] = object()
+    with pytest.raises(InvalidInputError, match="writing AnnData"):
+        loaders.to_bytes(data)
+    assert list(temporary_folder.iterdir()) == []
+
+
+def test_kinds_are_told_without_importing_anything() -> None:
+    from tests.support.processes import run_python
+
+    done = run_python(
+        """
+        import sys
+        from lamindb.usecases.loading import in_memory_kind
+        assert in_memory_kind({}) is None
+        print([name for name in ("pandas", "anndata", "numpy", "pyarrow") if name in sys.modules])
+        """
+    )
+    assert done.stdout == "[]\n"
+    assert loaders.in_memory_kind(TABLE) == "table"
+    assert loaders.in_memory_kind(_anndata()) == "anndata"
+    assert loaders.in_memory_kind(TABLE["gene"]) is None

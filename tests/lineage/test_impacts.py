@@ -1,0 +1,87 @@
+"""What became of a record, grouped by transform."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import lamindb as ln
+from lamindb.errors import InvalidInputError
+from tests.support.lineages import Plain, write
+
+
+def test_impact_groups_by_transform(instance: Path) -> None:
+    written = write(Plain([None, 0, 0, 1, 2], [0, 1, 1, 2], {(0, 0), (1, 1), (2, 2), (3, 4)}), types=("notebook",))
+    found = ln.lineage.impact(written.files[0])
+    assert written.numbers("file", (file.id for file in found.files)) == {1, 2, 3, 4}
+    assert written.numbers("run", (run.id for run in found.runs)) == {0, 1, 2, 3}
+    assert [(group.name, len(group.runs), len(group.files)) for group in found.groups] == [
+        ("Step 2", 1, 0),
+        ("Step 1", 2, 2),
+        ("Step 0", 1, 2),
+    ]
+    assert found.users == (ln.User.select().one().handle,)
+    assert len(found.df()) == 5
+    assert list(found.df().columns)[:4] == ["transform", "transform_type", "transform_version", "user"]
+    assert json.loads(found.to_json())["transforms"][1]["files"][0]["size"] == 3
+    assert "4 files of 3 transforms" in repr(found)
+    assert "nothing" in repr(ln.lineage.impact(written.files[3]))
+    assert len(ln.lineage.impact(written.record("run", 1)).files) == 1
+    assert len(ln.lineage.impact(written.record("transform", 1)).files) == 2
+
+
+def test_impact_of_any_version(instance: Path, tmp_path: Path) -> None:
+    source = tmp_path / "a.txt"
+    versions, results = [], []
+    for number in range(2):
+        source.write_text(f"version {number}")
+        versions.append(ln.File(source, key="a.txt").save())
+        ln.track(ln.Transform(name=f"reader {number}"))
+        versions[-1].load(is_run_input=True)
+        (tmp_path / "b.txt").write_text(f"result {number}")
+        results.append(ln.File(tmp_path / "b.txt", key=f"b{number}.txt").save())
+        ln.finish()
+    for version, result in zip(versions, results, strict=True):
+        assert [file.id for file in ln.lineage.impact(version).files] == [result.id]
+        anyone = ln.lineage.impact(version, any_version=True)
+        assert {file.id for file in anyone.files} == {file.id for file in results}
+        assert len(anyone.ids) == 2
+    with pytest.raises(InvalidInputError, match="versions"):
+        ln.lineage.impact(results[0].run, any_version=True)
+
+
+def test_names_cannot_write_to_the_terminal(instance: Path) -> None:
+    written = write(Plain([None, 0], [0], {(0, 0)}))
+    ln.Transform.objects.filter(id=written.transforms[0])._update_rows({"name": "red \x1b[31m\nline"})
+    ln.File.objects.filter(id=written.files[0])._update_rows({"key": None, "name": "a\x1b[31m"})
+    shown = repr(ln.lineage.impact(written.record("file", 0)))
+    assert "\x1b" not in shown and len(shown.splitlines()) == 3
+    assert "\x1b" not in repr(written.record("file", 0).view_lineage())
+
+
+def test_runs_made_by_hand_have_a_time_and_an_order(instance: Path) -> None:
+    written = write(Plain([None], [2, 0, 1], {(run, 0) for run in range(3)}))
+    moment = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    ln.Run.objects.filter(id__in=written.runs)._update_rows({"started_at": None, "created_at": moment})
+    found = ln.lineage.impact(written.files[0])
+    assert [group.name for group in found.groups] == ["Step 0", "Step 1", "Step 2"]
+    assert {group.last_at for group in found.groups} == {moment}
+    assert repr(found).count("2026-03-01 12:00") == 3
+    assert "last run (UTC)" in repr(found)
+
+
+def test_reads_of_other_versions_are_not_hidden(instance: Path) -> None:
+    first = ln.File(b"one", key="raw/0.csv").save()
+    ln.track(ln.Transform(name="reader"))
+    first.stage(is_run_input=True)
+    ln.File(b"derived", key="derived.csv").save()
+    ln.finish()
+    second = ln.File(b"two", key="raw/0.csv").save()
+    found = ln.lineage.impact(second)
+    assert not found.files
+    assert "version 1" in repr(found) and "any_version=True" in repr(found)
+    assert ln.lineage.impact(second, any_version=True).read_versions == ""
+    assert ln.lineage.impact(first).read_versions == ""

@@ -1,0 +1,251 @@
+"""Searching records: the golden orders on both databases, never out of date; look-ups that complete."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lamindb as ln
+from lamindb.core import context
+from lamindb.db import bulk, database
+from lamindb.errors import InvalidInputError, InvalidTypeError, UnknownFieldError
+from lamindb.search import index
+
+GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[2] / "data" / "search_golden.json").read_text("utf-8"))
+
+
+def add_transforms(names: list[str]) -> None:
+    """Add transforms of these names, the first one the newest."""
+    made = [ln.Transform(name=name, type="pipeline", reference=str(n)) for n, name in enumerate(reversed(names))]
+    with database.writing(context.instance().alias) as link:
+        bulk.insert_many(link, made)
+
+
+def found_names(text: str, **options: Any) -> list[str]:
+    return [record.name for record in ln.Transform.search(text, **options)]
+
+
+def test_golden_orders(instance: Path) -> None:
+    add_transforms(GOLDEN["names"])
+    wrong = {
+        case["query"]: found
+        for case in GOLDEN["queries"]
+        if (found := found_names(case["query"], limit=10)) != case["expected"]
+    }
+    assert wrong == {}
+
+
+def test_of_equal_names_the_newest_comes_first(instance: Path) -> None:
+    add_transforms(["plot", "plot", "plot"])
+    hits = ln.Transform.search("plot")
+    assert [hit.reference for hit in hits] == ["2", "1", "0"]
+    assert ln.Transform.search("plot", top_hit=True).reference == "2"
+    assert ln.Transform.search("nothing like it", top_hit=True) is None
+    assert list(hits.df()["score"]) == hits.scores == [100.0] * 3
+
+
+def test_what_was_searched_before_is_never_out_of_date(instance: Path) -> None:
+    add_transforms(["umap"])
+    assert found_names("umap") == ["umap"]
+    ln.Transform(name="umap of all", type="pipeline").save()
+    assert found_names("umap") == ["umap", "umap of all"]
+    ln.Transform.objects.filter(name="umap")._update_rows({"name": "pca"})
+    assert found_names("umap") == ["umap of all"]
+    ln.Transform.select(name="umap of all").one().delete()
+    assert found_names("umap") == []
+    assert found_names("pca") == ["pca"]
+
+
+def test_what_other_connections_write_is_found(instance: Path) -> None:
+    add_transforms(["umap"])
+    assert found_names("umap") == ["umap"]
+    problems = []
+
+    def elsewhere() -> None:
+        try:
+            ln.Transform(name="umap elsewhere", type="pipeline").save()
+        except BaseException as error:
+            problems.append(error)
+        finally:
+            database.connection().close()
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert problems == []
+    assert found_names("umap") == ["umap", "umap elsewhere"]
+
+
+def test_a_transaction_that_is_rolled_back_leaves_nothing(instance: Path) -> None:
+    add_transforms(["umap"])
+    alias = context.instance().alias
+    assert found_names("umap") == ["umap"]
+    transaction = database.writing(alias)
+    transaction.__enter__()
+    ln.Transform.objects.filter(name="umap")._update_rows({"name": "umap changed"})
+    assert found_names("umap") == ["umap changed"]
+    ln.Transform.objects.filter(name="umap changed")._update_rows({"name": "pca"})
+    assert found_names("umap") == []
+    transaction.__exit__(RuntimeError, RuntimeError("taken back"), None)
+    assert found_names("umap") == ["umap"]
+
+
+def test_unchanged_names_are_not_read_again(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_transforms(["umap", "pca"])
+    assert found_names("umap") == ["umap"]
+    prepared = []
+    monkeypatch.setattr(index, "_prepared", lambda *found: prepared.append(found))
+    assert found_names("pca") == ["pca"]
+    assert prepared == []
+
+
+def test_memory_is_limited(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_transforms([f"umap {n}" for n in range(10)])
+    index._kept.clear()
+    for number in range(10):
+        assert ln.Transform.select(name=f"umap {number}").search("umap")[0].name == f"umap {number}"
+    assert len(index._kept) == index.MOST_QUERIES
+    monkeypatch.setattr(index, "MOST_NAMES", 5)
+    assert len(ln.Transform.search("umap")) == 10
+    assert len(index._kept) == 0
+
+
+def test_queries_are_searched_as_they_are(instance: Path) -> None:
+    add_transforms(["umap c", "umap b", "umap a", "other"])
+    assert [hit.name for hit in ln.Transform.select(name__endswith=" a").search("umap")] == ["umap a"]
+    assert {hit.name for hit in ln.Transform.select().order_by("name")[:2].search("umap")} == {"umap a"}
+    assert list(ln.Transform.select(id__in=[]).search("umap")) == []
+    assert found_names("UMAP", case_sensitive=True) == []
+    assert found_names("umap b", case_sensitive=True)[0] == "umap b"
+    assert len(found_names("umap", limit=2)) == 2
+    assert len(found_names("umap", limit=None)) == 3
+    assert ln.Pipeline.search("umap a", top_hit=True).name == "umap a"
+    assert list(ln.Notebook.search("umap")) == []
+
+
+def test_queries_along_relations_are_searched(instance: Path) -> None:
+    add_transforms(["umap a", "umap b"])
+    for transform in (ln.Transform.select(name="umap a").one(), ln.Transform.select(name="umap b").one()):
+        for _ in range(2):
+            ln.Run(transform=transform).save()
+    run = ln.Run.select(transform__name="umap a").first()
+    assert run is not None
+    file = ln.File(b"a", key="a.txt", run=run).save()
+    assert [hit.name for hit in ln.Transform.select(runs__outputs=file).search("umap")] == ["umap a"]
+    assert [hit.name for hit in ln.Transform.select().join(ln.Run).search("umap")] == ["umap a", "umap b"]
+    assert [hit.name for hit in file.ancestors(ln.Transform).search("umap")] == ["umap a"]
+
+
+def test_files_are_found_by_name_and_by_key(instance: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1")
+    file = ln.File(tmp_path / "a.csv", key="Größe/Tables/École 1.csv").save()
+    assert ln.File.search("ecole", top_hit=True) == file
+    assert ln.File.search("grosse tables", field="key", top_hit=True) == file
+    assert ln.File.search("große", field=ln.File.key, top_hit=True) == file
+    file.delete()
+    assert list(ln.File.search("ecole")) == []
+
+
+def test_a_record_is_found_by_all_that_it_is_called_by(instance: Path) -> None:
+    key = ln.File(b"1", key="aligned/reads.bam").save()
+    name = ln.File(b"2", name="aligned").save()
+    both = ln.File(b"3", key="tables/aligned.csv", name="all that is aligned").save()
+    assert list(ln.File.search("aligned")) == [name, key, both]
+    assert ln.File.search("aligned").scores[0] == 100
+    assert [len(ln.File.search("aligned", limit=limit)) for limit in (0, 1, 2, 3, 4, None)] == [0, 1, 2, 3, 3, 3]
+    assert list(ln.File.search("aligned", field="name")) == [name, both]
+    assert list(ln.File.search("aligned", field="key")) == [key, both]
+    assert list(ln.File.search("reads.bam")) == [key]
+    assert list(ln.File.select(name="aligned").search("aligned")) == [name]
+    assert list(ln.File.search("Aligned", case_sensitive=True)) == []
+    assert list(ln.File.search("aligned").df().index) == ["aligned", "reads.bam", "all that is aligned"]
+
+
+def test_many_names_of_one_record_leave_room_for_others(instance: Path) -> None:
+    other = ln.File(b"x", key="some/plot of cells.txt").save()
+    for number in range(4):
+        ln.File(b"%d" % number, key=f"plot{number}/a.txt", name=f"plot{number}").save()
+    assert ln.File.search("plot", limit=5)[-1] == other
+    everything = ln.File.search("plot", limit=None)
+    for limit in range(6):
+        assert ln.File.search("plot", limit=limit) == everything[:limit]
+
+
+def test_runs_and_users_are_found_by_what_is_shown_of_them(instance: Path) -> None:
+    transform = ln.Transform(name="Cell Ranger", type="pipeline").save()
+    unnamed = ln.Run(transform=transform).save()
+    named = ln.Run(transform=transform, name="by night").save()
+    assert list(ln.Run.search("cell ranger")) == [named, unnamed]
+    assert ln.Run.search("by nigth", top_hit=True) == named
+    assert list(ln.Run.search("cell ranger", field="name")) == []
+    user = ln.User.select().one()
+    ln.User.objects.filter(id=user.id)._update_rows({"name": "Zoë Dupont"})
+    assert ln.User.search("dupont", top_hit=True) == user
+    assert ln.User.search(user.handle, top_hit=True) == user
+    assert list(ln.User.search("dupont", field="handle")) == []
+
+
+def test_names_with_punctuation_are_found_among_many(instance: Path) -> None:
+    add_transforms([*(f"C{number}" for number in range(25)), "C++ aligner", "IL-6 response"])
+    assert found_names("c++")[0] == ln.Transform.search("c++", top_hit=True).name == "C++ aligner"
+    assert found_names("il6") == ["IL-6 response"]
+
+
+def test_long_queries_are_the_same_everywhere(instance: Path) -> None:
+    add_transforms(["a" * 5_000, "b", "a\u00f8" * 30])
+    assert found_names("a" * 100_000) == ["a" * 5_000]
+    assert found_names("x" * 100_000) == []
+    assert found_names("a" * 100_000, case_sensitive=True) == []
+    assert found_names("b\0 \ud800") == ["b"]
+
+
+def test_hits_are_a_table_in_notebooks(instance: Path) -> None:
+    add_transforms(["<b>plot & more</b>", *(f"plot {number}" for number in range(24))])
+    hits = ln.Transform.search("plot", limit=None)
+    shown = hits._repr_html_()
+    assert shown.startswith("<table><caption>Transform</caption><thead><tr><th>score</th><th>id</th><th>name</th>")
+    assert shown.count("<tr>") == 21
+    assert shown.endswith("<p>and 5 more</p>")
+    few = ln.Transform.search("<b>plot &")._repr_html_()
+    assert "&lt;b&gt;plot &amp; more&lt;/b&gt;" in few
+    assert "<b>" not in few
+    assert ln.Transform.search("zebrafish")._repr_html_().count("<tr>") == 1
+    hits.pop()
+    assert "<th>score</th>" not in hits._repr_html_()
+
+
+def test_bad_input_is_a_clear_error(instance: Path) -> None:
+    with pytest.raises(InvalidTypeError, match="text"):
+        ln.Transform.search(3)  # type: ignore[arg-type]
+    with pytest.raises(UnknownFieldError, match="name"):
+        ln.Transform.search("x", field="nam")
+    with pytest.raises(InvalidTypeError, match="created_at"):
+        ln.Transform.search("x", field="created_at")
+    for limit in (-1, 1.5, True):
+        with pytest.raises(InvalidInputError, match="limit"):
+            ln.Transform.search("x", limit=limit)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("use_jedi", [True, False])
+def test_lookups_complete_in_ipython(local_instance: Path, use_jedi: bool) -> None:
+    pytest.importorskip("IPython")
+    from IPython.core.completer import IPCompleter, provisionalcompleter
+
+    add_transforms(["Cell Ranger", "Cell-Space", "class", "1abc", "dict"])
+    found = ln.Transform.lookup()
+    completer = IPCompleter(namespace={"found": found, "ln": ln}, global_namespace={})
+    completer.use_jedi = use_jedi
+
+    def completed(text: str) -> set[str]:
+        with provisionalcompleter():
+            return {one.text.rpartition(".")[2] for one in completer.completions(text, len(text))}
+
+    assert completed("found.cell_") == {"cell_ranger", "cell_space"}
+    assert completed("found.ln_") == {"ln_class", "ln_1abc", "ln_dict"}
+    assert completed("ln.lineage.ancestor") == {"ancestor_ids"}
+    assert found.cell_ranger.name == "Cell Ranger"
+    assert {one.strip('"]') for one in completed('found["Cell')} == {"Cell Ranger", "Cell-Space"}
