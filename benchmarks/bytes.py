@@ -162,7 +162,7 @@ def memory_to_store(bench: Bench) -> Result:
 import os
 from pathlib import Path
 from lamindb.storage.local import LocalStore
-from lamindb.storage.protocol import Source
+from lamindb.storage.base import Source
 folder = Path({str(folder)!r})
 for number in range({count}):
     with open(folder / str(number), "wb") as stream:

@@ -99,7 +99,7 @@ def _disconnect() -> None:
         sys.modules.get("lamindb.runs.track"),
     )
     if instances is not None:
-        for connected in instances.current.all_connected():
+        for connected in instances.context.all_connected():
             instances.close_connections(connected)
         instances._closed = False
     if tracking is not None:

@@ -35,7 +35,7 @@ _HOMES = {
     "close": "lamindb.setup.lifecycle",
     "connect": "lamindb.setup.lifecycle",
     "register_loader": "lamindb.files.loaders",
-    "settings": "lamindb.core.preferences",
+    "settings": "lamindb.core.settings",
     "LaminError": "lamindb.errors",
     "MultipleResultsFound": "lamindb.errors",
     "NoResultFound": "lamindb.errors",

@@ -60,7 +60,7 @@ def save(records: Any, *, progress: bool | None = None, executor: Any = None) ->
         executor: A `concurrent.futures.Executor` that hashes and stores on other processes or machines.
     """
     found = records if isinstance(records, Record) else _as_list(records)
-    from lamindb.core.progressing import bar_for
+    from lamindb.core.progress import bar_for
 
     with bar_for(found, progress) as report:
         save_records(found, progress=report, executor=executor)
@@ -86,7 +86,7 @@ def delete(
     for one in found:
         if not isinstance(one, Record):
             raise InvalidTypeError(f"a {type(one).__name__} is no record and cannot be deleted; nothing was deleted")
-    from lamindb.files import trash
+    from lamindb.maintenance import trash
 
     trash.delete_many(found, permanent=bool(permanent), storage=delete_data_from_storage)
 

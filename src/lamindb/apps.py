@@ -16,7 +16,7 @@ class LaminConfig(AppConfig):
 
     def ready(self) -> None:
         """Plug in the use cases, which are imported when first used, and what the user chose for every process."""
-        import lamindb.core.preferences  # noqa: F401
+        import lamindb.core.settings  # noqa: F401
         from lamindb.db import database
         from lamindb.models import verbs
         from lamindb.models.wiring import Wiring
@@ -32,6 +32,6 @@ def _draw(record: Any, options: dict[str, Any]) -> Any:
 
 
 def _show(record: Any) -> Any:
-    from lamindb.lineage import draw
+    from lamindb.describe import record as describe_record
 
-    return draw.describe(record)
+    return describe_record.page(record)

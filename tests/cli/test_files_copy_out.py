@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lamindb.cli import delivering
+from lamindb.cli import files
 from lamindb.errors import ConflictError, InvalidInputError, StorageError
 
 
@@ -27,23 +27,23 @@ def test_a_failed_copy_leaves_nothing(source: Path, tmp_path: Path, monkeypatch:
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(delivering, "_flush", full)
+    monkeypatch.setattr(files, "_flush", full)
     with pytest.raises(StorageError, match="No space left"):
-        delivering.deliver(source, tmp_path / "target", force=False)
+        files.deliver(source, tmp_path / "target", force=False)
     assert not (tmp_path / "target").exists()
     assert _left_behind(tmp_path) == []
 
 
 def test_a_file_that_appears_meanwhile_is_left(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    flush = delivering._flush
+    flush = files._flush
 
     def somebody_else_writes(path: Path) -> None:
         flush(path)
         (tmp_path / "target").write_text("theirs")
 
-    monkeypatch.setattr(delivering, "_flush", somebody_else_writes)
+    monkeypatch.setattr(files, "_flush", somebody_else_writes)
     with pytest.raises(ConflictError):
-        delivering.deliver(source, tmp_path / "target", force=False)
+        files.deliver(source, tmp_path / "target", force=False)
     assert (tmp_path / "target").read_text() == "theirs"
     assert _left_behind(tmp_path) == []
 
@@ -53,15 +53,15 @@ def test_a_file_system_without_links_is_served(source: Path, tmp_path: Path, mon
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", no_links)
-    assert delivering.deliver(source, tmp_path / "target", force=False)
+    assert files.deliver(source, tmp_path / "target", force=False)
     assert (tmp_path / "target").read_text() == "right"
 
 
 def test_a_link_of_the_user_s_is_something_else(source: Path, tmp_path: Path) -> None:
     (tmp_path / "target").symlink_to("nowhere")
     with pytest.raises(ConflictError):
-        delivering.deliver(source, tmp_path / "target", force=False)
-    assert delivering.deliver(source, tmp_path / "target", force=True)
+        files.deliver(source, tmp_path / "target", force=False)
+    assert files.deliver(source, tmp_path / "target", force=True)
     assert not (tmp_path / "target").is_symlink()
 
 
@@ -69,17 +69,17 @@ def test_folders_differ_by_any_member(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name / "sub").mkdir(parents=True)
         (tmp_path / name / "sub" / "a").write_text("same")
-    assert delivering.is_same(tmp_path / "one", tmp_path / "two")
+    assert files.is_same(tmp_path / "one", tmp_path / "two")
     (tmp_path / "two" / "sub" / "a").write_text("diff")
-    assert not delivering.is_same(tmp_path / "one", tmp_path / "two")
+    assert not files.is_same(tmp_path / "one", tmp_path / "two")
     (tmp_path / "two" / "sub" / "a").write_text("same")
     (tmp_path / "two" / "extra").mkdir()
-    assert not delivering.is_same(tmp_path / "one", tmp_path / "two")
+    assert not files.is_same(tmp_path / "one", tmp_path / "two")
 
 
 def test_the_target_s_folder_must_exist(source: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="make it first"):
-        delivering.deliver(source, tmp_path / "no" / "target", force=False)
+        files.deliver(source, tmp_path / "no" / "target", force=False)
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConflictError):
-        delivering.deliver(source, tmp_path / "folder", force=True)
+        files.deliver(source, tmp_path / "folder", force=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lamindb.cli import output
-from lamindb.core.safe_text import cell_width
+from lamindb.core.text import cell_width
 
 
 def test_columns_are_aligned_by_what_is_seen() -> None:

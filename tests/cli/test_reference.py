@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lamindb.cli.application import COMMANDS
 from lamindb.cli.reference import markdown
-from lamindb.cli.table import COMMANDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lamindb.cli.running import _params
+from lamindb.cli.runs import _params
 from lamindb.errors import InvalidInputError
 from tests.cli.conftest import Cli
 from tests.support.processes import clean_environment, lamin

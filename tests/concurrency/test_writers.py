@@ -46,14 +46,14 @@ BESIDE = """
 import sys
 import lamindb as ln
 import lamindb.setup
-from lamindb.core.errors import ConflictError
-from lamindb.usecases.care import sweeping
+from lamindb.errors import ConflictError
+from lamindb.maintenance import gc
 me = int(sys.argv[1])
 if me == 0:
     removed = 0
     for _ in range({sweeps}):
         try:
-            removed += len(sweeping.sweep(dry_run=False, grace_seconds=0).objects)
+            removed += len(gc.sweep(dry_run=False, grace_seconds=0).objects)
         except ConflictError:
             pass
     print(removed)

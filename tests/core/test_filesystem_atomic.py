@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lamindb.core import atomic
+from lamindb.core import filesystem
 
 
 def _in_child(work: object) -> int:
@@ -26,7 +26,7 @@ def _in_child(work: object) -> int:
 def test_the_text_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     for text in ("one\n", "", "ä 名 🧬\n"):
-        atomic.write_text(path, text)
+        filesystem.write_text(path, text)
         assert path.read_bytes() == text.encode()
     assert os.listdir(tmp_path) == ["a.toml"]
 
@@ -34,11 +34,11 @@ def test_the_text_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> N
 def test_permissions_are_as_asked_narrowed_by_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        atomic.write_text(tmp_path / "shared", "x")
-        atomic.write_text(tmp_path / "private", "x", mode=0o600)
+        filesystem.write_text(tmp_path / "shared", "x")
+        filesystem.write_text(tmp_path / "private", "x", mode=0o600)
         (tmp_path / "open").write_text("old")
         (tmp_path / "open").chmod(0o666)
-        atomic.write_text(tmp_path / "open", "secret", mode=0o600)
+        filesystem.write_text(tmp_path / "open", "secret", mode=0o600)
     finally:
         os.umask(before)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
@@ -57,9 +57,9 @@ def test_a_failing_step_leaves_the_old_text_and_nothing_else(
             os.close(args[0])  # type: ignore[arg-type]
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(atomic.os, step, fail)
+    monkeypatch.setattr(filesystem.os, step, fail)
     with pytest.raises(OSError, match="No space left"):
-        atomic.write_text(path, "new")
+        filesystem.write_text(path, "new")
     monkeypatch.undo()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.toml"]
@@ -69,7 +69,7 @@ def test_text_that_cannot_be_stored_leaves_the_old_text(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text("old")
     with pytest.raises(UnicodeEncodeError):
-        atomic.write_text(path, "\ud800")
+        filesystem.write_text(path, "\ud800")
     assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["a.toml"])
 
 
@@ -89,7 +89,7 @@ def test_a_process_killed_at_any_step_leaves_one_whole_text(step: str, when: str
 
     def work() -> None:
         setattr(os, step, die)
-        atomic.write_text(path, "new" * 10_000)
+        filesystem.write_text(path, "new" * 10_000)
 
     assert _in_child(work) == -signal.SIGKILL
     assert path.read_text() == ("new" * 10_000 if (step, when) == ("replace", "after") else "old")
@@ -104,7 +104,7 @@ def test_two_writers_of_one_file_never_mix(tmp_path: Path) -> None:
         pid = os.fork()
         if pid == 0:
             for _ in range(50):
-                atomic.write_text(path, text)
+                filesystem.write_text(path, text)
             os._exit(0)
         pids.append(pid)
     for _ in range(200):

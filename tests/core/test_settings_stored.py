@@ -9,38 +9,38 @@ from pathlib import Path
 import pytest
 
 from lamindb.core import options as core_preferences
-from lamindb.core import preferences
+from lamindb.core import settings
 from lamindb.errors import InvalidInputError, StorageError, UnknownFieldError
 from tests.support.processes import run_python
 
 
 def _path() -> Path:
-    return Path(os.environ["LAMIN_SETTINGS_DIR"]) / preferences.FILE_NAME
+    return Path(os.environ["LAMIN_SETTINGS_DIR"]) / settings.FILE_NAME
 
 
 def test_what_is_stored_counts_in_other_processes() -> None:
-    assert preferences.store("verbosity", "3") == 3
-    preferences.store("if_key_exists", "error")
+    assert settings.store("verbosity", "3") == 3
+    settings.store("if_key_exists", "error")
     done = run_python("import lamindb as ln; print(ln.settings.verbosity, ln.settings.if_key_exists)")
     assert done.stdout == "3 error\n"
     assert stat.S_IMODE(_path().stat().st_mode) == 0o600
 
 
 def test_forgetting_brings_the_default_back() -> None:
-    preferences.store("capture", "yes")
-    preferences.store("verbosity", "1")
-    preferences.forget("capture")
+    settings.store("capture", "yes")
+    settings.store("verbosity", "1")
+    settings.forget("capture")
     assert core_preferences.chosen("capture") == (False, "default")
     assert core_preferences.chosen("verbosity") == (1, "stored")
 
 
 def test_a_refused_value_changes_nothing() -> None:
-    preferences.store("verbosity", "3")
+    settings.store("verbosity", "3")
     before = _path().read_bytes()
     with pytest.raises(InvalidInputError):
-        preferences.store("verbosity", "many")
+        settings.store("verbosity", "many")
     with pytest.raises(UnknownFieldError):
-        preferences.store("colour", "red")
+        settings.store("colour", "red")
     assert _path().read_bytes() == before
 
 
@@ -50,7 +50,7 @@ def test_a_damaged_file_is_told_and_ignored(text: str, capsys: pytest.CaptureFix
     _path().write_text(text)
     assert core_preferences.chosen("verbosity") == (2, "default")
     assert str(_path()) in capsys.readouterr().err
-    preferences.store("verbosity", "4")
+    settings.store("verbosity", "4")
     assert core_preferences.chosen("verbosity") == (4, "stored")
 
 
@@ -58,5 +58,5 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(monkeypatch: pytest.
     (tmp_path / "file").touch()
     monkeypatch.setenv("LAMIN_SETTINGS_DIR", str(tmp_path / "file" / "settings"))
     with pytest.raises(StorageError, match="cannot write"):
-        preferences.store("verbosity", "4")
+        settings.store("verbosity", "4")
     assert core_preferences.chosen("verbosity") == (2, "default")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamindb.core.safe_text import cell_width, duration_text, elide_middle, isolated, printable, size_text
+from lamindb.core.text import cell_width, duration_text, elide_middle, isolated, printable, size_text
 
 
 @given(st.text(st.characters(codec=None, exclude_categories=())))

@@ -48,11 +48,11 @@ PACKAGE = "later_migrations"
 AS_LATER = """
 import sys
 sys.path.insert(0, {folder!r})
-from lamindb.instance import database, migrating
+from lamindb.db import database, migrate
 database.setup()
 from django.conf import settings
 settings.MIGRATION_MODULES = {{"lamindb": {package!r}}}
-migrating.known = lambda: {known!r}
+migrate.known = lambda: {known!r}
 """
 
 
@@ -293,6 +293,6 @@ def test_a_dump_under_way_is_told_of(
     monkeypatch.chdir(tmp_path)
     made = ln.setup.init(storage="./mydata", db=migrated_postgres_url)
     told: list[str] = []
-    monkeypatch.setattr(migrate.dumping, "dump_tables", lambda alias, target: told.append(capsys.readouterr().err))
+    monkeypatch.setattr(migrate, "dump_tables", lambda alias, target: told.append(capsys.readouterr().err))
     migrate._back_up(made.alias, made.home_path, "0999_test")
     assert "everybody waits until that is done" in told[0]

@@ -9,7 +9,7 @@ import pytest
 
 import lamindb as ln
 from lamindb.core import context, filesystem
-from lamindb.db import dumping, migrate
+from lamindb.db import migrate
 from lamindb.errors import DatabaseError
 
 
@@ -27,7 +27,7 @@ def filled(tmp_path: Path, migrated_postgres_url: str, monkeypatch: pytest.Monke
 def test_what_was_dumped_is_read_back_as_it_was(filled: str, tmp_path: Path) -> None:
     import psycopg
 
-    dumping.dump_tables(context.instance().alias, tmp_path / "dump.zip")
+    migrate.dump_tables(context.instance().alias, tmp_path / "dump.zip")
     with zipfile.ZipFile(tmp_path / "dump.zip") as archive, psycopg.connect(filled) as link:
         tables = {name.removesuffix(".csv"): archive.read(name) for name in archive.namelist()}
         assert {"django_migrations", "lamindb_file", "lamindb_run", "lamindb_user"} <= set(tables)
@@ -47,7 +47,7 @@ def test_a_table_of_another_version_is_dumped_whole(filled: str, tmp_path: Path)
     with psycopg.connect(filled, autocommit=True) as link:
         link.execute("ALTER TABLE lamindb_file ADD COLUMN of_another_version text DEFAULT 'here'")
         link.execute("CREATE TABLE theirs (x int)")
-    dumping.dump_tables(context.instance().alias, tmp_path / "dump.zip")
+    migrate.dump_tables(context.instance().alias, tmp_path / "dump.zip")
     with zipfile.ZipFile(tmp_path / "dump.zip") as archive:
         assert archive.read("lamindb_file.csv").count(b",here") == 3
         assert "theirs.csv" not in archive.namelist()
@@ -56,7 +56,7 @@ def test_a_table_of_another_version_is_dumped_whole(filled: str, tmp_path: Path)
 def test_what_cannot_be_dumped_is_not_migrated(filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     instance = context.instance()
     with pytest.raises(DatabaseError, match="cannot back up"):
-        dumping.dump_tables(instance.alias, tmp_path / "absent" / "dump.zip")
+        migrate.dump_tables(instance.alias, tmp_path / "absent" / "dump.zip")
     (instance.home_path / "backups").write_bytes(b"in the way")
     monkeypatch.setattr(migrate, "known", lambda: migrate.applied(instance.alias) | {"9999_later"})
     with pytest.raises(DatabaseError, match="nothing was migrated"):
@@ -69,5 +69,5 @@ def test_the_name_of_a_dump_is_flushed(filled: str, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(
         filesystem, "flush_folder", lambda path: flushed.append((path, (tmp_path / "dump.zip").exists()))
     )
-    dumping.dump_tables(context.instance().alias, tmp_path / "dump.zip")
+    migrate.dump_tables(context.instance().alias, tmp_path / "dump.zip")
     assert flushed == [(str(tmp_path), True)]

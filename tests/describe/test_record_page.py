@@ -12,8 +12,13 @@ import lamindb as ln
 # The first record sets the database library up, which the modules below need.
 assert ln.File
 
-from lamindb.describe.page import Page  # noqa: E402
-from lamindb.describe.record import Description, Entry, Fact, Section  # noqa: E402
+from lamindb.describe.record import (  # noqa: E402
+    Description,
+    Entry,
+    Fact,
+    Page,
+    Section,
+)
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

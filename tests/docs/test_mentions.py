@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import lamindb as ln
-from lamindb.cli.table import COMMANDS
+from lamindb.cli.application import COMMANDS
 from tests.docs import pages
 
 _SOURCES = pages.ROOT / "src" / "lamindb"
@@ -124,7 +124,7 @@ def test_no_page_names_a_command_that_there_is_not() -> None:
 def _commands() -> list[str]:
     import click
 
-    from lamindb.cli.main import lamin
+    from lamindb.cli.application import lamin
 
     found: list[str] = []
 

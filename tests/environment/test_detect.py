@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lamindb.environment import detect as module
-from lamindb.environment import jupyter, kernels, notebook_matching, servers
+from lamindb.environment import jupyter, kernels, notebook_matching
 from lamindb.environment.detect import Running, detect, in_ipython, in_notebook
 from lamindb.errors import InvalidInputError
 from tests.support.processes import clean_environment, run_command, run_python, run_script, write_notebook
@@ -109,7 +109,7 @@ def test_a_server_knows_better_than_the_environment(
     renamed = notebook.with_name("renamed.ipynb")
     renamed.touch()
     monkeypatch.setenv("JPY_SESSION_NAME", str(notebook))
-    monkeypatch.setattr(servers, "session_path", lambda: renamed)
+    monkeypatch.setattr(jupyter, "session_path", lambda: renamed)
     assert detect() == Running("notebook", renamed, "jupyter-session")
 
 
@@ -127,7 +127,7 @@ def test_quarto(kernel: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     "broken",
-    [(servers, "session_path"), (jupyter, "launched_notebook"), (notebook_matching, "matching_notebook")],
+    [(jupyter, "session_path"), (jupyter, "launched_notebook"), (notebook_matching, "matching_notebook")],
     ids=lambda step: step[1],
 )
 def test_no_step_stops_the_others(
@@ -205,7 +205,7 @@ def test_pytest_in_a_process_of_its_own(tmp_path: Path, arguments: list[str]) ->
 def test_looking_imports_nothing_heavy() -> None:
     code = """
     import sys
-    from lamindb.environment import detect, exits, git, notebooks, packages, projects, redaction, scripts
+    from lamindb.environment import detect, git, notebooks, packages, process_exit, redaction, scripts
     detect.detect()
     heavy = {"asyncio", "subprocess", "http.client", "IPython", "nbformat", "importlib.metadata", "ssl"}
     print(sorted(heavy & set(sys.modules)))

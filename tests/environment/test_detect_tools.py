@@ -22,7 +22,7 @@ from tests.support.processes import clean_environment, run_command, write_notebo
 
 PROBE = """\
 import dataclasses, json, os
-from lamindb.environment import exits, notebooks
+from lamindb.environment import notebooks, process_exit
 from lamindb.environment.detect import detect, fallback_notebook, in_notebook
 
 def write(**facts):
@@ -38,7 +38,7 @@ def look():
     )
 
 look()
-watched = exits.watch(lambda ending: write(**dataclasses.asdict(ending)))
+watched = process_exit.watch(lambda ending: write(**dataclasses.asdict(ending)))
 """
 COMPLETED = {"status": "completed", "exit_code": None, "error": None}
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lamindb.environment import kernels, servers
+from lamindb.environment import jupyter, kernels
 
 KERNEL = "0123abcd-aaaa-bbbb-cccc-0123456789ab"
 
@@ -70,7 +70,7 @@ def session(path: str, **more: Any) -> dict[str, Any]:
 
 def test_the_session_of_this_kernel_is_found(server: Any, tmp_path: Path) -> None:
     server.answer = [session("sub/b.ipynb", kernel={"id": "other"}), session("sub/a.ipynb")]
-    assert servers.session_path() == tmp_path / "root/sub/a.ipynb"
+    assert jupyter.session_path() == tmp_path / "root/sub/a.ipynb"
     assert server.seen == [("/base/api/sessions", "token t1")]
 
 
@@ -86,20 +86,20 @@ def test_the_session_of_this_kernel_is_found(server: Any, tmp_path: Path) -> Non
 )
 def test_paths_in_all_their_forms(server: Any, tmp_path: Path, answer: Any) -> None:
     server.answer = answer
-    assert servers.session_path() == tmp_path / "root/sub/a.ipynb"
+    assert jupyter.session_path() == tmp_path / "root/sub/a.ipynb"
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b"", [], {"message": "no"}, [{}], [[]], [session("sub")], b"\xff"])
 def test_odd_answers_are_no_answer(server: Any, answer: Any) -> None:
     server.answer = answer
-    assert servers.session_path() is None
+    assert jupyter.session_path() is None
 
 
 def test_refusals_and_slow_servers_are_passed_over(server: Any, tmp_path: Path) -> None:
     server.answer, server.status = [session("sub/a.ipynb")], 403
-    assert servers.session_path() is None
-    server.status, server.delay_seconds = 200, servers.TIMEOUT_SECONDS + 0.3
-    assert servers.session_path() is None
+    assert jupyter.session_path() is None
+    server.status, server.delay_seconds = 200, jupyter.TIMEOUT_SECONDS + 0.3
+    assert jupyter.session_path() is None
 
 
 def test_dead_and_broken_servers_do_not_hide_the_living(server: Any, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_dead_and_broken_servers_do_not_hide_the_living(server: Any, tmp_path: P
     (runtime / "jpserver-3.json").write_text("[]")
     (runtime / "jpserver-4.json").write_text("{}")
     describe(runtime, 1, tmp_path, "nbserver-5.json")
-    assert servers.session_path() == tmp_path / "root/sub/a.ipynb"
+    assert jupyter.session_path() == tmp_path / "root/sub/a.ipynb"
 
 
 def test_the_parent_is_asked_first_and_then_nobody_else(
@@ -120,7 +120,7 @@ def test_the_parent_is_asked_first_and_then_nobody_else(
     describe(tmp_path / "runtime", port, tmp_path / "root", "jpserver-2.json", pid=4242, token="t2")
     monkeypatch.setenv("JPY_PARENT_PID", "4242")
     os.utime(tmp_path / "runtime/jpserver-2.json", (1, 1))
-    assert servers.session_path() == tmp_path / "root/sub/a.ipynb"
+    assert jupyter.session_path() == tmp_path / "root/sub/a.ipynb"
     assert [token for _, token in server.seen] == ["token t2"]
 
 
@@ -138,11 +138,11 @@ def test_a_server_on_a_socket_file(tmp_path: Path, server: Any, monkeypatch: pyt
         thread = threading.Thread(target=listening.handle_request)
         thread.start()
         describe(tmp_path / "runtime", 0, tmp_path / "root", url="http+unix://s/base/", sock="s")
-        assert servers.session_path() == tmp_path / "root/sub/a.ipynb"
+        assert jupyter.session_path() == tmp_path / "root/sub/a.ipynb"
         thread.join()
 
 
 def test_kernels_without_a_server_ask_nobody(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "connection_file", lambda: tmp_path / "runtime" / "tmpabc.json")
-    assert servers.session_path() is None
+    assert jupyter.session_path() is None
     assert server.seen == []

@@ -19,13 +19,13 @@ posix = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them
 
 WATCHED = """\
 import dataclasses, json, os, sys
-from lamindb.environment import exits
+from lamindb.environment import process_exit
 
 def told(ending):
     with open({told!r}, "a") as stream:
         stream.write(json.dumps(dataclasses.asdict(ending)) + "\\n")
 
-one = exits.watch(told)
+one = process_exit.watch(told)
 """
 
 
@@ -159,10 +159,10 @@ def test_a_handler_of_the_program_stays(tmp_path: Path) -> None:
 def test_a_signal_ends_the_process_even_if_telling_hangs(tmp_path: Path) -> None:
     code = """\
     import os, signal, threading
-    from lamindb.environment import exits
-    exits._SIGNAL_SECONDS = 0.2
+    from lamindb.environment import process_exit
+    process_exit._SIGNAL_SECONDS = 0.2
     lock = threading.Lock()
-    exits.watch(lambda ending: lock.acquire())
+    process_exit.watch(lambda ending: lock.acquire())
     with lock:
         os.kill(os.getpid(), signal.SIGTERM)
     """
@@ -200,7 +200,7 @@ def test_what_cannot_be_seen_is_not_told(tmp_path: Path) -> None:
 
 
 def test_telling_that_fails_leaves_the_exit_code(tmp_path: Path) -> None:
-    code = "from lamindb.environment import exits\nexits.watch(lambda ending: 1 / 0)\nexit(3)"
+    code = "from lamindb.environment import process_exit\nprocess_exit.watch(lambda ending: 1 / 0)\nexit(3)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 3
     assert "the end of this run was not recorded: ZeroDivisionError" in done.stderr
@@ -208,9 +208,11 @@ def test_telling_that_fails_leaves_the_exit_code(tmp_path: Path) -> None:
 
 
 def test_a_cancelled_watch_tells_nothing_and_others_still_do(tmp_path: Path) -> None:
-    _, told = run_both(tmp_path, "if 'told' in globals():\n    exits.watch(lambda e: 1 / 0).cancel()\n    one.cancel()")
+    _, told = run_both(
+        tmp_path, "if 'told' in globals():\n    process_exit.watch(lambda e: 1 / 0).cancel()\n    one.cancel()"
+    )
     assert told == []
-    _, told = run_both(tmp_path, "if 'told' in globals():\n    exits.watch(lambda e: 1 / 0).cancel()")
+    _, told = run_both(tmp_path, "if 'told' in globals():\n    process_exit.watch(lambda e: 1 / 0).cancel()")
     assert told == [COMPLETED]
 
 

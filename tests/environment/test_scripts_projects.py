@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
-from lamindb.environment.projects import project_root, relative_reference
+from lamindb.environment.scripts import project_root, relative_reference
 
 
 def repository(path: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lamindb.environment.headings import first_title
+from lamindb.environment.text_notebooks import first_title
 
 
 @pytest.mark.parametrize(

@@ -319,7 +319,7 @@ def test_kinds_are_told_without_importing_anything() -> None:
     done = run_python(
         """
         import sys
-        from lamindb.usecases.loading import in_memory_kind
+        from lamindb.files.loaders import in_memory_kind
         assert in_memory_kind({}) is None
         print([name for name in ("pandas", "anndata", "numpy", "pyarrow") if name in sys.modules])
         """

@@ -13,9 +13,9 @@ from django.db import connections
 import lamindb as ln
 from lamindb.describe.history import history
 from lamindb.errors import ConflictError, InvalidInputError
-from lamindb.files import trash, versions
+from lamindb.files import rename, versions
+from lamindb.maintenance import trash
 from lamindb.models import File, LastVersion
-from lamindb.records import save as records_save
 
 
 def save(key: str, *contents: bytes) -> list[File]:
@@ -235,14 +235,14 @@ def test_naming_a_file_waits_for_who_saves_under_that_name(
         pytest.skip("SQLite has one writer at a time anyway")
     nameless = ln.File(b"1", name="no key").save()
     here, done = threading.Event(), threading.Event()
-    check = records_save._check_rename
+    check = rename._check_rename
 
     def waits(*args: Any) -> None:
         check(*args)
         here.set()
         done.wait(1)
 
-    monkeypatch.setattr(records_save, "_check_rename", waits)
+    monkeypatch.setattr(rename, "_check_rename", waits)
 
     def save_other() -> None:
         here.wait(10)

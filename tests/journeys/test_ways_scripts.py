@@ -89,7 +89,7 @@ def test_through_a_pipe(project: Path) -> None:
     # Without a Transform: an error that names the fix, and what was current stays current.
     anonymous = """
 import lamindb as ln
-from lamindb.core.errors import InvalidInputError
+from lamindb.errors import InvalidInputError
 def refused():
     before = ln.context.run
     try:

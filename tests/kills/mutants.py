@@ -74,16 +74,16 @@ def one_by_one() -> None:
 
 def part_by_part() -> None:
     """Commit each part of a save that is written in parts."""
-    from lamindb.files import written
+    from lamindb.files import save
 
-    real = written._insert
+    real = save._insert
 
     def insert_and_commit(link: Any, outcomes: Any) -> None:
         real(link, outcomes)
         link.connection.execute("COMMIT")
         link.connection.execute("BEGIN IMMEDIATE")
 
-    written._insert = insert_and_commit
+    save._insert = insert_and_commit
 
 
 def forgetful() -> None:
@@ -95,7 +95,8 @@ def forgetful() -> None:
 
 def purge_at_once() -> None:
     """Remove rows of files that the view still shows, without a note."""
-    from lamindb.files import trash, view_repair
+    from lamindb.files import view_repair
+    from lamindb.maintenance import trash
 
     real = view_repair.announce
     view_repair.announce = lambda instance, leaving=(): real(instance)  # type: ignore[assignment]

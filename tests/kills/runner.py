@@ -29,7 +29,7 @@ PRELOADED = """
     lamindb.db.sqlite.base lamindb.migrations lamindb.storage.cache lamindb.storage.open_store
     lamindb.storage.view lamindb.setup.move lamindb.setup.lifecycle
     lamindb.files.view_relink lamindb.files.save lamindb.files.read
-    lamindb.maintenance.gc lamindb.runs.track lamindb.files.trash
+    lamindb.maintenance.gc lamindb.runs.track lamindb.maintenance.trash
     lamindb.maintenance.verify pwd psycopg
 """
 """What every child needs is imported once, before the first fork; none of it opens anything."""

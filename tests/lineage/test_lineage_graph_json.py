@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from lamindb.lineage.json_text import json_text
-from lamindb.lineage.lineage_graph import LineageGraph
+from lamindb.lineage.lineage_graph import LineageGraph, json_text
 from tests.support.graphs import HOSTILE, cycle_graph, hostile_graph, small_graph
 
 

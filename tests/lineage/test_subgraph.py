@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lamindb as ln
+from tests.lineage.test_query import acyclic_graphs, chain, graphs, numbers_below
 from tests.support.lineages import Plain, write
-from tests.usecases.lineage.test_tracing import acyclic_graphs, chain, graphs, numbers_below
 
 
 @pytest.mark.parametrize("shapes", [acyclic_graphs, graphs], ids=["acyclic", "any"])

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import lamindb as ln
 from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
+from tests.lineage.test_query import acyclic_graphs, chain, graphs, ladder, numbers_below
 from tests.support.lineages import Plain, write
-from tests.usecases.lineage.test_tracing import acyclic_graphs, chain, graphs, ladder, numbers_below
 
 
 def oracle_neighbourhood(

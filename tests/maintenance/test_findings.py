@@ -8,11 +8,11 @@ import pytest
 
 import lamindb as ln
 from lamindb.core import context
-from lamindb.maintenance import beside
+from lamindb.maintenance import findings
 
 
 def untracked(prefix: str | None = None) -> list[str]:
-    return beside.untracked(context.instance(), prefix)
+    return findings.untracked(context.instance(), prefix)
 
 
 def save_folder(key: str) -> None:

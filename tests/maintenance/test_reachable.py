@@ -11,7 +11,7 @@ import lamindb as ln
 from lamindb.core import context
 from lamindb.errors import StorageError
 from lamindb.maintenance import reachable, verify
-from lamindb.maintenance.sizing import FolderSizes
+from lamindb.maintenance.reachable import FolderSizes
 from lamindb.models import File, FolderMember
 from lamindb.records import stores
 from lamindb.storage.base import ObjectName

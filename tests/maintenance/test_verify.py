@@ -12,7 +12,7 @@ import pytest
 import lamindb as ln
 from lamindb.core import context
 from lamindb.errors import IntegrityError, InvalidInputError, StorageError
-from lamindb.maintenance import beside, resuming, verify
+from lamindb.maintenance import findings, verify
 from lamindb.models import File, FolderMember
 from lamindb.records import stores
 from lamindb.storage.base import Damage, ObjectName
@@ -264,7 +264,7 @@ def test_an_interruption_after_the_last_object_repeats_none(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(beside, "untracked", interrupt)
+        patch.setattr(findings, "untracked", interrupt)
         with pytest.raises(KeyboardInterrupt):
             verify.verify()
     told: list[int] = []
@@ -293,7 +293,7 @@ def test_the_place_is_noted_for_one_that_is_killed(local_instance: Path, monkeyp
     noted: list[int | None] = []
 
     def told(done: int, total: int) -> None:
-        work = resuming.load(context.instance(), None, False)
+        work = verify.load(context.instance(), None, False)
         noted.append(work and work["checked"])
 
     verify.verify(progress=told)

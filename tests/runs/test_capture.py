@@ -292,7 +292,7 @@ def test_each_library_is_seen_or_the_gap_is_said(local_instance: Path, reader: R
 
 
 def test_the_page_has_a_measured_table() -> None:
-    """The table is written by `python -m tests.usecases.runs.test_capturing`, as it is measured."""
+    """The table is written by `python -m tests.runs.test_capture`, as it is measured."""
     text = PAGE.read_text(encoding="utf-8")
     assert BEGIN in text
     assert END in text

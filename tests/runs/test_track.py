@@ -14,7 +14,7 @@ import lamindb as ln
 from lamindb.core import context
 from lamindb.errors import ConflictError, InvalidInputError, InvalidTypeError, ReadOnlyError
 from lamindb.models.base import now
-from lamindb.runs import beating, liveness, track
+from lamindb.runs import liveness, track
 from tests.support.processes import run_script
 
 THIS = "test_tracking.py"
@@ -267,10 +267,10 @@ def test_other_machines_are_judged_by_their_silence(instance: Path) -> None:
     elsewhere = {"host": "elsewhere", "boot_id": "b", "pid": 1, "started": "1", "namespace": ""}
     write(run, process=elsewhere)
     assert again(run).status == "running"
-    write(run, heartbeat_at=now() - datetime.timedelta(seconds=beating.SILENT_SECONDS + 60))
+    write(run, heartbeat_at=now() - datetime.timedelta(seconds=liveness.SILENT_SECONDS + 60))
     assert again(run).status == "aborted"
     # It was only asleep.
-    beating.beat()
+    liveness.beat()
     assert again(run).__dict__["status"] == "running"
     ln.finish()
     assert again(run).status == "completed"
@@ -279,13 +279,13 @@ def test_other_machines_are_judged_by_their_silence(instance: Path) -> None:
 def test_signs_of_life_are_given_until_the_end(instance: Path) -> None:
     run = ln.track(transform())
     before = again(run).heartbeat_at
-    beating.beat()
+    liveness.beat()
     after = again(run).heartbeat_at
     assert before is not None
     assert after is not None
     assert after > before
     ln.finish()
-    beating.beat()
+    liveness.beat()
     assert again(run).heartbeat_at == after
 
 
@@ -381,13 +381,13 @@ def test_a_fork_finds_no_thread_of_ours(instance: Path) -> None:
     if child == 0:
         # What a child does must not end its parent's run.
         ln.finish()
-        os._exit(0 if not beating._alive and not track._runs else 1)
+        os._exit(0 if not liveness._alive and not track._runs else 1)
     counts.append(os.waitpid(child, 0)[1])
     assert counts == [0]
     assert any(thread.name == "lamindb heartbeat" for thread in threading.enumerate())
     assert again(run).status == "running"
     ln.finish()
-    assert run.id not in beating._alive.get(context.instance().alias, set())
+    assert run.id not in liveness._alive.get(context.instance().alias, set())
 
 
 ODD = os.fsdecode(b"caf\xe9")

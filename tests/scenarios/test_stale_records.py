@@ -242,18 +242,18 @@ def test_a_field_that_was_only_read_is_not_written(instance: Path) -> None:
 def test_a_rename_takes_a_version_along_that_another_process_just_saved(
     instance: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lamindb.records import save as records_save
+    from lamindb.files import rename
 
     file = ln.File(b"1", key="a.csv").save()
-    look = records_save._leaving
+    look = rename._leaving
 
     def look_too_early(*args: object) -> object:
         found = look(*args)  # type: ignore[arg-type]
-        monkeypatch.setattr(records_save, "_leaving", look)
+        monkeypatch.setattr(rename, "_leaving", look)
         ln.File(b"2", key="a.csv").save()
         return found
 
-    monkeypatch.setattr(records_save, "_leaving", look_too_early)
+    monkeypatch.setattr(rename, "_leaving", look_too_early)
     file.key = "b.csv"
     file.save()
     assert not (instance / "a.csv").exists()

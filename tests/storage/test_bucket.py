@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lamindb.errors import UnsupportedError
-from lamindb.storage import forking
+from lamindb.storage import bucket
 from lamindb.storage.base import Source
 from lamindb.storage.remote import RemoteStore
 
@@ -55,12 +55,12 @@ def test_a_forked_process_is_refused_at_once(store: RemoteStore) -> None:
 
 
 def test_a_fork_before_the_first_use_works(seaweed_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forking, "_used_in", None)
-    forking.use()
-    forking.use()
-    assert forking.has_used()
-    assert isinstance(in_a_fork(forking.use), UnsupportedError)
-    monkeypatch.setattr(forking, "_used_in", None)
+    monkeypatch.setattr(bucket, "_used_in", None)
+    bucket.use()
+    bucket.use()
+    assert bucket.has_used()
+    assert isinstance(in_a_fork(bucket.use), UnsupportedError)
+    monkeypatch.setattr(bucket, "_used_in", None)
     RemoteStore(seaweed_root)
-    assert not forking.has_used()
-    assert in_a_fork(lambda: forking.use() or "fine") == "fine"
+    assert not bucket.has_used()
+    assert in_a_fork(lambda: bucket.use() or "fine") == "fine"

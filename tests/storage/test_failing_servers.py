@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lamindb.errors import StorageError
-from lamindb.storage import bucket_client, uploading
+from lamindb.storage import bucket_client, remote
 from lamindb.storage.base import Source
 from lamindb.storage.remote import RemoteStore
 from tests.storage.contract import write
@@ -131,7 +131,7 @@ def test_a_connection_cut_in_the_middle_leaves_no_object(
     large: bool,
 ) -> None:
     if large:
-        monkeypatch.setattr(uploading, "IN_MEMORY", 1 << 20)
+        monkeypatch.setattr(remote, "IN_MEMORY", 1 << 20)
     source = write(tmp_path / "a.bin", bytes(range(256)) * (40 << 10))
     proxy.pass_bytes = 3 << 20
     store = make_store(2)

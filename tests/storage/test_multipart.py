@@ -24,11 +24,11 @@ pytest.importorskip("boto3")
 
 KILLED = """
 import os, signal, sys
-from lamindb.storage import uploading
-from lamindb.storage.protocol import Source
+from lamindb.storage import remote
+from lamindb.storage.base import Source
 from lamindb.storage.remote import RemoteStore
 
-uploading.IN_MEMORY = 1 << 20
+remote.IN_MEMORY = 1 << 20
 
 def die_in_the_midst(*args):
     yield bytes(20 << 20)
@@ -36,7 +36,7 @@ def die_in_the_midst(*args):
     time.sleep(1)
     os.kill(os.getpid(), signal.SIGKILL)
 
-uploading._read_again = die_in_the_midst
+remote._read_again = die_in_the_midst
 RemoteStore(sys.argv[1]).put(Source(".bin", sys.argv[2]))
 """
 

@@ -15,7 +15,7 @@ from lamindb.errors import ConflictError, InvalidInputError, LaminError, Storage
 from lamindb.maintenance import gc, verify
 from lamindb.models import Storage
 from lamindb.setup import backup_restore, lifecycle, move
-from lamindb.storage import ownership, owning
+from lamindb.storage import ownership
 from lamindb.storage.ownership import Mark
 from lamindb.storage.remote import RemoteStore
 from tests.storage.conftest import seaweed_root as seaweed_root
@@ -129,7 +129,7 @@ def test_of_two_at_once_one_takes_the_place(seaweed_root: str) -> None:
     def take(number: int) -> None:
         starting.wait()
         try:
-            owning.claim(seaweed_root, Mark(f"id{number}", f"name{number}"))
+            ownership.claim(seaweed_root, Mark(f"id{number}", f"name{number}"))
         except LaminError as error:
             lost.append(error)
 
@@ -149,7 +149,7 @@ def test_who_comes_second_while_making_leaves_nothing(
     person("ada")
     ownership.create(RemoteStore(seaweed_root), Mark("first", "who was first"))
     with monkeypatch.context() as blind:
-        blind.setattr(owning, "owner", lambda root_url: None)
+        blind.setattr(ownership, "owner", lambda root_url: None)
         with pytest.raises(ConflictError, match="who was first"):
             ln.setup.init(storage=seaweed_root, db=migrated_postgres_url)
     person("bob")
@@ -288,10 +288,10 @@ def test_a_bucket_that_cannot_be_reached_keeps_nobody_from_the_records(
 
 def test_folders_have_no_mark(local_instance: Path) -> None:
     instance: Any = context.instance()
-    owning.claim_for_removal(instance)
-    owning.check(instance)
-    assert owning.owner(instance.root_url) is None
-    owning.release(instance.root_url, instance.id, instance.home_path)
+    ownership.claim_for_removal(instance)
+    ownership.check(instance)
+    assert ownership.owner(instance.root_url) is None
+    ownership.release(instance.root_url, instance.id, instance.home_path)
     assert not (instance.home_path / "marked").exists()
 
 
@@ -306,11 +306,11 @@ def test_a_place_that_is_given_back_meanwhile_is_taken(
         return False if next(first, False) else create(store, mark)
 
     monkeypatch.setattr(ownership, "create", lose_once)
-    owning.claim(seaweed_root, Mark("one", "first"), tmp_path)
+    ownership.claim(seaweed_root, Mark("one", "first"), tmp_path)
     assert mark_of(seaweed_root) == Mark("one", "first")
     monkeypatch.setattr(ownership, "create", lambda store, mark: False)
     with pytest.raises(StorageError, match="comes and goes"):
-        owning.claim(f"{seaweed_root}/other", Mark("one", "first"), tmp_path / "absent")
+        ownership.claim(f"{seaweed_root}/other", Mark("one", "first"), tmp_path / "absent")
 
 
 def test_a_move_that_dies_before_the_old_place_is_given_back_is_ended(
@@ -324,7 +324,7 @@ def test_a_move_that_dies_before_the_old_place_is_given_back_is_ended(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as dying:
-        dying.setattr(owning, "release", die)
+        dying.setattr(ownership, "release", die)
         with pytest.raises(KeyboardInterrupt):
             move.migrate_to(storage=f"{seaweed_root}/new")
     assert mark_of(f"{seaweed_root}/old") is not None

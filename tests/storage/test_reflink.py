@@ -49,7 +49,7 @@ def test_all_is_written_where_the_system_takes_less_than_it_is_given(
 
 ASKS_WHILE_ANOTHER_OPENS = """
 import fcntl, os, subprocess, sys
-from lamindb.storage import linking
+from lamindb.storage import reflink
 
 real, opened = fcntl.fcntl, []
 
@@ -62,7 +62,7 @@ def and_somebody_opens(descriptor, command, argument=0):
 
 fcntl.fcntl = and_somebody_opens
 descriptor = os.open(sys.argv[1], os.O_RDONLY)
-print(linking.is_being_written(descriptor), opened != [])
+print(reflink.is_being_written(descriptor), opened != [])
 os.close(descriptor)
 """
 

@@ -11,7 +11,7 @@ import pytest
 
 from lamindb.core.hashing import hash_bytes
 from lamindb.errors import InvalidInputError, SourceChangedError, StorageError
-from lamindb.storage import bucket_client, uploading
+from lamindb.storage import bucket_client, remote
 from lamindb.storage.base import ObjectName, ObjectStore, Source
 from lamindb.storage.cache import Cache
 from lamindb.storage.hash_cache import HashCache, NoHashCache
@@ -96,7 +96,7 @@ def seaweed_store(seaweed_root: str, tmp_path: Path) -> RemoteStore:
 
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploading, "IN_MEMORY", 1 << 20)
+    monkeypatch.setattr(remote, "IN_MEMORY", 1 << 20)
 
 
 @pytest.mark.usefixtures("small_limits")
@@ -117,7 +117,7 @@ def test_a_large_file_that_changes_between_hash_and_upload_is_refused(
     path = tmp_path / "large.bin"
     source = write(path, bytes(9 << 20))
     before = path.stat()
-    is_there = uploading._is_there
+    is_there = remote._is_there
 
     def change(*arguments: object) -> bool:
         with path.open("r+b") as stream:
@@ -126,7 +126,7 @@ def test_a_large_file_that_changes_between_hash_and_upload_is_refused(
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         return is_there(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(uploading, "_is_there", change)
+    monkeypatch.setattr(remote, "_is_there", change)
     with pytest.raises(SourceChangedError):
         seaweed_store.put(source)
     assert list(seaweed_store.list()) == []
@@ -135,7 +135,7 @@ def test_a_large_file_that_changes_between_hash_and_upload_is_refused(
 def test_one_file_after_another_within_the_budget(
     seaweed_store: RemoteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploading, "BUDGET", 1_000)
+    monkeypatch.setattr(remote, "BUDGET", 1_000)
     sources = [write(tmp_path / f"{number}.bin", os.urandom(700 + 100 * number)) for number in range(10)]
     assert [stored.content.size for stored in seaweed_store.put_many(sources)] == [700 + 100 * n for n in range(10)]
 

@@ -15,6 +15,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 for what nobody foresaw, 2 input, 3 not found, 4 storage or database, 5 integrity,
         6 conflict, 130 interrupted, 141 when the reader of the output went away.
     """
-    from lamindb.cli.main import run
+    from lamindb.cli.application import run
 
     return run(arguments)

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from lamindb.cli.completing import keys
+from lamindb.cli.completion import keys
 from lamindb.cli.output import out, out_json
 from lamindb.cli.params import command, json_option
 from lamindb.core import messages
-from lamindb.core.safe_text import printable
+from lamindb.core.text import printable
 from lamindb.errors import IntegrityError
 
 
@@ -21,7 +21,7 @@ def _progress() -> Iterator[Any]:
     """Show how far long work is, where somebody looks."""
     import sys
 
-    from lamindb.core.progressing import bar_for
+    from lamindb.core.progress import bar_for
 
     with bar_for(None, sys.stderr is not None and sys.stderr.isatty()) as report:
         yield report

@@ -28,12 +28,10 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        import lamindb.core.preferences  # noqa: F401  says what the user chose, such as the verbosity
+        import lamindb.core.settings  # noqa: F401  says what the user chose, such as the verbosity
 
         if self.needs_library:
-            from lamindb.cli import library
-
-            library.prepare()
+            prepare()
         return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -135,3 +133,11 @@ class Depth(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         if not re.fullmatch(r"[0-9]{1,9}", text):
             self.fail(f"{value!a} is no depth: pass a number from 0, or all")
         return int(text)
+
+
+def prepare() -> None:
+    """Set the database library up, so that models can be imported and an instance be found on first use."""
+    from lamindb.db.database import setup
+
+    setup()
+    import lamindb.setup.lifecycle  # noqa: F401  says how an instance is found

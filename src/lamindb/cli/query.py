@@ -6,19 +6,22 @@ import datetime
 import os
 import shutil
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lamindb.cli import resolve
-from lamindb.cli.completing import keys
-from lamindb.cli.output import counted, out, out_json, table, time_text
-from lamindb.cli.params import Depth, Moment, command, json_option
+from lamindb.cli.completion import keys, run_ids
+from lamindb.cli.output import counted, out, out_json, out_json_list, styled, table, time_text
+from lamindb.cli.params import Depth, Moment, Size, command, json_option
 from lamindb.core import messages
-from lamindb.core.safe_text import printable
+from lamindb.core.text import printable, size_text
 from lamindb.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from lamindb.cli.output import FileRow
 
 _KINDS = ("file", "transform", "run", "user")
 _FORMATS = ("tree", "svg", "mermaid", "dot", "html", "json")
@@ -41,13 +44,13 @@ def search(text: str, kind: str, limit: int, field: str | None, as_json: bool) -
 
     JSON: the records as `lamin ls` and `lamin runs` show them, each with its score from 0 to 100.
     """
-    from lamindb.cli import rows
+    from lamindb.cli import output as cli_output
     from lamindb.models import File, Run, Transform, User
 
     models: dict[str, Any] = {"file": File, "transform": Transform, "run": Run, "user": User}
     hits = models[kind].search(text, field=field, limit=limit)
     if as_json:
-        as_dict = rows.AS_DICT[kind]
+        as_dict = cli_output.AS_DICT[kind]
         out_json([{"score": round(score, 1), **as_dict(hit)} for hit, score in zip(hits, hits.scores, strict=False)])
         return
     if not hits:
@@ -88,11 +91,11 @@ def history(limit: int, since: datetime.datetime | None, handle: str | None, as_
     if not events:
         messages.info("nothing happened yet")
         return
-    rows = [
+    cli_output = [
         (time_text(e.at), e.who, e.kind, e.what, e.detail, e.transform if e.kind in ("saved", "removed") else "", e.id)
         for e in events
     ]
-    for line in table(("when", "who", "what", "which", "how", "by", "id"), rows):
+    for line in table(("when", "who", "what", "which", "how", "by", "id"), cli_output):
         out(line)
 
 
@@ -214,12 +217,12 @@ def impact(name: str, version: int | None, any_version: bool, all_producers: boo
         return
     if found.groups:
         out(f"derived from {printable(found.of)}: {counted(len(found.files), 'file')} in {_runs(found)}")
-        rows = [
+        cli_output = [
             (one.title, one.type, len(one.runs), len(one.files), ", ".join(one.users), time_text(one.last_at))
             for one in found.groups
         ]
         heads = ("transform", "type", "runs", "files", "by", "last run")
-        for line in table(heads, rows, right=frozenset({"runs", "files"})):
+        for line in table(heads, cli_output, right=frozenset({"runs", "files"})):
             out(line)
     else:
         messages.info(f"nothing was derived from {printable(found.of)}, and no run read it")
@@ -258,12 +261,146 @@ def _drawn(picture: Any, form: str, *, is_file: bool) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    from lamindb.core import atomic
+    from lamindb.core import filesystem
     from lamindb.errors import StorageError
 
     if not path.parent.is_dir():
         raise InvalidInputError(f"there is no folder {path.parent}: make it first")
     try:
-        atomic.write_text(path, text if text.endswith("\n") else f"{text}\n")
+        filesystem.write_text(path, text if text.endswith("\n") else f"{text}\n")
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+
+_HEADERS = ("id", "size", "version", "when", "who", "transform", "key")
+
+
+@command("ls", "lamin ls", "lamin ls study --long --since 7d", "lamin ls --user ada --min-size 1GB --json")
+@click.argument("prefix", required=False, shell_complete=keys)
+@click.option("--user", "handle", metavar="HANDLE", help="Only what this user saved.")
+@click.option("--transform", metavar="NAME|ID", help="Only what this notebook, script or pipeline made.")
+@click.option("--run", "run_id", metavar="RUN", help="Only what this run made.", shell_complete=run_ids)
+@click.option("--since", type=Moment(), help="Only what was saved since a date or within a span such as 7d.")
+@click.option("--min-size", type=Size(), help="Only what has at least this size, such as 10MB.")
+@click.option("--versions", is_flag=True, help="Older versions too.")
+@click.option("--all", "everything", is_flag=True, help="Older versions and the trash too.")
+@click.option("-l", "--long", "is_long", is_flag=True, help="A table with ids, sizes, times and people.")
+@json_option
+def ls(is_long: bool, as_json: bool, **filters: Any) -> None:
+    """List files by their keys, those under PREFIX where it is given.
+
+    JSON keys: id, key, name, suffix, size, hash, version, is_latest, is_folder, n_files, description, storage, run,
+    transform, created_by, created_at, trashed_at, trashed_by.
+    """
+    from lamindb.cli.output import file_rows
+
+    cli_output = file_rows(_query(**filters))
+    if as_json:
+        out_json_list(row._asdict() for row in cli_output)
+        return
+    found = list(cli_output)
+    if not found:
+        messages.info("no file fits")
+        return
+    for line in _long(found) if is_long else _tree(found):
+        out(line)
+
+
+def _query(
+    prefix: str | None,
+    handle: str | None,
+    transform: str | None,
+    run_id: str | None,
+    since: datetime.datetime | None,
+    min_size: int | None,
+    versions: bool,
+    everything: bool,
+) -> Any:
+    from lamindb.models import File
+
+    query: Any = File.objects.get_queryset() if versions or everything else File.select()
+    if not everything:
+        query = query.filter(trashed_at__isnull=True)
+    if prefix:
+        query = query.filter(resolve.under(prefix))
+    if handle is not None:
+        query = query.filter(created_by__handle=resolve.handle(handle))
+    # What a run made again, as its bytes were stored already, is its own as well.
+    if transform is not None:
+        query = query.filter(writer_links__run__transform__in=resolve.transform_ids(transform))
+    if run_id is not None:
+        query = query.filter(writer_links__run=resolve.run(run_id))
+    if since is not None:
+        query = query.filter(created_at__gte=since)
+    if min_size is not None:
+        query = query.filter(size__gte=min_size)
+    return query.order_by("key", "version", "created_at", "id")
+
+
+def _long(files: list[FileRow]) -> list[str]:
+    cli_output = [
+        (
+            file.id,
+            size_text(file.size),
+            f"{file.version}{_mark(file)}",
+            time_text(file.created_at),
+            file.created_by,
+            file.transform,
+            file.key or f"({file.name})",
+        )
+        for file in files
+    ]
+    return table(_HEADERS, cli_output, right=frozenset({"size"}))
+
+
+def _mark(file: FileRow) -> str:
+    if file.trashed_at is not None:
+        return " in trash"
+    return "" if file.is_latest else " older"
+
+
+@dataclass(slots=True)
+class _Folder:
+    """A folder of keys: what lies in it, by name. A key may be a file and a folder of others at once."""
+
+    folders: dict[str, _Folder] = field(default_factory=dict)
+    files: dict[str, list[FileRow]] = field(default_factory=dict)
+
+
+def _tree(files: list[FileRow]) -> list[str]:
+    """Draw keys as folders and files; what has no key comes last, under its name."""
+    root = _Folder()
+    for file in files:
+        if file.key is not None:
+            *folders, last = file.key.split("/")
+            node = root
+            for folder in folders:
+                node = node.folders.setdefault(folder, _Folder())
+            node.files.setdefault(last, []).append(file)
+    lines: list[str] = []
+    _draw(root, "", lines)
+    without = [file for file in files if file.key is None]
+    if without:
+        lines.append(styled("without a key:", "dim"))
+        lines.extend(f"  {printable(file.name)}  {_facts(file)}  {styled(file.id, 'dim')}" for file in without)
+    total = sum(file.size for file in files)
+    lines.append(styled(f"{counted(len(files), 'file')}, {size_text(total)}", "dim"))
+    return lines
+
+
+def _draw(folder: _Folder, indent: str, lines: list[str]) -> None:
+    for name in sorted({*folder.folders, *folder.files}):
+        for file in folder.files.get(name, ()):
+            lines.append(f"{indent}{printable(name)}{'/' if file.is_folder else ''}  {_facts(file)}")
+        if name in folder.folders:
+            lines.append(f"{indent}{styled(printable(name) + '/', 'bold')}")
+            _draw(folder.folders[name], indent + "  ", lines)
+
+
+def _facts(file: FileRow) -> str:
+    parts = [size_text(file.size)]
+    if file.version > 1 or not file.is_latest:
+        parts.append(f"version {file.version}{_mark(file)}")
+    elif file.trashed_at is not None:
+        parts.append("in trash")
+    return styled(f"({', '.join(parts)})", "dim")

@@ -40,8 +40,7 @@ lamin completion fish > ~/.config/fish/completions/lamin.fish
 
 def markdown() -> str:
     """Return the reference of all commands: the same text on every machine."""
-    from lamindb.cli.main import lamin
-    from lamindb.cli.table import COMMANDS
+    from lamindb.cli.application import COMMANDS, lamin
 
     top = _context(lamin, "lamin", None)
     parts = [_INTRODUCTION, "## lamin", "", _block(top)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lamindb.cli.completing import setting_names
+from lamindb.cli.completion import setting_names
 from lamindb.cli.output import out, out_json, table
 from lamindb.cli.params import Group, json_option
 from lamindb.core import messages, options
@@ -66,7 +66,7 @@ def get_setting(name: str, as_json: bool) -> None:
 @click.argument("value")
 def set_setting(name: str, value: str) -> None:
     """Keep a setting for every process that begins from now on."""
-    from lamindb.core.preferences import store
+    from lamindb.core.settings import store
 
     kept = store(name, value)
     messages.success(f"{name} is {_shown(kept)} from now on")
@@ -79,7 +79,7 @@ def set_setting(name: str, value: str) -> None:
 @click.argument("name", shell_complete=setting_names)
 def unset_setting(name: str) -> None:
     """Let the default of a setting count again."""
-    from lamindb.core.preferences import forget
+    from lamindb.core.settings import forget
 
     forget(name)
     messages.success(f"{name} is {_shown(options.chosen(name)[0])} from now on")

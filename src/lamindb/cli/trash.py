@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from lamindb.cli import resolve
-from lamindb.cli.completing import keys, trashed_keys
+from lamindb.cli.completion import keys, trashed_keys
 from lamindb.cli.output import counted, out, out_json_list, table, time_text
 from lamindb.cli.params import Group, command, json_option
 from lamindb.core import context, messages
 from lamindb.core.keys import basename
-from lamindb.core.safe_text import size_text
+from lamindb.core.text import size_text
 from lamindb.errors import InvalidInputError
 
 
@@ -43,7 +43,7 @@ def rm(names: tuple[str, ...], permanent: bool, versions: bool, recursive: bool)
     All of them go or none. Without --versions only the current version goes, and the newest that is left becomes
     current. `lamin trash restore` brings files back; bytes are kept until `lamin gc`.
     """
-    from lamindb.files import trash as files_trash
+    from lamindb.maintenance import trash as files_trash
 
     chosen: dict[str, Any] = {}
     for name in names:
@@ -97,8 +97,8 @@ def list_trash(as_json: bool) -> None:
 
     JSON keys: as for `lamin ls`.
     """
-    from lamindb.cli.rows import file_rows
-    from lamindb.files import trash as files_trash
+    from lamindb.cli.output import file_rows
+    from lamindb.maintenance import trash as files_trash
 
     rows = file_rows(files_trash.trashed(context.instance()))
     if as_json:
@@ -123,7 +123,7 @@ def restore(names: tuple[str, ...]) -> None:
 
     Of a key that was removed several times, the latest comes back.
     """
-    from lamindb.files import trash as files_trash
+    from lamindb.maintenance import trash as files_trash
 
     files = list({file.id: file for file in (resolve.file(name, in_trash=True) for name in names)}.values())
     files_trash.restore(files)
@@ -140,7 +140,7 @@ def purge(names: tuple[str, ...], everything: bool, older_than: float | None) ->
     All of them go or none; `lamin gc` frees their space. What a run read is kept, since its lineage would be lost:
     named, it is an error; with --all it is left out.
     """
-    from lamindb.files import trash as files_trash
+    from lamindb.maintenance import trash as files_trash
 
     if everything == bool(names):
         raise InvalidInputError("say what to purge: either keys or ids, or --all")
@@ -160,7 +160,7 @@ def purge(names: tuple[str, ...], everything: bool, older_than: float | None) ->
 
 
 def _purgeable(older_than: float | None) -> tuple[list[Any], int]:
-    from lamindb.files import trash as files_trash
+    from lamindb.maintenance import trash as files_trash
 
     query = files_trash.trashed(context.instance())
     if older_than is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from lamindb.core import locks
 from lamindb.errors import InvalidInputError
 
 
@@ -59,3 +61,8 @@ def make_private(folder: Path) -> None:
         OSError: It cannot be made.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def locked(folder: Path) -> AbstractContextManager[bool]:
+    """Let one process at a time change what lies in the settings folder."""
+    return locks.held(folder / "registry.lock")

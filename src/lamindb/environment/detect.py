@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Literal
 
 from lamindb.core import messages
-from lamindb.environment import jupyter, kernels, notebook_matching, notebooks, scripts, servers, text_notebooks
+from lamindb.environment import jupyter, kernels, notebook_matching, notebooks, scripts, text_notebooks
 from lamindb.environment.kernels import in_ipython, in_notebook
 from lamindb.environment.notebook_matching import AnonymousNotebook, fallback_notebook
 from lamindb.errors import InvalidInputError, LaminError
@@ -94,7 +94,7 @@ def _steps() -> Iterator[tuple[str, Callable[[], Path | None]]]:
         yield "marimo", kernels.marimo_path
     if kernels.in_kernel():
         yield "vscode", _vscode_path
-        yield "jupyter-session", servers.session_path
+        yield "jupyter-session", jupyter.session_path
         yield "JPY_SESSION_NAME", _session_name
         yield "command-line", jupyter.launched_notebook
         yield "cells", notebook_matching.matching_notebook

@@ -10,8 +10,8 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from lamindb.core import messages
-from lamindb.environment.projects import project_root
 from lamindb.environment.redaction import redact_text
+from lamindb.environment.scripts import project_root
 
 STATUS_SECONDS: Final = 5.0
 DIFF_SECONDS: Final = 10.0

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from lamindb.environment import text_notebooks
-from lamindb.environment.headings import first_title
 from lamindb.environment.kernels import executed_cells
 from lamindb.environment.redaction import redact_text
+from lamindb.environment.text_notebooks import first_title
 from lamindb.errors import InvalidInputError, SourceNotFoundError, StorageError
 
 __all__ = [

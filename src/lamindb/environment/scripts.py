@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
 import sysconfig
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from lamindb.core import processes
 from lamindb.environment import kernels, text_notebooks
 from lamindb.environment.redaction import redact_arguments, redact_text
 from lamindb.errors import SourceNotFoundError, StorageError
@@ -166,3 +169,88 @@ def _read(path: Path) -> bytes:
         raise SourceNotFoundError(f"there is no script at {path}: check the path") from error
     except OSError as error:
         raise StorageError(f"cannot read the script {path}: {error.strerror or error}") from error
+
+
+_SHELLS: Final = frozenset({"ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "mksh", "sh", "tcsh", "zsh"})
+_MOST_STEPS = 12
+
+
+def calling_shell() -> processes.Process:
+    """Return the process of the shell that called this program: whose end is the end of the script.
+
+    A shell runs `$(…)` in a copy of itself that ends at once; the copy has the same command line as the shell that
+    made it, which is the one that counts. Without a shell above us, the calling process.
+    """
+    here = processes.this_process()
+    pid = found = os.getppid()
+    for _ in range(_MOST_STEPS):
+        command = _command(pid)
+        if command and os.path.basename(command[0]).lstrip("-") in _SHELLS:
+            found = pid
+            above = _parent(pid)
+            while above > 1 and _command(above) == command:
+                found, above = above, _parent(above)
+            break
+        pid = _parent(pid)
+        if pid <= 1:
+            break
+    return processes.Process(here.host, here.boot_id, found, processes.process_start(found), here.namespace)
+
+
+def script_of(pid: int) -> Path | None:
+    """Return the file that a shell runs, or None for an interactive one or a text given by `-c`."""
+    for word in _command(pid)[1:]:
+        if word in {"-c", "-s"}:
+            return None
+        if word.startswith(("-", "+")):
+            continue
+        try:
+            path = (Path(f"/proc/{pid}/cwd").readlink() / word).resolve()
+        except OSError:
+            return None
+        return path if path.is_file() else None
+    return None
+
+
+def _command(pid: int) -> list[str]:
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return []
+    return raw.decode("utf-8", "surrogateescape").rstrip("\0").split("\0") if raw else []
+
+
+def _parent(pid: int) -> int:
+    """Return the process that started another one, 0 if that is unknown."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    fields = status.rpartition(")")[2].split()
+    return int(fields[1]) if len(fields) > 1 else 0
+
+
+def project_root(start: Path) -> Path | None:
+    """Return the nearest folder, from `start` upwards, that is the top of a git work tree.
+
+    Worktrees and submodules, whose `.git` is a file, count. None where there is none.
+    """
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        mark = folder / ".git"
+        if (mark / "HEAD").is_file() or mark.is_file():
+            return folder
+    return None
+
+
+def relative_reference(path: Path, project: Path | None) -> str:
+    """Name a notebook or script so that the name survives moving the project.
+
+    The POSIX path from the project folder; for a file outside it, or without a project, from its git root; else
+    the absolute path. Symbolic links are resolved, and the text is in Unicode's composed form (NFC).
+    """
+    path = path.resolve()
+    for root in (project.resolve() if project is not None else None, project_root(path.parent)):
+        if root is not None and path.is_relative_to(root):
+            return unicodedata.normalize("NFC", path.relative_to(root).as_posix())
+    return unicodedata.normalize("NFC", path.as_posix())

@@ -23,7 +23,7 @@ def place_of(instance: Instance, path: str) -> tuple[str, str] | None:
     real = os.path.realpath(path)
     best: tuple[str, str] | None = None
     depth = -1
-    for root, storage_id in source.roots(instance):
+    for root, storage_id in stores.roots(instance):
         prefix = root.rstrip("/") + "/"
         if "://" not in root and real.startswith(prefix) and len(prefix) > depth:
             best, depth = (storage_id, real[len(prefix) :]), len(prefix)

@@ -15,7 +15,7 @@ from lamindb.core import paths
 from lamindb.core.context import Instance
 from lamindb.core.progress import Progress
 from lamindb.errors import LaminError, StorageError, UnsupportedError
-from lamindb.storage import forking
+from lamindb.storage import bucket
 from lamindb.storage.base import Source, Stored
 
 _MOST_FILES: Final = 256
@@ -88,7 +88,7 @@ def store_by(
 def _check_workers(executor: Executor) -> None:
     """Refuse workers that would be forked now, after this process has used a bucket; older ones find out themselves."""
     context = getattr(executor, "_mp_context", None)
-    if context is None or getattr(executor, "_processes", None) or not forking.has_used():
+    if context is None or getattr(executor, "_processes", None) or not bucket.has_used():
         return
     if context.get_start_method() == "fork":
         raise UnsupportedError(

@@ -14,7 +14,7 @@ from lamindb.core import ids
 from lamindb.core.hashing import Content
 from lamindb.core.keys import basename
 from lamindb.core.settings import settings
-from lamindb.db import bulk, file_locks
+from lamindb.db import bulk, database
 from lamindb.errors import ConflictError, HashExistsError, KeyExistsError
 from lamindb.files import versions
 from lamindb.files.source import Pending
@@ -112,16 +112,16 @@ def lock(link: Any, files: Iterable[File]) -> None:
     names: set[str] = set()
     for file in files:
         names.update(_lock_names(file._source))
-        if len(names) > file_locks.MANY:
+        if len(names) > database.MANY:
             break
-    file_locks.take(link, names)
+    database.take(link, names)
 
 
 def _lock_names(pending: Pending) -> list[str]:
     if pending.stem_id is not None:
-        return file_locks.of_file(pending.stem_id, pending.storage_id, [pending.key])
+        return database.of_file(pending.stem_id, pending.storage_id, [pending.key])
     if pending.key is not None:
-        return [file_locks.of_key(pending.storage_id, pending.key)]
+        return [database.of_key(pending.storage_id, pending.key)]
     assert pending.content is not None
     return [f"bytes {pending.content.digest}"]
 

@@ -10,13 +10,13 @@ import weakref
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lamindb.core import messages
+from lamindb.core import context, messages
 from lamindb.core.context import Instance
 from lamindb.core.hashing import Content, hash_bytes, hash_file
 from lamindb.core.keys import HIDDEN_FOLDER, basename, check_key, suffix_of, with_suffix
 from lamindb.errors import InvalidInputError, InvalidTypeError, SourceNotFoundError, StorageError
 from lamindb.files import loaders
-from lamindb.models import File, Run, Storage
+from lamindb.models import File, Run
 from lamindb.models.base import check_texts
 from lamindb.records import stores
 from lamindb.storage.base import FileStat, Member, Source
@@ -24,9 +24,7 @@ from lamindb.storage.hash_cache import Known
 from lamindb.storage.manifest import folder_content, suffix_of_member, walk
 from lamindb.storage.source_reader import changed
 
-_ROOTS_SECONDS = 5.0
 _WRITABLE = frozenset({".parquet", ".csv", ".h5ad", ".zarr"})
-_roots: dict[str, tuple[float, list[tuple[str, str]]]] = {}
 
 
 class ResolvedPath(str):
@@ -259,7 +257,7 @@ def holds_instance(path: str, instance: Instance) -> bool:
 
 def _look_at_address(instance: Instance, address: str, key: str | None) -> tuple[Pending, str, int | None]:
     """Take an object of a registered bucket where it is; others have to be downloaded first."""
-    for root, storage_id in roots(instance):
+    for root, storage_id in stores.roots(instance):
         if "://" in root and address.startswith(root.rstrip("/") + "/"):
             inside = check_key(address[len(root.rstrip("/")) + 1 :])
             if key is not None and key != inside:
@@ -282,20 +280,6 @@ def _look_at_address(instance: Instance, address: str, key: str | None) -> tuple
     )
 
 
-def roots(instance: Instance) -> list[tuple[str, str]]:
-    """Return the roots that an instance knows with the ids of their storages, the own one included."""
-    known = _roots.get(instance.alias)
-    if known is None or time.monotonic() - known[0] > _ROOTS_SECONDS:
-        found = [(row.root, row.id) for row in Storage.objects.using(instance.alias)]
-        known = _roots[instance.alias] = (time.monotonic(), found)
-    return known[1]
-
-
-def forget_roots(alias: str) -> None:
-    """Look for storages anew at the next file."""
-    _roots.pop(alias, None)
-
-
 def _root_of(instance: Instance, real: str) -> tuple[str, str | None, bool]:
     """Find the deepest storage root that holds a path: its id, the path in it, whether it is the own one.
 
@@ -304,7 +288,7 @@ def _root_of(instance: Instance, real: str) -> tuple[str, str | None, bool]:
     """
     best: tuple[str, str | None, bool] = (instance.storage_id, None, True)
     depth = -1
-    for root, storage_id in roots(instance):
+    for root, storage_id in stores.roots(instance):
         prefix = root.rstrip("/") + "/"
         if "://" not in root and real.startswith(prefix) and len(prefix) > depth:
             best = (storage_id, real[len(prefix) :], storage_id == instance.storage_id)
@@ -414,3 +398,38 @@ def hash_local(path: str, expected: FileStat | None) -> Content:
         raise StorageError(f"cannot read {path!r}: {error.strerror}") from error
     cache.put(Known(path, before, content, started))
     return content
+
+
+def from_dir(path: Any, key: str | None, run: Run | None) -> list[File]:
+    """Make one unsaved file for each file of a folder, recursively, in the order of their paths.
+
+    Args:
+        path: The folder.
+        key: The folder under which their keys start. None: the relative path, where the folder lies in a storage
+            root; else the folder's own name.
+        run: The run that produces them; the current run by default.
+
+    Raises:
+        SourceNotFoundError: There is no such folder.
+        InvalidInputError: It is a file, or holds pipes, sockets, devices or links that lead out of it, or contains the
+            instance's own storage.
+    """
+    folder = os.path.abspath(os.path.expanduser(os.fspath(path)))
+    if not os.path.exists(folder):
+        raise SourceNotFoundError(f"there is no folder {folder!r}")
+    if not os.path.isdir(folder):
+        raise InvalidInputError(f"{folder!r} is a file: pass a folder, or use ln.File(path)")
+    real = os.path.realpath(folder)
+    if holds_instance(real, context.instance()):
+        raise InvalidInputError(
+            f"{folder!r} contains the storage of this instance itself: name the files and folders that are to be saved"
+        )
+    roots = [root.rstrip("/") + "/" for root, _ in stores.roots(context.instance()) if "://" not in root]
+    in_root = (real + "/").startswith(tuple(roots))
+    prefix = check_key(key.rstrip("/")) if key else (None if in_root else check_key(os.path.basename(folder)))
+    files = []
+    for relative, found in walk(real):
+        place = f"{real}/{relative}"
+        data = ResolvedPath(found) if found == place else place
+        files.append(File(data, key=f"{prefix}/{relative}" if prefix is not None else None, run=run))
+    return files

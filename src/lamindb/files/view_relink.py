@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from lamindb.core import context, messages, modes
+from lamindb.core import context, filesystem, messages
 from lamindb.core.context import Instance
 from lamindb.core.progress import Progress
 from lamindb.errors import InvalidInputError, LaminError, ReadOnlyError
@@ -172,7 +172,7 @@ class _Work:
 
 def _protect(path: str, found: os.stat_result) -> bool:
     """Take the permission to write from an object, lest a link give it to everybody; False if that can't be done."""
-    wanted = modes.unwritable(found.st_mode)
+    wanted = filesystem.unwritable(found.st_mode)
     if wanted != stat.S_IMODE(found.st_mode):
         try:
             os.chmod(path, wanted)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import atomic, paths
+from lamindb.core import filesystem, paths
 from lamindb.core.keys import HIDDEN_FOLDER
 from lamindb.errors import InvalidInputError, NewerDatabaseError, StorageError
 
@@ -84,7 +84,7 @@ def write(home: Path, description: Description) -> None:
         lines.append(f"database = {json.dumps(description.database, ensure_ascii=False)}")
     lines.append(f"view = {json.dumps(description.view)}")
     try:
-        atomic.write_text(home / FILE_NAME, "\n".join(lines) + "\n")
+        filesystem.write_text(home / FILE_NAME, "\n".join(lines) + "\n")
     except OSError as error:
         raise StorageError(f"cannot write {home / FILE_NAME}: {error.strerror}") from error
 

@@ -12,9 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from lamindb.core import atomic, messages
+from lamindb.core import database_url, filesystem, messages
 from lamindb.core.context import Instance
-from lamindb.db import url
 from lamindb.errors import LaminError, NoInstanceError, StorageError
 from lamindb.instance import config as folders
 from lamindb.instance.config import Description
@@ -73,7 +72,7 @@ def note(home: Path, move: Move) -> None:
         StorageError: It cannot be written.
     """
     try:
-        atomic.write_text(home / _NOTE, json.dumps(asdict(move), indent=1) + "\n")
+        filesystem.write_text(home / _NOTE, json.dumps(asdict(move), indent=1) + "\n")
     except OSError as error:
         raise StorageError(f"cannot write {home / _NOTE}: {error.strerror}") from error
 
@@ -111,6 +110,6 @@ def refuse_if_moved(instance: Instance) -> None:
     move = noted(instance.home_path, instance.id)
     if move is None or arrived(move) is None:
         return
-    database = url.shown(instance.database_url) if instance.database_url else None
+    database = database_url.shown(instance.database_url) if instance.database_url else None
     if (instance.root_url, database) != (move.root_url, move.database):
         raise NoInstanceError(f"{MOVED} to {move.database or move.home}: connect it there")

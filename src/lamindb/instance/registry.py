@@ -7,12 +7,11 @@ may hold database passwords, so only its owner can read it.
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import atomic, locks, messages, paths
+from lamindb.core import filesystem, messages, paths
 from lamindb.core.context import Instance
 from lamindb.errors import LaminError
 from lamindb.instance import config as folders
@@ -130,14 +129,9 @@ def _rewrite(change: Any) -> None:
         return
     try:
         paths.make_private(folder)
-        with locked(folder):
+        with paths.locked(folder):
             new = change(entries())
             text = json.dumps({"entries": [asdict(entry) for entry in new]}, indent=1, ensure_ascii=False)
-            atomic.write_text(folder / "registry.json", text + "\n", mode=0o600)
+            filesystem.write_text(folder / "registry.json", text + "\n", mode=0o600)
     except OSError as error:
         messages.debug(f"cannot write the registry in {folder}: {error}")
-
-
-def locked(folder: Path) -> AbstractContextManager[bool]:
-    """Let one process at a time change what lies in the settings folder."""
-    return locks.held(folder / "registry.lock")

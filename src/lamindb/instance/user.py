@@ -10,7 +10,7 @@ import tomllib
 import unicodedata
 from dataclasses import dataclass
 
-from lamindb.core import atomic, ids, messages, paths
+from lamindb.core import filesystem, ids, messages, paths
 from lamindb.errors import InvalidInputError, StorageError
 
 
@@ -83,7 +83,7 @@ def login(handle: str, *, name: str | None = None, email: str | None = None) -> 
     lines = [f"{key} = {json.dumps(getattr(new, key), ensure_ascii=False)}" for key in ("handle", "name", "email")]
     try:
         paths.make_private(folder)
-        atomic.write_text(folder / "user.toml", "\n".join(lines) + "\n", mode=0o600)
+        filesystem.write_text(folder / "user.toml", "\n".join(lines) + "\n", mode=0o600)
     except OSError as error:
         raise StorageError(f"cannot write {folder / 'user.toml'}: {error.strerror}") from error
     return new

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from lamindb.describe import record as describe_record
-from lamindb.describe.page import Page
 from lamindb.errors import InvalidInputError, InvalidTypeError
-from lamindb.lineage import connecting, neighbouring
-from lamindb.lineage.neighbouring import DEPTH, MAX_NODES
+from lamindb.lineage import subgraph
 from lamindb.lineage.render.picture import LineagePicture
 from lamindb.lineage.render.tree import Direction
+from lamindb.lineage.subgraph import DEPTH, MAX_NODES
 from lamindb.models import Record
 
 
@@ -44,7 +42,7 @@ def graph(
         raise InvalidInputError("a lineage is drawn in some direction: leave up or down True")
     asked = [records] if isinstance(records, (Record, str)) or not isinstance(records, Iterable) else list(records)
     direction: Direction = "both" if up and down else "up" if up else "down"
-    found = neighbouring.neighbourhood(
+    found = subgraph.neighbourhood(
         asked, up=up, down=down, depth=depth, max_nodes=max_nodes, all_producers=all_producers
     )
     nothing = f"{_names(asked)} {'has' if len(asked) == 1 else 'have'} not been run"
@@ -82,7 +80,7 @@ def path(source: Any, target: Any, *, all_producers: bool = False) -> LineagePic
         InvalidInputError: A record is not saved, or they belong to different instances.
         NoResultFound: There is no record with this id or key, or it was deleted.
     """
-    return LineagePicture(connecting.path(source, target, all_producers=all_producers), "up", _no_way(source, target))
+    return LineagePicture(subgraph.path(source, target, all_producers=all_producers), "up", _no_way(source, target))
 
 
 def between(source: Any, target: Any, *, all_producers: bool = False) -> LineagePicture:
@@ -90,19 +88,9 @@ def between(source: Any, target: Any, *, all_producers: bool = False) -> Lineage
 
     Arguments and errors are as for `path`.
     """
-    found = connecting.between(source, target, all_producers=all_producers)
+    found = subgraph.between(source, target, all_producers=all_producers)
     return LineagePicture(found, "up", _no_way(source, target))
 
 
 def _no_way(source: Any, target: Any) -> str:
     return f"no way leads from {_names([source])} to {_names([target])}"
-
-
-def describe(record: Any) -> Page:
-    """Show everything about a saved file, run or transform on one page; secrets are hidden.
-
-    Raises:
-        InvalidInputError: It is not saved, or its instance was closed.
-        NoResultFound: It was deleted meanwhile.
-    """
-    return Page(describe_record.describe(record))

@@ -9,6 +9,7 @@ A graph is what a walk through the database found, complete in itself: renderers
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -233,3 +234,20 @@ class LineageGraph:
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+def json_text(graph: LineageGraph, *, indent: int | None = 2) -> str:
+    """Write the whole graph as JSON, nothing shortened.
+
+    Names keep their characters; what UTF-8 cannot hold (lone surrogates) is written as JSON escapes.
+
+    Args:
+        graph: What to write.
+        indent: Spaces for each level; None writes one line.
+    """
+    text = json.dumps(graph.as_dict(), indent=indent, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(graph.as_dict(), indent=indent, allow_nan=False)
+    return text

@@ -22,14 +22,14 @@ from typing import Any, Final
 from lamindb.core import context, locks
 from lamindb.core.context import Instance
 from lamindb.core.progress import Progress
-from lamindb.db import bulk, database, file_locks
+from lamindb.db import bulk, database
 from lamindb.errors import ConflictError, InvalidInputError, ReadOnlyError
 from lamindb.files import view_repair
 from lamindb.maintenance import reachable
 from lamindb.models import File, FolderMember, Run, SweepMark
 from lamindb.models.base import now
 from lamindb.records import stores
-from lamindb.storage import owning
+from lamindb.storage import ownership
 from lamindb.storage.base import ObjectName, ObjectStore
 from lamindb.storage.manifest import read_manifest
 from lamindb.storage.os_errors import storage_failed
@@ -93,13 +93,13 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
     instance = context.instance()
     store = stores.own_store(instance)
     if dry_run:
-        owning.check(instance)
+        ownership.check(instance)
         found, n_young = _old_enough(store, unneeded(instance), grace_seconds)
         left = tuple(store.left_behind(older_than_seconds=view_repair.FOREIGN_SECONDS))
         return _report(found, n_young, left, dry_run=True)
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be removed")
-    owning.claim_for_removal(instance)
+    ownership.claim_for_removal(instance)
     with _alone(instance):
         view_repair.repair_after_crash(instance)
         left = tuple(store.sweep_incoming(older_than_seconds=view_repair.FOREIGN_SECONDS))
@@ -119,7 +119,7 @@ def sweep_objects(instance: Instance, names: Iterable[ObjectName]) -> list[Objec
     store = stores.own_store(instance)
     sizes = {name: size for name in names if (size := store.size(name)) is not None}
     if sizes:
-        owning.claim_for_removal(instance)
+        ownership.claim_for_removal(instance)
     return sorted(_remove(instance, sizes, None), key=lambda name: name.path)
 
 
@@ -189,7 +189,7 @@ def _remove(instance: Instance, sizes: dict[ObjectName, int], progress: Progress
 
 def _mark(instance: Instance, names: Sequence[ObjectName]) -> None:
     with database.writing(instance.alias) as link:
-        file_locks.take_all(link)
+        database.take_all(link)
         needed = _needed(instance, names)
         digests = sorted({name.digest for name in names if name not in needed})
         marks = [SweepMark._blank(digest=digest, created_at=now()) for digest in digests]
@@ -204,7 +204,7 @@ def _remove_marked(instance: Instance, names: Sequence[ObjectName]) -> list[Obje
     """
     store = stores.own_store(instance)
     with database.writing(instance.alias) as link:
-        file_locks.take_all(link)
+        database.take_all(link)
         query = SweepMark.objects.using(instance.alias).filter(digest__in=[name.digest for name in names]).order_by()
         marked = set(query.values_list("digest", flat=True))
         needed = _needed(instance, names)
@@ -220,7 +220,7 @@ def _remove_marked(instance: Instance, names: Sequence[ObjectName]) -> list[Obje
 def _forget_folders(instance: Instance) -> None:
     """Drop the lists of what was in folders that no file is any more."""
     with database.writing(instance.alias) as link:
-        file_locks.take_all(link)
+        database.take_all(link)
         folders = File.objects.using(instance.alias).filter(is_folder=True).values("digest")
         members = FolderMember.objects.using(instance.alias).exclude(folder_digest__in=folders)
         members.order_by()._delete_rows()

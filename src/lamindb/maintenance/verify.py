@@ -7,6 +7,7 @@ is killed can go on, too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -14,20 +15,66 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
-from lamindb.core import context, messages
+from lamindb.core import context, filesystem, messages, paths
 from lamindb.core.context import Instance
 from lamindb.core.keys import check_key
 from lamindb.core.progress import Progress
 from lamindb.errors import IntegrityError, InvalidInputError
 from lamindb.files import view_repair
-from lamindb.maintenance import beside, findings, gc, reachable, resuming
+from lamindb.maintenance import findings, gc, reachable
 from lamindb.maintenance.findings import Finding
-from lamindb.maintenance.reachable import Needed
-from lamindb.maintenance.sizing import FolderSizes
+from lamindb.maintenance.reachable import FolderSizes, Needed
 from lamindb.records import stores
 from lamindb.storage.base import Damage, ObjectStore
+
+_FORMAT = 1
+
+
+def _places(instance: Instance) -> list[Path]:
+    """Return where a note may lie: with the instance, or in the user's cache where that cannot be written."""
+    found = [] if instance.is_read_only else [instance.home_path / "verify.json"]
+    cache = paths.cache_folder()
+    if cache is not None:
+        found.append(cache / f"verify-{instance.id}.json")
+    return found
+
+
+def store(instance: Instance, prefix: str | None, quick: bool, work: dict[str, Any]) -> bool:
+    """Remember how far a verification is; False where that cannot be written."""
+    text = json.dumps({"format": _FORMAT, "prefix": prefix, "quick": quick, "work": work}, ensure_ascii=False)
+    for place in _places(instance):
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            filesystem.write_text(place, text + "\n")
+        except OSError as error:
+            messages.debug(f"cannot write {place}: {error}")
+        else:
+            return True
+    return False
+
+
+def load(instance: Instance, prefix: str | None, quick: bool) -> dict[str, Any] | None:
+    """Return what was remembered of a verification with these arguments; None if there is nothing, or it is damaged."""
+    for place in _places(instance):
+        try:
+            values = json.loads(place.read_text(encoding="utf-8"))
+            if (values["format"], values["prefix"], values["quick"]) == (_FORMAT, prefix, quick):
+                work = values["work"]
+                return work if isinstance(work, dict) else None
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def forget(instance: Instance) -> None:
+    """Drop what was remembered."""
+    for place in _places(instance):
+        with contextlib.suppress(OSError):
+            os.unlink(place)
+
 
 _REMOTE_THREADS: Final = 8
 _LOCAL_THREADS: Final = 4
@@ -147,9 +194,9 @@ def verify(
         raise InvalidInputError(f"seconds must be a time above 0, not {seconds!r}")
     prefix = check_key(prefix.rstrip("/")) if prefix else None
     instance = context.instance()
-    plain = resuming.load(instance, prefix, quick) if resume else None
+    plain = load(instance, prefix, quick) if resume else None
     if plain is None:
-        resuming.forget(instance)
+        forget(instance)
     work = _Work.from_plain(plain) if plain is not None else _Work(prefix, quick)
     course = _Course(instance, work, seconds, progress)
     edited: list[str] = []
@@ -158,15 +205,15 @@ def verify(
     try:
         is_complete = _run(instance, work, course)
         if is_complete:
-            edited = beside.edited(instance, prefix)
-            untracked = beside.untracked(instance, prefix)
+            edited = findings.edited(instance, prefix)
+            untracked = findings.untracked(instance, prefix)
             if prefix is None:
                 orphans = sorted(name.digest + name.suffix for name, _ in gc.unneeded(instance))
     except BaseException:
         course.note(is_last=True)
         raise
     if is_complete:
-        resuming.forget(instance)
+        forget(instance)
     else:
         course.note(is_last=True)
     return VerifyReport(
@@ -219,7 +266,7 @@ class _Course:
         """Write down how far it is; say so where the last note cannot be written."""
         began = time.monotonic()
         self._work.seconds = self.seconds()
-        is_stored = resuming.store(self._instance, self._work.prefix, self._work.quick, self._work.to_plain())
+        is_stored = store(self._instance, self._work.prefix, self._work.quick, self._work.to_plain())
         ended = time.monotonic()
         self._note_at = ended + max(_NOTE_SECONDS, _NOTE_SHARE * (ended - began))
         if is_last and not is_stored:

@@ -34,13 +34,13 @@ class Wiring:
 
     def delete(self, record: Any, *, permanent: bool, storage: bool | None) -> None:
         """Delete a record."""
-        from lamindb.files import trash
+        from lamindb.maintenance import trash
 
         trash.delete(record, permanent=permanent, storage=storage)
 
     def restore(self, file: Any) -> None:
         """Take a file out of the trash."""
-        from lamindb.files import trash
+        from lamindb.maintenance import trash
 
         trash.restore([file])
 
@@ -52,9 +52,9 @@ class Wiring:
 
     def from_dir(self, path: Any, key: str | None, run: Any) -> list[Any]:
         """Make one unsaved file for each file of a folder."""
-        from lamindb.files import directories
+        from lamindb.files import source
 
-        return list(directories.from_dir(path, key, run))
+        return list(source.from_dir(path, key, run))
 
     def content(self, file: Any) -> tuple[str, str, int]:
         """Return hash, digest and size of a file that is not saved yet."""
@@ -121,9 +121,9 @@ class Wiring:
 
     def search(self, query: Any, text: str, options: dict[str, Any]) -> Any:
         """Rank the records of a query by how well they fit a text."""
-        from lamindb.search import searching
+        from lamindb.search import index
 
-        return searching.search(query, text, options)
+        return index.search(query, text, options)
 
     def user_id(self, alias: str) -> str:
         """Return the id of the user on whose behalf this process writes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, cast
 
 from lamindb.core import context, paths
@@ -24,6 +25,8 @@ _lock = threading.RLock()
 _stores: dict[tuple[str, str], ObjectStore] = {}
 _views: dict[tuple[str, str], ViewLike] = {}
 _rows: dict[tuple[str, str], Storage] = {}
+_ROOTS_SECONDS = 5.0
+_roots: dict[str, tuple[float, list[tuple[str, str]]]] = {}
 _hash_cache: tuple[str, HashCache] | None = None
 
 
@@ -111,6 +114,20 @@ def storage_row(alias: str, storage_id: str) -> Storage:
 def forget_row(alias: str, storage_id: str) -> None:
     """Look for the record of a storage anew."""
     _rows.pop((alias, storage_id), None)
+
+
+def roots(instance: Instance) -> list[tuple[str, str]]:
+    """Return the roots that an instance knows with the ids of their storages, the own one included."""
+    known = _roots.get(instance.alias)
+    if known is None or time.monotonic() - known[0] > _ROOTS_SECONDS:
+        found = [(row.root, row.id) for row in Storage.objects.using(instance.alias)]
+        known = _roots[instance.alias] = (time.monotonic(), found)
+    return known[1]
+
+
+def forget_roots(alias: str) -> None:
+    """Look for storages anew at the next file."""
+    _roots.pop(alias, None)
 
 
 def root_of(storage: Storage) -> str:

@@ -27,7 +27,7 @@ from lamindb.core.text import storable
 from lamindb.environment.file_access import audit, inotify, strace, wrappers
 from lamindb.environment.file_access.audit import Seen, Watch
 from lamindb.errors import LaminError
-from lamindb.files import locate, save, source
+from lamindb.files import locate, save
 from lamindb.models import File, Run
 from lamindb.records import edges, stores
 from lamindb.runs import metadata
@@ -266,7 +266,7 @@ def _folder_of(instance: Instance, path: str) -> File | None:
 
 
 def _local_roots(instance: Instance) -> list[str]:
-    return [root for root, _ in source.roots(instance) if "://" not in root]
+    return [root for root, _ in stores.roots(instance) if "://" not in root]
 
 
 @lru_cache(maxsize=1)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
+import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lamindb.core import messages
 from lamindb.core.context import Instance
 from lamindb.core.text import storable
-from lamindb.environment import detect, notebook_matching, notebooks, projects, scripts
+from lamindb.environment import detect, notebook_matching, notebooks, scripts
 from lamindb.environment.detect import Running
-from lamindb.errors import InvalidInputError, LaminError
+from lamindb.environment.redaction import HIDDEN, is_secret_name, redact_text
+from lamindb.errors import InvalidInputError, InvalidTypeError, LaminError
 from lamindb.models import Transform
 
 _SAME_NOTEBOOK = 0.5
@@ -47,7 +52,7 @@ def transform_of(running: Running | notebook_matching.AnonymousNotebook, instanc
     """
     if not isinstance(running, Running):
         return _anonymous(running, instance)
-    reference = storable(projects.relative_reference(running.path, instance.project_path))
+    reference = storable(scripts.relative_reference(running.path, instance.project_path))
     name, code_hash, cell_ids = storable(_read(running))
     query = Transform.objects.using(instance.alias).filter(type=running.kind)
     known = query.filter(reference=reference).order_by("-created_at", "-id").first()
@@ -103,7 +108,7 @@ def _exists(reference: str, running: Running, instance: Instance) -> bool:
     if "\\udc" in reference:
         # Its name is no text: what stands here is how it is written, by which no file is found.
         return True
-    roots = [instance.project_path, projects.project_root(running.path.parent), Path("/")]
+    roots = [instance.project_path, scripts.project_root(running.path.parent), Path("/")]
     try:
         return any((root / reference).exists() for root in roots if root is not None)
     except OSError:
@@ -111,7 +116,7 @@ def _exists(reference: str, running: Running, instance: Instance) -> bool:
 
 
 def _anonymous(running: notebook_matching.AnonymousNotebook, instance: Instance) -> Transform:
-    place = storable(projects.relative_reference(running.folder, instance.project_path))
+    place = storable(scripts.relative_reference(running.folder, instance.project_path))
     reference = f"notebook without a file in {place}, code {running.code_hash[:16]}"
     found = Transform.objects.using(instance.alias).filter(type="notebook", reference=reference).first()
     if found is None:
@@ -120,3 +125,46 @@ def _anonymous(running: notebook_matching.AnonymousNotebook, instance: Instance)
         )
         found._state.db = instance.alias
     return found
+
+
+def checked(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as they are stored.
+
+    Numbers of numpy become Python's. Whatever has a secret-looking name is replaced, and so are secrets in texts. What
+    no database can hold is written visibly, in names and values.
+
+    Raises:
+        InvalidTypeError: They are no dictionary with text as names.
+        InvalidInputError: A value is not plain.
+    """
+    if not isinstance(params, Mapping) or not all(isinstance(name, str) for name in params):
+        raise InvalidTypeError("params must be a dictionary with text as names")
+    try:
+        plain = json.loads(json.dumps(dict(params), allow_nan=False, default=_plain))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"params must be plain values (text, numbers, lists, dictionaries): {error}") from None
+    return storable(without_secrets(plain))  # type: ignore[no-any-return]
+
+
+def without_secrets(value: Any, name: str = "") -> Any:
+    """Return a JSON value with its secrets replaced."""
+    if isinstance(value, dict):
+        return {key: without_secrets(inner, key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_secrets(inner, name) for inner in value]
+    if name and value not in (None, "", True, False) and is_secret_name(name):
+        return HIDDEN
+    return redact_text(value) if isinstance(value, str) else value
+
+
+def _plain(value: Any) -> Any:
+    """Turn what is nearly plain into what is: numpy's numbers, paths, sets, dates."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, (datetime.datetime, datetime.date)):
+        return value.isoformat()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=repr)
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"a {type(value).__name__} is not plain")

@@ -16,7 +16,7 @@ from typing import Any, Final
 from lamindb.core import messages, processes
 from lamindb.core.context import Instance
 from lamindb.core.text import storable
-from lamindb.db import database, file_locks
+from lamindb.db import database
 from lamindb.environment import git, kernels, notebook_matching, notebooks, output_tail, packages, scripts
 from lamindb.environment.detect import Running
 from lamindb.errors import LaminError, StorageError
@@ -336,7 +336,7 @@ def claim(link: Any, instance: Instance, values: Mapping[str, Any]) -> None:
     objects = {name for name in named if name is not None}
     if not objects:
         return
-    file_locks.share(link)
+    database.share(link)
     gc_marks.claim(link, instance, objects)
 
 

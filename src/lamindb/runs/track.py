@@ -17,7 +17,7 @@ from lamindb.errors import ConflictError, InvalidInputError, InvalidTypeError, N
 from lamindb.models import Pipeline, Run, Transform
 from lamindb.models.base import now
 from lamindb.records import author, save, stores
-from lamindb.runs import beating, identify, liveness, metadata, parameters, parent
+from lamindb.runs import identify, liveness, metadata, parent
 
 _runs: dict[tuple[str, str], Run] = {}
 """The run of each instance and transform that this process began."""
@@ -60,7 +60,7 @@ def track(
     instance = core_context.instance()
     _check(instance, transform, name)
     name = storable(name)
-    checked = parameters.checked(params) if params is not None else None
+    checked = identify.checked(params) if params is not None else None
     is_detected = transform is None
     transform, running = _what_runs(instance, transform, notebook_path)
     run = None if new_run or transform._state.adding else _known_run(instance, transform, checked)
@@ -148,7 +148,7 @@ def _begin(
     """Write a new run with its transform in one transaction."""
     beginning = metadata.begin(instance, running)
     if beginning.params:
-        params = {**parameters.checked(beginning.params), **(params or {})}
+        params = {**identify.checked(beginning.params), **(params or {})}
     run = Run._blank(
         name=name,
         params=params,
@@ -172,7 +172,7 @@ def _begin(
     _runs[instance.alias, transform.id] = run
     messages.info(f"run {run.id} of {transform.name!r} began")
     metadata.watch(run, beginning)
-    beating.add(instance.alias, run.id)
+    liveness.add(instance.alias, run.id)
     return run
 
 
@@ -185,7 +185,7 @@ def _resume(instance: Instance, run: Run, name: str | None, params: dict[str, An
         values["params"] = params
     if run.__dict__["status"] != "running":
         metadata.resume(run)
-        beating.add(instance.alias, run.id)
+        liveness.add(instance.alias, run.id)
     metadata.write(instance, run.id, values)
     run.__dict__.update(values)
 

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from lamindb.db.database import setup as _set_up
+from lamindb.core import context as _context
+from lamindb.instance import user as _user
 
-_set_up()
+_HOMES = {
+    "InstanceInfo": "lamindb.setup.lifecycle",
+    "Person": "lamindb.instance.user",
+    "backup": "lamindb.setup.backup_restore",
+    "close": "lamindb.setup.lifecycle",
+    "connect": "lamindb.setup.lifecycle",
+    "delete": "lamindb.setup.backup_restore",
+    "info": "lamindb.setup.lifecycle",
+    "init": "lamindb.setup.lifecycle",
+    "listed": "lamindb.setup.lifecycle",
+    "login": "lamindb.instance.user",
+    "logout": "lamindb.instance.user",
+    "restore": "lamindb.setup.backup_restore",
+}
 
-from lamindb.core import context as _current  # noqa: E402
-from lamindb.instance import user as _people  # noqa: E402
-from lamindb.instance.user import Person, login, logout  # noqa: E402
-from lamindb.setup.backup_restore import backup, delete, restore  # noqa: E402
-from lamindb.setup.lifecycle import InstanceInfo, close, connect, info, init, listed  # noqa: E402
+if TYPE_CHECKING:
+    from lamindb.instance.user import Person as Person
+    from lamindb.instance.user import login as login
+    from lamindb.instance.user import logout as logout
+    from lamindb.setup.backup_restore import backup as backup
+    from lamindb.setup.backup_restore import delete as delete
+    from lamindb.setup.backup_restore import restore as restore
+    from lamindb.setup.lifecycle import InstanceInfo as InstanceInfo
+    from lamindb.setup.lifecycle import close as close
+    from lamindb.setup.lifecycle import connect as connect
+    from lamindb.setup.lifecycle import info as info
+    from lamindb.setup.lifecycle import init as init
+    from lamindb.setup.lifecycle import listed as listed
 
-load = connect
-"""The older name of `connect`."""
+    load = connect
 
 __all__ = [
     "InstanceInfo",
@@ -35,6 +57,28 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> Any:
+    """Load a function when it is first used; `load` is the older name of `connect`.
+
+    Raises:
+        AttributeError: There is no such function.
+    """
+    known = "connect" if name == "load" else name
+    if known not in _HOMES:
+        raise AttributeError(f"lamindb.setup has no {name!r}: it has {', '.join(__all__)}")
+    from lamindb.db.database import setup as set_up
+
+    set_up()
+    importlib.import_module("lamindb.setup.lifecycle")
+    value = getattr(importlib.import_module(_HOMES[known]), known)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
 class StorageSettings:
     """The storage of the connected instance."""
 
@@ -48,23 +92,23 @@ class StorageSettings:
     @property
     def root_as_str(self) -> str:
         """The root as text."""
-        return _current.instance().root_url
+        return _context.instance().root_url
 
     @property
     def type(self) -> str:
         """`local`, or the kind of object store, such as `s3`."""
-        root = _current.instance().root_url
+        root = _context.instance().root_url
         return root.split("://", 1)[0] if "://" in root else "local"
 
     @property
     def is_cloud(self) -> bool:
         """Whether it is an object store."""
-        return not _current.instance().is_local
+        return not _context.instance().is_local
 
     @property
     def id(self) -> str:
         """The id of its record."""
-        return _current.instance().storage_id
+        return _context.instance().storage_id
 
     def key_to_filepath(self, key: str) -> Any:
         """Return where a key stands under the root."""
@@ -82,12 +126,12 @@ class SetupSettings:
     @property
     def user(self) -> Person:
         """Who works here."""
-        return _people.current()
+        return _user.current()
 
     @property
     def instance(self) -> Any:
         """The connected instance."""
-        return _current.instance()
+        return _context.instance()
 
     @property
     def storage(self) -> StorageSettings:
@@ -95,7 +139,7 @@ class SetupSettings:
         return StorageSettings()
 
     def __repr__(self) -> str:
-        return f"Settings(user={self.user.handle!r}, instance={getattr(_current.instance_or_none(), 'name', None)!r})"
+        return f"Settings(user={self.user.handle!r}, instance={getattr(_context.instance_or_none(), 'name', None)!r})"
 
 
 settings = SetupSettings()

@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
-from lamindb.core import atomic, context, messages, modes, paths
+from lamindb.core import context, filesystem, messages, paths
 from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
 from lamindb.db import migrate
 from lamindb.errors import ConflictError, LaminError, NoInstanceError, NotUniqueError, StorageError
 from lamindb.instance import config as folders
 from lamindb.instance import discovery, move_note, registry
 from lamindb.setup import finish_move, lifecycle, open_instance
-from lamindb.storage import owning
+from lamindb.storage import ownership
 from lamindb.storage.ownership import Mark
 
 _ORIGIN: Final = "origin.json"
@@ -51,7 +51,7 @@ class Origin:
             OSError: It cannot be written.
         """
         values = asdict(self) | {"home": str(self.home), "made_at": self.made_at.strftime(_MOMENT)}
-        atomic.write_text(folder / _ORIGIN, json.dumps(values, indent=1) + "\n", mode=0o600)
+        filesystem.write_text(folder / _ORIGIN, json.dumps(values, indent=1) + "\n", mode=0o600)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -201,7 +201,7 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
 
         move.drop_tables(found.home, url)
     if url is None or drop_tables:
-        owning.release(description.storage, description.id, found.home)
+        ownership.release(description.storage, description.id, found.home)
     (found.home / folders.FILE_NAME).unlink(missing_ok=True)
     registry.forget(home=str(found.home))
     if description.storage == ".":
@@ -295,7 +295,7 @@ def restore(name: str | os.PathLike[str]) -> Any:
     if (home / folders.FILE_NAME).exists():
         raise ConflictError(f"there is an instance in {home} already: delete or move it first")
     description = folders.read(newest)
-    owning.renew(description.storage, Mark(description.id, description.name), home)
+    ownership.renew(description.storage, Mark(description.id, description.name), home)
     try:
         if home.name == HIDDEN_FOLDER:
             open_store(str(home.parent)).prepare()
@@ -305,7 +305,7 @@ def restore(name: str | os.PathLike[str]) -> Any:
             migrate.back_up_sqlite(newest / DATABASE_FILE, home / DATABASE_FILE)
             open_instance.create_sqlite(home / DATABASE_FILE)
         shutil.copyfile(newest / folders.FILE_NAME, home / folders.FILE_NAME)
-        modes.share_files(str(home), os.stat(home.parent))
+        filesystem.share_files(str(home), os.stat(home.parent))
     except OSError as error:
         if isinstance(error, LaminError):
             raise

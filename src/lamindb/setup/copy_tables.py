@@ -14,7 +14,7 @@ from django.db import ProgrammingError, models, transaction
 
 from lamindb.core.progress import Progress
 from lamindb.core.text import storable
-from lamindb.db import database, file_locks
+from lamindb.db import database
 from lamindb.db.bulk import chunks
 from lamindb.errors import DatabaseError
 from lamindb.models import Storage, SweepMark
@@ -178,7 +178,7 @@ def hold_still(alias: str) -> None:
         DatabaseError: The database did not grant it.
     """
     link = database.connection(alias)
-    file_locks.take_all(link)
+    database.take_all(link)
     if link.vendor == "postgresql":
         with link.cursor() as cursor:
             cursor.execute(f"LOCK TABLE {', '.join(_quoted(link))} IN SHARE ROW EXCLUSIVE MODE")

@@ -22,7 +22,7 @@ from lamindb.instance import config as folders
 from lamindb.instance import move_note, registry
 from lamindb.instance.config import Description
 from lamindb.setup import open_instance
-from lamindb.storage import owning
+from lamindb.storage import ownership
 
 _LOCK: Final = "moving.lock"
 _finished: set[Path] = set()
@@ -152,7 +152,7 @@ def _retire(home: Path, move: move_note.Move) -> bool:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(home / folders.FILE_NAME, home / f"moved-{folders.FILE_NAME}")
         if move.old_root_url != move.root_url:
-            owning.release(move.old_root_url, move.id, home)
+            ownership.release(move.old_root_url, move.id, home)
         move_note.forget(home)
         move_note.forget(Path(move.home))
     except (OSError, LaminError) as error:

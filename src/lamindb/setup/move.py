@@ -42,7 +42,7 @@ from lamindb.models import Storage
 from lamindb.records import stores
 from lamindb.setup import copy_tables, finish_move, lifecycle, open_instance
 from lamindb.setup.copy_tables import Place, Table
-from lamindb.storage import owning
+from lamindb.storage import ownership
 from lamindb.storage.base import ObjectName, ObjectStore, Source
 from lamindb.storage.ownership import Mark
 
@@ -129,7 +129,7 @@ def migrate_to(
     new = old
     compared: dict[ObjectName, int] = {}
     if target.moves_objects:
-        owning.claim(target.root_url, Mark(instance.id, instance.name))
+        ownership.claim(target.root_url, Mark(instance.id, instance.name))
         new = _open_store(target.root_url)
         new.prepare()
         _copy_objects(instance, old, new, set(), progress)

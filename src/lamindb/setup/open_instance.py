@@ -6,7 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from lamindb.core import file_systems, messages
+from lamindb.core import filesystem, messages
 from lamindb.core.context import Instance
 from lamindb.core.keys import DATABASE_FILE
 from lamindb.db import database, migrate
@@ -92,7 +92,7 @@ def create_sqlite(path: Path) -> None:
     Raises:
         DatabaseError: It cannot be made.
     """
-    on_network = file_systems.is_network(file_systems.kind_of(path.parent))
+    on_network = filesystem.is_network(filesystem.kind_of(path.parent))
     if on_network:
         messages.warning(
             f"{path.parent} lies on a network file system, where SQLite cannot use its fast shared mode: "

@@ -10,13 +10,42 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from blake3 import blake3
 
-from lamindb.errors import IntegrityError
-from lamindb.storage import bucket_client, forking
+from lamindb.errors import IntegrityError, UnsupportedError
+from lamindb.storage import bucket_client
 from lamindb.storage.base import ObjectName
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import ObjectStore as Backend
+
+REMEDY: Final = (
+    'start processes by "spawn" or "forkserver", as multiprocessing.get_context("spawn") does, or fork before the '
+    "first use"
+)
+
+_used_in: int | None = None
+
+
+def use() -> None:
+    """Note that this process uses a bucket.
+
+    Raises:
+        UnsupportedError: It was forked from one that had: a request would never be answered.
+    """
+    global _used_in
+    pid = os.getpid()
+    if _used_in is None:
+        _used_in = pid
+    elif _used_in != pid:
+        raise UnsupportedError(
+            f"object stores do not work in a process that was forked from one that had used them: {REMEDY}"
+        )
+
+
+def has_used() -> bool:
+    """Tell whether this process, or one that it was forked from, has used a bucket."""
+    return _used_in is not None
+
 
 PIECE: Final = 16 << 20
 """Bytes of one request when reading, so that each finishes within the time limit."""
@@ -43,7 +72,7 @@ class Bucket:
         Raises:
             UnsupportedError: This process was forked from one that had used a bucket.
         """
-        forking.use()
+        use()
         return self._backend
 
     def exists(self, name: ObjectName) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from lamindb.core import atomic, modes
+from lamindb.core import filesystem
 from lamindb.core.filesystem import flush_folder
 from lamindb.core.hashing import digest_file
 from lamindb.core.progress import Progress
@@ -69,11 +69,11 @@ class LocalStore:
             for folder in (hidden, self.objects.folder, self.objects.incoming):
                 if os.path.islink(folder):
                     raise InvalidInputError(f"'{folder}' is a symbolic link: replace it by a folder")
-                modes.make_folder(folder, root)
-            made = [modes.make_folder(f"{self.objects.folder}/{shard}", root) for shard in SHARDS]
+                filesystem.make_folder(folder, root)
+            made = [filesystem.make_folder(f"{self.objects.folder}/{shard}", root) for shard in SHARDS]
             readme = Path(hidden, "README")
             if not readme.exists():
-                atomic.write_text(readme, _README)
+                filesystem.write_text(readme, _README)
             if any(made):
                 for folder in (self.objects.folder, hidden, self.root_url):
                     flush_folder(folder)

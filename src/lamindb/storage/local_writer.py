@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from lamindb.core import modes
+from lamindb.core import filesystem
 from lamindb.core.filesystem import flush_descriptor, flush_file_system, flush_folder
 from lamindb.core.hashing import CHUNK_SIZE, Content
 from lamindb.errors import LaminError, SourceChangedError, StorageError
@@ -261,7 +261,7 @@ class Batch:
             with self._writing(source.shown, entry):
                 os.link(path, entry)
                 source_reader.check_same(path, hashed, os.stat(entry, follow_symlinks=False))
-                os.chmod(entry, modes.unwritable(mode))
+                os.chmod(entry, filesystem.unwritable(mode))
                 self._linked[entry] = (path, mode)
                 if self._whole is None:
                     flush_descriptor(descriptor)

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from lamindb.core import modes
+from lamindb.core import filesystem
 from lamindb.core.filesystem import can_flush_file_system, flush_folder
 from lamindb.core.hashing import Content, digest_file
 from lamindb.storage import reflink
@@ -46,7 +46,7 @@ class ObjectsFolder:
     @property
     def is_shared(self) -> bool:
         """Whether the root is meant for its whole group."""
-        return modes.is_shared(self.root_stat)
+        return filesystem.is_shared(self.root_stat)
 
     @property
     def root_stat(self) -> os.stat_result:
@@ -56,7 +56,7 @@ class ObjectsFolder:
     def renew_incoming(self) -> None:
         """Make the folder of writes under way again where it was tidied away; never that of a root that is gone."""
         if not os.path.isdir(self.incoming) and os.path.isdir(self.folder):
-            modes.make_folder(self.incoming, self.root_stat)
+            filesystem.make_folder(self.incoming, self.root_stat)
 
     def path(self, name: ObjectName) -> str:
         """Return where an object lies."""
@@ -129,8 +129,8 @@ class ObjectsFolder:
         except FileNotFoundError:
             # Tools that copy projects may leave empty folders out.
             shard = os.path.dirname(target)
-            modes.make_folder(self.folder, self.root_stat)
-            modes.make_folder(shard, self.root_stat)
+            filesystem.make_folder(self.folder, self.root_stat)
+            filesystem.make_folder(shard, self.root_stat)
             flush_folder(self.folder)
             os.replace(entry, target)
 

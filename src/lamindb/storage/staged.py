@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from lamindb.core import modes
+from lamindb.core import filesystem
 from lamindb.errors import InvalidInputError
 from lamindb.storage import reflink
 from lamindb.storage.base import Member, ObjectName
@@ -60,7 +60,7 @@ def stage_folder(objects: ObjectsFolder, name: ObjectName, filename: str, member
     _make_parents(objects, path)
     entry = new_entry(objects.incoming)
     try:
-        modes.make_folder(entry, objects.root_stat)
+        filesystem.make_folder(entry, objects.root_stat)
         made = {""}
         for relative, target in wanted.items():
             _make_folders_in(entry, relative, made, objects)
@@ -77,7 +77,7 @@ def _make_folders_in(folder: str, relative: str, made: set[str], objects: Object
     for count in range(1, len(parts) + 1):
         inner = "/".join(parts[:count])
         if inner not in made:
-            modes.make_folder(f"{folder}/{inner}", objects.root_stat)
+            filesystem.make_folder(f"{folder}/{inner}", objects.root_stat)
             made.add(inner)
 
 
@@ -88,7 +88,7 @@ def _folder_of(objects: ObjectsFolder, name: ObjectName) -> str:
 def _make_parents(objects: ObjectsFolder, path: str) -> None:
     folder = os.path.dirname(path)
     for made in (os.path.dirname(os.path.dirname(folder)), os.path.dirname(folder), folder):
-        modes.make_folder(made, objects.root_stat)
+        filesystem.make_folder(made, objects.root_stat)
 
 
 def _replace(objects: ObjectsFolder, source: str, path: str) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from lamindb.core import keys, messages, modes
+from lamindb.core import filesystem, keys, messages
 from lamindb.core.hashing import Content
 from lamindb.errors import IntegrityError, LaminError, ViewConflictError
 from lamindb.storage import reflink
@@ -338,7 +338,7 @@ class View:
             found = lstat(path)
             if found is None:
                 root = root or self._objects.root_stat
-                modes.make_folder(path, root)
+                filesystem.make_folder(path, root)
             elif not stat.S_ISDIR(found.st_mode):
                 raise ViewConflictError(f"'{path}' is no folder, so that '{key}' cannot be shown: move it away")
         made.add(folder)

@@ -107,9 +107,9 @@ ORDINARY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.ge
 
 READ = """
 import lamindb as ln
-from lamindb.core import current
+from lamindb.core import context
 file = ln.File.select(key="a.txt").one()
-print(current.instance().is_read_only, file.stage().read_text(), file.load(), file.versions.count())
+print(context.instance().is_read_only, file.stage().read_text(), file.load(), file.versions.count())
 for write in (lambda: ln.File(b"2", key="b.txt").save(), lambda: ln.Transform(name="x", type="pipeline").save(),
               lambda: ln.track(ln.Transform(name="x", type="pipeline")), file.delete):
     try:

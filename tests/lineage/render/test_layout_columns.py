@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamindb.lineage.render.layering import assign_columns, split_components, turn_back_edges
+from lamindb.lineage.render.layout import assign_columns, split_components, turn_back_edges
 
 EDGES = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=40)
 

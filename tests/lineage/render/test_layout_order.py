@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from lamindb.lineage.render.ordering import SWAP_LIMIT, count_crossings, order_columns
+from lamindb.lineage.render.layout import SWAP_LIMIT, count_crossings, order_columns
 
 
 def _linked(count: int, edges: list[tuple[int, int]]) -> tuple[list[list[int]], list[list[int]]]:

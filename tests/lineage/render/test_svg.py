@@ -10,8 +10,7 @@ import pytest
 
 from lamindb.errors import InvalidInputError
 from lamindb.lineage.lineage_graph import LineageGraph
-from lamindb.lineage.render.svg import svg
-from lamindb.lineage.render.svg_style import pixel_width
+from lamindb.lineage.render.svg import pixel_width, svg
 from tests.support.graphs import cycle_graph, file_node, hostile_graph, project_graph, run_node, small_graph
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from lamindb.core.safe_text import cell_width
+from lamindb.core.text import cell_width
 from lamindb.errors import InvalidInputError
 from lamindb.lineage.lineage_graph import Edge, LineageGraph
 from lamindb.lineage.render.tree import text_tree

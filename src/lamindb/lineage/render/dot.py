@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamindb.core.safe_text import elide_middle, isolated, printable
+from lamindb.core.text import elide_middle, isolated, printable
 from lamindb.lineage.lineage_graph import FileNode, LineageGraph, Node
 from lamindb.lineage.render import labels
 

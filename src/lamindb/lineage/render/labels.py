@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from lamindb.core.safe_text import duration_text, isolated, printable, size_text
+from lamindb.core.text import duration_text, isolated, printable, size_text
 from lamindb.lineage.lineage_graph import FileNode, LineageGraph, Node, RunNode
 
 Clock = Callable[[datetime], str]

@@ -8,12 +8,240 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lamindb.lineage.render.layering import Pair, assign_columns, split_components, turn_back_edges
-from lamindb.lineage.render.ordering import order_columns
+Pair = tuple[int, int]
+
+
+def turn_back_edges(count: int, edges: Sequence[Pair]) -> tuple[list[Pair], list[bool]]:
+    """Turn round the edges that close a cycle, so that all run one way.
+
+    Returns:
+        The edges, none of which closes a cycle any more, and for each whether it was turned. A self-loop counts
+        as turned and stays as it is: callers leave it out.
+    """
+    after: list[list[Pair]] = [[] for _ in range(count)]
+    for number, (source, target) in enumerate(edges):
+        after[source].append((target, number))
+    turned = [False] * len(edges)
+    state = bytearray(count)
+    for root in [*_without_predecessor(count, edges), *range(count)]:
+        if state[root]:
+            continue
+        state[root] = 1
+        stack = [(root, iter(after[root]))]
+        while stack:
+            node, rest = stack[-1]
+            for target, number in rest:
+                if state[target] == 0:
+                    state[target] = 1
+                    stack.append((target, iter(after[target])))
+                    break
+                if state[target] == 1:
+                    turned[number] = True
+            else:
+                state[node] = 2
+                stack.pop()
+    directed = [(t, s) if back else (s, t) for (s, t), back in zip(edges, turned, strict=True)]
+    return directed, turned
+
+
+def _without_predecessor(count: int, edges: Sequence[Pair]) -> list[int]:
+    has_predecessor = bytearray(count)
+    for source, target in edges:
+        if source != target:
+            has_predecessor[target] = 1
+    return [node for node in range(count) if not has_predecessor[node]]
+
+
+def assign_columns(count: int, edges: Sequence[Pair], first_columns: Sequence[int]) -> list[int]:
+    """Give each node a column, each edge running to a later one, and edges short.
+
+    Nodes go as far left as their predecessors let them; then those that pull more to the right than to the left,
+    a source that is first used late, move up to their successors. Columns move by even steps where the first
+    columns of the two ends of each edge differ by one, so files and runs keep to columns of their own.
+
+    Args:
+        count: The number of nodes.
+        edges: Without cycles.
+        first_columns: The leftmost column allowed for each node.
+    """
+    after: list[list[int]] = [[] for _ in range(count)]
+    before: list[list[int]] = [[] for _ in range(count)]
+    waiting = [0] * count
+    for source, target in edges:
+        after[source].append(target)
+        before[target].append(source)
+        waiting[target] += 1
+    columns = list(first_columns)
+    order = [node for node in range(count) if not waiting[node]]
+    for node in order:
+        following = columns[node] + 1
+        for target in after[node]:
+            columns[target] = max(columns[target], following)
+            waiting[target] -= 1
+            if not waiting[target]:
+                order.append(target)
+    _pull_right(order, columns, before, after)
+    return columns
+
+
+def _pull_right(order: list[int], columns: list[int], before: list[list[int]], after: list[list[int]]) -> None:
+    for _ in range(4):
+        moved = False
+        for node in reversed(order):
+            if len(after[node]) > len(before[node]):
+                column = min([columns[target] for target in after[node]]) - 1
+                if column > columns[node]:
+                    columns[node] = column
+                    moved = True
+        if not moved:
+            return
+
+
+def split_components(count: int, edges: Sequence[Pair]) -> list[list[int]]:
+    """Group the nodes that hang together; groups and nodes in the order of their first node."""
+    linked: list[list[int]] = [[] for _ in range(count)]
+    for source, target in edges:
+        linked[source].append(target)
+        linked[target].append(source)
+    seen = bytearray(count)
+    components = []
+    for root in range(count):
+        if seen[root]:
+            continue
+        seen[root] = 1
+        component = [root]
+        for node in component:
+            for other in linked[node]:
+                if not seen[other]:
+                    seen[other] = 1
+                    component.append(other)
+        components.append(sorted(component))
+    return components
+
+
+WORK = 60_000
+"""Edges looked at while looking for a better order: small drawings get many rounds, large ones few."""
+
+SWAP_LIMIT = 1_500
+"""Number of edges up to which neighbours are also swapped one by one."""
+
+
+def order_columns(columns: list[list[int]], before: Sequence[list[int]], after: Sequence[list[int]]) -> None:
+    """Reorder each column in place so that edges between neighbouring columns cross little.
+
+    Sweeps over the columns and sorts each by the mean position of its neighbours in the last one (Sugiyama's
+    barycentre rule), keeps the best order seen, and ends with swaps of neighbours. The same input gives the same
+    order; the time is bounded by `WORK`.
+
+    Args:
+        columns: The nodes of each column, from left to right.
+        before: For each node its neighbours one column to the left.
+        after: The same to the right.
+    """
+    size = sum(map(len, after))
+    position = [0] * len(before)
+    _number(columns, position)
+    best, fewest = [list(column) for column in columns], count_crossings(columns, after, position)
+    stale = 0
+    for turn in range(max(4, min(24, WORK // (size + 1)))):
+        if not fewest or stale >= 4:
+            break
+        to_right = turn % 2 == 0
+        _sweep(columns, before if to_right else after, position, to_right=to_right)
+        crossings = count_crossings(columns, after, position)
+        stale += 1
+        if crossings < fewest:
+            best, fewest, stale = [list(column) for column in columns], crossings, 0
+    columns[:] = best
+    _number(columns, position)
+    if fewest and size <= SWAP_LIMIT:
+        _swap_neighbours(columns, before, after, position)
+
+
+def _number(columns: list[list[int]], position: list[int]) -> None:
+    for column in columns:
+        for place, node in enumerate(column):
+            position[node] = place
+
+
+def _sweep(columns: list[list[int]], linked: Sequence[list[int]], position: list[int], *, to_right: bool) -> None:
+    places = range(1, len(columns)) if to_right else range(len(columns) - 2, -1, -1)
+    for place in places:
+        column = columns[place]
+        if len(column) < 2:
+            continue
+        keys = {}
+        for node in column:
+            others = linked[node]
+            if not others:
+                keys[node] = float(position[node])
+            elif len(others) == 1:
+                keys[node] = float(position[others[0]])
+            else:
+                keys[node] = sum([position[other] for other in others]) / len(others)
+        column.sort(key=keys.__getitem__)
+        for index, node in enumerate(column):
+            position[node] = index
+
+
+def count_crossings(columns: list[list[int]], after: Sequence[list[int]], position: list[int]) -> int:
+    """Count the pairs of edges between neighbouring columns that cross."""
+    crossings = 0
+    for column in columns:
+        passed: list[int] = []
+        for node in column:
+            targets = after[node]
+            if len(targets) == 1:
+                place = position[targets[0]]
+                if passed and place < passed[-1]:
+                    crossings += len(passed) - bisect_right(passed, place)
+                    insort(passed, place)
+                else:
+                    passed.append(place)
+            elif targets:
+                places = [position[target] for target in targets]
+                for place in places:
+                    crossings += len(passed) - bisect_right(passed, place)
+                for place in places:
+                    insort(passed, place)
+    return crossings
+
+
+def _swap_neighbours(
+    columns: list[list[int]], before: Sequence[list[int]], after: Sequence[list[int]], position: list[int]
+) -> None:
+    for _ in range(8):
+        improved = False
+        for column in columns:
+            for place in range(len(column) - 1):
+                upper, lower = column[place], column[place + 1]
+                gain = _gain(before[upper], before[lower], position) + _gain(after[upper], after[lower], position)
+                if gain > 0:
+                    column[place], column[place + 1] = lower, upper
+                    position[upper], position[lower] = place + 1, place
+                    improved = True
+        if not improved:
+            return
+
+
+def _gain(upper: list[int], lower: list[int], position: list[int]) -> int:
+    """Say how many crossings less a swap of two neighbours gives on one side."""
+    gain = 0
+    for first in upper:
+        place = position[first]
+        for second in lower:
+            other = position[second]
+            if place > other:
+                gain += 1
+            elif place < other:
+                gain -= 1
+    return gain
+
 
 MAX_BENDS = 6_000
 """In one drawing; when there would be more, the longest edges run straight through the columns between."""

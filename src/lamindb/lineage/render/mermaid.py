@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lamindb.core.safe_text import elide_middle, isolated, printable
+from lamindb.core.text import elide_middle, isolated, printable
 from lamindb.lineage.lineage_graph import FileNode, LineageGraph, Node
 from lamindb.lineage.render import labels
 

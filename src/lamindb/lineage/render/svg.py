@@ -6,16 +6,340 @@ Time goes from left to right.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
-from lamindb.core.safe_text import printable
+from lamindb.core.text import elide_middle, isolated, printable
 from lamindb.errors import InvalidInputError
-from lamindb.lineage.lineage_graph import LineageGraph, Node
+from lamindb.lineage.lineage_graph import FileNode, LineageGraph, Node, RunNode
 from lamindb.lineage.render import labels
 from lamindb.lineage.render.layout import Box, Placement, Route, place
-from lamindb.lineage.render.svg_nodes import Shape, node_shape, status_sign, stub_shape, xml
-from lamindb.lineage.render.svg_style import STATUSES, Theme, pixel_width, style_sheet
+
+Theme = Literal["auto", "light", "dark"]
+
+FONT = "'Helvetica Neue',Helvetica,Arial,'Liberation Sans','Segoe UI',Roboto,'DejaVu Sans',sans-serif"
+
+_LIGHT = {
+    "page": "#fbfcfd",
+    "frame": "#e3e8ee",
+    "text": "#1b2430",
+    "muted": "#566375",
+    "line": "#98a5b6",
+    "file": "#ffffff",
+    "file_edge": "#c3ccd8",
+    "run": "#edf2fc",
+    "run_edge": "#aebfe3",
+    "disc": "#ffffff",
+    "icon": "#3a5390",
+    "focus": "#2463eb",
+    "halo": "#cfe0ff",
+    "sign": "#ffffff",
+    "completed": "#1c7f48",
+    "failed": "#c22b3a",
+    "running": "#2463eb",
+    "aborted": "#9a5b00",
+    "table": "#dff2e7 #17623b",
+    "sequence": "#e0ebfd #1d4c9f",
+    "array": "#ece4fb #5731a3",
+    "image": "#fdebd6 #874404",
+    "document": "#e9edf2 #3f4b5e",
+}
+_DARK = {
+    "page": "#12161d",
+    "frame": "#252d39",
+    "text": "#e8edf4",
+    "muted": "#9fadbf",
+    "line": "#61708a",
+    "file": "#1b212b",
+    "file_edge": "#3d4859",
+    "run": "#1d2740",
+    "run_edge": "#43578a",
+    "disc": "#12161d",
+    "icon": "#a9c1f7",
+    "focus": "#6ea0ff",
+    "halo": "#1d3769",
+    "sign": "#0d1117",
+    "completed": "#4cc07c",
+    "failed": "#ff7b86",
+    "running": "#6ea0ff",
+    "aborted": "#e3a548",
+    "table": "#15382a #8fe0b4",
+    "sequence": "#182e56 #a9c8fd",
+    "array": "#2d2254 #cbb8fc",
+    "image": "#432a10 #f7c88f",
+    "document": "#29313d #bcc8d8",
+}
+
+STATUSES = ("completed", "failed", "running", "aborted")
+FAMILIES = ("table", "sequence", "array", "image", "document")
+
+STATUS_SIGNS = {
+    "completed": "M-3.6.2L-1 2.9L3.8-2.8",
+    "failed": "M-2.8-2.8L2.8 2.8M2.8-2.8L-2.8 2.8",
+    "running": "M-1.8-3L3.2 0L-1.8 3Z",
+    "aborted": "M-3.2 0H3.2",
+}
+"""Paths round the origin, for a disc with a radius of 8."""
+
+TYPE_ICONS = {
+    "notebook": "M-5-7H5.5V7H-5ZM-2-7V7M1-3.5H3M1-.5H3M-6.5-4H-4M-6.5 0H-4M-6.5 4H-4",
+    "script": "M-3.5-4.5L-7.5 0L-3.5 4.5M3.5-4.5L7.5 0L3.5 4.5M1.6-6L-1.6 6",
+    "pipeline": "M-7.5 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0M3.5-4.5a2 2 0 1 0 4 0a2 2 0 1 0-4 0"
+    "M3.5 4.5a2 2 0 1 0 4 0a2 2 0 1 0-4 0M-3.5 0H-1C1.5 0 .5-4.5 3.5-4.5M-1 0C1.5 0 .5 4.5 3.5 4.5",
+    "function": "M5-6.2C1.8-7.6 1.2-5 .7-2.4L-.6 4C-1.1 6.8-2.3 7.6-5 6.4M-3.2-1.5H3.8",
+    "command": "M-6.5-4.5L-2-.2L-6.5 4.1M0 4.8H6.5",
+    "app": "M-6.5-6H6.5V6H-6.5ZM-6.5-2.4H6.5M-4.3-4.2H-4M-2-4.2H-1.7",
+    "api": "M-2.5-6.5C-5.4-6.5-4.2-3.4-4.2-1.8C-4.2-.6-5.2 0-6.4 0C-5.2 0-4.2.6-4.2 1.8C-4.2 3.4-5.4 6.5-2.5 6.5"
+    "M2.5-6.5C5.4-6.5 4.2-3.4 4.2-1.8C4.2-.6 5.2 0 6.4 0C5.2 0 4.2.6 4.2 1.8C4.2 3.4 5.4 6.5 2.5 6.5",
+    "instrument": "M-2.3-7H2.3M-1.4-7V-2.2L-5.8 5.4Q-6.4 6.8-5 6.8H5Q6.4 6.8 5.8 5.4L1.4-2.2V-7M-3.7 2.4H3.7",
+}
+"""Paths round the origin, for a disc with a radius of 14; drawn as lines."""
+
+OTHER_ICON = "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0"
+
+
+def style_sheet(theme: Theme) -> str:
+    """Write the CSS of one drawing; every rule is limited to drawings of this theme."""
+    scope = f".lnv-{theme}"
+    shape = (
+        f"{scope}{{font-family:{FONT};font-size:11px}}"
+        f"{scope} .n{{font-size:13px;font-weight:600}}{scope} .s{{font-size:10px;font-weight:700}}"
+        f"{scope} .z{{font-size:8.5px;font-weight:700}}"
+        f"{scope} .v{{font-weight:400}}{scope} .c{{text-anchor:middle}}{scope} .e{{text-anchor:end}}"
+        f"{scope} .l,{scope} .i,{scope} .b,{scope} .q{{fill:none}}"
+        f"{scope} .l{{stroke-width:1.4}}{scope} .q{{stroke-width:1.4;stroke-dasharray:2 4}}"
+        f"{scope} .b{{stroke-width:1.6;stroke-dasharray:6 4}}"
+        f"{scope} .i{{stroke-width:1.5;stroke-linecap:round;stroke-linejoin:round}}"
+        f"{scope} .k{{stroke-width:1.9;stroke-linecap:round;stroke-linejoin:round;fill:none}}"
+        f"{scope} .kf{{stroke-width:1.2;stroke-linejoin:round}}"
+        f"{scope} .m{{stroke-dasharray:3 3}}{scope} .t{{opacity:.72}}{scope} .t .f{{stroke-dasharray:5 3}}"
+        f"{scope} .o .f,{scope} .o .r{{stroke-width:2}}"
+    )
+    if theme == "dark":
+        return shape + _colours(scope, _DARK)
+    if theme == "light":
+        return shape + _colours(scope, _LIGHT)
+    return shape + _colours(scope, _LIGHT) + f"@media(prefers-color-scheme:dark){{{_colours(scope, _DARK)}}}"
+
+
+def _colours(scope: str, colour: dict[str, str]) -> str:
+    rules = [
+        (".p", f"fill:{colour['page']};stroke:{colour['frame']}"),
+        ("text", f"fill:{colour['text']}"),
+        (".u", f"fill:{colour['muted']}"),
+        (".l", f"stroke:{colour['line']}"),
+        (".q", f"stroke:{colour['line']}"),
+        (".a", f"fill:{colour['line']}"),
+        (".b", f"stroke:{colour['aborted']}"),
+        (".ab", f"fill:{colour['aborted']}"),
+        (".f", f"fill:{colour['file']};stroke:{colour['file_edge']}"),
+        (".w", f"fill:{colour['page']};stroke:{colour['file_edge']}"),
+        (".r", f"fill:{colour['run']};stroke:{colour['run_edge']}"),
+        (".r-failed", f"stroke:{colour['failed']}"),
+        (".r-aborted", f"stroke:{colour['aborted']}"),
+        (".d", f"fill:{colour['disc']};stroke:{colour['run_edge']}"),
+        (".i", f"stroke:{colour['icon']}"),
+        (".m", f"fill:{colour['page']};stroke:{colour['line']}"),
+        (".h", f"fill:{colour['halo']}"),
+        (".o .f", f"stroke:{colour['focus']}"),
+        (".o .r", f"stroke:{colour['focus']}"),
+        (".k", f"stroke:{colour['sign']}"),
+        (".kf", f"stroke:{colour['sign']};fill:{colour['sign']}"),
+    ]
+    rules += [(f".{status}", f"fill:{colour[status]}") for status in STATUSES]
+    for family in FAMILIES:
+        band, letters = colour[family].split()
+        rules += [(f".{family}", f"fill:{band}"), (f".{family}-s", f"fill:{letters}")]
+    return "".join(f"{scope} {selector}{{{declarations}}}" for selector, declarations in rules)
+
+
+_ARIAL = {
+    191: "'",
+    222: "ijl",
+    278: " !,./:;I[\\]ft",
+    333: "()-`r{}|",
+    389: '*"',
+    500: "Jckvsxyz^",
+    556: "#$0123456789?L_abdeghnopqu",
+    584: "+<=>~",
+    611: "FTZ",
+    667: "&ABEKPSVXY",
+    722: "CDHNRUw",
+    778: "GOQ",
+    833: "Mm",
+    889: "%",
+    944: "W",
+    1015: "@",
+}
+_WIDTHS = {character: width for width, characters in _ARIAL.items() for character in characters}
+
+
+def pixel_width(text: str, size: float, *, is_bold: bool = False) -> float:
+    """Estimate the width of a text in the drawing's letters, rather too wide than too narrow."""
+    units = 0
+    for character in text:
+        width = _WIDTHS.get(character)
+        units += width if width is not None else (620 if character < "\u1100" else 1020)
+    return units * size * (1.1 if is_bold else 1.03) / 1000
+
+
+HEIGHT = 44
+STUB_HEIGHT = 24
+
+_NAME_LIMIT = 244.0
+_FACTS_LIMIT = 256.0
+_MIN_TEXT = 72.0
+_BAND = 40
+_FILE_TEXT = _BAND + 9
+_RUN_TEXT = 45
+_SIGN_ROOM = 36
+
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
+
+
+def xml(text: str) -> str:
+    """Escape a printable text for XML content and attributes."""
+    return text.translate(_ESCAPES)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Something to draw: the room that it needs, and how it is drawn in the room that it gets.
+
+    `halo` is the radius of the light around it, 0 for none. It is drawn apart, under the lines.
+    """
+
+    width: float
+    height: float
+    draw: Callable[[float], str]
+    halo: int = 0
+
+
+def node_shape(node: Node, *, is_focus: bool) -> Shape:
+    """Return the card of a file or the pill of a run."""
+    return _file_shape(node, is_focus) if isinstance(node, FileNode) else _run_shape(node, is_focus)
+
+
+def stub_shape(count: int, *, is_before: bool) -> Shape:
+    """Return the small pill that stands for neighbours that are not shown; it keeps to the side of its node."""
+    label = f"+{count:,} more"
+    width = pixel_width(label, 11) + 24
+
+    def draw(room: float) -> str:
+        left = room - width if is_before else 0.0
+        return (
+            f'<rect class="m" x="{left:.0f}" width="{width:.0f}" height="{STUB_HEIGHT}" rx="12"/>'
+            f'<text class="u c" x="{left + width / 2:.0f}" y="16">{label}</text>'
+        )
+
+    return Shape(width, STUB_HEIGHT, draw)
+
+
+def _tooltip(node: Node) -> str:
+    return f"<title>{xml(chr(10).join(labels.details(node)))}</title>"
+
+
+def _group(node: Node, classes: str, body: str) -> str:
+    return f'<g class="{classes}" data-id="{xml(printable(node.id))}">{_tooltip(node)}{body}</g>'
+
+
+def _file_shape(file: FileNode, is_focus: bool) -> Shape:
+    name = elide_middle(labels.file_name(file), _NAME_LIMIT, _name_width)
+    facts = " · ".join(labels.file_facts(file))
+    folder = labels.file_folder(file)
+    facts_width = _small_width(facts)
+    if folder:
+        room = _FACTS_LIMIT - _small_width(" · " + facts)
+        folder = elide_middle(folder, room, _small_width)
+        facts = f"{isolated(folder)} · {facts}"
+        facts_width = _small_width(f"{folder} · ") + facts_width
+    text_width = max(_MIN_TEXT, _name_width(name), facts_width)
+    family = labels.suffix_family(file.suffix)
+    classes = " ".join(["o"] * is_focus + ["t"] * file.is_trashed) or "x"
+
+    def draw(room: float) -> str:
+        width = round(room)
+        stack = f'<rect class="w" x="4" y="-4" width="{width - 6}" height="{HEIGHT}" rx="6"/>' * labels.is_older(file)
+        card = f"M6 0H{width - 12}L{width} 12V{HEIGHT - 6}a6 6 0 0 1-6 6H6a6 6 0 0 1-6-6V6a6 6 0 0 1 6-6Z"
+        band = f"M6 .7H{_BAND}V{HEIGHT - 0.7}H6a5.3 5.3 0 0 1-5.3-5.3V6a5.3 5.3 0 0 1 5.3-5.3Z"
+        return _group(
+            file,
+            classes,
+            f'{stack}<path class="f" d="{card}"/><path class="{family}" d="{band}"/>'
+            f'<path class="f" d="M{width - 12} 0V9a3 3 0 0 0 3 3H{width}Z"/>{_suffix(file.suffix, family)}'
+            f'<text class="n" x="{_FILE_TEXT}" y="19">{xml(name)}</text>'
+            f'<text class="u" x="{_FILE_TEXT}" y="35">{xml(facts)}</text>',
+        )
+
+    return Shape(_FILE_TEXT + text_width + 12, HEIGHT, draw, 10 * is_focus)
+
+
+def _suffix(suffix: str, family: str) -> str:
+    """Draw the suffix in the band, on two lines if it has two parts; a page where there is none."""
+    first, _, last = labels.suffix_label(suffix).rpartition(".")
+    middle = _BAND / 2
+    if first:
+        return _letters(first, 20, family) + _letters(last, 32, family)
+    if last:
+        return _letters(last, 26, family)
+    return f'<path class="i" d="M{middle - 6} 14H{middle + 2}L{middle + 6} 18V30H{middle - 6}Z"/>'
+
+
+def _letters(text: str, y: int, family: str) -> str:
+    room = _BAND - 5.0
+    is_small = pixel_width(text, 10, is_bold=True) > room
+    label = elide_middle(text, room, lambda part: pixel_width(part, 8.5 if is_small else 10, is_bold=True))
+    return f'<text class="{"z" if is_small else "s"} c {family}-s" x="{_BAND // 2}" y="{y}">{xml(label)}</text>'
+
+
+def _run_shape(run: RunNode, is_focus: bool) -> Shape:
+    version = elide_middle(labels.run_version(run), 60.0, _version_width)
+    version_width = _version_width(version) + 5 if version else 0.0
+    name = elide_middle(labels.run_name(run), _NAME_LIMIT - version_width, _name_width)
+    facts = elide_middle(" · ".join(labels.run_facts(run)), _FACTS_LIMIT, _small_width)
+    text_width = max(_MIN_TEXT, _name_width(name) + version_width, _small_width(facts))
+    sign = STATUS_SIGNS.get(run.status or "")
+    icon = TYPE_ICONS.get(run.transform_type, OTHER_ICON)
+    border = f" r-{run.status}" if run.status in ("failed", "aborted") else ""
+    top = 19 if facts else 27
+
+    def draw(room: float) -> str:
+        width = round(room)
+        small = f'<tspan class="u v" dx="5">{xml(version)}</tspan>' if version else ""
+        return _group(
+            run,
+            "o" if is_focus else "x",
+            f'<rect class="r{border}" width="{width}" height="{HEIGHT}" rx="22"/>'
+            f'<circle class="d" cx="23" cy="22" r="15"/><path class="i" transform="translate(23 22)" d="{icon}"/>'
+            f'<text class="n" x="{_RUN_TEXT}" y="{top}">{xml(isolated(name))}{small}</text>'
+            f'<text class="u" x="{_RUN_TEXT}" y="35">{xml(facts)}</text>'
+            + (status_sign(run.status or "", width - 21, HEIGHT // 2) if sign else ""),
+        )
+
+    return Shape(_RUN_TEXT + text_width + (_SIGN_ROOM if sign else 18), HEIGHT, draw, 27 * is_focus)
+
+
+def status_sign(status: str, x: float, y: float) -> str:
+    """Draw a status: a disc in its colour with a sign of its own, so that the colour is not needed."""
+    sign = "kf" if status == "running" else "k"
+    return (
+        f'<g transform="translate({x:.0f} {y:.0f})"><circle class="{status}" r="8"/>'
+        f'<path class="{sign}" d="{STATUS_SIGNS[status]}"/></g>'
+    )
+
+
+def _name_width(text: str) -> float:
+    return pixel_width(text, 13, is_bold=True)
+
+
+def _small_width(text: str) -> float:
+    return pixel_width(text, 11)
+
+
+def _version_width(text: str) -> float:
+    return pixel_width(text, 13)
+
 
 _MARGIN = 22.0
 _FOOTER = 30.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lamindb.core.safe_text import cell_width, elide_middle, isolated, printable
+from lamindb.core.text import cell_width, elide_middle, isolated, printable
 from lamindb.errors import InvalidInputError
 from lamindb.lineage.lineage_graph import FileNode, LineageGraph, Neighbours, Node
 from lamindb.lineage.render import labels

@@ -19,15 +19,15 @@ from lamindb.core import context, messages, processes
 from lamindb.core.context import Instance
 from lamindb.core.settings import settings
 from lamindb.core.text import storable
-from lamindb.environment import git, packages, projects, run_program, scripts
+from lamindb.environment import git, packages, run_program, scripts
 from lamindb.environment.redaction import redact_arguments, redact_text
-from lamindb.environment.shells import calling_shell, script_of
+from lamindb.environment.scripts import calling_shell, script_of
 from lamindb.errors import InvalidInputError, LaminError, NoResultFound, ReadOnlyError
 from lamindb.models import File, Run, Transform
 from lamindb.models.base import now
 from lamindb.records import author, save
-from lamindb.runs import beating, liveness, metadata, parameters
 from lamindb.runs import capture as runs_capture
+from lamindb.runs import identify, liveness, metadata
 from lamindb.runs import parent as runs_parent
 from lamindb.runs.commands import declared
 
@@ -90,7 +90,7 @@ def run_command(
     instance = _instance()
     _check_words(argv)
     folder = Path(cwd).resolve() if cwd is not None else Path.cwd()
-    given = parameters.checked(params) if params is not None else None
+    given = identify.checked(params) if params is not None else None
     expected = declared.expect(outputs, folder)
     read = declared.inputs_of(instance, inputs, folder)
     what = _transform(instance, transform, argv, folder)
@@ -198,9 +198,9 @@ def command_name(argv: Sequence[str], folder: Path, project: Path | None) -> str
 
 def _reference(path: Path, project: Path | None) -> str:
     if project is None or not path.resolve().is_relative_to(project.resolve()):
-        inside = projects.project_root(path.resolve().parent)
-        return projects.relative_reference(path, None) if inside is not None else str(path.resolve())
-    return projects.relative_reference(path, project)
+        inside = scripts.project_root(path.resolve().parent)
+        return scripts.relative_reference(path, None) if inside is not None else str(path.resolve())
+    return scripts.relative_reference(path, project)
 
 
 def _is_interpreter(program: str) -> bool:
@@ -284,7 +284,7 @@ def insert_run(instance: Instance, transform: Transform, values: dict[str, Any],
         save.save(run)
 
     metadata.writing(instance, values, data, write_rows)
-    beating.add(instance.alias, run.id)
+    liveness.add(instance.alias, run.id)
     messages.debug(f"run {run.id} of {transform.name!r} began")
     return run
 
@@ -352,7 +352,7 @@ def _end(
     asking: metadata.Asking | None,
 ) -> None:
     """Write how a command ended; never raises."""
-    beating.remove(instance.alias, run.id)
+    liveness.remove(instance.alias, run.id)
     try:
         data: metadata.Data = {"log_digest": (done.log.encode("utf-8", "backslashreplace"), ".log")}
         values: dict[str, Any] = {
@@ -386,7 +386,7 @@ def begin_shell(transform: str | Transform, params: Mapping[str, Any] | None = N
         The id of the run.
     """
     instance = _instance()
-    given = parameters.checked(params) if params is not None else None
+    given = identify.checked(params) if params is not None else None
     what = _transform(instance, transform, (), Path.cwd())
     shell = calling_shell()
     script = script_of(shell.pid)
@@ -400,7 +400,7 @@ def begin_shell(transform: str | Transform, params: Mapping[str, Any] | None = N
         **metadata.kept(instance, data),
     }
     run = insert_run(instance, what, values, data)
-    beating.remove(instance.alias, run.id)
+    liveness.remove(instance.alias, run.id)
     return run.id
 
 

@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from lamindb.core import file_systems, messages, processes
+from lamindb.core import filesystem, messages, processes
 from lamindb.core.context import Instance
 from lamindb.core.text import storable
-from lamindb.environment import projects
+from lamindb.environment import scripts
 from lamindb.errors import InvalidInputError, LaminError, NoResultFound, SourceNotFoundError
-from lamindb.files import save, source
+from lamindb.files import save
 from lamindb.files.locate import registered_at
 from lamindb.models import File, Run, RunOutput
-from lamindb.records import edges
+from lamindb.records import edges, stores
 
 LAUNCHED_AT: Final = "launched_at"
 """Where the row of a run says when its program was started, in seconds since the epoch; nothing until it is."""
@@ -94,10 +94,10 @@ def _new_file(instance: Instance, path: str, cwd: Path, run: Run | None) -> File
 def key_of(instance: Instance, path: str, cwd: Path) -> str | None:
     """Return the key of a file: its path in the project; None inside a storage root, where its place is its key."""
     real = os.path.realpath(path)
-    for root, _ in source.roots(instance):
+    for root, _ in stores.roots(instance):
         if "://" not in root and real.startswith(root.rstrip("/") + "/"):
             return None
-    for folder in (instance.project_path, projects.project_root(Path(real).parent), cwd):
+    for folder in (instance.project_path, scripts.project_root(Path(real).parent), cwd):
         if folder is not None and real.startswith(str(folder.resolve()).rstrip("/") + "/"):
             return unicodedata.normalize("NFC", os.path.relpath(real, folder.resolve()).replace(os.sep, "/"))
     return os.path.basename(real)
@@ -185,7 +185,7 @@ def _is_ours(path: str, others: Iterable[Run], written_by: Callable[[Run], froze
     changed_at = _changed_at(path)
     if changed_at is None:
         return False
-    tells_time = not file_systems.is_network(file_systems.kind_of(path))
+    tells_time = not filesystem.is_network(filesystem.kind_of(path))
     for other in others:
         stored = other.capture or {}
         patterns = stored.get("declared", [])

@@ -28,8 +28,9 @@ from lamindb.errors import LaminError
 from lamindb.models import File, Run, RunInput, RunOutput
 from lamindb.models.base import now
 from lamindb.records import author
-from lamindb.runs import beating, metadata, parent
-from lamindb.runs.steps import arguments, group_commit
+from lamindb.runs import liveness, metadata, parent
+from lamindb.runs.steps import function as steps_function
+from lamindb.runs.steps import group_commit
 from lamindb.runs.steps.function import Function
 
 START_SECONDS: Final = 0.1
@@ -76,7 +77,7 @@ class Step:
         moment = now()
         self.run: Run = Run._blank(
             transform_id=function.transform_id(instance),
-            params=arguments.described(given),
+            params=steps_function.described(given),
             status="running",
             started_at=moment,
             heartbeat_at=moment,
@@ -89,7 +90,7 @@ class Step:
         self._state = self.run._state = _State()
         self._state.db = instance.alias
         self._state.step = self
-        self._inputs = arguments.files_in(instance, given)
+        self._inputs = steps_function.files_in(instance, given)
         self._results: dict[str, File] = {}
         _open[self.run.id] = self
         _begin_waiting(self)
@@ -147,7 +148,7 @@ class Step:
     def _note_rows(self) -> None:
         self._has_row = True
         if self.run.id in _open:
-            beating.add(self.instance.alias, self.run.id)
+            liveness.add(self.instance.alias, self.run.id)
         above = _open.get(self._parent.id) if self._parent is not None else None
         if above is not None and not above._has_row:
             above._note_rows()
@@ -158,7 +159,7 @@ class Step:
 
     def note_result(self, value: Any) -> None:
         """Remember the files among what the function returned or yielded."""
-        for file in arguments.files_in(self.instance, value):
+        for file in steps_function.files_in(self.instance, value):
             self._results.setdefault(file.id, file)
 
     def end(self, status: str, error: BaseException | None = None, reason: str | None = None) -> None:
@@ -183,7 +184,7 @@ class Step:
         except (LaminError, Error, OSError, RuntimeError) as problem:
             messages.warning(f"the step {self._function.name} could not be recorded: {problem}")
         finally:
-            beating.remove(self.instance.alias, self.run.id)
+            liveness.remove(self.instance.alias, self.run.id)
             self._state.step = None
 
     def _links(self) -> list[RunInput | RunOutput]:

@@ -11,18 +11,17 @@ import click
 import pytest
 
 from lamindb import errors
-from lamindb.cli import main
-from lamindb.cli import main as cli_main
-from lamindb.cli.table import COMMANDS
+from lamindb.cli import application, main
+from lamindb.cli.application import COMMANDS
 from tests.cli.conftest import Cli
 from tests.support.processes import BIN_FOLDER, clean_environment, lamin, run_command, run_python
 
 
 def _all_commands() -> list[tuple[str, ...]]:
-    context = click.Context(cli_main.lamin)
+    context = click.Context(application.lamin)
     found: list[tuple[str, ...]] = []
     for name in COMMANDS:
-        command = cli_main.lamin.get_command(context, name)
+        command = application.lamin.get_command(context, name)
         found.append((name,))
         if isinstance(command, click.Group):
             found.extend((name, sub) for sub in command.list_commands(context))
@@ -38,8 +37,8 @@ def test_every_command_has_help_with_an_example(words: tuple[str, ...], cli: Cli
 
 @pytest.mark.parametrize("words", _all_commands(), ids=" ".join)
 def test_every_option_says_what_it_does(words: tuple[str, ...]) -> None:
-    context = click.Context(cli_main.lamin)
-    command: click.Command | None = cli_main.lamin.get_command(context, words[0])
+    context = click.Context(application.lamin)
+    command: click.Command | None = application.lamin.get_command(context, words[0])
     if len(words) == 2:
         assert isinstance(command, click.Group)
         command = command.get_command(context, words[1])
@@ -125,8 +124,8 @@ def test_errors_become_one_line_and_an_exit_code(
     def fail(*args: object, **kwargs: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli_main, "_silence_stdout", lambda: None)
-    monkeypatch.setattr(cli_main.lamin, "invoke", fail)
+    monkeypatch.setattr(application, "_silence_stdout", lambda: None)
+    monkeypatch.setattr(application.lamin, "invoke", fail)
     assert main(["info"]) == code
     written = capsys.readouterr().err
     assert "Traceback" not in written and "\x1b" not in written
@@ -164,12 +163,12 @@ def test_an_interrupt_exits_130(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
         "import sys, time\n"
-        "from lamindb.cli import application, main\n"
+        "from lamindb.cli import main\n"
         "def wait(*args, **kwargs):\n"
         "    print('ready', flush=True)\n"
         "    time.sleep(60)\n"
-        "from lamindb.instance import people\n"
-        "people.login = wait\n"
+        "from lamindb.instance import user\n"
+        "user.login = wait\n"
         "sys.exit(main(['login', 'ada']))\n"
     )
     process = subprocess.Popen(

@@ -9,7 +9,7 @@ from django.db import IntegrityError, models, transaction
 
 from lamindb.core import ids, messages
 from lamindb.core.context import Instance
-from lamindb.db import bulk, database, file_locks
+from lamindb.db import bulk, database
 from lamindb.errors import ConflictError, InvalidInputError, LaminError, ReadOnlyError, ReferencedError, StorageError
 from lamindb.files import versions, view_repair, view_sync
 from lamindb.files.view_sync import Left
@@ -98,7 +98,7 @@ def trash(files: Sequence[File], instance: Instance) -> None:
     # Outside the transaction, whose failure would take the record of a new user with it.
     user_id = author.user_id(alias)
     with database.writing(alias) as link:
-        file_locks.take(link, _locks(files))
+        database.take(link, _locks(files))
         moment = now()
         for part in bulk.chunks([file.id for file in files]):
             query = File.objects.using(alias).filter(id__in=part, trashed_at__isnull=True).order_by()
@@ -116,7 +116,7 @@ def trash(files: Sequence[File], instance: Instance) -> None:
 
 
 def _locks(files: Sequence[File]) -> list[str]:
-    return [name for file in files for name in file_locks.of_file(file.stem_id, file.storage_id, [file.key])]
+    return [name for file in files for name in database.of_file(file.stem_id, file.storage_id, [file.key])]
 
 
 def _show_current(files: Sequence[File], instance: Instance, left: Sequence[Left] = ()) -> None:
@@ -157,7 +157,7 @@ def restore(files: Sequence[File]) -> None:
     view_repair.announce(instance)
     alias = instance.alias
     with database.writing(alias) as link:
-        file_locks.take(link, _locks(files))
+        database.take(link, _locks(files))
         stored = _found(files, alias)
         for file in files:
             if file.id not in stored:
@@ -215,7 +215,7 @@ def purge(files: Sequence[File], instance: Instance) -> None:
     left = _left(files, instance)
     try:
         with database.writing(alias) as link:
-            file_locks.take(link, _locks(files))
+            database.take(link, _locks(files))
             _check_unread(files, alias)
             for part in bulk.chunks([file.id for file in files]):
                 File.objects.using(alias).filter(id__in=part).order_by()._delete_rows()
