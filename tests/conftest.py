@@ -15,12 +15,6 @@ from typing import Any
 
 import pytest
 
-from lamindb.db.database import setup
-
-setup()
-
-import lamindb.setup.lifecycle  # noqa: E402, F401
-
 _REMOVED_PREFIXES = ("LAMIN_", "XDG_", "GIT_", "AWS_", "JUPYTER_", "JPY_", "NBPRJ_", "QUARTO_", "DJANGO_")
 
 # A shell's background job, or nohup, begins with these ignored, and so would every program that the tests start.
@@ -94,21 +88,13 @@ def fresh_library_state(isolated_home: Path, no_network: None) -> Iterator[None]
 
 def _disconnect() -> None:
     """Disconnect this process from its instances, as if it had just begun; what is registered stays."""
-    instances, tracking = (
-        sys.modules.get("lamindb.setup.lifecycle"),
-        sys.modules.get("lamindb.runs.track"),
-    )
-    if instances is not None:
-        for connected in instances.context.all_connected():
-            instances.close_connections(connected)
-        instances._closed = False
+    lifecycle = sys.modules.get("lamindb.setup.lifecycle")
+    if lifecycle is not None:
+        lifecycle.reset()
+    tracking = sys.modules.get("lamindb.runs.track")
     if tracking is not None:
         tracking._runs.clear()
         tracking._blocks.clear()
-    current = sys.modules.get("lamindb.core.context")
-    if current is not None:
-        current.set_run(None)
-        current.set_instance(None)
 
 
 @pytest.fixture(scope="session")
@@ -132,6 +118,7 @@ def postgres_url(postgres_server: Any) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Make a database with all tables and no row, from which others are copied: migrating takes half a second."""
+    import lamindb.models  # noqa: F401  configures Django
     from lamindb.db import database as databases
     from lamindb.db import migrate
 

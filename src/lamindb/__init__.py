@@ -47,7 +47,6 @@ _MODULES = {
     "schema": "lamindb.schema",
     "setup": "lamindb.setup",
 }
-_WITHOUT_DATABASE = frozenset({"settings", "LaminError", "MultipleResultsFound", "NoResultFound", "register_loader"})
 
 __all__ = sorted([*_HOMES, *_MODULES, "__version__"])  # noqa: PLE0605
 
@@ -96,16 +95,6 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         value: Any = importlib.import_module(_MODULES[name])
     elif name in _HOMES:
-        if name not in _WITHOUT_DATABASE:
-            from lamindb.db.database import setup as set_up
-
-            set_up()
-            importlib.import_module("lamindb.setup.lifecycle")
-        elif name == "settings":
-            from lamindb.core import context as core_context
-
-            # `settings.storage` may be the first question of a program.
-            core_context.plug_opener(_open_instance)
         value = getattr(importlib.import_module(_HOMES[name]), name)
     else:
         import difflib
@@ -114,13 +103,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"lamindb has no {name!r}" + (f": did you mean {near[0]!r}?" if near else ""))
     globals()[name] = value
     return value
-
-
-def _open_instance() -> Any:
-    from lamindb.db.database import setup as set_up
-
-    set_up()
-    return importlib.import_module("lamindb.setup.lifecycle").open_current()
 
 
 def __dir__() -> list[str]:

@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from lamindb.core import context
-from lamindb.core.context import Instance
 from lamindb.errors import InvalidInputError, InvalidTypeError
 from lamindb.files.save import save_records
 from lamindb.models import File, Record, Run, Storage, Transform, User
+from lamindb.records.open_instance import Instance
 
 if TYPE_CHECKING:
     from typing import Self

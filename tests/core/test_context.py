@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from lamindb.core import context
-from lamindb.core.context import Instance
 from lamindb.errors import NoInstanceError
+from lamindb.records.open_instance import Instance
 
 
 def make(name: str, **changes: Any) -> Instance:
@@ -28,11 +28,9 @@ ONE, TWO = make("one"), make("two")
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No use case is plugged in, and nothing is current."""
-    for name in ("_opener", "_default", "_run_finder", "_run_default"):
-        monkeypatch.setattr(context, name, None)
-    monkeypatch.setattr(context, "_connected", {})
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder without an instance; the suite's own fixture makes nothing current."""
+    monkeypatch.chdir(tmp_path)
 
 
 def in_thread(work: Callable[[], Any]) -> Any:
@@ -50,7 +48,9 @@ def test_without_an_instance_the_error_says_how_to_make_one() -> None:
 
 
 def test_the_first_use_opens_one_and_asking_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    context.plug_opener(lambda: ONE)
+    import lamindb.setup.lifecycle
+
+    monkeypatch.setattr(lamindb.setup.lifecycle, "open_current", lambda: ONE)
     assert context.instance_or_none() is None
     assert context.instance() is ONE
     assert context.connected(None) is ONE
@@ -103,8 +103,11 @@ def test_tasks_have_overrides_of_their_own() -> None:
     assert context.instance().name == "default"
 
 
-def test_the_nearest_run_counts() -> None:
-    context.plug_run_finder(lambda: "inherited")
+def test_the_nearest_run_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    import lamindb.runs.parent
+
+    monkeypatch.setenv(context.RUN_VARIABLE, "of the parent")
+    monkeypatch.setattr(lamindb.runs.parent, "run", lambda: "inherited")
     assert context.run() == "inherited"
     assert context.own_run() is None
     context.set_run("of the process")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import pytest
 
-from lamindb.core import settings as module
 from lamindb.core.options import PREFERENCES
 from lamindb.core.settings import Settings
 from lamindb.errors import InvalidInputError, NoInstanceError, UnknownFieldError
@@ -61,8 +61,8 @@ def test_a_name_that_is_no_setting_is_an_error_that_names_the_nearest() -> None:
     assert not hasattr(settings, "__dict__")
 
 
-def test_the_storage_is_that_of_the_instance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.context, "_opener", None)
+def test_the_storage_is_that_of_the_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(NoInstanceError, match="lamin init"):
         _ = Settings().storage
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lamindb as ln
+import lamindb.models
 from lamindb.core import context
 from lamindb.db import database
 from lamindb.errors import InvalidInputError, NoInstanceError

@@ -53,7 +53,7 @@ def tables(path):
 
 @pytest.mark.parametrize("first", ["django", "lamindb"])
 def test_each_has_its_tables_in_its_own_databases(project: Path, first: str) -> None:
-    begin = "import lamindb as ln; ln.setup" if first == "lamindb" else "import django; django.setup()"
+    begin = "import lamindb as ln; ln.File" if first == "lamindb" else "import django; django.setup()"
     out, err = run(
         project,
         f"{begin}\n"

@@ -48,8 +48,8 @@ PACKAGE = "later_migrations"
 AS_LATER = """
 import sys
 sys.path.insert(0, {folder!r})
+import lamindb.models
 from lamindb.db import database, migrate
-database.setup()
 from django.conf import settings
 settings.MIGRATION_MODULES = {{"lamindb": {package!r}}}
 migrate.known = lambda: {known!r}
@@ -79,7 +79,8 @@ def later(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def become_later(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from django.conf import settings
 
-    database.setup()
+    import lamindb.models  # noqa: F401
+
     names = migrate.known() | set(LATER)
     monkeypatch.syspath_prepend(package)
     monkeypatch.setattr(settings, "MIGRATION_MODULES", {"lamindb": PACKAGE})
@@ -98,9 +99,8 @@ ALL = ["test_0998_a", "test_0998_b", "test_0999_a", "test_0999_b"]
 def test_the_migrations_say_what_the_models_say() -> None:
     from django.core.management import call_command
 
-    from lamindb.db.database import setup
+    import lamindb.models  # noqa: F401
 
-    setup()
     call_command("makemigrations", "lamindb", check=True, dry_run=True, verbosity=0)
 
 

@@ -151,9 +151,8 @@ def cut_everywhere(case: DiskCase) -> Iterator[tuple[str, list[str]]]:
 
 def main() -> None:
     """Run what the first argument describes."""
-    from lamindb.db import database
+    import lamindb.models  # noqa: F401  before the processes fork
 
-    database.setup()
     for name in PRELOADED.split():
         importlib.import_module(name)
     case = DiskCase(json.loads(sys.argv[1]))

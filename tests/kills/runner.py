@@ -451,9 +451,8 @@ def fail_everywhere(case: Case) -> Iterator[tuple[int, str, list[str]]]:
 
 def main() -> None:
     """Run what the first argument describes."""
-    from lamindb.db import database
+    import lamindb.models  # noqa: F401  before the processes fork
 
-    database.setup()
     for name in PRELOADED.split():
         importlib.import_module(name)
     case = Case(json.loads(sys.argv[1]))

@@ -14,12 +14,12 @@ import pytest
 
 import lamindb as ln
 from lamindb.core import context
-from lamindb.db import migrate
+from lamindb.db import database, migrate
 from lamindb.errors import ConflictError, InvalidInputError
 from lamindb.instance import config, move_note, registry
 from lamindb.maintenance import verify
 from lamindb.models import File, Storage
-from lamindb.setup import backup_restore, copy_tables, finish_move, lifecycle, move, open_instance
+from lamindb.setup import backup_restore, copy_tables, finish_move, lifecycle, move
 from tests.support.processes import lamin
 
 KINDS = ("postgres", "folder", "both")
@@ -132,7 +132,7 @@ def test_a_command_that_is_called_again_ends_a_move(local_instance: Path) -> Non
         (finish_move, "_register_projects"),
         (registry, "forget"),
         (migrate, "back_up_sqlite"),
-        (open_instance, "remove_sqlite"),
+        (database, "remove_sqlite"),
         (move_note, "forget"),
     ],
 )

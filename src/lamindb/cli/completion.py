@@ -15,7 +15,6 @@ from lamindb.cli.params import command
     "completion",
     "lamin completion bash >> ~/.bashrc",
     "lamin completion fish > ~/.config/fish/completions/lamin.fish",
-    needs_library=False,
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
@@ -60,9 +59,6 @@ def instance_names(incomplete: str) -> list[str]:
 
 def _matching_keys(incomplete: str, *, in_trash: bool) -> list[str]:
     """Return keys up to the next slash, as a shell completes paths."""
-    from lamindb.cli import params
-
-    params.prepare()
     from lamindb.models import File
 
     query: Any = File.objects.get_queryset() if in_trash else File.select()
@@ -94,9 +90,6 @@ def trashed_keys(incomplete: str) -> list[str]:
 @_quietly
 def run_ids(incomplete: str) -> list[str]:
     """Offer the ids of the newest runs."""
-    from lamindb.cli import params
-
-    params.prepare()
     from lamindb.models import Run
 
     query = Run.objects.get_queryset().filter(id__startswith=incomplete).order_by("-created_at", "-id")

@@ -107,10 +107,8 @@ def _described(
 
 def _in_a_root(path: str) -> bool:
     """Tell whether a path lies in a storage, where it has a key by its place."""
-    from lamindb.records import stores
-
     real = os.path.realpath(path) + "/"
-    roots = stores.roots(context.instance())
+    roots = context.instance().roots()
     return any("://" not in root and real.startswith(root.rstrip("/") + "/") for root, _ in roots)
 
 

@@ -151,9 +151,7 @@ def backup(path: Path | None, as_json: bool) -> None:
         out(str(made))
 
 
-@command(
-    "login", "lamin login ada", "lamin login ada --name 'Ada Lovelace' --email ada@example.com", needs_library=False
-)
+@command("login", "lamin login ada", "lamin login ada --name 'Ada Lovelace' --email ada@example.com")
 @click.argument("handle")
 @click.option("--name", help="Your name; made from the handle by default.")
 @click.option("--email", help="Your address.")
@@ -170,7 +168,7 @@ def login(handle: str, name: str | None, email: str | None, password: str | None
     messages.success(f"logged in {person.handle!r} ({person.name})")
 
 
-@command("logout", "lamin logout", needs_library=False)
+@command("logout", "lamin logout")
 def logout() -> None:
     """Forget who you said you are; the operating system's user counts again."""
     from lamindb.instance import user

@@ -21,17 +21,14 @@ class Command(click.Command):
     So `--help` and wrong arguments never wait for the database library.
     """
 
-    def __init__(self, *args: Any, examples: tuple[str, ...] = (), needs_library: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, examples: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.examples = examples
-        self.needs_library = needs_library
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         import lamindb.core.settings  # noqa: F401  says what the user chose, such as the verbosity
 
-        if self.needs_library:
-            prepare()
         return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -66,18 +63,15 @@ def write_examples(examples: tuple[str, ...], formatter: click.HelpFormatter) ->
             formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
 
 
-def command(
-    name: str, *examples: str, needs_library: bool = True, **options: Any
-) -> Callable[[Callable[..., Any]], Command]:
+def command(name: str, *examples: str, **options: Any) -> Callable[[Callable[..., Any]], Command]:
     """Declare a command; the first line of the function's docstring is its short help.
 
     Args:
         name: What people type.
         *examples: Whole command lines for its help.
-        needs_library: The command works with an instance.
         **options: Passed on to `click.command`.
     """
-    return click.command(name, cls=Command, examples=examples, needs_library=needs_library, **options)
+    return click.command(name, cls=Command, examples=examples, **options)
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -133,11 +127,3 @@ class Depth(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         if not re.fullmatch(r"[0-9]{1,9}", text):
             self.fail(f"{value!a} is no depth: pass a number from 0, or all")
         return int(text)
-
-
-def prepare() -> None:
-    """Set the database library up, so that models can be imported and an instance be found on first use."""
-    from lamindb.db.database import setup
-
-    setup()
-    import lamindb.setup.lifecycle  # noqa: F401  says how an instance is found

@@ -117,7 +117,6 @@ def log(run_id: str) -> None:
 
     The log goes to standard output, the end of a traceback to standard error.
     """
-    from lamindb.records import stores
     from lamindb.storage.base import ObjectName
 
     run = resolve.run(run_id)
@@ -126,7 +125,7 @@ def log(run_id: str) -> None:
         messages.info(f"run {run.id} has no log")
     else:
         sys.stdout.flush()
-        with stores.own_store(context.instance()).open(name) as stream:
+        with context.instance().store.open(name) as stream:
             shutil.copyfileobj(stream, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     if run.error:

@@ -25,7 +25,7 @@ def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-@settings.command("list", examples=("lamin settings list", "lamin settings list --json"), needs_library=False)
+@settings.command("list", examples=("lamin settings list", "lamin settings list --json"))
 @json_option
 def list_settings(as_json: bool) -> None:
     """List all settings with what counts now, and who says so.
@@ -46,7 +46,7 @@ def list_settings(as_json: bool) -> None:
         out(line)
 
 
-@settings.command("get", examples=("lamin settings get verbosity",), needs_library=False)
+@settings.command("get", examples=("lamin settings get verbosity",))
 @click.argument("name", shell_complete=setting_names)
 @json_option
 def get_setting(name: str, as_json: bool) -> None:
@@ -61,7 +61,7 @@ def get_setting(name: str, as_json: bool) -> None:
         out(_shown(value))
 
 
-@settings.command("set", examples=("lamin settings set verbosity 3",), needs_library=False)
+@settings.command("set", examples=("lamin settings set verbosity 3",))
 @click.argument("name", shell_complete=setting_names)
 @click.argument("value")
 def set_setting(name: str, value: str) -> None:
@@ -75,7 +75,7 @@ def set_setting(name: str, value: str) -> None:
         messages.warning(f"but {origin} says {_shown(current)}, which comes first")
 
 
-@settings.command("unset", examples=("lamin settings unset verbosity",), needs_library=False)
+@settings.command("unset", examples=("lamin settings unset verbosity",))
 @click.argument("name", shell_complete=setting_names)
 def unset_setting(name: str) -> None:
     """Let the default of a setting count again."""

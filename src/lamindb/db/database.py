@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
+import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from lamindb.core import context
+from lamindb.core import context, filesystem, messages
 from lamindb.core import database_url as db_url
-from lamindb.errors import ConflictError, InvalidInputError, UnsupportedError
+from lamindb.errors import ConflictError, DatabaseError, InvalidInputError, UnsupportedError
 from lamindb.instance import move_note
 
 ALIAS_PREFIX = "lamindb:"
 BUSY_TIMEOUT_SECONDS = 30
 _ROUTER = "lamindb.db.database.Router"
-_lock = threading.RLock()
-_ready = False
 
 
 class Router:
@@ -48,24 +46,21 @@ class Router:
         return False if ours else None
 
 
-def setup() -> None:
-    """Prepare Django once per process; models can be imported afterwards. Touches no file and no database.
+def configure_django() -> None:
+    """Configure Django for our models, unless a project of the user has; called when `lamindb.models` is imported.
 
-    Inside a Django project that lists `lamindb` in `INSTALLED_APPS`, becomes an app of that project.
+    Touches no file and no database. Inside a Django project that lists `lamindb` in `INSTALLED_APPS`, our models are
+    an app of that project.
 
     Raises:
-        ConflictError: Django is configured in a way that cannot hold our records; the message says what to change.
+        ConflictError: Django is configured without our app; the message says what to change.
     """
-    global _ready
-    if _ready:
-        return
-    with _lock:
-        if _ready:
-            return
-        from django.apps import apps
-        from django.conf import settings
+    from django.apps import apps
+    from django.conf import settings
 
-        if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
+    if not apps.apps_ready:
+        named = os.environ.get("DJANGO_SETTINGS_MODULE")
+        if not settings.configured and not named:
             settings.configure(
                 DATABASES={},
                 DATABASE_ROUTERS=[_ROUTER],
@@ -76,31 +71,22 @@ def setup() -> None:
                 LOGGING_CONFIG=None,
                 DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
             )
-            apps.populate(settings.INSTALLED_APPS)
-        else:
-            _join_host_project(apps, settings)
-        _ready = True
-
-
-def _join_host_project(apps: Any, settings: Any) -> None:
-    if not apps.ready:
-        named = os.environ.get("DJANGO_SETTINGS_MODULE")
         try:
             installed = settings.INSTALLED_APPS
         except ImportError as error:
             raise ConflictError(
-                f"DJANGO_SETTINGS_MODULE names {named!r}, which cannot be imported ({error}): mend or unset it"
+                f"DJANGO_SETTINGS_MODULE names {named!r}, which cannot be imported ({error}): fix or unset it"
             ) from error
         apps.populate(installed)
     if not apps.is_installed("lamindb"):
         raise ConflictError("Django is configured by your project: add 'lamindb' to its INSTALLED_APPS")
-    if not settings.USE_TZ:
+    # While a project loads its apps, ours does not stop it: the next use of ours says what is wrong.
+    if apps.ready and not settings.USE_TZ:
         raise ConflictError("your Django project has USE_TZ = False, which loses time zones: set it to True")
-    install_router()
 
 
 def install_router() -> None:
-    """Put our router before those of a host project; twice is once.
+    """Put our router before those of a host project; idempotent.
 
     Called as soon as Django knows our app: a host's `migrate` before our first use would make our tables in its own
     database.
@@ -173,7 +159,6 @@ def shown_url(url: str) -> str:
 
 def register(alias: str, config: dict[str, Any]) -> None:
     """Make a database known under an alias; opens nothing yet."""
-    setup()
     from django.db import connections
 
     connections.settings[alias] = connections.configure_settings({"default": {}, alias: config})[alias]
@@ -295,3 +280,35 @@ def of_file(stem: str, storage_id: str, keys: Iterable[str | None]) -> list[str]
 def of_key(storage_id: str, key: str) -> str:
     """Name the lock of a key in a storage."""
     return f"key {storage_id} {key}"
+
+
+def create_sqlite(path: Path) -> None:
+    """Make an empty database file in the mode that many processes can share; keeps one that exists.
+
+    Raises:
+        DatabaseError: It cannot be made.
+    """
+    on_network = filesystem.is_network(filesystem.kind_of(path.parent))
+    if on_network:
+        messages.warning(
+            f"{path.parent} lies on a network file system, where SQLite cannot use its fast shared mode: "
+            "for several people or machines use PostgreSQL (--db postgresql://…)"
+        )
+    try:
+        raw = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS)
+        try:
+            raw.execute(f"PRAGMA journal_mode={'DELETE' if on_network else 'WAL'}")
+        finally:
+            raw.close()
+    except sqlite3.Error as error:
+        raise DatabaseError(f"cannot make the database {path}: {error}") from error
+
+
+def remove_sqlite(path: Path) -> None:
+    """Remove a database file that nobody has open, and what SQLite keeps beside it, as far as they are there.
+
+    Raises:
+        OSError: One cannot be removed.
+    """
+    for ending in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)

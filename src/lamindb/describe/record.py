@@ -16,14 +16,14 @@ from typing import Any, Literal
 
 from django.db.models import Count, Max
 
-from lamindb.core.context import Instance
+from lamindb.core import context
 from lamindb.core.text import cell_width, duration_text, isolated, printable, size_text
 from lamindb.environment.redaction import redact_arguments, redact_text
 from lamindb.errors import LaminError
 from lamindb.lineage import query as lineage_query
 from lamindb.lineage.render.labels import Clock, time_text
 from lamindb.models import File, Run, Transform
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.runs import identify
 from lamindb.storage.base import ObjectName
 
@@ -107,7 +107,7 @@ def describe(record: Any) -> Description:
     """
     alias = lineage_query.alias_of(record)
     lineage_query.check_exists(record)
-    instance = stores.instance_of(alias)
+    instance = context.connected(alias)
     assert instance is not None
     if isinstance(record, File):
         sections, title = _file_sections(record, instance), record.key or record.name
@@ -161,11 +161,11 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
 def _place(file: File, instance: Instance) -> Iterator[Fact]:
     """Say where the bytes are and whether they are there, without reading or mending anything."""
     name = ObjectName(file.digest, file.suffix)
-    root = stores.storage_row(instance.alias, file.storage_id).root
+    root = instance.root_of(instance.storage(file.storage_id))
     yield Fact("root", redact_text(root))
     try:
-        if stores.is_own(file.storage_id, instance):
-            store = stores.own_store(instance)
+        if instance.is_own(file.storage_id):
+            store = instance.store
             where = store.object_path(name)
             shown = os.path.join(instance.root_url, file.key) if instance.is_local and file.key is not None else None
             is_current = file.is_latest and file.trashed_at is None
@@ -195,7 +195,7 @@ def _state_in_place(file: File, where: str) -> str:
 def _kept(run: Run, instance: Instance) -> Iterator[Fact]:
     """Say which objects are kept of a run, and where they can be read."""
     try:
-        store = stores.own_store(instance)
+        store = instance.store
     except LaminError as error:
         yield Fact("state", redact_text(f"cannot be looked at: {error}"))
         return

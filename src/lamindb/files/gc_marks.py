@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from lamindb.core.context import Instance
 from lamindb.db import bulk
 from lamindb.errors import ConflictError, LaminError
 from lamindb.instance import config as folders
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName, ObjectStore
 
 
@@ -28,7 +27,7 @@ def claim(link: Any, instance: Instance, names: Iterable[ObjectName]) -> None:
     with link.cursor() as cursor:
         cursor.execute("SELECT 1 FROM lamindb_sweepmark LIMIT 1")
         if cursor.fetchone() is not None:
-            _clear_marks(link, cursor, _marked(cursor, names), stores.own_store(instance))
+            _clear_marks(link, cursor, _marked(cursor, names), instance.store)
 
 
 def _check_place(link: Any, instance: Instance) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from lamindb.core.context import Instance
 from lamindb.core.keys import HIDDEN_FOLDER
 from lamindb.core.text import storable
 from lamindb.errors import LaminError
 from lamindb.files import source
 from lamindb.models import File
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName, Source
 
 
@@ -23,7 +22,7 @@ def place_of(instance: Instance, path: str) -> tuple[str, str] | None:
     real = os.path.realpath(path)
     best: tuple[str, str] | None = None
     depth = -1
-    for root, storage_id in stores.roots(instance):
+    for root, storage_id in instance.roots():
         prefix = root.rstrip("/") + "/"
         if "://" not in root and real.startswith(prefix) and len(prefix) > depth:
             best, depth = (storage_id, real[len(prefix) :]), len(prefix)
@@ -46,28 +45,28 @@ def registered_at(instance: Instance, path: str, *, by_bytes: bool = True) -> Fi
     if place is not None:
         storage_id, key = place
         if key.startswith(f"{HIDDEN_FOLDER}/"):
-            return _object_at(query, path, key)
+            return _object_at(instance, query, path, key)
         found: list[File] = list(query.filter(storage_id=storage_id, key=key).order_by("-is_latest", "-version"))
         if found and _is_shown(instance, found[0]):
             return found[0]
-        digest_now = _digest(path) if found else None
+        digest_now = _digest(instance, path) if found else None
         matching = [file for file in found if file.digest == digest_now]
         return matching[0] if matching else None
     if not by_bytes or not os.path.isfile(path):
         return None
-    found_digest = _digest(path)
+    found_digest = _digest(instance, path)
     if found_digest is None:
         return None
     same = query.filter(digest=found_digest, is_folder=False, is_latest=True)
     return _one_of(same, os.path.basename(path), strictly=True)
 
 
-def _object_at(query: Any, path: str, key: str) -> File | None:
+def _object_at(instance: Instance, query: Any, path: str, key: str) -> File | None:
     """Return a file whose object, or a link that was staged to it, is read by its own path."""
     if key.startswith(f"{HIDDEN_FOLDER}/objects/"):
         digest: str | None = os.path.basename(key)[:64]
     elif key.startswith(f"{HIDDEN_FOLDER}/staged/"):
-        digest = _digest(path)
+        digest = _digest(instance, path)
     else:
         return None
     return _one_of(query.filter(digest=digest), os.path.basename(path)) if digest else None
@@ -95,16 +94,16 @@ def _is_shown(instance: Instance, file: File) -> bool:
     if file.storage_id != instance.storage_id or not file.is_latest:
         return False
     name = ObjectName(file.digest, file.suffix)
-    return bool(stores.view(instance).state(str(file.key), name, is_folder=file.is_folder) == "ours")
+    return bool(instance.view.state(str(file.key), name, is_folder=file.is_folder) == "ours")
 
 
-def _digest(path: str) -> str | None:
+def _digest(instance: Instance, path: str) -> str | None:
     """Return the digest of a file or folder as it is now, remembered from before where it did not change since."""
     real = os.path.realpath(path)
     try:
         if os.path.isdir(real):
             pending = source.Pending(source=Source(suffix="", path=real), storage_id="", is_folder=True)
-            return source.read_content(pending)[0].digest
-        return source.hash_local(real, None).digest
+            return source.read_content(pending, instance.hash_cache)[0].digest
+        return source.hash_local(real, None, instance.hash_cache).digest
     except (LaminError, OSError):
         return None

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from lamindb.core import paths
-from lamindb.core.context import Instance
 from lamindb.core.progress import Progress
 from lamindb.errors import LaminError, StorageError, UnsupportedError
+from lamindb.records.open_instance import Instance
 from lamindb.storage import bucket
 from lamindb.storage.base import Source, Stored
 

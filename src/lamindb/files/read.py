@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from lamindb.core import messages
-from lamindb.core.context import Instance
+from lamindb.core import context, messages
 from lamindb.errors import IntegrityError, InvalidInputError, InvalidTypeError, LaminError
 from lamindb.files import loaders, source, view_sync
 from lamindb.models import File, Run
-from lamindb.records import edges, stores
+from lamindb.records import edges
+from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName, Source
 
 _NAME_BYTES: Final = 255
@@ -26,13 +26,13 @@ def path(file: File) -> Any:
     if file._state.adding:
         return _source_path(file)
     instance = _instance(file)
-    if not stores.is_own(file.storage_id, instance):
+    if not instance.is_own(file.storage_id):
         return _in_place(file, instance)
     name = ObjectName(file.digest, file.suffix)
     shown = _shown(file, instance, name)
     if shown is not None:
         return shown
-    return stores.own_store(instance).upath(name, _filename(file), is_folder=file.is_folder)
+    return instance.store.upath(name, _filename(file), is_folder=file.is_folder)
 
 
 def stage(file: File, is_run_input: bool | Run | None) -> Path:
@@ -55,7 +55,7 @@ def _staged(file: File) -> Path:
     if file._state.adding:
         return _source_path(file)
     instance = _instance(file)
-    if not stores.is_own(file.storage_id, instance):
+    if not instance.is_own(file.storage_id):
         return _checked_in_place(file, instance)
     return _shown(file, instance, ObjectName(file.digest, file.suffix)) or _kept(file)
 
@@ -63,10 +63,10 @@ def _staged(file: File) -> Path:
 def _kept(file: File) -> Path:
     """Return a local path of which no newer version ever takes the place, as it may in the view."""
     instance = _instance(file)
-    if not stores.is_own(file.storage_id, instance):
+    if not instance.is_own(file.storage_id):
         return _checked_in_place(file, instance)
     name = ObjectName(file.digest, file.suffix)
-    return stores.own_store(instance).local_path(name, _filename(file), is_folder=file.is_folder)
+    return instance.store.local_path(name, _filename(file), is_folder=file.is_folder)
 
 
 def _read(file: File, reader: Callable[[Path], Any]) -> Any:
@@ -90,12 +90,12 @@ def _is_unmoved(file: File, local: Path) -> bool:
     if file._state.adding:
         return True
     instance = _instance(file)
-    if not instance.is_local or not stores.is_own(file.storage_id, instance):
+    if not instance.is_local or not instance.is_own(file.storage_id):
         return True
     if file.key is None or local != Path(instance.root_url) / file.key:
         return True
     name = ObjectName(file.digest, file.suffix)
-    return bool(stores.view(instance).state(file.key, name, is_folder=file.is_folder) == "ours")
+    return bool(instance.view.state(file.key, name, is_folder=file.is_folder) == "ours")
 
 
 def _filename(file: File) -> str:
@@ -116,7 +116,7 @@ def _shown(file: File, instance: Instance, name: ObjectName) -> Path | None:
     key = file.key
     if key is None or not file.is_latest or file.trashed_at is not None or not instance.is_local:
         return None
-    view = stores.view(instance)
+    view = instance.view
     if view.mode == "none" and not instance.is_read_only:
         return None
     state = view.state(key, name, is_folder=file.is_folder)
@@ -148,10 +148,10 @@ def _is_still_current(file: File, instance: Instance) -> bool:
 
 
 def _in_place(file: File, instance: Instance) -> Any:
-    root = stores.storage_row(instance.alias, file.storage_id).root
+    root = instance.root_of(instance.storage(file.storage_id))
     if "://" not in root:
         return Path(root) / str(file.key)
-    return stores.open_root(root, instance).upath_of_key(str(file.key))
+    return instance.open_root(root).upath_of_key(str(file.key))
 
 
 def _checked_in_place(file: File, instance: Instance) -> Path:
@@ -160,12 +160,12 @@ def _checked_in_place(file: File, instance: Instance) -> Path:
     Raises:
         IntegrityError: It is gone, or holds other bytes.
     """
-    root = stores.storage_row(instance.alias, file.storage_id).root
+    root = instance.root_of(instance.storage(file.storage_id))
     if "://" in root:
         from lamindb.storage.in_place import local_copy_of_key
 
         name = ObjectName(file.digest, file.suffix)
-        return local_copy_of_key(stores.remote_root(root, instance), str(file.key), name, _filename(file))
+        return local_copy_of_key(instance.remote_root(root), str(file.key), name, _filename(file))
     where = os.path.join(root, str(file.key))
     if not os.path.exists(where):
         raise IntegrityError(f"{where} is gone: it was registered where it was, and no other copy is kept")
@@ -174,7 +174,7 @@ def _checked_in_place(file: File, instance: Instance) -> Path:
         storage_id=file.storage_id,
         is_folder=os.path.isdir(where),
     )
-    digest = source.read_content(pending)[0].digest
+    digest = source.read_content(pending, instance.hash_cache)[0].digest
     if digest != file.digest:
         raise IntegrityError(
             f"{where} was changed since version {file.version} of {file.key!r} was registered, and old bytes of files "
@@ -239,7 +239,7 @@ def open_file(file: File, mode: str, is_run_input: bool | Run | None) -> Any:
 
 
 def _instance(file: File) -> Instance:
-    instance = stores.instance_of(file._state.db)
+    instance = context.connected(file._state.db)
     if instance is None:
         raise InvalidInputError("this file belongs to an instance that was closed: connect it and query the file anew")
     return instance

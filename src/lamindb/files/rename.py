@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lamindb.core import ids, messages
-from lamindb.core.context import Instance
 from lamindb.core.keys import basename, check_key, suffix_of
 from lamindb.db import database
 from lamindb.errors import ConflictError, InvalidInputError, KeyExistsError, ViewConflictError
@@ -11,7 +10,7 @@ from lamindb.files import versions, view_repair, view_sync
 from lamindb.files.view_sync import Left
 from lamindb.models import File
 from lamindb.models.base import check_texts, now
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.records.save import save_origin, undone_on_failure
 from lamindb.storage.base import ObjectName
 
@@ -102,7 +101,7 @@ def _check_rename(file: File, stored: File, instance: Instance) -> None:
     )
     if taken is not None:
         raise KeyExistsError(f"cannot rename to {file.key!r}: that is {taken!r}")
-    reason = stores.view(instance).conflict(file.key, None, [stored.digest])
+    reason = instance.view.conflict(file.key, None, [stored.digest])
     if reason is not None:
         raise ViewConflictError(f"cannot rename to {file.key!r}: {reason}")
     if suffix_of(basename(file.key)) not in ("", stored.suffix):

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lamindb.core import context, ids, messages
 from lamindb.core import progress as progressing
-from lamindb.core.context import Instance
 from lamindb.core.progress import Progress
 from lamindb.db import bulk, database
 from lamindb.errors import InvalidInputError, InvalidTypeError, LaminError, ReadOnlyError, StorageError
@@ -32,14 +31,15 @@ from lamindb.files.view_publish import Change
 from lamindb.files.view_sync import Left
 from lamindb.models import File, FolderMember, Record
 from lamindb.models.base import now
-from lamindb.records import author, save, stores
+from lamindb.records import save
+from lamindb.records.open_instance import Instance
 from lamindb.storage.base import BATCH, ObjectName
 from lamindb.storage.source_reader import changed
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from lamindb.core.context import Instance
+    from lamindb.records.open_instance import Instance
 
 TOLD_ONE_BY_ONE: Final = 10
 
@@ -364,7 +364,7 @@ def _save_all(
     for file in waiting:
         source.take_changed_key(file)
     # Outside the transaction, whose failure would take the record of a new user with it.
-    user_id = author.user_id(instance.alias)
+    user_id = instance.user_id()
     for file in waiting:
         file.created_by_id = file.created_by_id or user_id
     leaving = _leaving(instance, waiting)
@@ -394,7 +394,7 @@ def _one_instance(files: Sequence[File]) -> Instance:
     aliases = {file._state.db for file in files}
     if len(aliases) > 1:
         raise InvalidInputError("these files belong to several instances: save those of each one by itself")
-    instance = stores.instance_of(aliases.pop())
+    instance = context.connected(aliases.pop())
     if instance is None:
         raise InvalidInputError("these files belong to an instance that was closed: connect it again")
     return instance
@@ -451,7 +451,7 @@ def _store_bytes(
 ) -> None:
     """Make the bytes of all files durable, and let each know what they are; those in place are only hashed."""
     in_own = [file for file in files if not file._source.is_in_place]
-    store = stores.own_store(instance)
+    store = instance.store
     done = 0
     for part in bulk.chunks(in_own, BATCH):
         so_far = progress and progressing.further(progress, done, len(in_own))

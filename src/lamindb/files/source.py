@@ -11,16 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lamindb.core import context, messages
-from lamindb.core.context import Instance
 from lamindb.core.hashing import Content, hash_bytes, hash_file
 from lamindb.core.keys import HIDDEN_FOLDER, basename, check_key, suffix_of, with_suffix
 from lamindb.errors import InvalidInputError, InvalidTypeError, SourceNotFoundError, StorageError
 from lamindb.files import loaders
 from lamindb.models import File, Run
 from lamindb.models.base import check_texts
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.storage.base import FileStat, Member, Source
-from lamindb.storage.hash_cache import Known
+from lamindb.storage.hash_cache import HashCache, Known
 from lamindb.storage.manifest import folder_content, suffix_of_member, walk
 from lamindb.storage.source_reader import changed
 
@@ -137,7 +136,7 @@ def _leave_place(pending: Pending) -> None:
 
 
 def _instance_for(file: File) -> Instance:
-    instance = stores.instance_of(file._state.db)
+    instance = context.connected(file._state.db)
     if instance is None:
         raise InvalidInputError("the run belongs to an instance that was closed: connect it again")
     return instance
@@ -257,14 +256,14 @@ def holds_instance(path: str, instance: Instance) -> bool:
 
 def _look_at_address(instance: Instance, address: str, key: str | None) -> tuple[Pending, str, int | None]:
     """Take an object of a registered bucket where it is; others have to be downloaded first."""
-    for root, storage_id in stores.roots(instance):
+    for root, storage_id in instance.roots():
         if "://" in root and address.startswith(root.rstrip("/") + "/"):
             inside = check_key(address[len(root.rstrip("/")) + 1 :])
             if key is not None and key != inside:
                 raise InvalidInputError(f"{address} lies in the storage {root}: its key is {inside!r}, not {key!r}")
             from lamindb.storage.in_place import content_of_key
 
-            content = content_of_key(stores.remote_root(root, instance), inside)
+            content = content_of_key(instance.remote_root(root), inside)
             pending = Pending(
                 source=Source(suffix=suffix_of(basename(inside)), data=b"", content=content),
                 storage_id=storage_id,
@@ -288,7 +287,7 @@ def _root_of(instance: Instance, real: str) -> tuple[str, str | None, bool]:
     """
     best: tuple[str, str | None, bool] = (instance.storage_id, None, True)
     depth = -1
-    for root, storage_id in stores.roots(instance):
+    for root, storage_id in instance.roots():
         prefix = root.rstrip("/") + "/"
         if "://" not in root and real.startswith(prefix) and len(prefix) > depth:
             best = (storage_id, real[len(prefix) :], storage_id == instance.storage_id)
@@ -313,7 +312,7 @@ def replace_data(file: File, data: Any, run: Run | None, format: str | None) -> 
         raise InvalidInputError("this file is not saved yet: make it from the other data instead")
     if run is not None and not isinstance(run, Run):
         raise InvalidTypeError(f"run must be a Run, not {type(run).__name__}")
-    if not stores.is_own(file.storage_id, instance):
+    if not instance.is_own(file.storage_id):
         raise InvalidInputError(
             f"{file.key or file.name!r} stays where it is: write the other bytes there, and register it again"
         )
@@ -347,38 +346,38 @@ def content_of(file: File) -> Content:
     """
     pending: Pending = file._source
     if pending.content is None:
-        pending.content, pending.n_files = read_content(pending)
+        pending.content, pending.n_files = read_content(pending, _instance_for(file).hash_cache)
         pending.source = replace(pending.source, content=pending.content if not pending.is_folder else None)
     return pending.content
 
 
-def read_content(pending: Pending) -> tuple[Content, int]:
+def read_content(pending: Pending, cache: HashCache) -> tuple[Content, int]:
     """Hash the bytes of a source where they are, a folder by what its manifest would say; also count its files."""
     source = pending.source
     if source.data is not None:
         return hash_bytes(source.data), 1
     path = str(source.path)
     if not pending.is_folder:
-        return hash_local(path, source.stat), 1
+        return hash_local(path, source.stat, cache), 1
     members = []
     for relative, real in walk(path):
-        content = hash_local(real, None)
+        content = hash_local(real, None, cache)
         members.append(Member(relative, content.digest, suffix_of_member(relative), content.size))
     return folder_content(tuple(members)), len(members)
 
 
-def hash_local(path: str, expected: FileStat | None) -> Content:
+def hash_local(path: str, expected: FileStat | None, cache: HashCache) -> Content:
     """Hash a local file, unless it is known not to have changed since it was last hashed.
 
     Args:
         path: The file.
         expected: The stat that it must have; None for any.
+        cache: Knows unchanged files, and takes what was read.
 
     Raises:
         SourceChangedError: It has another stat, or changed while it was read.
         StorageError: It cannot be read.
     """
-    cache = stores.hash_cache()
     try:
         before = FileStat.of(os.stat(path))
         if expected is not None and before != expected:
@@ -424,7 +423,7 @@ def from_dir(path: Any, key: str | None, run: Run | None) -> list[File]:
         raise InvalidInputError(
             f"{folder!r} contains the storage of this instance itself: name the files and folders that are to be saved"
         )
-    roots = [root.rstrip("/") + "/" for root, _ in stores.roots(context.instance()) if "://" not in root]
+    roots = [root.rstrip("/") + "/" for root, _ in context.instance().roots() if "://" not in root]
     in_root = (real + "/").startswith(tuple(roots))
     prefix = check_key(key.rstrip("/")) if key else (None if in_root else check_key(os.path.basename(folder)))
     files = []

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lamindb.core.context import Instance
 from lamindb.core.hashing import Content
 from lamindb.core.settings import settings
 from lamindb.db import bulk
@@ -19,7 +18,7 @@ from lamindb.files.plan import Raced
 from lamindb.files.source import Pending
 from lamindb.models import File
 from lamindb.models.base import now
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.storage.base import FileStat, ObjectName
 from lamindb.storage.local import LocalStore
 
@@ -64,7 +63,7 @@ def become(file: File, row_id: str, content: Content) -> None:
 
 def recognise(instance: Instance, files: Sequence[File]) -> tuple[list[Recognised], list[File]]:
     """Split files into those that are stored already, and the rest; reads no file."""
-    store = stores.own_store(instance)
+    store = instance.store
     if (
         len(files) < WORTH_FROM
         or not isinstance(store, LocalStore)
@@ -96,14 +95,14 @@ def _recognise_some(instance: Instance, store: LocalStore, files: Sequence[File]
     current = _current_rows(instance, [file._source.key for file in files if file._source.key in once])
     candidates = [file for file in files if file._source.key in current]
     likely: list[Recognised] = []
-    for file, content in zip(candidates, _contents(candidates), strict=True):
+    for file, content in zip(candidates, _contents(instance, candidates), strict=True):
         row_id, *stored = current[file._source.key]
         if content is not None and stored == [content.digest, file.suffix, False]:
             likely.append(Recognised(file, row_id, content))
     return _shown_and_whole(instance, store, likely)
 
 
-def _contents(files: Sequence[File]) -> list[Content | None]:
+def _contents(instance: Instance, files: Sequence[File]) -> list[Content | None]:
     """Return what each file is known to hold now; None where that would have to be read, or does not matter."""
     asked: list[tuple[str, FileStat]] = []
     places: list[int] = []
@@ -127,7 +126,7 @@ def _contents(files: Sequence[File]) -> list[Content | None]:
         except OSError:
             continue
     found: list[Content | None] = [None] * len(files)
-    for index, content in zip(places, stores.hash_cache().get_many(asked), strict=True):
+    for index, content in zip(places, instance.hash_cache.get_many(asked), strict=True):
         found[index] = content
     return found
 
@@ -147,7 +146,7 @@ def _shown_and_whole(instance: Instance, store: LocalStore, likely: Sequence[Rec
     """Keep those whose object is as when it was last checked, and whose file in the view is the object or equals it."""
     objects = [store.object_path(ObjectName(one.content.digest, one.file.suffix)) for one in likely]
     stats = [_stat(path) for path in objects]
-    cache = stores.hash_cache()
+    cache = instance.hash_cache
     digests = cache.digests([(path, found) for path, found in zip(objects, stats, strict=True) if found is not None])
     good = iter(digests)
     whole = [
@@ -155,7 +154,7 @@ def _shown_and_whole(instance: Instance, store: LocalStore, likely: Sequence[Rec
         for one, found in zip(likely, stats, strict=True)
         if found is not None and next(good) == one.content.digest and found.size == one.content.size
     ]
-    if stores.view(instance).mode == "none":
+    if instance.view.mode == "none":
         return [one for one, _ in whole]
     sure: list[Recognised] = []
     copies: list[tuple[Recognised, str, FileStat]] = []

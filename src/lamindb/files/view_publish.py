@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lamindb.core import messages
-from lamindb.core.context import Instance
 from lamindb.db import bulk
 from lamindb.errors import LaminError, ViewConflictError
 from lamindb.files import source, view_repair, view_sync
 from lamindb.files.source import Pending
 from lamindb.files.view_sync import Left
 from lamindb.models import File
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName
 from lamindb.storage.manifest import read_manifest, walk
 from lamindb.storage.view import Shown
@@ -38,7 +37,7 @@ def check(instance: Instance, files: Sequence[File]) -> set[str]:
         ViewConflictError: Something of the user's stands there, or one key is the folder of another.
     """
     damaged: set[str] = set()
-    if stores.view(instance).mode == "none":
+    if instance.view.mode == "none":
         return damaged
     folders = _folders_of(files)
     asked: set[str] = set()
@@ -91,7 +90,7 @@ def _check_one(instance: Instance, key: str, known: set[ObjectName], pending: Pe
         known: The objects of its versions.
         pending: What is to be shown there.
     """
-    view = stores.view(instance)
+    view = instance.view
     reason = view.conflict(key, None, [name.digest for name in known])
     # Another process may show a version that it saved after we asked for the versions.
     while reason is not None and known != (known_now := _names_under(instance, [key]).get(key, set())):
@@ -110,7 +109,7 @@ def _is_damaged(instance: Instance, key: str, name: ObjectName) -> bool:
     """Tell whether what stands under a key is an object, or the objects of a folder, into which somebody wrote."""
     if is_object_itself(instance, key, name):
         return True
-    store = stores.own_store(instance)
+    store = instance.store
     if not os.path.isdir(f"{instance.root_url}/{key}"):
         return False
     try:
@@ -131,11 +130,12 @@ def _shows_already(instance: Instance, key: str, pending: Pending) -> bool:
     """
     if not pending.is_folder:
         return False
+    cache = instance.hash_cache
     try:
         wanted = dict(walk(str(pending.source.path)))
         return all(
             relative in wanted
-            and source.hash_local(path, None).digest == source.hash_local(wanted[relative], None).digest
+            and source.hash_local(path, None, cache).digest == source.hash_local(wanted[relative], None, cache).digest
             for relative, path in walk(f"{instance.root_url}/{key}")
         )
     except (LaminError, OSError):
@@ -155,7 +155,7 @@ def _names_under(instance: Instance, keys: Sequence[str]) -> dict[str, set[Objec
 def is_object_itself(instance: Instance, key: str, name: ObjectName) -> bool:
     """Tell whether the view's file is the object itself, so that what was written into it damaged the object."""
     try:
-        return os.path.samefile(f"{instance.root_url}/{key}", stores.own_store(instance).object_path(name))
+        return os.path.samefile(f"{instance.root_url}/{key}", instance.store.object_path(name))
     except OSError:
         return False
 
@@ -171,7 +171,7 @@ def show(
         damaged: Keys whose file is to be moved aside.
         leaving: What the view may still show under keys that files have left.
     """
-    if stores.view(instance).mode == "none":
+    if instance.view.mode == "none":
         return
     left = list(leaving)
     again: list[str] = []
@@ -191,7 +191,7 @@ def _show_some(
     instance: Instance, changes: Sequence[Change], damaged: set[str], left: list[Left], again: list[str]
 ) -> None:
     """Show some of the files; notes what was left behind, and keys that have to be looked at once more."""
-    view = stores.view(instance)
+    view = instance.view
     wanted: dict[str, Shown] = {}
     shown: dict[str, str] = {}
     for change in changes:

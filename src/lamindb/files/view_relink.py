@@ -15,12 +15,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from lamindb.core import context, filesystem, messages
-from lamindb.core.context import Instance
 from lamindb.core.progress import Progress
 from lamindb.errors import InvalidInputError, LaminError, ReadOnlyError
 from lamindb.files import view_repair
 from lamindb.models import File
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.storage import reflink
 from lamindb.storage.base import ObjectName, Source
 from lamindb.storage.local import LocalStore
@@ -77,7 +76,7 @@ def relink(progress: Progress | None = None) -> RelinkReport:
     instance = context.instance()
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be linked in it")
-    view = stores.view(instance)
+    view = instance.view
     if view.mode != "auto":
         raise InvalidInputError(f"{instance.root_url} shows its files as {view.mode!r}, without links: nothing to link")
     view_repair.rebuild_view(instance)
@@ -110,10 +109,10 @@ class _Work:
     """One pass over the view."""
 
     def __init__(self, instance: Instance) -> None:
-        store = stores.own_store(instance)
+        store = instance.store
         assert isinstance(store, LocalStore)
         self.store = store
-        self.view = stores.view(instance)
+        self.view = instance.view
         self.root = instance.root_url
         self.checked = 0
         self.relinked = 0

@@ -16,13 +16,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from lamindb.core import messages
-from lamindb.core.context import Instance
 from lamindb.db import bulk
 from lamindb.errors import InvalidInputError, LaminError, ViewConflictError
 from lamindb.files import view_sync
 from lamindb.files.view_sync import Left
 from lamindb.models import File
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.storage import temp_files
 from lamindb.storage.base import ObjectName
 
@@ -147,7 +146,7 @@ def rebuild_view(instance: Instance, *, since: datetime.datetime | None = None, 
     Returns:
         How many keys were looked at.
     """
-    if stores.view(instance).mode == "none":
+    if instance.view.mode == "none":
         return 0
     query = File.objects.using(instance.alias).filter(storage_id=instance.storage_id, key__isnull=False)
     if since is not None:

@@ -12,12 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lamindb.core.context import Instance
 from lamindb.core.hashing import digest_file
 from lamindb.db import bulk
 from lamindb.errors import IntegrityError, LaminError, ViewConflictError
 from lamindb.models import File
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.storage.base import FileStat, ObjectName
 from lamindb.storage.manifest import read_manifest
 
@@ -51,7 +50,7 @@ def follow(instance: Instance, keys: Iterable[str], *, left: Sequence[Left] = ()
     Returns:
         Why some keys are not shown.
     """
-    view = stores.view(instance)
+    view = instance.view
     conflicts: list[LaminError] = []
     if view.mode == "none":
         return conflicts
@@ -163,7 +162,7 @@ def _check(instance: Instance, file: File) -> None:
     Raises:
         IntegrityError: An object is missing or damaged.
     """
-    store = stores.own_store(instance)
+    store = instance.store
     name = ObjectName(file.digest, file.suffix)
     names = [name, *(member.name for member in read_manifest(store, name))] if file.is_folder else [name]
     for one in names:
@@ -174,7 +173,7 @@ def _check(instance: Instance, file: File) -> None:
 
 def is_ours(instance: Instance, key: str) -> bool:
     """Tell whether all that stands under a key is of its versions: whole, or left half made by a process that died."""
-    view = stores.view(instance)
+    view = instance.view
     file = _current_under(instance, [key]).get(key)
     wanted = Left(key, ObjectName(file.digest, file.suffix), file.is_folder) if file is not None else None
     return _shown_now(instance, view, key, wanted, _Versions(instance, [key]).of(key)) is not None
@@ -214,7 +213,7 @@ def _folder_shown(instance: Instance, path: str, wanted: Left | None, versions: 
 def _members(instance: Instance, folder: Left) -> dict[str, ObjectName] | None:
     """Return what a folder holds; None if its list is gone."""
     try:
-        members = read_manifest(stores.own_store(instance), folder.name)
+        members = read_manifest(instance.store, folder.name)
     except IntegrityError:
         return None
     return {member.path: member.name for member in members}
@@ -229,7 +228,7 @@ class _Found:
 
     def holds(self, instance: Instance, *names: ObjectName) -> bool:
         """Tell whether it is one of these objects, or a copy of one."""
-        store = stores.own_store(instance)
+        store = instance.store
         try:
             found = os.lstat(self._path)
             if not stat.S_ISREG(found.st_mode):
@@ -237,7 +236,7 @@ class _Found:
             if any(_is_same(found, store.object_path(name)) for name in names):
                 return True
             if self._digest is None:
-                known = stores.hash_cache().digest(self._path, FileStat.of(found))
+                known = instance.hash_cache.digest(self._path, FileStat.of(found))
                 self._digest = known or digest_file(self._path)
         except OSError:
             return False

@@ -10,13 +10,15 @@ import json
 import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lamindb.core import database_url, filesystem, messages
-from lamindb.core.context import Instance
 from lamindb.errors import LaminError, NoInstanceError, StorageError
 from lamindb.instance import config as folders
 from lamindb.instance.config import Description
+
+if TYPE_CHECKING:
+    from lamindb.records.open_instance import Instance
 
 MOVED: Final = "this instance has moved"
 """How the words begin in which it is refused to write to the old place."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamindb.core import filesystem, messages, paths
-from lamindb.core.context import Instance
 from lamindb.errors import LaminError
 from lamindb.instance import config as folders
+
+if TYPE_CHECKING:
+    from lamindb.records.open_instance import Instance
 
 
 @dataclass(frozen=True, slots=True)

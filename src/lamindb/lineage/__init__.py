@@ -52,10 +52,6 @@ def __getattr__(name: str) -> Any:
     """
     if name not in _HOMES:
         raise AttributeError(f"lamindb.lineage has no {name!r}: it has {', '.join(__all__)}")
-    from lamindb.db.database import setup as set_up
-
-    set_up()
-    importlib.import_module("lamindb.setup.lifecycle")
     value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value

@@ -13,7 +13,6 @@ from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
 from lamindb.lineage import sql as lineage_sql
 from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, Record, RecordQuery, Run, RunInput, RunOutput, Transform
-from lamindb.records import stores
 
 _SUGGEST_AMONG = 100_000
 """Among so many files a near key is looked for; among more, a mistake should not take seconds."""
@@ -134,7 +133,7 @@ def alias_of(record: Any) -> str:
     if record._state.adding:
         raise InvalidInputError(f"this {what} is not saved yet and has no lineage: save it first")
     alias = str(record._state.db)
-    if stores.instance_of(alias) is None:
+    if context.connected(alias) is None:
         raise InvalidInputError(f"this {what} belongs to an instance that was closed: connect it and query it anew")
     return alias
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import chain, pairwise, zip_longest
 from typing import Any, TypeVar
 
+from lamindb.core import context
 from lamindb.db import database
 from lamindb.environment.redaction import redact_text
 from lamindb.errors import InvalidInputError, InvalidTypeError
@@ -15,7 +16,6 @@ from lamindb.lineage import query, sql
 from lamindb.lineage.lineage_graph import Edge, FileNode, LineageGraph, RunNode
 from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, Record, Run, RunOutput, Storage, Transform, User
-from lamindb.records import stores
 
 Ends = tuple[str, str]
 """Ids of the two ends of an edge, in the direction in which things are made."""
@@ -96,7 +96,7 @@ def read_files(link: Any, ids: Collection[str], *, all_producers: bool = False) 
         ids: The ids.
         all_producers: The edges from all producers are shown, so nothing has to be said of those after the first.
     """
-    instance = stores.instance_of(link.alias)
+    instance = context.connected(link.alias)
     own_id = instance.storage_id if instance is not None else None
     listed, params = sql.listed_sql(link.vendor, ids)
     again = (

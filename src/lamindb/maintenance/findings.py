@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from lamindb.core import messages
-from lamindb.core.context import Instance
 from lamindb.core.hashing import digest_file
 from lamindb.core.keys import HIDDEN_FOLDER
 from lamindb.errors import LaminError
 from lamindb.maintenance import reachable
 from lamindb.models import File, FolderMember, Run, Storage
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.storage.base import Damage, FileStat, Member, ObjectName
 from lamindb.storage.manifest import folder_content, suffix_of_member, walk
 from lamindb.storage.os_errors import cause
@@ -70,7 +69,7 @@ def check_in_place(instance: Instance, file: File | None, *, quick: bool) -> Dam
     """Compare a file that stays where it is with its record; None if all is right. Called by threads."""
     assert file is not None
     name = ObjectName(file.digest, file.suffix)
-    root = stores.storage_row(instance.alias, file.storage_id).root
+    root = instance.root_of(instance.storage(file.storage_id))
     where = f"{root.rstrip('/')}/{file.key}"
     try:
         if "://" in root:
@@ -83,7 +82,7 @@ def check_in_place(instance: Instance, file: File | None, *, quick: bool) -> Dam
             found = FileStat.of(os.stat(where))
             if found.size != file.size:
                 return Damage(name, "size", f"'{where}' has {found.size:,} bytes instead of {file.size:,}")
-            known = stores.hash_cache().digest(where, found) if quick else None
+            known = instance.hash_cache.digest(where, found) if quick else None
             digest = known or digest_file(where)
     except OSError as error:
         text = str(error) if isinstance(error, LaminError) else cause(error)
@@ -104,7 +103,7 @@ def _digest_of_folder(path: str) -> str:
 
 
 def _check_remote(instance: Instance, root: str, file: File, name: ObjectName, where: str) -> Damage | None:
-    store: Any = stores.open_root(root, instance)
+    store: Any = instance.open_root(root)
     try:
         size, content = store.hash_key(str(file.key))
     except LookupError:
@@ -116,7 +115,7 @@ def _check_remote(instance: Instance, root: str, file: File, name: ObjectName, w
 
 def edited(instance: Instance, prefix: str | None) -> list[str]:
     """Return keys whose file in the view is neither missing nor what was saved, sorted."""
-    view = stores.view(instance)
+    view = instance.view
     if view.mode == "none":
         return []
     query = _current(reachable.files(instance, prefix), instance.storage_id)

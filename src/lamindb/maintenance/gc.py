@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from lamindb.core import context, locks
-from lamindb.core.context import Instance
 from lamindb.core.progress import Progress
 from lamindb.db import bulk, database
 from lamindb.errors import ConflictError, InvalidInputError, ReadOnlyError
@@ -28,7 +27,7 @@ from lamindb.files import view_repair
 from lamindb.maintenance import reachable
 from lamindb.models import File, FolderMember, Run, SweepMark
 from lamindb.models.base import now
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.storage import ownership
 from lamindb.storage.base import ObjectName, ObjectStore
 from lamindb.storage.manifest import read_manifest
@@ -91,7 +90,7 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
     if not grace_seconds >= 0:
         raise InvalidInputError(f"grace_seconds must be a number of seconds from 0, not {grace_seconds!r}")
     instance = context.instance()
-    store = stores.own_store(instance)
+    store = instance.store
     if dry_run:
         ownership.check(instance)
         found, n_young = _old_enough(store, unneeded(instance), grace_seconds)
@@ -116,7 +115,7 @@ def sweep_objects(instance: Instance, names: Iterable[ObjectName]) -> list[Objec
         ConflictError: The bucket is another instance's.
         StorageError, DatabaseError: As for `sweep`.
     """
-    store = stores.own_store(instance)
+    store = instance.store
     sizes = {name: size for name in names if (size := store.size(name)) is not None}
     if sizes:
         ownership.claim_for_removal(instance)
@@ -128,12 +127,12 @@ def objects_of(instance: Instance, file: File) -> list[ObjectName]:
     name = ObjectName(file.digest, file.suffix)
     if not file.is_folder:
         return [name]
-    return [name, *(member.name for member in read_manifest(stores.own_store(instance), name))]
+    return [name, *(member.name for member in read_manifest(instance.store, name))]
 
 
 def unneeded(instance: Instance) -> Iterator[tuple[ObjectName, int]]:
     """Yield the objects that no row needs now, with their sizes."""
-    store = stores.own_store(instance)
+    store = instance.store
     runs = reachable.run_objects(instance.alias)
     for part in bulk.chunks(store.list(), _LOOK_AT_ONCE):
         needed = _needed(instance, [name for name, _ in part], runs)
@@ -202,7 +201,7 @@ def _remove_marked(instance: Instance, names: Sequence[ObjectName]) -> list[Obje
     The bytes go while the transaction keeps writers out. If it fails afterwards, the marks of the first transaction
     tell writers that they may be gone.
     """
-    store = stores.own_store(instance)
+    store = instance.store
     with database.writing(instance.alias) as link:
         database.take_all(link)
         query = SweepMark.objects.using(instance.alias).filter(digest__in=[name.digest for name in names]).order_by()

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
 
-from lamindb.core.context import Instance
 from lamindb.db import database
 from lamindb.errors import IntegrityError, LaminError, StorageError
 from lamindb.models import File, Run
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName
 from lamindb.storage.manifest import parse_manifest
 
@@ -36,7 +35,7 @@ class FolderSizes:
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
-        self._store = stores.own_store(instance)
+        self._store = instance.store
         # What has no name is a temporary file, and gone with the connection.
         self._kept = sqlite3.connect("")
         self._kept.executescript(_TABLES)

@@ -7,15 +7,14 @@ from typing import Any
 
 from django.db import IntegrityError, models, transaction
 
-from lamindb.core import ids, messages
-from lamindb.core.context import Instance
+from lamindb.core import context, ids, messages
 from lamindb.db import bulk, database
 from lamindb.errors import ConflictError, InvalidInputError, LaminError, ReadOnlyError, ReferencedError, StorageError
 from lamindb.files import versions, view_repair, view_sync
 from lamindb.files.view_sync import Left
 from lamindb.models import File, Record, RunInput
 from lamindb.models.base import now
-from lamindb.records import author, stores
+from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName
 
 
@@ -56,7 +55,7 @@ def delete_many(records: Sequence[Record], *, permanent: bool = False, storage: 
 def _instance_to_delete_in(record: Record) -> Instance:
     if record._state.adding:
         raise InvalidInputError(f"this {type(record).__name__} is not saved, so there is nothing to delete")
-    instance = stores.instance_of(record._state.db)
+    instance = context.connected(record._state.db)
     if instance is None:
         raise InvalidInputError("this record belongs to an instance that was closed")
     if instance.is_read_only:
@@ -96,7 +95,7 @@ def trash(files: Sequence[File], instance: Instance) -> None:
     view_repair.announce(instance)
     alias = instance.alias
     # Outside the transaction, whose failure would take the record of a new user with it.
-    user_id = author.user_id(alias)
+    user_id = instance.user_id()
     with database.writing(alias) as link:
         database.take(link, _locks(files))
         moment = now()
@@ -151,7 +150,7 @@ def restore(files: Sequence[File]) -> None:
     """
     if not files:
         return
-    instance = stores.instance_of(files[0]._state.db)
+    instance = context.connected(files[0]._state.db)
     if instance is None:
         raise InvalidInputError("this file belongs to an instance that was closed")
     view_repair.announce(instance)
@@ -244,7 +243,7 @@ def _remove_bytes(file: File, instance: Instance) -> None:
     """Remove the bytes of a purged file at once, if nothing else needs them."""
     from lamindb.maintenance import gc
 
-    if not stores.is_own(file.storage_id, instance):
+    if not instance.is_own(file.storage_id):
         return
     try:
         gc.sweep_objects(instance, gc.objects_of(instance, file))

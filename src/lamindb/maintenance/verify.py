@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from lamindb.core import context, filesystem, messages, paths
-from lamindb.core.context import Instance
 from lamindb.core.keys import check_key
 from lamindb.core.progress import Progress
 from lamindb.errors import IntegrityError, InvalidInputError
@@ -27,7 +26,7 @@ from lamindb.files import view_repair
 from lamindb.maintenance import findings, gc, reachable
 from lamindb.maintenance.findings import Finding
 from lamindb.maintenance.reachable import FolderSizes, Needed
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.storage.base import Damage, ObjectStore
 
 _FORMAT = 1
@@ -275,7 +274,7 @@ class _Course:
 
 def _run(instance: Instance, work: _Work, course: _Course) -> bool:
     """Go through all stages; False if the time was up. Each call gets at least one object done."""
-    store = stores.own_store(instance)
+    store = instance.store
     threads = min(_LOCAL_THREADS, os.cpu_count() or 1) if store.is_local else _REMOTE_THREADS
     with FolderSizes(instance) as sizes, ThreadPoolExecutor(threads, thread_name_prefix="lamindb-verify") as pool:
         while work.stage < len(_STAGES):

@@ -1,15 +1,23 @@
-"""What is recorded: thin models and one query object. What happens to records is a use case, behind `actions`."""
+"""What is recorded: thin Django models and one query object.
+
+Importing this package configures Django, unless a Django project has: Django needs that before a model is defined.
+What happens to records is done by functions of other rooms, see `lamindb.core.verbs`.
+"""
 
 from __future__ import annotations
 
-from lamindb.models.base import Record
-from lamindb.models.edges import FolderMember, LastVersion, RunInput, RunOutput, SweepMark
-from lamindb.models.file import DObject, File
-from lamindb.models.query import RecordQuery
-from lamindb.models.run import Run
-from lamindb.models.storage import Storage
-from lamindb.models.transform import Notebook, Pipeline, Transform
-from lamindb.models.user import User
+from lamindb.db.database import configure_django
+
+configure_django()
+
+from lamindb.models.base import Record  # noqa: E402
+from lamindb.models.edges import FolderMember, LastVersion, RunInput, RunOutput, SweepMark  # noqa: E402
+from lamindb.models.file import DObject, File  # noqa: E402
+from lamindb.models.query import RecordQuery  # noqa: E402
+from lamindb.models.run import Run  # noqa: E402
+from lamindb.models.storage import Storage  # noqa: E402
+from lamindb.models.transform import Notebook, Pipeline, Transform  # noqa: E402
+from lamindb.models.user import User  # noqa: E402
 
 __all__ = [
     "DObject",

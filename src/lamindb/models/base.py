@@ -12,10 +12,10 @@ from django.db.models.base import ModelState
 from django.db.models.query_utils import DeferredAttribute
 
 from lamindb.core import context
+from lamindb.core.verbs import verb
 from lamindb.errors import InvalidInputError, InvalidTypeError
 from lamindb.models import field_names as models_field_names
 from lamindb.models.query import RecordManager, RecordQuery
-from lamindb.models.verbs import actions
 
 if TYPE_CHECKING:
     from typing import Self
@@ -180,7 +180,7 @@ class Record(models.Model):
             A ranked list of records; `.df()` shows them with their scores.
         """
         options = {"field": field, "top_hit": top_hit, "limit": limit, "case_sensitive": case_sensitive}
-        return actions().search(cls.select(), text, options)
+        return verb("lamindb.search.index.search")(cls.select(), text, options)
 
     @classmethod
     def lookup(cls, field: str | None = None) -> Any:
@@ -203,8 +203,11 @@ class Record(models.Model):
         """
         if args or kwargs:
             raise InvalidInputError("save() takes no arguments: set fields before it")
-        actions().save(self)
+        self._store()
         return self
+
+    def _store(self) -> None:
+        verb("lamindb.records.save.save")(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; for a saved record, remember that it was set and not read."""
@@ -252,7 +255,7 @@ class Record(models.Model):
             storage = older.pop("delete_data_from_storage")
         if older:
             raise InvalidTypeError(f"delete() does not take {', '.join(map(repr, older))}")
-        actions().delete(self, permanent=bool(permanent), storage=storage)
+        verb("lamindb.maintenance.trash.delete")(self, permanent=bool(permanent), storage=storage)
         return None
 
     def delete_row(self) -> Any:

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.base import ModelState
 
 from lamindb.core import context, ids
+from lamindb.core.verbs import verb
 from lamindb.errors import InvalidInputError, InvalidTypeError
 from lamindb.models.base import LazyBigIntegerField, LazyTextField, MomentField, now
 from lamindb.models.lineage import Traced
@@ -17,7 +18,6 @@ from lamindb.models.run import Run
 from lamindb.models.storage import Storage
 from lamindb.models.transform import Transform
 from lamindb.models.user import User
-from lamindb.models.verbs import actions
 
 if TYPE_CHECKING:
     from typing import Self
@@ -184,7 +184,7 @@ class File(Traced):
         if run is not None:
             self.run = run
             self.transform_id = run.transform_id
-        actions().prepare(self, data, {"key": key, "name": name, "format": format})
+        verb("lamindb.files.source.prepare")(self, data, {"key": key, "name": name, "format": format})
 
     _source: Any = None
     """What the bytes are taken from at the next save; None when there is nothing to store."""
@@ -192,8 +192,12 @@ class File(Traced):
     def _compute(self) -> None:
         """Work out hash, digest and size of what is not saved yet."""
         if self._source is not None:
-            self.__dict__["hash"], self.__dict__["digest"], self.__dict__["size"] = actions().content(self)
+            content = verb("lamindb.files.source.content_of")(self)
+            self.__dict__.update(hash=content.hash, digest=content.digest, size=content.size)
             self.__dict__.setdefault("n_files", self._source.n_files)
+
+    def _store(self) -> None:
+        verb("lamindb.files.save.save_files")([self])
 
     @property
     def stem_id(self) -> str:
@@ -229,7 +233,7 @@ class File(Traced):
 
     def path(self) -> Any:
         """Return where the file lives: a `Path`, or a `UPath` on an object store."""
-        return actions().path(self)
+        return verb("lamindb.files.read.path")(self)
 
     def stage(self, is_run_input: bool | Run | None = None) -> Path:
         """Return a local path from which to read, with the file's own name and checked bytes.
@@ -241,7 +245,8 @@ class File(Traced):
         Raises:
             IntegrityError: The stored bytes are missing or damaged.
         """
-        return actions().stage(self, is_run_input)
+        staged: Path = verb("lamindb.files.read.stage")(self, is_run_input)
+        return staged
 
     def load(self, is_run_input: bool | Run | None = None, **options: Any) -> Any:
         """Return the file as an object in memory, or a local path where no loader knows its suffix.
@@ -254,7 +259,7 @@ class File(Traced):
             IntegrityError: The stored bytes are missing or damaged.
             UnsupportedError: The library that reads this format is not installed.
         """
-        return actions().load(self, is_run_input, options)
+        return verb("lamindb.files.read.load")(self, is_run_input, options)
 
     def open(self, mode: str = "rb", is_run_input: bool | Run | None = None) -> Any:
         """Open the file for reading.
@@ -266,7 +271,7 @@ class File(Traced):
         Raises:
             InvalidInputError: The mode would write: what is stored never changes, save a new version instead.
         """
-        return actions().open(self, mode, is_run_input)
+        return verb("lamindb.files.read.open_file")(self, mode, is_run_input)
 
     def backed(self, is_run_input: bool | Run | None = None) -> Any:
         """Return an accessor that reads parts of the file on demand, for `.h5ad`, `.h5`, `.zarr`.
@@ -276,7 +281,7 @@ class File(Traced):
         """
         if self.suffix not in {".h5ad", ".h5", ".hdf5", ".zarr", ".zrad"}:
             raise InvalidInputError(f"{self.suffix or 'a file without suffix'} cannot be read in parts: use load()")
-        return actions().load(self, is_run_input, {"backed": True})
+        return verb("lamindb.files.read.load")(self, is_run_input, {"backed": True})
 
     def replace(self, data: Any, run: Run | None = None, format: str | None = None) -> Self:
         """Take other bytes; the next `save()` makes them the new version.
@@ -291,12 +296,12 @@ class File(Traced):
         Returns:
             The file itself, so that `file.replace(data).save()` reads well.
         """
-        actions().replace(self, data, run, format)
+        verb("lamindb.files.source.replace_data")(self, data, run, format)
         return self
 
     def restore(self) -> Self:
         """Take the file out of the trash; if its key has a newer current version, it becomes an older one of it."""
-        actions().restore(self)
+        verb("lamindb.maintenance.trash.restore")([self])
         return self
 
     def delete(  # type: ignore[override]
@@ -323,7 +328,7 @@ class File(Traced):
             key: The folder under which their keys start; the folder's own name by default.
             run: The run that produces them; the current run by default.
         """
-        found: list[File] = actions().from_dir(path, key, run)
+        found: list[File] = verb("lamindb.files.source.from_dir")(path, key, run)
         return found
 
     @classmethod

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamindb.core.verbs import verb
 from lamindb.models.base import Record
-from lamindb.models.verbs import actions
 
 
 class Traced(Record):
@@ -29,11 +29,13 @@ class Traced(Record):
             InvalidInputError: The record is not saved yet, or an argument cannot be right.
             NoResultFound: The record was deleted for good.
         """
-        return actions().lineage(self, upward=True, model=model, depth=depth, all_producers=all_producers)
+        closure = verb("lamindb.lineage.query.closure")
+        return closure(self, upward=True, model=model, depth=depth, all_producers=all_producers)
 
     def descendants(self, model: Any = None, *, depth: int | None = None, all_producers: bool = False) -> Any:
         """Return everything that this record became, without itself. Arguments and errors as for `ancestors`."""
-        return actions().lineage(self, upward=False, model=model, depth=depth, all_producers=all_producers)
+        closure = verb("lamindb.lineage.query.closure")
+        return closure(self, upward=False, model=model, depth=depth, all_producers=all_producers)
 
     def view_lineage(self, **options: Any) -> Any:
         """Draw where this record came from and what became of it.
@@ -45,8 +47,8 @@ class Traced(Record):
         Returns:
             A picture that notebooks show, with `.to_svg() .to_mermaid() .to_dot() .to_json() .to_text()`.
         """
-        return actions().picture(self, options)
+        return verb("lamindb.lineage.draw.view_lineage")(self, options)
 
     def describe(self) -> Any:
         """Return everything about this record on one page."""
-        return actions().describe(self)
+        return verb("lamindb.describe.record.page")(self)

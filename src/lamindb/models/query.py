@@ -13,9 +13,9 @@ from django.db.models import sql
 from django.db.models.sql.where import WhereNode
 
 from lamindb.core import context
+from lamindb.core.verbs import verb
 from lamindb.errors import InvalidInputError, InvalidTypeError, MultipleResultsFound, NoResultFound
 from lamindb.models import field_names
-from lamindb.models.verbs import actions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,7 +155,7 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
 
     def search(self, text: str, **options: Any) -> Any:
         """Rank these records by how well they fit a text. See `Record.search`."""
-        return actions().search(self, text, options)
+        return verb("lamindb.search.index.search")(self, text, options)
 
     def lookup(self, field: str | None = None) -> Any:
         """Return an object whose attributes are these records. See `Record.lookup`."""

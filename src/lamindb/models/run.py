@@ -12,12 +12,12 @@ from django.db import models
 from django.db.models.query_utils import DeferredAttribute
 
 from lamindb.core import ids
+from lamindb.core.verbs import verb
 from lamindb.errors import InvalidTypeError, UnknownFieldError
 from lamindb.models.base import MomentField, now
 from lamindb.models.lineage import Traced
 from lamindb.models.transform import Transform
 from lamindb.models.user import User
-from lamindb.models.verbs import actions
 
 if TYPE_CHECKING:
     from typing import Self
@@ -66,7 +66,7 @@ class RunFiles:
         if self._run._state.adding:
             self._pending.extend(file for file in new if file not in self._pending)
         else:
-            actions().link(self._run, new, kind=self._kind)
+            verb("lamindb.records.edges.link")(self._run, new, kind=self._kind)
 
     def remove(self, *files: File) -> None:
         """Unlink files; the files themselves stay.
@@ -82,7 +82,7 @@ class RunFiles:
         if self._run._state.adding:
             self._pending[:] = [file for file in self._pending if file not in gone]
         else:
-            actions().unlink(self._run, gone, kind=self._kind)
+            verb("lamindb.records.edges.unlink")(self._run, gone, kind=self._kind)
 
     def set(self, files: Iterable[File]) -> None:
         """Make these files, and no others, the linked ones."""
@@ -159,7 +159,9 @@ class StatusAttribute(DeferredAttribute):
     def __get__(self, record: Any, cls: Any = None) -> Any:
         """Return the status as it stands now."""
         value = super().__get__(record, cls)
-        return actions().run_status(record) if value == "running" and not record._state.adding else value
+        if value == "running" and not record._state.adding:
+            return verb("lamindb.runs.liveness.status_of")(record)
+        return value
 
     def __set__(self, record: Any, value: Any) -> None:
         """Set the status."""
@@ -332,14 +334,14 @@ class Run(Traced):
 
     def __enter__(self) -> Self:
         """Go on as the current run until the block ends; another run inside it comes and goes."""
-        actions().enter(self)
+        verb("lamindb.runs.track.enter_block")(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the run: `completed`, or `failed` if the block raised."""
-        actions().finish(self, value)
+        verb("lamindb.runs.track.finish_block")(self, value)
 
     def _files_query(self, kind: str) -> RecordQuery[Any]:
         files: Any = self._meta.apps.get_model("lamindb", "File")

@@ -7,10 +7,9 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from lamindb.core import ids
+from lamindb.core import context, ids
 from lamindb.models.base import MomentField, Record, now
 from lamindb.models.user import User
-from lamindb.models.verbs import actions
 
 OWN_ROOT = "."
 """What stands for the instance's own local folder, so that the folder can be moved or copied."""
@@ -59,7 +58,8 @@ class Storage(Record):
     @property
     def root(self) -> str:
         """Where it is on this machine: an absolute folder, or an address."""
-        return actions().storage_root(self)
+        instance = context.connected(self._state.db)
+        return instance.root_of(self) if instance is not None else self.location
 
     @root.setter
     def root(self, value: Any) -> None:
@@ -68,7 +68,7 @@ class Storage(Record):
 
     @property
     def is_own(self) -> bool:
-        """Whether it is the instance's own local folder."""
+        """Whether it is the folder that holds the database, and so moves with it."""
         return self.location == OWN_ROOT
 
     def __repr__(self) -> str:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.db import models
 
 from lamindb.core import ids
+from lamindb.core.verbs import verb
 from lamindb.errors import InvalidInputError, InvalidTypeError
 from lamindb.models.base import MomentField, now
 from lamindb.models.lineage import Traced
 from lamindb.models.user import User
-from lamindb.models.verbs import actions
 
 if TYPE_CHECKING:
     from lamindb.models.query import RecordQuery
@@ -76,7 +76,7 @@ class Transform(Traced):
         if not isinstance(self.name, str) or not self.name:
             raise InvalidTypeError(f"{type(self).__name__}() needs a name: {type(self).__name__}(name='My pipeline')")
         if not self.type:
-            self.type = actions().default_transform_type()
+            self.type = "notebook" if verb("lamindb.environment.kernels.in_ipython")() else "pipeline"
         if self.type not in TYPES:
             raise InvalidInputError(f"type must be one of {', '.join(TYPES)}, not {self.type!r}")
         self.version = str(self.version)

@@ -11,14 +11,13 @@ from django.db import IntegrityError as DuplicateError
 from django.db import models, transaction
 
 from lamindb.core import context, ids
-from lamindb.core.context import Instance
 from lamindb.core.text import storable
 from lamindb.db import database
 from lamindb.errors import ConflictError, InvalidInputError, ReadOnlyError
 from lamindb.models import File, Record, Run, Storage, Transform, User
 from lamindb.models.base import check_texts, now
 from lamindb.models.storage import OWN_ROOT
-from lamindb.records import author, stores
+from lamindb.records.open_instance import Instance, ensure_user
 
 
 def save(record: Record) -> None:
@@ -41,17 +40,24 @@ def save_all(records: Sequence[Record]) -> None:
     """
     by_alias: dict[str, list[Record]] = {}
     for record in records:
-        alias = record._state.db or context.instance().alias
-        instance = stores.instance_of(alias)
+        by_alias.setdefault(record._state.db or context.instance().alias, []).append(record)
+    for alias in by_alias:
+        instance = context.connected(alias)
         if instance is not None and instance.is_read_only:
             raise ReadOnlyError(f"the instance in {instance.root_url} can only be read")
-        by_alias.setdefault(alias, []).append(record)
     for alias, found in by_alias.items():
-        author.user_id(alias)
+        # Outside the transaction, whose failure would take the record of a new user with it.
+        user_id(alias)
         with undone_on_failure(found), database.writing(alias):
             for record in found:
                 _save_one(record, alias)
         link_pending(found)
+
+
+def user_id(alias: str) -> str:
+    """Return the id of the record of the user who works here, in the database of an alias."""
+    instance = context.connected(alias)
+    return instance.user_id() if instance is not None else ensure_user(alias)
 
 
 def save_inside(records: Sequence[Record], instance: Instance) -> None:
@@ -102,10 +108,10 @@ def _prepare_new(record: Record, alias: str) -> None:
         who = user.person(record.handle, name=record.name, email=record.email)
         record.id, record.name, record.email = record.id or who.id, who.name, who.email
     elif hasattr(record, "created_by_id") and record.created_by_id is None:
-        record.created_by_id = author.user_id(alias)
+        record.created_by_id = user_id(alias)
     if isinstance(record, Storage):
         _prepare_storage(record)
-        stores.forget_roots(alias)
+        _forget_storages(alias)
 
 
 def _prepare_storage(storage: Storage) -> None:
@@ -124,20 +130,25 @@ def _prepare_storage(storage: Storage) -> None:
         raise InvalidInputError(f"{root} lies in the library's own folder: choose another one")
 
 
+def _forget_storages(alias: str) -> None:
+    instance = context.connected(alias)
+    if instance is not None:
+        instance.forget_storages()
+
+
 def _relocate_storage(storage: Storage, stored: Storage, alias: str) -> None:
     """Take over another place of a further storage, whose folder or bucket somebody moved.
 
     Raises:
         InvalidInputError: It is the own storage, or the new place is no folder.
     """
-    instance = stores.instance_of(alias)
-    if instance is None or stores.is_own(storage.id, instance):
+    instance = context.connected(alias)
+    if instance is None or instance.is_own(storage.id):
         raise InvalidInputError("the instance's own storage moves by `lamin migrate-to --storage`")
     if ("://" in storage.location) != ("://" in stored.location):
         raise InvalidInputError(f"{stored.location} cannot become {storage.location}: one is a folder, one a bucket")
     _prepare_storage(storage)
-    stores.forget_roots(alias)
-    stores.forget_row(alias, storage.id)
+    _forget_storages(alias)
 
 
 def _natural_key(record: Record) -> dict[str, Any] | None:
@@ -228,7 +239,7 @@ def link_pending(records: Iterable[Record]) -> None:
 def save_origin(file: File, instance: Instance) -> None:
     """Inside a file's transaction: save its run and transform if they are new, and note who saves it."""
     if file.created_by_id is None:
-        file.created_by_id = author.user_id(instance.alias)
+        file.created_by_id = instance.user_id()
     run = file._state.fields_cache.get("run")
     if run is None:
         return

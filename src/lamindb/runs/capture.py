@@ -20,8 +20,7 @@ from typing import Any, Final
 
 from django.db import Error
 
-from lamindb.core import messages, processes
-from lamindb.core.context import Instance
+from lamindb.core import context, messages, processes
 from lamindb.core.keys import HIDDEN_FOLDER
 from lamindb.core.text import storable
 from lamindb.environment.file_access import audit, inotify, strace, wrappers
@@ -29,7 +28,8 @@ from lamindb.environment.file_access.audit import Seen, Watch
 from lamindb.errors import LaminError
 from lamindb.files import locate, save
 from lamindb.models import File, Run
-from lamindb.records import edges, stores
+from lamindb.records import edges
+from lamindb.records.open_instance import Instance
 from lamindb.runs import metadata
 
 _MOST_LISTED: Final = 500
@@ -81,7 +81,7 @@ def start(run: Run) -> None:
     """Begin to watch which files this process opens, for a run; what it opened before is not seen."""
     if run.id in _active:
         return
-    instance = stores.instance_of(run._state.db)
+    instance = context.connected(run._state.db)
     if instance is None:
         return
     wrappers.install()
@@ -97,7 +97,7 @@ def stop(run: Run) -> None:
     active.watch.stop()
     try:
         opened, _ = active.notice.stop()
-        instance = stores.instance_of(run._state.db)
+        instance = context.connected(run._state.db)
         if instance is None or not active.watch.is_own:
             return
         resolved = resolve(instance, run, active.watch)
@@ -266,7 +266,7 @@ def _folder_of(instance: Instance, path: str) -> File | None:
 
 
 def _local_roots(instance: Instance) -> list[str]:
-    return [root for root, _ in stores.roots(instance) if "://" not in root]
+    return [root for root, _ in instance.roots() if "://" not in root]
 
 
 @lru_cache(maxsize=1)

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from lamindb.core import messages
-from lamindb.core.context import Instance
 from lamindb.core.text import storable
 from lamindb.environment import detect, notebook_matching, notebooks, scripts
 from lamindb.environment.detect import Running
 from lamindb.environment.redaction import HIDDEN, is_secret_name, redact_text
 from lamindb.errors import InvalidInputError, InvalidTypeError, LaminError
 from lamindb.models import Transform
+from lamindb.records.open_instance import Instance
 
 _SAME_NOTEBOOK = 0.5
 _MOST_CANDIDATES = 1000

@@ -11,13 +11,12 @@ from typing import Final
 from django.db import Error
 from django.utils.connection import ConnectionDoesNotExist
 
-from lamindb.core import messages, processes
-from lamindb.core.context import Instance
+from lamindb.core import context, messages, processes
 from lamindb.db import database
 from lamindb.errors import LaminError, NoInstanceError
 from lamindb.models import Run
 from lamindb.models.base import now
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.runs import metadata
 
 BEAT_SECONDS: Final = 60.0
@@ -133,7 +132,7 @@ def finish_run(
     remove(alias, run.id)
     try:
         _stop_capture(run)
-        instance = stores.instance_of(alias)
+        instance = context.connected(alias)
         if instance is None:
             messages.debug(f"run {run.id} ended, and its instance was closed before")
             return

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from lamindb.core import messages, processes
-from lamindb.core.context import Instance
 from lamindb.core.text import storable
 from lamindb.db import database
 from lamindb.environment import git, kernels, notebook_matching, notebooks, output_tail, packages, scripts
@@ -23,7 +22,7 @@ from lamindb.errors import LaminError, StorageError
 from lamindb.files import gc_marks
 from lamindb.models import Run
 from lamindb.models.base import now
-from lamindb.records import stores
+from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName, Source
 
 NO_CAPTURE: Final = {"mode": "off", "completeness": "off"}
@@ -319,7 +318,7 @@ def kept(instance: Instance, data: Data) -> dict[str, str]:
     if not wanted:
         return {}
     try:
-        stored = stores.own_store(instance).put_many(list(wanted.values()))
+        stored = instance.store.put_many(list(wanted.values()))
     except (LaminError, OSError) as error:
         messages.warning(f"what belongs to this run could not be kept: {error}")
         return {}

@@ -10,10 +10,10 @@ import os
 from typing import Any
 
 from lamindb.core import context
-from lamindb.core.context import Instance
 from lamindb.core.text import storable
 from lamindb.errors import LaminError
 from lamindb.models import Run
+from lamindb.records.open_instance import Instance
 
 RUN_VARIABLE = "LAMIN_RUN_ID"
 INSTANCE_VARIABLE = "LAMIN_RUN_INSTANCE"

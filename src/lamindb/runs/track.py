@@ -9,14 +9,14 @@ from typing import Any
 
 from lamindb.core import context as core_context
 from lamindb.core import messages
-from lamindb.core.context import Instance
 from lamindb.core.settings import settings
 from lamindb.core.text import storable
 from lamindb.environment import detect, notebook_matching, process_exit
 from lamindb.errors import ConflictError, InvalidInputError, InvalidTypeError, NoResultFound, ReadOnlyError
 from lamindb.models import Pipeline, Run, Transform
 from lamindb.models.base import now
-from lamindb.records import author, save, stores
+from lamindb.records import save
+from lamindb.records.open_instance import Instance
 from lamindb.runs import identify, liveness, metadata, parent
 
 _runs: dict[tuple[str, str], Run] = {}
@@ -128,7 +128,7 @@ def _save_given(transform: Transform, instance: Instance) -> None:
 def _known_run(instance: Instance, transform: Transform, params: dict[str, Any] | None) -> Run | None:
     """Return the run that this process has of a transform, if it can go on."""
     run = _runs.get((instance.alias, transform.id))
-    if run is None or run.created_by_id != author.user_id(instance.alias):
+    if run is None or run.created_by_id != instance.user_id():
         return None
     row = Run.objects.using(instance.alias).filter(id=run.id).values_list("status", "params").first()
     if row is None or (row[0] != "running" and params is not None and params != row[1]):
@@ -155,7 +155,7 @@ def _begin(
         status="running",
         started_at=now(),
         parent_id=_parent_id(instance),
-        created_by_id=author.user_id(instance.alias),
+        created_by_id=instance.user_id(),
     )
     run._state.db = instance.alias
     values = beginning.settle()
@@ -276,7 +276,7 @@ def finish_block(run: Run, error: BaseException | None) -> None:
     _drop_if_current(run)
     outer = _blocks[-1] if _blocks else None
     if outer is not None and core_context.own_run() is None and outer.__dict__.get("status") == "running":
-        instance = stores.instance_of(outer._state.db)
+        instance = core_context.connected(outer._state.db)
         if instance is not None:
             _make_current(instance, outer)
 

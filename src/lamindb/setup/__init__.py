@@ -66,10 +66,6 @@ def __getattr__(name: str) -> Any:
     known = "connect" if name == "load" else name
     if known not in _HOMES:
         raise AttributeError(f"lamindb.setup has no {name!r}: it has {', '.join(__all__)}")
-    from lamindb.db.database import setup as set_up
-
-    set_up()
-    importlib.import_module("lamindb.setup.lifecycle")
     value = getattr(importlib.import_module(_HOMES[known]), known)
     globals()[name] = value
     return value
@@ -85,9 +81,7 @@ class StorageSettings:
     @property
     def root(self) -> Any:
         """The root: a `Path`, or a `UPath` on an object store."""
-        from lamindb.records import stores
-
-        return stores.own_store().upath_of_key("")
+        return _context.instance().store.upath_of_key("")
 
     @property
     def root_as_str(self) -> str:

@@ -15,11 +15,11 @@ from typing import Any, Final, Self
 
 from lamindb.core import context, filesystem, messages, paths
 from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
-from lamindb.db import migrate
+from lamindb.db import database, migrate
 from lamindb.errors import ConflictError, LaminError, NoInstanceError, NotUniqueError, StorageError
 from lamindb.instance import config as folders
 from lamindb.instance import discovery, move_note, registry
-from lamindb.setup import finish_move, lifecycle, open_instance
+from lamindb.setup import finish_move, lifecycle
 from lamindb.storage import ownership
 from lamindb.storage.ownership import Mark
 
@@ -195,7 +195,7 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
                 lifecycle.close_connections(instance)
     kept = _keep(found.home, url, projects, with_records=url is None or drop_tables)
     if url is None:
-        open_instance.remove_sqlite(found.home / DATABASE_FILE)
+        database.remove_sqlite(found.home / DATABASE_FILE)
     elif drop_tables:
         from lamindb.setup import move
 
@@ -303,7 +303,7 @@ def restore(name: str | os.PathLike[str]) -> Any:
         move_note.forget(home)
         if (newest / DATABASE_FILE).exists() and description.database is None:
             migrate.back_up_sqlite(newest / DATABASE_FILE, home / DATABASE_FILE)
-            open_instance.create_sqlite(home / DATABASE_FILE)
+            database.create_sqlite(home / DATABASE_FILE)
         shutil.copyfile(newest / folders.FILE_NAME, home / folders.FILE_NAME)
         filesystem.share_files(str(home), os.stat(home.parent))
     except OSError as error:

@@ -21,7 +21,6 @@ from lamindb.errors import LaminError, StorageError
 from lamindb.instance import config as folders
 from lamindb.instance import move_note, registry
 from lamindb.instance.config import Description
-from lamindb.setup import open_instance
 from lamindb.storage import ownership
 
 _LOCK: Final = "moving.lock"
@@ -147,7 +146,7 @@ def _retire(home: Path, move: move_note.Move) -> bool:
         if (home / DATABASE_FILE).exists():
             (home / "backups").mkdir(exist_ok=True)
             migrate.back_up_sqlite(home / DATABASE_FILE, new_backup(home, "before-moving"))
-            open_instance.remove_sqlite(home / DATABASE_FILE)
+            database.remove_sqlite(home / DATABASE_FILE)
         if move.home != str(home):
             with contextlib.suppress(FileNotFoundError):
                 os.replace(home / folders.FILE_NAME, home / f"moved-{folders.FILE_NAME}")

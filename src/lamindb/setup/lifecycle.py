@@ -11,18 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from lamindb.core import context, filesystem, locks, messages, paths
-from lamindb.core.context import Instance
 from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
 from lamindb.db import database, migrate
-from lamindb.errors import ConflictError, InvalidInputError, LaminError, NoInstanceError, StorageError
+from lamindb.errors import (
+    ConflictError,
+    DatabaseError,
+    InvalidInputError,
+    LaminError,
+    NoInstanceError,
+    ReadOnlyError,
+    StorageError,
+)
 from lamindb.instance import config as folders
 from lamindb.instance import discovery, registry
 from lamindb.instance import user as instance_user
-from lamindb.setup import finish_move, open_instance
+from lamindb.records.open_instance import Instance, ensure_user
+from lamindb.setup import finish_move
 from lamindb.storage import ownership
 from lamindb.storage.ownership import Mark
 
-_closed = False
 _opening = threading.RLock()
 
 
@@ -146,7 +153,6 @@ def connect(
         NoInstanceError: There is none.
         NotUniqueError: Several fit; their paths are listed.
     """
-    global _closed
     if storage is not None:
         identifier = storage
     if identifier is not None and "://" in str(identifier):
@@ -161,7 +167,7 @@ def connect(
     registry.register(instance, str(project))
     ownership.notice(instance)
     make_current(instance)
-    _closed = False
+    context.set_disconnected(False)
     messages.debug(f"connected {instance.name!r}")
     return instance
 
@@ -180,7 +186,7 @@ def open_current() -> Instance:
     Raises:
         NoInstanceError: There is none, or this process closed it.
     """
-    if _closed:
+    if context.is_disconnected():
         raise NoInstanceError("the instance was closed by this process: connect one by ln.connect(PATH)")
     with _opening:
         # Another thread may have opened it while this one waited.
@@ -202,18 +208,92 @@ def open_at(home: Path, project: Path | None, database_url: str | None) -> Insta
         NoInstanceError: The folder or its database is gone.
         DatabaseError: The database cannot be reached, or a newer version made it.
     """
-    database.setup()
+    import lamindb.models  # noqa: F401  configures Django
+
+    database.configure_django()
     _close_at(home)
     moved = finish_move.finish(home)
     if moved is not None:
         home, database_url = moved.home, moved.database_url or database_url
         _close_at(home)
-    instance = open_instance.open_instance(home, project=project, database_url=database_url)
+    instance = open_instance(home, project=project, database_url=database_url)
     if moved is not None:
         _correct_location(instance)
         messages.info(f"the instance {instance.name!r} had moved to {instance.root_url}")
     context.add_connected(instance)
     return instance
+
+
+def open_instance(home: Path, *, project: Path | None, database_url: str | None = None) -> Instance:
+    """Connect the database of an instance folder, migrating an older one; does not make it the current one.
+
+    Args:
+        home: The folder that holds `instance.toml`.
+        project: The folder to which references of notebooks and scripts are relative.
+        database_url: The database's address with its password, if `instance.toml` has one without.
+
+    Raises:
+        NoInstanceError: The folder or its database is gone.
+        NewerDatabaseError: A newer version of the library made it.
+        DatabaseError: The database cannot be reached.
+    """
+    description = folders.read(home)
+    is_local = description.storage == "."
+    root_url = str(home.parent) if is_local else description.storage
+    alias = f"{database.ALIAS_PREFIX}{description.id}:{home}"
+    url = (database_url or description.database) if description.database else None
+    is_read_only = False
+    if url:
+        database.register(alias, database.postgres_config(url))
+        database.check_reachable(alias)
+    else:
+        is_read_only = _register_sqlite(alias, home)
+    instance = Instance(
+        id=description.id,
+        name=description.name,
+        alias=alias,
+        root_url=root_url,
+        home_path=home,
+        database_url=url,
+        project_path=project,
+        is_read_only=is_read_only,
+        view_mode=description.view,
+        storage_id=description.storage_id,
+    )
+    try:
+        migrate.bring_up_to_date(alias, home=home, is_read_only=is_read_only)
+    except BaseException:
+        database.unregister(alias)
+        raise
+    return instance
+
+
+def _register_sqlite(alias: str, home: Path) -> bool:
+    path = home / DATABASE_FILE
+    if not path.is_file():
+        raise NoInstanceError(
+            f"the database {path} is gone: bring it back by `lamin restore NAME`, or start anew by `lamin init`"
+        )
+    wal = path.with_name(path.name + "-wal")
+    writable = os.access(path, os.W_OK) and os.access(home, os.W_OK)
+    database.register(alias, database.sqlite_config(path))
+    if writable:
+        database.check_reachable(alias)
+        return False
+    try:
+        with database.connection(alias).cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM sqlite_master")
+    except (DatabaseError, ReadOnlyError, NoInstanceError):
+        database.unregister(alias)
+        if wal.exists() and wal.stat().st_size:
+            raise ReadOnlyError(
+                f"{path} cannot be written and has changes that were not merged into it ({wal.name}): "
+                "open it once where it can be written"
+            ) from None
+        database.register(alias, database.sqlite_config(path, is_read_only=True))
+        database.check_reachable(alias)
+    messages.info(f"the instance in {home.parent} can only be read")
+    return True
 
 
 def _close_at(home: Path) -> None:
@@ -280,15 +360,6 @@ def _has_running(instance: Instance) -> bool:
         return cursor.fetchone() is not None
 
 
-def _inherited_run() -> Any:
-    """Return the run that the process that started this one handed down, if it did."""
-    if not os.environ.get("LAMIN_RUN_ID"):
-        return None
-    from lamindb.runs import parent
-
-    return parent.run()
-
-
 def close() -> str | None:
     """End the current run, close the current instance and unregister it for the working folder.
 
@@ -299,7 +370,6 @@ def close() -> str | None:
         StorageError, InvalidInputError, NewerDatabaseError: The folder of an instance that was not open cannot be
             read. It is closed all the same.
     """
-    global _closed
     from lamindb.runs import track
 
     instance = context.instance_or_none()
@@ -309,22 +379,29 @@ def close() -> str | None:
         except (NoInstanceError, LookupError):
             return None
         registry.forget(project=str(found.project))
-        _closed = True
+        context.set_disconnected(True)
         return folders.read(found.home).name
     track.leave(instance)
     if instance.project_path is not None:
         registry.forget(project=str(instance.project_path))
     close_connections(instance)
     context.set_instance(None)
-    _closed = True
+    context.set_disconnected(True)
     return instance.name
 
 
-def close_connections(instance: Instance) -> None:
-    """Forget everything that this process holds open of an instance."""
-    from lamindb.records import stores
+def reset() -> None:
+    """Close all instances of this process as if it had just begun; runs are not ended, and what is registered stays."""
+    for instance in context.all_connected():
+        close_connections(instance)
+    context.set_run(None)
+    context.set_instance(None)
+    context.set_disconnected(False)
 
-    stores.forget(instance.alias)
+
+def close_connections(instance: Instance) -> None:
+    """Let go of everything that this process holds open of an instance."""
+    instance.close()
     database.unregister(instance.alias)
     context.drop_connected(instance.alias)
 
@@ -357,8 +434,6 @@ def listed() -> list[dict[str, Any]]:
     ]
 
 
-context.plug_opener(open_current)
-context.plug_run_finder(_inherited_run)
 __all__ = [
     "InstanceInfo",
     "close",
@@ -371,6 +446,7 @@ __all__ = [
     "open_at",
     "open_current",
     "place_of",
+    "reset",
 ]
 
 
@@ -422,13 +498,12 @@ def make(root_url: str, home: Path, name: str, db: str | None, view: str) -> Non
 
 def _make_records(root_url: str, home: Path, name: str, db: str | None, view: str, mark: Mark | None) -> None:
     from lamindb.models import Storage
-    from lamindb.records import author
     from lamindb.setup import copy_tables
     from lamindb.storage import ownership
 
     alias = f"{database.ALIAS_PREFIX}new:{home}"
     if db is None:
-        open_instance.create_sqlite(home / DATABASE_FILE)
+        database.create_sqlite(home / DATABASE_FILE)
         database.register(alias, database.sqlite_config(home / DATABASE_FILE))
     else:
         database.register(alias, database.postgres_config(db))
@@ -439,7 +514,7 @@ def _make_records(root_url: str, home: Path, name: str, db: str | None, view: st
         is_new = False
         with database.writing(alias) as link:
             database.lock_key(link, "storage")
-            user = author.ensure_user(alias)
+            user = ensure_user(alias)
             known = list(Storage.objects.using(alias).order_by("created_at", "id"))
             location, kind = copy_tables.location_of(root_url, db)
             own = next((row for row in known if row.location == location), None)

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from lamindb.core import context, filesystem, messages
-from lamindb.core.context import Instance
 from lamindb.core.hashing import Content
 from lamindb.core.keys import DATABASE_FILE
 from lamindb.core.progress import Progress
@@ -39,8 +38,8 @@ from lamindb.instance import config as folders
 from lamindb.instance import move_note
 from lamindb.maintenance import reachable
 from lamindb.models import Storage
-from lamindb.records import stores
-from lamindb.setup import copy_tables, finish_move, lifecycle, open_instance
+from lamindb.records.open_instance import Instance
+from lamindb.setup import copy_tables, finish_move, lifecycle
 from lamindb.setup.copy_tables import Place, Table
 from lamindb.storage import ownership
 from lamindb.storage.base import ObjectName, ObjectStore, Source
@@ -125,12 +124,12 @@ def migrate_to(
         if not finish_move.take_finished(instance.home_path):
             raise InvalidInputError("the instance is there already: pass another database or another storage")
         return _end(instance, target, copy_tables.described(instance.alias), {})
-    old = stores.own_store(instance)
+    old = instance.store
     new = old
     compared: dict[ObjectName, int] = {}
     if target.moves_objects:
         ownership.claim(target.root_url, Mark(instance.id, instance.name))
-        new = _open_store(target.root_url)
+        new = _open_store(instance, target.root_url)
         new.prepare()
         _copy_objects(instance, old, new, set(), progress)
     with _target_database(instance, target) as alias, database.writing(instance.alias):
@@ -204,10 +203,10 @@ def _plan(instance: Instance, db: str | None, storage: str | os.PathLike[str] | 
     return _Target(root_url, home, url, place, moves_objects, moves_rows)
 
 
-def _open_store(root_url: str) -> ObjectStore:
+def _open_store(instance: Instance, root_url: str) -> ObjectStore:
     from lamindb.storage.open_store import open_store
 
-    return open_store(root_url, hash_cache=stores.hash_cache())
+    return open_store(root_url, hash_cache=instance.hash_cache)
 
 
 def _needed(instance: Instance) -> Iterator[tuple[ObjectName, int | None]]:
@@ -283,7 +282,7 @@ def _target_database(instance: Instance, target: _Target) -> Iterator[str]:
     alias = f"{database.ALIAS_PREFIX}moving:{target.home}"
     target.home.mkdir(parents=True, exist_ok=True)
     if target.database_url is None:
-        open_instance.create_sqlite(target.home / DATABASE_FILE)
+        database.create_sqlite(target.home / DATABASE_FILE)
         database.register(alias, database.sqlite_config(target.home / DATABASE_FILE))
     else:
         database.register(alias, database.postgres_config(target.database_url))
@@ -404,7 +403,7 @@ def dump_to_sqlite(home: Path, database_url: str, target: Path) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     database.register(source, database.postgres_config(database_url))
     try:
-        open_instance.create_sqlite(temporary)
+        database.create_sqlite(temporary)
         database.register(copied, database.sqlite_config(temporary))
         migrate.bring_up_to_date(copied, home=home)
         with database.writing(source) as link:
@@ -427,7 +426,7 @@ def dump_to_sqlite(home: Path, database_url: str, target: Path) -> None:
         database.unregister(copied)
         database.unregister(source)
         with contextlib.suppress(OSError):
-            open_instance.remove_sqlite(temporary)
+            database.remove_sqlite(temporary)
 
 
 def drop_tables(home: Path, url: str) -> None:

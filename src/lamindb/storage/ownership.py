@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lamindb.core import messages
-from lamindb.core.context import Instance
 from lamindb.errors import ConflictError, InvalidInputError, StorageError, UnsupportedError
 
 if TYPE_CHECKING:
+    from lamindb.records.open_instance import Instance
     from lamindb.storage.remote import RemoteStore
 
 PATH: Final = ".lamindb/instance.toml"

@@ -16,7 +16,6 @@ from typing import Any, Final
 from django.db import Error
 
 from lamindb.core import context, messages, processes
-from lamindb.core.context import Instance
 from lamindb.core.settings import settings
 from lamindb.core.text import storable
 from lamindb.environment import git, packages, run_program, scripts
@@ -25,7 +24,8 @@ from lamindb.environment.scripts import calling_shell, script_of
 from lamindb.errors import InvalidInputError, LaminError, NoResultFound, ReadOnlyError
 from lamindb.models import File, Run, Transform
 from lamindb.models.base import now
-from lamindb.records import author, save
+from lamindb.records import save
+from lamindb.records.open_instance import Instance
 from lamindb.runs import capture as runs_capture
 from lamindb.runs import identify, liveness, metadata
 from lamindb.runs import parent as runs_parent
@@ -273,7 +273,7 @@ def insert_run(instance: Instance, transform: Transform, values: dict[str, Any],
         status="running",
         started_at=now(),
         parent_id=parent.id if parent is not None else None,
-        created_by_id=author.user_id(instance.alias),
+        created_by_id=instance.user_id(),
     )
     run._state.db = instance.alias
     run.transform = transform

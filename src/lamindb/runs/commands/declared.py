@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Final
 
 from lamindb.core import filesystem, messages, processes
-from lamindb.core.context import Instance
 from lamindb.core.text import storable
 from lamindb.environment import scripts
 from lamindb.errors import InvalidInputError, LaminError, NoResultFound, SourceNotFoundError
 from lamindb.files import save
 from lamindb.files.locate import registered_at
 from lamindb.models import File, Run, RunOutput
-from lamindb.records import edges, stores
+from lamindb.records import edges
+from lamindb.records.open_instance import Instance
 
 LAUNCHED_AT: Final = "launched_at"
 """Where the row of a run says when its program was started, in seconds since the epoch; nothing until it is."""
@@ -94,7 +94,7 @@ def _new_file(instance: Instance, path: str, cwd: Path, run: Run | None) -> File
 def key_of(instance: Instance, path: str, cwd: Path) -> str | None:
     """Return the key of a file: its path in the project; None inside a storage root, where its place is its key."""
     real = os.path.realpath(path)
-    for root, _ in stores.roots(instance):
+    for root, _ in instance.roots():
         if "://" not in root and real.startswith(root.rstrip("/") + "/"):
             return None
     for folder in (instance.project_path, scripts.project_root(Path(real).parent), cwd):

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from lamindb.core import context
-from lamindb.core.context import Instance
 from lamindb.core.text import storable
 from lamindb.environment import scripts
 from lamindb.environment.redaction import HIDDEN, is_secret_name, redact_text
 from lamindb.files import locate
 from lamindb.models import File, Run, Transform
 from lamindb.records import save
+from lamindb.records.open_instance import Instance
 from lamindb.runs import metadata
 
 

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from lamindb.core.context import Instance
 from lamindb.db import bulk, database
 from lamindb.errors import StorageError
 from lamindb.files import gc_marks
 from lamindb.models import Run, RunInput, RunOutput
+from lamindb.records.open_instance import Instance
 from lamindb.runs import metadata
 
 ENDING: Final = ("status", "finished_at", "error", "exit_code", "params", "heartbeat_at", "updated_at")

@@ -20,14 +20,13 @@ from django.db import Error
 from django.db.models.base import ModelState
 
 from lamindb.core import context, messages, processes
-from lamindb.core.context import Instance
 from lamindb.core.text import storable
 from lamindb.db import bulk
 from lamindb.environment import detect, notebook_matching, process_exit
 from lamindb.errors import LaminError
 from lamindb.models import File, Run, RunInput, RunOutput
 from lamindb.models.base import now
-from lamindb.records import author
+from lamindb.records.open_instance import Instance
 from lamindb.runs import liveness, metadata, parent
 from lamindb.runs.steps import function as steps_function
 from lamindb.runs.steps import group_commit
@@ -82,7 +81,7 @@ class Step:
             started_at=moment,
             heartbeat_at=moment,
             parent_id=self._parent.id if self._parent is not None else None,
-            created_by_id=author.user_id(instance.alias),
+            created_by_id=instance.user_id(),
             source_digest=function.source_name(instance),
             host=process.host,
             process=asdict(process),
