@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
+from lamindb.core import context
 from lamindb.errors import LaminError, StorageError
 from lamindb.maintenance import gc, verify
 from lamindb.models import File
-from lamindb.records import stores
 from lamindb.setup import lifecycle
 from lamindb.storage import bucket_client
 from tests.storage.servers import S3Server
@@ -42,7 +42,7 @@ def proxy(
 def reopen(seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the time limit of the environment count; it is read when a store is opened."""
     monkeypatch.setenv(bucket_client.TIMEOUT_VARIABLE, str(seconds))
-    stores.forget(ln.context.instance.alias)
+    ln.context.instance.close()
 
 
 @pytest.mark.parametrize("behaviour", ["500", "cut", "hang"])
@@ -96,7 +96,7 @@ def test_damage_in_a_bucket_is_noticed_and_healed(proxy: Proxy) -> None:
     import obstore
 
     file = ln.File.select(key="before.txt").one()
-    store = stores.own_store()
+    store = context.instance().store
     name = next(name for name, _ in store.list() if name.digest == file.digest)
     obstore.put(store.backend, store.path(name), b"beFore")  # type: ignore[attr-defined]
     store.cache.drop(name)  # type: ignore[attr-defined]

@@ -12,7 +12,6 @@ from lamindb.core import context
 from lamindb.errors import ViewConflictError
 from lamindb.maintenance import verify
 from lamindb.models import File
-from lamindb.records import stores
 from lamindb.storage.base import ObjectName
 
 
@@ -25,7 +24,7 @@ def folder(name: str = "results") -> Path:
 
 
 def object_path(file: File) -> Path:
-    return Path(stores.own_store().object_path(ObjectName(file.digest, file.suffix)))
+    return Path(context.instance().store.object_path(ObjectName(file.digest, file.suffix)))
 
 
 @pytest.mark.parametrize("damage", ["gone", "flipped", "cut"])

@@ -15,7 +15,6 @@ from lamindb.errors import InvalidInputError
 from lamindb.files import view_relink
 from lamindb.maintenance import verify
 from lamindb.models import File
-from lamindb.records import stores
 from lamindb.setup import lifecycle
 from lamindb.storage import local, object_folder, view
 
@@ -202,4 +201,4 @@ def test_a_copied_folder_is_another_instance(local_instance: Path, tmp_path: Pat
     assert context.instance().root_url == str(new)
     lifecycle.connect(local_instance)
     assert not File.objects.filter(key="copy.txt").exists()
-    assert stores.own_store().root_url == str(local_instance)
+    assert context.instance().store.root_url == str(local_instance)

@@ -15,7 +15,6 @@ from lamindb.core import context
 from lamindb.files import view_repair, view_sync
 from lamindb.files.view_sync import Left
 from lamindb.models import File
-from lamindb.records import stores
 from lamindb.setup import lifecycle
 from lamindb.storage.base import ObjectName
 from lamindb.storage.temp_files import this_writer
@@ -139,7 +138,7 @@ def test_a_name_from_elsewhere_counts_as_dead_after_a_week(
 def test_the_last_to_show_is_not_the_last_to_save(instance: Path) -> None:
     """Another process saves a newer version between our row and our view: the view shows the newer one."""
     old, new = save("a.txt", b"old"), save("a.txt", b"new")
-    view = stores.view()
+    view = context.instance().view
     view.show("a.txt", ObjectName(old.digest, ".txt"), replaces=ObjectName(new.digest, ".txt"))
     assert view_sync.moved_on(context.instance(), {"a.txt": old.id}) == ["a.txt"]
     assert view_sync.moved_on(context.instance(), {"a.txt": new.id}) == []
@@ -186,6 +185,6 @@ def test_reading_shows_what_the_view_lacks_or_shows_too_late(instance: Path) -> 
     old, new = save("a.txt", b"old"), save("a.txt", b"new")
     (instance / "a.txt").unlink()
     assert ln.File.select(key="a.txt").one().stage() == instance / "a.txt"
-    stores.view().show("a.txt", ObjectName(old.digest, ".txt"), replaces=ObjectName(new.digest, ".txt"))
+    context.instance().view.show("a.txt", ObjectName(old.digest, ".txt"), replaces=ObjectName(new.digest, ".txt"))
     assert ln.File.select(key="a.txt").one().stage().read_bytes() == b"new"
     assert (instance / "a.txt").read_bytes() == b"new"

@@ -35,12 +35,12 @@ def keys(files: Any) -> list[str]:
 
 
 def stored(name: str | None) -> str:
-    from lamindb.records import stores
+    from lamindb.core import context
     from lamindb.storage.base import ObjectName
 
     parsed = ObjectName.parse(name or "")
     assert parsed is not None
-    return stores.own_store().read(parsed).decode()
+    return context.instance().store.read(parsed).decode()
 
 
 def cells(run: ln.Run) -> list[str]:

@@ -42,12 +42,12 @@ def only(**filters: Any) -> ln.Run:
 
 
 def code_of(run: ln.Run) -> str:
-    from lamindb.records import stores
+    from lamindb.core import context
     from lamindb.storage.base import ObjectName
 
     name = ObjectName.parse(run.source_digest or "")
     assert name is not None
-    return stores.own_store().read(name).decode()
+    return context.instance().store.read(name).decode()
 
 
 def check(run: ln.Run, reference: str, *, source: str | None = WORK) -> None:
@@ -413,12 +413,12 @@ def test_git_is_recorded_with_what_was_not_committed(project: Path) -> None:
     dirty = only(git_is_dirty=True)
     assert dirty.environment_digest == clean.environment_digest
     assert dirty.source_digest == clean.source_digest
-    from lamindb.records import stores
+    from lamindb.core import context
     from lamindb.storage.base import ObjectName
 
     name = ObjectName.parse(dirty.diff_digest or "")
     assert name is not None
-    assert "+value = 2" in stores.own_store().read(name).decode()
+    assert "+value = 2" in context.instance().store.read(name).decode()
 
 
 def test_a_renamed_script_is_the_same_and_a_copy_is_another(project: Path) -> None:

@@ -11,7 +11,6 @@ def row_first() -> None:
     """Write the rows, then the bytes."""
     from lamindb.core.hashing import hash_bytes, hash_file
     from lamindb.files import save, view_publish
-    from lamindb.records import stores
 
     waiting: list[Any] = []
     real_show = view_publish.show
@@ -23,7 +22,7 @@ def row_first() -> None:
             file._source.content = hash_bytes(source.data) if source.data is not None else hash_file(source.path)
 
     def store_then_show(instance: Any, *args: Any) -> None:
-        stores.own_store(instance).put_many(waiting)
+        instance.store.put_many(waiting)
         real_show(instance, *args)
 
     save._store_bytes, view_publish.show = only_hash, store_then_show
@@ -44,7 +43,6 @@ def in_place() -> None:
 def view_first() -> None:
     """Show a file before its row is there."""
     from lamindb.files import save
-    from lamindb.records import stores
     from lamindb.storage.base import ObjectName
 
     real = save._write_rows
@@ -53,7 +51,7 @@ def view_first() -> None:
         for file in files:
             pending = file._source
             name = ObjectName(pending.content.digest, pending.source.suffix)
-            stores.view(instance).show(pending.key, name, move_aside=True)
+            instance.view.show(pending.key, name, move_aside=True)
         return real(instance, files, *args)
 
     save._write_rows = show_then_write

@@ -266,13 +266,13 @@ def _short(data: bytes) -> str:
 
 def check(case: Case, seen: Plain | None, *, is_done: bool = False) -> list[str]:
     """Return what is wrong with an instance, whatever state it should be in."""
+    from lamindb.core import context
     from lamindb.maintenance import gc, verify
-    from lamindb.records import stores
 
     if seen is None:
         return []
     problems = []
-    store = stores.own_store()
+    store = context.instance().store
     problems += [f"half an object: {damage.detail}" for name, _ in store.list() if (damage := store.check(name, None))]
     report = verify.verify()
     if not report.is_clean:

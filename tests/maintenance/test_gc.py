@@ -16,7 +16,6 @@ from lamindb.files import gc_marks
 from lamindb.files import save as files_save
 from lamindb.maintenance import gc, verify
 from lamindb.models import File, FolderMember, SweepMark
-from lamindb.records import stores
 from lamindb.storage.base import ObjectName
 from lamindb.storage.local import LocalStore
 
@@ -30,7 +29,7 @@ def sweep(**options: Any) -> gc.SweepReport:
 
 
 def objects() -> set[str]:
-    return {name.digest + name.suffix for name, _ in stores.own_store().list()}
+    return {name.digest + name.suffix for name, _ in context.instance().store.list()}
 
 
 def test_only_what_nothing_needs_is_removed(instance: Path) -> None:
@@ -198,7 +197,7 @@ def test_a_mark_that_a_dead_collection_left_is_harmless(instance: Path, monkeypa
         pass
 
     def die(instance: Any, names: Any) -> Any:
-        stores.own_store(instance).delete(name)
+        instance.store.delete(name)
         raise Died
 
     monkeypatch.setattr(gc, "_remove_marked", die)

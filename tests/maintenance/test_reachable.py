@@ -13,7 +13,6 @@ from lamindb.errors import StorageError
 from lamindb.maintenance import reachable, verify
 from lamindb.maintenance.reachable import FolderSizes
 from lamindb.models import File, FolderMember
-from lamindb.records import stores
 from lamindb.storage.base import ObjectName
 from lamindb.storage.local import LocalStore
 from lamindb.storage.remote import RemoteStore
@@ -26,7 +25,7 @@ def bucket(moto_root: str, database: str | None, tmp_path: Path, monkeypatch: py
     """Make an instance in a bucket."""
     monkeypatch.chdir(tmp_path)
     ln.setup.init(storage=moto_root, db=database)
-    store = stores.own_store()
+    store = context.instance().store
     assert isinstance(store, RemoteStore)
     return store
 
@@ -74,7 +73,7 @@ def test_a_quick_look_at_a_bucket_finds_a_damaged_list(bucket: RemoteStore, data
 
 def test_the_bytes_of_folders_are_counted(instance: Path) -> None:
     folder = save_folder(a=b"x" * 100_000, b=b"y")
-    size = stores.own_store().size(manifest_of(folder))
+    size = context.instance().store.size(manifest_of(folder))
     assert size is not None
     report = verify.verify()
     assert (report.checked, report.n_bytes) == (3, 100_001 + size)
@@ -93,14 +92,14 @@ def test_a_list_is_read_once(instance: Path, monkeypatch: pytest.MonkeyPatch) ->
     with FolderSizes(context.instance()) as sizes:
         found = {one.name: one.size for one in reachable.objects(context.instance(), None, ("", ""), sizes)}
     assert sorted(name.digest for name in read) == sorted([first.digest, second.digest])
-    store = stores.own_store()
+    store = context.instance().store
     assert len(found) == 14 and found == {name: store.size(name) for name in found}
 
 
 def test_of_members_whose_list_is_gone_nothing_is_known(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reachable, "_PAGE", 1)
     folder = save_folder(a=b"one", b=b"two")
-    stores.own_store().delete(manifest_of(folder))
+    context.instance().store.delete(manifest_of(folder))
     read: list[ObjectName] = []
     real = LocalStore.read
     monkeypatch.setattr(LocalStore, "read", lambda store, name: read.append(name) or real(store, name))

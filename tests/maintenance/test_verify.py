@@ -14,7 +14,6 @@ from lamindb.core import context
 from lamindb.errors import IntegrityError, InvalidInputError, StorageError
 from lamindb.maintenance import findings, verify
 from lamindb.models import File, FolderMember
-from lamindb.records import stores
 from lamindb.storage.base import Damage, ObjectName
 from lamindb.storage.local import LocalStore
 
@@ -379,7 +378,6 @@ def test_it_works_where_nothing_can_be_written(local_instance: Path, monkeypatch
 
     for number in range(12):
         save(f"{number}.txt", str(number).encode())
-    stores.forget(context.instance().alias)
     context.set_instance(dataclasses.replace(context.instance(), is_read_only=True))
     report = verify.verify(seconds=1e-9)
     assert not report.is_complete

@@ -17,7 +17,7 @@ from lamindb.environment.file_access import audit, strace
 from tests.support.processes import clean_environment, run_command, run_script
 from tests.support.readers import READERS, Reader
 
-PAGE = Path(__file__).parents[3] / "docs" / "capture.md"
+PAGE = Path(__file__).parents[2] / "docs" / "capture.md"
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 
 

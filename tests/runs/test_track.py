@@ -17,7 +17,7 @@ from lamindb.models.base import now
 from lamindb.runs import liveness, track
 from tests.support.processes import run_script
 
-THIS = "test_tracking.py"
+THIS = "test_track.py"
 
 
 def transform(name: str = "Analysis", **options: Any) -> ln.Transform:
@@ -175,7 +175,7 @@ def test_a_block_that_raises_has_failed(instance: Path, error: BaseException, st
     assert (row.status, row.exit_code) == (status, code)
     if isinstance(error, ValueError):
         assert "a deep problem" in str(row.error)
-        assert "test_tracking.py" in str(row.error)
+        assert "test_track.py" in str(row.error)
     assert ln.context.run is None
 
 
@@ -198,7 +198,7 @@ def test_finish_takes_a_run_that_was_asked_for(instance: Path) -> None:
 
 
 def test_the_last_lines_are_kept(instance: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from lamindb.records import stores
+    from lamindb.core import context
 
     run = ln.track(transform())
     write = sys.stdout.write
@@ -208,7 +208,7 @@ def test_the_last_lines_are_kept(instance: Path, capsys: pytest.CaptureFixture[s
     assert sys.stdout.write != write
     name = ln.Run.select(id=run.id).one().log_digest
     assert name is not None
-    store = stores.own_store()
+    store = context.instance().store
     from lamindb.storage.base import ObjectName
 
     object_name = ObjectName.parse(name)
@@ -340,10 +340,10 @@ def test_closing_ends_the_run(instance: Path, database: str | None) -> None:
 
 
 def test_a_swept_object_is_stored_again(local_instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lamindb.core import context
     from lamindb.core.hashing import hash_bytes
     from lamindb.environment import packages
     from lamindb.models.edges import SweepMark
-    from lamindb.records import stores
     from lamindb.runs import metadata
     from lamindb.storage.base import ObjectName
 
@@ -357,13 +357,13 @@ def test_a_swept_object_is_stored_again(local_instance: Path, monkeypatch: pytes
         if "environment_digest" in data and not calls:
             # Garbage collection comes between the object and the row that names it.
             SweepMark._blank(digest=name.digest).save_row(using=instance.alias, force_insert=True)
-            stores.own_store().delete(name)
+            context.instance().store.delete(name)
             calls.append(1)
         return stored
 
     monkeypatch.setattr(metadata, "kept", sweeping)
     run = ln.track(transform())
-    assert stores.own_store().read(name) == content
+    assert context.instance().store.read(name) == content
     assert again(run).environment_digest == name.digest + name.suffix
     assert not SweepMark.objects.using(instance.alias).exists()
 

@@ -15,7 +15,7 @@ from lamindb.db import bulk, database
 from lamindb.errors import InvalidInputError, InvalidTypeError, UnknownFieldError
 from lamindb.search import index
 
-GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[2] / "data" / "search_golden.json").read_text("utf-8"))
+GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "search_golden.json").read_text("utf-8"))
 
 
 def add_transforms(names: list[str]) -> None:

@@ -37,12 +37,12 @@ def keys(files: Any) -> list[str]:
 
 def stored(digest: str | None) -> str:
     """Return a text that is kept with a run."""
-    from lamindb.records import stores
+    from lamindb.core import context
     from lamindb.storage.base import ObjectName
 
     name = ObjectName.parse(digest or "")
     assert name is not None, f"nothing is kept: {digest!r}"
-    return stores.own_store().read(name).decode()
+    return context.instance().store.read(name).decode()
 
 
 def cells_kept(run: ln.Run) -> list[str]:

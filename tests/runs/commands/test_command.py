@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import lamindb as ln
+from lamindb.core import context
 from lamindb.environment.file_access import strace
 from lamindb.errors import InvalidInputError, NoResultFound
-from lamindb.records import stores
 from lamindb.runs.commands.command import begin_shell, command_name, end_shell, run_command
 from lamindb.storage.base import ObjectName
 from tests.support.processes import BIN_FOLDER, clean_environment, lamin, run_python, run_together
@@ -35,7 +35,7 @@ def stored(name: str | None) -> str:
     assert name is not None
     parsed = ObjectName.parse(name)
     assert parsed is not None
-    return stores.own_store().read(parsed).decode()
+    return context.instance().store.read(parsed).decode()
 
 
 def keys(files: Any) -> list[str]:
@@ -411,7 +411,7 @@ def test_arguments_that_are_no_text_are_recorded_visibly(instance: Path) -> None
     assert run.params == {"caf\\udce9": "caf\\udce9.csv"}
     source = ObjectName.parse(str(run.source_digest))
     assert source is not None
-    assert stores.own_store().read(source).rstrip().endswith(b"'caf\xe9'")
+    assert context.instance().store.read(source).rstrip().endswith(b"'caf\xe9'")
     lamin("describe", run.id)
 
 

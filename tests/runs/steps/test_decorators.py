@@ -50,7 +50,7 @@ def test_a_call_is_a_run(instance: Path) -> None:
     assert run.params == {"a": 1, "b": 2}
     assert (run.status, run.error, run.parent) == ("completed", None, None)
     assert (run.transform.type, run.transform.version) == ("function", "1")
-    assert run.transform.reference.endswith("test_stepping.py:add")
+    assert run.transform.reference.endswith("test_decorators.py:add")
     assert run.source_digest is not None
     assert run.transform.code_hash is not None
     assert run.finished_at is not None
