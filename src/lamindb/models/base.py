@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
 from django.db.models.base import ModelState
-from django.db.models.query_utils import DeferredAttribute
 
 from lamindb.core import context
 from lamindb.core.verbs import verb
@@ -343,59 +342,3 @@ def check_texts(record: models.Model) -> None:
                 raise InvalidInputError(f"{name} has a character that is half of a pair (a lone surrogate)") from None
             if "\0" in value:
                 raise InvalidInputError(f"{name} has a NUL character, which no database can hold")
-
-
-class LazyAttribute(DeferredAttribute):
-    """A field of an unsaved file that is worked out when somebody looks, such as its hash."""
-
-    def __get__(self, record: Any, cls: Any = None) -> Any:
-        """Return the value, working it out first where the record can."""
-        if record is not None and self.field.attname not in record.__dict__:
-            compute = getattr(record, "_compute", None)
-            if compute is not None and record._state.adding:
-                compute()
-        return super().__get__(record, cls)
-
-
-class LazyTextField(models.TextField):  # type: ignore[type-arg]
-    """Text that may be worked out late."""
-
-    descriptor_class = LazyAttribute
-
-    def deconstruct(self) -> Any:
-        """Show itself to migrations as plain text."""
-        name, _, args, kwargs = super().deconstruct()
-        return name, "django.db.models.TextField", args, kwargs
-
-
-class LazyBigIntegerField(models.BigIntegerField):  # type: ignore[type-arg]
-    """A number that may be worked out late."""
-
-    descriptor_class = LazyAttribute
-
-    def deconstruct(self) -> Any:
-        """Show itself to migrations as a plain number."""
-        name, _, args, kwargs = super().deconstruct()
-        return name, "django.db.models.BigIntegerField", args, kwargs
-
-
-class MomentField(models.DateTimeField):  # type: ignore[type-arg]
-    """A moment. What names no time zone is UTC, as all that is stored and shown; a day is its beginning."""
-
-    def to_python(self, value: Any) -> Any:
-        """Turn a time, a day, or either as ISO 8601 text, into an aware time."""
-        if isinstance(value, str):
-            try:
-                value = datetime.datetime.fromisoformat(value)
-            except ValueError:
-                return super().to_python(value)
-        if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
-            value = datetime.datetime(value.year, value.month, value.day, tzinfo=datetime.UTC)
-        if isinstance(value, datetime.datetime) and value.tzinfo is None:
-            value = value.replace(tzinfo=datetime.UTC)
-        return super().to_python(value)
-
-    def deconstruct(self) -> Any:
-        """Show itself to migrations as Django's own field."""
-        name, _, args, kwargs = super().deconstruct()
-        return name, "django.db.models.DateTimeField", args, kwargs

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from django.db import models
 
-from lamindb.models.base import MomentField, Record, now
+from lamindb.models.base import Record, now
+from lamindb.models.fields import CharField, ForeignKey, IntegerField, TextField, TimeField
 from lamindb.models.file import File
 from lamindb.models.run import Run
 
@@ -16,12 +17,12 @@ class RunInput(Record):
     """A run read exactly this version of a file."""
 
     id: int = models.BigAutoField(primary_key=True)  # type: ignore[assignment]
-    run: Run = models.ForeignKey(Run, models.CASCADE, related_name="input_links", db_index=False)  # type: ignore[assignment]
+    run: Run = ForeignKey(Run, models.CASCADE, related_name="input_links", db_index=False)
     run_id: str
-    file: File = models.ForeignKey(File, models.PROTECT, related_name="reader_links", db_index=False)  # type: ignore[assignment]
+    file: File = ForeignKey(File, models.PROTECT, related_name="reader_links", db_index=False)
     file_id: str
-    seen_by: str = models.TextField(default="call")  # type: ignore[assignment]
-    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
+    seen_by: str = TextField(default="call")
+    created_at: datetime.datetime = TimeField(default=now)
 
     JOINABLE: ClassVar[bool] = False
 
@@ -38,12 +39,12 @@ class RunOutput(Record):
     """A run produced this version of a file: the first time, or the same bytes again."""
 
     id: int = models.BigAutoField(primary_key=True)  # type: ignore[assignment]
-    run: Run = models.ForeignKey(Run, models.CASCADE, related_name="output_links", db_index=False)  # type: ignore[assignment]
+    run: Run = ForeignKey(Run, models.CASCADE, related_name="output_links", db_index=False)
     run_id: str
-    file: File = models.ForeignKey(File, models.CASCADE, related_name="writer_links", db_index=False)  # type: ignore[assignment]
+    file: File = ForeignKey(File, models.CASCADE, related_name="writer_links", db_index=False)
     file_id: str
-    seen_by: str = models.TextField(default="call")  # type: ignore[assignment]
-    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
+    seen_by: str = TextField(default="call")
+    created_at: datetime.datetime = TimeField(default=now)
 
     JOINABLE: ClassVar[bool] = False
 
@@ -60,9 +61,9 @@ class FolderMember(Record):
     """An object that a stored folder consists of; keeps it from being swept while the folder is needed."""
 
     id: int = models.BigAutoField(primary_key=True)  # type: ignore[assignment]
-    folder_digest: str = models.TextField()  # type: ignore[assignment]
-    digest: str = models.TextField(db_index=True)  # type: ignore[assignment]
-    suffix: str = models.TextField()  # type: ignore[assignment]
+    folder_digest: str = TextField()
+    digest: str = TextField(db_index=True)
+    suffix: str = TextField()
 
     JOINABLE: ClassVar[bool] = False
 
@@ -79,8 +80,8 @@ class LastVersion(Record):
     A number is never given twice: what somebody still holds, or wrote down, must not become another file.
     """
 
-    id: str = models.CharField(primary_key=True, max_length=16)  # type: ignore[assignment]
-    version: int = models.IntegerField()  # type: ignore[assignment]
+    id: str = CharField(primary_key=True, max_length=16)
+    version: int = IntegerField()
 
     JOINABLE: ClassVar[bool] = False
 
@@ -91,8 +92,8 @@ class LastVersion(Record):
 class SweepMark(Record):
     """An object that garbage collection is about to remove, or has removed; writers that need it clear the mark."""
 
-    digest: str = models.TextField(primary_key=True)  # type: ignore[assignment]
-    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
+    digest: str = TextField(primary_key=True)
+    created_at: datetime.datetime = TimeField(default=now)
 
     JOINABLE: ClassVar[bool] = False
 

@@ -12,7 +12,17 @@ from django.db.models.base import ModelState
 from lamindb.core import context, ids
 from lamindb.core.verbs import verb
 from lamindb.errors import InvalidInputError, InvalidTypeError
-from lamindb.models.base import LazyBigIntegerField, LazyTextField, MomentField, now
+from lamindb.models.base import now
+from lamindb.models.fields import (
+    BooleanField,
+    CharField,
+    ForeignKey,
+    IntegerField,
+    LazyBigIntegerField,
+    LazyTextField,
+    TextField,
+    TimeField,
+)
 from lamindb.models.lineage import Traced
 from lamindb.models.run import Run
 from lamindb.models.storage import Storage
@@ -41,36 +51,30 @@ class File(Traced):
     saved never changes: other bytes under the same key are another version.
     """
 
-    id: str = models.CharField(primary_key=True, max_length=20, default=ids.file_id)  # type: ignore[assignment]
-    name: str = models.TextField()  # type: ignore[assignment]
-    key: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    suffix: str = models.TextField(blank=True)  # type: ignore[assignment]
-    description: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    size: int = LazyBigIntegerField()  # type: ignore[assignment]
-    hash: str = LazyTextField()  # type: ignore[assignment]
-    digest: str = LazyTextField()  # type: ignore[assignment]
-    is_folder: bool = models.BooleanField(default=False)  # type: ignore[assignment]
-    n_files: int = LazyBigIntegerField(default=1)  # type: ignore[assignment]
-    version: int = models.IntegerField(default=1)  # type: ignore[assignment]
-    is_latest: bool = models.BooleanField(default=True)  # type: ignore[assignment]
-    trashed_at: datetime.datetime | None = MomentField(null=True, blank=True)  # type: ignore[assignment]
-    trashed_by: User | None = models.ForeignKey(  # type: ignore[assignment]
-        User, models.PROTECT, null=True, blank=True, related_name="+", db_index=False
-    )
+    id: str = CharField(primary_key=True, max_length=20, default=ids.file_id)
+    name: str = TextField()
+    key: str | None = TextField(null=True, blank=True)
+    suffix: str = TextField(blank=True)
+    description: str | None = TextField(null=True, blank=True)
+    size: int = LazyBigIntegerField()
+    hash: str = LazyTextField()
+    digest: str = LazyTextField()
+    is_folder: bool = BooleanField(default=False)
+    n_files: int = LazyBigIntegerField(default=1)
+    version: int = IntegerField(default=1)
+    is_latest: bool = BooleanField(default=True)
+    trashed_at: datetime.datetime | None = TimeField(null=True, blank=True)
+    trashed_by: User | None = ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
     trashed_by_id: str | None
-    storage: Storage = models.ForeignKey(Storage, models.PROTECT, related_name="file_set")  # type: ignore[assignment]
+    storage: Storage = ForeignKey(Storage, models.PROTECT, related_name="file_set")
     storage_id: str
-    transform: Transform | None = models.ForeignKey(  # type: ignore[assignment]
-        Transform, models.PROTECT, null=True, blank=True, related_name="file_set"
-    )
+    transform: Transform | None = ForeignKey(Transform, models.PROTECT, null=True, blank=True, related_name="file_set")
     transform_id: str | None
-    run: Run | None = models.ForeignKey(  # type: ignore[assignment]
-        Run, models.PROTECT, null=True, blank=True, related_name="file_set"
-    )
+    run: Run | None = ForeignKey(Run, models.PROTECT, null=True, blank=True, related_name="file_set")
     run_id: str | None
-    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
-    updated_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
-    created_by: User | None = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")  # type: ignore[assignment]
+    created_at: datetime.datetime = TimeField(default=now)
+    updated_at: datetime.datetime = TimeField(default=now)
+    created_by: User | None = ForeignKey(User, models.PROTECT, null=True, related_name="+")
     created_by_id: str | None
 
     ALIASES: ClassVar[dict[str, str]] = {

@@ -9,12 +9,21 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from django.db import models
-from django.db.models.query_utils import DeferredAttribute
 
 from lamindb.core import ids
 from lamindb.core.verbs import verb
 from lamindb.errors import InvalidTypeError, UnknownFieldError
-from lamindb.models.base import MomentField, now
+from lamindb.models.base import now
+from lamindb.models.fields import (
+    BooleanField,
+    CharField,
+    ForeignKey,
+    IntegerField,
+    JSONField,
+    StatusField,
+    TextField,
+    TimeField,
+)
 from lamindb.models.lineage import Traced
 from lamindb.models.transform import Transform
 from lamindb.models.user import User
@@ -153,32 +162,6 @@ class RunFiles:
         return getattr(query, name)
 
 
-class StatusAttribute(DeferredAttribute):
-    """Reads a status; one that says `running` is checked against the process first."""
-
-    def __get__(self, record: Any, cls: Any = None) -> Any:
-        """Return the status as it stands now."""
-        value = super().__get__(record, cls)
-        if value == "running" and not record._state.adding:
-            return verb("lamindb.runs.liveness.status_of")(record)
-        return value
-
-    def __set__(self, record: Any, value: Any) -> None:
-        """Set the status."""
-        record.__dict__[self.field.attname] = value
-
-
-class StatusField(models.TextField):  # type: ignore[type-arg]
-    """How a run stands."""
-
-    descriptor_class = StatusAttribute
-
-    def deconstruct(self) -> Any:
-        """Show itself to migrations as plain text."""
-        name, _, args, kwargs = super().deconstruct()
-        return name, "django.db.models.TextField", args, kwargs
-
-
 class Run(Traced):
     """One execution of a transform, by a user.
 
@@ -186,38 +169,36 @@ class Run(Traced):
     process died), and None for a run that was made by hand.
     """
 
-    id: str = models.CharField(primary_key=True, max_length=20, default=ids.run_id)  # type: ignore[assignment]
-    transform: Transform = models.ForeignKey(Transform, models.PROTECT, related_name="run_set")  # type: ignore[assignment]
+    id: str = CharField(primary_key=True, max_length=20, default=ids.run_id)
+    transform: Transform = ForeignKey(Transform, models.PROTECT, related_name="run_set")
     transform_id: str
-    name: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    external_id: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    parent: Run | None = models.ForeignKey(  # type: ignore[assignment]
-        "self", models.PROTECT, null=True, blank=True, related_name="children"
-    )
+    name: str | None = TextField(null=True, blank=True)
+    external_id: str | None = TextField(null=True, blank=True)
+    parent: Run | None = ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
     parent_id: str | None
-    status: str | None = StatusField(null=True, blank=True)  # type: ignore[assignment]
-    params: dict[str, Any] | None = models.JSONField(null=True, blank=True)  # type: ignore[assignment]
-    started_at: datetime.datetime | None = MomentField(null=True, blank=True)  # type: ignore[assignment]
-    finished_at: datetime.datetime | None = MomentField(null=True, blank=True)  # type: ignore[assignment]
-    heartbeat_at: datetime.datetime | None = MomentField(null=True, blank=True)  # type: ignore[assignment]
-    exit_code: int | None = models.IntegerField(null=True, blank=True)  # type: ignore[assignment]
-    error: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    arguments: list[str] | None = models.JSONField(null=True, blank=True)  # type: ignore[assignment]
-    source_digest: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    environment_digest: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    diff_digest: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    log_digest: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    report_digest: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    git_repository: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    git_commit: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    git_is_dirty: bool | None = models.BooleanField(null=True, blank=True)  # type: ignore[assignment]
-    python_version: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    host: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    process: dict[str, Any] | None = models.JSONField(null=True, blank=True)  # type: ignore[assignment]
-    capture: dict[str, Any] | None = models.JSONField(null=True, blank=True)  # type: ignore[assignment]
-    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
-    updated_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
-    created_by: User | None = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")  # type: ignore[assignment]
+    status: str | None = StatusField(null=True, blank=True)
+    params: dict[str, Any] | None = JSONField(null=True, blank=True)
+    started_at: datetime.datetime | None = TimeField(null=True, blank=True)
+    finished_at: datetime.datetime | None = TimeField(null=True, blank=True)
+    heartbeat_at: datetime.datetime | None = TimeField(null=True, blank=True)
+    exit_code: int | None = IntegerField(null=True, blank=True)
+    error: str | None = TextField(null=True, blank=True)
+    arguments: list[str] | None = JSONField(null=True, blank=True)
+    source_digest: str | None = TextField(null=True, blank=True)
+    environment_digest: str | None = TextField(null=True, blank=True)
+    diff_digest: str | None = TextField(null=True, blank=True)
+    log_digest: str | None = TextField(null=True, blank=True)
+    report_digest: str | None = TextField(null=True, blank=True)
+    git_repository: str | None = TextField(null=True, blank=True)
+    git_commit: str | None = TextField(null=True, blank=True)
+    git_is_dirty: bool | None = BooleanField(null=True, blank=True)
+    python_version: str | None = TextField(null=True, blank=True)
+    host: str | None = TextField(null=True, blank=True)
+    process: dict[str, Any] | None = JSONField(null=True, blank=True)
+    capture: dict[str, Any] | None = JSONField(null=True, blank=True)
+    created_at: datetime.datetime = TimeField(default=now)
+    updated_at: datetime.datetime = TimeField(default=now)
+    created_by: User | None = ForeignKey(User, models.PROTECT, null=True, related_name="+")
     created_by_id: str | None
 
     ALIASES: ClassVar[dict[str, str]] = {

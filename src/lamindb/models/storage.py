@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from django.db import models
 
 from lamindb.core import context, ids
-from lamindb.models.base import MomentField, Record, now
+from lamindb.models.base import Record, now
+from lamindb.models.fields import CharField, ForeignKey, TextField, TimeField
 from lamindb.models.user import User
 
 OWN_ROOT = "."
@@ -25,13 +26,13 @@ class Storage(Record):
     The first storage of an instance is its own; files registered under further ones stay where they are.
     """
 
-    id: str = models.CharField(primary_key=True, max_length=8, default=_new_id)  # type: ignore[assignment]
-    location: str = models.TextField(unique=True)  # type: ignore[assignment]
-    type: str = models.TextField(default="local")  # type: ignore[assignment]
-    region: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
-    updated_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
-    created_by: User | None = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")  # type: ignore[assignment]
+    id: str = CharField(primary_key=True, max_length=8, default=_new_id)
+    location: str = TextField(unique=True)
+    type: str = TextField(default="local")
+    region: str | None = TextField(null=True, blank=True)
+    created_at: datetime.datetime = TimeField(default=now)
+    updated_at: datetime.datetime = TimeField(default=now)
+    created_by: User | None = ForeignKey(User, models.PROTECT, null=True, related_name="+")
     created_by_id: str | None
 
     ALIASES: ClassVar[dict[str, str]] = {"root": "location"}

@@ -10,7 +10,8 @@ from django.db import models
 from lamindb.core import ids
 from lamindb.core.verbs import verb
 from lamindb.errors import InvalidInputError, InvalidTypeError
-from lamindb.models.base import MomentField, now
+from lamindb.models.base import now
+from lamindb.models.fields import CharField, ForeignKey, JSONField, TextField, TimeField
 from lamindb.models.lineage import Traced
 from lamindb.models.user import User
 
@@ -27,18 +28,18 @@ class Transform(Traced):
     project, and the name of anything else.
     """
 
-    id: str = models.CharField(primary_key=True, max_length=16, default=ids.transform_id)  # type: ignore[assignment]
-    name: str = models.TextField()  # type: ignore[assignment]
-    short_name: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    version: str = models.TextField(default="1")  # type: ignore[assignment]
-    type: str = models.TextField()  # type: ignore[assignment]
-    reference: str = models.TextField()  # type: ignore[assignment]
-    description: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    code_hash: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    cell_ids: list[str] | None = models.JSONField(null=True, blank=True)  # type: ignore[assignment]
-    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
-    updated_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
-    created_by: User | None = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")  # type: ignore[assignment]
+    id: str = CharField(primary_key=True, max_length=16, default=ids.transform_id)
+    name: str = TextField()
+    short_name: str | None = TextField(null=True, blank=True)
+    version: str = TextField(default="1")
+    type: str = TextField()
+    reference: str = TextField()
+    description: str | None = TextField(null=True, blank=True)
+    code_hash: str | None = TextField(null=True, blank=True)
+    cell_ids: list[str] | None = JSONField(null=True, blank=True)
+    created_at: datetime.datetime = TimeField(default=now)
+    updated_at: datetime.datetime = TimeField(default=now)
+    created_by: User | None = ForeignKey(User, models.PROTECT, null=True, related_name="+")
     created_by_id: str | None
 
     ALIASES: ClassVar[dict[str, str]] = {"v": "version", "title": "name", "runs": "run_set", "files": "file_set"}

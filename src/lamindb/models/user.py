@@ -5,20 +5,19 @@ from __future__ import annotations
 import datetime
 from typing import ClassVar
 
-from django.db import models
-
-from lamindb.models.base import MomentField, Record, now
+from lamindb.models.base import Record, now
+from lamindb.models.fields import CharField, TextField, TimeField
 
 
 class User(Record):
     """A person, known by a handle."""
 
-    id: str = models.CharField(primary_key=True, max_length=8)  # type: ignore[assignment]
-    handle: str = models.TextField(unique=True)  # type: ignore[assignment]
-    name: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    email: str | None = models.TextField(null=True, blank=True)  # type: ignore[assignment]
-    created_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
-    updated_at: datetime.datetime = MomentField(default=now)  # type: ignore[assignment]
+    id: str = CharField(primary_key=True, max_length=8)
+    handle: str = TextField(unique=True)
+    name: str | None = TextField(null=True, blank=True)
+    email: str | None = TextField(null=True, blank=True)
+    created_at: datetime.datetime = TimeField(default=now)
+    updated_at: datetime.datetime = TimeField(default=now)
 
     BULK_UPDATABLE: ClassVar[frozenset[str]] = frozenset({"name", "email"})
     FIXED: ClassVar[frozenset[str]] = frozenset({"created_at", "updated_at"})
