@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import html
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.db import models
-from django.db.models.base import ModelState
+from django.db.models.base import ModelBase, ModelState
 
 from lamindb.core import context
 from lamindb.core.verbs import verb
@@ -37,10 +38,36 @@ def _alias_property(path: str) -> property:
     def put(self: Any, value: Any) -> None:
         setattr(self, parts[0], value)
 
-    return property(get, put, doc=f"Another name of `{path}`.")
+    return _Alias(get, put, doc=f"Another name of `{path}`.")
 
 
-class Record(models.Model):
+class _Alias(property):
+    """An older name of a field; it works, and completion by Tab does not offer it."""
+
+
+_OFFERED: Final = (property, FunctionType, classmethod)
+
+
+def _offered(kind: type[Record]) -> set[str]:
+    """Return the public names of a kind of record that completion by Tab offers: fields, properties and methods."""
+    bases = [base for base in kind.__mro__ if base.__module__.startswith("lamindb.")]
+    left_out = kind.HIDDEN.union(*(vars(base).get("INTERNAL", ()) for base in bases))
+    found = {field.name for field in kind._meta.concrete_fields} if hasattr(kind, "_meta") else set()
+    for base in bases:
+        found.update(name for name, value in vars(base).items() if isinstance(value, _OFFERED) and value.__doc__)
+        left_out |= {name for name, value in vars(base).items() if isinstance(value, _Alias)}
+    return {name for name in found - left_out if not name.startswith("_")}
+
+
+class RecordType(ModelBase):
+    """The class of kinds of records."""
+
+    def __dir__(cls: type[Record]) -> list[str]:  # type: ignore[misc]  # noqa: N805
+        """List what a person is meant to use, for completion by Tab; all else still works when it is typed."""
+        return [name for name in type.__dir__(cls) if name.startswith("_")] + sorted(_offered(cls))
+
+
+class Record(models.Model, metaclass=RecordType):
     """Something that an instance remembers. Records are equal if they are of one kind and have the same id."""
 
     ALIASES: ClassVar[dict[str, str]] = {}
@@ -58,6 +85,10 @@ class Record(models.Model):
     """Fields that tables and `repr` leave out."""
     FIXED: ClassVar[frozenset[str]] = frozenset()
     """Fields that only the library sets; the constructor refuses them."""
+    INTERNAL: ClassVar[frozenset[str]] = frozenset(
+        {"adopt", "delete_row", "from_db", "rebase", "refresh_from_db", "rewrite_filters", "save_row", "settle"}
+    )
+    """Methods for other rooms, which completion by Tab leaves out."""
     EDITED: ClassVar[frozenset[str]] = frozenset()
     """Fields whose values people change without setting them, such as the entries of a dictionary."""
     SEARCH_FIELD: ClassVar[str] = "name"
@@ -297,6 +328,10 @@ class Record(models.Model):
         self.settle()
         if fields is not None and (left := assigned.difference(fields)):
             self.__dict__["_assigned"] = left
+
+    def __dir__(self) -> list[str]:
+        """List what a person is meant to use, for completion by Tab; all else still works when it is typed."""
+        return [name for name in super().__dir__() if name.startswith("_")] + sorted(_offered(type(self)))
 
     def __repr__(self) -> str:
         shown = []

@@ -101,6 +101,7 @@ class File(Traced):
     HIDDEN: ClassVar[frozenset[str]] = frozenset(
         {"digest", "is_folder", "n_files", "is_latest", "trashed_by", "updated_at"}
     )
+    INTERNAL: ClassVar[frozenset[str]] = frozenset({"stem_id", "targets"})
     NOT_JOINED: ClassVar[frozenset[str]] = frozenset(
         {"reader_links", "writer_links", "transform", "created_by", "trashed_by"}
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from django.core.exceptions import FieldError, ValidationError
 from django.db import models
@@ -101,7 +101,20 @@ class _SoftNode(WhereNode):
         return copied
 
 
-class RecordQuery(models.QuerySet[M], Generic[M]):
+_OFFERED: Final = frozenset(
+    """
+    aggregate all annotate contains count dates delete df distinct earliest exclude exists filter first get in_bulk
+    iterator join last latest list lookup none one one_or_none order_by reverse search union update values values_list
+    """.split()
+)
+
+
+class _QueryType(type):
+    def __dir__(cls) -> builtins.list[str]:
+        return [name for name in super().__dir__() if name.startswith("_")] + sorted(_OFFERED)
+
+
+class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
     """A lazy query for records of one kind, in one instance.
 
     Everything that Django's query sets do works: `filter`, `exclude`, `order_by`, slices, `Q`. It is evaluated when
@@ -110,6 +123,10 @@ class RecordQuery(models.QuerySet[M], Generic[M]):
 
     def __init__(self, model: Any = None, query: Any = None, using: Any = None, hints: Any = None) -> None:
         super().__init__(model, query or AliasQuery(model), using, hints)
+
+    def __dir__(self) -> builtins.list[str]:
+        """List what a person is meant to use, for completion by Tab; all of Django's methods work when typed."""
+        return [name for name in super().__dir__() if name.startswith("_")] + sorted(_OFFERED)
 
     def one(self) -> M:
         """Return the only record.
