@@ -101,7 +101,7 @@ class Asking:
             if state is None:
                 return
             diff = git.git_diff(state.root, DIFF_BYTES) if state.is_dirty else b""
-            answer: dict[str, Any] = {"git_is_dirty": state.is_dirty}
+            answer: dict[str, Any] = {"git_commit": state.commit, "git_is_dirty": state.is_dirty}
             self.data = {"diff_digest": (diff, ".diff")}
             answer |= kept(self._instance, self.data)
         except Exception as error:

@@ -7,12 +7,15 @@ costs one look at a flag.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from lamindb.core import messages
 
 Stamp = tuple[int, int, int]
 """Inode, size and time of change in ns: what tells a file from what it becomes later."""
@@ -54,19 +57,12 @@ class Watch:
 
     def start(self) -> Watch:
         """Begin to watch."""
-        global _hooked
-        if not _hooked:
-            _hooked = True
-            sys.addaudithook(_hook)
-        with _watches_lock:
-            _watches.append(self)
+        _hook.add(self)
         return self
 
     def stop(self) -> None:
         """Watch no longer; what was seen stays."""
-        with _watches_lock:
-            if self in _watches:
-                _watches.remove(self)
+        _hook.remove(self)
 
     def opened(self, path: object, *, reads: bool, writes: bool, layer: str) -> None:
         """Note that a file is opened; called before it is, whether that works or not."""
@@ -162,42 +158,85 @@ class Watch:
         return self._pid == os.getpid()
 
 
-_hooked = False
-_watches: list[Watch] = []
-_watches_lock = threading.Lock()
-_inside = threading.local()
-
-
-def _hook(name: str, arguments: tuple[Any, ...]) -> None:
-    """Hand an audit event to whoever watches; an error here would make the user's own call fail."""
-    if not _watches or name not in _EVENTS or getattr(_inside, "busy", False):
-        return
-    _inside.busy = True
-    try:
-        for watch in tuple(_watches):
-            watch.event(name, arguments)
-    except Exception as error:
-        _inside.error = repr(error)
-    finally:
-        _inside.busy = False
-
-
 _EVENTS: Final = frozenset({"open", "os.rename", "os.link", "os.remove", "os.chdir", "sqlite3.connect"}) | _STARTS
 
 
+class _Hook:
+    """Hands what happens in this process to its watches."""
+
+    def __init__(self) -> None:
+        self._watches: tuple[Watch, ...] = ()
+        self._lock = threading.Lock()
+        self._thread = threading.local()
+        self._is_installed = False
+
+    def add(self, watch: Watch) -> None:
+        """Hand events to a watch from now on."""
+        with self._lock:
+            self._watches = (*self._watches, watch)
+            if self._is_installed:
+                return
+            self._is_installed = True
+        sys.addaudithook(self._event)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def remove(self, watch: Watch) -> None:
+        """Hand nothing to a watch any more; idempotent."""
+        with self._lock:
+            self._watches = tuple(other for other in self._watches if other is not watch)
+
+    @contextlib.contextmanager
+    def unseen(self) -> Iterator[None]:
+        """Hand on nothing that this thread does inside the block."""
+        before = getattr(self._thread, "is_unseen", False)
+        self._thread.is_unseen = True
+        try:
+            yield
+        finally:
+            self._thread.is_unseen = before
+
+    def note(self, paths: Iterable[object], *, reads: bool, writes: bool, layer: str) -> None:
+        """Hand on that files are opened; never raises."""
+        if not self._watches or getattr(self._thread, "is_unseen", False):
+            return
+        with self.unseen():
+            try:
+                for path in paths:
+                    for watch in self._watches:
+                        watch.opened(path, reads=reads, writes=writes, layer=layer)
+            except Exception as error:
+                messages.debug(f"a file that was opened was not noted: {error!r}")
+
+    def _event(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Hand on an audit event; an error here would make the user's own call fail."""
+        if not self._watches or name not in _EVENTS or getattr(self._thread, "is_unseen", False):
+            return
+        with self.unseen():
+            try:
+                for watch in self._watches:
+                    watch.event(name, arguments)
+            except Exception as error:
+                messages.debug(f"an event of {name} was not noted: {error!r}")
+
+    def _forget(self) -> None:
+        """Watch nothing in a forked child: its files belong to no run of its parent."""
+        self._watches = ()
+        self._lock, self._thread = threading.Lock(), threading.local()
+
+
+# One for the process: Python cannot remove an audit hook, and has no other place to keep one.
+_hook: Final = _Hook()
+
+
 def note(paths: Iterable[object], *, reads: bool, writes: bool, layer: str) -> None:
-    """Tell whoever watches that a library opens files; called by wrappers, and never raises."""
-    if not _watches or getattr(_inside, "busy", False):
-        return
-    _inside.busy = True
-    try:
-        for path in paths:
-            for watch in tuple(_watches):
-                watch.opened(path, reads=reads, writes=writes, layer=layer)
-    except Exception as error:
-        _inside.error = repr(error)
-    finally:
-        _inside.busy = False
+    """Tell the watches of this process that a library opens files; called by wrappers, and never raises."""
+    _hook.note(paths, reads=reads, writes=writes, layer=layer)
+
+
+def unseen() -> contextlib.AbstractContextManager[None]:
+    """Return a context manager; what this thread does inside it is not noted: it is lamindb's own work."""
+    return _hook.unseen()
 
 
 def stamp_of(path: str) -> Stamp | None:
@@ -207,14 +246,3 @@ def stamp_of(path: str) -> Stamp | None:
     except (OSError, ValueError):
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _forget_in_child() -> None:
-    """A forked child watches nothing: its files are not seen by the run of its parent."""
-    global _watches_lock, _inside
-    _watches.clear()
-    _watches_lock, _inside = threading.Lock(), threading.local()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
