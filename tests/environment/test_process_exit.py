@@ -194,6 +194,43 @@ def test_forked_children_tell_nothing_and_die_of_signals_at_once(tmp_path: Path)
     assert told == [COMPLETED]
 
 
+@posix
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize(
+    ("work", "ending"),
+    [
+        ("pass", COMPLETED),
+        ("sys.exit(3)", failed(3)),
+        ("raise SystemExit(4)", failed(4)),
+        ("sys.exit()", COMPLETED),
+        ("1 / 0", failed(1, "ZeroDivisionError: division by zero")),
+        ("try:\n        1 / 0\n    except ValueError: pass", failed(1, "ZeroDivisionError: division by zero")),
+        ("import traceback\n    try:\n        1 / 0\n    except ArithmeticError: traceback.print_exc()", COMPLETED),
+    ],
+)
+def test_workers_of_multiprocessing_report_their_own_end(
+    tmp_path: Path, method: str, work: str, ending: dict[str, object]
+) -> None:
+    (tmp_path / "worker.py").write_text(
+        f"import sys\ndef work():\n    exec(open('watched.py').read(), {{}})\n    {work}\n", encoding="utf-8"
+    )
+    (tmp_path / "watched.py").write_text(WATCHED.format(told=str(tmp_path / "told.jsonl")))
+    (tmp_path / "program.py").write_text(
+        "import multiprocessing, sys, worker\n"
+        "if __name__ == '__main__':\n"
+        f"    process = multiprocessing.get_context({method!r}).Process(target=worker.work)\n"
+        "    process.start()\n"
+        "    process.join()\n"
+        "    sys.exit(process.exitcode)\n"
+    )
+    command = [sys.executable, "program.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == ending["exit_code"], done.stderr
+    (told,) = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
+    assert (told["status"], told["exit_code"]) == (ending["status"], ending["exit_code"])
+    assert str(told["error"]).splitlines()[-1] == str(ending["error"])
+
+
 def test_what_cannot_be_seen_is_not_told(tmp_path: Path) -> None:
     done, told = run_both(tmp_path, "os._exit(3)")
     assert done.returncode == 3 and told == []
