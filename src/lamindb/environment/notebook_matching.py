@@ -8,11 +8,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from lamindb.core import messages
 from lamindb.environment import kernels, notebooks
 from lamindb.errors import LaminError
 
+_IDENTITY: Final = "_lamindb_notebook"
 _MOST_FILES = 500
 _MOST_BYTES = 64 * 1024 * 1024
 
@@ -34,24 +36,23 @@ class AnonymousNotebook:
     folder: Path
 
 
-_known: AnonymousNotebook | None = None
-"""What this kernel was first asked as: it stays that, however many cells run after it."""
-
-
 def fallback_notebook() -> AnonymousNotebook | None:
     """Return an identity made from what ran, for a kernel whose notebook no file on this disk shows.
 
     The same first cells in the same folder give the same identity in every process, and the first identity of a
     kernel is its last. None outside kernels.
     """
-    global _known
     if not kernels.in_kernel():
         return None
+    # Kept on the shell, which lives as long as the kernel.
+    shell = kernels.shell()
+    known: AnonymousNotebook | None = getattr(shell, _IDENTITY, None)
     cells = tuple(cell for cell in kernels.executed_cells() if cell.strip() and not notebooks.is_injected(cell))
-    if _known is None or cells[: len(_known.cells)] != _known.cells:
+    if known is None or cells[: len(known.cells)] != known.cells:
         code_hash = notebooks.hash_cells(cells)
-        _known = AnonymousNotebook(_colab_name() or _name(code_hash), code_hash, cells, Path.cwd())
-    return _known
+        known = AnonymousNotebook(_colab_name() or _name(code_hash), code_hash, cells, Path.cwd())
+        setattr(shell, _IDENTITY, known)
+    return known
 
 
 def matching_notebook() -> Path | None:

@@ -6,7 +6,7 @@ here serves one of these promises:
 
 | promise | technique |
 |---|---|
-| the code of `sys.exit(N)`, `exit(N)`, `raise SystemExit(N)` | `_note_exit_codes`: the interpreter asks for `SystemExit.code` |
+| the code of `sys.exit(N)`, `exit(N)`, `raise SystemExit(N)` | `_note_exit_codes`: Python asks for `SystemExit.code` |
 | the same on Python 3.11, for `sys.exit` | `_exit`, because 3.11 does not ask for the code of a bare `sys.exit` |
 | an exception, whatever `sys.excepthook` does with it | `sys.last_exc`, which Python sets before it prints |
 | `completed` for a program that caught its exits and errors | `_has_returned`: the outermost frame ran to its end |

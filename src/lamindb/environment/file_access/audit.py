@@ -141,9 +141,9 @@ class Watch:
             found = self.seen[path] = Seen(path)
         return found
 
-    def _absolute(self, path: object) -> str | None:
+    def _absolute(self, path: Any) -> str | None:
         try:
-            text = os.fsdecode(path)  # type: ignore[arg-type]
+            text = os.fsdecode(path)
         except (TypeError, ValueError):
             return None
         if "://" in text:
