@@ -172,6 +172,22 @@ def test_a_program_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mo
     assert state is not None and state.is_dirty is None
 
 
+@pytest.mark.skipif(os.name != "posix", reason="uses a shell script in place of git")
+def test_refs_in_tables_are_read_by_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "repository"
+    (root / ".git").mkdir(parents=True)
+    (root / ".git/HEAD").write_text("ref: refs/heads/.invalid\n")
+    fake = tmp_path / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\ncase "$*" in *rev-parse*) echo {"a" * 40};; esac\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    unasked = git_state(root, dirty=False)
+    assert unasked is not None and unasked.commit is None
+    state = git_state(root)
+    assert state is not None and (state.commit, state.is_dirty) == ("a" * 40, False)
+
+
 def test_no_repository_and_broken_ones(tmp_path: Path) -> None:
     assert git_state(tmp_path) is None
     assert git_diff(tmp_path, 10) == b""
@@ -316,6 +332,11 @@ def test_no_setting_of_a_repository_runs_a_program(repository: Path, tmp_path: P
         assert (state.is_dirty, patch) == (None, b"")
     else:
         assert state.is_dirty is True and b"+print(2)" in patch
+    head = (repository / ".git/HEAD").read_text()
+    (repository / ".git/HEAD").write_text("ref: refs/heads/.invalid\n")
+    assert git_state(repository / "script.py") is not None
+    assert not canary.exists(), canary.read_text()
+    (repository / ".git/HEAD").write_text(head)
     # The same question to git itself shows that the setting would have run the program.
     for command in (("status", "--porcelain"), ("diff", "HEAD")):
         subprocess.run(["git", *command], cwd=repository, capture_output=True, timeout=60, check=False)

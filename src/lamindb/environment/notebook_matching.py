@@ -1,4 +1,4 @@
-"""Notebooks recognised by what ran: for programs that run cells and do not say which file they come from."""
+"""Notebooks identified by the cells that ran, for front ends that do not give the file's path."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class AnonymousNotebook:
     """A notebook of which only what ran is known.
 
     Attributes:
-        name: For people: the folder in which it runs, and the beginning of the hash.
+        name: To be shown: the folder in which it runs, and the beginning of the hash.
         code_hash: SHA-256 (hex) of the cells that ran so far, in the manner of `Notebook.code_hash`.
         cells: Those cells, the running one included, without injected parameters.
         folder: Where it runs, absolute.
@@ -58,7 +58,7 @@ def fallback_notebook() -> AnonymousNotebook | None:
 def matching_notebook() -> Path | None:
     """Return the only notebook in or just below the working folder that begins with the cells that ran.
 
-    Asks only where the front end runs whole notebooks: at a console, the same first lines would mean nothing.
+    Only where the front end runs whole notebooks: at a console, the same first lines would mean nothing.
     """
     if kernels.is_headless() is False:
         return None
@@ -77,13 +77,13 @@ def only_match(candidates: Iterable[Path]) -> Path | None:
 
 
 def begins_with(cells: Sequence[str], executed: Sequence[str]) -> bool:
-    """Tell whether a notebook's code cells begin with the executed ones, injected parameters aside."""
+    """Return True if a notebook's code cells begin with the executed ones, injected parameters aside."""
     position = 0
     injected = False
-    for source in map(notebooks.plain, executed):
+    for source in map(notebooks.comparable, executed):
         if not source:
             continue
-        if position < len(cells) and notebooks.plain(cells[position]) == source:
+        if position < len(cells) and notebooks.comparable(cells[position]) == source:
             position += 1
         elif notebooks.is_injected(source) and not injected:
             injected = True
@@ -123,7 +123,7 @@ def _matches(candidates: Iterable[Path]) -> Iterator[Path]:
 
 
 def _is_result(document: dict[str, object], path: Path) -> bool:
-    """Tell whether a file is what running another notebook wrote."""
+    """Return True if a file is the result of running another notebook."""
     metadata = document.get("metadata")
     papermill = metadata.get("papermill") if isinstance(metadata, dict) else None
     read_from = papermill.get("input_path") if isinstance(papermill, dict) else None
@@ -163,5 +163,5 @@ def _colab_name() -> str | None:
         metadata = request("get_ipynb", timeout_sec=3)["ipynb"]["metadata"]
         return str(metadata["colab"]["name"]).removesuffix(".ipynb") or None
     except Exception as error:
-        messages.debug(f"Colab does not tell the notebook's name: {error!r}")
+        messages.debug(f"Colab does not give the notebook's name: {error!r}")
         return None

@@ -76,11 +76,11 @@ def cut(text: str, limit: int, total: int | None) -> str:
     Args:
         text: The end of a longer text.
         limit: The most characters to return.
-        total: How long the whole text was, to be said in a first line; None to say nothing.
+        total: Length of the whole text, for a first line that says how much is missing; None for no such line.
     """
     if total is None and len(text) <= limit:
         return redact_text(text)
-    # What is cut must not begin inside a secret of several lines, which nothing would recognise any more.
+    # The rest must not begin inside a secret of several lines: its beginning is what identifies it.
     end = text.rfind("PRIVATE KEY-----")
     if end >= 0 and "-----BEGIN" not in text[:end]:
         text = text[end + len("PRIVATE KEY-----") :]

@@ -1,4 +1,4 @@
-"""How this process ends, reported once and just before it does.
+"""The end of this process: how it ends, reported once and just before it does.
 
 Python reports neither an exit code nor an uncaught exception to anything that runs at the end. docs/tracking.md
 promises both in the record of a run, and that the program keeps its exit code, output and tracebacks. Each technique
@@ -66,7 +66,7 @@ class Ending:
 
 
 class Watch:
-    """One caller's wish to know the end of this process; made by `watch`."""
+    """A callback for the end of this process; made by `watch`."""
 
     __slots__ = ("_on_end",)
 
@@ -172,7 +172,7 @@ class _Monitor:
         return [number for number in numbers if signal.getsignal(number) == self.on_signal]
 
     def _block_signals(self) -> None:
-        """Make signals wait while this process forks: in a child's first moments Python would lose them."""
+        """Make signals wait while this process forks: right after the fork, Python in the child would lose them."""
         if threading.current_thread() is threading.main_thread():
             self._masks.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, self._watched_signals())))
 
@@ -256,7 +256,7 @@ class _Monitor:
         self._die_by(number)
 
     def _die_by(self, number: int) -> None:
-        """Let the signal do what it would have done unwatched, so that the caller sees the same exit status."""
+        """Raise the signal again with its former handler, so that the caller sees the same exit status."""
         signal.signal(number, self.handled_before.get(number, signal.SIG_DFL))
         os.kill(os.getpid(), number)
 
@@ -321,7 +321,7 @@ def _is_of_marimo(handler: object) -> bool:
 
 
 def _is_inside_cell(frame: FrameType | None) -> bool:
-    """Return True if a kernel was in the midst of a cell."""
+    """Return True if a kernel was running a cell."""
     while frame is not None:
         if frame.f_code.co_name in {"run_code", "_run_cell"} or "__marimo__cell_" in frame.f_code.co_filename:
             return True

@@ -1,8 +1,8 @@
-"""Which files this process opens, by two layers: Python's own audit events, and wrappers round compiled readers.
+"""Files that this process opens, seen by two layers: Python's audit events, and wrappers around compiled readers.
 
-Python tells of every file that it opens itself. Libraries that open files in compiled code do not pass there; those
-that are known have their entry points wrapped. Nothing here reads a file or writes one. While nobody watches, an event
-costs one look at a flag.
+Python raises an event for every file that it opens itself. Libraries that open files in compiled code raise none; the
+entry points of known ones are wrapped. No file is read or written here. Without a watch, an event costs one look at an
+attribute.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Final
 from lamindb.core import messages
 
 Stamp = tuple[int, int, int]
-"""Inode, size and time of change in ns: what tells a file from what it becomes later."""
+"""Inode, size and modification time in ns: it differs once the file has changed."""
 
 _WRITING: Final = os.O_WRONLY | os.O_RDWR
 _CREATING: Final = os.O_CREAT | os.O_TRUNC
@@ -32,9 +32,9 @@ class Seen:
 
     Attributes:
         path: Absolute, as it was opened.
-        layers: Who saw it: `audit`, `wrapper:NAME`, `strace`.
-        read_stamp: What it was when it was first read; None if it was not read, or was written before.
-        is_written: It was written, or came to its place by a rename.
+        layers: What saw it: `audit`, `wrapper:NAME`, `strace`.
+        read_stamp: Its stamp when it was first read; None if it was not read, or was written before.
+        is_written: It was written, or another file was renamed to it.
     """
 
     path: str
@@ -61,11 +61,11 @@ class Watch:
         return self
 
     def stop(self) -> None:
-        """Watch no longer; what was seen stays."""
+        """Stop watching; what was seen stays."""
         _hook.remove(self)
 
     def opened(self, path: object, *, reads: bool, writes: bool, layer: str) -> None:
-        """Note that a file is opened; called before it is, whether that works or not."""
+        """Note that a file is about to be opened, whether or not that succeeds."""
         text = self._absolute(path)
         if text is None:
             return
@@ -80,7 +80,7 @@ class Watch:
             found.is_written = found.is_written or writes
 
     def event(self, name: str, arguments: tuple[Any, ...]) -> None:
-        """Take in an audit event."""
+        """Note an audit event."""
         if name == "open":
             path, _, flags = arguments
             if isinstance(path, int) or not isinstance(flags, int):
@@ -106,7 +106,7 @@ class Watch:
             self.children += 1
 
     def renamed(self, source: object, target: object, layer: str = "audit") -> None:
-        """Note that a file or folder got another name: whoever wrote it wrote the new name."""
+        """Note that a file or folder got another name: the new name counts as written."""
         before, after = self._absolute(source), self._absolute(target)
         if before is None or after is None:
             return
@@ -154,7 +154,7 @@ class Watch:
 
     @property
     def is_own(self) -> bool:
-        """Whether this process began it: a forked child has another life."""
+        """Whether this process began it, and not the parent from which it was forked."""
         return self._pid == os.getpid()
 
 
@@ -162,7 +162,7 @@ _EVENTS: Final = frozenset({"open", "os.rename", "os.link", "os.remove", "os.chd
 
 
 class _Hook:
-    """Hands what happens in this process to its watches."""
+    """Passes the audit events of this process to its watches."""
 
     def __init__(self) -> None:
         self._watches: tuple[Watch, ...] = ()
@@ -171,7 +171,7 @@ class _Hook:
         self._is_installed = False
 
     def add(self, watch: Watch) -> None:
-        """Hand events to a watch from now on."""
+        """Pass events to a watch from now on."""
         with self._lock:
             self._watches = (*self._watches, watch)
             if self._is_installed:
@@ -182,13 +182,13 @@ class _Hook:
             os.register_at_fork(after_in_child=self._forget)
 
     def remove(self, watch: Watch) -> None:
-        """Hand nothing to a watch any more; idempotent."""
+        """Pass nothing to a watch any more; idempotent."""
         with self._lock:
             self._watches = tuple(other for other in self._watches if other is not watch)
 
     @contextlib.contextmanager
     def unseen(self) -> Iterator[None]:
-        """Hand on nothing that this thread does inside the block."""
+        """Pass on nothing that this thread does inside the block."""
         before = getattr(self._thread, "is_unseen", False)
         self._thread.is_unseen = True
         try:
@@ -197,7 +197,7 @@ class _Hook:
             self._thread.is_unseen = before
 
     def note(self, paths: Iterable[object], *, reads: bool, writes: bool, layer: str) -> None:
-        """Hand on that files are opened; never raises."""
+        """Pass on that files are opened; never raises."""
         if not self._watches or getattr(self._thread, "is_unseen", False):
             return
         with self.unseen():
@@ -209,7 +209,7 @@ class _Hook:
                 messages.debug(f"a file that was opened was not noted: {error!r}")
 
     def _event(self, name: str, arguments: tuple[Any, ...]) -> None:
-        """Hand on an audit event; an error here would make the user's own call fail."""
+        """Pass on an audit event; an error here would make the user's own call fail."""
         if not self._watches or name not in _EVENTS or getattr(self._thread, "is_unseen", False):
             return
         with self.unseen():
@@ -230,7 +230,7 @@ _hook: Final = _Hook()
 
 
 def note(paths: Iterable[object], *, reads: bool, writes: bool, layer: str) -> None:
-    """Tell the watches of this process that a library opens files; called by wrappers, and never raises."""
+    """Note that a library opens files; called by wrappers, and never raises."""
     _hook.note(paths, reads=reads, writes=writes, layer=layer)
 
 
@@ -240,7 +240,7 @@ def unseen() -> contextlib.AbstractContextManager[None]:
 
 
 def stamp_of(path: str) -> Stamp | None:
-    """Return what tells a file from what it becomes later; None where there is none, and for what is no file."""
+    """Return the stamp of a path; None where nothing is there."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
