@@ -1,4 +1,4 @@
-"""What is running, in this process and in children; notebooks' real tools are in `test_detect_tools`."""
+"""Detection in this process and in children; `test_detect_tools` has the tools that run notebooks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def notebook(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
-    """Let this process look like a kernel of no known front end; return its variables."""
+    """Make this process look like a kernel of no known front end; return its variables."""
     variables: dict[str, Any] = {}
     history = types.SimpleNamespace(input_hist_raw=["", "x = 1"])
     shell = types.SimpleNamespace(history_manager=history, user_ns=variables, kernel=object())
@@ -74,7 +74,7 @@ def test_under_pytest_it_is_the_test_file(monkeypatch: pytest.MonkeyPatch) -> No
     assert detect() == Running("script", Path(__file__).resolve(), "pytest")
     assert not in_ipython() and not in_notebook()
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
-    assert detect() is None, "pytest itself is nobody's script"
+    assert detect() is None, "pytest itself is not the user's script"
 
 
 def test_a_test_s_children_are_not_the_test(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -171,6 +172,22 @@ def test_a_program_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mo
     assert state is not None and state.is_dirty is None
 
 
+@pytest.mark.skipif(os.name != "posix", reason="uses a shell script in place of git")
+def test_refs_in_tables_are_read_by_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "repository"
+    (root / ".git").mkdir(parents=True)
+    (root / ".git/HEAD").write_text("ref: refs/heads/.invalid\n")
+    fake = tmp_path / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\ncase "$*" in *rev-parse*) echo {"a" * 40};; esac\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    unasked = git_state(root, dirty=False)
+    assert unasked is not None and unasked.commit is None
+    state = git_state(root)
+    assert state is not None and (state.commit, state.is_dirty) == ("a" * 40, False)
+
+
 def test_no_repository_and_broken_ones(tmp_path: Path) -> None:
     assert git_state(tmp_path) is None
     assert git_diff(tmp_path, 10) == b""
@@ -196,3 +213,254 @@ def test_no_repository_and_broken_ones(tmp_path: Path) -> None:
 )
 def test_without_credentials(url: str, shown: str) -> None:
     assert without_credentials(url) == shown
+
+
+HOSTILE = {
+    # what a repository's files say, by file name: settings, attributes, hooks
+    "filter.x.clean": {"config": '[filter "x"]\n\tclean = CANARY\n', "attributes": "* filter=x\n"},
+    "filter.x.process": {"config": '[filter "x"]\n\tprocess = CANARY\n\trequired\n', "attributes": "* filter=x\n"},
+    "a filter of an included file": {"config": "[include]\n\tpath = more\n", "more": '[filter "x"]\n\tclean = CANARY\n'}
+    | {"attributes": "* filter=x\n"},
+    "a filter of a conditional include": {
+        "config": '[includeIf "gitdir:/"]\n\tpath = more\n',
+        "more": '[filter "x"]\n\tclean = CANARY\n',
+        "attributes": "* filter=x\n",
+    },
+    "a filter by core.attributesFile": {
+        "config": '[core]\n\tattributesFile = ATTRIBUTES\n[filter "x"]\n\tclean = CANARY\n',
+        "elsewhere": "* filter=x\n",
+    },
+    "a filter of this work tree": {
+        "config": "[core]\n\trepositoryformatversion = 1\n[extensions]\n\tworktreeConfig = true\n",
+        "config.worktree": '[filter "x"]\n\tclean = CANARY\n',
+        "attributes": "* filter=x\n",
+    },
+    "core.fsmonitor": {"config": "[core]\n\tfsmonitor = CANARY\n"},
+    "core.hooksPath": {"config": "[core]\n\thooksPath = HOOKS\n"},
+    "hooks": {"hooks": "default"},
+    "diff.external": {"config": "[diff]\n\texternal = CANARY\n"},
+    "diff.x.command": {"config": '[diff "x"]\n\tcommand = CANARY\n', "attributes": "* diff=x\n"},
+    "diff.x.textconv": {"config": '[diff "x"]\n\ttextconv = CANARY\n', "attributes": "* diff=x\n"},
+    "pagers": {"config": "[core]\n\tpager = CANARY\n[pager]\n\tstatus = CANARY\n\tdiff = CANARY\n"},
+    "aliases": {"config": "[alias]\n\tstatus = !CANARY\n\tdiff = !CANARY\n\tls-files = !CANARY\n\tconfig = !CANARY\n"},
+    "core.sshCommand": {
+        "config": "[core]\n\tsshCommand = CANARY\n\tgitProxy = CANARY\n\taskPass = CANARY\n\teditor = CANARY\n"
+        '[remote "origin"]\n\turl = ssh://example.org/x\n\tpromisor = true\n\tpartialclonefilter = blob:none\n'
+        "[core]\n\trepositoryformatversion = 1\n[extensions]\n\tpartialClone = origin\n",
+        "missing": "a tree",
+    },
+    "a transport of missing objects": {
+        "config": '[remote "origin"]\n\turl = .\n\tuploadpack = CANARY\n\tpromisor = true\n'
+        "[core]\n\trepositoryformatversion = 1\n[extensions]\n\tpartialClone = origin\n",
+        "missing": "a tree",
+    },
+    "a transport that is a program": {
+        "config": '[protocol]\n\tallow = always\n[remote "origin"]\n\turl = ext::CANARY\n\tpromisor = true\n'
+        "[core]\n\trepositoryformatversion = 1\n[extensions]\n\tpartialClone = origin\n",
+        "missing": "a tree",
+    },
+    "gpg.program": {"config": "[gpg]\n\tprogram = CANARY\n[log]\n\tshowSignature = true\n[commit]\n\tgpgSign = true\n"},
+    "credential.helper": {"config": "[credential]\n\thelper = !CANARY\n"},
+    "status.submoduleSummary": {"config": "[status]\n\tsubmoduleSummary = true\n[alias]\n\tsubmodule = !CANARY\n"},
+    "a filter inside a submodule": {"submodule": '[filter "x"]\n\tclean = CANARY\n[core]\n\tfsmonitor = CANARY\n'},
+    "diff.submodule": {
+        "config": "[diff]\n\tsubmodule = diff\n",
+        "submodule": '[filter "x"]\n\tclean = CANARY\n[diff]\n\texternal = CANARY\n',
+    },
+}
+HARMLESS_TO_ALL = {"pagers", "aliases", "gpg.program", "credential.helper", "status.submoduleSummary"}
+"""Settings that run nothing in a plain `git status` and `git diff` either: kept, because another version may differ."""
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Path:
+    """Make a program that leaves a trace when it runs; return the trace's path."""
+    program = tmp_path / "canary.sh"
+    program.write_text(f"#!/bin/sh\necho \"$0 $*\" >> '{tmp_path}/ran'\n")
+    program.chmod(0o755)
+    return tmp_path / "ran"
+
+
+def make_hostile(repository: Path, tmp_path: Path, settings: dict[str, str]) -> None:
+    """Put settings into a repository whose script has changed in time and content."""
+    program = str(tmp_path / "canary.sh")
+    folders = [repository / ".git"]
+    if "submodule" in settings:
+        run(tmp_path, "clone", "-q", str(repository), "part")
+        run(repository, "submodule", "--quiet", "add", str(tmp_path / "part"), "part")
+        run(repository, "commit", "-q", "-m", "a part")
+        folders.append(repository / ".git/modules/part")
+        (folders[1] / "info").mkdir(exist_ok=True)
+        (folders[1] / "info/attributes").write_text("* filter=x\n")
+        with (folders[1] / "config").open("a") as stream:
+            stream.write(settings["submodule"].replace("CANARY", program))
+        (repository / "part/script.py").write_text("print(2)\n")
+    hooks = tmp_path / "hooks" if "HOOKS" in settings.get("config", "") else repository / ".git/hooks"
+    if "HOOKS" in settings.get("config", "") or "hooks" in settings:
+        hooks.mkdir(exist_ok=True)
+        for name in ("post-index-change", "fsmonitor-watchman", "reference-transaction", "pre-commit", "post-checkout"):
+            shutil.copy(program, hooks / name)
+    if "attributes" in settings:
+        (repository / ".gitattributes").write_text(settings["attributes"])
+        run(repository, "add", ".gitattributes")
+        run(repository, "commit", "-q", "-m", "attributes")
+    for name in ("more", "config.worktree"):
+        if name in settings:
+            (repository / ".git" / name).write_text(settings[name].replace("CANARY", program))
+    (tmp_path / "attributes").write_text(settings.get("elsewhere", ""))
+    (repository / "script.py").write_text("print(2)\n")
+    os.utime(repository / "script.py", (1, 1))
+    if "missing" in settings:
+        name = run(repository, "rev-parse", "HEAD^{tree}")
+        (repository / ".git/objects" / name[:2] / name[2:]).unlink()
+    text = settings.get("config", "").replace("CANARY", program).replace("HOOKS", str(hooks))
+    with (repository / ".git/config").open("a") as stream:
+        stream.write(text.replace("ATTRIBUTES", str(tmp_path / "attributes")))
+
+
+@needs_git
+@pytest.mark.skipif(os.name != "posix", reason="uses a shell script as the program")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_setting_of_a_repository_runs_a_program(repository: Path, tmp_path: Path, canary: Path, name: str) -> None:
+    make_hostile(repository, tmp_path, HOSTILE[name])
+    canary.unlink(missing_ok=True)
+    state = git_state(repository / "script.py")
+    patch = git_diff(repository, 100_000)
+    assert state is not None
+    assert not canary.exists(), canary.read_text()
+    if "missing" in HOSTILE[name]:
+        assert (state.is_dirty, patch) == (None, b"")
+    else:
+        assert state.is_dirty is True and b"+print(2)" in patch
+    head = (repository / ".git/HEAD").read_text()
+    (repository / ".git/HEAD").write_text("ref: refs/heads/.invalid\n")
+    assert git_state(repository / "script.py") is not None
+    assert not canary.exists(), canary.read_text()
+    (repository / ".git/HEAD").write_text(head)
+    # The same question to git itself shows that the setting would have run the program.
+    for command in (("status", "--porcelain"), ("diff", "HEAD")):
+        subprocess.run(["git", *command], cwd=repository, capture_output=True, timeout=60, check=False)
+    assert canary.exists() is (name not in HARMLESS_TO_ALL)
+
+
+@needs_git
+def test_a_repository_cannot_name_another_work_tree(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private/script.py").write_text("private\n")
+    run(repository, "config", "core.worktree", str(tmp_path / "private"))
+    state = git_state(repository / "script.py")
+    assert state is not None and state.is_dirty is False
+    assert git_diff(repository, 10_000) == b""
+
+
+@needs_git
+@pytest.mark.parametrize("outside", ["../private.txt", "a/../../private.txt", "absolute"])
+def test_an_index_cannot_name_files_outside_of_the_work_tree(repository: Path, tmp_path: Path, outside: str) -> None:
+    (tmp_path / "private.txt").write_text("private\n")
+    if outside == "absolute":
+        outside = str(tmp_path / "private.txt")
+    (repository / "a").mkdir()
+    inside = "q" * len(outside)
+    (repository / inside).write_text("x\n")
+    run(repository, "add", ".")
+    (repository / inside).unlink()
+    index = repository / ".git/index"
+    data = index.read_bytes()[:-20].replace(inside.encode(), outside.encode())
+    index.write_bytes(data + hashlib.sha1(data).digest())
+    assert "private" in run(repository, "diff", "HEAD"), "git itself reads it"
+    state = git_state(repository / "script.py")
+    assert state is not None and state.is_dirty is None
+    assert git_diff(repository, 10_000) == b""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize("name", ["HEAD", "config", "refs/heads/main", "packed-refs", "commondir"])
+def test_pipes_and_devices_in_place_of_files_do_not_block(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "repository"
+    (root / ".git/refs/heads").mkdir(parents=True)
+    (root / ".git/HEAD").write_text("ref: refs/heads/main\n")
+    (root / ".git" / name).unlink(missing_ok=True)
+    os.mkfifo(root / ".git" / name)
+    state = git_state(root, dirty=False)
+    assert state is None or state.commit is None
+    (root / ".git" / name).unlink()
+    (root / ".git" / name).symlink_to("/dev/zero")
+    state = git_state(root, dirty=False)
+    assert state is None or state.commit is None
+
+
+@pytest.mark.parametrize("ref", ["../../secret", "refs/../../../secret", "/etc/hostname", "secret"])
+def test_a_head_outside_of_the_refs_is_not_read(tmp_path: Path, ref: str) -> None:
+    root = tmp_path / "repository"
+    (root / ".git/refs").mkdir(parents=True)
+    for path in (tmp_path / "secret", root / ".git/secret"):
+        path.write_text("a" * 40 + "\n")
+    (root / ".git/HEAD").write_text(f"ref: {ref}\n")
+    state = git_state(root, dirty=False)
+    assert state is not None and state.commit is None
+
+
+@needs_git
+def test_what_git_needs_to_compare_files_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, (place, setting) in enumerate(
+        [("local", "core.autocrlf=true"), ("global", "core.autocrlf=true"), ("local", "core.fileMode=false")]
+    ):
+        root = tmp_path / f"repository{number}"
+        run(tmp_path, "init", "-q", "--object-format=sha256", str(root))
+        name, _, value = setting.partition("=")
+        monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / f"global{number}"))
+        run(root, "config", f"--{place}", name, value)
+        (root / "script.py").write_bytes(b"print(1)\r\n")
+        run(root, "add", ".")
+        assert b"+print(1)" in git_diff(root, 1000), "before the first commit"
+        run(root, "commit", "-q", "-m", "first")
+        (root / "script.py").chmod(0o755 if "fileMode" in setting else 0o644)
+        os.utime(root / "script.py", (1, 1))
+        state = git_state(root / "script.py")
+        assert state is not None and len(state.commit or "") == 64
+        assert state.is_dirty is False, setting
+        assert git_diff(root, 1000) == b""
+
+
+@needs_git
+def test_sparse_checkouts_and_attributes_of_the_repository(repository: Path) -> None:
+    (repository / "data").mkdir()
+    (repository / "data/x.bin").write_text("x\n")
+    (repository / "code").mkdir()
+    (repository / "code/y.py").write_text("y\n")
+    run(repository, "add", ".")
+    run(repository, "commit", "-q", "-m", "second")
+    run(repository, "sparse-checkout", "set", "--cone", "--sparse-index", "code")
+    assert not (repository / "data").exists()
+    state = git_state(repository / "code/y.py")
+    assert state is not None and state.is_dirty is False
+    (repository / "code/y.py").write_text("z\n")
+    assert b"+z" in git_diff(repository, 1000)
+    (repository / ".git/info/attributes").write_text("*.py binary\n")
+    assert b"+z" not in git_diff(repository, 1000)
+
+
+@needs_git
+def test_changes_inside_submodules_count(repository: Path, tmp_path: Path) -> None:
+    outer = tmp_path / "outer"
+    run(tmp_path, "init", "-q", "outer")
+    run(outer, "submodule", "--quiet", "add", str(repository), "libs/part")
+    run(outer, "commit", "-q", "-m", "first")
+    state = git_state(outer)
+    assert state is not None and state.is_dirty is False
+    (outer / "libs/part/script.py").write_text("print(2)\n")
+    state = git_state(outer)
+    assert state is not None and state.is_dirty is True
+    run(outer / "libs/part", "commit", "-q", "-a", "-m", "second")
+    state = git_state(outer)
+    assert state is not None and state.is_dirty is True, "another commit of it"
+    assert b"+Subproject commit" in git_diff(outer, 1000)
+
+
+@needs_git
+def test_without_changes_asked_no_process_starts(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
+    for head in ("ref: refs/heads/main\n", "ref: refs/heads/.invalid\n"):
+        (repository / ".git/HEAD").write_text(head)
+        state = git_state(repository / "script.py", dirty=False)
+        assert state is not None and (state.commit is None) is (".invalid" in head)

@@ -1,4 +1,4 @@
-"""What Jupyter servers say, and what they do wrong; a real one is asked in `test_detect_tools`."""
+"""Answers of Jupyter servers, right and wrong; `test_detect_tools` has a real one."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_dead_and_broken_servers_do_not_hide_the_living(server: Any, tmp_path: P
     assert jupyter.session_path() == tmp_path / "root/sub/a.ipynb"
 
 
-def test_the_parent_is_asked_first_and_then_nobody_else(
+def test_the_parent_is_asked_first_and_then_no_other(
     server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.answer = [session("sub/a.ipynb")]
@@ -142,7 +142,7 @@ def test_a_server_on_a_socket_file(tmp_path: Path, server: Any, monkeypatch: pyt
         thread.join()
 
 
-def test_kernels_without_a_server_ask_nobody(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernels_without_a_server_ask_none(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "connection_file", lambda: tmp_path / "runtime" / "tmpabc.json")
     assert jupyter.session_path() is None
     assert server.seen == []

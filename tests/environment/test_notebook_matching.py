@@ -16,7 +16,8 @@ from tests.support.processes import write_notebook
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Let this process look like a kernel in which cells ran."""
+    """Return a function that makes this process look like a kernel in which cells ran."""
+    shell = types.SimpleNamespace(user_ns={})
 
     def run(*cells: str, allow_stdin: bool | None = False) -> None:
         history = types.SimpleNamespace(input_hist_raw=["", *cells])
@@ -24,11 +25,9 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Any:
         def parent(channel: str) -> dict[str, Any]:
             return {"content": {} if allow_stdin is None else {"allow_stdin": allow_stdin}}
 
-        kernel = types.SimpleNamespace(get_parent=parent)
-        shell = types.SimpleNamespace(history_manager=history, user_ns={}, kernel=kernel)
-        monkeypatch.setattr(kernels, "shell", lambda: shell)
+        shell.history_manager, shell.kernel = history, types.SimpleNamespace(get_parent=parent)
 
-    monkeypatch.setattr(notebook_matching, "_known", None)
+    monkeypatch.setattr(kernels, "shell", lambda: shell)
     return run
 
 
@@ -125,22 +124,19 @@ def test_the_fallback_is_made_of_what_ran(folder: Path, kernel: Any) -> None:
     assert fallback_notebook() != found
 
 
-def test_colab_tells_the_name(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("answers", [True, False])
+def test_colab_tells_the_name(kernel: Any, monkeypatch: pytest.MonkeyPatch, answers: bool) -> None:
     kernel("1")
 
     def request(kind: str, timeout_sec: float) -> Any:
-        return {"ipynb": {"metadata": {"colab": {"name": "Cells of mice.ipynb"}}}}
+        return {"ipynb": {"metadata": {"colab": {"name": "Cells of mice.ipynb"}}}} if answers else None
 
     monkeypatch.setitem(
         notebook_matching.sys.modules, "google.colab._message", types.SimpleNamespace(blocking_request=request)
     )
     found = fallback_notebook()
-    assert found is not None and found.name == "Cells of mice"
-    monkeypatch.setattr(notebook_matching, "_known", None)
-    no_answer = types.SimpleNamespace(blocking_request=lambda kind, timeout_sec: None)
-    monkeypatch.setitem(notebook_matching.sys.modules, "google.colab._message", no_answer)
-    found = fallback_notebook()
-    assert found is not None and found.code_hash[:8] in found.name
+    assert found is not None
+    assert found.name == "Cells of mice" if answers else found.code_hash[:8] in found.name
 
 
 def test_outside_kernels_there_is_no_fallback() -> None:

@@ -38,7 +38,7 @@ def write(path: Path, *cells: dict[str, Any], **metadata: Any) -> Path:
 
 @pytest.fixture
 def run_cells(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Let this process look like an IPython shell in which cells ran."""
+    """Make this process look like an IPython shell in which cells ran."""
 
     def run(*cells: str) -> None:
         history = types.SimpleNamespace(input_hist_raw=["", *cells])

@@ -1,4 +1,4 @@
-"""Secrets in whatever is stored. Every value here is made up."""
+"""Redaction of secrets. Every value here is made up."""
 
 from __future__ import annotations
 

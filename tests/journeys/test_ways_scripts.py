@@ -131,7 +131,9 @@ def test_by_pytest_and_by_ipython(project: Path) -> None:
     assert (passed.returncode, failed.returncode, ended.returncode) == (0, 1, 0), ended.stderr
     arguments = [*options, "checks/test_one.py"]
     # pytest looked `sys.exit` up before it ran the test: its code is not seen.
-    check("tested", "script", "checks/test_one.py", "test_one", source=tested, arguments=arguments, exit_code=None)
+    # The documentation says so: Python 3.11 does not tell the code of `sys.exit(main())`, as pytest's command calls it.
+    code = None if sys.version_info < (3, 12) else 0
+    check("tested", "script", "checks/test_one.py", "test_one", source=tested, arguments=arguments, exit_code=code)
     run = run_that_made("failing")
     assert (run.transform.type, run.status, run.exit_code) == ("script", "failed", 1)
     assert (run.transform.reference, stored(run.source_digest)) == ("checks/test_two.py", failing)

@@ -1,1 +1,1 @@
-"""Where we run: notebook, script, process, project, git, packages. Looks, and changes nothing."""
+"""Where code runs: notebook, script, process, project, git, packages."""

@@ -1,6 +1,6 @@
-"""What is running: a notebook, a script, or neither that has a file.
+"""Detection of the notebook or script that runs.
 
-Each way of finding out is a step; the first one that names an existing file wins:
+The first of these steps that finds an existing file wins:
 
 1. the path that the caller passed
 2. `LAMIN_NOTEBOOK_PATH` (also `NBPRJ_TEST_NBPATH`)
@@ -45,7 +45,7 @@ class Running:
     """The file that runs.
 
     Attributes:
-        kind: `notebook` for whatever is edited as cells, marimo's files included; else `script`.
+        kind: `notebook` for a file that is edited as cells, marimo's files included; else `script`.
         path: The file: absolute, without symbolic links; it exists.
         how: The step that found it.
     """
@@ -58,10 +58,10 @@ class Running:
 def detect(notebook_path: str | Path | None = None) -> Running | None:
     """Find the notebook or script that runs this code.
 
-    Changes nothing, asks nothing, and takes at most about a second, for servers that do not answer.
+    Changes nothing, never prompts, and takes about a second at most, for servers that do not answer.
 
     Args:
-        notebook_path: The caller's word; None to find out.
+        notebook_path: The file, as the caller knows it; None to find it.
 
     Returns:
         None where nothing on this disk is being run: `-c`, standard input, a bare shell, or a kernel whose notebook
@@ -80,7 +80,7 @@ def detect(notebook_path: str | Path | None = None) -> Running | None:
             found = step()
             running = _running(found, how) if found is not None and found.is_file() else None
         except Exception as error:
-            # A step reads what other programs left, in whatever state; its failure must not stop the user's program.
+            # A step reads what other programs left, perhaps damaged; its failure must not stop the user's program.
             messages.debug(f"looking for the running file by {how}: {error!r}")
             continue
         if running is not None:
@@ -136,7 +136,7 @@ def _session_name() -> Path | None:
 
 
 def _quarto_path() -> Path | None:
-    """Return the document that Quarto renders, if it has the running cell: a kept kernel's variables grow stale."""
+    """Return the document that Quarto renders, if it has the running cell: in a reused kernel they are stale."""
     folder, name = os.environ.get("QUARTO_DOCUMENT_PATH"), os.environ.get("QUARTO_DOCUMENT_FILE")
     if not name:
         return None

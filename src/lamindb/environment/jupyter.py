@@ -1,4 +1,4 @@
-"""Programs that run a whole notebook, known by the command line of the process that started this kernel."""
+"""The notebook of a Jupyter kernel: from its server, or from the command line of the program that started it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _VALUES: Final = {
     | {"--stdout-file": 1, "--stderr-file": 1},
     "pytest": {"-k": 1, "-m": 1, "-n": 1, "-p": 1, "-c": 1, "-o": 1, "-W": 1, "--rootdir": 1, "--nbmake-kernel": 1},
 }
-"""Options whose values stand in words of their own, and in how many."""
+"""Options whose values are separate words, and how many words."""
 
 
 def launched_notebook() -> Path | None:
-    """Return the notebook that the program which started this kernel was told to run, or None.
+    """Return the notebook on the command line of the program that started this kernel, or None.
 
     Of several notebooks in one command, the one whose first cells are those that ran here.
     """
@@ -165,7 +165,7 @@ def session_path() -> Path | None:
 
 
 def _servers() -> list[dict[str, Any]]:
-    """Return what running servers wrote about themselves: the parent of this kernel first, then the newest."""
+    """Return the connection files of running servers: the parent of this kernel first, then the newest."""
     parent = kernels.parent_process()
     servers: list[tuple[bool, float, int, dict[str, Any]]] = []
     for folder in dict.fromkeys(_runtime_folders()):
@@ -190,7 +190,7 @@ def _runtime_folders() -> Iterator[Path]:
 
 
 def _sessions(server: dict[str, Any]) -> list[Any]:
-    """Ask a server for its sessions; proxies are not asked, the server runs on this machine."""
+    """Request a server's sessions; without a proxy, because the server runs on this machine."""
     base = str(server.get("base_url") or urlsplit(server["url"]).path or "/")
     token = server.get("token") or os.environ.get("JUPYTERHUB_API_TOKEN") or os.environ.get("JPY_API_TOKEN")
     connection = _connection(server)
@@ -251,7 +251,7 @@ def _notebook_of(identifier: str, sessions: list[Any], server: dict[str, Any]) -
         named = str(session.get("path") or (session.get("notebook") or {}).get("path") or "")
         if session.get("type", "notebook") != "notebook" and not named.endswith(".ipynb"):
             continue
-        # Collaborative and other drives stand before a colon: `RTC:folder/name.ipynb`.
+        # Names of drives, such as the collaborative one, come before a colon: `RTC:folder/name.ipynb`.
         for name in dict.fromkeys((named, named.rpartition(":")[2])):
             path = root / name.lstrip("/")
             if name and path.is_file():

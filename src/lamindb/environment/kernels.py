@@ -1,6 +1,6 @@
-"""The interactive interpreter that this process is, if it is one: IPython, a Jupyter kernel, marimo.
+"""Interactive interpreters: IPython, Jupyter kernels, marimo.
 
-Nothing here imports these packages: what runs inside them finds them loaded.
+None of these packages is imported: a process that runs inside one has it loaded.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ def shell() -> Any | None:
 
 
 def in_ipython() -> bool:
-    """Tell whether IPython runs this code, as a terminal or as a kernel."""
+    """Return True if IPython runs this code, as a terminal or as a kernel."""
     return shell() is not None
 
 
 def in_kernel() -> bool:
-    """Tell whether this process is a kernel that a front end drives."""
+    """Return True if this process is a kernel that a front end drives."""
     return getattr(shell(), "kernel", None) is not None
 
 
 def in_marimo() -> bool:
-    """Tell whether marimo runs this code as a notebook; its files run as plain scripts do not count."""
+    """Return True if marimo runs this code as a notebook; its files run as plain scripts do not count."""
     running = getattr(sys.modules.get("marimo"), "running_in_notebook", None)
     return running is not None and bool(running())
 
 
 def in_notebook() -> bool:
-    """Tell whether this code runs in a Jupyter-like kernel or in a marimo notebook."""
+    """Return True if this code runs in a Jupyter-like kernel or in a marimo notebook."""
     return in_kernel() or in_marimo()
 
 
@@ -61,7 +61,7 @@ def user_variable(name: str) -> object | None:
 
 
 def connection_file() -> Path | None:
-    """Return the file that tells front ends how to reach this kernel."""
+    """Return the file from which front ends learn how to reach this kernel."""
     application = getattr(sys.modules.get("ipykernel.kernelapp"), "IPKernelApp", None)
     if application is not None and application.initialized():
         path = getattr(application.instance(), "abs_connection_file", None)
@@ -79,7 +79,7 @@ def kernel_id() -> str | None:
 
 
 def is_headless() -> bool | None:
-    """Tell whether the front end of this kernel cannot answer questions, as those that run whole notebooks.
+    """Return True if the front end of this kernel cannot answer prompts, as those that run whole notebooks.
 
     Returns:
         None where that is unknown: no kernel, or one that does not say.
@@ -91,7 +91,7 @@ def is_headless() -> bool | None:
         request = kernel.get_parent("shell")
         return not request["content"]["allow_stdin"]
     except Exception as error:
-        messages.debug(f"the kernel does not tell which request it serves: {error!r}")
+        messages.debug(f"the kernel does not expose its current request: {error!r}")
         return None
 
 
@@ -105,6 +105,6 @@ def executed_cells() -> list[str]:
 
 
 def parent_process() -> int:
-    """Return the process id of whatever started this kernel."""
+    """Return the id of the process that started this kernel."""
     named = os.environ.get("JPY_PARENT_PID", "")
     return int(named) if named.isdigit() and os.name == "posix" else os.getppid()

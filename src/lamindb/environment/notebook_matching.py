@@ -1,4 +1,4 @@
-"""Notebooks recognised by what ran: for programs that run cells and do not say which file they come from."""
+"""Notebooks identified by the cells that ran, for front ends that do not give the file's path."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from lamindb.core import messages
 from lamindb.environment import kernels, notebooks
 from lamindb.errors import LaminError
 
+_IDENTITY: Final = "_lamindb_notebook"
 _MOST_FILES = 500
 _MOST_BYTES = 64 * 1024 * 1024
 
@@ -22,7 +24,7 @@ class AnonymousNotebook:
     """A notebook of which only what ran is known.
 
     Attributes:
-        name: For people: the folder in which it runs, and the beginning of the hash.
+        name: To be shown: the folder in which it runs, and the beginning of the hash.
         code_hash: SHA-256 (hex) of the cells that ran so far, in the manner of `Notebook.code_hash`.
         cells: Those cells, the running one included, without injected parameters.
         folder: Where it runs, absolute.
@@ -34,30 +36,29 @@ class AnonymousNotebook:
     folder: Path
 
 
-_known: AnonymousNotebook | None = None
-"""What this kernel was first asked as: it stays that, however many cells run after it."""
-
-
 def fallback_notebook() -> AnonymousNotebook | None:
     """Return an identity made from what ran, for a kernel whose notebook no file on this disk shows.
 
     The same first cells in the same folder give the same identity in every process, and the first identity of a
     kernel is its last. None outside kernels.
     """
-    global _known
     if not kernels.in_kernel():
         return None
+    # Kept on the shell, which lives as long as the kernel.
+    shell = kernels.shell()
+    known: AnonymousNotebook | None = getattr(shell, _IDENTITY, None)
     cells = tuple(cell for cell in kernels.executed_cells() if cell.strip() and not notebooks.is_injected(cell))
-    if _known is None or cells[: len(_known.cells)] != _known.cells:
+    if known is None or cells[: len(known.cells)] != known.cells:
         code_hash = notebooks.hash_cells(cells)
-        _known = AnonymousNotebook(_colab_name() or _name(code_hash), code_hash, cells, Path.cwd())
-    return _known
+        known = AnonymousNotebook(_colab_name() or _name(code_hash), code_hash, cells, Path.cwd())
+        setattr(shell, _IDENTITY, known)
+    return known
 
 
 def matching_notebook() -> Path | None:
     """Return the only notebook in or just below the working folder that begins with the cells that ran.
 
-    Asks only where the front end runs whole notebooks: at a console, the same first lines would mean nothing.
+    Only where the front end runs whole notebooks: at a console, the same first lines would mean nothing.
     """
     if kernels.is_headless() is False:
         return None
@@ -76,13 +77,13 @@ def only_match(candidates: Iterable[Path]) -> Path | None:
 
 
 def begins_with(cells: Sequence[str], executed: Sequence[str]) -> bool:
-    """Tell whether a notebook's code cells begin with the executed ones, injected parameters aside."""
+    """Return True if a notebook's code cells begin with the executed ones, injected parameters aside."""
     position = 0
     injected = False
-    for source in map(notebooks.plain, executed):
+    for source in map(notebooks.comparable, executed):
         if not source:
             continue
-        if position < len(cells) and notebooks.plain(cells[position]) == source:
+        if position < len(cells) and notebooks.comparable(cells[position]) == source:
             position += 1
         elif notebooks.is_injected(source) and not injected:
             injected = True
@@ -122,7 +123,7 @@ def _matches(candidates: Iterable[Path]) -> Iterator[Path]:
 
 
 def _is_result(document: dict[str, object], path: Path) -> bool:
-    """Tell whether a file is what running another notebook wrote."""
+    """Return True if a file is the result of running another notebook."""
     metadata = document.get("metadata")
     papermill = metadata.get("papermill") if isinstance(metadata, dict) else None
     read_from = papermill.get("input_path") if isinstance(papermill, dict) else None
@@ -162,5 +163,5 @@ def _colab_name() -> str | None:
         metadata = request("get_ipynb", timeout_sec=3)["ipynb"]["metadata"]
         return str(metadata["colab"]["name"]).removesuffix(".ipynb") or None
     except Exception as error:
-        messages.debug(f"Colab does not tell the notebook's name: {error!r}")
+        messages.debug(f"Colab does not give the notebook's name: {error!r}")
         return None

@@ -1,7 +1,7 @@
-"""Notebook files: their title, what makes them recognisable, and their source without results.
+"""Notebook files: title, identity, and source without results.
 
 Reads plain JSON of any notebook format from 3 on; text notebooks (marimo, Quarto, R Markdown) are read by
-`textnotebooks`. Nothing here writes a notebook.
+`text_notebooks`. No notebook is written.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _PARAMETERS_MARK = "# Parameters\n"
 
 @dataclass(frozen=True, slots=True)
 class Notebook:
-    """What a notebook file says about itself.
+    """The identity of a notebook file.
 
     Attributes:
         path: The file.
@@ -72,12 +72,12 @@ class Cell:
 
     @property
     def is_injected(self) -> bool:
-        """Whether a runner put this cell there, and no author wrote it."""
+        """Whether a runner inserted this cell."""
         return INJECTED_TAG in self.tags
 
 
 def read_notebook(path: str | Path) -> Notebook:
-    """Read what makes a notebook recognisable.
+    """Read the identity of a notebook.
 
     Raises:
         SourceNotFoundError: There is no such file.
@@ -128,7 +128,7 @@ def stripped_source(path: str | Path) -> bytes:
 
 def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
     """Return a notebook's JSON with secrets replaced in its cells and in the texts of its results; pictures stay."""
-    return {**document, "cells": [_without_secrets(cell) for cell in _listed(document.get("cells"))]}
+    return {**document, "cells": [_without_secrets(cell) for cell in _as_list(document.get("cells"))]}
 
 
 def _without_secrets(value: Any, name: str = "") -> Any:
@@ -151,7 +151,7 @@ def executed_source() -> bytes:
 
 
 def differs_from_disk(path: str | Path) -> bool:
-    """Tell whether a cell ran that the file does not have: edits that were not saved, or cells removed since.
+    """Return True if a cell ran that the file does not have: edits that were not saved, or cells removed since.
 
     A file that is gone, perhaps under another name now, has none of them.
 
@@ -162,12 +162,12 @@ def differs_from_disk(path: str | Path) -> bool:
     if path.suffix != ".ipynb":
         return False
     try:
-        on_disk = {plain(cell.source) for cell in cells_of(load(path)) if cell.kind == "code"}
+        on_disk = {comparable(cell.source) for cell in cells_of(load(path)) if cell.kind == "code"}
     except SourceNotFoundError:
         on_disk = set()
     except (InvalidInputError, StorageError):
         return False
-    ran = {plain(cell) for cell in executed_cells() if not is_injected(cell)}
+    ran = {comparable(cell) for cell in executed_cells() if not is_injected(cell)}
     return bool(ran - on_disk - {""})
 
 
@@ -205,16 +205,16 @@ def overlap(ids_a: Iterable[str], ids_b: Iterable[str]) -> float:
 
 def hash_cells(cells: Sequence[str]) -> str:
     """Return the SHA-256 (hex) of code cells; empty ones and white space around them do not count."""
-    sources = [source for source in map(plain, cells) if source]
+    sources = [source for source in map(comparable, cells) if source]
     return hashlib.sha256(json.dumps(sources).encode()).hexdigest()
 
 
 def is_injected(source: str) -> bool:
-    """Tell whether an executed cell looks like the parameters that papermill injects."""
+    """Return True if an executed cell looks like the parameters that papermill injects."""
     return source.startswith((_PARAMETERS_MARK, "# Parameters\r\n"))
 
 
-def plain(source: str) -> str:
+def comparable(source: str) -> str:
     """Return a cell's source in the form in which cells are compared."""
     return source.replace("\r\n", "\n").strip()
 
@@ -239,17 +239,17 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def cells_of(document: dict[str, Any]) -> list[Cell]:
-    """Return the cells of a notebook's JSON, passing over what is no cell."""
-    sheets = _listed(document.get("worksheets"))
-    raw = _listed(document.get("cells")) or [
-        cell for sheet in sheets if isinstance(sheet, dict) for cell in _listed(sheet.get("cells"))
+    """Return the cells of a notebook's JSON, leaving out what is no cell."""
+    sheets = _as_list(document.get("worksheets"))
+    raw = _as_list(document.get("cells")) or [
+        cell for sheet in sheets if isinstance(sheet, dict) for cell in _as_list(sheet.get("cells"))
     ]
     return [_cell(cell) for cell in raw if isinstance(cell, dict)]
 
 
 def _cell(raw: dict[str, Any]) -> Cell:
     kind = str(raw.get("cell_type", "raw"))
-    source = _joined(raw.get("source", raw.get("input", "")))
+    source = _as_text(raw.get("source", raw.get("input", "")))
     if kind == "heading":
         level = raw.get("level", 1)
         kind, source = "markdown", f"{'#' * (level if isinstance(level, int) else 1)} {source}"
@@ -260,7 +260,7 @@ def _cell(raw: dict[str, Any]) -> Cell:
         kind=kind if kind in {"code", "markdown"} else "raw",
         source=source,
         id=str(raw["id"]) if raw.get("id") else None,
-        tags=tuple(str(tag) for tag in _listed(metadata.get("tags"))),
+        tags=tuple(str(tag) for tag in _as_list(metadata.get("tags"))),
         metadata={name: metadata[name] for name in _KEPT_CELL_METADATA if name in metadata},
         attachments=attachments if isinstance(attachments, dict) and attachments else None,
     )
@@ -275,11 +275,11 @@ def _read(path: Path) -> bytes:
         raise StorageError(f"cannot read the notebook {path}: {error.strerror or error}") from error
 
 
-def _listed(value: object) -> list[Any]:
+def _as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _joined(source: object) -> str:
+def _as_text(source: object) -> str:
     return "".join(map(str, source)) if isinstance(source, list) else str(source or "")
 
 
@@ -299,8 +299,8 @@ def _title(cells: Iterable[Cell]) -> str | None:
 
 def _language(document: dict[str, Any]) -> str:
     metadata = document.get("metadata")
-    for place, key in (("language_info", "name"), ("kernelspec", "language")):
-        facts = metadata.get(place) if isinstance(metadata, dict) else None
+    for section, key in (("language_info", "name"), ("kernelspec", "language")):
+        facts = metadata.get(section) if isinstance(metadata, dict) else None
         if isinstance(facts, dict) and facts.get(key):
             return str(facts[key]).lower()
     return "python"

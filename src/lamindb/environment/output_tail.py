@@ -1,7 +1,7 @@
-"""The last lines that a program printed, remembered while they pass to where they go anyway.
+"""The last lines that this process printed, kept while they pass on to the terminal or file.
 
-The streams stay the objects that they are: only their `write` gets a companion, which first does what it always did.
-What is written past it (file descriptors, child processes) is not seen; `lamin run` sees that, too.
+`sys.stdout` and `sys.stderr` stay the objects that they are: only their `write` is wrapped. What is written past it
+(file descriptors, child processes) is not seen; `lamin run` sees that, too.
 """
 
 from __future__ import annotations
@@ -16,30 +16,54 @@ from lamindb.environment.redaction import redact_text
 LIMIT: Final = 64 * 1024
 """The most characters of output that are kept of a run."""
 
-_attached: list[tuple[Any, Callable[[str], int]]] = []
-
 
 class Tail:
     """The end of a text that grows."""
 
-    __slots__ = ("_limit", "_parts", "_size", "_total")
+    __slots__ = ("_limit", "_parts", "_size", "_streams", "_total")
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._parts: deque[str] = deque()
         self._size = 0
         self._total = 0
+        self._streams: list[Any] = []
 
     def add(self, text: str) -> None:
-        """Take in what was printed; called by any thread."""
+        """Add what was printed; safe in any thread."""
         self._parts.append(text[-self._limit :])
         self._size += min(len(text), self._limit)
         self._total += len(text)
         while self._size > 2 * self._limit and self._parts:
             self._size -= len(self._parts.popleft())
 
+    def attach(self) -> None:
+        """Add what this process prints from now on; another tail that is attached is detached."""
+        both: tuple[Any, Any] = (sys.stdout, sys.stderr)
+        streams = [stream for stream in both if getattr(stream, "write", None) is not None]
+        for stream in streams:
+            wrapped = getattr(stream, "__dict__", {}).get("write")
+            if isinstance(wrapped, _Write):
+                wrapped.tail.detach()
+        for stream in streams:
+            if "write" in getattr(stream, "__dict__", {"write": None}):
+                continue
+            try:
+                stream.write = _Write(stream.write, self)
+            except (AttributeError, TypeError):
+                continue
+            self._streams.append(stream)
+
+    def detach(self) -> None:
+        """Leave the streams as they were found; idempotent."""
+        while self._streams:
+            stream = self._streams.pop()
+            write = getattr(stream, "__dict__", {}).get("write")
+            if isinstance(write, _Write) and write.tail is self:
+                del stream.write
+
     def text(self) -> str:
-        """Return the last lines without secrets; what was cut off at the beginning is said."""
+        """Return the last lines without secrets; a first line says how much was cut off before them."""
         whole = "".join(self._parts)
         if self._total <= self._limit and len(whole) == self._total:
             return redact_text(whole)
@@ -52,11 +76,11 @@ def cut(text: str, limit: int, total: int | None) -> str:
     Args:
         text: The end of a longer text.
         limit: The most characters to return.
-        total: How long the whole text was, to be said in a first line; None to say nothing.
+        total: Length of the whole text, for a first line that says how much is missing; None for no such line.
     """
     if total is None and len(text) <= limit:
         return redact_text(text)
-    # What is cut must not begin inside a secret of several lines, which nothing would recognise any more.
+    # The rest must not begin inside a secret of several lines: its beginning is what identifies it.
     end = text.rfind("PRIVATE KEY-----")
     if end >= 0 and "-----BEGIN" not in text[:end]:
         text = text[end + len("PRIVATE KEY-----") :]
@@ -68,35 +92,16 @@ def cut(text: str, limit: int, total: int | None) -> str:
     return text if total is None else f"[{total - len(text):,} characters before this are not kept]\n{text}"
 
 
-def attach(tail: Tail | None = None) -> Tail:
-    """Begin to remember what this process prints, or go on with it; whatever else was remembered ends."""
-    detach()
-    tail = tail or Tail()
-    for stream in {id(one): one for one in (sys.stdout, sys.stderr) if one is not None}.values():
-        _listen(stream, tail)
-    return tail
+class _Write:
+    """The `write` of a stream, which also adds to a tail."""
 
+    __slots__ = ("_write", "tail")
 
-def detach() -> None:
-    """Leave the streams as they were found."""
-    while _attached:
-        stream, ours = _attached.pop()
-        if getattr(stream, "__dict__", {}).get("write") is ours:
-            del stream.write
+    def __init__(self, write: Callable[[str], int], tail: Tail) -> None:
+        self._write = write
+        self.tail = tail
 
-
-def _listen(stream: Any, tail: Tail) -> None:
-    write = getattr(stream, "write", None)
-    if write is None or "write" in getattr(stream, "__dict__", {"write": None}):
-        return
-
-    def noted(text: str, /) -> int:
-        written: int = write(text)
-        tail.add(text)
+    def __call__(self, text: str, /) -> int:
+        written = self._write(text)
+        self.tail.add(text)
         return written
-
-    try:
-        stream.write = noted
-    except (AttributeError, TypeError):
-        return
-    _attached.append((stream, noted))

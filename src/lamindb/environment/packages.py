@@ -1,4 +1,4 @@
-"""The Python and the packages that a run saw; one snapshot serves all runs of an environment."""
+"""Versions of Python and of the installed packages."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def python_version() -> str:
 def packages_snapshot() -> bytes:
     """Return `name==version` of each installed distribution, a line each, sorted.
 
-    Names are in their normal form. Of one that is installed twice, the version that Python imports counts. What is
-    installed while the process runs is not noticed.
+    Names are normalised. Of a package that is installed in several folders, the version that Python imports counts.
+    What is installed while the process runs is not noticed.
     """
     return _snapshot(tuple(sys.path))
 
@@ -62,7 +62,7 @@ def _distributions(folder: str) -> Iterator[tuple[str, str]]:
 
 
 def _version_in(path: Path) -> str:
-    """Return the version that a package under development says in its metadata."""
+    """Return the version in the metadata of a package under development."""
     try:
         text = (path / "PKG-INFO" if path.is_dir() else path).read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,8 +1,8 @@
-"""Secrets in arguments, sources, tracebacks and logs, replaced by `***` before anything is stored.
+"""Redaction of secrets in arguments, sources, tracebacks and logs: they become `***` before anything is stored.
 
-Known by the name before them (`--password x`, `api_key = "x"`, `TOKEN=x`), by their shape (keys of well-known
-services, private key blocks, passwords in addresses), and because a secret-looking environment variable has that
-value. It errs towards hiding; what has no name, no known shape and is in no such variable is not found.
+Secrets are found by the name before them (`--password x`, `api_key = "x"`, `TOKEN=x`), by their shape (keys of
+well-known services, private key blocks, passwords in addresses), and as the value of a secret-looking environment
+variable. In doubt a value is hidden; what has no such name, shape or variable is not found.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _HARMLESS_BEFORE: Final = frozenset(
     | {"multi", "n", "new", "next", "num", "one", "output", "pad", "prompt", "second", "sep", "single", "special"}
     | {"stop", "total", "two", "unk"}
 )
-"""What stands before the tokens of a language and the passes of a filter, which are no secrets."""
+"""Words before the tokens of a language and the passes of a filter, which are no secrets."""
 
 _SHAPES: Final = re.compile(
     r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA|ANVA)[A-Z0-9]{16}\b"
@@ -109,7 +109,7 @@ _PLACEHOLDERS: Final = frozenset(
 
 @lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
-    """Tell whether a variable, option or field of this name likely holds a secret.
+    """Return True if a variable, option or field of this name likely holds a secret.
 
     Examples:
         >>> is_secret_name("DB_PASSWORD"), is_secret_name("openaiApiKey"), is_secret_name("max_tokens")
@@ -211,7 +211,7 @@ def _secrets_of(variables: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def _is_path(value: str) -> bool:
-    """Tell whether a value names a file or folder that exists, such as that of a key."""
+    """Return True if a value names a file or folder that exists, such as that of a key."""
     try:
         return "/" in value and Path(value).exists()
     except (OSError, ValueError):
@@ -219,7 +219,7 @@ def _is_path(value: str) -> bool:
 
 
 def _is_worth_hiding(value: str) -> bool:
-    """Leave out values so short or common that hiding them everywhere would only make holes in the text."""
+    """Return False for values so short or common that hiding them everywhere would only make holes in the text."""
     if value.casefold() in _PLACEHOLDERS or len(value) < 4:
         return False
     return len(value) >= 6 or (any(map(str.isdigit, value)) and any(map(str.isalpha, value)))
@@ -232,7 +232,7 @@ def _redact_values(text: str, values: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=4)
 def _pattern_of(values: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Build one pattern of all values, as they are and as they look in an address."""
+    """Return one pattern of all values, as they are and as they look in an address."""
     forms = sorted({form for value in values for form in (value, quote(value, safe=""))}, key=len, reverse=True)
     bounded = [
         re.escape(form) if len(form) >= 8 else rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])" for form in forms

@@ -1,6 +1,6 @@
-"""Running another program as if we were not there: same input, same output, same signals, same exit code.
+"""A program that is run with the same input, output, signals and exit code as if it were started directly.
 
-What goes through a pipe or into a file is copied on the way into a bounded tail. A terminal is handed on as it is,
+What goes through a pipe or into a file is copied on the way into a bounded tail. A terminal is passed on as it is,
 because a program that draws on it needs it whole: what it prints there is not kept.
 """
 
@@ -33,7 +33,7 @@ class Launched:
     """How a program ended.
 
     Attributes:
-        exit_code: As a shell tells it: 128 + number for a signal, 127 for a program that is not there.
+        exit_code: As a shell gives it: 128 + number for a signal, 127 for a program that is not there.
         seconds: How long it ran.
         log: The last lines that it printed, both streams in the order in which they came, without secrets.
         error: Why it failed, in its own last words; None where it succeeded.
@@ -53,7 +53,7 @@ class _Stream:
         self.source = source
 
     def forward(self, data: bytes) -> bool:
-        """Write all of it where the program would have written; False where nobody reads any more."""
+        """Write all data to the stream; return False if its reader is gone."""
         view = memoryview(data)
         while view:
             try:
@@ -77,7 +77,7 @@ class _Tail:
         self._total = 0
 
     def add(self, data: bytes, *, is_error: bool) -> None:
-        """Take in what was printed."""
+        """Add what was printed."""
         self._total += len(data)
         self._push(0, self._parts, data)
         if is_error:
@@ -109,13 +109,13 @@ def _shown(parts: deque[bytes], total: int) -> str:
 def launch(argv: Sequence[str], *, environment: Mapping[str, str], cwd: str | None) -> Launched:
     """Run a program to its end.
 
-    Signals that this process gets meanwhile go to the program, which decides what becomes of it. Where a terminal
-    sent one, the program has it already.
+    Signals that this process gets meanwhile are forwarded to the program. Where a terminal sent one, the program has
+    it already.
     """
     begun = time.monotonic()
     pipes = [subprocess.PIPE if _is_kept(descriptor) else None for descriptor in (1, 2)]
     tail = _Tail()
-    with _signals_held() as held:
+    with _forwarded_signals() as processes:
         try:
             process = subprocess.Popen(argv, env=dict(environment), cwd=cwd, stdout=pipes[0], stderr=pipes[1])
         except OSError as problem:
@@ -125,7 +125,7 @@ def launch(argv: Sequence[str], *, environment: Mapping[str, str], cwd: str | No
                 os.write(2, f"lamin: {text}\n".encode("utf-8", "backslashreplace"))
             code = _NOT_FOUND if missing else _NOT_EXECUTABLE
             return Launched(code, time.monotonic() - begun, "", redact_text(text))
-        held.append(process)
+        processes.append(process)
         streams = [
             _Stream(descriptor, source)
             for descriptor, source in ((1, process.stdout), (2, process.stderr))
@@ -153,7 +153,7 @@ def _is_kept(descriptor: int) -> bool:
 
 
 def _pump(streams: list[_Stream], tail: _Tail) -> None:
-    """Hand on what the program prints until it, and all that it started, have closed their streams."""
+    """Forward what the program prints until it, and all that it started, have closed their streams."""
     with selectors.DefaultSelector() as waiting:
         for stream in streams:
             waiting.register(stream.source, selectors.EVENT_READ, stream)
@@ -164,14 +164,14 @@ def _pump(streams: list[_Stream], tail: _Tail) -> None:
                 if data:
                     tail.add(data, is_error=stream.descriptor == 2)
                 if not data or not stream.forward(data):
-                    # The program then meets a closed pipe, as it would have without us.
+                    # The program then meets a closed pipe, as it would have if started directly.
                     waiting.unregister(stream.source)
                     stream.source.close()
 
 
 @contextlib.contextmanager
-def _signals_held() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Send signals on to the program; those that come before it has started are sent when it has."""
+def _forwarded_signals() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Forward signals to the program; the caller adds the process to the list when it has started."""
     processes: list[subprocess.Popen[bytes]] = []
     before: dict[int, Any] = {}
 
@@ -197,7 +197,7 @@ def _signals_held() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 def _is_in_foreground() -> bool:
-    """Tell whether a terminal sends its signals to our group of processes, and so to the program, too."""
+    """Return True if a terminal sends its signals to our process group, and so to the program, too."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:

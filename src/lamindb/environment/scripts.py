@@ -1,4 +1,4 @@
-"""The script that this process runs: its file, its source, how it was called."""
+"""The script that this process runs, and the shell and project that it belongs to."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from lamindb.environment.redaction import redact_arguments, redact_text
 from lamindb.errors import SourceNotFoundError, StorageError
 
 _LAUNCHERS: Final = frozenset({"_pytest", "_pyrepl", "IPython", "idlelib", "ipykernel", "jupyter", "marimo", "pytest"})
-"""Packages that run other people's code: their own files are never what the user runs."""
+"""Packages that run other code: their own files are never what the user runs."""
 
 _STUB_IMPORT = re.compile(r"^from ([\w.]+) import ", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What a script's file says about itself.
+    """The identity of a script's file.
 
     Attributes:
         path: The file.
@@ -55,7 +55,7 @@ class Invocation:
 
 
 def read_script(path: str | Path) -> Script:
-    """Read what makes a script recognisable.
+    """Read the identity of a script.
 
     Raises:
         SourceNotFoundError: There is no such file.
@@ -95,7 +95,7 @@ def main_module() -> str | None:
 def main_file() -> Path | None:
     """Return the file that this process runs, or None where there is none (`-c`, standard input, a bare shell).
 
-    For a command that an installed package brings, the module behind the command. Tools that run other code, such
+    For a command of an installed package, the module that it calls. Tools that run other code, such
     as pytest, are not it. Under the standard library's own runners (profilers, tracers), the file that they run.
     """
     named = getattr(sys.modules.get("__main__"), "__file__", None)
@@ -107,7 +107,7 @@ def main_file() -> Path | None:
         if path is not None and path.is_relative_to(_library("stdlib")) and not _is_installed(path):
             return None
     if path is not None and path.parent == _library("scripts"):
-        path = _behind_command(path)
+        path = _module_of_command(path)
     if path is None or _LAUNCHERS & set(_inside_packages(path)[:1]):
         return None
     return path
@@ -131,7 +131,7 @@ def _existing(named: str) -> Path | None:
     return None
 
 
-def _behind_command(stub: Path) -> Path | None:
+def _module_of_command(stub: Path) -> Path | None:
     """Return the module that an installed command calls; the file itself if it is a real script."""
     try:
         head = stub.read_bytes()[:2000].decode("utf-8", "replace")
@@ -176,7 +176,7 @@ _MOST_STEPS = 12
 
 
 def calling_shell() -> processes.Process:
-    """Return the process of the shell that called this program: whose end is the end of the script.
+    """Return the shell that called this program; the script ends when it does.
 
     A shell runs `$(…)` in a copy of itself that ends at once; the copy has the same command line as the shell that
     made it, which is the one that counts. Without a shell above us, the calling process.
@@ -237,14 +237,14 @@ def project_root(start: Path) -> Path | None:
     """
     start = start.resolve()
     for folder in (start, *start.parents):
-        mark = folder / ".git"
-        if (mark / "HEAD").is_file() or mark.is_file():
+        marker = folder / ".git"
+        if (marker / "HEAD").is_file() or marker.is_file():
             return folder
     return None
 
 
 def relative_reference(path: Path, project: Path | None) -> str:
-    """Name a notebook or script so that the name survives moving the project.
+    """Return a name of a notebook or script that stays the same when the project is moved.
 
     The POSIX path from the project folder; for a file outside it, or without a project, from its git root; else
     the absolute path. Symbolic links are resolved, and the text is in Unicode's composed form (NFC).

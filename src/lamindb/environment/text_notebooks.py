@@ -58,7 +58,7 @@ _CHUNK = re.compile(r"^ {0,3}(`{3,}|~{3,})\{(\w+)[^\n]*\}[ \t]*\n(.*?)^ {0,3}\1[
 
 @dataclass(frozen=True, slots=True)
 class TextNotebook:
-    """What a text notebook says about itself; `source` is its code alone."""
+    """Title, code and language of a text notebook."""
 
     title: str | None
     source: str
@@ -71,7 +71,7 @@ def decode(data: bytes) -> str:
 
 
 def is_marimo(data: bytes) -> bool:
-    """Tell whether a Python file is a marimo notebook."""
+    """Return True if a Python file is a marimo notebook."""
     return b"marimo.App(" in data and _MARIMO.search(decode(data)) is not None
 
 

@@ -101,7 +101,7 @@ class Asking:
             if state is None:
                 return
             diff = git.git_diff(state.root, DIFF_BYTES) if state.is_dirty else b""
-            answer: dict[str, Any] = {"git_is_dirty": state.is_dirty}
+            answer: dict[str, Any] = {"git_commit": state.commit, "git_is_dirty": state.is_dirty}
             self.data = {"diff_digest": (diff, ".diff")}
             answer |= kept(self._instance, self.data)
         except Exception as error:
@@ -194,7 +194,10 @@ def begin(instance: Instance, ran: Ran | None, *, process: processes.Process | N
 
 def watch(run: Run, beginning: Beginning) -> None:
     """Keep in memory what the end of a run needs, once its row is there; begin to remember its output."""
-    tail = output_tail.attach() if not kernels.in_notebook() else None
+    tail = None
+    if not kernels.in_notebook():
+        tail = output_tail.Tail()
+        tail.attach()
     _watched[run.id] = Watched(beginning.ran, beginning.asking, tail)
     if beginning.asking is not None:
         beginning.asking.write_to(run.id)
@@ -204,7 +207,7 @@ def resume(run: Run) -> None:
     """Keep in memory again what the end of a run needs; its output goes on where it had ended."""
     watched = _ended.pop(run.id, None) or Watched(None)
     if watched.tail is not None:
-        output_tail.attach(watched.tail)
+        watched.tail.attach()
     _watched[run.id] = watched
 
 
@@ -240,16 +243,18 @@ def end(instance: Instance, run: Run, *, report: bool = False) -> tuple[dict[str
     if report:
         data["report_digest"] = (report_of(watched.ran), ".html")
     if watched.tail is not None:
-        output_tail.detach()
+        watched.tail.detach()
         data["log_digest"] = (watched.tail.text().encode("utf-8", "backslashreplace"), ".log")
     return {**kept(instance, data), **values}, data
 
 
 def forget() -> None:
     """Drop what is kept in memory: a forked process does not own the runs of its parent."""
+    for watched in _watched.values():
+        if watched.tail is not None:
+            watched.tail.detach()
     _watched.clear()
     _ended.clear()
-    output_tail.detach()
 
 
 def _settle_threads() -> None:

@@ -1,1 +1,1 @@
-"""Which files a process opens, seen by several layers."""
+"""Files that a process opens, seen by several layers."""

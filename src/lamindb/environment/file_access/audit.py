@@ -1,21 +1,24 @@
-"""Which files this process opens, by two layers: Python's own audit events, and wrappers round compiled readers.
+"""Files that this process opens, seen by two layers: Python's audit events, and wrappers around compiled readers.
 
-Python tells of every file that it opens itself. Libraries that open files in compiled code do not pass there; those
-that are known have their entry points wrapped. Nothing here reads a file or writes one. While nobody watches, an event
-costs one look at a flag.
+Python raises an event for every file that it opens itself. Libraries that open files in compiled code raise none; the
+entry points of known ones are wrapped. No file is read or written here. Without a watch, an event costs one look at an
+attribute.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from lamindb.core import messages
+
 Stamp = tuple[int, int, int]
-"""Inode, size and time of change in ns: what tells a file from what it becomes later."""
+"""Inode, size and modification time in ns: it differs once the file has changed."""
 
 _WRITING: Final = os.O_WRONLY | os.O_RDWR
 _CREATING: Final = os.O_CREAT | os.O_TRUNC
@@ -29,9 +32,9 @@ class Seen:
 
     Attributes:
         path: Absolute, as it was opened.
-        layers: Who saw it: `audit`, `wrapper:NAME`, `strace`.
-        read_stamp: What it was when it was first read; None if it was not read, or was written before.
-        is_written: It was written, or came to its place by a rename.
+        layers: What saw it: `audit`, `wrapper:NAME`, `strace`.
+        read_stamp: Its stamp when it was first read; None if it was not read, or was written before.
+        is_written: It was written, or another file was renamed to it.
     """
 
     path: str
@@ -54,22 +57,15 @@ class Watch:
 
     def start(self) -> Watch:
         """Begin to watch."""
-        global _hooked
-        if not _hooked:
-            _hooked = True
-            sys.addaudithook(_hook)
-        with _watches_lock:
-            _watches.append(self)
+        _hook.add(self)
         return self
 
     def stop(self) -> None:
-        """Watch no longer; what was seen stays."""
-        with _watches_lock:
-            if self in _watches:
-                _watches.remove(self)
+        """Stop watching; what was seen stays."""
+        _hook.remove(self)
 
     def opened(self, path: object, *, reads: bool, writes: bool, layer: str) -> None:
-        """Note that a file is opened; called before it is, whether that works or not."""
+        """Note that a file is about to be opened, whether or not that succeeds."""
         text = self._absolute(path)
         if text is None:
             return
@@ -84,7 +80,7 @@ class Watch:
             found.is_written = found.is_written or writes
 
     def event(self, name: str, arguments: tuple[Any, ...]) -> None:
-        """Take in an audit event."""
+        """Note an audit event."""
         if name == "open":
             path, _, flags = arguments
             if isinstance(path, int) or not isinstance(flags, int):
@@ -110,7 +106,7 @@ class Watch:
             self.children += 1
 
     def renamed(self, source: object, target: object, layer: str = "audit") -> None:
-        """Note that a file or folder got another name: whoever wrote it wrote the new name."""
+        """Note that a file or folder got another name: the new name counts as written."""
         before, after = self._absolute(source), self._absolute(target)
         if before is None or after is None:
             return
@@ -145,9 +141,9 @@ class Watch:
             found = self.seen[path] = Seen(path)
         return found
 
-    def _absolute(self, path: object) -> str | None:
+    def _absolute(self, path: Any) -> str | None:
         try:
-            text = os.fsdecode(path)  # type: ignore[arg-type]
+            text = os.fsdecode(path)
         except (TypeError, ValueError):
             return None
         if "://" in text:
@@ -158,63 +154,95 @@ class Watch:
 
     @property
     def is_own(self) -> bool:
-        """Whether this process began it: a forked child has another life."""
+        """Whether this process began it, and not the parent from which it was forked."""
         return self._pid == os.getpid()
-
-
-_hooked = False
-_watches: list[Watch] = []
-_watches_lock = threading.Lock()
-_inside = threading.local()
-
-
-def _hook(name: str, arguments: tuple[Any, ...]) -> None:
-    """Hand an audit event to whoever watches; an error here would make the user's own call fail."""
-    if not _watches or name not in _EVENTS or getattr(_inside, "busy", False):
-        return
-    _inside.busy = True
-    try:
-        for watch in tuple(_watches):
-            watch.event(name, arguments)
-    except Exception as error:
-        _inside.error = repr(error)
-    finally:
-        _inside.busy = False
 
 
 _EVENTS: Final = frozenset({"open", "os.rename", "os.link", "os.remove", "os.chdir", "sqlite3.connect"}) | _STARTS
 
 
+class _Hook:
+    """Passes the audit events of this process to its watches."""
+
+    def __init__(self) -> None:
+        self._watches: tuple[Watch, ...] = ()
+        self._lock = threading.Lock()
+        self._thread = threading.local()
+        self._is_installed = False
+
+    def add(self, watch: Watch) -> None:
+        """Pass events to a watch from now on."""
+        with self._lock:
+            self._watches = (*self._watches, watch)
+            if self._is_installed:
+                return
+            self._is_installed = True
+        sys.addaudithook(self._event)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def remove(self, watch: Watch) -> None:
+        """Pass nothing to a watch any more; idempotent."""
+        with self._lock:
+            self._watches = tuple(other for other in self._watches if other is not watch)
+
+    @contextlib.contextmanager
+    def unseen(self) -> Iterator[None]:
+        """Pass on nothing that this thread does inside the block."""
+        before = getattr(self._thread, "is_unseen", False)
+        self._thread.is_unseen = True
+        try:
+            yield
+        finally:
+            self._thread.is_unseen = before
+
+    def note(self, paths: Iterable[object], *, reads: bool, writes: bool, layer: str) -> None:
+        """Pass on that files are opened; never raises."""
+        if not self._watches or getattr(self._thread, "is_unseen", False):
+            return
+        with self.unseen():
+            try:
+                for path in paths:
+                    for watch in self._watches:
+                        watch.opened(path, reads=reads, writes=writes, layer=layer)
+            except Exception as error:
+                messages.debug(f"a file that was opened was not noted: {error!r}")
+
+    def _event(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Pass on an audit event; an error here would make the user's own call fail."""
+        if not self._watches or name not in _EVENTS or getattr(self._thread, "is_unseen", False):
+            return
+        with self.unseen():
+            try:
+                for watch in self._watches:
+                    watch.event(name, arguments)
+            except Exception as error:
+                messages.debug(f"an event of {name} was not noted: {error!r}")
+
+    def _forget(self) -> None:
+        """Watch nothing in a forked child: its files belong to no run of its parent."""
+        self._watches = ()
+        self._lock, self._thread = threading.Lock(), threading.local()
+
+
+# One for the process: Python cannot remove an audit hook, and has no other place to keep one.
+_hook: Final = _Hook()
+
+
 def note(paths: Iterable[object], *, reads: bool, writes: bool, layer: str) -> None:
-    """Tell whoever watches that a library opens files; called by wrappers, and never raises."""
-    if not _watches or getattr(_inside, "busy", False):
-        return
-    _inside.busy = True
-    try:
-        for path in paths:
-            for watch in tuple(_watches):
-                watch.opened(path, reads=reads, writes=writes, layer=layer)
-    except Exception as error:
-        _inside.error = repr(error)
-    finally:
-        _inside.busy = False
+    """Note that a library opens files; called by wrappers, and never raises."""
+    _hook.note(paths, reads=reads, writes=writes, layer=layer)
+
+
+def unseen() -> contextlib.AbstractContextManager[None]:
+    """Return a context manager; what this thread does inside it is not noted: it is lamindb's own work."""
+    return _hook.unseen()
 
 
 def stamp_of(path: str) -> Stamp | None:
-    """Return what tells a file from what it becomes later; None where there is none, and for what is no file."""
+    """Return the stamp of a path; None where nothing is there."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _forget_in_child() -> None:
-    """A forked child watches nothing: its files are not seen by the run of its parent."""
-    global _watches_lock, _inside
-    _watches.clear()
-    _watches_lock, _inside = threading.Lock(), threading.local()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)

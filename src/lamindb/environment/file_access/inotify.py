@@ -1,6 +1,7 @@
-"""Which files under some folders anybody opens: the system's own notice, used to check what the other layers saw.
+"""Files that any process opens below some folders, by inotify: a check of what the other layers saw.
 
-It does not tell who opened a file. Linux only; elsewhere, and where the system's limits are reached, it is not there.
+The system does not report which process opened a file. Linux only; elsewhere, and where the system's limits are
+reached, the watch is incomplete.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Notice:
             for root in roots:
                 self._add(library, root, without)
         except (OSError, AttributeError) as error:
-            messages.debug(f"inotify is not there: {error}")
+            messages.debug(f"inotify is not available: {error}")
             self.is_complete = False
         self.is_complete = self.is_complete and self._descriptor >= 0
 
@@ -75,7 +76,7 @@ class Notice:
                     data = os.read(self._descriptor, 1024 * 1024)
                 except BlockingIOError:
                     break
-                self._take(data, opened, written)
+                self._parse(data, opened, written)
         except OSError as error:
             messages.debug(f"inotify failed: {error}")
             self.is_complete = False
@@ -84,7 +85,7 @@ class Notice:
             self._descriptor = -1
         return opened, written
 
-    def _take(self, data: bytes, opened: set[str], written: set[str]) -> None:
+    def _parse(self, data: bytes, opened: set[str], written: set[str]) -> None:
         position = 0
         while position + _EVENT.size <= len(data):
             number, mask, _, length = _EVENT.unpack_from(data, position)

@@ -1,4 +1,4 @@
-"""Which files a program of any language opens, it and all that it starts: told by `strace`, where that is allowed.
+"""Files that a program of any language, and all that it starts, open: traced by `strace`, where that is allowed.
 
 The tracer runs beside the program and not above it, so that the program's parent, its signals and its exit code are
 as they would be. Programs that gain rights when they start (`sudo`) do not gain them while they are traced.
@@ -35,7 +35,7 @@ _ESCAPES: Final = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"v": b"\v", b"f": b"\
 
 @lru_cache(maxsize=1)
 def works() -> bool:
-    """Tell whether this machine has `strace` and lets it look at programs; tried once."""
+    """Return True if this machine has `strace` and allows it to trace programs; tried once."""
     import subprocess
 
     if shutil.which("strace") is None:
@@ -96,21 +96,21 @@ def read(log: Path, folder: str) -> Watch:
                 continue
             if resumed:
                 rest = waiting.pop(pid, f"{resumed['call']}(") + resumed["tail"]
-            _take(watch, rest, pid, folders, folder)
+            _note_call(watch, rest, pid, folders, folder)
     return watch
 
 
-def _take(watch: Watch, text: str, pid: str, folders: dict[str, str], first_folder: str) -> None:
-    """Take in one system call."""
+def _note_call(watch: Watch, text: str, pid: str, folders: dict[str, str], first_folder: str) -> None:
+    """Note one system call."""
     name = text.partition("(")[0]
     result = _RESULT.search(text)
     if result is None or int(result["value"]) < 0:
         return
-    bases = [_plain(base) for base in _FOLDER.findall(text[: result.start()])]
+    bases = [_unescaped(base) for base in _FOLDER.findall(text[: result.start()])]
     if "AT_FDCWD<" in text:
-        folders[pid] = _plain(text.split("AT_FDCWD<", 1)[1].split(">", 1)[0])
+        folders[pid] = _unescaped(text.split("AT_FDCWD<", 1)[1].split(">", 1)[0])
     here = folders.get(pid, first_folder)
-    paths = [_plain(path) for path in _QUOTED.findall(text[: result.start()])]
+    paths = [_unescaped(path) for path in _QUOTED.findall(text[: result.start()])]
     if not paths:
         return
     if name == "chdir":
@@ -119,7 +119,7 @@ def _take(watch: Watch, text: str, pid: str, folders: dict[str, str], first_fold
         flags = text[: result.start()]
         if "O_DIRECTORY" in flags or "O_PATH" in flags:
             return
-        opened = _plain(result["path"] or os.path.join((bases or [here])[0], paths[0]))
+        opened = _unescaped(result["path"] or os.path.join((bases or [here])[0], paths[0]))
         writes = name == "creat" or any(flag in flags for flag in ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"))
         reads = name != "creat" and "O_WRONLY" not in flags and "O_TRUNC" not in flags
         if opened.startswith("/"):
@@ -133,8 +133,8 @@ def _take(watch: Watch, text: str, pid: str, folders: dict[str, str], first_fold
             watch.opened(target, reads=False, writes=True, layer="strace")
 
 
-def _plain(text: str) -> str:
-    """Undo the escapes of the tracer."""
+def _unescaped(text: str) -> str:
+    """Return a path without the tracer's escapes."""
     if "\\" not in text:
         return text
 

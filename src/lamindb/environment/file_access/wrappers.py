@@ -1,4 +1,4 @@
-"""Thin wrappers round the entry points of libraries that open files in compiled code.
+"""Wrappers around the entry points of libraries that open files in compiled code.
 
 A wrapper notes the path and calls what it wraps, with the same arguments and the same result. Libraries that are
 loaded already are wrapped in place, others when they are imported. Nothing is imported here.
@@ -26,10 +26,10 @@ class Target:
     """A function that opens files.
 
     Attributes:
-        name: Its name in the module, `Class.method` for a method; a `*` at the end stands for any ending.
+        name: Its name in the module, `Class.method` for a method; a `*` at the end matches any ending.
         access: `read`, `write`, or `mode`: what the argument `mode` says.
-        position: Where the path stands among the arguments, `self` not counted.
-        keyword: What the path is called where it is passed by name.
+        position: Index of the path among the arguments, `self` not counted.
+        keyword: Name of the path's parameter.
     """
 
     name: str
@@ -90,7 +90,7 @@ _TARGETS: Final[dict[str, tuple[Target, ...]]] = {
         Target("read_json", "read", 0, "path_or_buffer"),
     ),
 }
-# What packages re-export has to be replaced there, too.
+# Packages that re-export a function need the wrapper, too.
 _ALSO: Final = {"pyarrow.parquet.core": ("pyarrow.parquet",), "h5py._hl.files": (), "polars.dataframe.frame": ()}
 _NOT_FILES: Final = frozenset(
     {"read_clipboard", "read_database", "read_database_uri", "write_clipboard", "write_database", "sink_batches"}
@@ -113,7 +113,7 @@ UNSEEN: Final = {
 
 
 def install() -> None:
-    """Wrap what is loaded, and see to it that what is loaded later is wrapped then. Doing it twice is doing it once."""
+    """Wrap libraries that are loaded, and others when they are imported; idempotent."""
     for name in _TARGETS:
         module = sys.modules.get(name)
         if module is not None:
@@ -203,7 +203,7 @@ def _paths(given: Any, *, looks_inside: bool) -> list[str]:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds modules as the other finders do, and wraps the wanted ones when they have been loaded."""
+    """Finds modules as the other finders do, and wraps those in `_TARGETS` once they are loaded."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         """Return the spec of a wanted module, with a loader that wraps it; None for all others."""

@@ -96,7 +96,7 @@ def run_command(
     what = _transform(instance, transform, argv, folder)
     script = _script(argv, folder)
     run = _begin(instance, what, argv, folder, script, given, expected)
-    asking = metadata.Asking(instance, script or folder).start() if run.git_commit else None
+    asking = metadata.Asking(instance, script or folder).start()
     declared.link_inputs(run, read)
     watching = _watching(instance, run, folder, expected, settings.capture if capture is None else capture)
     environment = {**os.environ, **runs_parent.variables(instance, run), **watching.variables}
@@ -349,7 +349,7 @@ def _end(
     status: str,
     done: run_program.Launched,
     capture: dict[str, Any] | None,
-    asking: metadata.Asking | None,
+    asking: metadata.Asking,
 ) -> None:
     """Write how a command ended; never raises."""
     liveness.remove(instance.alias, run.id)
@@ -362,9 +362,8 @@ def _end(
             "error": done.error,
             **metadata.kept(instance, data),
         }
-        if asking is not None:
-            values |= asking.take(metadata.LAST_PATIENCE_SECONDS)
-            data = {**data, **asking.data}
+        values |= asking.take(metadata.LAST_PATIENCE_SECONDS)
+        data = {**data, **asking.data}
         if capture is not None:
             values["capture"] = {**(run.capture or {}), **capture}
         metadata.write(instance, run.id, values, data)
