@@ -1,8 +1,10 @@
-"""The help of every command as one page of documentation."""
+"""The page `docs/cli.md`: the `--help` text of every command. `./dev docs` writes it."""
 
 from __future__ import annotations
 
 import click
+
+from lamindb.cli.application import COMMANDS, lamin
 
 _INTRODUCTION = """\
 # The command line
@@ -39,9 +41,7 @@ lamin completion fish > ~/.config/fish/completions/lamin.fish
 
 
 def markdown() -> str:
-    """Return the reference of all commands: the same text on every machine."""
-    from lamindb.cli.application import COMMANDS, lamin
-
+    """Return the page. It is the same on every machine and in every terminal."""
     top = _context(lamin, "lamin", None)
     parts = [_INTRODUCTION, "## lamin", "", _block(top)]
     section = ""
