@@ -53,7 +53,7 @@ class Project:
             ln.connect(self.root)
             yield ln
         finally:
-            ln.setup.close()
+            ln.setup.disconnect()
             ln.settings.verbosity = verbosity
             os.chdir(before)
 
@@ -88,7 +88,7 @@ def project(edges: int, *, width: int = 1_000, on_postgres: bool = False) -> Pro
         ln.setup.init(storage="./mydata", db=url)
         layers = max(2, edges // (_INPUTS + 1) // width)
         _fill(layers * width, width)
-        ln.setup.close()
+        ln.setup.disconnect()
     finally:
         ln.settings.verbosity = verbosity
         os.chdir(before)

@@ -165,7 +165,7 @@ class Bench:
             ln.setup.init(storage="./mydata")
             yield folder
         finally:
-            ln.setup.close()
+            ln.setup.disconnect()
             ln.settings.verbosity = verbosity
             os.chdir(before)
 

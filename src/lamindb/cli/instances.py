@@ -77,13 +77,26 @@ def load(identifier: str | None, storage: str | None) -> None:
     _connect(identifier, storage)
 
 
-@command("close", "lamin close")
-def close() -> None:
-    """Disconnect this folder from its instance. Nothing is deleted."""
+def _disconnect() -> None:
     from lamindb.setup import lifecycle
 
-    name = lifecycle.close()
-    messages.success(f"closed the instance {name!r}") if name else messages.info("no instance is connected here")
+    name = lifecycle.disconnect()
+    if name is None:
+        messages.info("no instance is connected here")
+    else:
+        messages.success(f"disconnected the instance {name!r}")
+
+
+@command("disconnect", "lamin disconnect")
+def disconnect() -> None:
+    """Disconnect this folder from its instance. Nothing is deleted."""
+    _disconnect()
+
+
+@command("close", "lamin close")
+def close() -> None:
+    """Disconnect this folder from its instance; older name of `lamin disconnect`."""
+    _disconnect()
 
 
 @command("list", "lamin list", "lamin list --json")
