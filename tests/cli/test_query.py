@@ -153,7 +153,7 @@ def test_path_shows_the_way(cli: Cli, chain: dict[str, ln.File]) -> None:
     assert cli("path", "raw/reads.csv", "plot/plot.csv", "--all", "--format", "json").json["files"]
     assert cli("path", chain["raw"].id, "make plot", "--json").json["edges"]
     back = cli("path", "plot/plot.csv", "raw/reads.csv")
-    assert back.out == "no way leads from 'plot/plot.csv' to 'raw/reads.csv'\n"
+    assert back.out == "there is no path from 'plot/plot.csv' to 'raw/reads.csv'\n"
     assert cli("path", "plot/plot.csv", "raw/reads.csv", "--json").json["files"] == []
     assert "did you mean" in cli("path", "raw/raeds.csv", "plot/plot.csv", code=3).err
 
