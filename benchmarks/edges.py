@@ -1,4 +1,4 @@
-"""Large lineage, written straight into an instance's tables: layers of runs that read files of the layer before."""
+"""Large lineage, written directly into an instance's tables: layers of runs that read files of the previous layer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ atexit.register(_open.close)
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """An instance with generated lineage: its root, its database, and how many layers there are."""
+    """An instance with generated lineage: its root, its database, and its number of layers."""
 
     root: Path
     database: str | None

@@ -27,7 +27,7 @@ def test_a_failed_copy_leaves_nothing(source: Path, tmp_path: Path, monkeypatch:
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "_flush", full)
+    monkeypatch.setattr(files, "_fsync", full)
     with pytest.raises(StorageError, match="No space left"):
         files.copy_out(source, tmp_path / "target", force=False)
     assert not (tmp_path / "target").exists()
@@ -35,13 +35,13 @@ def test_a_failed_copy_leaves_nothing(source: Path, tmp_path: Path, monkeypatch:
 
 
 def test_a_file_that_appears_meanwhile_is_left(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    flush = files._flush
+    fsync = files._fsync
 
-    def somebody_else_writes(path: Path) -> None:
-        flush(path)
+    def another_process_writes(path: Path) -> None:
+        fsync(path)
         (tmp_path / "target").write_text("theirs")
 
-    monkeypatch.setattr(files, "_flush", somebody_else_writes)
+    monkeypatch.setattr(files, "_fsync", another_process_writes)
     with pytest.raises(ConflictError):
         files.copy_out(source, tmp_path / "target", force=False)
     assert (tmp_path / "target").read_text() == "theirs"

@@ -233,7 +233,7 @@ def impact(name: str, version: int | None, any_version: bool, all_producers: boo
     else:
         messages.info(f"nothing was derived from {printable(found.of)}, and no run read it")
     if found.read_versions:
-        messages.info(f"runs read {found.read_versions} of it: --any-version asks about all of them")
+        messages.info(f"runs read {found.read_versions} of it; --any-version includes all versions")
 
 
 def _runs(found: Any) -> str:

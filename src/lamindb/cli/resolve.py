@@ -191,7 +191,7 @@ def _advice(text: str, in_trash: bool) -> str:
     if not _can_be_stored(text):
         return "it has characters that no name can have"
     if in_trash:
-        return "`lamin trash list` shows what is there"
+        return "see `lamin trash list`"
     if File.objects.get_queryset().filter(key__in=_keys(text), trashed_at__isnull=False).exists():
         return "it is in the trash; restore it by `lamin trash restore`"
     if File.select().count() <= _SUGGEST_AMONG:

@@ -134,7 +134,9 @@ def alias_of(record: Any) -> str:
         raise InvalidInputError(f"this {kind} is not saved yet and has no lineage: save it first")
     alias = str(record._state.db)
     if context.connected(alias) is None:
-        raise InvalidInputError(f"this {kind} belongs to an instance that was closed: connect it and query it anew")
+        raise InvalidInputError(
+            f"this {kind} belongs to an instance that was disconnected: connect again and query it again"
+        )
     return alias
 
 
@@ -189,9 +191,7 @@ def record_of(record_or_id: Any) -> Any:
         return current_file
     trashed = keyed.order_by("-version").first()
     if trashed is not None:
-        raise NoResultFound(
-            f"the file {record_or_id!r} is in the trash: restore it, or ask for it by its id {trashed.id}"
-        )
+        raise NoResultFound(f"the file {record_or_id!r} is in the trash: restore it, or pass its id {trashed.id}")
     raise NoResultFound(
         f"no file, run or transform with the id or key {record_or_id!r} is in the instance {instance.name!r}: "
         f"{_advice(record_or_id)}"

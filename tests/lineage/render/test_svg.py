@@ -101,7 +101,7 @@ def test_lines_back_are_explained() -> None:
 
 def test_truncation_without_numbers_is_told_too() -> None:
     graph = replace(small_graph(), hidden_up={}, hidden_down={})
-    assert any("there is more" in text for text in texts(svg(graph)))
+    assert any("partial: more not shown" in text for text in texts(svg(graph)))
     assert not any("partial:" in text for text in texts(svg(replace(graph, is_truncated=False))))
 
 
