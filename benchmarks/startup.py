@@ -41,7 +41,7 @@ def importing(bench: Bench) -> Result:
 
 
 @benchmark("lamin --help, a whole process", bound=10)
-def asking_for_help(bench: Bench) -> Result:
+def command_help(bench: Bench) -> Result:
     """Compare with the start of a bare interpreter."""
     lamin = Path(sys.executable).with_name("lamin")
     return bench.ratio(bench.process(lamin, "--help"), bench.python(_BARE), rounds=bench.count(15))

@@ -134,9 +134,7 @@ def alias_of(record: Any) -> str:
         raise InvalidInputError(f"this {kind} is not saved yet and has no lineage: save it first")
     alias = str(record._state.db)
     if context.connected(alias) is None:
-        raise InvalidInputError(
-            f"this {kind} belongs to an instance that was disconnected: connect again and query it again"
-        )
+        raise InvalidInputError(f"this {kind} belongs to an instance that was disconnected: connect and query it again")
     return alias
 
 
