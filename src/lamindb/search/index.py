@@ -15,6 +15,7 @@ from typing import Any
 from django.core.exceptions import EmptyResultSet
 from django.db import models
 
+from lamindb.core import context
 from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from lamindb.models import File, Run, User, field_names
@@ -22,7 +23,7 @@ from lamindb.search.ranking import RankIndex
 
 MOST_QUERIES = 4
 MOST_NAMES = 500_000
-"""The maximum number of records in the cache; each name takes about 700 bytes."""
+"""The maximum number of records in the cache of an instance; each name takes about 700 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,37 @@ class _CachedNames:
     found: Names
 
 
-_lock = threading.Lock()
-_cache: OrderedDict[tuple[str, str, str], _CachedNames] = OrderedDict()
+class NamesCache:
+    """The prepared names of an instance's recent searches, the least recently used first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._names: OrderedDict[tuple[str, str], _CachedNames] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return the number of queries."""
+        return len(self._names)
+
+    def get(self, key: tuple[str, str]) -> _CachedNames | None:
+        """Return the names of a query, or None."""
+        with self._lock:
+            found = self._names.get(key)
+            if found is not None:
+                self._names.move_to_end(key)
+            return found
+
+    def put(self, key: tuple[str, str], new: _CachedNames) -> None:
+        """Store the names of a query, and evict others if there are too many."""
+        with self._lock:
+            names = self._names
+            names[key] = new
+            names.move_to_end(key)
+            while names and (len(names) > MOST_QUERIES or sum(len(one.rows) for one in names.values()) > MOST_NAMES):
+                names.popitem(last=False)
+
+    def after_fork(self) -> None:
+        """Replace the lock, which a thread of the parent may have held."""
+        self._lock = threading.Lock()
 
 
 def names_of(query: Any, fields: Sequence[str]) -> Names:
@@ -58,11 +88,10 @@ def names_of(query: Any, fields: Sequence[str]) -> Names:
         return _prepared([], 1)
     # Read before the rows: a commit in between makes the rows newer than the identifier, never older.
     state_id = _state_id(connection)
-    key = (query.db, sql, repr(params))
-    with _lock:
-        known = _cache.get(key)
-        if known is not None:
-            _cache.move_to_end(key)
+    key = (sql, repr(params))
+    instance = context.connected(query.db)
+    cache = instance.part(NamesCache) if instance is not None else NamesCache()
+    known = cache.get(key)
     if known is not None and state_id is not None and _is_same(known.state_id, state_id):
         return known.found
     with connection.cursor() as cursor:
@@ -70,7 +99,7 @@ def names_of(query: Any, fields: Sequence[str]) -> Names:
         rows = cursor.fetchall()
     found = known.found if known is not None and known.rows == rows else _prepared(rows, len(fields))
     if state_id is not None:
-        _store(key, _CachedNames(state_id, rows, found))
+        cache.put(key, _CachedNames(state_id, rows, found))
     return found
 
 
@@ -105,14 +134,6 @@ def _is_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     return len(one) == len(other) and all(
         a is b or (a == b and isinstance(a, (int, str))) for a, b in zip(one, other, strict=True)
     )
-
-
-def _store(key: tuple[str, str, str], new: _CachedNames) -> None:
-    with _lock:
-        _cache[key] = new
-        _cache.move_to_end(key)
-        while _cache and (len(_cache) > MOST_QUERIES or sum(len(one.rows) for one in _cache.values()) > MOST_NAMES):
-            _cache.popitem(last=False)
 
 
 OTHER_NAMES: dict[Any, tuple[str, ...]] = {File: ("key",), Run: ("transform__name",), User: ("name",)}
