@@ -253,7 +253,7 @@ def test_instances_do_not_mix(local_instance: Path, tmp_path: Path) -> None:
         ln.lineage.ancestor_ids(here.id)
     assert here.ancestors().count() == 2
     ln.setup.disconnect()
-    with pytest.raises(InvalidInputError, match="closed"):
+    with pytest.raises(InvalidInputError, match="disconnected"):
         there.ancestors()
 
 
