@@ -78,7 +78,7 @@ def test_folders_differ_by_any_member(tmp_path: Path) -> None:
 
 
 def test_the_target_s_folder_must_exist(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="make it first"):
+    with pytest.raises(InvalidInputError, match="create it first"):
         files.copy_out(source, tmp_path / "no" / "target", force=False)
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConflictError):

@@ -206,7 +206,7 @@ def copy_out(source: Path, target: Path, *, force: bool) -> bool:
     if target.is_dir() and not target.is_symlink() and not source.is_dir():
         raise ConflictError(f"{target} is a folder: name a file")
     if not target.parent.is_dir():
-        raise InvalidInputError(f"there is no folder {target.parent}: make it first")
+        raise InvalidInputError(f"there is no folder {target.parent}: create it first")
     if os.path.lexists(target):
         if is_same(source, target):
             return False

@@ -181,7 +181,7 @@ def impact(record: Any, *, any_version: bool = False, all_producers: bool = Fals
     walk = query.walk_from(record, is_up=False, all_producers=all_producers)
     if any_version:
         if not isinstance(record, File):
-            raise InvalidInputError(f"any_version is for files, not for a {type(record).__name__}")
+            raise InvalidInputError(f"any_version is for files, not for {type(record).__name__}")
         walk = sql.Walk(FILE, tuple(record.versions.list("id")), None, False, all_producers)
     starts = set(sql.start_ids(connection, walk))
     files, runs = sql.reached_both(connection, walk)

@@ -125,7 +125,7 @@ def alias_of(record: Any) -> str:
         NoResultFound: It was deleted by this object.
     """
     if not isinstance(record, (File, Run, Transform)):
-        raise InvalidTypeError(f"lineage is of a file, a run or a transform, not of a {type(record).__name__}")
+        raise InvalidTypeError(f"lineage is of a file, a run or a transform, not of {type(record).__name__}")
     kind = _kind(record)
     # A deleted file is trashed and unsaved; other deleted records have no id.
     if record.pk is None or (record._state.adding and isinstance(record, File) and record.is_trashed):

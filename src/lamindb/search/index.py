@@ -190,7 +190,7 @@ def search(query: Any, text: str, options: dict[str, Any]) -> Any:
         UnknownFieldError: There is no such field.
     """
     if not isinstance(text, str):
-        raise InvalidTypeError(f"search() takes text, not a {type(text).__name__}")
+        raise InvalidTypeError(f"search() takes text, not {type(text).__name__}")
     field = _text_field(query.model, options.get("field"))
     fields = [field] if options.get("field") else [field, *OTHER_NAMES.get(query.model, ())]
     limit = _checked_limit(options)
