@@ -1,1 +1,1 @@
-"""How fast it is, as ratios to what this machine can do in the same run."""
+"""Benchmarks, as ratios to the limits of the machine, measured in the same run."""

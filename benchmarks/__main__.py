@@ -1,4 +1,4 @@
-"""Run benchmarks and print a table; exit 1 where a bound is missed."""
+"""Run benchmarks and print a table; exit 1 if a bound is missed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Storing, checking and uploading bytes, as ratios to the tools that do the least for the same promise.
+"""Benchmarks of storing, verifying and uploading bytes, against the least work for the same guarantee.
 
 What bounds each on a machine with two processors: storing a large file MD5, which alone is 0.7 of the limit; many small
 ones the system's creating and renaming of files; unchanged ones the stat of each file and object; checking BLAKE3 on
@@ -49,7 +49,7 @@ def _run(*command: str | Path) -> None:
 
 
 def _copy_and_hash(bench: Bench, path: Path) -> Callable[[], None]:
-    """Return the limit: copy, flush to the disk, and compute the MD5 of each file."""
+    """Return the limit: copy, fsync, and compute the MD5 of each file."""
 
     def limit() -> None:
         target = bench.fresh_folder()
@@ -74,7 +74,7 @@ def _fresh_store(bench: Bench) -> LocalStore:
 
 @benchmark("store 2 GiB", bound=1.1)
 def store_large(bench: Bench) -> Result:
-    """Read, hash both ways, write and flush one large file."""
+    """Read, hash both ways, write and fsync one large file."""
     path = _write(bench.fresh_folder() / "large.bin", bench.count(_LARGE))
     os.sync()
 
@@ -86,7 +86,7 @@ def store_large(bench: Bench) -> Result:
 
 @benchmark("store and show 10,000 files of 4 KB", bound=2)
 def store_many(bench: Bench) -> Result:
-    """Store many small files, flushed, and link each to its key; no rows."""
+    """Store and fsync many small files, and publish each under its key; no rows."""
     paths = _write_many(bench)
 
     def ours() -> None:
@@ -99,7 +99,7 @@ def store_many(bench: Bench) -> Result:
 
 @benchmark("store 10,000 unchanged files of 4 KB", bound=0.5)
 def store_unchanged(bench: Bench) -> Result:
-    """Find out that nothing changed: the hash cache knows the files, the store has their objects."""
+    """Check unchanged files: the hash cache has the files, the store has their objects."""
     paths = _write_many(bench)
     time.sleep(_UNCHANGED_FOR_SECONDS)
     store = _fresh_store(bench)
@@ -140,7 +140,7 @@ def save_many(bench: Bench) -> Result:
 
 @benchmark("save 10,000 unchanged files of 4 KB", bound=0.6)
 def save_unchanged(bench: Bench) -> Result:
-    """Save files again that are as they were."""
+    """Save unchanged files again."""
     import lamindb as ln
 
     paths = _write_many(bench)

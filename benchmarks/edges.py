@@ -1,4 +1,4 @@
-"""Large lineage, written straight into an instance's tables: layers of runs that read files of the layer before."""
+"""Large lineage, written directly into an instance's tables: layers of runs that read files of the previous layer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ atexit.register(_open.close)
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """An instance with generated lineage: its root, its database, and how many layers there are."""
+    """An instance with generated lineage: its root, its database, and its number of layers."""
 
     root: Path
     database: str | None
@@ -53,7 +53,7 @@ class Project:
             ln.connect(self.root)
             yield ln
         finally:
-            ln.setup.close()
+            ln.setup.disconnect()
             ln.settings.verbosity = verbosity
             os.chdir(before)
 
@@ -88,7 +88,7 @@ def project(edges: int, *, width: int = 1_000, on_postgres: bool = False) -> Pro
         ln.setup.init(storage="./mydata", db=url)
         layers = max(2, edges // (_INPUTS + 1) // width)
         _fill(layers * width, width)
-        ln.setup.close()
+        ln.setup.disconnect()
     finally:
         ln.settings.verbosity = verbosity
         os.chdir(before)

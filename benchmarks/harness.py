@@ -1,4 +1,4 @@
-"""Measuring: benchmarks by name, rounds that alternate with their limit, whole processes, peak memory.
+"""The benchmark harness: named benchmarks, rounds alternating with their limit, whole processes, peak memory.
 
 A benchmark is a function that a module of this package registers; it gets a `Bench` and returns a `Result`:
 
@@ -33,7 +33,7 @@ _LARGE_FILE = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was measured. `limit` is None where the bound is a number of its own, in `unit`."""
+    """A measurement. `limit` is None if the bound is absolute, in `unit`."""
 
     ours: float
     limit: float | None = None
@@ -42,13 +42,13 @@ class Result:
 
     @property
     def value(self) -> float:
-        """What the bound speaks about: the ratio, or the number itself."""
+        """The value that the bound applies to: the ratio, or the number itself."""
         return self.ours if self.limit is None else self.ours / self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """A named measurement and what it must not exceed; None only reports."""
+    """A named measurement and its bound; None only reports."""
 
     name: str
     run: Callable[[Bench], Result]
@@ -82,9 +82,9 @@ def discover() -> list[Benchmark]:
 
 @dataclass
 class Bench:
-    """What a benchmark works with: a fresh folder, an environment of its own, and ways to measure.
+    """The tools of a benchmark: a new folder, a clean environment, and ways to measure.
 
-    `scale` below 1 asks for less work, to see that a benchmark runs; ratios mean little then.
+    `scale` below 1 reduces the work, to test that a benchmark runs; its ratios are meaningless then.
     """
 
     folder: Path
@@ -93,24 +93,24 @@ class Bench:
     _written: list[Path] = field(default_factory=list)
 
     def fresh_folder(self) -> Path:
-        """Make an empty folder that nothing used before: deleting between rounds would slow down the next one."""
+        """Return a new, empty folder. None is reused: deleting between rounds would slow down the next one."""
         made = self.folder / f"round-{next(self._folders)}"
         made.mkdir()
         self._written.append(made)
         return made
 
     def count(self, full: int) -> int:
-        """Return how many of something to make, given how many a full run makes."""
+        """Return a count scaled from that of a full run."""
         return max(1, round(full * self.scale))
 
     def ratio(
         self, ours: Callable[[], object], limit: Callable[[], object], *, rounds: int = 5, note: str = ""
     ) -> Result:
-        """Time both in turn, after one round that does not count, and compare the medians.
+        """Time both alternately, after a warm-up round, and compare the medians.
 
         The first of a round is the second of the next, so that neither always finds what the other left. What was
         written goes out of the memory after each turn: pages that a virtual machine has never used have to be given to
-        it by its host, at ten times the price, and would make slow whoever happened to get them.
+        it by its host, at ten times the price, and would slow down the side that happened to get them.
         """
         times: tuple[list[float], list[float]] = ([], [])
         turns = [(ours, times[0]), (limit, times[1])]
@@ -125,7 +125,7 @@ class Bench:
         return Result(statistics.median(times[0]), statistics.median(times[1]), note=note)
 
     def _forget_written(self) -> None:
-        """Let the system drop from its memory the large files in the folders that were made since the last time."""
+        """Drop large files in new folders from the page cache."""
         for folder in self._written if hasattr(os, "posix_fadvise") else ():
             for path in folder.rglob("*"):
                 if path.is_file() and not path.is_symlink() and path.stat().st_size >= _LARGE_FILE:
@@ -141,7 +141,7 @@ class Bench:
         return Result(median * {"s": 1, "ms": 1_000}[unit], unit=unit)
 
     def environment(self) -> dict[str, str]:
-        """Return an environment with a home of its own, in which Python keeps compiled bytecode."""
+        """Return environment variables with a separate home, in which Python writes compiled bytecode."""
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -153,7 +153,7 @@ class Bench:
 
     @contextmanager
     def instance(self) -> Iterator[Path]:
-        """Work in a fresh folder with an instance of its own on SQLite; yields the folder."""
+        """Work in a new folder with its own instance on SQLite; yields the folder."""
         import lamindb as ln
 
         folder, before = self.fresh_folder(), Path.cwd()
@@ -165,7 +165,7 @@ class Bench:
             ln.setup.init(storage="./mydata")
             yield folder
         finally:
-            ln.setup.close()
+            ln.setup.disconnect()
             ln.settings.verbosity = verbosity
             os.chdir(before)
 
@@ -182,21 +182,21 @@ class Bench:
         return run
 
     def python(self, code: str, *, cwd: Path | None = None) -> Callable[[], None]:
-        """Return a function that runs a snippet in a fresh interpreter."""
+        """Return a function that runs a snippet in a new interpreter."""
         return self.process(sys.executable, "-c", code, cwd=cwd)
 
     def peak_memory(self, code: str, *, cwd: Path | None = None) -> Result:
-        """Run a snippet in a fresh interpreter and return the most memory that it held at once, in MB.
+        """Run a snippet in a new interpreter and return its peak memory in MB.
 
-        The process reads it itself as it ends: what `wait` tells includes the memory of the process that forked it.
+        The process reads it itself at its end: the value of `wait` includes the memory of the forking process.
         """
-        command = [sys.executable, "-c", _TELL_PEAK_MEMORY + code]
+        command = [sys.executable, "-c", _PRINT_PEAK_MEMORY + code]
         done = subprocess.run(command, check=False, env=self.environment(), cwd=cwd, capture_output=True, text=True)
         assert done.returncode == 0, f"{code}: {done.stderr[-2000:]}"
         return Result(int(done.stdout.split()[-2]) * 1024 / 1e6, unit="MB")
 
 
-_TELL_PEAK_MEMORY = """
+_PRINT_PEAK_MEMORY = """
 import atexit
 atexit.register(lambda: print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))))
 """
@@ -211,13 +211,13 @@ def _seconds(function: Callable[[], object]) -> float:
 
 @contextmanager
 def bench(scale: float = 1.0) -> Iterator[Bench]:
-    """Give a benchmark its folder, on the disk that `TMPDIR` names, and remove it afterwards."""
+    """Yield the tools of a benchmark with a folder in `TMPDIR`, and remove it afterwards."""
     with tempfile.TemporaryDirectory(prefix="lamindb-bench-", ignore_cleanup_errors=True) as folder:
         yield Bench(Path(folder), scale)
 
 
 def table(results: Mapping[Benchmark, Result]) -> str:
-    """Draw what was measured, one line each."""
+    """Return the results as a table, one line each."""
     rows = [("benchmark", "ours", "limit", "ratio", "bound", "")]
     for measured, result in results.items():
         rows.append(
@@ -235,7 +235,7 @@ def table(results: Mapping[Benchmark, Result]) -> str:
 
 
 def is_met(measured: Benchmark, result: Result) -> bool:
-    """Tell whether a result keeps its bound."""
+    """Return True if a result is within its bound."""
     return measured.bound is None or result.value <= measured.bound
 
 

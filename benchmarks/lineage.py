@@ -1,4 +1,4 @@
-"""Lineage among a million edges: what is asked costs what it finds, not what is stored."""
+"""Benchmarks of lineage queries among a million edges: the cost depends on the result, not on the database."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROUNDS = 9
 
 
 def _median(function: Callable[[], Any], rounds: int = _ROUNDS) -> tuple[float, Any]:
-    """Return the median time of a call and what it returned, after one call that does not count."""
+    """Return the median time of a call and its result, after a warm-up call."""
     found = function()
     times = []
     for _ in range(rounds):
@@ -32,11 +32,11 @@ def _median(function: Callable[[], Any], rounds: int = _ROUNDS) -> tuple[float, 
 
 
 def _allowed(count: int) -> float:
-    """Return how long ids of so many ancestors may take, in seconds."""
+    """Return the bound in seconds for the ids of a number of ancestors."""
     return 0.005 + 5e-6 * count
 
 
-# What anybody would write by hand, with the order of the joins spelled out.
+# The query that one would write by hand, with an explicit join order.
 _BY_HAND = """
     WITH RECURSIVE found(id, kind) AS (
         SELECT ?, 0
@@ -70,7 +70,7 @@ def ids_among_many(bench: Bench) -> Result:
 
 @benchmark("ids of 15,500 ancestors, against plain sqlite3", bound=1.5)
 def ids_against_sqlite(bench: Bench) -> Result:
-    """Compare with the same question asked by hand."""
+    """Compare with the same query written by hand."""
     project = edges.project(bench.count(_MANY))
     with project.connected() as ln, closing(_sqlite_of(project)) as plain:
         file = ln.File.select(id=project.file_id(_LAYER)).one()
@@ -83,7 +83,7 @@ def ids_against_sqlite(bench: Bench) -> Result:
 
 @benchmark("ids of 15,500 ancestors, against psycopg", bound=1.5)
 def ids_against_psycopg(bench: Bench) -> Result:
-    """Compare with the same question asked by hand."""
+    """Compare with the same query written by hand."""
     import psycopg
 
     project = edges.project(bench.count(_MANY), on_postgres=True)
@@ -98,7 +98,7 @@ def ids_against_psycopg(bench: Bench) -> Result:
 
 @benchmark("ids of 900 ancestors, 1,000,000 edges against 10,000", bound=2)
 def growth(bench: Bench) -> Result:
-    """Compare the same finds where a hundred times as much is stored."""
+    """Compare the same result in a database a hundred times as large."""
     projects = _small_and_large(bench)
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(_ROUNDS):
@@ -111,7 +111,7 @@ def growth(bench: Bench) -> Result:
 
 
 def _small_and_large(bench: Bench) -> tuple[edges.Project, edges.Project]:
-    """Return projects with narrow layers, so that also the small one has several."""
+    """Return projects with narrow layers, so that the small one has several, too."""
     small, large = (edges.project(bench.count(count), width=100) for count in (10_000, _MANY))
     return small, large
 
@@ -172,7 +172,7 @@ def _of_shape(bench: Bench, made_by: list[int | None], read: list[tuple[int, int
 
 @benchmark("memory of asking, 1,000,000 edges against 10,000", bound=1.1)
 def memory(bench: Bench) -> Result:
-    """Compare the most memory that a process holds which asks the same of little and of much, in MB."""
+    """Compare the peak memory in MB of the same query in a small and a large database."""
     small, large = _small_and_large(bench)
     peaks = [_peak(bench, project, _NARROW_LAYER) for project in (large, small)]
     return Result(peaks[0], peaks[1], unit="MB")
@@ -180,7 +180,7 @@ def memory(bench: Bench) -> Result:
 
 @benchmark("memory of going through 200,000 ancestors", bound=200)
 def memory_of_many(bench: Bench) -> Result:
-    """Return the most memory of the whole process, in MB."""
+    """Return the peak memory of the whole process in MB."""
     project = edges.project(bench.count(_MANY))
     return Result(_peak(bench, project, project.layers), unit="MB")
 
@@ -202,7 +202,7 @@ for _ in range(3):
 
 @benchmark("search among 100,000 names", bound=100)
 def search(bench: Bench) -> Result:
-    """Return the slowest of several searches, misspelt ones too, in ms, in a session that has searched before."""
+    """Return the slowest of several searches in ms, misspelt ones included, with a warm cache."""
     import random
 
     words = "cell ranger train classifier umap plot quality control nuclei segment variants leiden iris reads".split()

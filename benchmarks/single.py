@@ -1,4 +1,4 @@
-"""One query and one save in a process that is up: what a notebook feels."""
+"""Benchmarks of one query and one save in a warm process, as in a notebook."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def query_by_key(bench: Bench) -> Result:
 
 @benchmark("save one file of 4 KB", bound=3)
 def save_one(bench: Bench) -> Result:
-    """Compare with a flushed write, a rename, a flush of the folder and a commit in SQLite."""
+    """Compare with a write and fsync, a rename, an fsync of the folder and a commit in SQLite."""
     import lamindb as ln
 
     with bench.instance() as folder:
@@ -50,7 +50,7 @@ def save_one(bench: Bench) -> Result:
             for path in prepared.pop():
                 raw.save(path)
 
-        # Made before the clock runs: each is new to both sides.
+        # Created before the clock runs: each is new to both sides.
         rounds = bench.count(15)
         prepared = [[new_source() for _ in range(_FILES_A_ROUND)] for _ in range(2 * (rounds + 1))]
         try:
@@ -60,7 +60,7 @@ def save_one(bench: Bench) -> Result:
 
 
 class _RawStore:
-    """The least that keeps the same promise: bytes are durable and in place before the row is committed."""
+    """The least work for the same guarantee: bytes are durable before the row is committed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""What tracking costs: a run, a tracked program, a step, a command, and capture during a real piece of work."""
+"""Benchmarks of tracking: a run, a tracked program, a step, a command, and capture during real work."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ print(min(times[1::2]), min(times[0::2]))
 
 @benchmark("track() and finish(), warm, ms", bound=60)
 def tracking(bench: Bench) -> Result:
-    """Return the time of one run with all its circumstances, in a process that is up."""
+    """Return the time of one run with all its metadata, in a warm process."""
     import lamindb as ln
 
     with bench.instance() as folder:
@@ -92,7 +92,7 @@ def command(bench: Bench) -> Result:
 
 @benchmark("capture during a pandas ETL", bound=1.05)
 def capturing(bench: Bench) -> Result:
-    """Compare reading, grouping and writing four tables, watched and not, in turn in one process."""
+    """Compare reading, grouping and writing four tables with and without capture, alternately in one process."""
     import subprocess
 
     folder = _instance(bench)

@@ -44,7 +44,6 @@ ENDS_THE_PROGRAM = {"sys.exit", "exit", "quit", "os._exit", "os.abort", "SystemE
 PRINTS = {"print", "sys.stdout.write", "sys.stdout.writelines", "sys.stdout.buffer.write"}
 SHOWS = {
     "lamindb.api": "outside notebooks, what `ln.view` was asked to show is its result",
-    "lamindb.dev.demo": "a program, which imports nothing and nothing imports",
 }
 """The modules beside `cli` that write to standard output, and why they may."""
 MAX_FILE_LINES = 700

@@ -14,8 +14,8 @@ from tests.support.processes import clean_environment, run_python
 
 PUBLIC = """
     DObject File LaminError MultipleResultsFound NoResultFound Notebook Pipeline Q Run Session Storage Transform User
-    __version__ add close connect context delete dev errors finish flow lineage register_loader save schema select
-    settings setup step track view
+    __version__ add close connect context delete dev disconnect errors finish flow lineage register_loader save schema
+    select settings setup step track view
 """.split()
 
 HEAVY = ("django", "pandas", "numpy", "pyarrow", "anndata", "obstore", "fsspec", "psycopg", "asyncio", "subprocess",
@@ -66,6 +66,8 @@ def test_the_older_names_are_the_same_things() -> None:
 
     for name in ("File", "Notebook", "Pipeline", "Run", "Storage", "Transform", "User"):
         assert getattr(lns, name) is getattr(ln, name)
+    assert ln.close is ln.disconnect is ln.setup.close is ln.setup.disconnect
+    assert ln.setup.load is ln.setup.connect
 
 
 SCRIPT = """

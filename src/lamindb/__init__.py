@@ -34,6 +34,7 @@ _HOMES = {
     "step": "lamindb.runs.steps.decorators",
     "close": "lamindb.setup.lifecycle",
     "connect": "lamindb.setup.lifecycle",
+    "disconnect": "lamindb.setup.lifecycle",
     "register_loader": "lamindb.files.loaders",
     "settings": "lamindb.core.settings",
     "LaminError": "lamindb.errors",
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from lamindb.runs.track import track as track
     from lamindb.setup.lifecycle import close as close
     from lamindb.setup.lifecycle import connect as connect
+    from lamindb.setup.lifecycle import disconnect as disconnect
 
 
 def __getattr__(name: str) -> Any:

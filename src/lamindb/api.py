@@ -1,4 +1,4 @@
-"""What `ln` offers for records of every kind: `select`, `add`, `save`, `delete`, `view` and `Session`."""
+"""Functions of `ln` for all kinds of records: `select`, `add`, `save`, `delete`, `view` and `Session`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _VIEWED = (File, Run, Transform, Storage, User)
 
 
 def select(model: type[Record], *conditions: Any, **filters: Any) -> Any:
-    """Query records of one kind; the same as `model.select(...)`.
+    """Return a query of records of one kind; the same as `model.select(...)`.
 
     Raises:
-        InvalidTypeError: `model` is no kind of record.
+        InvalidTypeError: `model` is not a record class.
     """
     _check_model(model)
     return model.select(*conditions, **filters)
@@ -31,33 +31,33 @@ def select(model: type[Record], *conditions: Any, **filters: Any) -> Any:
 
 def _check_model(model: Any) -> None:
     if not isinstance(model, type) or not issubclass(model, Record):
-        raise InvalidTypeError(f"select() takes a kind of record such as ln.File, not {model!r}")
+        raise InvalidTypeError(f"select() takes a record class such as ln.File, not {model!r}")
 
 
 def add(record: Any, **fields: Any) -> Any:
-    """Save a record, or several, and return what was given; with a kind of record and fields, get it or make it.
+    """Save one or several records and return them; with a record class and fields, get or create a record.
 
     Returns:
         The saved record; a list for a list.
     """
     if isinstance(record, type):
         _check_model(record)
-        kind: Any = record
-        found = kind.select(**fields).first()
-        return found if found is not None else kind(**fields).save()
+        model: Any = record
+        found = model.select(**fields).first()
+        return found if found is not None else model(**fields).save()
     if fields:
-        raise InvalidTypeError("add() takes fields only together with a kind of record")
+        raise InvalidTypeError("add() takes fields only together with a record class")
     saved = save_records(record)
     return saved[0] if isinstance(record, Record) else saved
 
 
 def save(records: Any, *, progress: bool | None = None, executor: Any = None) -> None:
-    """Save a record, or many: all of them or none.
+    """Save one or several records: all of them or none.
 
     Args:
         records: A record or an iterable of records.
-        progress: Show how far it is; None: when there are many, at a terminal or in a notebook.
-        executor: A `concurrent.futures.Executor` that hashes and stores on other processes or machines.
+        progress: Show a progress bar; None means for many records, at a terminal or in a notebook.
+        executor: A `concurrent.futures.Executor` that hashes and stores files in other processes or on other machines.
     """
     found = records if isinstance(records, Record) else _as_list(records)
     from lamindb.core.progress import bar_for
@@ -73,19 +73,19 @@ def _as_list(records: Any) -> Any:
 def delete(
     record: Any, *, permanent: bool | None = None, delete_data_from_storage: bool | None = None, **fields: Any
 ) -> None:
-    """Delete a record, several, or those of a kind with these fields, as each one's `delete()` does.
+    """Delete one or several records, or all of a record class with some fields, as their `delete()` does.
 
-    Of one instance, first all files are deleted or none, then all other records or none.
+    In each instance, first all files are deleted or none, then all other records or none.
     """
     if isinstance(record, type):
         _check_model(record)
-        kind: Any = record
-        found: list[Any] = list(kind.select(**fields))
+        model: Any = record
+        found: list[Any] = list(model.select(**fields))
     else:
         found = [record] if isinstance(record, Record) else list(record)
     for one in found:
         if not isinstance(one, Record):
-            raise InvalidTypeError(f"a {type(one).__name__} is no record and cannot be deleted; nothing was deleted")
+            raise InvalidTypeError(f"cannot delete {one!r}: it is not a record; nothing was deleted")
     from lamindb.maintenance import trash
 
     trash.delete_many(found, permanent=bool(permanent), storage=delete_data_from_storage)
@@ -95,10 +95,10 @@ def view(n: int = 10) -> None:
     """Show the newest records of every kind, as tables in notebooks and as text elsewhere.
 
     Args:
-        n: How many of each kind.
+        n: The maximum number of each kind.
 
     Raises:
-        InvalidInputError: `n` is no positive number.
+        InvalidInputError: `n` is not a positive number.
     """
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise InvalidInputError(f"n must be a number from 1, not {n!r}")
@@ -133,30 +133,30 @@ class Session:
         self._is_closed = False
 
     def select(self, model: type[Record], *conditions: Any, **filters: Any) -> Any:
-        """Query records, as `ln.select` does, of the instance that was current when the session began."""
+        """Return a query like `ln.select`, in the instance that was current when the session began."""
         self._check_open()
         with context.using(self._instance):
             return select(model, *conditions, **filters)
 
     def add(self, record: Any, **fields: Any) -> Any:
-        """Save records, as `ln.add` does; each call is kept at once."""
+        """Save records like `ln.add`; each call is committed at once."""
         self._check_open()
         with context.using(self._instance):
             return add(record, **fields)
 
     def delete(self, record: Any, **options: Any) -> None:
-        """Delete records, as `ln.delete` does."""
+        """Delete records like `ln.delete`."""
         self._check_open()
         with context.using(self._instance):
             delete(record, **options)
 
     def close(self) -> None:
-        """End the session; twice is once."""
+        """End the session; idempotent."""
         self._is_closed = True
 
     def _check_open(self) -> None:
         if self._is_closed:
-            raise InvalidInputError("this session is closed: open another one by ln.Session()")
+            raise InvalidInputError("this session is closed: open a new one by ln.Session()")
 
     def __enter__(self) -> Self:
         self._check_open()

@@ -1,4 +1,4 @@
-"""The older place of the kinds of records, for `import lamindb.schema as lns`."""
+"""The older module of the record classes, for `import lamindb.schema as lns`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["DObject", "File", "Notebook", "Pipeline", "Run", "Storage", "Transfo
 
 
 def __getattr__(name: str) -> Any:
-    """Load a kind of record when it is first used.
+    """Import a record class on first use.
 
     Raises:
-        AttributeError: There is no such kind.
+        AttributeError: There is no such class.
     """
     if name not in __all__:
         raise AttributeError(f"lamindb.schema has no {name!r}: it has {', '.join(__all__)}")

@@ -55,5 +55,14 @@ def test_names_are_offered(local_instance: Path) -> None:
     assert _offers(folder, f"lamin log {run.id[:8]}") == [run.id]
 
 
+@pytest.mark.parametrize("words", ["lamin dis", "lamin gc --gr", "lamin settings set verb", "lamin connect my"])
+def test_commands_options_and_instances_do_not_wait_for_the_database_library(words: str, local_instance: Path) -> None:
+    env = clean_environment(COMP_WORDS=words, COMP_CWORD=str(len(words.split(" ")) - 1))
+    env |= {"_LAMIN_COMPLETE": "bash_complete", "PYTHONPROFILEIMPORTTIME": "1"}
+    done = run_command(BIN_FOLDER / "lamin", cwd=local_instance.parent, env=env)
+    assert done.stdout != ""
+    assert "lamindb.cli.completion" in done.stderr and "django" not in done.stderr
+
+
 def test_without_an_instance_nothing_is_offered_and_nothing_printed(tmp_path: Path) -> None:
     assert _offers(tmp_path, "lamin cat s") == []

@@ -27,23 +27,23 @@ def test_a_failed_copy_leaves_nothing(source: Path, tmp_path: Path, monkeypatch:
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "_flush", full)
+    monkeypatch.setattr(files, "_fsync", full)
     with pytest.raises(StorageError, match="No space left"):
-        files.deliver(source, tmp_path / "target", force=False)
+        files.copy_out(source, tmp_path / "target", force=False)
     assert not (tmp_path / "target").exists()
     assert _left_behind(tmp_path) == []
 
 
 def test_a_file_that_appears_meanwhile_is_left(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    flush = files._flush
+    fsync = files._fsync
 
-    def somebody_else_writes(path: Path) -> None:
-        flush(path)
+    def another_process_writes(path: Path) -> None:
+        fsync(path)
         (tmp_path / "target").write_text("theirs")
 
-    monkeypatch.setattr(files, "_flush", somebody_else_writes)
+    monkeypatch.setattr(files, "_fsync", another_process_writes)
     with pytest.raises(ConflictError):
-        files.deliver(source, tmp_path / "target", force=False)
+        files.copy_out(source, tmp_path / "target", force=False)
     assert (tmp_path / "target").read_text() == "theirs"
     assert _left_behind(tmp_path) == []
 
@@ -53,15 +53,15 @@ def test_a_file_system_without_links_is_served(source: Path, tmp_path: Path, mon
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", no_links)
-    assert files.deliver(source, tmp_path / "target", force=False)
+    assert files.copy_out(source, tmp_path / "target", force=False)
     assert (tmp_path / "target").read_text() == "right"
 
 
 def test_a_link_of_the_user_s_is_something_else(source: Path, tmp_path: Path) -> None:
     (tmp_path / "target").symlink_to("nowhere")
     with pytest.raises(ConflictError):
-        files.deliver(source, tmp_path / "target", force=False)
-    assert files.deliver(source, tmp_path / "target", force=True)
+        files.copy_out(source, tmp_path / "target", force=False)
+    assert files.copy_out(source, tmp_path / "target", force=True)
     assert not (tmp_path / "target").is_symlink()
 
 
@@ -78,8 +78,8 @@ def test_folders_differ_by_any_member(tmp_path: Path) -> None:
 
 
 def test_the_target_s_folder_must_exist(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="make it first"):
-        files.deliver(source, tmp_path / "no" / "target", force=False)
+    with pytest.raises(InvalidInputError, match="create it first"):
+        files.copy_out(source, tmp_path / "no" / "target", force=False)
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConflictError):
-        files.deliver(source, tmp_path / "folder", force=True)
+        files.copy_out(source, tmp_path / "folder", force=True)

@@ -42,9 +42,9 @@ def test_a_password_is_never_shown(cli: Cli) -> None:
     assert "Sup3rSecret" not in done.err + done.out
 
 
-def test_close_and_connect(cli: Cli, in_a_folder: Path) -> None:
+def test_disconnect_and_connect(cli: Cli, in_a_folder: Path) -> None:
     cli("init", "--storage", "mydata")
-    assert "closed the instance 'mydata'" in cli("close").err
+    assert "disconnected the instance 'mydata'" in cli("disconnect").err
     assert "connected" in cli("connect", "./mydata").err
     (in_a_folder / "elsewhere").mkdir()
     os.chdir(in_a_folder / "elsewhere")
@@ -53,8 +53,15 @@ def test_close_and_connect(cli: Cli, in_a_folder: Path) -> None:
     cli("connect", "no-such-name", code=3)
 
 
-def test_closing_nothing_is_no_error(cli: Cli) -> None:
-    assert "no instance is connected" in cli("close").err
+def test_close_is_the_older_name_of_disconnect(cli: Cli) -> None:
+    cli("init", "--storage", "mydata")
+    assert "disconnected the instance 'mydata'" in cli("close").err
+    assert " disconnect " in cli("--help").out and " close " not in cli("--help").out
+    cli("info", code=3)
+
+
+def test_disconnecting_nothing_is_no_error(cli: Cli) -> None:
+    assert "no instance is connected" in cli("disconnect").err
 
 
 def test_list_shows_what_is_registered(cli: Cli, in_a_folder: Path) -> None:
@@ -83,7 +90,7 @@ def test_instances_may_be_named_by_paths_of_the_home_folder(cli: Cli, isolated_h
     cli("init", "--storage", "~/mydata")
     cli("backup", "~/records.sqlite3")
     assert home.is_dir() and (isolated_home / "records.sqlite3").is_file()
-    cli("close")
+    cli("disconnect")
     cli("connect", "~/mydata")
     assert "lamin restore" in cli("delete", "~/mydata").err
     cli("restore", "~/mydata")

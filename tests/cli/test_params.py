@@ -7,7 +7,7 @@ import datetime
 import click
 import pytest
 
-from lamindb.cli.params import Moment, Size
+from lamindb.cli.params import Size, Time
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_sizes(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "-1", "big", "1XB", "1e9", "٣"])
 def test_wrong_sizes(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="is no size"):
+    with pytest.raises(click.BadParameter, match="is not a size"):
         Size().convert(text, None, None)
 
 
@@ -29,20 +29,20 @@ def test_wrong_sizes(text: str) -> None:
 )
 def test_spans_before_now(text: str, seconds: int) -> None:
     before = datetime.datetime.now(datetime.UTC)
-    found = Moment().convert(text, None, None)
+    found = Time().convert(text, None, None)
     after = datetime.datetime.now(datetime.UTC)
     span = datetime.timedelta(seconds=seconds)
     assert before - span <= found <= after - span
 
 
 def test_dates_and_times() -> None:
-    zoned = Moment().convert("2026-01-31T10:00:00+02:00", None, None)
+    zoned = Time().convert("2026-01-31T10:00:00+02:00", None, None)
     assert zoned == datetime.datetime(2026, 1, 31, 8, tzinfo=datetime.UTC)
-    local = Moment().convert("2026-01-31", None, None)
+    local = Time().convert("2026-01-31", None, None)
     assert local.tzinfo is not None and local.replace(tzinfo=None) == datetime.datetime(2026, 1, 31)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-3d", "2026-13-01", "999999999999999w", "1.5h"])
 def test_wrong_times(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="is no time"):
-        Moment().convert(text, None, None)
+    with pytest.raises(click.BadParameter, match="is not a time"):
+        Time().convert(text, None, None)

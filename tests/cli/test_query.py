@@ -30,7 +30,7 @@ def test_search_ranks_and_forgives(cli: Cli, chain: dict[str, ln.File]) -> None:
     assert cli("search", "make", "--type", "transform").out.count("make ") == 2
     assert cli("search", "make plot", "--type", "transform", "--json", "-n", "1").json[0]["name"] == "make plot"
     assert cli("search", chain["raw"].created_by.handle, "--type", "user", "--json").json[0]["id"]  # type: ignore[union-attr]
-    assert "no file fits" in cli("search", "ⓩⓩⓩⓩ").err
+    assert "no matching files" in cli("search", "ⓩⓩⓩⓩ").err
     cli("search", "x", "--field", "nope", code=2)
 
 
@@ -53,7 +53,7 @@ def test_search_finds_files_by_name_and_by_key_and_users_by_name(cli: Cli, chain
     assert cli("search", "clean/clean.csv", "--json", "-n", "1").json[0]["score"] == 100
     found = cli("search", "second table").out
     assert "tables/2.csv" in found and "the second table" in found
-    assert "no file fits" in cli("search", "notes", "--field", "key").err
+    assert "no matching files" in cli("search", "notes", "--field", "key").err
     ln.User.objects.all()._update_rows({"name": "Zoë Dupont"})
     assert "Zoë Dupont" in cli("search", "dupont", "--type", "user").out
 
@@ -153,7 +153,7 @@ def test_path_shows_the_way(cli: Cli, chain: dict[str, ln.File]) -> None:
     assert cli("path", "raw/reads.csv", "plot/plot.csv", "--all", "--format", "json").json["files"]
     assert cli("path", chain["raw"].id, "make plot", "--json").json["edges"]
     back = cli("path", "plot/plot.csv", "raw/reads.csv")
-    assert back.out == "no way leads from 'plot/plot.csv' to 'raw/reads.csv'\n"
+    assert back.out == "there is no path from 'plot/plot.csv' to 'raw/reads.csv'\n"
     assert cli("path", "plot/plot.csv", "raw/reads.csv", "--json").json["files"] == []
     assert "did you mean" in cli("path", "raw/raeds.csv", "plot/plot.csv", code=3).err
 

@@ -44,7 +44,7 @@ def test_a_prefix_is_a_folder_not_the_start_of_a_name(cli: Cli, project: Path) -
     cli("ls", "a\x00", code=2)
     cli("ls", "a\udcff", code=2)
     cli("ls", "--user", "a\udcff", code=3)
-    assert "no file fits" in cli("ls", "nope").err
+    assert "no matching files" in cli("ls", "nope").err
 
 
 def test_filters(cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def test_filters(cli: Cli, project: Path) -> None:
     parent = ln.Run.objects.get_queryset().filter(transform__name="good").one()
     ln.Run(transform=ln.Transform(name="step", type="function").save(), parent=parent).save()
     assert names("--parent", parent.id) == ["step"]
-    assert "no run fits" in cli("runs", "--status", "aborted").err
+    assert "no matching runs" in cli("runs", "--status", "aborted").err
 
 
 def test_a_run_whose_process_was_killed_is_found_aborted(cli: Cli, project: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_shell_that_dies_leaves_an_aborted_run(project: Path) -> None:
 
 
 def test_track_and_finish_with_nothing_to_do_exit_0(cli: Cli, project: Path) -> None:
-    assert "nothing to track here" in cli("track").err
+    assert "nothing to track" in cli("track").err
     cli("track", "notebook.ipynb")
     assert "no run to finish" in cli("finish").err
     cli("finish", "zzzzzzzzzzzzzzzzzzzz", code=3)

@@ -29,7 +29,7 @@ def test_the_list_says_who_decides(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_variable_that_comes_first_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAMIN_VERBOSITY", "1")
-    assert "LAMIN_VERBOSITY says 1" in cli("settings", "set", "verbosity", "3").err
+    assert "LAMIN_VERBOSITY overrides it with 1" in cli("settings", "set", "verbosity", "3").err
 
 
 def test_wrong_names_and_values_exit_2(cli: Cli) -> None:

@@ -173,7 +173,7 @@ def test_another_thread_does_not_bring_a_closed_instance_back(tmp_path: Path, mo
     thread = threading.Thread(target=work)
     thread.start()
     assert done.wait(30)
-    ln.close()
+    ln.disconnect()
     closed.set()
     thread.join()
     assert len(errors) == 3

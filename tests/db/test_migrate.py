@@ -114,7 +114,7 @@ def test_an_older_database_is_migrated_once_after_a_backup(
     instance: Path, database: str | None, later: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = ln.File(b"x", key="x.txt").save()
-    ln.close()
+    ln.disconnect()
     connected = ln.connect(instance)
     assert tables(connected.alias) == ALL
     assert "older version" in capsys.readouterr().err
@@ -146,7 +146,7 @@ def test_a_newer_database_is_refused_and_left_as_it_is(
 ) -> None:
     ln.File(b"x", key="x.txt").save()
     ln.connect(instance)
-    ln.close()
+    ln.disconnect()
     with monkeypatch.context() as older:
         older.setattr(migrate, "known", lambda: {"0001_initial"})
         for _ in range(2):
@@ -174,7 +174,7 @@ def test_killed_in_the_middle_it_is_whole_and_completed_by_the_next(
 ) -> None:
     ln.File(b"x", key="x.txt").save()
     url = context.instance().database_url
-    ln.close()
+    ln.disconnect()
     die_migrating(instance, name)
     if database is None:
         whole = 0 if name == LATER[0] else 2
@@ -195,7 +195,7 @@ def test_killed_in_the_middle_it_is_whole_and_completed_by_the_next(
 def test_a_backup_that_fails_stops_the_migration(
     local_instance: Path, later: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ln.close()
+    ln.disconnect()
     (local_instance / ".lamindb" / "backups").touch()
     with pytest.raises(DatabaseError, match="cannot back up"):
         ln.connect(local_instance)
@@ -237,7 +237,7 @@ def test_four_processes_may_migrate_it_at_the_same_time(
     url = None if kind == "sqlite" else request.getfixturevalue("migrated_postgres_url")
     monkeypatch.chdir(tmp_path)
     ln.setup.init(storage="./mydata", db=url)
-    ln.close()
+    ln.disconnect()
     known = migrate.known() | set(LATER)
     code = AS_LATER.format(folder=str(package), package=PACKAGE, known=known) + textwrap.dedent(USE.format(url=url))
     done = run_python_together(code, 4, cwd=tmp_path)

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from lamindb.core import messages
-from lamindb.dev import datasets, picture
+from lamindb.dev import datasets
 from lamindb.errors import InvalidInputError, ReadOnlyError, StorageError
 from tests.support.processes import run_python
+
+PICTURE = "paradisi05_laminopathic_nuclei.jpg"
+STAND_IN = Path(datasets.__file__).with_name("stand_in.jpg").read_bytes()
 
 
 @pytest.fixture(autouse=True)
@@ -85,22 +88,22 @@ def test_a_read_only_folder_is_a_clear_error(working_folder: Path) -> None:
 @pytest.fixture
 def true_picture(monkeypatch: pytest.MonkeyPatch) -> bytes:
     content = b"\xff\xd8 the picture itself"
-    monkeypatch.setattr(picture, "MD5", hashlib.md5(content).hexdigest())
+    monkeypatch.setattr(datasets, "_PICTURE_MD5", hashlib.md5(content).hexdigest())
     return content
 
 
 def test_the_picture_that_is_here_already_is_used(true_picture: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture, "from_network", lambda: pytest.fail("the network was asked"))
-    Path(picture.NAME).write_bytes(true_picture)
-    assert datasets.file_jpg_paradisi05() == Path(picture.NAME)
-    assert Path(picture.NAME).read_bytes() == true_picture
+    monkeypatch.setattr(datasets, "_picture_from_network", lambda: pytest.fail("the network was asked"))
+    Path(PICTURE).write_bytes(true_picture)
+    assert datasets.file_jpg_paradisi05() == Path(PICTURE)
+    assert Path(PICTURE).read_bytes() == true_picture
 
 
-@pytest.mark.parametrize("name", [picture.NAME, "Laminopathic_nuclei.jpg"])
+@pytest.mark.parametrize("name", [PICTURE, "Laminopathic_nuclei.jpg"])
 def test_the_picture_comes_from_the_named_folder(
     name: str, true_picture: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(picture, "from_network", lambda: pytest.fail("the network was asked"))
+    monkeypatch.setattr(datasets, "_picture_from_network", lambda: pytest.fail("the network was asked"))
     (tmp_path / name).write_bytes(true_picture)
     monkeypatch.setenv("LAMIN_DATASETS_DIR", str(tmp_path))
     assert datasets.file_jpg_paradisi05().read_bytes() == true_picture
@@ -109,17 +112,17 @@ def test_the_picture_comes_from_the_named_folder(
 def test_another_picture_in_the_named_folder_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(picture, "from_network", lambda: None)
-    (tmp_path / picture.NAME).write_bytes(b"another")
+    monkeypatch.setattr(datasets, "_picture_from_network", lambda: None)
+    (tmp_path / PICTURE).write_bytes(b"another")
     monkeypatch.setenv("LAMIN_DATASETS_DIR", str(tmp_path))
-    assert datasets.file_jpg_paradisi05().read_bytes() == picture.stand_in()
+    assert datasets.file_jpg_paradisi05().read_bytes() == STAND_IN
     assert "is not the picture" in capsys.readouterr().err
 
 
 def test_the_downloaded_picture_replaces_a_stand_in(true_picture: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture, "from_network", lambda: None)
+    monkeypatch.setattr(datasets, "_picture_from_network", lambda: None)
     datasets.file_jpg_paradisi05()
-    monkeypatch.setattr(picture, "from_network", lambda: true_picture)
+    monkeypatch.setattr(datasets, "_picture_from_network", lambda: true_picture)
     assert datasets.file_jpg_paradisi05().read_bytes() == true_picture
 
 
@@ -131,16 +134,16 @@ def test_without_a_network_a_stand_in_is_announced(capsys: pytest.CaptureFixture
     assert "stands in" in told and "LAMIN_DATASETS_DIR" in told
     with Image.open(path) as image:
         assert image.format == "JPEG"
-    assert not picture.is_true(path.read_bytes())
+    assert path.read_bytes() == STAND_IN
 
 
 def test_a_silent_network_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
 
     answered = threading.Event()
-    monkeypatch.setattr(picture, "PATIENCE_SECONDS", 0.05)
-    monkeypatch.setattr(picture, "_download", lambda found: answered.wait(60))
-    assert picture.from_network() is None
+    monkeypatch.setattr(datasets, "_DOWNLOAD_SECONDS", 0.05)
+    monkeypatch.setattr(datasets, "_download", lambda found: answered.wait(60))
+    assert datasets._picture_from_network() is None
     answered.set()
 
 
@@ -151,7 +154,7 @@ def test_only_the_true_bytes_of_a_download_count(true_picture: bytes, monkeypatc
     answers = iter([b"a page of some proxy", true_picture])
     monkeypatch.setattr(urllib.request, "urlopen", lambda request, timeout: io.BytesIO(next(answers)))
     messages.set_verbosity(messages.DEBUG)
-    assert picture.from_network() == true_picture
+    assert datasets._picture_from_network() == true_picture
 
 
 def test_the_flow_cytometry_file_says_where_its_events_are() -> None:

@@ -77,7 +77,7 @@ ANSWERS: dict[str, Callable[[Asked], Any]] = {
     "Files that a user made last week": lambda a: ids(
         f for f in a.shown if f.user == "ada" and f.created_at >= a.now - timedelta(days=7)
     ),
-    "Files that a user made since a day": lambda a: ids(
+    "Files that a user made since a date": lambda a: ids(
         f for f in a.shown if f.user == "ada" and f.created_at >= datetime(2026, 1, 31, tzinfo=UTC)
     ),
     "The ten largest files that a notebook made": lambda a: ids(
@@ -94,19 +94,17 @@ ANSWERS: dict[str, Callable[[Asked], Any]] = {
     "Notebooks that read a file": lambda a: a.notebooks(a.project.readers(a.file)),
     "Notebooks that used anything derived from a file": derived_users,
     "Notebooks that used a file or anything derived from it": lambda a: a.notebooks(a.project.derived(a.file)[1]),
-    "Files that nobody has used": lambda a: ids(unused(a)),
-    "Results that nobody has used for a month": lambda a: ids(
+    "Files that no run has read": lambda a: ids(unused(a)),
+    "Unused results older than a month": lambda a: ids(
         f for f in unused(a) if f.run is not None and f.created_at < month(a)
     ),
     "Files that two users both worked with": lambda a: ids(a.shown) & used_by(a, "ada") & used_by(a, "ben"),
-    "Everything that a file came from": lambda a: ids(a.project.origins(a.file)[0]),
-    "The raw files at its beginning": roots,
+    "All ancestors of a file": lambda a: ids(a.project.origins(a.file)[0]),
+    "The raw files that it came from": roots,
     "The runs behind a file": lambda a: ids(a.project.origins(a.file)[1]),
     "The last two steps behind a file": last_two_steps,
-    "Figures that show anything derived from a file": lambda a: ids(
-        f for f in a.project.derived(a.file)[0] if f.suffix == ".png"
-    ),
-    "What two results have in common": lambda a: ids(a.project.origins(a.file)[0]) & ids(a.project.origins(a.other)[0]),
+    "Figures derived from a file": lambda a: ids(f for f in a.project.derived(a.file)[0] if f.suffix == ".png"),
+    "Common ancestors of two results": lambda a: ids(a.project.origins(a.file)[0]) & ids(a.project.origins(a.other)[0]),
     "Runs that failed": lambda a: ids(r for r in a.project.runs if r.status == "failed"),
     "Runs that failed after reading a file": lambda a: ids(
         r for r in a.project.readers(a.file) if r.status == "failed"
@@ -132,7 +130,7 @@ def recipes() -> dict[str, str]:
 
 def test_every_recipe_is_one_line_and_is_checked() -> None:
     assert set(recipes()) == set(ANSWERS) | {
-        "Whom to tell when a file turns out to be wrong",
+        "What is affected, and whom to inform, if a file is wrong",
         "How one file led to another",
     }
     for title, code in recipes().items():
@@ -182,8 +180,8 @@ def test_every_recipe_gives_the_right_answer(asked: Asked) -> None:
     assert wrong == []
 
 
-def test_impact_names_everybody(asked: Asked) -> None:
-    found = evaluate(recipes()["Whom to tell when a file turns out to be wrong"], asked)
+def test_impact_names_all_users(asked: Asked) -> None:
+    found = evaluate(recipes()["What is affected, and whom to inform, if a file is wrong"], asked)
     files, runs = asked.project.derived(asked.file)
     assert ids(found.files) == ids(files)
     assert ids(found.runs) == ids(runs)

@@ -29,7 +29,7 @@ def servers(request: pytest.FixtureRequest) -> Callable[[Page], tuple[dict[str, 
             elif name == "s3":
                 env |= request.getfixturevalue("bucket")
             else:
-                pytest.fail(f"{page.path.name} needs {name!r}, which nobody starts")
+                pytest.fail(f"{page.path.name} needs {name!r}, which no fixture starts")
         return replaced, env
 
     return start

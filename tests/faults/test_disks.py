@@ -249,7 +249,7 @@ with tempfile.TemporaryDirectory() as folder:
     ln.setup.init(storage="./warm")
     ln.File(b"warm", key="warm.txt").save().open().close()
     ln.File(b"warm", key="warm.txt").save().delete()
-    ln.close()
+    ln.disconnect()
     os.chdir({str(base)!r})
 os.setgid(65534); os.setuid(65534)
 os.environ.update(HOME={str(home)!r}, LAMIN_SETTINGS_DIR={str(home / "s")!r}, LAMIN_CACHE_DIR={str(home / "c")!r})

@@ -100,7 +100,7 @@ def test_a_damaged_object_is_noticed_and_healed(bucket: str, tmp_path: Path, mon
     file = ln.File(b"right", key="a.txt").save()
     put(str(file.path()), b"wrong")
     monkeypatch.setenv("LAMIN_CACHE_DIR", str(tmp_path / "other-cache"))
-    ln.close()
+    ln.disconnect()
     ln.connect(bucket)
     file = ln.File.select(key="a.txt").one()
     with pytest.raises(IntegrityError):

@@ -60,6 +60,6 @@ def test_an_empty_picture_says_why(local_instance: Path) -> None:
     ln.File(b"b", key="b.txt").save()
     for ask in (ln.lineage.path, ln.lineage.between):
         picture = ask("a.txt", "b.txt")
-        assert repr(picture) == "no way leads from 'a.txt' to 'b.txt'"
-        assert "no way leads" in picture.to_svg() and "no way leads" in picture.to_html()
+        assert repr(picture) == "there is no path from 'a.txt' to 'b.txt'"
+        assert "there is no path" in picture.to_svg() and "there is no path" in picture.to_html()
     assert repr(ln.Transform(name="never").save().view_lineage()) == "'never' has not been run"

@@ -49,7 +49,7 @@ def test_impact_of_any_version(instance: Path, tmp_path: Path) -> None:
         anyone = ln.lineage.impact(version, any_version=True)
         assert {file.id for file in anyone.files} == {file.id for file in results}
         assert len(anyone.ids) == 2
-    with pytest.raises(InvalidInputError, match="versions"):
+    with pytest.raises(InvalidInputError, match="any_version is for files"):
         ln.lineage.impact(results[0].run, any_version=True)
 
 

@@ -252,8 +252,8 @@ def test_instances_do_not_mix(local_instance: Path, tmp_path: Path) -> None:
     with pytest.raises(NoResultFound, match="other"):
         ln.lineage.ancestor_ids(here.id)
     assert here.ancestors().count() == 2
-    ln.setup.close()
-    with pytest.raises(InvalidInputError, match="closed"):
+    ln.setup.disconnect()
+    with pytest.raises(InvalidInputError, match="disconnected"):
         there.ancestors()
 
 

@@ -312,7 +312,7 @@ if __name__ == "__main__":
         before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
         drawn = table(ln.settings.storage, installed())
         PAGE.write_text(f"{before}{BEGIN}\n\n{drawn}\n{END}{rest.split(END)[1]}", encoding="utf-8")
-        ln.close()
+        ln.disconnect()
 
 
 @pytest.mark.parametrize("is_command", [False, True])

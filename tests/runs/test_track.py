@@ -334,7 +334,7 @@ def test_a_database_that_fails_at_the_end_is_a_message(
 
 def test_closing_ends_the_run(instance: Path, database: str | None) -> None:
     run = ln.track(transform())
-    ln.close()
+    ln.disconnect()
     ln.connect(instance, database_url=database)
     assert again(run).status == "completed"
 

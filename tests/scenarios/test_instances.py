@@ -77,7 +77,7 @@ def test_a_closed_instance_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     ln.setup.init(storage="./mydata")
     file = save("1")
-    assert ln.close() == "mydata"
+    assert ln.disconnect() == "mydata"
     with pytest.raises(NoInstanceError, match="closed"):
         ln.File.select().count()
     with pytest.raises((NoInstanceError, ValueError), match="closed"):
@@ -146,7 +146,7 @@ def test_several_instances_in_one_folder_need_a_word(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     for name in ("one", "two"):
         ln.setup.init(storage=f"./{name}")
-    ln.close()
+    ln.disconnect()
     with pytest.raises(NotUniqueError, match="lamin connect"):
         ln.connect()
     ln.connect("one")
@@ -229,7 +229,7 @@ def test_it_works_under_an_event_loop(instance: Path) -> None:
 def test_a_newer_database_is_refused(local_instance: Path) -> None:
     import sqlite3
 
-    ln.close()
+    ln.disconnect()
     connection = sqlite3.connect(local_instance / ".lamindb" / "db.sqlite3")
     with connection:
         connection.execute(
@@ -277,7 +277,7 @@ def test_passwords_never_show(local_instance: Path) -> None:
 def test_a_copy_that_lost_its_empty_folders_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     ln.setup.init(storage="./mydata")
-    ln.close()
+    ln.disconnect()
     for folder in sorted((tmp_path / "mydata").rglob("*"), reverse=True):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
@@ -293,7 +293,7 @@ def test_connecting_from_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "gone").rmdir()
     made = ln.setup.init(storage=tmp_path / "mydata")
     assert ln.File(b"1", key="a.csv").save().stage().read_bytes() == b"1"
-    ln.close()
+    ln.disconnect()
     assert ln.connect(tmp_path / "mydata").id == made.id
 
 

@@ -276,7 +276,7 @@ def test_a_moved_project_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path / "one")
     ln.setup.init(storage="./mydata")
     file = ln.File(write("a.txt", "1"), key="a.txt").save()
-    ln.close()
+    ln.disconnect()
     monkeypatch.chdir(tmp_path)
     shutil.copytree("one", "copied")
     os.rename("one", "moved")
@@ -289,7 +289,7 @@ def test_a_moved_project_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert found.storage.root == str(tmp_path / place / "mydata")
         ln.File(write("b.txt", place), key=f"{place}.txt").save()
         assert ln.File.select().count() == 2
-        ln.close()
+        ln.disconnect()
 
 
 def test_keys_of_one_save_that_need_the_same_place_are_refused_together(instance: Path) -> None:

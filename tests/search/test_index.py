@@ -105,13 +105,13 @@ def test_unchanged_names_are_not_read_again(instance: Path, monkeypatch: pytest.
 
 def test_memory_is_limited(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_transforms([f"umap {n}" for n in range(10)])
-    index._kept.clear()
+    cache = context.instance().part(index.NamesCache)
     for number in range(10):
         assert ln.Transform.select(name=f"umap {number}").search("umap")[0].name == f"umap {number}"
-    assert len(index._kept) == index.MOST_QUERIES
+    assert len(cache) == index.MOST_QUERIES
     monkeypatch.setattr(index, "MOST_NAMES", 5)
     assert len(ln.Transform.search("umap")) == 10
-    assert len(index._kept) == 0
+    assert len(cache) == 0
 
 
 def test_queries_are_searched_as_they_are(instance: Path) -> None:

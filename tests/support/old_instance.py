@@ -139,7 +139,7 @@ def here() -> None:
 
     make(Path.cwd())
     print(json.dumps(picture(Path("mydata").resolve())))
-    ln.close()
+    ln.disconnect()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line `lamin`: it parses, calls its twin in Python and prints; it holds no rule of its own."""
+"""The command line `lamin`: parse, call the Python function, print. It has no logic of its own."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: What follows `lamin`; None takes the arguments of this process.
+        arguments: The words after `lamin`; None means `sys.argv[1:]`.
 
     Returns:
-        The exit code: 0, 1 for what nobody foresaw, 2 input, 3 not found, 4 storage or database, 5 integrity,
-        6 conflict, 130 interrupted, 141 when the reader of the output went away.
+        The exit code: 0 done, 1 unexpected error, 2 input, 3 not found, 4 storage or database, 5 integrity,
+        6 conflict, 130 interrupted, 141 output closed by its reader.
     """
     from lamindb.cli.application import run
 

@@ -1,4 +1,4 @@
-"""The command group: which commands there are, and how errors become one line and an exit code."""
+"""The group of all commands, and how an error becomes one line and an exit code."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import click
 from lamindb.cli.params import Group
 from lamindb.errors import DatabaseError, InvalidInputError, LaminError, StorageError
 
-_INSTANCES = "Instances and people"
+_INSTANCES = "Instances and users"
 _FILES = "Files"
-_LINEAGE = "Where things came from"
-_RUNS = "Running"
-_CARE = "Care"
+_LINEAGE = "Lineage"
+_RUNS = "Runs"
+_MAINTENANCE = "Maintenance"
 _OTHER = "Other"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One command: its heading in the overview, where it is declared, and its short help."""
+    """One command: its section in the overview, where it is defined, and its short help."""
 
     section: str
     module: str
@@ -34,42 +34,43 @@ class Entry:
 
 
 COMMANDS: Final[dict[str, Entry]] = {
-    "init": Entry(_INSTANCES, "instances", "init", "Make an instance, or connect the one that is there."),
+    "init": Entry(_INSTANCES, "instances", "init", "Create an instance, or connect to an existing one."),
     "info": Entry(_INSTANCES, "instances", "info", "Show the connected instance and its user."),
-    "connect": Entry(_INSTANCES, "instances", "connect", "Make an existing instance the one of this folder."),
+    "connect": Entry(_INSTANCES, "instances", "connect", "Connect this folder to an existing instance."),
     "load": Entry(_INSTANCES, "instances", "load", "Older name of connect.", is_hidden=True),
-    "close": Entry(_INSTANCES, "instances", "close", "Disconnect this folder from its instance."),
-    "list": Entry(_INSTANCES, "instances", "list_instances", "List the instances that are registered here."),
-    "delete": Entry(_INSTANCES, "instances", "delete", "Delete an instance's records, never a stored file."),
-    "restore": Entry(_INSTANCES, "instances", "restore", "Bring back a deleted instance from its backup."),
-    "backup": Entry(_INSTANCES, "instances", "backup", "Copy the records of the instance."),
-    "login": Entry(_INSTANCES, "instances", "login", "Say who you are."),
-    "logout": Entry(_INSTANCES, "instances", "logout", "Be the operating system's user again."),
-    "settings": Entry(_INSTANCES, "settings", "settings", "Show and keep settings for every process."),
+    "disconnect": Entry(_INSTANCES, "instances", "disconnect", "Disconnect this folder from its instance."),
+    "close": Entry(_INSTANCES, "instances", "close", "Older name of disconnect.", is_hidden=True),
+    "list": Entry(_INSTANCES, "instances", "list_instances", "List the instances registered on this machine."),
+    "delete": Entry(_INSTANCES, "instances", "delete", "Delete an instance's records, but no stored file."),
+    "restore": Entry(_INSTANCES, "instances", "restore", "Restore a deleted instance from its backup."),
+    "backup": Entry(_INSTANCES, "instances", "backup", "Write a copy of the instance's records."),
+    "login": Entry(_INSTANCES, "instances", "login", "Set who you are."),
+    "logout": Entry(_INSTANCES, "instances", "logout", "Go back to the operating system's user."),
+    "settings": Entry(_INSTANCES, "settings", "settings", "Show or change your settings."),
     "save": Entry(_FILES, "files", "save", "Save files or folders."),
     "get": Entry(_FILES, "files", "get", "Copy a file out of the instance."),
     "cat": Entry(_FILES, "files", "cat", "Write a file's bytes to standard output."),
-    "ls": Entry(_FILES, "query", "ls", "List files by their keys."),
-    "mv": Entry(_FILES, "trash", "mv", "Give a file another key."),
+    "ls": Entry(_FILES, "query", "ls", "List files by key."),
+    "mv": Entry(_FILES, "trash", "mv", "Rename a file: give it another key."),
     "rm": Entry(_FILES, "trash", "rm", "Move files to the trash."),
-    "trash": Entry(_FILES, "trash", "trash", "List, restore or purge what is in the trash."),
-    "describe": Entry(_LINEAGE, "query", "describe", "Show everything about a record on one page."),
-    "lineage": Entry(_LINEAGE, "query", "lineage", "Show where something came from and what became of it."),
-    "path": Entry(_LINEAGE, "query", "path", "Show by which way one record led to another."),
-    "impact": Entry(_LINEAGE, "query", "impact", "Show what was derived from something, and by whom."),
-    "search": Entry(_LINEAGE, "query", "search", "Find records by what you remember of their names."),
-    "history": Entry(_LINEAGE, "query", "history", "Show what happened lately."),
-    "run": Entry(_RUNS, "runs", "run", "Run a program and record what it read and made."),
-    "track": Entry(_RUNS, "runs", "track", "Begin a run in a shell script."),
+    "trash": Entry(_FILES, "trash", "trash", "List, restore or purge files in the trash."),
+    "describe": Entry(_LINEAGE, "query", "describe", "Show everything about a record."),
+    "lineage": Entry(_LINEAGE, "query", "lineage", "Show where a record came from and what became of it."),
+    "path": Entry(_LINEAGE, "query", "path", "Show how one record led to another."),
+    "impact": Entry(_LINEAGE, "query", "impact", "Show what was derived from a record, and by whom."),
+    "search": Entry(_LINEAGE, "query", "search", "Find records by approximate names."),
+    "history": Entry(_LINEAGE, "query", "history", "Show recent events."),
+    "run": Entry(_RUNS, "runs", "run", "Run a program and record its inputs and outputs."),
+    "track": Entry(_RUNS, "runs", "track", "Start a run in a shell script."),
     "finish": Entry(_RUNS, "runs", "finish", "End the run of a shell script."),
     "runs": Entry(_RUNS, "runs", "runs", "List runs."),
     "show": Entry(_RUNS, "runs", "show", "Show everything about a run."),
-    "log": Entry(_RUNS, "runs", "log", "Print what a run printed."),
-    "verify": Entry(_CARE, "maintenance", "verify", "Compare stored bytes with what was saved."),
-    "gc": Entry(_CARE, "maintenance", "gc", "Free the space of bytes that nothing needs."),
-    "relink": Entry(_CARE, "maintenance", "relink", "Let equal bytes share their space again after a copy."),
-    "migrate-to": Entry(_CARE, "maintenance", "migrate_to", "Move the instance to another database or storage."),
-    "completion": Entry(_OTHER, "completion", "completion", "Print the script for completion by Tab."),
+    "log": Entry(_RUNS, "runs", "log", "Print the log of a run."),
+    "verify": Entry(_MAINTENANCE, "maintenance", "verify", "Check stored bytes against their records."),
+    "gc": Entry(_MAINTENANCE, "maintenance", "gc", "Remove stored bytes that are no longer reachable."),
+    "relink": Entry(_MAINTENANCE, "maintenance", "relink", "Share the space of equal bytes again after a copy."),
+    "migrate-to": Entry(_MAINTENANCE, "maintenance", "migrate_to", "Move the instance to another database or storage."),
+    "completion": Entry(_OTHER, "completion", "completion", "Print the shell completion script."),
 }
 
 
@@ -85,14 +86,14 @@ _EXAMPLES = (
 
 
 class LazyGroup(Group):
-    """A group that imports a command's module when the command is used, and not to list what there is."""
+    """A group that imports the module of a command when the command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; None if there is none of this name."""
+        """Return a command, or None if there is none of this name."""
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
@@ -104,10 +105,10 @@ class LazyGroup(Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that was typed.
+        """Return the command that was typed.
 
         Raises:
-            UsageError: There is none; the message names the nearest one.
+            UsageError: There is none; the message suggests the closest name.
         """
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
@@ -118,7 +119,7 @@ class LazyGroup(Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands by what they are for."""
+        """Write the overview: the commands by section."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for name, entry in COMMANDS.items():
             if not entry.is_hidden:
@@ -146,14 +147,14 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
 def lamin() -> None:
     """Know where every file came from and what became of it.
 
-    Data goes to standard output, messages to standard error. Nothing ever asks a question. Exit codes: 0 done,
+    Data goes to standard output, messages to standard error. No command prompts. Exit codes: 0 done,
     2 wrong input, 3 not found, 4 storage or database failed, 5 damaged bytes, 6 conflict.
     """
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; errors are one line on standard error."""
-    _let_streams_take_everything()
+    _escape_unencodable()
     try:
         code = _invoke(sys.argv[1:] if arguments is None else list(arguments))
         sys.stdout.flush()
@@ -172,7 +173,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _invoke(arguments: list[str]) -> int:
-    """Parse and run; unlike click's own `main`, which hides closed pipes, let every error pass."""
+    """Parse and run. All errors pass: click's own `main` hides a closed pipe."""
     instruction = os.environ.get(COMPLETION_VARIABLE)
     if instruction:
         from click.shell_completion import shell_complete
@@ -187,7 +188,7 @@ def _invoke(arguments: list[str]) -> int:
 
 
 def _report(error: Exception) -> int:
-    """Tell an error in one line and return its exit code."""
+    """Write an error as one line and return its exit code."""
     if isinstance(error, click.ClickException):
         say(error.format_message())
         return InvalidInputError.exit_code
@@ -195,7 +196,7 @@ def _report(error: Exception) -> int:
         say(str(error))
         return error.exit_code
     if isinstance(error, UnicodeEncodeError):
-        say("an argument has bytes that are not UTF-8, which no name has: mend it")
+        say("an argument is not valid UTF-8")
         return InvalidInputError.exit_code
     if isinstance(error, OSError):
         where = f"{os.fspath(error.filename)!r}: " if isinstance(error.filename, str) else ""
@@ -210,7 +211,7 @@ def _report(error: Exception) -> int:
 
 
 def say(text: str) -> None:
-    """Write an error on standard error, in one line."""
+    """Write one line to standard error."""
     from lamindb.core.text import printable
 
     line = printable(" ".join(text.split()))
@@ -219,12 +220,12 @@ def say(text: str) -> None:
 
 
 def _lower_start(text: str) -> str:
-    """Begin in lower case, unless the first word is a name such as `URL`."""
+    """Return text with a lower-case start, unless its first word is a name such as `URL` or `PostgreSQL`."""
     return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
 
 
-def _let_streams_take_everything() -> None:
-    """Let an old terminal show what it cannot encode as escapes, rather than fail."""
+def _escape_unencodable() -> None:
+    """Write characters that the terminal cannot encode as escapes instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -232,8 +233,8 @@ def _let_streams_take_everything() -> None:
 
 
 def _silence_stdout() -> None:
-    """Keep the interpreter from complaining about a closed pipe when it flushes at its end."""
+    """Redirect standard output to `/dev/null`: the interpreter would report the closed pipe when it flushes."""
     with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

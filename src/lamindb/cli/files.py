@@ -1,4 +1,4 @@
-"""Commands that put files in and take them out."""
+"""Commands that save files and copy them out: `save`, `get`, `cat`."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     "lamin save cells.zarr --as-folder --key study/cells.zarr",
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
-@click.option("--key", help="The key of the one file, or the folder for the keys of the one folder.")
-@click.option("--prefix", help="A folder for the keys: each PATH is kept under PREFIX/ and its own name.")
-@click.option("--run", "run_id", metavar="RUN", help="The run that made them.", shell_complete=run_ids)
-@click.option("--name", help="A name for the one file.")
-@click.option("--description", help="Any text.")
-@click.option("--as-folder", is_flag=True, help="Keep a folder as one file, rather than one for each in it.")
+@click.option("--key", help="The key of the file, or the key prefix for the files of one folder.")
+@click.option("--prefix", help="Save each PATH as PREFIX/ and its own name.")
+@click.option("--run", "run_id", metavar="RUN", help="The run that produced them.", shell_complete=run_ids)
+@click.option("--name", help="A name for the file, if PATH is one.")
+@click.option("--description", help="A description, any text.")
+@click.option("--as-folder", is_flag=True, help="Save a folder as one file instead of each file in it.")
 @json_option
 def save(
     paths: tuple[str, ...],
@@ -50,9 +50,9 @@ def save(
 ) -> None:
     """Save files or folders: all of them or none.
 
-    A file is kept under its own name unless --key or --prefix says more; in the storage's folder its key is its
-    path. Of a folder, each file in it is saved. Saving other bytes under a key makes a new version. Inside `lamin
-    run`, or between `lamin track` and `lamin finish`, what is saved is an output of that run.
+    The key is the file's own name unless --key or --prefix is given; inside the storage folder it is the path below
+    it. For a folder, each file in it is saved. Saving other bytes under a key makes a new version. Inside `lamin
+    run`, or between `lamin track` and `lamin finish`, saved files are outputs of that run.
 
     Prints id and key of each file. JSON keys: as for `lamin ls`.
     """
@@ -83,7 +83,7 @@ def save(
 def _described(
     path: str, key: str | None, prefix: str | None, name: str | None, run: Run | None, *, as_folder: bool
 ) -> list[File]:
-    """Make the unsaved files of one PATH."""
+    """Return the unsaved files of one PATH."""
     from lamindb.models import File
 
     if "://" in path:
@@ -106,7 +106,7 @@ def _described(
 
 
 def _in_a_root(path: str) -> bool:
-    """Tell whether a path lies in a storage, where it has a key by its place."""
+    """Return True if a path lies in a storage, where its key is its path below the root."""
     real = os.path.realpath(path) + "/"
     roots = context.instance().roots()
     return any("://" not in root and real.startswith(root.rstrip("/") + "/") for root, _ in roots)
@@ -117,14 +117,14 @@ def _refuse_same_keys(files: list[File]) -> None:
     for file in files:
         if file.key is None:
             continue
-        # What lies in a further storage stays there, where the same key is another file's.
-        place = (file.storage_id, file.key)
-        if place in seen:
+        # Files in another storage are registered in place: the same key there is another file.
+        identity = (file.storage_id, file.key)
+        if identity in seen:
             raise InvalidInputError(
                 f"two of these would be saved under the key {resolve.ascii_quoted(file.key)}: "
                 "save them one by one, or from a common folder; nothing was saved"
             )
-        seen.add(place)
+        seen.add(identity)
 
 
 def _shown(file: File) -> str:
@@ -134,22 +134,24 @@ def _shown(file: File) -> str:
 
 
 def _inputs(choice: bool | None) -> bool | None:
-    """What is read inside a run is read by that run, unless the user says otherwise."""
+    """Return whether to record reads as inputs: by default, if there is a current run."""
     return True if choice is None and context.run() is not None else choice
 
 
 @command("get", "lamin get study/results.csv", "lamin get study/results.csv -o /tmp/old.csv --version 1")
 @click.argument("name", metavar="KEY|ID", shell_complete=keys)
-@click.option("-o", "--output", metavar="PATH", type=click.Path(), help="Where to; a folder keeps the file's own name.")
-@click.option("--version", type=int, help="Which version; the current one by default.")
-@click.option("--force", is_flag=True, help="Replace another file that stands there.")
-@click.option("--input/--no-input", "is_input", default=None, help="Link it as an input of the current run, or not.")
+@click.option(
+    "-o", "--output", metavar="PATH", type=click.Path(), help="Where to write it; in a folder it keeps its own name."
+)
+@click.option("--version", type=int, help="The version; the current one by default.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+@click.option("--input/--no-input", "is_input", default=None, help="Record it as an input of the current run, or not.")
 @json_option
 def get(name: str, output: str | None, version: int | None, force: bool, is_input: bool | None, as_json: bool) -> None:
-    """Copy a file out of the instance, with checked bytes, and print where it is.
+    """Copy a file out of the instance and print the path of the copy. Its bytes are verified.
 
-    It appears in one step, and never over another file unless --force is given. Inside `lamin run`, or between
-    `lamin track` and `lamin finish`, it becomes an input of that run.
+    The copy is atomic, and replaces another file only with --force. Inside `lamin run`, or between `lamin track` and
+    `lamin finish`, the file becomes an input of that run.
 
     JSON keys: path, and those of `lamin ls`.
     """
@@ -161,8 +163,8 @@ def get(name: str, output: str | None, version: int | None, force: bool, is_inpu
     if output and (output.endswith("/") or (target.is_dir() and not file.is_folder)):
         target = target / own_name
     staged = file.stage(is_run_input=_inputs(is_input))
-    if not deliver(staged, target.absolute(), force=force):
-        messages.info(f"{target} is there already, with the same bytes")
+    if not copy_out(staged, target.absolute(), force=force):
+        messages.info(f"{target} exists already, with the same bytes")
     if as_json:
         out_json({"path": str(target), **file_as_dict(file)})
     else:
@@ -171,10 +173,10 @@ def get(name: str, output: str | None, version: int | None, force: bool, is_inpu
 
 @command("cat", "lamin cat study/results.csv | head", "lamin cat study/results.csv --version 1")
 @click.argument("names", metavar="KEY|ID...", nargs=-1, required=True, shell_complete=keys)
-@click.option("--version", type=int, help="Which version; the current one by default.")
-@click.option("--input/--no-input", "is_input", default=None, help="Link it as an input of the current run, or not.")
+@click.option("--version", type=int, help="The version; the current one by default.")
+@click.option("--input/--no-input", "is_input", default=None, help="Record it as an input of the current run, or not.")
 def cat(names: tuple[str, ...], version: int | None, is_input: bool | None) -> None:
-    """Write the checked bytes of files to standard output, one after the other."""
+    """Write the verified bytes of files to standard output, one after the other."""
     found = [resolve.file(name, version=version) for name in names]
     for file in found:
         if file.is_folder:
@@ -186,30 +188,30 @@ def cat(names: tuple[str, ...], version: int | None, is_input: bool | None) -> N
     sys.stdout.buffer.flush()
 
 
-def deliver(source: Path, target: Path, *, force: bool) -> bool:
-    """Copy a file or folder to `target`, which appears in one step.
+def copy_out(source: Path, target: Path, *, force: bool) -> bool:
+    """Copy a file or folder to `target` atomically.
 
     Args:
-        source: Checked bytes, which are not changed.
-        target: Where to; its folder must exist.
-        force: Replace what stands there.
+        source: Verified bytes; they are not changed.
+        target: The path of the copy; its folder must exist.
+        force: Replace an existing file or folder.
 
     Returns:
-        Whether something was written: False where the same bytes stood there already.
+        True if the copy was written, False if `target` had the same bytes already.
 
     Raises:
-        ConflictError: Something else stands there. It was left as it was.
-        StorageError: The disk failed or is full. Nothing is left of the copy.
+        ConflictError: `target` is something else. It was left as it was.
+        StorageError: The disk failed or is full. No part of the copy is left.
     """
     if target.is_dir() and not target.is_symlink() and not source.is_dir():
         raise ConflictError(f"{target} is a folder: name a file")
     if not target.parent.is_dir():
-        raise InvalidInputError(f"there is no folder {target.parent}: make it first")
+        raise InvalidInputError(f"there is no folder {target.parent}: create it first")
     if os.path.lexists(target):
         if is_same(source, target):
             return False
         if not force:
-            raise ConflictError(f"{target} exists and is something else: pass --force to replace it")
+            raise ConflictError(f"{target} exists and has other content: pass --force to replace it")
     temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         _copy(source, temporary)
@@ -224,19 +226,19 @@ def deliver(source: Path, target: Path, *, force: bool) -> bool:
 
 
 def is_same(source: Path, target: Path) -> bool:
-    """Tell whether two files, or two folders, hold the same."""
+    """Return True if two files, or two folders, have the same content."""
     if source.is_dir():
         return target.is_dir() and dict(_listing(source)) == dict(_listing(target)) and _same_members(source, target)
     return target.is_file() and filecmp.cmp(source, target, shallow=False)
 
 
 def _listing(folder: Path) -> Iterator[tuple[str, int]]:
-    for place, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
         for name in names:
-            path = os.path.join(place, name)
+            path = os.path.join(parent, name)
             yield os.path.relpath(path, folder), os.stat(path).st_size
         if not names and not folders:
-            yield os.path.relpath(place, folder) + "/", 0
+            yield os.path.relpath(parent, folder) + "/", 0
 
 
 def _same_members(source: Path, target: Path) -> bool:
@@ -246,22 +248,22 @@ def _same_members(source: Path, target: Path) -> bool:
 
 
 def _copy(source: Path, temporary: Path) -> None:
-    """Copy bytes without the read-only mode of stored files, flushed to disk."""
+    """Copy bytes and fsync them, without the read-only mode of stored files."""
     if not source.is_dir():
         shutil.copyfile(source, temporary)
-        _flush(temporary)
+        _fsync(temporary)
         return
     shutil.copytree(source, temporary, copy_function=_copy_member)
-    for place, _, _ in os.walk(temporary):
-        os.chmod(place, 0o777 & ~_umask())
+    for folder, _, _ in os.walk(temporary):
+        os.chmod(folder, 0o777 & ~_umask())
 
 
 def _copy_member(source: str, target: str) -> None:
     shutil.copyfile(source, target)
-    _flush(Path(target))
+    _fsync(Path(target))
 
 
-def _flush(path: Path) -> None:
+def _fsync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -276,17 +278,17 @@ def _umask() -> int:
 
 
 def _put_in_place(temporary: Path, target: Path, *, force: bool) -> None:
-    """Let the copy appear; without `force`, never over what somebody else put there meanwhile."""
+    """Rename the copy to `target`; without `force`, never over a file that another process created meanwhile."""
     if temporary.is_dir():
         if os.path.lexists(target):
-            aside = temporary.with_name(temporary.name + ".old")
-            os.rename(target, aside)
+            old = temporary.with_name(temporary.name + ".old")
+            os.rename(target, old)
             try:
                 os.rename(temporary, target)
             except OSError:
-                os.rename(aside, target)
+                os.rename(old, target)
                 raise
-            _remove(aside)
+            _remove(old)
             return
         os.rename(temporary, target)
         return
@@ -298,7 +300,7 @@ def _put_in_place(temporary: Path, target: Path, *, force: bool) -> None:
     try:
         os.link(temporary, target)
     except FileExistsError:
-        raise ConflictError(f"{target} was made by somebody else meanwhile: pass --force to replace it") from None
+        raise ConflictError(f"{target} was created by another process meanwhile: pass --force to replace it") from None
     except OSError:
         # Some file systems have no hard links.
         os.replace(temporary, target)

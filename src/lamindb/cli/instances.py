@@ -1,4 +1,4 @@
-"""Commands for instances: the twins of `ln.setup`."""
+"""Commands for instances and users: those of `ln.setup`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from lamindb.core import messages
 
 
 @command("init", "lamin init --storage ./mydata", "lamin init --storage s3://bucket/study --db postgresql://host/study")
-@click.option("--storage", required=True, help="A folder, or an address such as s3://bucket/prefix.")
-@click.option("--name", help="What to call it; the last part of the storage by default.")
-@click.option("--db", help="postgresql://user:password@host/name; without it, records are kept in a SQLite file.")
+@click.option("--storage", required=True, help="A folder, or a URL such as s3://bucket/prefix.")
+@click.option("--name", help="Its name; the last part of the storage by default.")
+@click.option("--db", help="postgresql://user:password@host/name; without it, records are stored in SQLite.")
 @click.option(
     "--view",
     type=click.Choice(["auto", "copy", "none"]),
@@ -25,9 +25,9 @@ from lamindb.core import messages
     help="How files appear under their keys in the folder.",
 )
 def init(storage: str, name: str | None, db: str | None, view: str) -> None:
-    """Make an instance and connect this folder to it; run again, it connects.
+    """Create an instance and connect this folder to it; connect only, if it exists already.
 
-    The storage holds the files, and, unless --db names a server, the records about them.
+    The storage holds the files and, without --db, the records about them.
     """
     from lamindb.setup import lifecycle
 
@@ -61,35 +61,48 @@ def _connect(identifier: str | None, storage: str | None) -> None:
 @command("connect", "lamin connect ./mydata", "lamin connect mydata")
 @click.argument("identifier", required=False, metavar="[PATH|NAME]", shell_complete=instance_names)
 def connect(identifier: str | None) -> None:
-    """Make an existing instance the one of this folder.
+    """Connect this folder to an existing instance.
 
     PATH is its storage folder, or a project folder that contains one; NAME is one that `lamin list` shows. Without
-    either, the instance that belongs to this folder is looked for.
+    either, the instance is searched for in this folder and its parents.
     """
     _connect(identifier, None)
 
 
 @command("load", "lamin load mydata")
 @click.argument("identifier", metavar="PATH|NAME", required=False, shell_complete=instance_names)
-@click.option("--storage", help="Where the folder was moved to.")
+@click.option("--storage", help="The folder's new location, if it was moved.")
 def load(identifier: str | None, storage: str | None) -> None:
-    """Make an existing instance the one of this folder; older name of `lamin connect`."""
+    """Connect this folder to an existing instance; older name of `lamin connect`."""
     _connect(identifier, storage)
+
+
+def _disconnect() -> None:
+    from lamindb.setup import lifecycle
+
+    name = lifecycle.disconnect()
+    if name is None:
+        messages.info("no instance is connected here")
+    else:
+        messages.success(f"disconnected the instance {name!r}")
+
+
+@command("disconnect", "lamin disconnect")
+def disconnect() -> None:
+    """Disconnect this folder from its instance. Nothing is deleted."""
+    _disconnect()
 
 
 @command("close", "lamin close")
 def close() -> None:
-    """Disconnect this folder from its instance. Nothing is deleted."""
-    from lamindb.setup import lifecycle
-
-    name = lifecycle.close()
-    messages.success(f"closed the instance {name!r}") if name else messages.info("no instance is connected here")
+    """Disconnect this folder from its instance; older name of `lamin disconnect`."""
+    _disconnect()
 
 
 @command("list", "lamin list", "lamin list --json")
 @json_option
 def list_instances(as_json: bool) -> None:
-    """List the instances that are registered on this machine for you.
+    """List the instances that you have registered on this machine.
 
     JSON keys: name, id, storage, project, exists.
     """
@@ -100,7 +113,7 @@ def list_instances(as_json: bool) -> None:
         out_json(found)
         return
     if not found:
-        messages.info("no instance is registered: make one by `lamin init --storage ./mydata`")
+        messages.info("no instance is registered: create one by `lamin init --storage ./mydata`")
         return
     rows = [(one["name"], one["storage"], one["project"], "" if one["exists"] else "gone") for one in found]
     for line in table(("name", "storage", "project", "state"), rows):
@@ -111,9 +124,9 @@ def list_instances(as_json: bool) -> None:
 @click.argument("identifier", metavar="NAME|PATH", shell_complete=instance_names)
 @click.option("--drop-tables", is_flag=True, help="On PostgreSQL, drop the tables too, after a dump.")
 def delete(identifier: str, drop_tables: bool) -> None:
-    """Delete an instance's records and registration, never a stored file.
+    """Delete an instance's records and registration, but no stored file.
 
-    A backup is kept, and `lamin restore NAME` brings everything back. A name that is not known is no error.
+    A backup is kept: `lamin restore NAME` brings everything back. An unknown name is no error.
     """
     from lamindb.setup import backup_restore
 
@@ -123,9 +136,9 @@ def delete(identifier: str, drop_tables: bool) -> None:
 @command("restore", "lamin restore mydata")
 @click.argument("name")
 def restore(name: str) -> None:
-    """Bring back a deleted instance from its newest backup, where it was, and connect it.
+    """Restore a deleted instance from its newest backup, where it was, and connect to it.
 
-    NAME is its name or id, the folder of its storage, or the folder of a backup.
+    NAME is its name or id, its storage folder, or the folder of a backup.
     """
     from lamindb.setup import backup_restore
 
@@ -136,9 +149,9 @@ def restore(name: str) -> None:
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @json_option
 def backup(path: Path | None, as_json: bool) -> None:
-    """Copy the records in one consistent step, while others may write, and print where they are.
+    """Write a consistent copy of the records and print its path. Other processes may go on writing.
 
-    PATH is a new file; without it, the copy lies among your data, where `lamin restore` finds it.
+    PATH is a new file; without it, the copy goes to your data folder, where `lamin restore` finds it.
 
     JSON keys: path.
     """
@@ -153,11 +166,11 @@ def backup(path: Path | None, as_json: bool) -> None:
 
 @command("login", "lamin login ada", "lamin login ada --name 'Ada Lovelace' --email ada@example.com")
 @click.argument("handle")
-@click.option("--name", help="Your name; made from the handle by default.")
-@click.option("--email", help="Your address.")
-@click.option("--password", hidden=True, help="Not needed: accepted and forgotten.")
+@click.option("--name", help="Your full name; derived from the handle by default.")
+@click.option("--email", help="Your email address.")
+@click.option("--password", hidden=True, help="Accepted for compatibility, and ignored.")
 def login(handle: str, name: str | None, email: str | None, password: str | None) -> None:
-    """Say who you are: what you save from now on is yours. Needs no account and no network.
+    """Set who you are: the user of everything you save from now on. Needs no account and no network.
 
     HANDLE is a short name, or an email address.
     """
@@ -170,7 +183,7 @@ def login(handle: str, name: str | None, email: str | None, password: str | None
 
 @command("logout", "lamin logout")
 def logout() -> None:
-    """Forget who you said you are; the operating system's user counts again."""
+    """Undo `lamin login`: you are the operating system's user again."""
     from lamindb.instance import user
 
     user.logout()

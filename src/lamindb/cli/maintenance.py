@@ -1,4 +1,4 @@
-"""Commands that look after stored bytes and move instances."""
+"""Commands that check, free and move stored bytes: `verify`, `gc`, `relink`, `migrate-to`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lamindb.errors import IntegrityError
 
 @contextmanager
 def _progress() -> Iterator[Any]:
-    """Show how far long work is, where somebody looks."""
+    """Show a progress bar at a terminal."""
     import sys
 
     from lamindb.core.progress import bar_for
@@ -37,17 +37,17 @@ def _print(report: Any, *, as_json: bool) -> None:
 
 @command("verify", "lamin verify", "lamin verify study --quick", "lamin verify --seconds 3600 --resume --json")
 @click.argument("prefix", required=False, shell_complete=keys)
-@click.option("--quick", is_flag=True, help="Existence, sizes and times only, rather than every byte.")
-@click.option("--resume", is_flag=True, help="Go on where the last verify stopped.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so long.")
+@click.option("--quick", is_flag=True, help="Check existence, sizes and times instead of every byte.")
+@click.option("--resume", is_flag=True, help="Continue where the last verify stopped.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after this many seconds.")
 @json_option
 @click.pass_context
 def verify(
     ctx: click.Context, prefix: str | None, quick: bool, resume: bool, seconds: float | None, as_json: bool
 ) -> None:
-    """Compare stored bytes with what was saved, everything or what lies under PREFIX.
+    """Check stored bytes against their records: all of them, or those under PREFIX.
 
-    Exits 5 where something is missing or damaged. Saving the right bytes again repairs it.
+    Exits 5 if bytes are missing or damaged. Saving the right bytes again repairs them.
 
     JSON keys: is_clean, checked, n_bytes, missing, corrupt, edited, untracked, orphans, incoming, is_complete, seconds.
     """
@@ -66,13 +66,13 @@ def verify(
     type=click.FloatRange(min=0),
     default=86_400,
     show_default=True,
-    help="Leave alone what was stored so shortly ago.",
+    help="Keep anything stored within this many seconds.",
 )
-@click.option("--yes", is_flag=True, help="Remove it; without this, only say what would be removed.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed, which is the default.")
+@click.option("--yes", is_flag=True, help="Remove it; without --yes, only print what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed; this is the default.")
 @json_option
 def gc(yes: bool, dry_run: bool, grace_seconds: float, as_json: bool) -> None:
-    """Free the space of bytes that no file, no trash and no writer needs. Safe beside writers.
+    """Garbage collection: remove bytes that no file, trashed file or running save refers to. Safe beside writers.
 
     JSON keys: objects, n_bytes, n_young, incoming, is_dry_run.
     """
@@ -82,13 +82,13 @@ def gc(yes: bool, dry_run: bool, grace_seconds: float, as_json: bool) -> None:
         report = maintenance_gc.sweep(dry_run=dry_run or not yes, grace_seconds=grace_seconds, progress=progress)
     _print(report, as_json=as_json)
     if report.is_dry_run and (report.objects or report.incoming):
-        messages.info("nothing was removed: `lamin gc --yes` does it")
+        messages.info("nothing was removed yet: `lamin gc --yes` removes it")
 
 
 @command("relink", "lamin relink")
 @json_option
 def relink(as_json: bool) -> None:
-    """Let equal bytes share their space again, after the folder was copied, restored or unpacked.
+    """Replace equal bytes by hard links or reflinks again, after the folder was copied, restored or unpacked.
 
     JSON keys: checked, relinked, n_bytes, healed, edited.
     """
@@ -105,13 +105,13 @@ def relink(as_json: bool) -> None:
     "lamin migrate-to --db postgresql://host/study --storage s3://bucket/study",
 )
 @click.option("--db", help="postgresql://user:password@host/name")
-@click.option("--storage", help="A folder, or an address such as s3://bucket/prefix.")
+@click.option("--storage", help="A folder, or a URL such as s3://bucket/prefix.")
 @json_option
 def migrate_to(db: str | None, storage: str | None, as_json: bool) -> None:
-    """Move the instance to PostgreSQL, to another storage, or both: ids, history and lineage stay.
+    """Move the instance to PostgreSQL, to another storage, or both, with all ids, history and lineage.
 
-    Everything is compared before this folder is connected to the new one; until then the old one counts, and it is
-    not removed. Called again after an interruption, it goes on.
+    Everything is compared before this folder is connected to the new place. The old one is not removed. After an
+    interruption, run the same command again to continue.
 
     JSON keys: tables, objects, n_bytes, database, storage, home.
     """

@@ -1,4 +1,4 @@
-"""What commands print: plain text that pipes well, tables that fit the terminal, JSON with stable keys."""
+"""Output of commands: plain text for pipes, tables that fit the terminal, JSON with stable keys."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _BOLD, _DIM, _RED, _GREEN, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m"
 _STYLES = {"bold": _BOLD, "dim": _DIM, "red": _RED, "green": _GREEN}
 _NARROWEST = 8
 _WHOLE = frozenset({"id", "size", "version", "when", "took", "status", "exit", "removed", "what", "setting", "value"})
-"""Columns that are never shortened: half an id, a number or a word of ours helps nobody."""
+"""Columns that are never shortened: part of an id or a number is useless."""
 
 _KEY = "key"
 _LEFT_OUT = ("id", "when")
-"""Columns that a narrow terminal does without, in this order, where a key names the row: they say less than it does."""
+"""Columns that a narrow terminal leaves out, in this order, to show more of the key."""
 
-_READABLE = 40
-"""So much of a key is worth more than those columns."""
+_READABLE_KEY = 40
+"""Columns are left out until this much of the longest key fits."""
 
 
 def out(text: str = "") -> None:
@@ -38,11 +38,11 @@ def out(text: str = "") -> None:
 def out_json(value: Any) -> None:
     """Print a value as JSON; times become ISO 8601 in UTC, paths text."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
-    out(text if _can_be_written(text) else json.dumps(value, indent=2, default=_plain))
+    out(text if _is_encodable(text) else json.dumps(value, indent=2, default=_plain))
 
 
-def _can_be_written(text: str) -> bool:
-    """Tell whether UTF-8 can hold a text, which it cannot where a name has a lone surrogate."""
+def _is_encodable(text: str) -> bool:
+    """Return True if text can be encoded as UTF-8: a name may have a lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -51,11 +51,11 @@ def _can_be_written(text: str) -> bool:
 
 
 def out_json_list(values: Iterable[Any]) -> None:
-    """Print values as one JSON list, a line each, without holding more than one of them."""
+    """Print values as one JSON list, one a line, holding one value at a time in memory."""
     opening = "[\n"
     for value in values:
         text = json.dumps(value, ensure_ascii=False, default=_plain)
-        sys.stdout.write(opening + (text if _can_be_written(text) else json.dumps(value, default=_plain)))
+        sys.stdout.write(opening + (text if _is_encodable(text) else json.dumps(value, default=_plain)))
         opening = ",\n"
     out("[]" if opening == "[\n" else "\n]")
 
@@ -69,40 +69,40 @@ def _plain(value: Any) -> Any:
 
 
 def is_coloured() -> bool:
-    """Tell whether colours are wanted: at a terminal that shows them, unless NO_COLOR is set."""
+    """Return True if colours are wanted: at a terminal that shows them, unless NO_COLOR is set."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def styled(text: str, style: str) -> str:
-    """Return text in a style: "bold", "dim", "red" or "green"; unchanged where colours are not wanted."""
+    """Return text in a style: "bold", "dim", "red" or "green"; unchanged if colours are not wanted."""
     return f"{_STYLES[style]}{text}{_PLAIN}" if text and is_coloured() else text
 
 
-def time_text(moment: datetime.datetime | None) -> str:
-    """Write a time in the local zone, to the minute."""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment is not None else ""
+def time_text(time: datetime.datetime | None) -> str:
+    """Return a time in the local zone, to the minute; "" for None."""
+    return time.astimezone().strftime("%Y-%m-%d %H:%M") if time is not None else ""
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, right: frozenset[str] = frozenset()) -> list[str]:
-    """Lay rows out in aligned columns.
+    """Return rows as lines with aligned columns.
 
-    At a terminal, the widest names are shortened in their middle so that each row is one line, if they can be, and keys
-    last: before, a narrow terminal leaves out their ids and times. In a pipe nothing is ever shortened or left out.
+    At a terminal, each row is made to fit one line: ids and times are left out if keys would have to be shortened for
+    them, then the longest values are shortened in the middle, keys last. In a pipe nothing is shortened or left out.
 
     Args:
-        headers: The names of the columns; those in `right` are aligned to the right.
+        headers: The names of the columns.
         rows: Values; None is shown as nothing. Control characters are escaped.
-        right: See `headers`.
+        right: The columns that are aligned to the right.
     """
     cells = [[printable("" if value is None else str(value)) for value in row] for row in rows]
-    widths = [max([cell_width(head), *(cell_width(row[place]) for row in cells)]) for place, head in enumerate(headers)]
+    widths = [max([cell_width(head), *(cell_width(row[i]) for row in cells)]) for i, head in enumerate(headers)]
     if sys.stdout.isatty():
         available = shutil.get_terminal_size().columns
         kept = _kept(headers, widths, available)
-        headers, widths = [headers[place] for place in kept], [widths[place] for place in kept]
-        cells = [[row[place] for place in kept] for row in cells]
-        flexible = [place for place, head in enumerate(headers) if head not in _WHOLE]
-        widths = _fitted(widths, [place for place in flexible if headers[place] != _KEY], available)
+        headers, widths = [headers[i] for i in kept], [widths[i] for i in kept]
+        cells = [[row[i] for i in kept] for row in cells]
+        flexible = [i for i, head in enumerate(headers) if head not in _WHOLE]
+        widths = _fitted(widths, [i for i in flexible if headers[i] != _KEY], available)
         widths = _fitted(widths, flexible, available)
     lines = [styled(_line(headers, headers, widths, right), "bold")]
     lines.extend(_line(row, headers, widths, right) for row in cells)
@@ -110,41 +110,33 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, right: froze
 
 
 def _kept(headers: Sequence[str], widths: Sequence[int], available: int) -> list[int]:
-    """Return the places of the columns to show: without some, if a key would have to be shortened for them."""
+    """Return the positions of the columns to show: without some, if keys would have to be shortened for them."""
     kept = list(range(len(headers)))
     if _KEY not in headers:
         return kept
-    wanted = min(widths[list(headers).index(_KEY)], _READABLE)
+    wanted = min(widths[list(headers).index(_KEY)], _READABLE_KEY)
     for name in _LEFT_OUT:
         needed = [
-            wanted
-            if headers[place] == _KEY
-            else widths[place]
-            if headers[place] in _WHOLE
-            else _narrowest(widths[place])
-            for place in kept
+            wanted if headers[i] == _KEY else widths[i] if headers[i] in _WHOLE else min(widths[i], _NARROWEST)
+            for i in kept
         ]
         if sum(needed) + 2 * (len(needed) - 1) <= available:
             break
-        kept = [place for place in kept if headers[place] != name]
+        kept = [i for i in kept if headers[i] != name]
     return kept
 
 
-def _narrowest(width: int) -> int:
-    return min(width, _NARROWEST)
-
-
 def _fitted(widths: list[int], flexible: list[int], available: int) -> list[int]:
-    """Take from the widest of some columns until the row fits, never below what is still readable."""
+    """Return widths with the widest of some columns reduced until the row fits or all are at the minimum."""
     fitted = list(widths)
     excess = sum(fitted) + 2 * (len(fitted) - 1) - available
     while excess > 0 and flexible:
-        place = max(flexible, key=lambda one: fitted[one])
-        if fitted[place] <= _NARROWEST:
+        widest = max(flexible, key=lambda i: fitted[i])
+        if fitted[widest] <= _NARROWEST:
             break
-        narrower = [fitted[one] for one in flexible if fitted[one] < fitted[place]]
-        taken = min(excess, max(1, fitted[place] - max([_NARROWEST, *narrower])))
-        fitted[place] -= taken
+        narrower = [fitted[i] for i in flexible if fitted[i] < fitted[widest]]
+        taken = min(excess, max(1, fitted[widest] - max([_NARROWEST, *narrower])))
+        fitted[widest] -= taken
         excess -= taken
     return fitted
 
@@ -160,12 +152,12 @@ def _line(values: Sequence[str], headers: Sequence[str], widths: list[int], righ
 
 
 def counted(number: int, noun: str) -> str:
-    """Write a number with its noun, as in "1 file" and "2 files"."""
+    """Return a number with its noun, as in "1 file" and "2 files"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 class FileRow(NamedTuple):
-    """What a list shows of a file; made without its record, since lists are long."""
+    """One file in a list, read without building its record: lists are long."""
 
     id: str
     key: str | None
@@ -197,17 +189,17 @@ _COLUMNS = {
 
 
 def file_rows(query: Any) -> Iterator[FileRow]:
-    """Yield what a list shows of the files of a query, in its order."""
+    """Yield the rows of a query of files, in its order."""
     from lamindb.models import Storage
 
     roots = {storage.id: storage.root for storage in Storage.objects.using(query.db)}
-    place = FileRow._fields.index("storage")
+    column = FileRow._fields.index("storage")
     for values in query.values_list(*(_COLUMNS.get(name, name) for name in FileRow._fields)).iterator():
-        yield FileRow._make((*values[:place], roots[values[place]], *values[place + 1 :]))
+        yield FileRow._make((*values[:column], roots[values[column]], *values[column + 1 :]))
 
 
 def file_as_dict(file: File) -> dict[str, Any]:
-    """Return what `--json` shows of a file: the names of a `FileRow`."""
+    """Return the JSON of a file: the fields of `FileRow`."""
     return {
         "id": file.id,
         "key": file.key,
@@ -231,7 +223,7 @@ def file_as_dict(file: File) -> dict[str, Any]:
 
 
 def run_as_dict(run: Run) -> dict[str, Any]:
-    """Return what `--json` shows of a run."""
+    """Return the JSON of a run."""
     return {
         "id": run.id,
         "name": run.name,
@@ -251,7 +243,7 @@ def run_as_dict(run: Run) -> dict[str, Any]:
 
 
 def transform_as_dict(transform: Transform) -> dict[str, Any]:
-    """Return what `--json` shows of a transform."""
+    """Return the JSON of a transform."""
     return {
         "id": transform.id,
         "name": transform.name,
@@ -265,7 +257,7 @@ def transform_as_dict(transform: Transform) -> dict[str, Any]:
 
 
 def user_as_dict(user: User) -> dict[str, Any]:
-    """Return what `--json` shows of a user."""
+    """Return the JSON of a user."""
     return {"id": user.id, "handle": user.handle, "name": user.name, "email": user.email}
 
 
@@ -275,4 +267,4 @@ AS_DICT: Final[Mapping[str, Callable[[Any], dict[str, Any]]]] = {
     "transform": transform_as_dict,
     "user": user_as_dict,
 }
-"""How records of each kind are shown."""
+"""The JSON of each kind of record."""

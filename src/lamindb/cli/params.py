@@ -1,4 +1,4 @@
-"""How commands are declared, and what their arguments mean."""
+"""The classes of commands and groups, and the types of their parameters."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "
 
 
 class Command(click.Command):
-    """A command that shows examples in its help, and prepares the library just before it runs.
-
-    So `--help` and wrong arguments never wait for the database library.
-    """
+    """A command with examples in its help. Settings are read just before it runs, not for `--help`."""
 
     def __init__(self, *args: Any, examples: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -27,12 +24,12 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        import lamindb.core.settings  # noqa: F401  says what the user chose, such as the verbosity
+        import lamindb.core.settings  # noqa: F401  applies the user's settings, such as the verbosity
 
         return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show the examples as they are typed."""
+        """Write the examples."""
         write_examples(self.examples, formatter)
 
 
@@ -46,16 +43,16 @@ class Group(click.Group):
         self.examples = examples
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Show the help where no command is named, which is no error."""
+        """Show the help if no command is named; that is no error."""
         return super().parse_args(ctx, args or ["--help"])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show the examples as they are typed."""
+        """Write the examples."""
         write_examples(self.examples, formatter)
 
 
 def write_examples(examples: tuple[str, ...], formatter: click.HelpFormatter) -> None:
-    """Write examples, one a line, never wrapped."""
+    """Write examples, one a line, without wrapping."""
     if not examples:
         return
     with formatter.section("Examples" if len(examples) > 1 else "Example"):
@@ -64,10 +61,10 @@ def write_examples(examples: tuple[str, ...], formatter: click.HelpFormatter) ->
 
 
 def command(name: str, *examples: str, **options: Any) -> Callable[[Callable[..., Any]], Command]:
-    """Declare a command; the first line of the function's docstring is its short help.
+    """Return a decorator that makes a command; the first line of the docstring is its short help.
 
     Args:
-        name: What people type.
+        name: The word after `lamin`.
         *examples: Whole command lines for its help.
         **options: Passed on to `click.command`.
     """
@@ -79,8 +76,8 @@ def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help=JSON_HELP)(function)
 
 
-class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]
-    """A time: a date, a time, or a span before now such as `7d`."""
+class Time(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A date, a time, or a duration before now such as `7d`."""
 
     name = "time"
 
@@ -96,7 +93,9 @@ class Moment(click.ParamType):  # type: ignore[type-arg, unused-ignore]
                 return datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds)
             return datetime.datetime.fromisoformat(text).astimezone()
         except (ValueError, OverflowError):
-            self.fail(f"{text!a} is no time: pass a date such as 2026-01-31, or a span such as 30min, 12h, 7d, 2w")
+            self.fail(
+                f"{text!a} is not a time: pass a date such as 2026-01-31, or a duration such as 30min, 12h, 7d, 2w"
+            )
 
 
 class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -110,7 +109,7 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
             return value
         found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]i?)?b?", str(value).strip().lower())
         if not found:
-            self.fail(f"{value!a} is no size: pass bytes, or a number with a unit such as 10k, 1.5MB, 2GiB")
+            self.fail(f"{value!a} is not a size: pass bytes, or a number with a unit such as 10k, 1.5MB, 2GiB")
         return math.ceil(float(found[1]) * _UNITS[found[2] or ""])
 
 
@@ -125,5 +124,5 @@ class Depth(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         if text == "all":
             return text
         if not re.fullmatch(r"[0-9]{1,9}", text):
-            self.fail(f"{value!a} is no depth: pass a number from 0, or all")
+            self.fail(f"{value!a} is not a depth: pass a number from 0, or all")
         return int(text)

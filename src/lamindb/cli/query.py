@@ -1,4 +1,4 @@
-"""Commands that find records and say where they came from."""
+"""Commands that find records and show their lineage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import click
 from lamindb.cli import resolve
 from lamindb.cli.completion import keys, run_ids
 from lamindb.cli.output import counted, out, out_json, out_json_list, styled, table, time_text
-from lamindb.cli.params import Depth, Moment, Size, command, json_option
+from lamindb.cli.params import Depth, Size, Time, command, json_option
 from lamindb.core import messages
 from lamindb.core.text import printable, size_text
 from lamindb.errors import InvalidInputError
@@ -27,34 +27,38 @@ _KINDS = ("file", "transform", "run", "user")
 _FORMATS = ("tree", "svg", "mermaid", "dot", "html", "json")
 _WIDTH = 100
 _NARROWEST = 40
-_HOW = "--depth all, --max-nodes show more"
+_SHOW_MORE = "use --depth all to see all"
 
 
 @command("search", "lamin search iris", "lamin search 'cell ranger' --type transform --json")
 @click.argument("text")
-@click.option("--type", "kind", type=click.Choice(_KINDS), default="file", show_default=True, help="What to look for.")
-@click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
-@click.option("--field", help="The one field to compare, in place of those that are by default.")
+@click.option(
+    "--type", "kind", type=click.Choice(_KINDS), default="file", show_default=True, help="The kind of record."
+)
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The maximum number of results."
+)
+@click.option("--field", help="Compare only this field instead of the defaults.")
 @json_option
 def search(text: str, kind: str, limit: int, field: str | None, as_json: bool) -> None:
-    """Rank records by how well they fit TEXT; finds also what was mistyped.
+    """Search records by approximate names, the best matches first. Typing errors are tolerated.
 
-    Compared are keys and names of files, names of transforms, names of runs and of their transforms, handles and
-    names of users. The best of a record counts.
+    TEXT is compared with keys and names of files, names of transforms, names of runs and of their transforms, and
+    handles and names of users. A record is ranked by its best match.
 
     JSON: the records as `lamin ls` and `lamin runs` show them, each with its score from 0 to 100.
     """
-    from lamindb.cli import output as cli_output
+    from lamindb.cli.output import AS_DICT
     from lamindb.models import File, Run, Transform, User
 
     models: dict[str, Any] = {"file": File, "transform": Transform, "run": Run, "user": User}
     hits = models[kind].search(text, field=field, limit=limit)
     if as_json:
-        as_dict = cli_output.AS_DICT[kind]
+        as_dict = AS_DICT[kind]
         out_json([{"score": round(score, 1), **as_dict(hit)} for hit, score in zip(hits, hits.scores, strict=False)])
         return
     if not hits:
-        messages.info(f"no {kind} fits")
+        messages.info(f"no matching {kind}s")
         return
     for line in table(("id", kind, "details"), [(hit.id, *_hit(hit, kind)) for hit in hits]):
         out(line)
@@ -73,12 +77,14 @@ def _hit(hit: Any, kind: str) -> tuple[str, str]:
 
 
 @command("history", "lamin history", "lamin history -n 50 --since 7d --user ada")
-@click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
-@click.option("--since", type=Moment(), help="Nothing older than a date, or a span such as 7d.")
-@click.option("--user", "handle", metavar="HANDLE", help="Only what this user did.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The maximum number of results."
+)
+@click.option("--since", type=Time(), help="Only events since a date, or within a duration such as 7d.")
+@click.option("--user", "handle", metavar="HANDLE", help="Only events of this user.")
 @json_option
 def history(limit: int, since: datetime.datetime | None, handle: str | None, as_json: bool) -> None:
-    """Show what happened lately: files saved and removed, runs, new transforms.
+    """Show recent events: files saved and removed, runs, new transforms.
 
     JSON keys: at, kind (saved, removed, ran, registered), who, what, id, detail, transform.
     """
@@ -89,26 +95,26 @@ def history(limit: int, since: datetime.datetime | None, handle: str | None, as_
         out_json([asdict(event) for event in events])
         return
     if not events:
-        messages.info("nothing happened yet")
+        messages.info("no matching events")
         return
-    cli_output = [
+    rows = [
         (time_text(e.at), e.who, e.kind, e.what, e.detail, e.transform if e.kind in ("saved", "removed") else "", e.id)
         for e in events
     ]
-    for line in table(("when", "who", "what", "which", "how", "by", "id"), cli_output):
+    for line in table(("when", "who", "what", "which", "how", "by", "id"), rows):
         out(line)
 
 
 @command("describe", "lamin describe study/results.csv", "lamin describe analysis.ipynb --json")
 @click.argument("name", metavar="KEY|ID|NAME", shell_complete=keys)
-@click.option("--version", type=int, help="Which version of a file; the current one by default.")
+@click.option("--version", type=int, help="The version of a file; the current one by default.")
 @json_option
 def describe(name: str, version: int | None, as_json: bool) -> None:
-    """Show everything about a file, run or transform on one page.
+    """Show everything about a file, run or transform.
 
     NAME may also be the name or path of a notebook, script or pipeline.
 
-    What is stored with a run (code, packages, uncommitted changes, log, report) is named by where it can be read.
+    For what is stored with a run (code, packages, uncommitted changes, log, report) the path is shown.
 
     JSON keys: kind, id, title, sections (by title, each with facts, records, count).
     """
@@ -128,14 +134,14 @@ def show_page(record: Any, *, as_json: bool) -> None:
     "lamin lineage study/results.csv -o lineage.svg",
 )
 @click.argument("name", metavar="KEY|ID|NAME", shell_complete=keys)
-@click.option("--version", type=int, help="Which version of a file; the current one by default.")
-@click.option("--up", is_flag=True, help="Only where it came from.")
-@click.option("--down", is_flag=True, help="Only what became of it.")
-@click.option("--depth", type=Depth(), help="How many generations of files in each direction, or `all`.")
-@click.option("--max-nodes", type=click.IntRange(min=1), help="How much to show at most.")
-@click.option("--all-producers", is_flag=True, help="Follow every run that made the same bytes, not only the first.")
-@click.option("--format", "form", type=click.Choice(_FORMATS), help="How to draw it; a tree by default.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+@click.option("--version", type=int, help="The version of a file; the current one by default.")
+@click.option("--up", is_flag=True, help="Only ancestors.")
+@click.option("--down", is_flag=True, help="Only descendants.")
+@click.option("--depth", type=Depth(), help="The number of generations of files in each direction, or `all`.")
+@click.option("--max-nodes", type=click.IntRange(min=1), help="The maximum number of files and runs to show.")
+@click.option("--all-producers", is_flag=True, help="Follow all runs that produced the same bytes, not only the first.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), help="The output format; a tree by default.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @json_option
 def lineage(
     name: str,
@@ -149,9 +155,9 @@ def lineage(
 ) -> None:
     """Show where a file, run or transform came from, and what became of it.
 
-    Times are local in a terminal, and in UTC in everything else.
+    Times are local in a terminal, and in UTC everywhere else.
 
-    With --output, the file's suffix says the format, unless --format does: .txt .svg .html .mmd .dot .json.
+    With --output and without --format, the suffix selects the format: .txt .svg .html .mmd .dot .json.
 
     JSON keys: those of `file.view_lineage().to_json()`.
     """
@@ -173,37 +179,37 @@ def lineage(
 )
 @click.argument("source", metavar="FROM", shell_complete=keys)
 @click.argument("target", metavar="TO", shell_complete=keys)
-@click.option("--all", "is_all", is_flag=True, help="Everything on any way, not only the shortest one.")
-@click.option("--all-producers", is_flag=True, help="Follow every run that made the same bytes, not only the first.")
-@click.option("--format", "form", type=click.Choice(_FORMATS), help="How to draw it; a tree by default.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+@click.option("--all", "is_all", is_flag=True, help="Show all paths, not only a shortest one.")
+@click.option("--all-producers", is_flag=True, help="Follow all runs that produced the same bytes, not only the first.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), help="The output format; a tree by default.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @json_option
 def path(
     source: str, target: str, is_all: bool, all_producers: bool, form: str | None, output: Path | None, as_json: bool
 ) -> None:
-    """Show by which way one record led to another.
+    """Show how one record led to another.
 
-    FROM is the earlier one; both are a key, an id, or a name. Where no way leads, the tree says so.
+    FROM is the earlier one; both are a key, an id, or a name.
 
-    JSON keys: those of `lamin lineage --json`; without a way, its lists are empty.
+    JSON keys: those of `lamin lineage --json`; its lists are empty if there is no path.
     """
     from lamindb.lineage import draw
 
-    ask = draw.between if is_all else draw.path
-    picture = ask(resolve.record(source), resolve.record(target), all_producers=all_producers)
+    query = draw.between if is_all else draw.path
+    picture = query(resolve.record(source), resolve.record(target), all_producers=all_producers)
     _show_picture(picture, "json" if as_json else form, output)
 
 
 @command("impact", "lamin impact raw/reads.fastq.gz", "lamin impact raw/reads.fastq.gz --any-version --json")
 @click.argument("name", metavar="KEY|ID|NAME", shell_complete=keys)
-@click.option("--version", type=int, help="Which version of a file; the current one by default.")
-@click.option("--any-version", is_flag=True, help="Ask about all versions of the file.")
-@click.option("--all-producers", is_flag=True, help="Follow every run that made the same bytes, not only the first.")
+@click.option("--version", type=int, help="The version of a file; the current one by default.")
+@click.option("--any-version", is_flag=True, help="Include what was derived from other versions of the file.")
+@click.option("--all-producers", is_flag=True, help="Follow all runs that produced the same bytes, not only the first.")
 @json_option
 def impact(name: str, version: int | None, any_version: bool, all_producers: bool, as_json: bool) -> None:
     """Show what was derived from a file, run or transform, and by whom.
 
-    So it says what has to be made again, and whom to tell, if that were wrong.
+    If the record turns out to be wrong, these are the results to make again and the users to inform.
 
     JSON keys: of, ids, read_versions, users, transforms (each with id, name, type, version, users, last_at, runs,
     files).
@@ -217,17 +223,17 @@ def impact(name: str, version: int | None, any_version: bool, all_producers: boo
         return
     if found.groups:
         out(f"derived from {printable(found.of)}: {counted(len(found.files), 'file')} in {_runs(found)}")
-        cli_output = [
+        rows = [
             (one.title, one.type, len(one.runs), len(one.files), ", ".join(one.users), time_text(one.last_at))
             for one in found.groups
         ]
         heads = ("transform", "type", "runs", "files", "by", "last run")
-        for line in table(heads, cli_output, right=frozenset({"runs", "files"})):
+        for line in table(heads, rows, right=frozenset({"runs", "files"})):
             out(line)
     else:
         messages.info(f"nothing was derived from {printable(found.of)}, and no run read it")
     if found.read_versions:
-        messages.info(f"runs read {found.read_versions} of it: --any-version asks about all of them")
+        messages.info(f"runs read {found.read_versions} of it; --any-version includes all versions")
 
 
 def _runs(found: Any) -> str:
@@ -236,8 +242,8 @@ def _runs(found: Any) -> str:
 
 
 def _show_picture(picture: Any, form: str | None, output: Path | None) -> None:
-    """Print a picture as a tree or in another form, or write it to a file, whose suffix may say the form."""
-    # That of `Path` fails where there is no such user.
+    """Print a picture in a format, or write it to a file, whose suffix selects the format by default."""
+    # `Path.expanduser` fails if there is no such user.
     output = output and Path(os.path.expanduser(output))
     if output is not None and form is None:
         picture.save(output)
@@ -256,7 +262,7 @@ def _drawn(picture: Any, form: str, *, is_file: bool) -> str:
         from lamindb.lineage.render.tree import text_tree
 
         width = max(_NARROWEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
-        return text_tree(picture.graph, direction=picture.direction, width=width, how=_HOW, clock=time_text)
+        return text_tree(picture.graph, direction=picture.direction, width=width, hint=_SHOW_MORE, clock=time_text)
     return str(getattr(picture, f"to_{form}")())
 
 
@@ -265,7 +271,7 @@ def _write(path: Path, text: str) -> None:
     from lamindb.errors import StorageError
 
     if not path.parent.is_dir():
-        raise InvalidInputError(f"there is no folder {path.parent}: make it first")
+        raise InvalidInputError(f"there is no folder {path.parent}: create it first")
     try:
         filesystem.write_text(path, text if text.endswith("\n") else f"{text}\n")
     except OSError as error:
@@ -277,30 +283,30 @@ _HEADERS = ("id", "size", "version", "when", "who", "transform", "key")
 
 @command("ls", "lamin ls", "lamin ls study --long --since 7d", "lamin ls --user ada --min-size 1GB --json")
 @click.argument("prefix", required=False, shell_complete=keys)
-@click.option("--user", "handle", metavar="HANDLE", help="Only what this user saved.")
-@click.option("--transform", metavar="NAME|ID", help="Only what this notebook, script or pipeline made.")
-@click.option("--run", "run_id", metavar="RUN", help="Only what this run made.", shell_complete=run_ids)
-@click.option("--since", type=Moment(), help="Only what was saved since a date or within a span such as 7d.")
-@click.option("--min-size", type=Size(), help="Only what has at least this size, such as 10MB.")
-@click.option("--versions", is_flag=True, help="Older versions too.")
-@click.option("--all", "everything", is_flag=True, help="Older versions and the trash too.")
-@click.option("-l", "--long", "is_long", is_flag=True, help="A table with ids, sizes, times and people.")
+@click.option("--user", "handle", metavar="HANDLE", help="Only files saved by this user.")
+@click.option("--transform", metavar="NAME|ID", help="Only outputs of this notebook, script or pipeline.")
+@click.option("--run", "run_id", metavar="RUN", help="Only outputs of this run.", shell_complete=run_ids)
+@click.option("--since", type=Time(), help="Only files saved since a date or within a duration such as 7d.")
+@click.option("--min-size", type=Size(), help="Only files of at least this size, such as 10MB.")
+@click.option("--versions", is_flag=True, help="Include older versions.")
+@click.option("--all", "everything", is_flag=True, help="Include older versions and the trash.")
+@click.option("-l", "--long", "is_long", is_flag=True, help="Print a table with ids, sizes, times and users.")
 @json_option
 def ls(is_long: bool, as_json: bool, **filters: Any) -> None:
-    """List files by their keys, those under PREFIX where it is given.
+    """List files by key: all of them, or those under PREFIX.
 
     JSON keys: id, key, name, suffix, size, hash, version, is_latest, is_folder, n_files, description, storage, run,
     transform, created_by, created_at, trashed_at, trashed_by.
     """
     from lamindb.cli.output import file_rows
 
-    cli_output = file_rows(_query(**filters))
+    rows = file_rows(_query(**filters))
     if as_json:
-        out_json_list(row._asdict() for row in cli_output)
+        out_json_list(row._asdict() for row in rows)
         return
-    found = list(cli_output)
+    found = list(rows)
     if not found:
-        messages.info("no file fits")
+        messages.info("no matching files")
         return
     for line in _long(found) if is_long else _tree(found):
         out(line)
@@ -325,7 +331,7 @@ def _query(
         query = query.filter(resolve.under(prefix))
     if handle is not None:
         query = query.filter(created_by__handle=resolve.handle(handle))
-    # What a run made again, as its bytes were stored already, is its own as well.
+    # A run that produced bytes which were stored already has no file of its own, only an output edge.
     if transform is not None:
         query = query.filter(writer_links__run__transform__in=resolve.transform_ids(transform))
     if run_id is not None:
@@ -338,7 +344,7 @@ def _query(
 
 
 def _long(files: list[FileRow]) -> list[str]:
-    cli_output = [
+    rows = [
         (
             file.id,
             size_text(file.size),
@@ -350,7 +356,7 @@ def _long(files: list[FileRow]) -> list[str]:
         )
         for file in files
     ]
-    return table(_HEADERS, cli_output, right=frozenset({"size"}))
+    return table(_HEADERS, rows, right=frozenset({"size"}))
 
 
 def _mark(file: FileRow) -> str:
@@ -361,14 +367,14 @@ def _mark(file: FileRow) -> str:
 
 @dataclass(slots=True)
 class _Folder:
-    """A folder of keys: what lies in it, by name. A key may be a file and a folder of others at once."""
+    """A folder of keys. One name may be a file and a folder."""
 
     folders: dict[str, _Folder] = field(default_factory=dict)
     files: dict[str, list[FileRow]] = field(default_factory=dict)
 
 
 def _tree(files: list[FileRow]) -> list[str]:
-    """Draw keys as folders and files; what has no key comes last, under its name."""
+    """Return keys as an indented tree; files without a key come last, by name."""
     root = _Folder()
     for file in files:
         if file.key is not None:
@@ -379,10 +385,10 @@ def _tree(files: list[FileRow]) -> list[str]:
             node.files.setdefault(last, []).append(file)
     lines: list[str] = []
     _draw(root, "", lines)
-    without = [file for file in files if file.key is None]
-    if without:
+    keyless = [file for file in files if file.key is None]
+    if keyless:
         lines.append(styled("without a key:", "dim"))
-        lines.extend(f"  {printable(file.name)}  {_facts(file)}  {styled(file.id, 'dim')}" for file in without)
+        lines.extend(f"  {printable(file.name)}  {_facts(file)}  {styled(file.id, 'dim')}" for file in keyless)
     total = sum(file.size for file in files)
     lines.append(styled(f"{counted(len(files), 'file')}, {size_text(total)}", "dim"))
     return lines

@@ -1,4 +1,4 @@
-"""Which record a word on the command line means: a key, a path into the storage, an id, a name."""
+"""Resolve an argument to a record: by key, path into the storage, id, or name."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LISTED = 10
 
 
 def record(text: str, *, version: int | None = None) -> Any:
-    """Return what a word means: a file, also one in the trash by its id; else a run; else a transform.
+    """Return the file, run or transform that an argument names. A file in the trash is found by its id only.
 
-    A transform is named by its id, its name or its path; of several versions the newest counts.
+    A transform is named by its id, its name or its path; the newest of several versions is returned.
 
     Raises:
-        NoResultFound: It means nothing; the message names a near key.
+        NoResultFound: There is none; the message suggests the closest key.
         MultipleResultsFound: Several notebooks, scripts or pipelines have this name; their ids are listed.
     """
     from lamindb.models import File, Run
@@ -44,7 +44,7 @@ def record(text: str, *, version: int | None = None) -> Any:
 
 
 def _transforms_named(text: str) -> list[Transform]:
-    """Return the transforms of an id, a path or a name, the newest first: those of the id or path if there are any."""
+    """Return the transforms with an id or path, or else those with a name, the newest first."""
     from django.db.models import Q
 
     from lamindb.models import Transform
@@ -62,10 +62,10 @@ def _newest(transforms: list[Transform], text: str) -> Transform | None:
 
 
 def transform_ids(text: str) -> list[str]:
-    """Return the ids of the transform that a word means, all its versions: of an id, a path or a name.
+    """Return the ids of all versions of a transform, named by an id, a path or a name.
 
     Raises:
-        NoResultFound: There is none; the message names a near one.
+        NoResultFound: There is none; the message suggests the closest one.
         MultipleResultsFound: Several notebooks, scripts or pipelines have this name; their ids are listed.
     """
     from lamindb.models import Transform
@@ -82,7 +82,7 @@ def handle(text: str) -> str:
     """Return a user's handle.
 
     Raises:
-        NoResultFound: Nobody here has it; the message names those who work here.
+        NoResultFound: No user has it; the message lists the handles.
     """
     from lamindb.models import User
 
@@ -96,7 +96,7 @@ def handle(text: str) -> str:
 
 
 def _can_be_stored(text: str) -> bool:
-    """Tell whether a database can hold a text, and so whether to ask it."""
+    """Return True if the database can store a text: no NUL, no lone surrogate."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
@@ -108,22 +108,22 @@ def _run_or_none(text: str) -> Run | None:
 
 
 def file(text: str, *, version: int | None = None, in_trash: bool = False) -> File:
-    """Return the file of a key, of a path into the storage's folder, or of an id.
+    """Return the file with a key, a path into the storage folder, or an id.
 
     Args:
-        text: What was typed.
-        version: Which version; None: the current one, or the very one that an id names.
-        in_trash: Look in the trash, where the newest of a key counts, and only there.
+        text: The argument.
+        version: The version; None means the current one, or exactly the one with the id.
+        in_trash: Search only the trash, where the newest file of a key is returned.
 
     Raises:
-        NoResultFound: There is none; the message names a near one.
+        NoResultFound: There is none; the message suggests the closest one.
         MultipleResultsFound: Several storages have this key; their ids are listed.
     """
     found = _file_or_none(text, version, in_trash)
     if found is None:
-        place = " in the trash" if in_trash else ""
+        where = " in the trash" if in_trash else ""
         which = f" with version {version}" if version is not None else ""
-        raise NoResultFound(f"there is no file {ascii_quoted(text)}{which}{place}: {_advice(text, in_trash)}")
+        raise NoResultFound(f"there is no file {ascii_quoted(text)}{which}{where}: {_advice(text, in_trash)}")
     return found
 
 
@@ -157,7 +157,7 @@ def _file_or_none(text: str, version: int | None, in_trash: bool) -> File | None
 
 
 def _keys(text: str) -> list[str]:
-    """Return what a word may be as a key: itself, or what follows the storage root in a path to a file."""
+    """Return the keys that an argument may mean: itself, or the part of a path below the storage root."""
     inside = _in_storage(text)
     found = []
     for one in (text, inside):
@@ -170,44 +170,44 @@ def _keys(text: str) -> list[str]:
 
 
 def _in_storage(text: str) -> str | None:
-    """Return where a path or address lies in the storage: "" for its root itself, None for elsewhere."""
+    """Return the key of a path or URL below the storage root: "" for the root itself, None if outside."""
     from lamindb.core import context
 
     root = context.instance().root_url
-    place = text.rstrip("/")
+    path = text.rstrip("/")
     if "://" not in root:
         if "\0" in text or not text:
             return None
-        head, tail = os.path.split(os.path.abspath(os.path.expanduser(place) or "/"))
-        place = os.path.join(os.path.realpath(head), tail)
-    if place == root:
+        head, tail = os.path.split(os.path.abspath(os.path.expanduser(path) or "/"))
+        path = os.path.join(os.path.realpath(head), tail)
+    if path == root:
         return ""
-    return place[len(root) + 1 :] if place.startswith(f"{root}/") else None
+    return path[len(root) + 1 :] if path.startswith(f"{root}/") else None
 
 
 def _advice(text: str, in_trash: bool) -> str:
     from lamindb.models import File
 
     if not _can_be_stored(text):
-        return "no name has such characters"
+        return "it has characters that no name can have"
     if in_trash:
-        return "`lamin trash list` shows what is there"
+        return "see `lamin trash list`"
     if File.objects.get_queryset().filter(key__in=_keys(text), trashed_at__isnull=False).exists():
-        return "it is in the trash, `lamin trash restore` brings it back"
+        return "it is in the trash; restore it by `lamin trash restore`"
     if File.select().count() <= _SUGGEST_AMONG:
         near = File.search(text, field="key", top_hit=True)
         if near is not None:
             return f"did you mean {ascii_quoted(near.key)}?"
-    return "`lamin ls` and `lamin search` show what there is"
+    return "see `lamin ls` and `lamin search`"
 
 
 def under(prefix: str) -> Any:
-    """Return a condition for keys that lie under a folder, or are the key itself.
+    """Return a condition for a key and all keys below it.
 
-    The folder may also be typed as a path into the storage; the storage's own folder means everything.
+    `prefix` is a key or a path into the storage folder; the storage folder itself selects everything.
 
     Raises:
-        InvalidKeyError: No key can begin so.
+        InvalidKeyError: No key can begin with it.
     """
     from django.db.models import Q
 
@@ -216,21 +216,21 @@ def under(prefix: str) -> Any:
     def condition(folder: str) -> Any:
         return Q(key=folder) | Q(key__startswith=f"{folder}/")
 
-    word = prefix.rstrip("/")
+    key = prefix.rstrip("/")
     inside = _in_storage(prefix)
     if inside is None:
-        return condition(check_key(word))
-    if word and word in _keys(word) and File.objects.get_queryset().filter(condition(check_key(word))).exists():
-        return condition(check_key(word))
+        return condition(check_key(key))
+    if key and key in _keys(key) and File.objects.get_queryset().filter(condition(check_key(key))).exists():
+        return condition(check_key(key))
     return condition(check_key(inside)) if inside else Q()
 
 
 def run(text: str) -> Run:
-    """Return the run of an id, or of the beginning of one.
+    """Return the run with an id, or with an id that begins with `text`.
 
     Raises:
         NoResultFound: There is none.
-        MultipleResultsFound: Several ids begin so.
+        MultipleResultsFound: Several ids begin with it.
     """
     from lamindb.models import Run
 
@@ -252,5 +252,5 @@ def run(text: str) -> Run:
 
 
 def ascii_quoted(text: str) -> str:
-    """Quote a word for a message, with what a terminal would act on escaped."""
+    """Return an argument quoted for a message, with control characters escaped."""
     return repr(text) if text.isprintable() else ascii(text)

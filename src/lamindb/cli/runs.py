@@ -1,4 +1,4 @@
-"""Commands that show runs."""
+"""Commands that record and show runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
 from lamindb.cli import resolve
 from lamindb.cli.completion import run_ids
 from lamindb.cli.output import out, out_json, table, time_text
-from lamindb.cli.params import Moment, command, json_option
+from lamindb.cli.params import Time, command, json_option
 from lamindb.cli.query import show_page
 from lamindb.core import context, messages
 from lamindb.core.text import duration_text
@@ -25,13 +25,15 @@ _HEADERS = ("id", "when", "took", "status", "exit", "who", "transform")
 
 
 @command("runs", "lamin runs", "lamin runs --failed --since 7d", "lamin runs --transform analysis.ipynb --json")
-@click.option("--failed", is_flag=True, help="Only those that failed or whose process died.")
-@click.option("--status", type=click.Choice(_STATUSES), help="Only those of this status.")
-@click.option("--transform", metavar="NAME|ID", help="Only those of this notebook, script or pipeline.")
-@click.option("--user", "handle", metavar="HANDLE", help="Only those of this user.")
-@click.option("--parent", metavar="RUN", help="Only the steps of this run.", shell_complete=run_ids)
-@click.option("--since", type=Moment(), help="Only those that began since a date, or within a span such as 7d.")
-@click.option("-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most.")
+@click.option("--failed", is_flag=True, help="Only runs that failed or whose process died.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only runs with this status.")
+@click.option("--transform", metavar="NAME|ID", help="Only runs of this notebook, script or pipeline.")
+@click.option("--user", "handle", metavar="HANDLE", help="Only runs of this user.")
+@click.option("--parent", metavar="RUN", help="Only steps of this run.", shell_complete=run_ids)
+@click.option("--since", type=Time(), help="Only runs since a date, or within a duration such as 7d.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="The maximum number of results."
+)
 @json_option
 def runs(limit: int, as_json: bool, **filters: Any) -> None:
     """List runs, the latest first.
@@ -46,7 +48,7 @@ def runs(limit: int, as_json: bool, **filters: Any) -> None:
         out_json([run_as_dict(run) for run in found])
         return
     if not found:
-        messages.info("no run fits")
+        messages.info("no matching runs")
         return
     rows = [
         (
@@ -75,7 +77,7 @@ def _query(
     from lamindb.models import Run
     from lamindb.runs.liveness import notice_dead_runs
 
-    # So that filters see the runs that died unseen.
+    # Filters by status need the status of runs whose process died.
     notice_dead_runs(context.instance())
     query: Any = Run.select()
     if failed:
@@ -103,9 +105,9 @@ def _duration(run: Any) -> str:
 @click.argument("run_id", metavar="RUN", shell_complete=run_ids)
 @json_option
 def show(run_id: str, as_json: bool) -> None:
-    """Show everything about a run on one page: status, code, arguments, inputs, outputs.
+    """Show everything about a run: status, code, arguments, inputs, outputs.
 
-    RUN is its id, or the beginning of it.
+    RUN is its id, or the first characters of it.
     """
     show_page(resolve.run(run_id), as_json=as_json)
 
@@ -113,7 +115,7 @@ def show(run_id: str, as_json: bool) -> None:
 @command("log", "lamin log 0Xk2fQ", "lamin log 0Xk2fQ | less")
 @click.argument("run_id", metavar="RUN", shell_complete=run_ids)
 def log(run_id: str) -> None:
-    """Print what a run printed, as far as it was kept, and how it failed.
+    """Print the log of a run, as far as it was stored, and its error.
 
     The log goes to standard output, the end of a traceback to standard error.
     """
@@ -136,12 +138,12 @@ _RUN_VARIABLE = "LAMIN_RUN_ID"
 
 
 def _params(pairs: tuple[str, ...]) -> dict[str, Any] | None:
-    """Read `name=value` pairs; values that are JSON (numbers, true, lists) are that, others text."""
+    """Parse `name=value` pairs; a value is JSON if it parses (numbers, true, lists), else text."""
     found: dict[str, Any] = {}
     for pair in pairs:
         name, sign, text = pair.partition("=")
         if not sign or not name:
-            raise InvalidInputError(f"{pair!r} is no parameter: pass name=value")
+            raise InvalidInputError(f"{pair!r} is not a parameter: pass name=value")
         try:
             found[name] = json.loads(text, parse_constant=lambda word: word)
         except ValueError:
@@ -156,13 +158,13 @@ def _params(pairs: tuple[str, ...]) -> dict[str, Any] | None:
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @click.argument("argv", metavar="[--] CMD...", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.option("--transform", metavar="NAME", help="What is run; by default the program with its script.")
-@click.option("--in", "inputs", metavar="PATH", multiple=True, help="A file, or a key, that it reads. Repeatable.")
+@click.option("--transform", metavar="NAME", help="The name of the transform; the program and its script by default.")
+@click.option("--in", "inputs", metavar="PATH", multiple=True, help="A file or key that it reads. Repeatable.")
 @click.option(
-    "--out", "outputs", metavar="PATTERN", multiple=True, help="Files that it makes, such as 'out/*.csv'. Repeatable."
+    "--out", "outputs", metavar="PATTERN", multiple=True, help="Files that it writes, such as 'out/*.csv'. Repeatable."
 )
 @click.option("--param", "params", metavar="NAME=VALUE", multiple=True, help="A parameter to record. Repeatable.")
-@click.option("--capture/--no-capture", default=None, help="Watch which files it reads and writes, or not.")
+@click.option("--capture/--no-capture", default=None, help="Detect which files it reads and writes, or not.")
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -173,10 +175,10 @@ def run(
     params: tuple[str, ...],
     capture: bool | None,
 ) -> None:
-    """Run any program and record it: what it was, what it read and made, its log and its exit code.
+    """Run any program and record it: command, inputs, outputs, log and exit code.
 
-    What it prints passes through unchanged, and its exit code is that of this command. Outputs are saved when it
-    succeeds. Programs that it starts, and `lamin save` and `lamin get` in them, belong to the same run.
+    Its output passes through unchanged, and this command ends with its exit code. Outputs are saved if it succeeds.
+    Programs that it starts, and `lamin save` and `lamin get` in them, belong to the same run.
     """
     from lamindb.runs.commands.command import run_command
 
@@ -197,20 +199,18 @@ def run(
     "lamin track --transform nightly-import --param day=3",
 )
 @click.argument("notebook", required=False, type=click.Path())
-@click.option("--transform", metavar="NAME", help="What the shell script is called.")
+@click.option("--transform", metavar="NAME", help="The name of the shell script's transform.")
 @click.option("--param", "params", metavar="NAME=VALUE", multiple=True, help="A parameter to record. Repeatable.")
 def track(notebook: str | None, transform: str | None, params: tuple[str, ...]) -> None:
-    """Begin a run in a shell script, and print its id.
+    """Start a run in a shell script and print its id.
 
-    Exported as LAMIN_RUN_ID, it is the run of everything that follows: `lamin save` makes its outputs, `lamin get`
-    its inputs, and programs that track themselves become its steps, until `lamin finish`. It is found aborted where
-    the shell dies before that.
+    Export the id as LAMIN_RUN_ID. Until `lamin finish`, files of `lamin save` are then its outputs, those of `lamin
+    get` its inputs, and tracked programs its steps. If the shell dies before, the run is marked aborted.
     """
     if transform is None:
         del notebook
         messages.info(
-            "nothing to track here: notebooks and scripts call ln.track() themselves, and a shell script passes "
-            "--transform NAME"
+            "nothing to track: notebooks and scripts call ln.track() themselves, a shell script passes --transform NAME"
         )
         return
     from lamindb.runs.commands.command import begin_shell
@@ -221,9 +221,11 @@ def track(notebook: str | None, transform: str | None, params: tuple[str, ...]) 
 @command("finish", "lamin finish", "trap 'lamin finish --exit-code $?' EXIT")
 @click.argument("run_id", metavar="[RUN]", required=False)
 @click.option("--status", type=click.Choice(["completed", "failed"]), help="How it ended.")
-@click.option("--exit-code", type=click.IntRange(0, 255), help="What the script exits with; not 0 means failed.")
+@click.option(
+    "--exit-code", type=click.IntRange(0, 255), help="The exit code of the script; other than 0 means failed."
+)
 def finish(run_id: str | None, status: str | None, exit_code: int | None) -> None:
-    """End the run that `lamin track` began: RUN, or the one in LAMIN_RUN_ID."""
+    """End the run that `lamin track` started: RUN, or the one in LAMIN_RUN_ID."""
     wanted = run_id or os.environ.get(_RUN_VARIABLE)
     if not wanted:
         messages.info("no run to finish: LAMIN_RUN_ID is not set")

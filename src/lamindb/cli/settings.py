@@ -1,4 +1,4 @@
-"""`lamin settings`: what counts in every process that begins from now on."""
+"""`lamin settings`: the stored settings of the user, which apply to every process that starts later."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from lamindb.core import messages, options
 
 @click.group("settings", cls=Group, examples=("lamin settings list", "lamin settings set track_run_inputs true"))
 def settings() -> None:
-    """Show and keep settings for every process of yours.
+    """Show or change your settings.
 
-    A program's own `ln.settings` comes first, then the environment (LAMIN_VERBOSITY and so on), then what is kept
-    here.
+    They apply to every process that you start later. `ln.settings` in a program overrides them, and so do environment
+    variables (LAMIN_VERBOSITY and so on).
     """
 
 
@@ -28,7 +28,7 @@ def _shown(value: Any) -> str:
 @settings.command("list", examples=("lamin settings list", "lamin settings list --json"))
 @json_option
 def list_settings(as_json: bool) -> None:
-    """List all settings with what counts now, and who says so.
+    """List all settings with their current values and where these come from.
 
     JSON: an object for each setting with name, value, from (default, stored, or a variable), choices, help.
     """
@@ -42,7 +42,7 @@ def list_settings(as_json: bool) -> None:
         )
         return
     rows = [(one.name, _shown(value), origin, one.help) for one, value, origin in found]
-    for line in table(("setting", "value", "from", "what it decides"), rows):
+    for line in table(("setting", "value", "from", "description"), rows):
         out(line)
 
 
@@ -65,21 +65,21 @@ def get_setting(name: str, as_json: bool) -> None:
 @click.argument("name", shell_complete=setting_names)
 @click.argument("value")
 def set_setting(name: str, value: str) -> None:
-    """Keep a setting for every process that begins from now on."""
+    """Store a setting for every process that starts later."""
     from lamindb.core.settings import store
 
     kept = store(name, value)
-    messages.success(f"{name} is {_shown(kept)} from now on")
+    messages.success(f"set {name} to {_shown(kept)}")
     current, origin = options.chosen(name)
     if current != kept:
-        messages.warning(f"but {origin} says {_shown(current)}, which comes first")
+        messages.warning(f"{origin} overrides it with {_shown(current)}")
 
 
 @settings.command("unset", examples=("lamin settings unset verbosity",))
 @click.argument("name", shell_complete=setting_names)
 def unset_setting(name: str) -> None:
-    """Let the default of a setting count again."""
+    """Go back to the default of a setting."""
     from lamindb.core.settings import forget
 
     forget(name)
-    messages.success(f"{name} is {_shown(options.chosen(name)[0])} from now on")
+    messages.success(f"set {name} to its default, {_shown(options.chosen(name)[0])}")

@@ -1,4 +1,4 @@
-"""Commands that rename, remove and bring back files."""
+"""Commands that rename, remove and restore files: `mv`, `rm`, `trash`."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ from lamindb.errors import InvalidInputError
 @click.argument("name", metavar="KEY|ID", shell_complete=keys)
 @click.argument("new", metavar="NEW")
 def mv(name: str, new: str) -> None:
-    """Give a file another key, with all its versions.
+    """Rename a file: give it and all its versions another key.
 
-    Its id, history and lineage stay. A NEW that ends in a slash is a folder, in which it keeps its name.
+    Its id, history and lineage stay the same. If NEW ends in a slash, the file keeps its name in that folder.
     """
     file = resolve.file(name)
     old = file.key
     file.key = new + basename(old or file.name) if new.endswith("/") else new
     file.save()
-    messages.success(f"{resolve.ascii_quoted(old or file.name)} is {resolve.ascii_quoted(file.key)} now")
+    messages.success(f"renamed {resolve.ascii_quoted(old or file.name)} to {resolve.ascii_quoted(file.key)}")
 
 
 @command("rm", "lamin rm study/results.csv", "lamin rm study/results.csv --permanent", "lamin rm -r study/old")
 @click.argument("names", metavar="KEY|ID...", nargs=-1, required=True, shell_complete=keys)
-@click.option("--permanent", is_flag=True, help="Skip the trash. What a run read cannot be removed for good.")
-@click.option("--versions", is_flag=True, help="Every version, not only the one that is current.")
-@click.option("-r", "--recursive", is_flag=True, help="Everything under these keys.")
+@click.option("--permanent", is_flag=True, help="Skip the trash. Inputs of runs cannot be removed for good.")
+@click.option("--versions", is_flag=True, help="Remove all versions, not only the current one.")
+@click.option("-r", "--recursive", is_flag=True, help="Remove everything under these keys.")
 def rm(names: tuple[str, ...], permanent: bool, versions: bool, recursive: bool) -> None:
     """Move files to the trash.
 
-    All of them go or none. Without --versions only the current version goes, and the newest that is left becomes
-    current. `lamin trash restore` brings files back; bytes are kept until `lamin gc`.
+    All of them are moved or none. Without --versions only the current version is, and the newest other version
+    becomes current. `lamin trash restore` restores files; their bytes are kept until `lamin gc`.
     """
     from lamindb.maintenance import trash as files_trash
 
-    chosen: dict[str, Any] = {}
+    by_id: dict[str, Any] = {}
     for name in names:
         found = _under(name) if recursive else [resolve.file(name)]
         for file in found:
             family = file.versions.filter(trashed_at__isnull=True) if versions else [file]
-            chosen.update({one.id: one for one in family})
-    files = list(chosen.values())
+            by_id.update({one.id: one for one in family})
+    files = list(by_id.values())
     (files_trash.purge if permanent else files_trash.trash)(files, context.instance())
     done = "removed for good" if permanent else "moved to the trash"
     messages.success(f"{_named(files)} {'was' if len(files) == 1 else 'were'} {done}")
     for file in files:
-        _tell_successor(file)
+        _report_successor(file)
 
 
 def _under(name: str) -> list[Any]:
@@ -64,7 +64,7 @@ def _under(name: str) -> list[Any]:
 
     condition = resolve.under(name)
     if not condition:
-        raise InvalidInputError(f"{resolve.ascii_quoted(name)} is the whole storage: name what is to go")
+        raise InvalidInputError(f"{resolve.ascii_quoted(name)} is the whole storage: name the files to remove")
     found: list[Any] = list(File.select(condition))
     return found or [resolve.file(name)]
 
@@ -75,25 +75,25 @@ def _named(files: list[Any]) -> str:
     return counted(len(files), "file")
 
 
-def _tell_successor(file: Any) -> None:
-    """Say which version a key shows now, since the key seems to be gone."""
+def _report_successor(file: Any) -> None:
+    """Print which version of the key is current now, if one is left."""
     from lamindb.models import File
 
     if file.key is not None:
         now_current = File.select(key=file.key, storage_id=file.storage_id).first()
         if now_current is not None and now_current.stem_id == file.stem_id:
-            messages.info(f"version {now_current.version} of {resolve.ascii_quoted(file.key)} is current now")
+            messages.info(f"version {now_current.version} of {resolve.ascii_quoted(file.key)} is now the current one")
 
 
 @click.group("trash", cls=Group, examples=("lamin trash list", "lamin trash restore study/results.csv"))
 def trash() -> None:
-    """List, restore or purge what is in the trash."""
+    """List, restore or purge files in the trash."""
 
 
 @trash.command("list", examples=("lamin trash list", "lamin trash list --json"))
 @json_option
 def list_trash(as_json: bool) -> None:
-    """List what is in the trash, the latest first.
+    """List the files in the trash, the latest first.
 
     JSON keys: as for `lamin ls`.
     """
@@ -119,41 +119,43 @@ def list_trash(as_json: bool) -> None:
 @trash.command("restore", examples=("lamin trash restore study/results.csv",))
 @click.argument("names", metavar="KEY|ID...", nargs=-1, required=True, shell_complete=trashed_keys)
 def restore(names: tuple[str, ...]) -> None:
-    """Take files out of the trash, all of those named or none.
+    """Restore files from the trash: all of those named or none.
 
-    Of a key that was removed several times, the latest comes back.
+    If a key was removed several times, the latest file is restored.
     """
     from lamindb.maintenance import trash as files_trash
 
     files = list({file.id: file for file in (resolve.file(name, in_trash=True) for name in names)}.values())
     files_trash.restore(files)
-    messages.success(f"{_named(files)} {'is' if len(files) == 1 else 'are'} back")
+    messages.success(f"restored {_named(files)}")
 
 
 @trash.command("purge", examples=("lamin trash purge study/results.csv", "lamin trash purge --all --older-than 30"))
 @click.argument("names", metavar="[KEY|ID]...", nargs=-1, shell_complete=trashed_keys)
-@click.option("--all", "everything", is_flag=True, help="Everything that is in the trash.")
-@click.option("--older-than", metavar="DAYS", type=click.FloatRange(min=0), help="Only what was removed so long ago.")
+@click.option("--all", "everything", is_flag=True, help="Remove everything in the trash.")
+@click.option(
+    "--older-than", metavar="DAYS", type=click.FloatRange(min=0), help="Only files trashed at least this many days ago."
+)
 def purge(names: tuple[str, ...], everything: bool, older_than: float | None) -> None:
     """Remove files from the trash for good.
 
-    All of them go or none; `lamin gc` frees their space. What a run read is kept, since its lineage would be lost:
-    named, it is an error; with --all it is left out.
+    All of them are removed or none; `lamin gc` frees their space. Inputs of runs are kept for their lineage: naming
+    one is an error, and --all skips them.
     """
     from lamindb.maintenance import trash as files_trash
 
     if everything == bool(names):
-        raise InvalidInputError("say what to purge: either keys or ids, or --all")
+        raise InvalidInputError("pass either keys or ids, or --all")
     if everything:
         files, kept = _purgeable(older_than)
         if kept:
-            messages.info(f"{counted(kept, 'file')} {'stays' if kept == 1 else 'stay'} in the trash: a run read it")
+            messages.info(f"{counted(kept, 'file')} {'stays' if kept == 1 else 'stay'} in the trash as input of a run")
     else:
         files = [resolve.file(name, in_trash=True) for name in names]
         if older_than is not None:
             files = [file for file in files if file.trashed_at is not None and file.trashed_at <= _before(older_than)]
     if not files:
-        messages.info("there is nothing to purge")
+        messages.info("nothing to purge")
         return
     files_trash.purge(files, context.instance())
     messages.success(f"{_named(files)} {'was' if len(files) == 1 else 'were'} removed for good")

@@ -1,1 +1,1 @@
-"""Everything about a record, and what happened lately in an instance."""
+"""Descriptions of records, and the recent events of an instance."""

@@ -1,4 +1,4 @@
-"""What happened lately in an instance: files saved and removed, runs, new transforms, people."""
+"""Recent events of an instance: files saved and removed, runs, new transforms."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from lamindb.models import File, Run, Transform, User
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened.
+    """One event.
 
     Attributes:
-        at: When.
+        at: The time.
         kind: `saved`, `removed` (to the trash), `ran`, or `registered` (a transform).
-        who: The handle of the user, None where nobody is known.
+        who: The handle of the user, or None if unknown.
         what: The key or name of the record.
         id: The id of the record.
-        detail: What else matters, in a few words: the version of a file, how a run ended.
-        transform: What was run, for a run and for a file that a run made.
+        detail: More in a few words: the version of a file, the status of a run.
+        transform: The name of the transform of a run, or of the run that produced a file.
     """
 
     at: datetime.datetime
@@ -40,16 +40,16 @@ def history(
     since: datetime.datetime | None = None,
     handle: str | None = None,
 ) -> list[Event]:
-    """Return what happened lately, the latest first.
+    """Return recent events, the latest first.
 
     Args:
-        limit: How many at most.
-        since: Nothing older than this aware time; None for no bound.
-        handle: Only what this user did; None for everybody.
+        limit: The maximum number of events.
+        since: Only events since this aware time; None means all.
+        handle: Only events of this user; None means all users.
 
     Raises:
-        InvalidInputError: `limit` is no positive number.
-        NoResultFound: There is no user of this handle.
+        InvalidInputError: `limit` is not a positive number.
+        NoResultFound: There is no user with this handle.
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise InvalidInputError(f"limit must be a number from 1, not {limit!r}")

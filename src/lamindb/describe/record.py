@@ -1,7 +1,4 @@
-"""Everything about a record on one page: what it is, who and when, what it came from, what became of it.
-
-Only facts are gathered here, secrets hidden; how a page looks is somebody else's care.
-"""
+"""Describe a record: collect the facts about it, with secrets redacted, and render them as text, JSON or HTML."""
 
 from __future__ import annotations
 
@@ -28,18 +25,18 @@ from lamindb.runs import identify
 from lamindb.storage.base import ObjectName
 
 FEW = 5
-"""How many records a section lists; it says how many more there are."""
+"""The maximum number of records that a section lists; it shows how many more there are."""
 
 _ERROR_LINES = 6
 
-_KEPT = {
+_RUN_OBJECTS = {
     "source": "source_digest",
     "packages": "environment_digest",
     "uncommitted changes": "diff_digest",
     "log": "log_digest",
     "report": "report_digest",
 }
-"""The objects that are stored with a run, in words for people, and the fields that name them."""
+"""The label of each object that is stored with a run, and the field with its name."""
 
 Form = Literal["text", "bytes", "seconds", "lines", "command"]
 
@@ -49,10 +46,10 @@ class Fact:
     """One line of a page.
 
     Attributes:
-        label: What it says, in words; programs find it under them, with `_` between.
-        value: Plain: text, number, time, list or dictionary.
-        form: How a number, text or list is to be read.
-        shown: What people read instead of the value; nothing leaves it to programs.
+        label: The label in words; with `_` between them, its name in JSON.
+        value: Text, number, time, list or dictionary.
+        form: How to format the value.
+        shown: The text to show instead of the value; "" hides the fact except in JSON.
     """
 
     label: str
@@ -68,8 +65,8 @@ class Entry:
     Attributes:
         kind: `file`, `run` or `transform`.
         id: Its id.
-        name: What a person calls it.
-        details: Short facts about it; people see only their values.
+        name: Its name.
+        details: Short facts about it, shown without their labels.
     """
 
     kind: str
@@ -80,7 +77,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a page: facts, and the first of some records with the number of all."""
+    """A part of a page: facts, and the first of some records with their total number."""
 
     title: str
     facts: tuple[Fact, ...] = ()
@@ -90,7 +87,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What there is to say about a record."""
+    """The facts about a record."""
 
     kind: str
     id: str
@@ -99,10 +96,10 @@ class Description:
 
 
 def describe(record: Any) -> Description:
-    """Gather everything about a saved file, run or transform.
+    """Return the facts about a saved file, run or transform.
 
     Raises:
-        InvalidInputError: It is not saved, or its instance was closed.
+        InvalidInputError: It is not saved, or its instance was disconnected.
         NoResultFound: It was deleted meanwhile.
     """
     alias = lineage_query.alias_of(record)
@@ -145,10 +142,10 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
             ("removed by", file.trashed_by.handle if file.trashed_by is not None else None),
         ),
     )
-    yield Section("storage", tuple(_place(file, instance)))
+    yield Section("storage", tuple(_storage_facts(file, instance)))
     if file.run is not None:
         yield Section("made by", _about_run(file.run))
-        yield Section("code and logs of that run", tuple(_kept(file.run, instance)))
+        yield Section("code and logs of that run", tuple(_objects_of(file.run, instance)))
         yield _listed("inputs of that run", file.run.inputs.all())
     again = file.producers.exclude(id=file.run_id) if file.run_id else file.producers
     yield _listed("made again by", again, if_any=True)
@@ -158,8 +155,8 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
         yield _listed("versions", file.versions.order_by("-version"))
 
 
-def _place(file: File, instance: Instance) -> Iterator[Fact]:
-    """Say where the bytes are and whether they are there, without reading or mending anything."""
+def _storage_facts(file: File, instance: Instance) -> Iterator[Fact]:
+    """Yield where the bytes are and whether they exist, without reading or repairing them."""
     name = ObjectName(file.digest, file.suffix)
     root = instance.root_of(instance.storage(file.storage_id))
     yield Fact("root", redact_text(root))
@@ -181,25 +178,25 @@ def _place(file: File, instance: Instance) -> Iterator[Fact]:
         else:
             yield Fact("path", redact_text(f"{root.rstrip('/')}/{file.key}"))
     except (LaminError, OSError) as error:
-        yield Fact("state", redact_text(f"cannot be looked at: {error}"))
+        yield Fact("state", redact_text(f"cannot be checked: {error}"))
 
 
 def _state_in_place(file: File, where: str) -> str:
     if not os.path.exists(where):
         return "missing"
     if not file.is_folder and os.path.getsize(where) != file.size:
-        return "changed: it has another size than what was registered"
+        return "changed: its size is not the registered one"
     return "there"
 
 
-def _kept(run: Run, instance: Instance) -> Iterator[Fact]:
-    """Say which objects are kept of a run, and where they can be read."""
+def _objects_of(run: Run, instance: Instance) -> Iterator[Fact]:
+    """Yield the paths of the objects that are stored with a run."""
     try:
         store = instance.store
     except LaminError as error:
-        yield Fact("state", redact_text(f"cannot be looked at: {error}"))
+        yield Fact("state", redact_text(f"cannot be checked: {error}"))
         return
-    for label, field in _KEPT.items():
+    for label, field in _RUN_OBJECTS.items():
         name = ObjectName.parse(getattr(run, field) or "")
         if name is not None:
             yield Fact(label, redact_text(str(store.object_path(name))))
@@ -207,8 +204,8 @@ def _kept(run: Run, instance: Instance) -> Iterator[Fact]:
         yield Fact("to print the log", ["lamin", "log", run.id], "command")
 
 
-def _watched(run: Run) -> tuple[Fact, ...]:
-    """Say how the files of a run were watched, and what may have escaped."""
+def _capture_facts(run: Run) -> tuple[Fact, ...]:
+    """Return how file access was captured in a run, and why it may be incomplete."""
     capture = run.capture or {}
     seen = capture.get("files")
     return _facts(
@@ -235,8 +232,8 @@ def _run_sections(run: Run, instance: Instance) -> Iterator[Section]:
             ("external id", run.external_id),
         ),
     )
-    yield Section("code and logs", tuple(_kept(run, instance)))
-    yield Section("capture", _watched(run))
+    yield Section("code and logs", tuple(_objects_of(run, instance)))
+    yield Section("capture", _capture_facts(run))
     for title, files in (("inputs", run.inputs.all()), ("outputs", run.outputs.all())):
         yield _listed(title, files)
     children = Run.objects.using(run._state.db).filter(parent=run)
@@ -303,7 +300,7 @@ def _transform_sections(transform: Transform) -> Iterator[Section]:
 
 
 def _listed(title: str, query: Any, *, if_any: bool = False) -> Section:
-    """List the first records of a query and count all; without any, only where their absence says something."""
+    """Return a section with the first records of a query and their number; `if_any` leaves out an empty one."""
     count = query.count()
     if not count:
         return Section(title, count=None if if_any else 0)
@@ -312,7 +309,7 @@ def _listed(title: str, query: Any, *, if_any: bool = False) -> Section:
 
 
 def _derived(record: Any) -> Section:
-    """List the newest files that became of a record, but not a run's own outputs; ids are in the order of time."""
+    """Return a section with the newest descendants of a record, without a run's own outputs. Ids sort by time."""
     ids = set(lineage_query.descendant_ids(record))
     if isinstance(record, Run):
         ids -= set(File.objects.using(record._state.db).filter(run=record).order_by().values_list("id", flat=True))
@@ -334,8 +331,8 @@ def _entry(record: Any) -> Entry:
         )
         return Entry("file", record.id, record.key or record.name, details)
     if isinstance(record, Run):
-        began = record.started_at or record.created_at
-        details = _facts(("status", record.status), ("by", _handle(record)), ("started at", began))
+        started_at = record.started_at or record.created_at
+        details = _facts(("status", record.status), ("by", _handle(record)), ("started at", started_at))
         return Entry("run", record.id, f"{record.transform.name} {_version(record.transform)}", details)
     details = _facts(("type", record.type), ("created at", record.created_at))
     return Entry("transform", record.id, f"{record.name} {_version(record)}", details)
@@ -350,13 +347,13 @@ def _handle(record: Any) -> str | None:
 
 
 def _facts(*facts: Fact | tuple[str, Any]) -> tuple[Fact, ...]:
-    """Make facts of pairs, leaving out what is not known."""
+    """Return facts from pairs, without those whose value is unknown."""
     made = (fact if isinstance(fact, Fact) else Fact(*fact) for fact in facts)
     return tuple(fact for fact in made if fact.value is not None and fact.value != "")
 
 
 def plain(value: Any) -> Any:
-    """Return a value of a fact as JSON can hold it; times are in UTC."""
+    """Return the value of a fact as JSON types; times are in UTC."""
     if isinstance(value, Fact):
         return plain(value.value)
     if isinstance(value, datetime):
@@ -370,12 +367,12 @@ def plain(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Page:
-    """What `describe()` returns: it shows itself, and holds the facts."""
+    """The result of `describe()`: the facts about a record, which display themselves."""
 
     description: Description
 
     def to_text(self, *, clock: Clock = time_text) -> str:
-        """Write it as text, names safe to print; the clock says how times are written, in UTC by default."""
+        """Return it as text that is safe to print; `clock` formats times, in UTC by default."""
         found = self.description
         lines = [f"{found.kind.capitalize()} {isolated(printable(found.title))}  ({found.id})"]
         for section in found.sections:
@@ -387,10 +384,10 @@ class Page:
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain dictionaries, lists, strings and numbers.
 
-        `sections` is a dictionary by title. Each has `facts`, also a dictionary, `records`, a list, and `count`, the
-        number of all of these records where it lists some. Names are words with `_` between, such as
-        `sections.made_by.facts.started_at`. Sizes are in bytes, spans in seconds, times in ISO 8601. What is not known
-        is not there.
+        `sections` is a dictionary by title. Each section has a dictionary `facts`, a list `records` and `count`, the
+        total number of these records or None. Names are words with `_` between, such as
+        `sections.made_by.facts.started_at`. Sizes are in bytes, durations in seconds, times in ISO 8601. Unknown facts
+        are left out.
         """
         found = self.description
         return {
@@ -418,14 +415,14 @@ class Page:
         }
 
     def to_json(self) -> str:
-        """Write it as JSON."""
+        """Return it as JSON."""
         return json.dumps(self.as_dict(), indent=2)
 
     def __repr__(self) -> str:
         return self.to_text()
 
     def _repr_html_(self) -> str:
-        """Write it for a notebook."""
+        """Return it as HTML for a notebook."""
         found = self.description
         parts = [f"<h4>{found.kind.capitalize()} {_escaped(found.title)} <small>{_escaped(found.id)}</small></h4>"]
         for section in found.sections:
@@ -439,10 +436,10 @@ class Page:
 
 
 def page(record: Any) -> Page:
-    """Return everything about a saved file, run or transform on one page; secrets are hidden.
+    """Return the description of a saved file, run or transform, with secrets redacted.
 
     Raises:
-        InvalidInputError: It is not saved, or its instance was closed.
+        InvalidInputError: It is not saved, or its instance was disconnected.
         NoResultFound: It was deleted meanwhile.
     """
     return Page(describe(record))
@@ -465,7 +462,7 @@ def _name(words: str) -> str:
 
 
 def _label(section: Section, fact: Fact) -> str:
-    """Return what stands beside a fact; nothing where it is all that its section says, and speaks for itself."""
+    """Return the label of a fact; "" for text that is the only fact of its section."""
     return "" if fact.form == "lines" and len(section.facts) == 1 else printable(fact.label)
 
 
@@ -482,7 +479,7 @@ def _fact_lines(section: Section, clock: Clock) -> list[str]:
 
 
 def _value(fact: Fact, clock: Clock = time_text) -> str:
-    """Write a value for people; only `lines` keep their line breaks."""
+    """Return a value as text; only `lines` keep their line breaks."""
     value = fact.value
     if fact.shown is not None:
         return isolated(printable(fact.shown))

@@ -1,4 +1,4 @@
-"""For people who try things out: small data sets, and a demonstration."""
+"""Small data sets for trying things out."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Questions about where things came from and what became of them: `ln.lineage`.
+"""Lineage queries, as `ln.lineage`: ancestors, descendants, paths, impact.
 
-Each function takes records or their ids; a file also goes by its key. Names are loaded when they are first used.
+Each function takes a record or its id; for a file also its key. Names are imported on first use.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Load a function when it is first used.
+    """Import a function on first use.
 
     Raises:
         AttributeError: There is no such function.

@@ -1,4 +1,4 @@
-"""Lineage asked for and drawn in one step; each answer is a picture that holds its graph."""
+"""Query the lineage and return it as a picture."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def graph(
     max_nodes: int = MAX_NODES,
     all_producers: bool = False,
 ) -> LineagePicture:
-    """Draw the lineage around records: upward only what they came from, downward only what they became.
+    """Return a picture of the lineage around records: their ancestors, their descendants, or both.
 
-    Nearer nodes come first; what is left out next to a node is counted there, and the picture says so.
+    Nearer nodes come first. The picture shows how many neighbours of a node are left out.
 
     Args:
-        records: A file, run or transform, an id or key of one, or several of them; of a transform, its runs.
-        up: Show where they came from.
-        down: Show what became of them.
-        depth: How many generations of files in each direction; None for all.
-        max_nodes: How many files and runs to show at most.
+        records: A file, run or transform, its id or key, or several of them; a transform stands for its runs.
+        up: Include ancestors.
+        down: Include descendants.
+        depth: The number of generations of files in each direction; None means all.
+        max_nodes: The maximum number of files and runs.
         all_producers: Follow every run that produced the same bytes, not only the first.
 
     Raises:
-        InvalidInputError: There is no record or no direction, a number is negative, or the records are not of one
-            open instance.
+        InvalidInputError: `records` is empty, both directions are off, a number is negative, or the records are not
+            of one open instance.
     """
     if not (up or down):
-        raise InvalidInputError("a lineage is drawn in some direction: leave up or down True")
+        raise InvalidInputError("up and down are both False: nothing would be shown")
     asked = [records] if isinstance(records, (Record, str)) or not isinstance(records, Iterable) else list(records)
     direction: Direction = "both" if up and down else "up" if up else "down"
     found = subgraph.neighbourhood(
@@ -50,13 +50,13 @@ def graph(
 
 
 def _names(records: list[Any]) -> str:
-    """Name records, or what stands for them, as a person calls them."""
+    """Return the names of records for a message."""
     names = (one if isinstance(one, str) else getattr(one, "key", None) or one.name or one.id for one in records)
     return " and ".join(repr(name) for name in names)
 
 
 def view_lineage(record: Any, options: dict[str, Any]) -> LineagePicture:
-    """Draw the lineage of a record; the options are the arguments of `graph`.
+    """Return a picture of the lineage of a record; the options are the arguments of `graph`.
 
     Raises:
         InvalidTypeError: There is no such option.
@@ -69,7 +69,7 @@ def view_lineage(record: Any, options: dict[str, Any]) -> LineagePicture:
 
 
 def path(source: Any, target: Any, *, all_producers: bool = False) -> LineagePicture:
-    """Draw the shortest way by which one record led to another; if it did not, nothing, and the picture says so.
+    """Return a picture of a shortest path from one record to another; it is empty and says so if there is none.
 
     Args:
         source: The earlier record, or its id or key.
@@ -80,17 +80,17 @@ def path(source: Any, target: Any, *, all_producers: bool = False) -> LineagePic
         InvalidInputError: A record is not saved, or they belong to different instances.
         NoResultFound: There is no record with this id or key, or it was deleted.
     """
-    return LineagePicture(subgraph.path(source, target, all_producers=all_producers), "up", _no_way(source, target))
+    return LineagePicture(subgraph.path(source, target, all_producers=all_producers), "up", _no_path(source, target))
 
 
 def between(source: Any, target: Any, *, all_producers: bool = False) -> LineagePicture:
-    """Draw everything on any way from one record to another, with both; nothing if there is no way.
+    """Return a picture of all paths from one record to another, with both; it is empty if there is none.
 
     Arguments and errors are as for `path`.
     """
     found = subgraph.between(source, target, all_producers=all_producers)
-    return LineagePicture(found, "up", _no_way(source, target))
+    return LineagePicture(found, "up", _no_path(source, target))
 
 
-def _no_way(source: Any, target: Any) -> str:
-    return f"no way leads from {_names([source])} to {_names([target])}"
+def _no_path(source: Any, target: Any) -> str:
+    return f"there is no path from {_names([source])} to {_names([target])}"

@@ -1,4 +1,4 @@
-"""What became of a record: everything derived from it, by whom, grouped by what was run."""
+"""Everything that was derived from a record, and by whom, grouped by transform."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COLUMNS += ["file_id", "file", "file_version", "size"]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What one transform made of it, or did with it: its runs, and the files that these made."""
+    """The runs of one transform, and the files that they produced."""
 
     transform_id: str
     name: str
@@ -40,26 +40,25 @@ class Group:
 
     @property
     def users(self) -> tuple[str, ...]:
-        """Who ran it, by handle, in alphabetical order."""
+        """The sorted handles of the users who ran it."""
         return tuple(sorted({run.user for run in self.runs if run.user}))
 
     @property
     def last_at(self) -> datetime | None:
-        """When the last of its runs started; of runs made by hand, when they were recorded."""
+        """The start of its last run; for runs recorded by hand, the time of recording."""
         return max((found for run in self.runs if (found := run.started_at or run.created_at)), default=None)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Impact:
-    """Everything that was derived from a record: what would have to be looked at, and whom to tell, if it were wrong.
+    """Everything that was derived from a record, and by whom: what to check, and whom to inform, if it is wrong.
 
     Attributes:
-        of: What was asked about, as a person calls it.
-        ids: The ids of what was asked about: one, or all versions of a file.
-        groups: By transform, the one that ran last first.
-        graph: All of it with the edges, to be drawn or walked.
-        read_versions: Which other versions of the file runs read, in words; nothing where none, or where they are asked
-            about too.
+        of: The key or name of the record.
+        ids: The id of the record, or the ids of all versions of a file.
+        groups: One for each transform, the one that ran last first.
+        graph: All files and runs, with their edges.
+        read_versions: In words, which other versions of the file were read by runs; "" if none, or if included.
     """
 
     of: str
@@ -70,21 +69,21 @@ class Impact:
 
     @property
     def files(self) -> tuple[FileNode, ...]:
-        """All files derived from it."""
+        """All files derived from the record."""
         return tuple(file for file in self.graph.files if file.id not in self.ids)
 
     @property
     def runs(self) -> tuple[RunNode, ...]:
-        """All runs that read it, or anything derived from it."""
+        """All runs that read the record or anything derived from it."""
         return tuple(run for group in self.groups for run in group.runs)
 
     @property
     def users(self) -> tuple[str, ...]:
-        """Everybody who ran them, by handle, in alphabetical order."""
+        """The sorted handles of all users who ran them."""
         return tuple(sorted({user for group in self.groups for user in group.users}))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain dictionaries, lists, strings and numbers; times are ISO 8601."""
+        """Return plain dictionaries, lists, strings and numbers; times are ISO 8601."""
         return {
             "format": "lamindb-impact",
             "format_version": 1,
@@ -108,11 +107,11 @@ class Impact:
         }
 
     def to_json(self) -> str:
-        """Return it as JSON."""
+        """Return JSON."""
         return json.dumps(self.as_dict(), indent=2)
 
     def df(self) -> pd.DataFrame:
-        """Return a pandas frame with a row for each file that a run derived; a run that made none has one row.
+        """Return a pandas DataFrame with a row for each derived file and run; a run without files has one row.
 
         Raises:
             UnsupportedError: pandas is not installed.
@@ -120,7 +119,7 @@ class Impact:
         try:
             import pandas as pd
         except ImportError as exc:
-            raise UnsupportedError("a data frame needs pandas: pip install 'lamindb[table]'") from exc
+            raise UnsupportedError("a DataFrame needs pandas: pip install 'lamindb[table]'") from exc
         return pd.DataFrame.from_records(list(self._rows()), columns=_COLUMNS)
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
@@ -137,7 +136,7 @@ class Impact:
                     yield (*about, *times, None, None, None, None)
 
     def __repr__(self) -> str:
-        """Return a table of the transforms, for a person in a terminal."""
+        """Return a table of the transforms."""
         if not self.groups:
             nothing = f"nothing was derived from {_shown(self.of)}, and no run read it"
             return "\n".join([nothing, *self._hints()])
@@ -156,46 +155,45 @@ class Impact:
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         files, transforms = _counted(len(self.files), "file"), _counted(len(self.groups), "transform")
-        counts = f"{files} of {transforms}, by {', '.join(self.users) or 'nobody'}"
+        counts = f"{files} of {transforms}, by {', '.join(self.users) or 'an unknown user'}"
         return "\n".join([f"derived from {_shown(self.of)}: {_shown(counts)}", *lines, *self._hints()])
 
     def _hints(self) -> list[str]:
-        """Say what was not asked for and matters."""
         if not self.read_versions:
             return []
-        return [f"(runs read {self.read_versions} of it: any_version=True asks about all of them)"]
+        return [f"(runs read {self.read_versions} of it; any_version=True includes all versions)"]
 
 
 def impact(record: Any, *, any_version: bool = False, all_producers: bool = False) -> Impact:
-    """Return everything that was derived from a record, by whom, grouped by transform.
+    """Return everything that was derived from a record, and by whom, grouped by transform.
 
     Args:
         record: A file, run or transform, or its id or key.
-        any_version: Of a file: ask about every version of it, not only this one.
-        all_producers: Also follow runs that produced the same bytes again.
+        any_version: Include what was derived from other versions of the file.
+        all_producers: Follow every run that produced the same bytes, not only the first.
 
     Raises:
-        InvalidInputError: Versions were asked for of something else than a file.
+        InvalidInputError: `any_version` is set and the record is not a file.
         NoResultFound: There is no record with this id or key.
     """
     record = query.record_of(record)
-    link = database.connection(query.alias_of(record))
+    connection = database.connection(query.alias_of(record))
     walk = query.walk_from(record, is_up=False, all_producers=all_producers)
     if any_version:
         if not isinstance(record, File):
-            raise InvalidInputError(f"only files have versions here, not a {type(record).__name__}: leave any_version")
+            raise InvalidInputError(f"any_version is for files, not for {type(record).__name__}")
         walk = sql.Walk(FILE, tuple(record.versions.list("id")), None, False, all_producers)
-    starts = set(sql.start_ids(link, walk))
-    files, runs = sql.reached_both(link, walk)
+    starts = set(sql.start_ids(connection, walk))
+    files, runs = sql.reached_both(connection, walk)
     focus = None if record._meta.model_name != "file" and not runs else record.id
-    graph = subgraph.graph_of(link, files, runs, focus=focus, all_producers=all_producers)
+    graph = subgraph.graph_of(connection, files, runs, focus=focus, all_producers=all_producers)
     of = (record.key or record.name) if isinstance(record, File) else record.name
     others = "" if any_version or not isinstance(record, File) else _about_other_versions(record)
     return Impact(str(of or record.id), tuple(sorted(starts)), _groups(graph, starts), graph, others)
 
 
 def _about_other_versions(file: File) -> str:
-    """Say which other versions of a file runs read."""
+    """Return in words which other versions of a file were read by runs."""
     others = file.versions.exclude(id=file.id).filter(reader_links__isnull=False)
     numbers = sorted(set(others.order_by().values_list("version", flat=True)))
     if not numbers:
@@ -218,12 +216,12 @@ def _groups(graph: LineageGraph, starts: set[str]) -> tuple[Group, ...]:
 
 
 def _newest_first(group: Group) -> tuple[float, str, str]:
-    """Order groups by their last run, and where that is the same by name, alike on every database."""
+    """Sort key: the last run, then the name, the same on every database."""
     return (-group.last_at.timestamp() if group.last_at else 0.0, group.name, group.transform_id)
 
 
 def _made_by(graph: LineageGraph) -> dict[str, list[str]]:
-    """Return the ids of the files that each run made, in order."""
+    """Return the sorted ids of the files that each run produced."""
     made: dict[str, list[str]] = {}
     for edge in graph.edges:
         if edge.kind == "output":
@@ -231,8 +229,8 @@ def _made_by(graph: LineageGraph) -> dict[str, list[str]]:
     return made
 
 
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
 
 
 def _plain(node: FileNode | RunNode) -> dict[str, Any]:
@@ -244,5 +242,5 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """Keep control characters in names from reaching a terminal."""
+    """Return text with control characters escaped."""
     return text if text.isprintable() else ascii(text)[1:-1]

@@ -1,10 +1,10 @@
-"""The value that every answer about lineage, its JSON and its drawings share.
+"""The lineage as a value: what queries return, and what JSON and drawings are made from.
 
 ```
 FileNode --input--> RunNode --output--> FileNode
 ```
 
-A graph is what a walk through the database found, complete in itself: renderers never ask the database again.
+A graph is complete: renderers never query the database.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ NodeKind = Literal["file", "run"]
 EdgeKind = Literal["input", "output"]
 
 FORMAT_VERSION = 1
-"""Of the dictionary that `LineageGraph.as_dict` returns; raised when a field changes its meaning."""
+"""The version of what `LineageGraph.as_dict` returns; increased when a field changes its meaning."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileNode:
     """One version of a file.
 
-    `made_again` counts the runs that made the same bytes again, where the edges from these are not asked for.
+    `made_again` counts the runs that produced the same bytes again and have no edge in the graph.
     """
 
     id: str
@@ -50,12 +50,12 @@ class FileNode:
 
     @property
     def kind(self) -> NodeKind:
-        """Which side of an edge this is."""
+        """The kind of the node."""
         return "file"
 
     @property
     def title(self) -> str:
-        """What a person calls it: its key, else its name, else its id."""
+        """Its key, else its name, else its id."""
         return self.key or self.name or self.id
 
 
@@ -77,12 +77,12 @@ class RunNode:
 
     @property
     def kind(self) -> NodeKind:
-        """Which side of an edge this is."""
+        """The kind of the node."""
         return "run"
 
     @property
     def title(self) -> str:
-        """What a person calls it: its transform's name, else its own, else its id."""
+        """Its transform's name, else its own, else its id."""
         return self.transform_name or self.name or self.id
 
 
@@ -91,7 +91,7 @@ Node = FileNode | RunNode
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One step: `input` goes from the file that was read to the run, `output` from the run to what it wrote."""
+    """An edge: `input` goes from a file to the run that read it, `output` from a run to a file that it wrote."""
 
     source: str
     target: str
@@ -100,7 +100,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """The nodes of a graph by id, and who stands before and after each, in the order of the edges."""
+    """The nodes of a graph by id, and the ids before and after each, in the order of the edges."""
 
     nodes: Mapping[str, Node]
     before: Mapping[str, tuple[str, ...]]
@@ -109,22 +109,20 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True)
 class LineageGraph:
-    """Files, runs, and what was read and written.
+    """Files, runs and the edges between them.
 
-    Every edge joins nodes of this graph, every id is there once, and equal edges are there once: a graph that
-    breaks this cannot be made.
+    Both ends of every edge are nodes of the graph, and ids and edges are unique.
 
     Attributes:
-        focus: What was asked about: the id of a file, a run, or a transform (then all its runs); None for none.
-        asked: What was asked about where that was several records: ids like the focus.
-        hidden_up: For a node's id, how many more direct neighbours there are before it that are not shown.
-        hidden_down: The same after it.
-        hidden_total: How many different nodes these counts are about, since several nodes can lack the same one; None
-            where nobody told them apart.
-        is_truncated: Something that belongs to the answer was left out.
+        focus: The id of the record that the graph is about: a file, a run, or a transform (then all its runs), or None.
+        asked: The ids of the records that the graph is about, if there are several.
+        hidden_up: For node ids, how many direct neighbours before the node are left out.
+        hidden_down: For node ids, how many direct neighbours after the node are left out.
+        hidden_total: How many distinct nodes are left out, as several nodes may lack the same one; None if unknown.
+        is_truncated: Nodes of the lineage were left out.
 
     Raises:
-        InvalidInputError: An edge, the focus or a count names what is not in the graph, or an id is there twice.
+        InvalidInputError: An edge, the focus or a count names an id that is not in the graph, or an id is not unique.
     """
 
     files: tuple[FileNode, ...] = ()
@@ -138,33 +136,33 @@ class LineageGraph:
     asked: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a graph whose parts do not fit together."""
+        """Check the graph."""
         files = {file.id for file in self.files}
         runs = {run.id for run in self.runs}
         if len(files) + len(runs) != len(self.files) + len(self.runs) or not files.isdisjoint(runs):
-            raise InvalidInputError("a lineage graph holds an id twice; give each file and run once")
+            raise InvalidInputError("an id occurs more than once in this lineage graph")
         object.__setattr__(self, "edges", tuple(dict.fromkeys(self.edges)))
         for edge in self.edges:
             sources, targets = (files, runs) if edge.kind == "input" else (runs, files)
             if edge.source not in sources or edge.target not in targets:
                 raise InvalidInputError(
-                    f"the {edge.kind} edge {edge.source} -> {edge.target} joins no file and run of this lineage graph"
+                    f"the {edge.kind} edge {edge.source} -> {edge.target} does not join a file and a run of this graph"
                 )
         for counts in (self.hidden_up, self.hidden_down):
             for node_id, count in counts.items():
                 if count < 0 or not (node_id in files or node_id in runs):
-                    raise InvalidInputError(f"{count} hidden neighbours of {node_id}: no such node, or less than none")
+                    raise InvalidInputError(f"{count} hidden neighbours of {node_id}: unknown node or negative number")
         if self.focus is not None and not self.focus_ids():
-            raise InvalidInputError(f"the focus {self.focus} is no file, run or transform of this lineage graph")
+            raise InvalidInputError(f"the focus {self.focus} is not a file, run or transform of this lineage graph")
         object.__setattr__(self, "hidden_up", dict(self.hidden_up))
         object.__setattr__(self, "hidden_down", dict(self.hidden_down))
 
     def __len__(self) -> int:
-        """Count the nodes."""
+        """Return the number of nodes."""
         return len(self.files) + len(self.runs)
 
     def __bool__(self) -> bool:
-        """A graph is a value, not a container: it is true also when it is empty."""
+        """Return True: an empty graph is a value, too."""
         return True
 
     def nodes(self) -> tuple[Node, ...]:
@@ -172,14 +170,14 @@ class LineageGraph:
         return (*self.files, *self.runs)
 
     def focus_ids(self) -> frozenset[str]:
-        """Return the nodes that were asked about; of a transform, all its runs."""
+        """Return the ids of the nodes that the graph is about; for a transform, of all its runs."""
         wanted = {*self.asked, *([] if self.focus is None else [self.focus])}
         found = {node.id for node in self.nodes() if node.id in wanted}
         of_transforms = {run.id for run in self.runs if run.transform_id in wanted - found} if wanted - found else set()
         return frozenset(found | of_transforms)
 
     def neighbours(self) -> Neighbours:
-        """Index the graph for walking: one pass over nodes and edges."""
+        """Return the neighbours of all nodes, in one pass over nodes and edges."""
         nodes = {node.id: node for node in self.nodes()}
         before: dict[str, list[str]] = {node_id: [] for node_id in nodes}
         after: dict[str, list[str]] = {node_id: [] for node_id in nodes}
@@ -209,7 +207,7 @@ class LineageGraph:
         }
 
     def df(self) -> pd.DataFrame:
-        """Return the edges as a pandas frame, one row each, with the file and the run of each edge.
+        """Return a pandas DataFrame with a row for each edge, its file and its run.
 
         Raises:
             UnsupportedError: pandas is not installed.
@@ -217,7 +215,7 @@ class LineageGraph:
         try:
             import pandas as pd
         except ImportError as exc:
-            raise UnsupportedError("a data frame needs pandas: pip install 'lamindb[table]'") from exc
+            raise UnsupportedError("a DataFrame needs pandas: pip install 'lamindb[table]'") from exc
         files = {file.id: file for file in self.files}
         runs = {run.id: run for run in self.runs}
         rows = []
@@ -237,13 +235,13 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def json_text(graph: LineageGraph, *, indent: int | None = 2) -> str:
-    """Write the whole graph as JSON, nothing shortened.
+    """Return the whole graph as JSON.
 
-    Names keep their characters; what UTF-8 cannot hold (lone surrogates) is written as JSON escapes.
+    Characters are kept, except that lone surrogates, which UTF-8 cannot encode, become JSON escapes.
 
     Args:
-        graph: What to write.
-        indent: Spaces for each level; None writes one line.
+        graph: The graph.
+        indent: The number of spaces for each level; None means one line.
     """
     text = json.dumps(graph.as_dict(), indent=indent, ensure_ascii=False, allow_nan=False)
     try:

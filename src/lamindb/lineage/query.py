@@ -1,4 +1,4 @@
-"""Where records came from and what became of them, as queries."""
+"""Ancestors, descendants, roots and leaves of records, as queries."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, Record, RecordQuery, Run, RunInput, RunOutput, Transform
 
 _SUGGEST_AMONG = 100_000
-"""Among so many files a near key is looked for; among more, a mistake should not take seconds."""
+"""The closest key is searched among at most this many files: an error must not take seconds."""
 
 
 class Reached(models.Expression):
-    """The ids that a walk reaches, as a sub-query that is asked each time the query around it is.
+    """The ids that a walk reaches, as a sub-query, evaluated each time the outer query is.
 
-    With a depth, the steps are walked when the query is asked, and their result is a list of ids in it.
+    With a depth, the steps are walked when the outer query is compiled, and the sub-query is a list of ids.
     """
 
     def __init__(self, walk: Walk, kind: int, depth: int | None = None, with_starts: bool = False) -> None:
@@ -32,13 +32,13 @@ class Reached(models.Expression):
         self.with_starts = with_starts
 
     def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
-        """Write the sub-query for one database."""
+        """Return the sub-query for one database."""
         del compiler
         if self.depth is None:
             sql, params = lineage_sql.reached_sql(connection.vendor, self.walk, self.kind, with_starts=self.with_starts)
             if connection.vendor == "postgresql":
-                # A recursion is planned as one row, and is then gone through again for each row of another condition.
-                # Of this function, a thousand rows are expected: index look-ups for them, one hash of them.
+                # PostgreSQL estimates one row for a recursive query and would scan it again for each row of another
+                # condition. It estimates a thousand rows for `string_to_table`, and uses an index or a hash.
                 sql = f"SELECT string_to_table((SELECT string_agg(id, ',') FROM ({sql}) found), ',')"
         else:
             ids = lineage_sql.near_ids(connection, self.walk, self.kind, self.depth)
@@ -57,21 +57,21 @@ def closure(
     depth: int | None = None,
     all_producers: bool = False,
 ) -> RecordQuery[Any]:
-    """Return a query for what a record came from, or for what became of it, without the record itself.
+    """Return a query for the ancestors or descendants of a record, without the record itself.
 
-    Old versions and files in the trash are in it: an edge points at the version that was read. The query is pinned
-    to the record's instance and asks anew each time it is read.
+    It includes old versions and files in the trash: an edge points at the version that was read. The query belongs
+    to the record's instance and is evaluated anew each time.
 
     Args:
-        record: A saved file, run or transform; of a transform, all its runs count.
-        upward: Towards where it came from; else towards what became of it.
-        model: What to return: `File` (None), `Run`, `Transform`, or a transform of one type such as `Notebook`.
-        depth: How many generations: 1 is what is next to it. None: all.
+        record: A saved file, run or transform; a transform stands for all its runs.
+        upward: Return ancestors, else descendants.
+        model: The kind to return: `File` (None), `Run`, `Transform`, or a transform of one type such as `Notebook`.
+        depth: The number of generations: 1 means the nearest. None means all.
         all_producers: Follow every run that produced the same bytes, not only the first.
 
     Raises:
-        InvalidInputError: The record is not saved, its instance was closed, or the depth is negative.
-        InvalidTypeError: The model or the depth is of another kind.
+        InvalidInputError: The record is not saved, its instance was disconnected, or the depth is negative.
+        InvalidTypeError: The model or the depth has the wrong type.
         NoResultFound: The record was deleted.
     """
     check_exists(record)
@@ -102,61 +102,61 @@ def _checked_model(model: Any) -> Any:
 
 
 def check_depth(depth: Any) -> None:
-    """Refuse what is no number of generations.
+    """Raise an error if `depth` is not a number of generations.
 
     Raises:
         InvalidInputError: It is negative.
-        InvalidTypeError: It is no whole number.
+        InvalidTypeError: It is not an integer.
     """
     if depth is None:
         return
     if isinstance(depth, bool) or not isinstance(depth, int):
         raise InvalidTypeError(f"depth must be a whole number or None for all, not {depth!r}")
     if depth < 0:
-        raise InvalidInputError(f"depth counts generations and cannot be negative, as {depth} is: None means all")
+        raise InvalidInputError(f"depth counts generations and cannot be negative: not {depth}, None means all")
 
 
 def alias_of(record: Any) -> str:
-    """Return the database of a record that has lineage.
+    """Return the database alias of a record.
 
     Raises:
-        InvalidTypeError: It is no file, run or transform.
-        InvalidInputError: It is not saved, or its instance was closed.
+        InvalidTypeError: It is not a file, run or transform.
+        InvalidInputError: It is not saved, or its instance was disconnected.
         NoResultFound: It was deleted by this object.
     """
     if not isinstance(record, (File, Run, Transform)):
-        raise InvalidTypeError(f"lineage is of a file, a run or a transform, not of a {type(record).__name__}")
-    what = _what(record)
-    # A file is in the trash before it is deleted, and then counts as not saved; others lose their id.
+        raise InvalidTypeError(f"lineage is of a file, a run or a transform, not of {type(record).__name__}")
+    kind = _kind(record)
+    # A deleted file is trashed and unsaved; other deleted records have no id.
     if record.pk is None or (record._state.adding and isinstance(record, File) and record.is_trashed):
         raise _deleted(record)
     if record._state.adding:
-        raise InvalidInputError(f"this {what} is not saved yet and has no lineage: save it first")
+        raise InvalidInputError(f"this {kind} is not saved yet and has no lineage: save it first")
     alias = str(record._state.db)
     if context.connected(alias) is None:
-        raise InvalidInputError(f"this {what} belongs to an instance that was closed: connect it and query it anew")
+        raise InvalidInputError(f"this {kind} belongs to an instance that was disconnected: connect and query it again")
     return alias
 
 
 def check_exists(record: Any) -> None:
-    """Refuse a record that was deleted meanwhile.
+    """Raise an error if a record was deleted meanwhile.
 
     Raises:
-        NoResultFound: It is no longer in its instance.
+        NoResultFound: It is not in its instance any more.
     """
     alias = alias_of(record)
     if not record._meta.concrete_model.objects.using(alias).filter(id=record.id).exists():
         raise _deleted(record)
 
 
-def _what(record: Any) -> str:
+def _kind(record: Any) -> str:
     return "file" if isinstance(record, File) else "run" if isinstance(record, Run) else "transform"
 
 
 def _deleted(record: Any) -> NoResultFound:
     key = record.key or record.name if isinstance(record, File) else getattr(record, "name", None)
     name = " ".join([*([repr(key)] if key else []), *([f"({record.id})"] if record.id else [])])
-    return NoResultFound(f"this {_what(record)} was deleted for good" + (f": {name}" if name else ""))
+    return NoResultFound(f"this {_kind(record)} was deleted for good" + (f": {name}" if name else ""))
 
 
 def walk_from(record: Any, *, is_up: bool, all_producers: bool = False) -> Walk:
@@ -173,7 +173,7 @@ def record_of(record_or_id: Any) -> Any:
     Raises:
         NoResultFound: The current instance has none with this id or key, the key's file is in the trash, or the record
             was deleted.
-        InvalidTypeError: It is neither a record nor text.
+        InvalidTypeError: It is neither a record nor a string.
     """
     if not isinstance(record_or_id, str):
         check_exists(record_or_id)
@@ -189,9 +189,7 @@ def record_of(record_or_id: Any) -> Any:
         return current_file
     trashed = keyed.order_by("-version").first()
     if trashed is not None:
-        raise NoResultFound(
-            f"the file {record_or_id!r} is in the trash: restore it, or ask for it by its id {trashed.id}"
-        )
+        raise NoResultFound(f"the file {record_or_id!r} is in the trash: restore it, or pass its id {trashed.id}")
     raise NoResultFound(
         f"no file, run or transform with the id or key {record_or_id!r} is in the instance {instance.name!r}: "
         f"{_advice(record_or_id)}"
@@ -219,14 +217,14 @@ def same_alias(*records: Any) -> str:
 
 
 def ancestor_ids(record: Any, *, model: Any = None, depth: int | None = None, all_producers: bool = False) -> list[str]:
-    """Return the ids of what a record came from, in no order: the quickest way to ask. Arguments as for `closure`."""
+    """Return the unordered ids of the ancestors of a record; faster than records. Arguments are as for `closure`."""
     return _ids(record, True, model, depth, all_producers)
 
 
 def descendant_ids(
     record: Any, *, model: Any = None, depth: int | None = None, all_producers: bool = False
 ) -> list[str]:
-    """Return the ids of what became of a record, in no order. Arguments as for `closure`."""
+    """Return the unordered ids of the descendants of a record. Arguments are as for `closure`."""
     return _ids(record, False, model, depth, all_producers)
 
 
@@ -239,19 +237,19 @@ def _ids(record: Any, is_up: bool, model: Any, depth: int | None, all_producers:
     if issubclass(wanted, Transform):
         return list(_query(walk, alias, wanted, depth).order_by().values_list("id", flat=True))
     kind = FILE if wanted is File else RUN
-    link = database.connection(alias)
+    connection = database.connection(alias)
     if depth is None:
-        return lineage_sql.reached_ids(link, walk, kind)
-    return lineage_sql.near_ids(link, walk, kind, depth)
+        return lineage_sql.reached_ids(connection, walk, kind)
+    return lineage_sql.near_ids(connection, walk, kind, depth)
 
 
 def common_ancestors(first: Any, second: Any, *others: Any, model: Any = None, all_producers: bool = False) -> Any:
-    """Return a query for what all of these came from, the nearest and the farthest.
+    """Return a query for the common ancestors of records.
 
     Args:
         first: A record, or its id or key.
-        second: Another.
-        *others: More of them.
+        second: Another record.
+        *others: More records.
         model: See `closure`.
         all_producers: See `closure`.
     """
@@ -267,9 +265,9 @@ def common_ancestors(first: Any, second: Any, *others: Any, model: Any = None, a
 
 
 def roots(record: Any, *, all_producers: bool = False) -> Any:
-    """Return a query for the files where everything began: those that came from no other file.
+    """Return a query for the root files of a record's lineage: the ancestors without other ancestors.
 
-    A file that came from nothing is its own root. A cycle has none.
+    A file without ancestors is its own root. A cycle has no root.
 
     Args:
         record: A record, or its id or key.
@@ -279,7 +277,7 @@ def roots(record: Any, *, all_producers: bool = False) -> Any:
 
 
 def leaves(record: Any, *, all_producers: bool = False) -> Any:
-    """Return a query for the files where everything ended: those of which no other file came. See `roots`."""
+    """Return a query for the leaf files of a record's lineage: descendants without other descendants. See `roots`."""
     return _ends(record, is_up=False, all_producers=all_producers)
 
 
@@ -288,19 +286,19 @@ def _ends(record: Any, *, is_up: bool, all_producers: bool) -> Any:
     alias = alias_of(record)
     walk = walk_from(record, is_up=is_up, all_producers=all_producers)
     found = File.objects.using(alias).filter(id__in=Reached(walk, FILE, with_starts=True))
-    for leads_on in _ways_on(alias, is_up=is_up, all_producers=all_producers):
-        found = found.filter(~Exists(leads_on))
+    for edges in _edges_on(alias, is_up=is_up, all_producers=all_producers):
+        found = found.filter(~Exists(edges))
     return found
 
 
-def _ways_on(alias: str, *, is_up: bool, all_producers: bool) -> list[Any]:
-    """Return sub-queries for the other files to which one step leads from the file of the query around them."""
+def _edges_on(alias: str, *, is_up: bool, all_producers: bool) -> list[Any]:
+    """Return sub-queries for the other files that are one step away from the file of the outer query."""
     itself = OuterRef("id")
     if is_up:
         inputs = RunInput.objects.using(alias).exclude(file_id=itself)
-        ways = [inputs.filter(run_id=OuterRef("run_id"))]
-        return [*ways, inputs.filter(run__output_links__file_id=itself)] if all_producers else ways
+        edges = [inputs.filter(run_id=OuterRef("run_id"))]
+        return [*edges, inputs.filter(run__output_links__file_id=itself)] if all_producers else edges
     files = File.objects.using(alias).exclude(id=itself)
-    ways = [files.filter(run__input_links__file_id=itself)]
+    edges = [files.filter(run__input_links__file_id=itself)]
     outputs = RunOutput.objects.using(alias).exclude(file_id=itself)
-    return [*ways, outputs.filter(run__input_links__file_id=itself)] if all_producers else ways
+    return [*edges, outputs.filter(run__input_links__file_id=itself)] if all_producers else edges

@@ -1,13 +1,13 @@
-"""Walks along lineage, in SQL: everything that can be reached by one recursive query, or step by step.
+"""SQL for walks along the lineage: everything reachable by one recursive query, or step by step.
 
 ```
 file --reader--> run --product--> file          downward
 file --producer--> run --input--> file          upward
 ```
 
-A walk is a set of ids and kinds, never of ways: `UNION` forgets what was met before, so diamonds cost no more than
-their edges and cycles end. Depth is not carried along, because that would make one row of each length of a way; it is
-counted by walking one step after the other.
+The recursive query collects distinct nodes, not paths: `UNION` drops nodes found before, so a diamond costs no more
+than its edges, and cycles end. It has no column for the depth, which would make rows distinct by path length; a walk
+with a depth takes one query a step.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RUN = 1
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One table that leads from nodes of one kind to those of the other: by `match` to `found`."""
+    """One table with edges from one kind of node to the other, from column `match` to column `found`."""
 
     table: str
     match: str
@@ -34,14 +34,14 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Where a walk starts and which way it goes.
+    """Where a walk starts and its direction.
 
     Attributes:
-        kind: What it starts from: `FILE` or `RUN`.
-        starts: The ids that it starts from; not used where a transform is given.
+        kind: The kind of its starts: `FILE` or `RUN`.
+        starts: The ids that it starts from; unused if `transform_id` is set.
         transform_id: Start from all runs of this transform.
-        is_up: Towards where things came from.
-        all_producers: A file leads to every run that produced the same bytes, and is led to by each of them.
+        is_up: Towards ancestors.
+        all_producers: Include an edge from every run that produced the bytes of a file, not only the first.
     """
 
     kind: int
@@ -51,7 +51,7 @@ class Walk:
     all_producers: bool = False
 
     def arms(self, kind: int) -> tuple[Arm, ...]:
-        """Return the tables that lead on from files, or from runs."""
+        """Return the tables of edges from files, or from runs."""
         files, inputs, outputs = (model._meta.db_table for model in (File, RunInput, RunOutput))
         if kind == FILE:
             first = Arm(files, "id", "run_id") if self.is_up else Arm(inputs, "file_id", "run_id")
@@ -63,13 +63,13 @@ class Walk:
 
 
 def reached_sql(vendor: str, walk: Walk, kind: int, *, with_starts: bool = False) -> tuple[str, list[Any]]:
-    """Write the query for the ids of all files, or all runs, that a walk reaches.
+    """Return the query for the ids of all files, or all runs, that a walk reaches.
 
     Args:
         vendor: `sqlite` or `postgresql`.
         walk: The walk.
-        kind: What to return: `FILE` or `RUN`.
-        with_starts: Also those that it starts from.
+        kind: The kind to return: `FILE` or `RUN`.
+        with_starts: Include the starts.
     """
     recursion, params = _recursion(vendor, walk)
     where = f"kind = {kind}"
@@ -83,28 +83,28 @@ def reached_sql(vendor: str, walk: Walk, kind: int, *, with_starts: bool = False
 def _recursion(vendor: str, walk: Walk) -> tuple[str, list[Any]]:
     start, params = _start_sql(vendor, walk)
     if vendor == "postgresql":
-        # It takes the recursive table only once, so both kinds of steps share one look at it.
+        # PostgreSQL allows one reference to the recursive table, so both kinds of steps share it.
         steps = " UNION ALL ".join(
             f"SELECT {arm.found}::text AS id FROM {arm.table} "
             f"WHERE reached.kind = {kind} AND {arm.match} = reached.id AND {arm.found} IS NOT NULL"
             for kind in (FILE, RUN)
             for arm in walk.arms(kind)
         )
-        following = f" UNION SELECT step.id, 1 - reached.kind FROM reached CROSS JOIN LATERAL ({steps}) step"
+        recursive = f" UNION SELECT step.id, 1 - reached.kind FROM reached CROSS JOIN LATERAL ({steps}) step"
     else:
-        # CROSS JOIN tells SQLite to begin with what was reached: it would scan a whole index otherwise.
-        following = "".join(
+        # CROSS JOIN fixes the join order in SQLite: it would scan a whole index otherwise.
+        recursive = "".join(
             f" UNION SELECT t.{arm.found}, {1 - kind} FROM reached CROSS JOIN {arm.table} t "
             f"ON t.{arm.match} = reached.id WHERE reached.kind = {kind} AND t.{arm.found} IS NOT NULL"
             for kind in (FILE, RUN)
             for arm in walk.arms(kind)
         )
     first = f"SELECT start.id, {walk.kind} FROM ({start}) start"
-    return f"WITH RECURSIVE reached(id, kind) AS ({first}{following})", params
+    return f"WITH RECURSIVE reached(id, kind) AS ({first}{recursive})", params
 
 
 def _start_sql(vendor: str, walk: Walk) -> tuple[str, list[Any]]:
-    """Write the query for the ids that a walk starts from."""
+    """Return the query for the ids that a walk starts from."""
     cast = "::text" if vendor == "postgresql" else ""
     if walk.transform_id is not None:
         return f"SELECT id{cast} AS id FROM {Run._meta.db_table} WHERE transform_id = %s", [walk.transform_id]
@@ -114,7 +114,7 @@ def _start_sql(vendor: str, walk: Walk) -> tuple[str, list[Any]]:
 
 
 def listed_sql(vendor: str, ids: Collection[str]) -> tuple[str, list[Any]]:
-    """Write a query whose rows are these ids: one parameter, however many there are."""
+    """Return a query whose rows are these ids, with one parameter for all of them."""
     if vendor == "postgresql":
         return "SELECT unnest(%s::text[]) AS id", [list(ids)]
     return "SELECT value AS id FROM json_each(%s)", [json.dumps(list(ids))]
@@ -123,101 +123,101 @@ def listed_sql(vendor: str, ids: Collection[str]) -> tuple[str, list[Any]]:
 def step_sql(
     vendor: str, walk: Walk, kind: int, ids: Collection[str], *, only: Collection[str] | None = None
 ) -> tuple[str, list[Any]]:
-    """Write the query for one step: distinct pairs of an id and an id that it leads to.
+    """Return the query for one step: distinct pairs of `node` and `neighbour`.
 
     Args:
         vendor: `sqlite` or `postgresql`.
         walk: The walk.
-        kind: What the step starts from.
-        ids: The ids that it starts from.
-        only: Ids to which it may lead; None for all.
+        kind: The kind of the nodes that it starts from.
+        ids: Their ids.
+        only: The ids of allowed neighbours; None means all.
     """
     listed, params = listed_sql(vendor, ids)
     arms = walk.arms(kind)
-    cast, plus = ("::text", "") if vendor == "postgresql" else ("", "+")
+    cast, no_index = ("::text", "") if vendor == "postgresql" else ("", "+")
     condition = ""
     if only is not None:
         allowed, more = listed_sql(vendor, only)
-        # The plus keeps SQLite from looking up each allowed id for each id: it hashes them once instead.
-        condition = f" AND {plus}t.{{found}} IN ({allowed})"
+        # A unary plus disables the index in SQLite: it hashes the allowed ids once instead of looking up each pair.
+        condition = f" AND {no_index}t.{{found}} IN ({allowed})"
         params = [*params, *more]
     parts = [
-        f"SELECT here.id AS here, t.{arm.found}{cast} AS there FROM ({listed}) here CROSS JOIN {arm.table} t "
-        f"WHERE t.{arm.match} = here.id AND t.{arm.found} IS NOT NULL{condition.format(found=arm.found)}"
+        f"SELECT listed.id AS node, t.{arm.found}{cast} AS neighbour FROM ({listed}) listed CROSS JOIN {arm.table} t "
+        f"WHERE t.{arm.match} = listed.id AND t.{arm.found} IS NOT NULL{condition.format(found=arm.found)}"
         for arm in arms
     ]
     return " UNION ".join(parts), params * len(arms)
 
 
-def reached_ids(link: Any, walk: Walk, kind: int) -> list[str]:
-    """Return the ids of all files, or all runs, that a walk reaches, in no order, without its starts."""
-    return [row[0] for row in fetch(link, *reached_sql(link.vendor, walk, kind))]
+def reached_ids(connection: Any, walk: Walk, kind: int) -> list[str]:
+    """Return the ids of all files, or all runs, that a walk reaches, unordered and without its starts."""
+    return [row[0] for row in fetch(connection, *reached_sql(connection.vendor, walk, kind))]
 
 
-def reached_both(link: Any, walk: Walk) -> tuple[set[str], set[str]]:
+def reached_both(connection: Any, walk: Walk) -> tuple[set[str], set[str]]:
     """Return the ids of the files and of the runs that a walk reaches, with its starts."""
-    recursion, params = _recursion(link.vendor, walk)
+    recursion, params = _recursion(connection.vendor, walk)
     found: tuple[set[str], set[str]] = (set(), set())
-    for node_id, kind in fetch(link, f"{recursion} SELECT id, kind FROM reached", params):
+    for node_id, kind in fetch(connection, f"{recursion} SELECT id, kind FROM reached", params):
         found[kind].add(node_id)
     return found
 
 
-def start_ids(link: Any, walk: Walk) -> list[str]:
-    """Return the ids that a walk starts from, in order."""
+def start_ids(connection: Any, walk: Walk) -> list[str]:
+    """Return the sorted ids that a walk starts from."""
     if walk.transform_id is None:
         return sorted(walk.starts)
-    return sorted(row[0] for row in fetch(link, *_start_sql(link.vendor, walk)))
+    return sorted(row[0] for row in fetch(connection, *_start_sql(connection.vendor, walk)))
 
 
-def near_ids(link: Any, walk: Walk, kind: int, depth: int) -> list[str]:
-    """Return the ids of the files, or runs, of the nearest generations of a walk, without its starts, in order.
+def near_ids(connection: Any, walk: Walk, kind: int, depth: int) -> list[str]:
+    """Return the sorted ids of the files, or runs, in the nearest generations of a walk, without its starts.
 
     Args:
-        link: The connection.
+        connection: The connection.
         walk: The walk.
-        kind: What to return.
-        depth: How many generations of what is returned.
+        kind: The kind to return.
+        depth: The number of generations of this kind.
     """
     steps = 2 * depth - (kind != walk.kind)
     found: list[str] = []
-    for step_kind, ids in steps_of(link, walk, steps):
+    for step_kind, ids in steps_of(connection, walk, steps):
         if step_kind == kind:
             found += ids
     return sorted(found)
 
 
-def steps_of(link: Any, walk: Walk, steps: int) -> Iterator[tuple[int, list[str]]]:
-    """Walk step by step; yield the kind and the ids of what each step met for the first time, in order."""
+def steps_of(connection: Any, walk: Walk, steps: int) -> Iterator[tuple[int, list[str]]]:
+    """Walk step by step; yield the kind and the sorted ids of the nodes that each step finds first."""
     kind = walk.kind
-    front = start_ids(link, walk)
+    frontier = start_ids(connection, walk)
     seen: tuple[set[str], set[str]] = (set(), set())
-    seen[kind].update(front)
+    seen[kind].update(frontier)
     for _ in range(steps):
-        rows = fetch(link, *step_sql(link.vendor, walk, kind, front))
+        rows = fetch(connection, *step_sql(connection.vendor, walk, kind, frontier))
         kind = 1 - kind
-        front = sorted({there for _, there in rows} - seen[kind])
-        if not front:
+        frontier = sorted({neighbour for _, neighbour in rows} - seen[kind])
+        if not frontier:
             return
-        seen[kind].update(front)
-        yield kind, front
+        seen[kind].update(frontier)
+        yield kind, frontier
 
 
-def newest_from(link: Any, walk: Walk, kind: int, node_id: str, count: int) -> list[str]:
-    """Return the newest nodes to which one step from a node leads, without looking at all of them."""
+def newest_from(connection: Any, walk: Walk, kind: int, node_id: str, count: int) -> list[str]:
+    """Return the newest neighbours of a node, without reading all of them."""
     found: set[str] = set()
     for arm in walk.arms(kind):
         sql = (
             f"SELECT {arm.found} FROM {arm.table} WHERE {arm.match} = %s AND {arm.found} IS NOT NULL "
             f"ORDER BY {arm.found} DESC LIMIT %s"
         )
-        found.update(row[0] for row in fetch(link, sql, [node_id, count]))
+        found.update(row[0] for row in fetch(connection, sql, [node_id, count]))
     return sorted(found, reverse=True)[:count]
 
 
-def fetch(link: Any, sql: str, params: Sequence[Any]) -> list[Any]:
+def fetch(connection: Any, sql: str, params: Sequence[Any]) -> list[Any]:
     """Return all rows of a query."""
-    with link.cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(sql, params)
         rows: list[Any] = cursor.fetchall()
     return rows

@@ -1,1 +1,1 @@
-"""What there is: search, description, history."""
+"""Search records by approximate names."""

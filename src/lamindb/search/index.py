@@ -1,7 +1,7 @@
-"""Names that were searched before, kept ready for the next search as long as the database has not changed.
+"""Search: read the names of a query's records, rank them, and cache the prepared names.
 
-Reading and preparing 100,000 names takes longer than ranking them. Whether they are still right is asked of the
-database each time: a marker that changes with every commit of anybody, so that no change can be missed.
+Reading and preparing 100,000 names takes longer than ranking them. The cache is valid while the database has not
+changed: each search reads an identifier of its state that changes with every commit of any process.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from django.core.exceptions import EmptyResultSet
 from django.db import models
 
+from lamindb.core import context
 from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from lamindb.models import File, Run, User, field_names
@@ -22,14 +23,14 @@ from lamindb.search.ranking import RankIndex
 
 MOST_QUERIES = 4
 MOST_NAMES = 500_000
-"""How many records' names are kept at most in all; each name takes about 700 bytes."""
+"""The maximum number of records in the cache of an instance; each name takes about 700 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a query found: names, the ids that have them, and the names made ready for searching.
+    """The names of a query's records, the id for each name, and their index.
 
-    A record of several names comes several times, one after the other.
+    A record with several names has several consecutive entries.
     """
 
     ids: list[Any]
@@ -38,44 +39,72 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    marker: tuple[Any, ...]
+class _CachedNames:
+    state_id: tuple[Any, ...]
     rows: list[Any]
     found: Names
 
 
-_lock = threading.Lock()
-_kept: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()
+class NamesCache:
+    """The prepared names of an instance's recent searches, the least recently used first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._names: OrderedDict[tuple[str, str], _CachedNames] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return the number of queries."""
+        return len(self._names)
+
+    def get(self, key: tuple[str, str]) -> _CachedNames | None:
+        """Return the names of a query, or None."""
+        with self._lock:
+            found = self._names.get(key)
+            if found is not None:
+                self._names.move_to_end(key)
+            return found
+
+    def put(self, key: tuple[str, str], new: _CachedNames) -> None:
+        """Store the names of a query, and evict others if there are too many."""
+        with self._lock:
+            names = self._names
+            names[key] = new
+            names.move_to_end(key)
+            while names and (len(names) > MOST_QUERIES or sum(len(one.rows) for one in names.values()) > MOST_NAMES):
+                names.popitem(last=False)
+
+    def after_fork(self) -> None:
+        """Replace the lock, which a thread of the parent may have held."""
+        self._lock = threading.Lock()
 
 
 def names_of(query: Any, fields: Sequence[str]) -> Names:
-    """Return what the records of a query are called in some fields, from memory where that cannot have changed."""
-    link = database.connection(query.db)
+    """Return the names in some fields of a query's records, from the cache if the database has not changed."""
+    connection = database.connection(query.db)
     wanted = query.values_list("id", *fields)
     try:
         sql, params = wanted.query.get_compiler(query.db).as_sql()
     except EmptyResultSet:
         return _prepared([], 1)
-    # The marker comes first: what is committed between it and the rows makes the rows newer than it, never older.
-    marker = _marker(link)
-    key = (query.db, sql, repr(params))
-    with _lock:
-        known = _kept.get(key)
-        if known is not None:
-            _kept.move_to_end(key)
-    if known is not None and marker is not None and _is_same(known.marker, marker):
+    # Read before the rows: a commit in between makes the rows newer than the identifier, never older.
+    state_id = _state_id(connection)
+    key = (sql, repr(params))
+    instance = context.connected(query.db)
+    cache = instance.part(NamesCache) if instance is not None else NamesCache()
+    known = cache.get(key)
+    if known is not None and state_id is not None and _is_same(known.state_id, state_id):
         return known.found
-    with link.cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(sql, params)
         rows = cursor.fetchall()
     found = known.found if known is not None and known.rows == rows else _prepared(rows, len(fields))
-    if marker is not None:
-        _keep(key, _Kept(marker, rows, found))
+    if state_id is not None:
+        cache.put(key, _CachedNames(state_id, rows, found))
     return found
 
 
 def _prepared(rows: list[Any], count: int) -> Names:
-    # A query without doubles also selects what it is ordered by, after what was asked for.
+    # A `distinct()` query also selects the fields of its order, after those asked for.
     if count == 1:
         pairs = [(row[0], row[1]) for row in rows if row[1]]
     else:
@@ -84,21 +113,21 @@ def _prepared(rows: list[Any], count: int) -> Names:
     return Names([key for key, _ in pairs], names, RankIndex(names))
 
 
-def _marker(link: Any) -> tuple[Any, ...] | None:
-    """Return what changes with every commit that this connection can see; None inside a transaction.
+def _state_id(connection: Any) -> tuple[Any, ...] | None:
+    """Return an identifier of the database's state that changes with every commit; None inside a transaction.
 
-    A rollback would take back what a transaction saw of itself, and leave no trace.
+    A rollback would undo changes that were read, and leave the identifier as it was.
     """
-    if link.in_atomic_block:
+    if connection.in_atomic_block:
         return None
-    with link.cursor() as cursor:
-        if link.vendor == "postgresql":
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
             cursor.execute("SELECT pg_current_snapshot()::text")
             return cursor.fetchone()  # type: ignore[no-any-return]
         cursor.execute("PRAGMA data_version")
         (version,) = cursor.fetchone()
-    # It tells of other connections only; this one counts its own changes. Both mean something on this connection only.
-    return link.connection, version, link.connection.total_changes
+    # data_version covers other connections, total_changes ours; both are per connection.
+    return connection.connection, version, connection.connection.total_changes
 
 
 def _is_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
@@ -107,23 +136,15 @@ def _is_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     )
 
 
-def _keep(key: tuple[str, str, str], new: _Kept) -> None:
-    with _lock:
-        _kept[key] = new
-        _kept.move_to_end(key)
-        while _kept and (len(_kept) > MOST_QUERIES or sum(len(one.rows) for one in _kept.values()) > MOST_NAMES):
-            _kept.popitem(last=False)
-
-
-ALSO: dict[Any, tuple[str, ...]] = {File: ("key",), Run: ("transform__name",), User: ("name",)}
-"""What else records of a kind are called: compared too, unless the field is said. The best of a record counts."""
+OTHER_NAMES: dict[Any, tuple[str, ...]] = {File: ("key",), Run: ("transform__name",), User: ("name",)}
+"""Fields that are compared besides `SEARCH_FIELD`, unless a field is given. A record is ranked by its best match."""
 
 
 class Hits(list[Any]):
-    """Records, the best first, with their scores.
+    """Records with their scores, the best first.
 
     Attributes:
-        scores: How well each fits, from 0 to 100.
+        scores: The score of each record, from 0 to 100.
     """
 
     def __init__(self, model: Any, records: list[Any], scores: list[float], field: str) -> None:
@@ -137,7 +158,7 @@ class Hits(list[Any]):
         try:
             import pandas as pd
         except ImportError:
-            raise UnsupportedError("tables need pandas: run pip install 'lamindb[table]'") from None
+            raise UnsupportedError("a DataFrame needs pandas: pip install 'lamindb[table]'") from None
         from lamindb.models.dataframe import columns_of
 
         if not self:
@@ -153,36 +174,36 @@ class Hits(list[Any]):
     def _repr_html_(self) -> str:
         from lamindb.models.dataframe import html_records
 
-        # A list may be changed after the search, and its scores no longer tell which record is which.
-        first = {"score": [round(score, 1) for score in self.scores]} if len(self) == len(self.scores) else {}
-        return html_records(self._model, self, len(self), **first)
+        # The list may have been changed after the search; then the scores do not match the records.
+        scores = {"score": [round(score, 1) for score in self.scores]} if len(self) == len(self.scores) else {}
+        return html_records(self._model, self, len(self), **scores)
 
 
 def search(query: Any, text: str, options: dict[str, Any]) -> Any:
-    """Rank the records of a query by how well they fit a text; of equal ones the newest come first.
+    """Return the records of a query ranked by how well they match a text; among equal ones the newest is first.
 
-    Compared is the field that the options name, else all that records of this kind are called by.
+    The option `field` is compared if given, else all names of this kind of record.
 
     Raises:
-        InvalidTypeError: What is looked for, or the field, is no text.
-        InvalidInputError: The limit is no number from 0.
+        InvalidTypeError: `text` or the field is not text.
+        InvalidInputError: The limit is negative or not a number.
         UnknownFieldError: There is no such field.
     """
     if not isinstance(text, str):
-        raise InvalidTypeError(f"search() takes text, not a {type(text).__name__}")
+        raise InvalidTypeError(f"search() takes text, not {type(text).__name__}")
     field = _text_field(query.model, options.get("field"))
-    fields = [field] if options.get("field") else [field, *ALSO.get(query.model, ())]
+    fields = [field] if options.get("field") else [field, *OTHER_NAMES.get(query.model, ())]
     limit = _checked_limit(options)
     found = _names(query, fields)
-    places: Sequence[int] = range(len(found.ids))
+    positions: Sequence[int] = range(len(found.ids))
     index = found.index
     if options.get("case_sensitive"):
         words = list(dict.fromkeys(text.split()))
-        places = [place for place, name in enumerate(found.names) if all(word in name for word in words)]
-        index = RankIndex([found.names[place] for place in places])
+        positions = [i for i, name in enumerate(found.names) if all(word in name for word in words)]
+        index = RankIndex([found.names[i] for i in positions])
     ranked: dict[Any, float] = {}
     for row, score in index.rank(text, None if limit is None else limit * len(fields)):
-        ranked.setdefault(found.ids[places[row]], score)
+        ranked.setdefault(found.ids[positions[row]], score)
     best = list(ranked)[:limit]
     records = query.model.objects.using(query.db).in_bulk(best)
     known = [(records[key], ranked[key]) for key in best if key in records]
@@ -200,7 +221,7 @@ def _text_field(model: Any, wanted: Any) -> str:
     if len(path) != 1 or path[0] not in fields:
         raise field_names.unknown_field(model, field)
     if not isinstance(fields[path[0]], (models.CharField, models.TextField)):
-        raise InvalidTypeError(f"search() compares text, and {path[0]!r} of a {model.__name__} is none: use a filter")
+        raise InvalidTypeError(f"search() compares text, but {path[0]!r} of {model.__name__} is not text: use a filter")
     return path[0]
 
 
@@ -212,7 +233,7 @@ def _checked_limit(options: dict[str, Any]) -> int | None:
 
 
 def _names(query: Any, fields: list[str]) -> Names:
-    """Return the names under which the records of a query are searched, the newest first."""
+    """Return the names of a query's records, the newest first."""
     if query.query.is_sliced:
         query = query.model.objects.using(query.db).filter(id__in=[record.id for record in query])
     return names_of(query.order_by("-created_at", "-id"), fields)

@@ -1,4 +1,4 @@
-"""Instances and people, from Python: the twins of `lamin init`, `connect`, `close`, `delete` and `login`."""
+"""Instances and people, from Python: the twins of `lamin init`, `connect`, `disconnect`, `delete` and `login`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _HOMES = {
     "close": "lamindb.setup.lifecycle",
     "connect": "lamindb.setup.lifecycle",
     "delete": "lamindb.setup.backup_restore",
+    "disconnect": "lamindb.setup.lifecycle",
     "info": "lamindb.setup.lifecycle",
     "init": "lamindb.setup.lifecycle",
     "listed": "lamindb.setup.lifecycle",
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from lamindb.setup.lifecycle import InstanceInfo as InstanceInfo
     from lamindb.setup.lifecycle import close as close
     from lamindb.setup.lifecycle import connect as connect
+    from lamindb.setup.lifecycle import disconnect as disconnect
     from lamindb.setup.lifecycle import info as info
     from lamindb.setup.lifecycle import init as init
     from lamindb.setup.lifecycle import listed as listed
@@ -46,6 +48,7 @@ __all__ = [
     "close",
     "connect",
     "delete",
+    "disconnect",
     "info",
     "init",
     "listed",
@@ -58,7 +61,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a function when it is first used; `load` is the older name of `connect`.
+    """Load a function when it is first used; `load` and `close` are older names of `connect` and `disconnect`.
 
     Raises:
         AttributeError: There is no such function.

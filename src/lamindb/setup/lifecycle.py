@@ -360,15 +360,15 @@ def _has_running(instance: Instance) -> bool:
         return cursor.fetchone() is not None
 
 
-def close() -> str | None:
-    """End the current run, close the current instance and unregister it for the working folder.
+def disconnect() -> str | None:
+    """End the current run, disconnect from the current instance and unregister it for the working folder.
 
     Returns:
-        The name of what was closed, or None if nothing was.
+        The instance's name, or None if none was connected.
 
     Raises:
         StorageError, InvalidInputError, NewerDatabaseError: The folder of an instance that was not open cannot be
-            read. It is closed all the same.
+            read. It is disconnected all the same.
     """
     from lamindb.runs import track
 
@@ -388,6 +388,10 @@ def close() -> str | None:
     context.set_instance(None)
     context.set_disconnected(True)
     return instance.name
+
+
+close = disconnect
+"""The older name of `disconnect`."""
 
 
 def reset() -> None:
@@ -439,6 +443,7 @@ __all__ = [
     "close",
     "close_connections",
     "connect",
+    "disconnect",
     "info",
     "init",
     "listed",

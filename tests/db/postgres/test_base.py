@@ -146,7 +146,7 @@ def test_a_registered_password_connects_and_shows_nowhere(
     ln.settings.verbosity = 4
     ln.setup.init(storage="./mydata", db=url)
     assert context.instance().database_url == url
-    ln.setup.close()
+    ln.setup.disconnect()
     ln.setup.connect("mydata")
     assert ln.Transform.select().count() == 0
     shown = [str(ln.setup.info()), repr(ln.setup.info()), repr(ln.setup.listed()), repr(ln.setup.settings.instance)]

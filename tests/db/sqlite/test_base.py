@@ -96,7 +96,7 @@ def test_it_opens_as_promised(file: Path) -> None:
 
 
 def test_a_file_that_is_no_database_is_one_clear_error(file: Path) -> None:
-    ln.close()
+    ln.disconnect()
     file.write_bytes(b"this is no database, but long enough to look at" * 100)
     with pytest.raises(DatabaseError, match="not a database"):
         ln.connect(file.parent.parent)
@@ -141,7 +141,7 @@ def all_below(folder: Path) -> list[Path]:
 @pytest.fixture
 def closed(local_instance: Path) -> Path:
     ln.File(b"content", key="a.txt").save()
-    ln.close()
+    ln.disconnect()
     return local_instance
 
 

@@ -47,7 +47,7 @@ def test_versions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "family"),
+    ("suffix", "kind"),
     [
         (".fastq.gz", "sequence"),
         (".CSV", "table"),
@@ -57,8 +57,8 @@ def test_versions() -> None:
         (".x", "document"),
     ],
 )
-def test_suffixes_have_families(suffix: str, family: str) -> None:
-    assert labels.suffix_family(suffix) == family
+def test_suffixes_have_kinds(suffix: str, kind: str) -> None:
+    assert labels.suffix_kind(suffix) == kind
 
 
 def test_times_are_utc() -> None:
@@ -91,16 +91,16 @@ def test_headings() -> None:
 @pytest.mark.parametrize(
     ("hidden_up", "hidden_down", "total", "says"),
     [
-        ({}, {"f2": 1}, None, "1 more neighbour not shown"),
-        ({"f1": 2}, {"f2": 12}, 13, "13 more neighbours not shown"),
-        ({"f1": 2}, {"f2": 12}, None, "at least 12 more neighbours not shown"),
-        ({}, {}, None, "there is more that is not shown"),
+        ({}, {"f2": 1}, None, "1 more not shown"),
+        ({"f1": 2}, {"f2": 12}, 13, "13 more not shown"),
+        ({"f1": 2}, {"f2": 12}, None, "at least 12 more not shown"),
+        ({}, {}, None, "more not shown"),
     ],
 )
 def test_what_is_left_out_is_counted_once(
     hidden_up: dict[str, int], hidden_down: dict[str, int], total: int | None, says: str
 ) -> None:
     graph = replace(small_graph(), hidden_up=hidden_up, hidden_down=hidden_down, hidden_total=total)
-    assert labels.truncation_note(graph, "") == f"a part of the lineage: {says}"
+    assert labels.truncation_note(graph, "") == f"partial: {says}"
     assert labels.truncation_note(graph, "do this").endswith(f"{says}; do this")
     assert labels.truncation_note(replace(graph, hidden_up={}, hidden_down={}, is_truncated=False)) == ""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamindb.lineage.render.layout import assign_columns, split_components, turn_back_edges
+from lamindb.lineage.render.layout import assign_columns, reverse_back_edges, split_components
 
 EDGES = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=40)
 
 
 @given(EDGES)
 def test_turned_edges_make_an_acyclic_graph_with_all_edges_to_the_right(edges: list[tuple[int, int]]) -> None:
-    directed, turned = turn_back_edges(12, edges)
+    directed, turned = reverse_back_edges(12, edges)
     assert [
         (target, source) if back else (source, target) for (source, target), back in zip(directed, turned, strict=True)
     ] == edges
@@ -22,7 +22,7 @@ def test_turned_edges_make_an_acyclic_graph_with_all_edges_to_the_right(edges: l
 
 
 def test_nothing_is_turned_without_a_cycle() -> None:
-    assert turn_back_edges(3, [(2, 1), (1, 0), (2, 0)])[1] == [False] * 3
+    assert reverse_back_edges(3, [(2, 1), (1, 0), (2, 0)])[1] == [False] * 3
 
 
 def test_a_source_that_is_used_late_stands_late() -> None:
@@ -35,6 +35,6 @@ def test_components_are_in_the_order_of_their_first_node() -> None:
 
 def test_long_chains_need_no_recursion() -> None:
     edges = [(node, node + 1) for node in range(20_000)]
-    directed, turned = turn_back_edges(20_001, edges)
+    directed, turned = reverse_back_edges(20_001, edges)
     assert not any(turned)
     assert assign_columns(20_001, directed, [0] * 20_001)[-1] == 20_000

@@ -70,7 +70,7 @@ def test_it_shows_names_versions_users_times_and_what_is_hidden() -> None:
     assert "failed · testuser1 · 2026-11-20 09:00 UTC" in shown
     assert "counts/ · v2 · 29.4 kB" in shown
     assert {"+1 more", "+12 more", "fastq", "gz", "h5ad", "jpg"} <= set(shown)
-    assert "a part of the lineage: 13 more neighbours not shown; depth=None, max_nodes=… show more" in shown
+    assert "partial: 13 more not shown; use depth=None, max_nodes=… to see all" in shown
 
 
 def test_each_status_has_a_sign_beside_its_colour() -> None:
@@ -101,8 +101,8 @@ def test_lines_back_are_explained() -> None:
 
 def test_truncation_without_numbers_is_told_too() -> None:
     graph = replace(small_graph(), hidden_up={}, hidden_down={})
-    assert any("there is more" in text for text in texts(svg(graph)))
-    assert not any("part of the lineage" in text for text in texts(svg(replace(graph, is_truncated=False))))
+    assert any("partial: more not shown" in text for text in texts(svg(graph)))
+    assert not any("partial:" in text for text in texts(svg(replace(graph, is_truncated=False))))
 
 
 def test_the_same_graph_gives_the_same_picture_in_whatever_order() -> None:

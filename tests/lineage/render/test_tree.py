@@ -31,7 +31,7 @@ def test_up() -> None:
         "      └─ ✓ Cell Ranger v7.2.0 · pipeline · testuser1 · 2026-11-20 09:00 UTC\n"
         "         └─ ▪ raw/sample_01_R1.fastq.gz · 2.3 GB\n"
         "            └─ +1 more\n"
-        "(a part of the lineage: 13 more neighbours not shown; depth=None, max_nodes=… show more)"
+        "(partial: 13 more not shown; use depth=None, max_nodes=… to see all)"
     )
 
 
@@ -95,7 +95,7 @@ def test_a_long_chain_is_no_recursion() -> None:
 
 
 def test_nothing() -> None:
-    assert text_tree(LineageGraph()) == "nothing to show: no file and no run"
+    assert text_tree(LineageGraph()) == "nothing to show: no files and no runs"
 
 
 @pytest.mark.parametrize("arguments", [{"direction": "sideways"}, {"width": 39}])
@@ -116,7 +116,7 @@ def test_what_was_shown_above_keeps_its_time() -> None:
 
 
 def test_times_and_advice_are_the_readers() -> None:
-    tree = text_tree(small_graph(), how="ask for more", clock=lambda moment: f"{moment:at %H}")
+    tree = text_tree(small_graph(), hint="ask for more", clock=lambda moment: f"{moment:at %H}")
     assert "testuser1 · at 09" in tree and "UTC" not in tree
     assert tree.endswith("; ask for more)")
 

@@ -1,4 +1,4 @@
-"""A lineage as DOT text, for whoever has Graphviz."""
+"""A lineage as DOT text, for Graphviz."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from lamindb.lineage.render import labels
 
 _NAME_LIMIT = 48
 _TOOLTIP_LIMIT = 2_000
-"""Graphviz cannot read strings of more than 16,384 bytes."""
+"""Graphviz cannot read strings longer than 16,384 bytes."""
 
-_LOOKS = """\
+_STYLE = """\
   rankdir=LR; bgcolor=transparent; nodesep=0.2; ranksep=0.5;
   node [fontname=Helvetica, fontsize=11, height=0.5, style="filled,rounded", color="#98a5b6", fontcolor="#1b2430"];
   edge [color="#98a5b6", arrowsize=0.7];"""
 
 
 def dot(graph: LineageGraph) -> str:
-    """Write a lineage as a DOT digraph from left to right; the same graph gives the same text."""
+    """Return a lineage as a DOT digraph from left to right. The text is deterministic."""
     nodes = sorted(graph.nodes(), key=lambda node: node.id)
     number = {node.id: index for index, node in enumerate(nodes)}
     focus = graph.focus_ids()
-    lines = ["digraph lineage {", _LOOKS]
+    lines = ["digraph lineage {", _STYLE]
     note = labels.truncation_note(graph, "")
     if note:
         lines.append(f"  label={quote(note)}; fontsize=10; fontname=Helvetica;")
@@ -63,7 +63,7 @@ def _line(parts: list[str], mark: str) -> str:
 
 
 def quote(text: str) -> str:
-    r"""Write a text as a DOT string: no quote, no escape such as \N, and no HTML entity is taken for one.
+    r"""Return a text as a DOT string in which quotes, escapes such as \N, and HTML entities are literal.
 
     Examples:
         >>> quote('a "b" & \\N')

@@ -1,4 +1,4 @@
-"""What a drawing says about a file or a run, in the same words in every format."""
+"""Texts about files and runs, the same in every drawing."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from lamindb.core.text import duration_text, isolated, printable, size_text
 from lamindb.lineage.lineage_graph import FileNode, LineageGraph, Node, RunNode
 
 Clock = Callable[[datetime], str]
-"""How a time is written: in UTC where what is written travels, in local time at a terminal."""
+"""A function that formats a time: in UTC for documents, in local time for a terminal."""
 
-NOTHING = "nothing to show: no file and no run"
+NOTHING = "nothing to show: no files and no runs"
 
 UNREMARKABLE = (None, "completed")
-"""Statuses that need no word: only what went otherwise is spelled out."""
+"""Statuses that are not spelled out."""
 
-_FAMILIES = {
+_SUFFIXES = {
     "table": "csv tsv parquet xlsx xls feather arrow tab jsonl sqlite db",
     "sequence": "fastq fq fasta fa bam sam cram vcf bcf bed gtf gff gff3 bai bigwig bw",
     "array": "h5ad zarr h5 hdf5 h5mu mtx npy npz loom fcs rds pt pkl",
     "image": "jpg jpeg png gif tif tiff svg webp bmp czi nd2 mp4",
 }
-_FAMILY_OF = {name: family for family, names in _FAMILIES.items() for name in names.split()}
+_SUFFIX_KINDS = {name: kind for kind, names in _SUFFIXES.items() for name in names.split()}
 
 
-def time_text(moment: datetime) -> str:
-    """Write a moment in UTC, to the minute, and say so."""
-    return (moment.astimezone(UTC) if moment.tzinfo else moment).strftime("%Y-%m-%d %H:%M UTC")
+def time_text(time: datetime) -> str:
+    """Return a time in UTC, to the minute."""
+    return (time.astimezone(UTC) if time.tzinfo else time).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def file_name(file: FileNode) -> str:
@@ -36,14 +36,14 @@ def file_name(file: FileNode) -> str:
 
 
 def file_folder(file: FileNode) -> str:
-    """Return the folder of the key with a slash at its end, or nothing; safe to print."""
+    """Return the folder of the key with a slash at its end, or ""; safe to print."""
     return printable(file.key[: file.key.rstrip("/").rfind("/") + 1]) if file.key else ""
 
 
 def file_facts(file: FileNode) -> list[str]:
-    """Return what a short line says of a file: its state if that is special, its version, its size.
+    """Return short facts about a file: its state unless it is current, its version, its size.
 
-    A file in the trash is never the current one, so nothing is said of that: whether a later version exists is unknown.
+    A trashed file is never current, so it is not called older: whether a later version exists is unknown.
     """
     facts = []
     if file.is_trashed:
@@ -59,7 +59,7 @@ def file_facts(file: FileNode) -> list[str]:
 
 
 def is_older(file: FileNode) -> bool:
-    """Tell whether a later version took the file's place."""
+    """Return True if there is a later version of the file."""
     return not file.is_latest and not file.is_trashed
 
 
@@ -69,13 +69,13 @@ def run_name(run: RunNode) -> str:
 
 
 def run_version(run: RunNode) -> str:
-    """Return the version of the run's transform with a `v` before it, or nothing; safe to print."""
+    """Return the version of the run's transform with a `v` before a number, or ""; safe to print."""
     version = printable(run.transform_version)
     return f"v{version}" if version[:1].isdigit() else version
 
 
 def run_facts(run: RunNode, clock: Clock = time_text) -> list[str]:
-    """Return what a short line says of a run: its status unless it completed, who and when."""
+    """Return short facts about a run: its status unless it completed, its user and start."""
     facts = [] if run.status in UNREMARKABLE else [printable(str(run.status))]
     if run.user:
         facts.append(isolated(printable(run.user)))
@@ -89,16 +89,16 @@ def suffix_label(suffix: str) -> str:
     return printable(suffix.removeprefix("."))
 
 
-def suffix_family(suffix: str) -> str:
-    """Group suffixes by what they hold: table, sequence, array, image or document."""
+def suffix_kind(suffix: str) -> str:
+    """Return the kind of data of a suffix: table, sequence, array, image or document."""
     for part in suffix.lower().split("."):
-        if part in _FAMILY_OF:
-            return _FAMILY_OF[part]
+        if part in _SUFFIX_KINDS:
+            return _SUFFIX_KINDS[part]
     return "document"
 
 
 def details(node: Node) -> list[str]:
-    """Return everything that is known of a node, a line each, nothing shortened; safe to print."""
+    """Return all facts about a node as lines, in full; safe to print."""
     if isinstance(node, FileNode):
         lines = [
             isolated(printable(node.title)),
@@ -128,7 +128,7 @@ def _period(run: RunNode) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Write a number with its noun, in the plural where it is one.
+    """Return a number with its noun in the singular or plural.
 
     Examples:
         >>> counted(1, "file"), counted(1200, "run")
@@ -138,12 +138,12 @@ def counted(number: int, noun: str) -> str:
 
 
 def summary(graph: LineageGraph) -> str:
-    """Say in one line what the graph holds."""
+    """Return the numbers of files and runs in words."""
     return f"{counted(len(graph.files), 'file')} · {counted(len(graph.runs), 'run')}"
 
 
 def heading(graph: LineageGraph) -> str:
-    """Say in one line what the graph is the lineage of."""
+    """Return a title that names the focus."""
     if graph.asked:
         return f"Lineage of {counted(len(graph.asked), 'record')}"
     for node in graph.nodes():
@@ -152,21 +152,21 @@ def heading(graph: LineageGraph) -> str:
     return "Lineage"
 
 
-def truncation_note(graph: LineageGraph, how: str = "depth=None, max_nodes=… show more") -> str:
-    """Say that, how much, and how more can be seen, where not all is shown; nothing if all is.
+def truncation_note(graph: LineageGraph, hint: str = "use depth=None, max_nodes=… to see all") -> str:
+    """Return a note on how many nodes are left out, or "" if none are.
 
     Args:
         graph: The graph.
-        how: What a person does to see more; nothing for a drawing of which nobody can ask that.
+        hint: How to see all; "" in documents, where the reader cannot.
     """
     counts = [count for hidden in (graph.hidden_up, graph.hidden_down) for count in hidden.values() if count]
     if not counts and not graph.is_truncated:
         return ""
     total = counts[0] if len(counts) == 1 else graph.hidden_total
     if not counts:
-        what = "there is more that is not shown"
+        count = "more"
     elif total is None:
-        what = f"at least {counted(max(counts), 'more neighbour')} not shown"
+        count = f"at least {max(counts):,} more"
     else:
-        what = f"{counted(total, 'more neighbour')} not shown"
-    return f"a part of the lineage: {what}" + (f"; {how}" if how else "")
+        count = f"{total:,} more"
+    return f"partial: {count} not shown" + (f"; {hint}" if hint else "")

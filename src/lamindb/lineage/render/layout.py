@@ -1,9 +1,9 @@
-"""Where the boxes and lines of a layered drawing stand: columns from left to right, no dependency, no chance.
+"""Layout of a layered drawing from left to right (Sugiyama's method): no dependency, deterministic.
 
-1. `layering`: edges that close a cycle are turned round; every node gets a column.
-2. Edges longer than one column are cut at each column by a bend, which takes its place among the nodes there.
-3. `ordering`: each column is sorted so that few edges cross.
-4. Heights: every node moves towards the mean of its neighbours, without coming too near to the next one.
+1. Columns: edges that close a cycle are reversed; every node gets a column.
+2. Bends: an edge longer than one column gets a bend in each column that it crosses, ordered like a node there.
+3. Order: each column is sorted so that few edges cross.
+4. Heights: every node moves towards the mean of its neighbours, with a minimum distance to the next node.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from itertools import pairwise
 Pair = tuple[int, int]
 
 
-def turn_back_edges(count: int, edges: Sequence[Pair]) -> tuple[list[Pair], list[bool]]:
-    """Turn round the edges that close a cycle, so that all run one way.
+def reverse_back_edges(count: int, edges: Sequence[Pair]) -> tuple[list[Pair], list[bool]]:
+    """Reverse the edges that close a cycle, so that the graph is acyclic.
 
     Returns:
-        The edges, none of which closes a cycle any more, and for each whether it was turned. A self-loop counts
-        as turned and stays as it is: callers leave it out.
+        The edges, and for each whether it was reversed. A self-loop counts as reversed and is kept: callers skip it.
     """
     after: list[list[Pair]] = [[] for _ in range(count)]
     for number, (source, target) in enumerate(edges):
         after[source].append((target, number))
-    turned = [False] * len(edges)
+    is_reversed = [False] * len(edges)
     state = bytearray(count)
     for root in [*_without_predecessor(count, edges), *range(count)]:
         if state[root]:
@@ -41,12 +40,12 @@ def turn_back_edges(count: int, edges: Sequence[Pair]) -> tuple[list[Pair], list
                     stack.append((target, iter(after[target])))
                     break
                 if state[target] == 1:
-                    turned[number] = True
+                    is_reversed[number] = True
             else:
                 state[node] = 2
                 stack.pop()
-    directed = [(t, s) if back else (s, t) for (s, t), back in zip(edges, turned, strict=True)]
-    return directed, turned
+    directed = [(t, s) if back else (s, t) for (s, t), back in zip(edges, is_reversed, strict=True)]
+    return directed, is_reversed
 
 
 def _without_predecessor(count: int, edges: Sequence[Pair]) -> list[int]:
@@ -58,15 +57,15 @@ def _without_predecessor(count: int, edges: Sequence[Pair]) -> list[int]:
 
 
 def assign_columns(count: int, edges: Sequence[Pair], first_columns: Sequence[int]) -> list[int]:
-    """Give each node a column, each edge running to a later one, and edges short.
+    """Return a column for each node such that every edge goes to a later column and edges are short.
 
-    Nodes go as far left as their predecessors let them; then those that pull more to the right than to the left,
-    a source that is first used late, move up to their successors. Columns move by even steps where the first
-    columns of the two ends of each edge differ by one, so files and runs keep to columns of their own.
+    Nodes are placed as far left as their predecessors allow. Then a node with more successors than predecessors, such
+    as a source that is first used late, moves next to its successors. If the first columns of the two ends of every
+    edge differ by one, nodes move by even numbers of columns, so files and runs never share a column.
 
     Args:
         count: The number of nodes.
-        edges: Without cycles.
+        edges: The edges, without cycles.
         first_columns: The leftmost column allowed for each node.
     """
     after: list[list[int]] = [[] for _ in range(count)]
@@ -79,9 +78,9 @@ def assign_columns(count: int, edges: Sequence[Pair], first_columns: Sequence[in
     columns = list(first_columns)
     order = [node for node in range(count) if not waiting[node]]
     for node in order:
-        following = columns[node] + 1
+        next_column = columns[node] + 1
         for target in after[node]:
-            columns[target] = max(columns[target], following)
+            columns[target] = max(columns[target], next_column)
             waiting[target] -= 1
             if not waiting[target]:
                 order.append(target)
@@ -103,11 +102,11 @@ def _pull_right(order: list[int], columns: list[int], before: list[list[int]], a
 
 
 def split_components(count: int, edges: Sequence[Pair]) -> list[list[int]]:
-    """Group the nodes that hang together; groups and nodes in the order of their first node."""
-    linked: list[list[int]] = [[] for _ in range(count)]
+    """Return the connected components, in the order of their first nodes; nodes are sorted."""
+    neighbours: list[list[int]] = [[] for _ in range(count)]
     for source, target in edges:
-        linked[source].append(target)
-        linked[target].append(source)
+        neighbours[source].append(target)
+        neighbours[target].append(source)
     seen = bytearray(count)
     components = []
     for root in range(count):
@@ -116,7 +115,7 @@ def split_components(count: int, edges: Sequence[Pair]) -> list[list[int]]:
         seen[root] = 1
         component = [root]
         for node in component:
-            for other in linked[node]:
+            for other in neighbours[node]:
                 if not seen[other]:
                     seen[other] = 1
                     component.append(other)
@@ -125,23 +124,23 @@ def split_components(count: int, edges: Sequence[Pair]) -> list[list[int]]:
 
 
 WORK = 60_000
-"""Edges looked at while looking for a better order: small drawings get many rounds, large ones few."""
+"""The number of edges visited to improve the order: small drawings get many rounds, large ones few."""
 
 SWAP_LIMIT = 1_500
-"""Number of edges up to which neighbours are also swapped one by one."""
+"""The number of edges up to which adjacent nodes are also swapped one by one."""
 
 
 def order_columns(columns: list[list[int]], before: Sequence[list[int]], after: Sequence[list[int]]) -> None:
-    """Reorder each column in place so that edges between neighbouring columns cross little.
+    """Reorder each column in place so that few edges between adjacent columns cross.
 
-    Sweeps over the columns and sorts each by the mean position of its neighbours in the last one (Sugiyama's
-    barycentre rule), keeps the best order seen, and ends with swaps of neighbours. The same input gives the same
-    order; the time is bounded by `WORK`.
+    Sweeps over the columns and sorts each by the mean position of its neighbours in the previous one (barycentre
+    method), keeps the best order found, and ends with swaps of adjacent nodes. The result is deterministic; the time
+    is bounded by `WORK`.
 
     Args:
         columns: The nodes of each column, from left to right.
         before: For each node its neighbours one column to the left.
-        after: The same to the right.
+        after: For each node its neighbours one column to the right.
     """
     size = sum(map(len, after))
     position = [0] * len(before)
@@ -165,19 +164,19 @@ def order_columns(columns: list[list[int]], before: Sequence[list[int]], after: 
 
 def _number(columns: list[list[int]], position: list[int]) -> None:
     for column in columns:
-        for place, node in enumerate(column):
-            position[node] = place
+        for index, node in enumerate(column):
+            position[node] = index
 
 
-def _sweep(columns: list[list[int]], linked: Sequence[list[int]], position: list[int], *, to_right: bool) -> None:
-    places = range(1, len(columns)) if to_right else range(len(columns) - 2, -1, -1)
-    for place in places:
-        column = columns[place]
+def _sweep(columns: list[list[int]], neighbours: Sequence[list[int]], position: list[int], *, to_right: bool) -> None:
+    numbers = range(1, len(columns)) if to_right else range(len(columns) - 2, -1, -1)
+    for number in numbers:
+        column = columns[number]
         if len(column) < 2:
             continue
         keys = {}
         for node in column:
-            others = linked[node]
+            others = neighbours[node]
             if not others:
                 keys[node] = float(position[node])
             elif len(others) == 1:
@@ -190,25 +189,25 @@ def _sweep(columns: list[list[int]], linked: Sequence[list[int]], position: list
 
 
 def count_crossings(columns: list[list[int]], after: Sequence[list[int]], position: list[int]) -> int:
-    """Count the pairs of edges between neighbouring columns that cross."""
+    """Return the number of crossings of edges between adjacent columns."""
     crossings = 0
     for column in columns:
         passed: list[int] = []
         for node in column:
             targets = after[node]
             if len(targets) == 1:
-                place = position[targets[0]]
-                if passed and place < passed[-1]:
-                    crossings += len(passed) - bisect_right(passed, place)
-                    insort(passed, place)
+                row = position[targets[0]]
+                if passed and row < passed[-1]:
+                    crossings += len(passed) - bisect_right(passed, row)
+                    insort(passed, row)
                 else:
-                    passed.append(place)
+                    passed.append(row)
             elif targets:
-                places = [position[target] for target in targets]
-                for place in places:
-                    crossings += len(passed) - bisect_right(passed, place)
-                for place in places:
-                    insort(passed, place)
+                rows = [position[target] for target in targets]
+                for row in rows:
+                    crossings += len(passed) - bisect_right(passed, row)
+                for row in rows:
+                    insort(passed, row)
     return crossings
 
 
@@ -218,36 +217,36 @@ def _swap_neighbours(
     for _ in range(8):
         improved = False
         for column in columns:
-            for place in range(len(column) - 1):
-                upper, lower = column[place], column[place + 1]
+            for row in range(len(column) - 1):
+                upper, lower = column[row], column[row + 1]
                 gain = _gain(before[upper], before[lower], position) + _gain(after[upper], after[lower], position)
                 if gain > 0:
-                    column[place], column[place + 1] = lower, upper
-                    position[upper], position[lower] = place + 1, place
+                    column[row], column[row + 1] = lower, upper
+                    position[upper], position[lower] = row + 1, row
                     improved = True
         if not improved:
             return
 
 
 def _gain(upper: list[int], lower: list[int], position: list[int]) -> int:
-    """Say how many crossings less a swap of two neighbours gives on one side."""
+    """Return how many crossings on one side a swap of two adjacent nodes removes."""
     gain = 0
     for first in upper:
-        place = position[first]
+        row = position[first]
         for second in lower:
             other = position[second]
-            if place > other:
+            if row > other:
                 gain += 1
-            elif place < other:
+            elif row < other:
                 gain -= 1
     return gain
 
 
 MAX_BENDS = 6_000
-"""In one drawing; when there would be more, the longest edges run straight through the columns between."""
+"""The maximum number of bends in a drawing; the longest edges get none if there would be more."""
 
-_SETTLING = 60_000
-"""Nodes and bends moved while heights settle: small drawings get many rounds and straight lines, large ones few."""
+_HEIGHT_WORK = 60_000
+"""The number of moves to improve heights: small drawings get many rounds, large ones few."""
 
 _NODE_SNAP = 9.0
 _BEND_SNAP = 26.0
@@ -260,7 +259,7 @@ _MAX_COLUMN_GAP = 140.0
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A node in pixels; as wide as its column."""
+    """The rectangle of a node in pixels, as wide as its column."""
 
     x: float
     y: float
@@ -269,16 +268,16 @@ class Box:
 
     @property
     def middle(self) -> float:
-        """The height at which edges arrive and leave."""
+        """The y coordinate at which edges arrive and leave."""
         return self.y + self.height / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An edge in pixels, from its source to its target.
+    """The line of an edge in pixels, from its source to its target.
 
-    `points` are pairs: even steps cross the gap between two columns, odd ones a column. An edge that closes a
-    cycle (`is_back`) runs from right to left. A self-loop has no points.
+    Segments of `points` alternate: the first crosses the gap between two columns, the second a column, and so on. An
+    edge that closes a cycle (`is_back`) goes from right to left. A self-loop has no points.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -287,7 +286,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A finished drawing: boxes and routes in the order of the nodes and edges given."""
+    """A finished layout: boxes in the order of the nodes, routes in the order of the edges."""
 
     boxes: tuple[Box, ...]
     routes: tuple[Route, ...]
@@ -295,16 +294,16 @@ class Placement:
     height: float
 
 
-def place(sizes: Sequence[tuple[float, float]], edges: Sequence[Pair], first_columns: Sequence[int]) -> Placement:
-    """Lay out a graph, cycles and self-loops included; the same input gives the same drawing.
+def lay_out(sizes: Sequence[tuple[float, float]], edges: Sequence[Pair], first_columns: Sequence[int]) -> Placement:
+    """Return the layout of a graph, which may have cycles and self-loops. It is deterministic.
 
     Args:
-        sizes: Width and height of each node, in pixels.
-        edges: Pairs of numbers of nodes.
+        sizes: The width and height of each node, in pixels.
+        edges: Pairs of node numbers.
         first_columns: The leftmost column allowed for each node: 0 for files and 1 for runs keeps them apart.
     """
     count = len(sizes)
-    directed, turned = turn_back_edges(count, edges)
+    directed, is_reversed = reverse_back_edges(count, edges)
     forward = [(source, target) for source, target in directed if source != target]
     columns = assign_columns(count, forward, first_columns)
     chains, mesh = _cut_edges(directed, columns, _longest_edge(forward, columns))
@@ -323,7 +322,7 @@ def place(sizes: Sequence[tuple[float, float]], edges: Sequence[Pair], first_col
             [(lefts[mesh.column[bend]], widths[mesh.column[bend]], middles[bend]) for bend in bends],
             back,
         )
-        for (source, target), bends, back in zip(directed, chains, turned, strict=True)
+        for (source, target), bends, back in zip(directed, chains, is_reversed, strict=True)
     )
     width = max((box.x + box.width for box in boxes), default=0.0)
     height = max((box.y + box.height for box in boxes), default=0.0)
@@ -333,7 +332,7 @@ def place(sizes: Sequence[tuple[float, float]], edges: Sequence[Pair], first_col
 
 @dataclass(frozen=True, slots=True)
 class _Mesh:
-    """Nodes and bends, linked only between neighbouring columns."""
+    """Nodes and bends, with edges between adjacent columns only."""
 
     column: list[int]
     before: list[list[int]]
@@ -341,7 +340,7 @@ class _Mesh:
 
 
 def _longest_edge(edges: Sequence[Pair], columns: list[int]) -> int:
-    """Return the length up to which edges are bent, so that there are no more than `MAX_BENDS`."""
+    """Return the length up to which edges get bends, so that there are at most `MAX_BENDS`."""
     bends = 0
     for length in sorted([columns[target] - columns[source] for source, target in edges]):
         bends += length - 1
@@ -375,7 +374,7 @@ def _cut_edges(edges: Sequence[Pair], columns: list[int], longest: int) -> tuple
 
 
 def _find_heights(mesh: _Mesh, heights: list[float], count: int, components: list[list[int]]) -> list[float]:
-    """Place the components below each other; return the middle of every node and bend."""
+    """Stack the components; return the y coordinate of the middle of every node and bend."""
     middles = [0.0] * len(mesh.column)
     top = 0.0
     for component in components:
@@ -391,7 +390,7 @@ def _find_heights(mesh: _Mesh, heights: list[float], count: int, components: lis
 
 
 def _walk(component: list[int], mesh: _Mesh) -> list[list[int]]:
-    """Collect a component by column, depth first, so that what belongs together starts together."""
+    """Return a component by column in depth-first order, so that related nodes start close to each other."""
     seen: set[int] = set()
     by_column: dict[int, list[int]] = {}
     for root in sorted(component, key=lambda node: (mesh.column[node], node)):
@@ -410,38 +409,38 @@ def _walk(component: list[int], mesh: _Mesh) -> list[list[int]]:
 def _settle(by_column: list[list[int]], mesh: _Mesh, heights: list[float], count: int, middles: list[float]) -> None:
     offsets = []
     for column in by_column:
-        offset, last, places = 0.0, None, []
+        offset, last, column_offsets = 0.0, None, []
         for node in column:
             if last is not None:
                 gap = _NODE_GAP if node < count and last < count else _BEND_GAP
                 offset += (heights[last] + heights[node]) / 2 + gap
-            places.append(offset)
+            column_offsets.append(offset)
             last = node
-        offsets.append(places)
-        for node, at in zip(column, places, strict=True):
-            middles[node] = at - offset / 2
+        offsets.append(column_offsets)
+        for node, node_offset in zip(column, column_offsets, strict=True):
+            middles[node] = node_offset - offset / 2
     numbers = range(len(by_column))
-    for _ in range(max(3, min(40, _SETTLING // len(mesh.column)))):
-        for place in numbers:
-            _pull(by_column[place], offsets[place], (mesh.before,), count, middles)
-        for place in reversed(numbers):
-            _pull(by_column[place], offsets[place], (mesh.after,), count, middles)
-    for place in numbers:
-        _pull(by_column[place], offsets[place], (mesh.before, mesh.after), count, middles)
-    for place in numbers:
-        _straighten(by_column[place], offsets[place], mesh.before, count, middles)
+    for _ in range(max(3, min(40, _HEIGHT_WORK // len(mesh.column)))):
+        for number in numbers:
+            _pull(by_column[number], offsets[number], (mesh.before,), count, middles)
+        for number in reversed(numbers):
+            _pull(by_column[number], offsets[number], (mesh.after,), count, middles)
+    for number in numbers:
+        _pull(by_column[number], offsets[number], (mesh.before, mesh.after), count, middles)
+    for number in numbers:
+        _straighten(by_column[number], offsets[number], mesh.before, count, middles)
 
 
 def _straighten(
     column: list[int], offsets: list[float], before: Sequence[list[int]], count: int, middles: list[float]
 ) -> None:
-    """Level lines that are almost level, where that pushes nobody: a small step looks like a mistake."""
+    """Align nodes that are almost level with a neighbour, unless another node is in the way."""
     last = len(column) - 1
     for index, node in enumerate(column):
-        wishes = [middles[other] for other in before[node]]
-        if not wishes:
+        wanted = [middles[other] for other in before[node]]
+        if not wanted:
             continue
-        wish = min(wishes, key=lambda height: abs(height - middles[node]))
+        wish = min(wanted, key=lambda height: abs(height - middles[node]))
         if abs(wish - middles[node]) > (_NODE_SNAP if node < count else _BEND_SNAP):
             continue
         if index:
@@ -458,7 +457,7 @@ def _pull(
     count: int,
     middles: list[float],
 ) -> None:
-    """Move a column's nodes as near to their neighbours as their order and size let them (least squares)."""
+    """Move a column's nodes towards their neighbours, keeping their order and distances (least squares)."""
     blocks: list[tuple[float, float, int]] = []
     for node, offset in zip(column, offsets, strict=True):
         others = sides[0][node] if len(sides) == 1 else sides[0][node] + sides[1][node]
@@ -477,17 +476,17 @@ def _pull(
             weight += other_weight
             members += other_members
         blocks.append((value, weight, members))
-    place = 0
+    row = 0
     for value, _, members in blocks:
         for _ in range(members):
-            middles[column[place]] = value + offsets[place]
-            place += 1
+            middles[column[row]] = value + offsets[row]
+            row += 1
 
 
 def _find_columns(
     sizes: Sequence[tuple[float, float]], mesh: _Mesh, middles: list[float], edges: Sequence[Pair]
 ) -> tuple[dict[int, float], dict[int, float]]:
-    """Return where each column starts and how wide it is; steep edges get wider gaps."""
+    """Return the left edge and the width of each column; gaps are wider where edges are steep."""
     widths: dict[int, float] = {}
     for node, (width, _) in enumerate(sizes):
         column = mesh.column[node]

@@ -1,4 +1,4 @@
-"""A lineage as Mermaid text, for READMEs, issues and JupyterLab, which draw it themselves."""
+"""A lineage as Mermaid text, which GitHub, GitLab and JupyterLab render as a picture."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from lamindb.lineage.render import labels
 
 _NAME_LIMIT = 48
 _HARMLESS = " _/,.-:+"
-_NO_SPACE = "#8203;"
+_ZERO_WIDTH_SPACE = "#8203;"
 _AFTER_ENTITIES = re.compile(r"#92;|#36;|fa[a-z]?:(?=fa)")
-"""What Mermaid gives a meaning after reading entities: line breaks, formulas, icons. A space of no width parts it."""
+"""Mermaid interprets these after decoding entities: line breaks, formulas, icons. A zero-width space breaks them."""
 
 _LIST_START = re.compile(r"^(\s*\d*)([-+.])")
 
@@ -26,10 +26,9 @@ _CLASSES = (
 
 
 def mermaid(graph: LineageGraph) -> str:
-    """Write a lineage as a Mermaid flow chart from left to right.
+    """Return a lineage as a Mermaid flow chart from left to right.
 
-    Nodes are named `n0`, `n1`, … and no text of the user's is ever part of the syntax. The same graph gives the
-    same text.
+    Nodes are named `n0`, `n1`, …; the user's text is never part of the syntax. The text is deterministic.
     """
     nodes = sorted(graph.nodes(), key=lambda node: node.id)
     number = {node.id: index for index, node in enumerate(nodes)}
@@ -73,7 +72,7 @@ def _stub_lines(graph: LineageGraph, number: dict[str, int]) -> list[str]:
 
 
 def _label(title: list[str], facts: list[str]) -> str:
-    """Write two lines; each part is shortened for itself, so that a long one takes nothing from the others."""
+    """Return a label of two lines; each part is shortened separately."""
     return "<br>".join((_line(title, " "), _line(facts, " · ")))
 
 
@@ -82,10 +81,10 @@ def _line(parts: list[str], mark: str) -> str:
 
 
 def escape(text: str) -> str:
-    r"""Write a text so that Mermaid takes no character of it for syntax, HTML or Markdown.
+    r"""Return a text in which Mermaid interprets no character as syntax, HTML or Markdown.
 
-    Letters, digits, and signs that mean nothing to Mermaid stay as they are, also everything outside ASCII; the
-    rest becomes numbered entities, and so does what would start a Markdown list.
+    Letters, digits, signs without a meaning in Mermaid and everything outside ASCII are kept. Other characters become
+    numbered entities, and so does the start of a Markdown list.
 
     Examples:
         >>> escape('1. "a" & b.csv')
@@ -96,4 +95,4 @@ def escape(text: str) -> str:
         for character in printable(text)
     )
     safe = _LIST_START.sub(lambda start: f"{start[1]}#{ord(start[2])};", safe)
-    return _AFTER_ENTITIES.sub(rf"\g<0>{_NO_SPACE}", safe)
+    return _AFTER_ENTITIES.sub(rf"\g<0>{_ZERO_WIDTH_SPACE}", safe)

@@ -1,4 +1,4 @@
-"""What `view_lineage()` returns: a lineage that shows itself, in whatever form is asked for."""
+"""The result of `view_lineage()`: a lineage that displays itself in notebooks and terminals, and converts to files."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from lamindb.lineage.render.tree import Direction, text_tree
 if TYPE_CHECKING:
     import pandas as pd
 
-_SMALLEST = 0.65
-"""How far a notebook may shrink the picture to its column before it scrolls: below, letters get too small."""
+_MIN_SCALE = 0.65
+"""The smallest scale to fit a picture into a notebook's column; below, it scrolls instead."""
 
 
 def html_fragment(graph: LineageGraph, *, theme: Theme = "auto", tree: str = "", nothing: str = labels.NOTHING) -> str:
-    """Write an image that holds its whole data, and says in words what it shows.
+    """Return an `<img>` with the drawing as a data URL and a description as its alternative text.
 
-    An `<img>` is what JupyterLab also shows in a notebook that it does not trust; inline SVG is removed there, and
-    with it the tooltips. So whole names are in the tree.
+    JupyterLab removes inline SVG from notebooks that are not trusted, but not `<img>`. An `<img>` has no tooltips, so
+    the full names are in the tree.
 
     Args:
-        graph: What to draw.
+        graph: The graph.
         theme: See `svg`.
-        tree: The lineage as text, to be unfolded under the image; nothing for none.
-        nothing: What an empty drawing says.
+        tree: The lineage as text, collapsed below the image; "" for none.
+        nothing: The text of an empty drawing.
     """
     drawing = draw(graph, theme=theme, nothing=nothing)
     data = base64.b64encode(drawing.text.encode()).decode("ascii")
@@ -44,11 +44,11 @@ def html_fragment(graph: LineageGraph, *, theme: Theme = "auto", tree: str = "",
     image = (
         f'<img alt="{alternative}" src="data:image/svg+xml;base64,{data}" width="{drawing.width}" style="width:100%">'
     )
-    return _scrolled(drawing, image, f"width:{drawing.width}px;max-width:100%") + _unfolded(tree)
+    return _scrolled(drawing, image, f"width:{drawing.width}px;max-width:100%") + _collapsed(tree)
 
 
 def html_page(graph: LineageGraph, *, theme: Theme = "auto", tree: str = "", nothing: str = labels.NOTHING) -> str:
-    """Write a page that stands alone; the drawing is inline, so that its tooltips work. Arguments as above."""
+    """Return a self-contained page. The drawing is inline for its tooltips. Arguments are as for `html_fragment`."""
     scheme = "light dark" if theme == "auto" else theme
     drawing = draw(graph, theme=theme, nothing=nothing)
     return (
@@ -57,55 +57,55 @@ def html_page(graph: LineageGraph, *, theme: Theme = "auto", tree: str = "", not
         f"<style>:root{{color-scheme:{scheme}}}body{{margin:16px}}svg{{display:block}}"
         "@media screen{.lnv-view{max-height:calc(100vh - 70px)}}"
         "pre{overflow:auto}summary{font:13px sans-serif;cursor:pointer;margin-top:12px}</style></head>"
-        f"<body>{_scrolled(drawing, drawing.text, f'width:{drawing.width}px')}{_unfolded(tree)}</body></html>\n"
+        f"<body>{_scrolled(drawing, drawing.text, f'width:{drawing.width}px')}{_collapsed(tree)}</body></html>\n"
     )
 
 
 def _scrolled(drawing: Drawing, inner: str, size: str) -> str:
-    """Put a drawing where it can be scrolled sideways, beginning at the side where the focus is; a page also downwards.
+    """Return a drawing in a box that scrolls and starts at the side of the focus.
 
-    No script is needed: what is written from right to left is scrolled to its right end at first. Browsers that know
-    `scroll-initial-target` begin at the focus itself.
+    It needs no script: a box with the direction `rtl` starts at its right end. Browsers that support
+    `scroll-initial-target` start at the focus itself.
     """
-    across, down = drawing.focus
-    way = "rtl" if across > 0.5 else "ltr"
-    left = f"calc({100 * across:.1f}% {'+' if way == 'rtl' else '-'} 30vw)"
-    place = f"position:absolute; left:{left}; top:calc({100 * down:.1f}% - 30vh); scroll-initial-target:nearest"
-    mark = f'<span style="{place}"></span>' if across else ""
+    x, y = drawing.focus
+    direction = "rtl" if x > 0.5 else "ltr"
+    left = f"calc({100 * x:.1f}% {'+' if direction == 'rtl' else '-'} 30vw)"
+    style = f"position:absolute; left:{left}; top:calc({100 * y:.1f}% - 30vh); scroll-initial-target:nearest"
+    mark = f'<span style="{style}"></span>' if x else ""
     return (
-        f'<div class="lnv-view" style="overflow:auto; max-width:100%; direction:{way}">'
+        f'<div class="lnv-view" style="overflow:auto; max-width:100%; direction:{direction}">'
         f'<div style="direction:ltr; position:relative; margin:0 auto 0 0; {size};'
-        f' min-width:{drawing.width * _SMALLEST:.0f}px">{inner}{mark}</div></div>'
+        f' min-width:{drawing.width * _MIN_SCALE:.0f}px">{inner}{mark}</div></div>'
     )
 
 
-def _unfolded(tree: str) -> str:
-    """Write a text that is folded away at first."""
+def _collapsed(tree: str) -> str:
+    """Return a text that is collapsed at first."""
     if not tree:
         return ""
     return f"<details><summary>as text</summary><pre>{xml(tree)}</pre></details>"
 
 
 def description(graph: LineageGraph) -> str:
-    """Say in one line, for people who cannot see the drawing, what it shows."""
+    """Return a description of the drawing for screen readers."""
     return f"{labels.heading(graph)}: {labels.summary(graph)}"
 
 
-_WIDE = 240
+_WIDE_TREE = 240
 
 StrPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LineagePicture:
-    """One lineage, many renderings; none of them asks the database again.
+    """A lineage that renders in several formats, without querying the database again.
 
-    In a notebook it shows as a picture, in a terminal as a tree.
+    A notebook displays it as a picture, a terminal as a tree.
 
     Attributes:
-        graph: What is shown.
-        direction: Which way the tree is drawn.
-        nothing: What it says where it holds nothing.
+        graph: The files, runs and edges.
+        direction: The direction of the tree.
+        nothing: The text of an empty picture.
     """
 
     graph: LineageGraph
@@ -114,61 +114,61 @@ class LineagePicture:
 
     @property
     def files(self) -> tuple[FileNode, ...]:
-        """The files that it shows."""
+        """The files in the picture."""
         return self.graph.files
 
     @property
     def runs(self) -> tuple[RunNode, ...]:
-        """The runs that it shows."""
+        """The runs in the picture."""
         return self.graph.runs
 
     @property
     def edges(self) -> tuple[Edge, ...]:
-        """What was read and written, among them."""
+        """The edges between them."""
         return self.graph.edges
 
     def to_svg(self, path: StrPath | None = None, *, theme: Theme = "auto") -> str:
-        """Draw it as SVG; with a path, also write it there (all or nothing).
+        """Return it as SVG; with a path, also write it there atomically.
 
         Raises:
-            StorageError: The file cannot be written; an older one is as it was.
+            StorageError: The file cannot be written; an existing one is unchanged.
         """
         return _written(svg(self.graph, theme=theme, nothing=self.nothing), path)
 
     def to_mermaid(self, path: StrPath | None = None) -> str:
-        """Write it as Mermaid text; see `to_svg` for the path."""
+        """Return it as Mermaid text; see `to_svg` for the path."""
         return _written(mermaid(self.graph), path)
 
     def to_dot(self, path: StrPath | None = None) -> str:
-        """Write it as DOT text for Graphviz; see `to_svg` for the path."""
+        """Return it as DOT text for Graphviz; see `to_svg` for the path."""
         return _written(dot(self.graph), path)
 
     def to_json(self, path: StrPath | None = None) -> str:
-        """Write all that it holds as JSON; see `to_svg` for the path."""
+        """Return the whole graph as JSON; see `to_svg` for the path."""
         return _written(json_text(self.graph), path)
 
     def to_text(self, path: StrPath | None = None, *, direction: Direction | None = None, width: int = 100) -> str:
-        """Draw it as a tree of text; see `to_svg` for the path."""
+        """Return it as a text tree; see `to_svg` for the path."""
         tree = text_tree(self.graph, direction=direction or self.direction, width=width)
         return _written(tree if len(self.graph) else printable(self.nothing), path)
 
     def to_html(self, path: StrPath | None = None, *, theme: Theme = "auto") -> str:
-        """Write it as a web page that needs nothing else; see `to_svg` for the path."""
+        """Return it as a self-contained web page; see `to_svg` for the path."""
         return _written(html_page(self.graph, theme=theme, tree=self._tree(), nothing=self.nothing), path)
 
     def df(self) -> pd.DataFrame:
-        """Return its edges as a pandas frame, a row each."""
+        """Return its edges as a pandas DataFrame, one row each."""
         return self.graph.df()
 
     def save(self, path: StrPath) -> Path:
-        """Write it in the format that the suffix names: svg, html, json, mmd, dot (or gv), txt.
+        """Write it to a file in the format of its suffix: svg, html, json, mmd, dot (or gv), txt.
 
         Returns:
-            The path written.
+            The path.
 
         Raises:
-            InvalidInputError: The suffix names no format that is known; nothing was written.
-            StorageError: The file cannot be written; an older one is as it was.
+            InvalidInputError: The suffix is unknown; nothing was written.
+            StorageError: The file cannot be written; an existing one is unchanged.
         """
         target = Path(path)
         writers = {
@@ -188,17 +188,17 @@ class LineagePicture:
         return target
 
     def _tree(self) -> str:
-        """Return the tree with room for whole names."""
-        return self.to_text(width=_WIDE) if len(self.graph) else ""
+        """Return a tree wide enough for most names."""
+        return self.to_text(width=_WIDE_TREE) if len(self.graph) else ""
 
     def __repr__(self) -> str:
-        """Return the tree: what a person in a terminal wants to see."""
+        """Return the tree."""
         return self.to_text()
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, str]:
-        """Give notebooks the picture, and everything else the tree."""
+        """Return the picture for notebooks and the tree for other front ends."""
         bundle = {
             "text/html": html_fragment(self.graph, tree=self._tree(), nothing=self.nothing),
             "text/plain": self.to_text(),

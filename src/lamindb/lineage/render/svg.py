@@ -1,6 +1,6 @@
-"""A lineage as a picture: one self-contained SVG, in a light and a dark dress.
+"""A lineage as one self-contained SVG, with light and dark themes.
 
-Files are cards with their suffix, runs are pills with a sign for their kind of transform and one for their status.
+Files are cards with their suffix; runs are pills with an icon for their type of transform and one for their status.
 Time goes from left to right.
 """
 
@@ -14,7 +14,7 @@ from lamindb.core.text import elide_middle, isolated, printable
 from lamindb.errors import InvalidInputError
 from lamindb.lineage.lineage_graph import FileNode, LineageGraph, Node, RunNode
 from lamindb.lineage.render import labels
-from lamindb.lineage.render.layout import Box, Placement, Route, place
+from lamindb.lineage.render.layout import Box, Placement, Route, lay_out
 
 Theme = Literal["auto", "light", "dark"]
 
@@ -72,7 +72,7 @@ _DARK = {
 }
 
 STATUSES = ("completed", "failed", "running", "aborted")
-FAMILIES = ("table", "sequence", "array", "image", "document")
+SUFFIX_KINDS = ("table", "sequence", "array", "image", "document")
 
 STATUS_SIGNS = {
     "completed": "M-3.6.2L-1 2.9L3.8-2.8",
@@ -80,7 +80,7 @@ STATUS_SIGNS = {
     "running": "M-1.8-3L3.2 0L-1.8 3Z",
     "aborted": "M-3.2 0H3.2",
 }
-"""Paths round the origin, for a disc with a radius of 8."""
+"""SVG paths around the origin, for a disc with a radius of 8."""
 
 TYPE_ICONS = {
     "notebook": "M-5-7H5.5V7H-5ZM-2-7V7M1-3.5H3M1-.5H3M-6.5-4H-4M-6.5 0H-4M-6.5 4H-4",
@@ -94,13 +94,13 @@ TYPE_ICONS = {
     "M2.5-6.5C5.4-6.5 4.2-3.4 4.2-1.8C4.2-.6 5.2 0 6.4 0C5.2 0 4.2.6 4.2 1.8C4.2 3.4 5.4 6.5 2.5 6.5",
     "instrument": "M-2.3-7H2.3M-1.4-7V-2.2L-5.8 5.4Q-6.4 6.8-5 6.8H5Q6.4 6.8 5.8 5.4L1.4-2.2V-7M-3.7 2.4H3.7",
 }
-"""Paths round the origin, for a disc with a radius of 14; drawn as lines."""
+"""SVG paths around the origin, for a disc with a radius of 14; drawn as lines."""
 
 OTHER_ICON = "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0"
 
 
 def style_sheet(theme: Theme) -> str:
-    """Write the CSS of one drawing; every rule is limited to drawings of this theme."""
+    """Return the CSS of a drawing; every rule is limited to drawings of this theme."""
     scope = f".lnv-{theme}"
     shape = (
         f"{scope}{{font-family:{FONT};font-size:11px}}"
@@ -148,9 +148,9 @@ def _colours(scope: str, colour: dict[str, str]) -> str:
         (".kf", f"stroke:{colour['sign']};fill:{colour['sign']}"),
     ]
     rules += [(f".{status}", f"fill:{colour[status]}") for status in STATUSES]
-    for family in FAMILIES:
-        band, letters = colour[family].split()
-        rules += [(f".{family}", f"fill:{band}"), (f".{family}-s", f"fill:{letters}")]
+    for kind in SUFFIX_KINDS:
+        band, letters = colour[kind].split()
+        rules += [(f".{kind}", f"fill:{band}"), (f".{kind}-s", f"fill:{letters}")]
     return "".join(f"{scope} {selector}{{{declarations}}}" for selector, declarations in rules)
 
 
@@ -176,7 +176,7 @@ _WIDTHS = {character: width for width, characters in _ARIAL.items() for characte
 
 
 def pixel_width(text: str, size: float, *, is_bold: bool = False) -> float:
-    """Estimate the width of a text in the drawing's letters, rather too wide than too narrow."""
+    """Return an upper estimate of the width of a text in the drawing's fonts."""
     units = 0
     for character in text:
         width = _WIDTHS.get(character)
@@ -193,21 +193,21 @@ _MIN_TEXT = 72.0
 _BAND = 40
 _FILE_TEXT = _BAND + 9
 _RUN_TEXT = 45
-_SIGN_ROOM = 36
+_SIGN_WIDTH = 36
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 
 
 def xml(text: str) -> str:
-    """Escape a printable text for XML content and attributes."""
+    """Return a printable text escaped for XML content and attributes."""
     return text.translate(_ESCAPES)
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Something to draw: the room that it needs, and how it is drawn in the room that it gets.
+    """Something to draw: its minimum width, its height, and a function from its final width to SVG.
 
-    `halo` is the radius of the light around it, 0 for none. It is drawn apart, under the lines.
+    `halo` is the corner radius of the highlight around it, 0 for none, which is drawn below the lines.
     """
 
     width: float
@@ -222,12 +222,12 @@ def node_shape(node: Node, *, is_focus: bool) -> Shape:
 
 
 def stub_shape(count: int, *, is_before: bool) -> Shape:
-    """Return the small pill that stands for neighbours that are not shown; it keeps to the side of its node."""
+    """Return the small pill for neighbours that are left out, aligned to the side of its node."""
     label = f"+{count:,} more"
     width = pixel_width(label, 11) + 24
 
-    def draw(room: float) -> str:
-        left = room - width if is_before else 0.0
+    def draw(full_width: float) -> str:
+        left = full_width - width if is_before else 0.0
         return (
             f'<rect class="m" x="{left:.0f}" width="{width:.0f}" height="{STUB_HEIGHT}" rx="12"/>'
             f'<text class="u c" x="{left + width / 2:.0f}" y="16">{label}</text>'
@@ -250,24 +250,24 @@ def _file_shape(file: FileNode, is_focus: bool) -> Shape:
     folder = labels.file_folder(file)
     facts_width = _small_width(facts)
     if folder:
-        room = _FACTS_LIMIT - _small_width(" · " + facts)
-        folder = elide_middle(folder, room, _small_width)
+        available = _FACTS_LIMIT - _small_width(" · " + facts)
+        folder = elide_middle(folder, available, _small_width)
         facts = f"{isolated(folder)} · {facts}"
         facts_width = _small_width(f"{folder} · ") + facts_width
     text_width = max(_MIN_TEXT, _name_width(name), facts_width)
-    family = labels.suffix_family(file.suffix)
+    kind = labels.suffix_kind(file.suffix)
     classes = " ".join(["o"] * is_focus + ["t"] * file.is_trashed) or "x"
 
-    def draw(room: float) -> str:
-        width = round(room)
+    def draw(full_width: float) -> str:
+        width = round(full_width)
         stack = f'<rect class="w" x="4" y="-4" width="{width - 6}" height="{HEIGHT}" rx="6"/>' * labels.is_older(file)
         card = f"M6 0H{width - 12}L{width} 12V{HEIGHT - 6}a6 6 0 0 1-6 6H6a6 6 0 0 1-6-6V6a6 6 0 0 1 6-6Z"
         band = f"M6 .7H{_BAND}V{HEIGHT - 0.7}H6a5.3 5.3 0 0 1-5.3-5.3V6a5.3 5.3 0 0 1 5.3-5.3Z"
         return _group(
             file,
             classes,
-            f'{stack}<path class="f" d="{card}"/><path class="{family}" d="{band}"/>'
-            f'<path class="f" d="M{width - 12} 0V9a3 3 0 0 0 3 3H{width}Z"/>{_suffix(file.suffix, family)}'
+            f'{stack}<path class="f" d="{card}"/><path class="{kind}" d="{band}"/>'
+            f'<path class="f" d="M{width - 12} 0V9a3 3 0 0 0 3 3H{width}Z"/>{_suffix(file.suffix, kind)}'
             f'<text class="n" x="{_FILE_TEXT}" y="19">{xml(name)}</text>'
             f'<text class="u" x="{_FILE_TEXT}" y="35">{xml(facts)}</text>',
         )
@@ -275,22 +275,22 @@ def _file_shape(file: FileNode, is_focus: bool) -> Shape:
     return Shape(_FILE_TEXT + text_width + 12, HEIGHT, draw, 10 * is_focus)
 
 
-def _suffix(suffix: str, family: str) -> str:
-    """Draw the suffix in the band, on two lines if it has two parts; a page where there is none."""
+def _suffix(suffix: str, kind: str) -> str:
+    """Return the suffix in the band, on two lines if it has two parts, or a page icon if there is none."""
     first, _, last = labels.suffix_label(suffix).rpartition(".")
     middle = _BAND / 2
     if first:
-        return _letters(first, 20, family) + _letters(last, 32, family)
+        return _letters(first, 20, kind) + _letters(last, 32, kind)
     if last:
-        return _letters(last, 26, family)
+        return _letters(last, 26, kind)
     return f'<path class="i" d="M{middle - 6} 14H{middle + 2}L{middle + 6} 18V30H{middle - 6}Z"/>'
 
 
-def _letters(text: str, y: int, family: str) -> str:
-    room = _BAND - 5.0
-    is_small = pixel_width(text, 10, is_bold=True) > room
-    label = elide_middle(text, room, lambda part: pixel_width(part, 8.5 if is_small else 10, is_bold=True))
-    return f'<text class="{"z" if is_small else "s"} c {family}-s" x="{_BAND // 2}" y="{y}">{xml(label)}</text>'
+def _letters(text: str, y: int, kind: str) -> str:
+    available = _BAND - 5.0
+    is_small = pixel_width(text, 10, is_bold=True) > available
+    label = elide_middle(text, available, lambda part: pixel_width(part, 8.5 if is_small else 10, is_bold=True))
+    return f'<text class="{"z" if is_small else "s"} c {kind}-s" x="{_BAND // 2}" y="{y}">{xml(label)}</text>'
 
 
 def _run_shape(run: RunNode, is_focus: bool) -> Shape:
@@ -304,8 +304,8 @@ def _run_shape(run: RunNode, is_focus: bool) -> Shape:
     border = f" r-{run.status}" if run.status in ("failed", "aborted") else ""
     top = 19 if facts else 27
 
-    def draw(room: float) -> str:
-        width = round(room)
+    def draw(full_width: float) -> str:
+        width = round(full_width)
         small = f'<tspan class="u v" dx="5">{xml(version)}</tspan>' if version else ""
         return _group(
             run,
@@ -317,11 +317,11 @@ def _run_shape(run: RunNode, is_focus: bool) -> Shape:
             + (status_sign(run.status or "", width - 21, HEIGHT // 2) if sign else ""),
         )
 
-    return Shape(_RUN_TEXT + text_width + (_SIGN_ROOM if sign else 18), HEIGHT, draw, 27 * is_focus)
+    return Shape(_RUN_TEXT + text_width + (_SIGN_WIDTH if sign else 18), HEIGHT, draw, 27 * is_focus)
 
 
 def status_sign(status: str, x: float, y: float) -> str:
-    """Draw a status: a disc in its colour with a sign of its own, so that the colour is not needed."""
+    """Return the icon of a status: a disc in its colour with a sign, which is readable without the colour."""
     sign = "kf" if status == "running" else "k"
     return (
         f'<g transform="translate({x:.0f} {y:.0f})"><circle class="{status}" r="8"/>'
@@ -352,8 +352,8 @@ class Drawing:
 
     Attributes:
         text: The SVG.
-        width: In pixels.
-        focus: Where what was asked about stands, from the left and from the top, as parts of the whole.
+        width: The width in pixels.
+        focus: The position of the focus from the left and from the top, as fractions of width and height.
     """
 
     text: str
@@ -362,20 +362,20 @@ class Drawing:
 
 
 def svg(graph: LineageGraph, *, theme: Theme = "auto", nothing: str = labels.NOTHING) -> str:
-    """Draw a lineage as SVG; see `draw`."""
+    """Return a lineage as SVG; see `draw`."""
     return draw(graph, theme=theme, nothing=nothing).text
 
 
 def draw(graph: LineageGraph, *, theme: Theme = "auto", nothing: str = labels.NOTHING) -> Drawing:
-    """Draw a lineage as SVG, and say where in it the focus is.
+    """Return a lineage as SVG, with the position of the focus.
 
-    The text is a whole document: no script, no link, no font from elsewhere. The same graph gives the same text,
-    in whatever order its nodes are. Names are escaped and shortened in the middle; the whole text is in the tooltips.
+    The SVG is self-contained: no script, no link, no external font. It is deterministic and does not depend on the
+    order of the nodes. Names are escaped and shortened in the middle; tooltips have the full text.
 
     Args:
-        graph: What to draw, all of it: thousands of nodes are fast, but nobody can read them.
+        graph: The graph; all of it is drawn.
         theme: `auto` follows the reader's preference; `light` and `dark` are for documents that have one page colour.
-        nothing: What an empty drawing says.
+        nothing: The text of an empty drawing.
 
     Raises:
         InvalidInputError: The theme is unknown.
@@ -384,7 +384,7 @@ def draw(graph: LineageGraph, *, theme: Theme = "auto", nothing: str = labels.NO
         raise InvalidInputError(f"theme {theme!r} is unknown; use 'auto', 'light' or 'dark'")
     nodes = sorted(graph.nodes(), key=lambda node: node.id)
     shapes, edges, stub_edges, first_columns = _collect(graph, nodes)
-    placement = place([(shape.width, shape.height) for shape in shapes], [*edges, *stub_edges], first_columns)
+    placement = lay_out([(shape.width, shape.height) for shape in shapes], [*edges, *stub_edges], first_columns)
     footer, footer_width = _footer(graph, any(route.is_back for route in placement.routes), nothing)
     width = max(placement.width, footer_width) + 2 * _MARGIN
     height = placement.height + 2 * _MARGIN + _FOOTER - 8
@@ -402,26 +402,26 @@ def draw(graph: LineageGraph, *, theme: Theme = "auto", nothing: str = labels.NO
             f'</g><g transform="translate({_MARGIN:.0f} {height - 20:.0f})">{footer}</g></svg>',
         ]
     )
-    return Drawing(text, round(width), _focus_place(graph, nodes, placement, left, (width, height)))
+    return Drawing(text, round(width), _focus_position(graph, nodes, placement, left, (width, height)))
 
 
-def _focus_place(
+def _focus_position(
     graph: LineageGraph, nodes: list[Node], placement: Placement, left: float, size: tuple[float, float]
 ) -> tuple[float, float]:
-    """Return where the focus stands; of several, the middle of what they span."""
+    """Return the position of the focus as fractions; for several nodes, the middle of their extent."""
     focus = graph.focus_ids()
     boxes = [box for node, box in zip(nodes, placement.boxes, strict=False) if node.id in focus]
     if not boxes:
         return 0.0, 0.0
-    across = min(box.x for box in boxes) + max(box.x + box.width for box in boxes)
-    down = min(box.middle for box in boxes) + max(box.middle for box in boxes)
-    return (left + across / 2) / size[0], (_MARGIN + down / 2) / size[1]
+    twice_x = min(box.x for box in boxes) + max(box.x + box.width for box in boxes)
+    twice_y = min(box.middle for box in boxes) + max(box.middle for box in boxes)
+    return (left + twice_x / 2) / size[0], (_MARGIN + twice_y / 2) / size[1]
 
 
 def _collect(
     graph: LineageGraph, nodes: list[Node]
 ) -> tuple[list[Shape], list[tuple[int, int]], list[tuple[int, int]], list[int]]:
-    """Number nodes and stubs; files start in column 0, runs in column 1, so that they never share one."""
+    """Return shapes and edges by number; files start in column 0 and runs in column 1, so they never share a column."""
     focus = graph.focus_ids()
     number = {node.id: index for index, node in enumerate(nodes)}
     shapes = [node_shape(node, is_focus=node.id in focus) for node in nodes]
@@ -456,7 +456,7 @@ def _halo(shape: Shape, box: Box) -> str:
 
 
 def _lines(placement: Placement, real: int) -> Iterable[str]:
-    """Draw all lines, and all arrow heads, as few paths: a picture of thousands stays small."""
+    """Yield all lines and arrow heads as few paths: a drawing of thousands stays small."""
     kinds: dict[str, list[str]] = {"l": [], "b": [], "q": []}
     heads: dict[str, list[str]] = {"a": [], "ab": []}
     for index, route in enumerate(placement.routes):
@@ -478,7 +478,7 @@ def _lines(placement: Placement, real: int) -> Iterable[str]:
 
 
 def _curve(route: Route, lower: float = 0.0, shortened: float = _ARROW) -> str:
-    """Write a route as a smooth path that leaves and arrives level."""
+    """Return a route as a smooth path that starts and ends horizontally."""
     points = [(x, y + lower) for x, y in route.points]
     last = points[-1]
     back = 1 if route.is_back else -1
@@ -498,24 +498,22 @@ def _curve(route: Route, lower: float = 0.0, shortened: float = _ARROW) -> str:
 
 
 def _footer(graph: LineageGraph, has_cycle: bool, nothing: str) -> tuple[str, float]:
-    """Write what is shown, the signs in use, and what is left out; return it with its width."""
-    what = labels.summary(graph) if len(graph) else printable(nothing)
-    parts = [f'<text class="u" y="4">{xml(what)}</text>']
-    at = pixel_width(what, 11) + 22
+    """Return the footer and its width: counts, the status icons in use, and what is left out."""
+    title = labels.summary(graph) if len(graph) else printable(nothing)
+    parts = [f'<text class="u" y="4">{xml(title)}</text>']
+    x = pixel_width(title, 11) + 22
     present = {run.status for run in graph.runs}
     if len(present & set(STATUSES)) > 1 or present & {"failed", "aborted"}:
         for status in STATUSES:
             if status in present:
-                parts.append(
-                    status_sign(status, at + 8, 0) + f'<text class="u" x="{at + 21:.0f}" y="4">{status}</text>'
-                )
-                at += pixel_width(status, 11) + 38
+                parts.append(status_sign(status, x + 8, 0) + f'<text class="u" x="{x + 21:.0f}" y="4">{status}</text>')
+                x += pixel_width(status, 11) + 38
     if has_cycle:
         label = "closes a cycle"
-        parts.append(f'<path class="b" d="M{at:.0f} 0h24"/><text class="u" x="{at + 30:.0f}" y="4">{label}</text>')
-        at += 30 + pixel_width(label, 11) + 16
+        parts.append(f'<path class="b" d="M{x:.0f} 0h24"/><text class="u" x="{x + 30:.0f}" y="4">{label}</text>')
+        x += 30 + pixel_width(label, 11) + 16
     note = labels.truncation_note(graph)
     if note:
-        parts.append(f'<text x="{at:.0f}" y="4">{note}</text>')
-        at += pixel_width(note, 11) + 10
-    return "".join(parts), at
+        parts.append(f'<text x="{x:.0f}" y="4">{note}</text>')
+        x += pixel_width(note, 11) + 10
+    return "".join(parts), x

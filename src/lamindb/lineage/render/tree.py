@@ -1,4 +1,4 @@
-"""A lineage as a tree of text, for terminals."""
+"""A lineage as a text tree, for terminals."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ STATUS_SIGNS = {"completed": "✓", "failed": "✗", "running": "▶", "aborted"
 
 _FILE_SIGN = "▪"
 _RUN_SIGN = "⚙"
-_SEEN = "↑ shown above"
+_REPEATED = "↑ shown above"
 _MIN_WIDTH = 40
-_MIN_ROOM = 30
-"""Of each line, kept free of the indent: enough for a short name and the mark."""
+_MIN_CAPTION = 30
+"""The minimum width of a line without its indent."""
 
 
 def text_tree(
@@ -27,21 +27,21 @@ def text_tree(
     *,
     direction: Direction = "both",
     width: int = 100,
-    how: str | None = None,
+    hint: str | None = None,
     clock: Clock = labels.time_text,
 ) -> str:
-    """Draw a lineage as a tree: the focus is the root, under it what it came from, or what it became.
+    """Return a lineage as a tree: the focus is the root, below it its ancestors, its descendants, or both.
 
-    Every node is written in full once; where a walk meets it again it is only named and marked, so that the tree
-    is as long as the graph is large, also for diamonds and cycles. Without a focus, the roots are the nodes
-    without a successor (up and both) or without a predecessor (down). Control characters in names are escaped.
+    Every node is shown in full once; when it occurs again it is only named and marked. So the length of the tree is
+    linear in the size of the graph, also with diamonds and cycles. Without a focus, the roots are the nodes without a
+    successor (`up` and `both`) or without a predecessor (`down`). Control characters in names are escaped.
 
     Args:
-        graph: What to draw.
-        direction: `up` for what it came from, `down` for what it became, `both` for one after the other.
-        width: Terminal cells that a line may take, at least 40; longer names lose their middle.
-        how: How a person sees more, where not all is shown; None for what is right in Python.
-        clock: How times are written.
+        graph: The graph.
+        direction: `up` for ancestors, `down` for descendants, `both` for one after the other.
+        width: The maximum width of a line in terminal cells, at least 40; longer names are shortened in the middle.
+        hint: How to see all if nodes are left out; None means the arguments in Python.
+        clock: Formats times.
 
     Raises:
         InvalidInputError: The direction is unknown or the width too small.
@@ -56,25 +56,25 @@ def text_tree(
     focus = graph.focus_ids()
     lines: list[str] = []
     if direction == "both" and focus:
-        ways = [_Walk(graph, around, width, clock, is_up=is_up) for is_up in (True, False)]
+        walks = [_Walk(graph, around, width, clock, is_up=is_up) for is_up in (True, False)]
         for root in (node_id for node_id in around.nodes if node_id in focus):
-            lines += _both_ways(graph, around, root, ways)
+            lines += _both_directions(graph, around, root, walks)
     else:
         walk = _Walk(graph, around, width, clock, is_up=direction != "down")
         for root in _roots(graph, around, is_up=walk.is_up):
             lines += walk.lines_from(root)
-    note = labels.truncation_note(graph) if how is None else labels.truncation_note(graph, how)
+    note = labels.truncation_note(graph) if hint is None else labels.truncation_note(graph, hint)
     return "\n".join([*lines, *_wrapped(f"({note})", width)] if note else lines)
 
 
-def _both_ways(graph: LineageGraph, around: Neighbours, root: str, ways: list[_Walk]) -> list[str]:
-    """Write one root, and under it both ways; what another root brought already is only named."""
-    lines = [_caption(around.nodes[root], ways[0].width, ways[0].clock, is_focus=True)]
-    for walk, sign, title, hidden, beside in (
-        (ways[0], "↑", "came from", graph.hidden_up, around.before),
-        (ways[1], "↓", "became", graph.hidden_down, around.after),
+def _both_directions(graph: LineageGraph, around: Neighbours, root: str, walks: list[_Walk]) -> list[str]:
+    """Return the lines of one root and both directions below it; what was shown already is only named."""
+    lines = [_caption(around.nodes[root], walks[0].width, walks[0].clock, is_focus=True)]
+    for walk, sign, title, hidden, neighbours in (
+        (walks[0], "↑", "came from", graph.hidden_up, around.before),
+        (walks[1], "↓", "became", graph.hidden_down, around.after),
     ):
-        if not hidden.get(root) and not beside[root]:
+        if not hidden.get(root) and not neighbours[root]:
             continue
         if root in walk.seen:
             lines.append(f"{sign} {title}: see above")
@@ -106,7 +106,7 @@ def _roots(graph: LineageGraph, around: Neighbours, *, is_up: bool) -> list[str]
 
 
 class _Walk:
-    """Walks one way, depth first, without recursion: chains may be longer than Python's stack."""
+    """A depth-first walk in one direction, without recursion: chains may be longer than Python's stack."""
 
     def __init__(self, graph: LineageGraph, around: Neighbours, width: int, clock: Clock, *, is_up: bool) -> None:
         self.is_up = is_up
@@ -124,15 +124,15 @@ class _Walk:
         while stack:
             node_id, first_indent, indent = stack.pop()
             shown = _shorten_indent(first_indent, self.width)
-            room = self.width - len(shown)
+            available = self.width - len(shown)
             if isinstance(node_id, int):
                 lines.append(f"{shown}+{node_id:,} more")
                 continue
             node = self._around.nodes[node_id]
             again = node_id in self.seen
-            mark = f"  {_SEEN}" if again else ""
+            mark = f"  {_REPEATED}" if again else ""
             is_focus = node_id in self._focus
-            caption = _caption(node, room - cell_width(mark), self.clock, is_focus=is_focus, is_short=again)
+            caption = _caption(node, available - cell_width(mark), self.clock, is_focus=is_focus, is_short=again)
             lines.append(shown + caption + mark)
             if not again:
                 self.seen.add(node_id)
@@ -145,31 +145,31 @@ class _Walk:
             children.append(self._hidden[node_id])
         last = len(children) - 1
         return [
-            (child, indent + ("└─ " if place == last else "├─ "), indent + ("   " if place == last else "│  "))
-            for place, child in enumerate(children)
+            (child, indent + ("└─ " if index == last else "├─ "), indent + ("   " if index == last else "│  "))
+            for index, child in enumerate(children)
         ]
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Break a note where it says something new."""
+    """Return a note as lines, broken at its punctuation."""
     if cell_width(text) <= width:
         return [text]
     return [part.strip() for part in text.replace("; ", ";\n").replace(": ", ":\n").split("\n")]
 
 
 def _shorten_indent(indent: str, width: int) -> str:
-    """Keep a deep indent from eating the line: its depth is written as a number instead."""
-    limit = width - _MIN_ROOM
+    """Return an indent that leaves enough of the line: a deep one begins with its depth as a number."""
+    limit = width - _MIN_CAPTION
     if len(indent) <= limit:
         return indent
     depth = f"…{len(indent) // 3} "
     return depth + indent[-max(3, limit - len(depth)) :]
 
 
-def _caption(node: Node, room: int, clock: Clock, *, is_focus: bool = False, is_short: bool = False) -> str:
-    """Write a node in one line: what it is, its name, and as many facts as there is room for.
+def _caption(node: Node, width: int, clock: Clock, *, is_focus: bool = False, is_short: bool = False) -> str:
+    """Return a node as one line: its sign, its name, and as many facts as fit.
 
-    A short one names only what tells it from others of its name: of a run, when it was.
+    A short caption has the name, and for a run its start.
     """
     if isinstance(node, FileNode):
         sign, name, version = _FILE_SIGN, printable(node.title), ""
@@ -180,13 +180,13 @@ def _caption(node: Node, room: int, clock: Clock, *, is_focus: bool = False, is_
         facts = facts[-1:] if is_short else [printable(node.transform_type), *facts]
         facts = facts if node.started_at or not is_short else []
     end = "".join(f" {one}" for one in (version, "◀" * is_focus) if one)
-    if 2 + cell_width(end) > room // 2:
+    if 2 + cell_width(end) > width // 2:
         name, end = name + end, ""
-    name = elide_middle(name, max(4, room - 2 - cell_width(end)))
+    name = elide_middle(name, max(4, width - 2 - cell_width(end)))
     line = f"{sign} {isolated(name)}{end}"
     for fact in facts:
         longer = f"{line} · {fact}"
-        if cell_width(longer) > room:
+        if cell_width(longer) > width:
             break
         line = longer
     return line

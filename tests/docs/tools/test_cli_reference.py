@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from docs.tools.cli_reference import markdown
 from lamindb.cli.application import COMMANDS
-from lamindb.cli.reference import markdown
+from tests.docs import pages
 
-PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+PAGE = pages.DOCS / "cli.md"
 
 
 def test_the_page_is_up_to_date() -> None:

@@ -1,6 +1,6 @@
-"""The main job, shown: an instance, two tracked scripts, and where the result came from.
+"""A demonstration: make an instance, run two tracked scripts, show where the result came from.
 
-Run it with `python -m lamindb.dev.demo`. Everything happens in a temporary folder, with settings of its own.
+`./dev demo` runs it, in a temporary folder and with settings of its own.
 """
 
 from __future__ import annotations
@@ -55,24 +55,24 @@ STEPS: Final = (
 
 
 def show(folder: Path) -> int:
-    """Do the steps in a folder, showing each command and what it says; return the first exit code that is not 0."""
+    """Run the steps in a folder, showing each command and its output; return the first exit code that is not 0."""
     (folder / "measure.py").write_text(MEASURE, encoding="utf-8")
     (folder / "summarise.py").write_text(SUMMARISE, encoding="utf-8")
     env = _environment(folder)
     for purpose, command in STEPS:
-        _say(f"\n# {purpose}\n$ {command}")
+        _print(f"\n# {purpose}\n$ {command}")
         done = subprocess.run(
             command, shell=True, check=False, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        _say(done.stdout.decode(errors="replace").rstrip())
+        _print(done.stdout.decode(errors="replace").rstrip())
         if done.returncode:
-            _say(f"\nthe command exited {done.returncode}")
+            _print(f"\nthe command exited {done.returncode}")
             return done.returncode
     return 0
 
 
 def main() -> int:
-    """Show the main job in a temporary folder, or in one that is kept."""
+    """Make an instance, run two tracked scripts and show the lineage of the result."""
     parser = argparse.ArgumentParser(prog="./dev demo", description=main.__doc__)
     parser.add_argument("--keep", type=Path, metavar="DIR", help="work in this new folder and keep it")
     kept: Path | None = parser.parse_args().keep
@@ -81,12 +81,12 @@ def main() -> int:
         return show(kept.resolve())
     with tempfile.TemporaryDirectory(prefix="lamindb-demo-") as folder:
         code = show(Path(folder).resolve())
-    _say("\nThat was in a temporary folder. The README says how to begin with your own.")
+    _print("\nThat was in a temporary folder. The README says how to begin with your own.")
     return code
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Return an environment in which `python` and `lamin` are those of this interpreter, with settings of its own."""
+    """Return variables that put this interpreter's `python` and `lamin` first, with settings below `folder`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LAMIN")}
     programs = Path(sys.executable).parent
     return kept | {
@@ -96,9 +96,8 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+def _print(text: str) -> None:
+    print(text, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How long it takes until a program, a command or a first query begins to work, and how much memory that holds."""
+"""Benchmarks of startup: the time until a program, a command or a first query works, and its memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import lamindb as ln
 assert ln.File.select(key="none").one_or_none() is None
 """
 
-# The least that a program must do to ask Django one question: settings, applications, one model.
+# The least that a program must do for one query with Django: settings, applications, one model.
 _PLAIN_DJANGO = """
 import sys
 from django.apps import apps
@@ -41,7 +41,7 @@ def importing(bench: Bench) -> Result:
 
 
 @benchmark("lamin --help, a whole process", bound=10)
-def asking_for_help(bench: Bench) -> Result:
+def command_help(bench: Bench) -> Result:
     """Compare with the start of a bare interpreter."""
     lamin = Path(sys.executable).with_name("lamin")
     return bench.ratio(bench.process(lamin, "--help"), bench.python(_BARE), rounds=bench.count(15))
@@ -49,7 +49,7 @@ def asking_for_help(bench: Bench) -> Result:
 
 @benchmark("import, connect and query, a whole process", bound=1.4)
 def first_query(bench: Bench) -> Result:
-    """Compare with a program that asks plain Django one question."""
+    """Compare with a program that makes one query with plain Django."""
     folder = _instance_folder(bench)
     plain = bench.fresh_folder() / "plain.sqlite3"
     with sqlite3.connect(plain) as connection:

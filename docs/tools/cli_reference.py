@@ -1,34 +1,35 @@
-"""The help of every command as one page of documentation."""
+"""The page `docs/cli.md`: the `--help` text of every command. `./dev docs` writes it."""
 
 from __future__ import annotations
 
 import click
 
+from lamindb.cli.application import COMMANDS, lamin
+
 _INTRODUCTION = """\
 # The command line
 
-This page is what `lamin COMMAND --help` says, for every command; `./dev docs` writes it.
+The `--help` text of every command. `./dev docs` generates this page.
 
-What commands print as data goes to standard output, what they tell you to standard error, and nothing ever asks a
-question. `--json` prints the same data for programs: keys are never renamed or taken away, new ones may come, times are
-ISO 8601 in UTC, sizes are bytes. A name may be a key (`study/results.csv`), a path into the storage folder
-(`mydata/study/results.csv`), or an id.
+Data goes to standard output, messages to standard error, and no command prompts. `--json` prints the data for programs:
+keys are never renamed or removed, new ones may be added, times are ISO 8601 in UTC, sizes are in bytes. A file is named
+by its key (`study/results.csv`), a path into the storage folder (`mydata/study/results.csv`), or its id.
 
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | something that nobody foresaw; `LAMIN_DEBUG=1` shows where |
-| 2 | the input was wrong; nothing was changed |
-| 3 | what was asked for does not exist |
-| 4 | the storage or the database failed; calling again is safe |
+| 1 | unexpected error; `LAMIN_DEBUG=1` shows the traceback |
+| 2 | wrong input; nothing was changed |
+| 3 | not found |
+| 4 | storage or database failed; retrying is safe |
 | 5 | stored bytes are missing or damaged |
-| 6 | something stands in the way, or several things fit |
+| 6 | conflict, or ambiguous |
 | 130 | interrupted |
-| 141 | the reader of the output went away |
+| 141 | the reader of the output closed it |
 
-`lamin run` ends with the exit code of the program that it ran.
+`lamin run` exits with the exit code of the program that it ran.
 
-Let your shell complete commands, options, keys and names:
+To complete commands, options, keys and names by Tab:
 
 ```text
 lamin completion bash > ~/.local/share/bash-completion/completions/lamin
@@ -39,9 +40,7 @@ lamin completion fish > ~/.config/fish/completions/lamin.fish
 
 
 def markdown() -> str:
-    """Return the reference of all commands: the same text on every machine."""
-    from lamindb.cli.application import COMMANDS, lamin
-
+    """Return the page. It is the same on every machine and in every terminal."""
     top = _context(lamin, "lamin", None)
     parts = [_INTRODUCTION, "## lamin", "", _block(top)]
     section = ""

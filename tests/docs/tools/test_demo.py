@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from lamindb.dev import demo
+from docs.tools import demo
 from tests.support.processes import clean_environment, run_command
 
 
 @pytest.mark.slow
 def test_the_demo_shows_where_a_result_came_from(tmp_path: Path) -> None:
     folder = tmp_path / "kept"
-    done = run_command(sys.executable, "-m", "lamindb.dev.demo", "--keep", folder, env=clean_environment())
+    done = run_command(sys.executable, demo.__file__, "--keep", folder, env=clean_environment())
     shown = done.stdout
     for _, command in demo.STEPS:
         assert f"$ {command}" in shown
@@ -25,7 +25,7 @@ def test_the_demo_shows_where_a_result_came_from(tmp_path: Path) -> None:
 
 
 def test_the_demo_leaves_the_users_settings_alone(isolated_home: Path, tmp_path: Path) -> None:
-    done = run_command(sys.executable, "-m", "lamindb.dev.demo", cwd=tmp_path, env=clean_environment(), check=False)
+    done = run_command(sys.executable, demo.__file__, cwd=tmp_path, env=clean_environment(), check=False)
     assert "lamin init" in done.stdout
     assert [path.name for path in isolated_home.iterdir()] == ["runtime"]
     assert list(tmp_path.iterdir()) == []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.docs import lineage_picture
+from docs.tools import lineage_picture
 
 
 def test_the_picture_is_what_is_drawn_now() -> None:
     shown = lineage_picture.PATH.read_text(encoding="utf-8")
-    assert shown == f"{lineage_picture.draw()}\n", "draw it anew by python -m tests.docs.lineage_picture"
+    assert shown == f"{lineage_picture.draw()}\n", "run ./dev docs, and commit it"

@@ -1,14 +1,14 @@
-"""The picture of a lineage that the documentation shows; `python -m tests.docs.lineage_picture` draws it anew."""
+"""The picture `docs/images/lineage.svg`, an example of a lineage. `./dev docs` draws it."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from lamindb.lineage.lineage_graph import Edge, FileNode, LineageGraph, RunNode
 from lamindb.lineage.render.svg import svg
-from tests.docs.pages import DOCS
 
-PATH = DOCS / "images" / "lineage.svg"
+PATH = Path(__file__).parents[1] / "images" / "lineage.svg"
 _DAY = datetime(2026, 3, 14, 9, tzinfo=UTC)
 
 
@@ -24,7 +24,7 @@ def _run(name: str, kind: str, version: str, hour: int, user: str) -> RunNode:
 
 
 def graph() -> LineageGraph:
-    """Make the lineage: reads and a genome, a pipeline, a notebook and a script with their results."""
+    """Return the lineage: reads and a genome, a pipeline, a notebook and a script with their results."""
     reads, genome, counts = "raw/reads.fastq.gz", "raw/genome.fa", "results/counts.csv"
     files = (
         _file(reads, 4_200_000_000),
@@ -51,7 +51,7 @@ def graph() -> LineageGraph:
 
 
 def draw() -> str:
-    """Draw it."""
+    """Return the picture as SVG."""
     return svg(graph())
 
 
