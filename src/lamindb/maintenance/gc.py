@@ -19,6 +19,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from django.db.models import Exists, OuterRef
+
 from lamindb.core import context, locks
 from lamindb.core.progress import Progress
 from lamindb.db import bulk, database
@@ -146,8 +148,9 @@ def _needed(instance: Instance, names: Sequence[ObjectName], runs: set[ObjectNam
     own = File.objects.using(alias).filter(storage_id=instance.storage_id).order_by()
     found = {ObjectName(d, s) for d, s in own.filter(digest__in=digests).values_list("digest", "suffix")}
     members = FolderMember.objects.using(alias).filter(digest__in=digests).order_by()
-    folders = own.filter(is_folder=True).values("digest")
-    kept = members.filter(folder_digest__in=folders).values_list("digest", "suffix")
+    # Asked for each member: the list of all folders would be made anew for each batch.
+    folders = own.filter(is_folder=True, digest=OuterRef("folder_digest"))
+    kept = members.filter(Exists(folders)).values_list("digest", "suffix")
     found.update(ObjectName(digest, suffix) for digest, suffix in kept)
     if runs is None:
         runs = set()

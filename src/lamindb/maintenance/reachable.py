@@ -140,8 +140,9 @@ _FILES_PAGE = """
 _MEMBERS_PAGE = """
     SELECT digest, suffix, CAST(NULL AS bigint), MIN(folder_digest)
     FROM lamindb_foldermember
-    WHERE digest >= %s AND (digest, suffix{collation}) > (%s, %s) AND folder_digest IN (
-        SELECT digest FROM lamindb_file WHERE storage_id = %s AND is_folder {condition}
+    WHERE digest >= %s AND (digest, suffix{collation}) > (%s, %s) AND EXISTS (
+        SELECT 1 FROM lamindb_file
+        WHERE lamindb_file.digest = folder_digest AND storage_id = %s AND is_folder {condition}
     )
     GROUP BY digest, suffix ORDER BY digest, suffix{collation} LIMIT %s
 """

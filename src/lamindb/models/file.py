@@ -66,7 +66,8 @@ class File(Traced):
     trashed_at: datetime.datetime | None = TimeField(null=True, blank=True)
     trashed_by: User | None = ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
     trashed_by_id: str | None
-    storage: Storage = ForeignKey(Storage, models.PROTECT, related_name="file_set")
+    # Without an index: few storages have many files each, and a planner without statistics would take it before others.
+    storage: Storage = ForeignKey(Storage, models.PROTECT, related_name="file_set", db_index=False)
     storage_id: str
     transform: Transform | None = ForeignKey(Transform, models.PROTECT, null=True, blank=True, related_name="file_set")
     transform_id: str | None
@@ -118,7 +119,7 @@ class File(Traced):
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["key"], name="file_key"),
-            models.Index(fields=["digest"], name="file_digest"),
+            models.Index(fields=["digest", "suffix"], name="file_digest_suffix"),
             models.Index(fields=["hash"], name="file_hash"),
             models.Index(fields=["name"], name="file_name"),
             models.Index(fields=["created_at", "id"], name="file_created_at"),
