@@ -141,6 +141,21 @@ def test_signals_end_the_process_as_they_would_have(tmp_path: Path, name: str) -
 
 
 @posix
+def test_a_signal_while_the_last_threads_end_is_reported(tmp_path: Path) -> None:
+    body = """\
+    import signal, threading, time
+    def work():
+        threading.main_thread().join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(9)
+    threading.Thread(target=work).start()
+    """
+    done, reported = run_both(tmp_path, body)
+    assert done.returncode == -signal.SIGTERM
+    assert reported == [failed(143, "stopped by signal SIGTERM")]
+
+
+@posix
 def test_a_handler_of_the_program_stays(tmp_path: Path) -> None:
     body = """\
     import signal
