@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,17 @@ def test_refs_in_tables_are_read_by_git(tmp_path: Path, monkeypatch: pytest.Monk
     assert unasked is not None and unasked.commit is None
     state = git_state(root)
     assert state is not None and (state.commit, state.is_dirty) == ("a" * 40, False)
+
+
+@needs_git
+def test_git_answers_while_python_exits(repository: Path) -> None:
+    code = f"""
+import atexit, pathlib, threading
+from lamindb.environment import git
+atexit.register(lambda: print(git.git_state(pathlib.Path({str(repository)!r})).is_dirty, flush=True))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_no_repository_and_broken_ones(tmp_path: Path) -> None:

@@ -131,6 +131,17 @@ def test_an_interrupt_is_a_failure(tmp_path: Path) -> None:
 
 
 @posix
+def test_an_interrupted_program_dies_of_it_whatever_the_report_runs(tmp_path: Path) -> None:
+    code = """\
+    from lamindb.environment import process_exit
+    process_exit.watch(lambda ending: exec("1"))
+    raise KeyboardInterrupt
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGINT
+
+
+@posix
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_signals_end_the_process_as_they_would_have(tmp_path: Path, name: str) -> None:
     body = f"import signal, time\nsys.stdout.write('lost')\nos.kill(os.getpid(), signal.{name})\ntime.sleep(9)"
@@ -138,6 +149,21 @@ def test_signals_end_the_process_as_they_would_have(tmp_path: Path, name: str) -
     done, reported = run_both(tmp_path, body)
     assert done.returncode == -number
     assert reported == [failed(128 + number, f"stopped by signal {name}")]
+
+
+@posix
+def test_a_signal_while_the_last_threads_end_is_reported(tmp_path: Path) -> None:
+    body = """\
+    import signal, threading, time
+    def work():
+        threading.main_thread().join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(9)
+    threading.Thread(target=work).start()
+    """
+    done, reported = run_both(tmp_path, body)
+    assert done.returncode == -signal.SIGTERM
+    assert reported == [failed(143, "stopped by signal SIGTERM")]
 
 
 @posix

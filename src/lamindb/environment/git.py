@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import selectors
 import shutil
 import stat
 import tempfile
@@ -30,6 +31,7 @@ from lamindb.environment.scripts import project_root
 STATUS_SECONDS: Final = 5.0
 DIFF_SECONDS: Final = 10.0
 
+_CHUNK: Final = 64 * 1024
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _MOST_INDEX_BYTES: Final = 256 * 1024 * 1024
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?$")
@@ -358,7 +360,6 @@ def _run(
         limit_bytes: The most that is read; -1 for all.
     """
     import subprocess
-    import threading
 
     try:
         process = subprocess.Popen(
@@ -372,18 +373,37 @@ def _run(
     except OSError as error:
         messages.debug(f"git was not asked: {error}")
         return None
-    timer = threading.Timer(max(until - time.monotonic(), 0.0), process.kill)
-    timer.start()
-    try:
-        with process:
+    with process:
+        try:
             assert process.stdout is not None
-            answer = process.stdout.read(limit_bytes)
-            if limit_bytes >= 0 and len(answer) == limit_bytes:
-                process.kill()
+            answer = _read(process.stdout.fileno(), until, limit_bytes)
+            if answer is None or len(answer) == limit_bytes:
                 return answer
-    finally:
-        timer.cancel()
+            process.wait(max(until - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            if process.poll() is None:
+                process.kill()
     return answer if process.returncode == 0 else None
+
+
+def _read(descriptor: int, until: float, limit_bytes: int) -> bytes | None:
+    """Return what comes from a pipe until its end or the limit; None where that takes too long.
+
+    Waits without a thread or timer: Python 3.12 starts none while it exits, and the answer may come as late as that.
+    """
+    data = bytearray()
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(descriptor, selectors.EVENT_READ)
+        while limit_bytes < 0 or len(data) < limit_bytes:
+            if not waiting.select(max(until - time.monotonic(), 0.0)):
+                return None
+            chunk = os.read(descriptor, _CHUNK if limit_bytes < 0 else min(_CHUNK, limit_bytes - len(data)))
+            if not chunk:
+                break
+            data += chunk
+    return bytes(data)
 
 
 def _text(path: Path) -> str:

@@ -252,7 +252,11 @@ class _Monitor:
                 reporter.start()
                 reporter.join(_SIGNAL_SECONDS)
             except RuntimeError as error:
-                messages.debug(f"the end of this run was not recorded: {error}")
+                # Python 3.12 starts no thread once the program is over. Then no lock of the program's is held here.
+                if _outermost_frame() is self._frame:
+                    messages.debug(f"the end of this run was not recorded: {error}")
+                else:
+                    self._report(ending)
         self._die_by(number)
 
     def _die_by(self, number: int) -> None:
