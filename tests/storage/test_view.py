@@ -15,6 +15,7 @@ from lamindb.storage import reflink, view
 from lamindb.storage.base import ObjectName, Source
 from lamindb.storage.hash_cache import HashCache, NoHashCache
 from lamindb.storage.local import LocalStore
+from lamindb.storage.remote import RemoteStore
 from lamindb.storage.view import Shown, View
 from tests.storage.contract import write
 
@@ -415,3 +416,13 @@ def test_a_clone_is_preferred_to_a_link(store: LocalStore, monkeypatch: pytest.M
     auto.show("b.csv", name)
     assert auto.path("b.csv").stat().st_nlink == 1
     assert auto.path("b.csv").read_bytes() == b"mine"
+
+
+def test_a_storage_without_a_folder_shows_nothing() -> None:
+    none, name = View(RemoteStore("memory://no-folder"), "auto"), ObjectName("0" * 64, ".csv")
+    assert none.mode == "none"
+    assert none.conflict("a.csv", name) is None
+    none.show("a.csv", name, move_aside=True)
+    assert none.show_many([Shown("a.csv", name)]) == []
+    assert none.state("a.csv", name) == "missing"
+    assert none.hide("a.csv", name)

@@ -14,16 +14,17 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from lamindb.core import filesystem, keys, messages
 from lamindb.core.hashing import Content
 from lamindb.errors import IntegrityError, LaminError, ViewConflictError
 from lamindb.storage import reflink
-from lamindb.storage.base import FileStat, ObjectName
+from lamindb.storage.base import FileStat, ObjectName, ObjectStore
 from lamindb.storage.hash_cache import Known
 from lamindb.storage.local import LocalStore
 from lamindb.storage.manifest import read_manifest
+from lamindb.storage.object_folder import ObjectsFolder
 from lamindb.storage.os_errors import cause, read_only, write_failed
 from lamindb.storage.temp_files import new_entry
 from lamindb.storage.view_state import Standing, State, is_object, lstat
@@ -49,18 +50,24 @@ class View:
     """The files of a local root under their keys.
 
     Args:
-        store: Where their objects are.
+        store: Where their objects are. A bucket has no folder to show files in: its view shows nothing, finds nothing,
+            and nothing is in its way.
         mode: "auto" links, and copies where links can't be made; "copy" never links, so that writing into a file of
             the view leaves its object alone; "none" shows nothing.
     """
 
-    def __init__(self, store: LocalStore, mode: Mode = "auto") -> None:
-        self.store = store
-        self.mode = mode
-        self._objects = store.objects
-        self._standing = Standing(store)
+    def __init__(self, store: ObjectStore, mode: Mode = "auto") -> None:
+        self._has_folder = store.is_local
+        self.mode: Mode = mode if self._has_folder else "none"
+        # The methods below use what only a local store has, and return before that for a bucket.
+        self.store = cast("LocalStore", store)
+        self._standing = Standing(self.store)
         self._root = os.path.realpath(store.root_url)
         self._told = False
+
+    @property
+    def _objects(self) -> ObjectsFolder:
+        return self.store.objects
 
     def path(self, key: str) -> Path:
         """Return where the view shows a key, whether it does or not."""
@@ -142,6 +149,8 @@ class View:
         Raises:
             StorageError: The disk failed.
         """
+        if not self._has_folder:
+            return True
         self._check_writable()
         path = str(self.path(key))
         with self._failing(key):
@@ -159,6 +168,8 @@ class View:
 
         A file whose stat says that it may have changed is read.
         """
+        if not self._has_folder:
+            return "missing"
         path = str(self.path(key))
         if self._standing.bad_parent(key) is not None:
             return "foreign"
@@ -198,7 +209,7 @@ class View:
                         conflicts.append(error)
             finally:
                 self._remember(linked, copied)
-        else:
+        elif self._has_folder:
             self.store.remember([shown.name for shown in files])
         return conflicts
 
