@@ -7,9 +7,10 @@ places. Whatever a run records of its surroundings goes through here, so that ev
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 
 def storable(value: Any) -> Any:
@@ -71,6 +72,25 @@ def printable(text: str) -> str:
         return text
     kept = _ISOLATE + _END_ISOLATE if _is_paired(text) else ""
     return "".join(one if one in kept or _is_seen(one) else _escape(one) for one in text)
+
+
+_USER_OF_ADDRESS: Final = re.compile(r"(://)[^/?#]*@")
+_SECRET_QUERY: Final = re.compile(
+    r"\?(?:.*&)?(?:x-(?:amz|goog)-[\w-]+|sig|signature|[\w-]*(?:access_?id|key|token|secret|password|auth)[\w-]*)=.*",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def public_address(address: str) -> str:
+    """Return an address without what gives access: user and password, and the query of a presigned one.
+
+    Examples:
+        >>> public_address("https://ada:secret@host/x.csv?X-Amz-Signature=1f2e")
+        'https://…@host/x.csv?…'
+        >>> public_address("s3://bucket/what?.csv")
+        's3://bucket/what?.csv'
+    """
+    return _SECRET_QUERY.sub("?…", _USER_OF_ADDRESS.sub(r"\1…@", address, count=1), count=1)
 
 
 def _is_paired(text: str) -> bool:

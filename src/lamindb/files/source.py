@@ -13,12 +13,14 @@ from typing import Any
 from lamindb.core import context, messages
 from lamindb.core.hashing import Content, hash_bytes, hash_file
 from lamindb.core.keys import HIDDEN_FOLDER, basename, check_key, suffix_of, with_suffix
+from lamindb.core.text import public_address
 from lamindb.errors import InvalidInputError, InvalidTypeError, SourceNotFoundError, StorageError
 from lamindb.files import loaders
 from lamindb.models import File, Run
 from lamindb.models.base import check_texts
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import FileStat, Member, Source
+from lamindb.storage.bucket_client import canonical_url
 from lamindb.storage.hash_cache import HashCache, Known
 from lamindb.storage.manifest import folder_content, suffix_of_member, walk
 from lamindb.storage.source_reader import changed
@@ -180,7 +182,7 @@ def _address(data: Any) -> str | None:
     text = str(data) if isinstance(data, str) or hasattr(data, "protocol") else ""
     if "://" not in text or text.startswith("file://"):
         return None
-    return text
+    return canonical_url(text)
 
 
 def _look_at_bytes(
@@ -256,6 +258,11 @@ def holds_instance(path: str, instance: Instance) -> bool:
 
 def _look_at_address(instance: Instance, address: str, key: str | None) -> tuple[Pending, str, int | None]:
     """Take an object of a registered bucket where it is; others have to be downloaded first."""
+    if public_address(address) != address:
+        raise InvalidInputError(
+            f"{public_address(address)} holds credentials, which a record would keep: pass the plain address of an "
+            "object, and put credentials in the environment"
+        )
     for root, storage_id in instance.roots():
         if "://" in root and address.startswith(root.rstrip("/") + "/"):
             inside = check_key(address[len(root.rstrip("/")) + 1 :])
@@ -274,8 +281,8 @@ def _look_at_address(instance: Instance, address: str, key: str | None) -> tuple
             )
             return pending, basename(inside), content.size
     raise InvalidInputError(
-        f"{address} lies in no storage of this instance: register its bucket by ln.Storage(root='…').save(), "
-        "or download it first"
+        f"{public_address(address)} lies in no storage of this instance: register its bucket by "
+        "ln.Storage(root='…').save(), or download it first"
     )
 
 

@@ -18,6 +18,7 @@ from lamindb.models import File, Record, Run, Storage, Transform, User
 from lamindb.models.base import check_texts, now
 from lamindb.models.storage import OWN_ROOT
 from lamindb.records.open_instance import Instance, ensure_user
+from lamindb.storage.bucket_client import canonical_url, split_url
 
 
 def save(record: Record) -> None:
@@ -117,7 +118,7 @@ def _prepare_new(record: Record, alias: str) -> None:
 def _prepare_storage(storage: Storage) -> None:
     location = storage.location
     if "://" in location:
-        storage.location, storage.type = location.rstrip("/"), location.split("://", 1)[0]
+        storage.location, storage.type = canonical_url(location), split_url(location)[0]
         return
     root = os.path.realpath(os.path.expanduser(location))
     if not os.path.isdir(root):

@@ -27,7 +27,7 @@ from lamindb.instance import discovery, registry
 from lamindb.instance import user as instance_user
 from lamindb.records.open_instance import Instance, ensure_user
 from lamindb.setup import finish_move
-from lamindb.storage import ownership
+from lamindb.storage import bucket_client, ownership
 from lamindb.storage.ownership import Mark
 
 _opening = threading.RLock()
@@ -106,7 +106,8 @@ def place_of(storage: str | os.PathLike[str]) -> tuple[str, Path]:
     if not isinstance(text, str) or not text.strip():
         raise InvalidInputError("storage must be a folder such as './mydata' or an address such as 's3://bucket'")
     if "://" in text:
-        root_url = text.rstrip("/")
+        root_url = bucket_client.canonical_url(text)
+        bucket_client.split_url(root_url)
         if HIDDEN_FOLDER in root_url.split("/"):
             raise InvalidInputError(f"storage {root_url} lies inside another instance's own folder: pass another one")
         base = paths.data_folder()

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from lamindb.core import keys
+from lamindb.core.text import public_address
 from lamindb.errors import InvalidInputError, LaminError, ReadOnlyError, StorageError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -23,26 +25,44 @@ TIMEOUT_SECONDS: Final = 30.0
 TIMEOUT_VARIABLE: Final = "LAMIN_STORAGE_TIMEOUT_SECONDS"
 
 _LOOPBACK: Final = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|::1)", re.IGNORECASE)
+_BUCKET: Final = re.compile(r"[A-Za-z0-9._$-]+", re.ASCII)
+_OTHER_SCHEMES: Final = {"s3a": "s3", "s3n": "s3"}
+"""The names that Hadoop has for S3."""
+
 _memory: dict[str, Any] = {}
 _memory_lock = threading.Lock()
 
 
+def canonical_url(url: str) -> str:
+    """Return the one way to write an address that may be written in several: `s3a://b/x/` is `s3://b/x`.
+
+    Nothing else changes: percent signs, `?` and `#` are part of the names in a bucket.
+    """
+    scheme, separator, rest = url.partition("://")
+    scheme = scheme.lower()
+    return f"{_OTHER_SCHEMES.get(scheme, scheme)}{separator}{rest.rstrip('/')}"
+
+
 def split_url(url: str) -> tuple[str, str, str]:
-    """Split the address of a root into scheme, bucket and prefix, without slashes at the ends.
+    """Split the address of a root, taken literally, into scheme, bucket and prefix without slashes at the ends.
 
     Raises:
-        InvalidInputError: The address is of no known kind, or names no bucket.
+        InvalidInputError: The address is of no known kind, names no bucket, holds a secret, or has a prefix that cannot
+            be one.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in SCHEMES or not parts.netloc or parts.query or parts.fragment or parts.username:
+    scheme, _, rest = canonical_url(url).partition("://")
+    bucket, _, prefix = rest.partition("/")
+    if scheme not in SCHEMES or not _BUCKET.fullmatch(bucket) or public_address(url) != url:
         raise InvalidInputError(
-            f"'{parts.scheme}://{parts.hostname or ''}{parts.path}' is no address of a storage: pass a folder, or "
-            "s3://bucket/prefix, gs://bucket/prefix or az://container/prefix; credentials belong into the environment"
+            f"'{public_address(url)}' is not a storage address: pass a folder, or s3://bucket/prefix, "
+            "gs://bucket/prefix or az://container/prefix; put credentials in the environment"
         )
-    prefix = parts.path.strip("/")
-    if any(part in {"", ".", ".."} for part in prefix.split("/")) and prefix:
-        raise InvalidInputError(f"'{url}' has an empty part, '.' or '..': name each folder plainly")
-    return parts.scheme, parts.netloc, prefix
+    if prefix and any(part in {"", ".", ".."} for part in prefix.split("/")):
+        raise InvalidInputError(f"{url!a} has an empty part, '.' or '..': name each folder plainly")
+    unusual = keys.unusable_character(prefix)
+    if unusual is not None:
+        raise InvalidInputError(f"{url!a} has the character U+{ord(unusual):04X}, which no address may have: remove it")
+    return scheme, bucket, prefix
 
 
 def open_bucket(url: str) -> Backend:
@@ -55,30 +75,29 @@ def open_bucket(url: str) -> Backend:
     """
     scheme, bucket, prefix = split_url(url)
     try:
+        from obstore import store as stores
         from obstore.exceptions import BaseError
-        from obstore.store import MemoryStore, from_url
     except ImportError as error:
         raise UnsupportedError(
             f"'{url}' needs a package that is not installed: pip install 'lamindb[objects]'"
         ) from error
     if scheme == "memory":
         with _memory_lock:
-            store: Backend = _memory.setdefault(f"{bucket}/{prefix}", MemoryStore())
-            return store
+            return _memory.setdefault(f"{bucket}/{prefix}", stores.MemoryStore())  # type: ignore[no-any-return]
     config, provider = _s3_settings() if scheme == "s3" else ({}, None)
-    address = f"{scheme}://{bucket}/{prefix}" if prefix else f"{scheme}://{bucket}"
+    # Bucket and prefix go apart: `from_url` would decode percent signs, and drop what follows a `?` or `#`.
+    opener: Callable[..., Backend] = {"s3": stores.S3Store, "gs": stores.GCSStore, "az": stores.AzureStore}[scheme]
     try:
-        opener: Callable[..., Backend] = from_url
-        opened = opener(
-            address,
+        return opener(
+            bucket,
+            prefix=prefix or None,
             config=config,
             client_options=_client_options(config.get("endpoint")),
             retry_config=_retry_config(),
             **({"credential_provider": provider} if provider is not None else {}),
         )
     except (BaseError, ValueError) as error:
-        raise translated(error, f"open '{address}'") from error
-    return opened
+        raise translated(error, f"open '{scheme}://{bucket}'") from error
 
 
 def boto_client(url: str) -> Any:

@@ -266,7 +266,9 @@ class BucketFiles(_Base):  # type: ignore[misc]
 
     def _split_path(self, path: str) -> Any:
         storage_bucket.use()
-        return super()._split_path(path.removeprefix(own_address(f"{self.protocol}://")))
+        # The inherited method takes a `?` or `#` in the name of an object for the end of it.
+        bucket, _, inside = self._strip_protocol(path).partition("/")
+        return bucket, inside
 
     async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> Any:
         if (start is None) != (end is None):
