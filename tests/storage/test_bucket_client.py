@@ -8,6 +8,7 @@ from typing import Any
 import obstore
 import pytest
 
+from lamindb.core import storage_url
 from lamindb.errors import InvalidInputError
 from lamindb.storage import bucket_client
 from lamindb.storage.base import Source
@@ -18,7 +19,7 @@ ODD_PREFIXES = ["run%203", "run 3", "run#3", "run?3", "run?", "run#", "50%", "a:
 
 def stored_keys(root: str) -> set[str]:
     """Return what another client finds in the bucket of a root."""
-    _, name, _ = bucket_client.split_url(root)
+    _, name, _ = storage_url.split(root)
     pages = bucket_client.boto_client(root).get_paginator("list_objects_v2").paginate(Bucket=name)
     return {one["Key"] for page in pages for one in page.get("Contents", [])}
 
@@ -73,8 +74,8 @@ def test_roots_that_differ_hold_different_objects(moto_root: str) -> None:
     ],
 )
 def test_other_ways_to_write_an_address(url: str, canonical: str) -> None:
-    assert bucket_client.canonical_url(url) == canonical
-    assert "{}://{}/{}".format(*bucket_client.split_url(url)).rstrip("/") == canonical
+    assert storage_url.canonical(url) == canonical
+    assert "{}://{}/{}".format(*storage_url.split(url)).rstrip("/") == canonical
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_other_ways_to_write_an_address(url: str, canonical: str) -> None:
 )
 def test_what_is_no_address_of_a_storage(url: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        bucket_client.split_url(url)
+        storage_url.split(url)
     assert "very-secret" not in str(caught.value)
     assert str(caught.value).isprintable()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lamindb.core import storage_url
 from lamindb.errors import StorageError, UnsupportedError
 from lamindb.storage import bucket_client, remote
 from lamindb.storage.base import Source
@@ -78,7 +79,7 @@ def test_what_a_killed_upload_left_is_found_and_removed(store: RemoteStore, root
 def test_a_young_one_may_still_be_under_way(seaweed_root: str) -> None:
     # The other server tells the same old date of every upload.
     root, store = seaweed_root, RemoteStore(seaweed_root)
-    client, (_, bucket, prefix) = bucket_client.boto_client(root), bucket_client.split_url(root)
+    client, (_, bucket, prefix) = bucket_client.boto_client(root), storage_url.split(root)
     upload = client.create_multipart_upload(Bucket=bucket, Key=f"{prefix}/.lamindb/objects/00/0")
     assert store.sweep_incoming(older_than_seconds=3_600) == []
     assert len(store.left_behind(older_than_seconds=-60)) == 1
@@ -89,7 +90,7 @@ def test_a_young_one_may_still_be_under_way(seaweed_root: str) -> None:
 
 
 def test_what_others_upload_beside_is_left_alone(store: RemoteStore, root: str) -> None:
-    client, (_, bucket, prefix) = bucket_client.boto_client(root), bucket_client.split_url(root)
+    client, (_, bucket, prefix) = bucket_client.boto_client(root), storage_url.split(root)
     keys = [f"{prefix}/data.bin", f"{prefix}-other/.lamindb/objects/00/0"]
     uploads = [client.create_multipart_upload(Bucket=bucket, Key=key) for key in keys]
     assert store.sweep_incoming(older_than_seconds=-60) == []
@@ -98,7 +99,7 @@ def test_what_others_upload_beside_is_left_alone(store: RemoteStore, root: str) 
 
 
 def test_one_that_ends_in_between_is_no_error(store: RemoteStore, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    client, (_, bucket, prefix) = bucket_client.boto_client(root), bucket_client.split_url(root)
+    client, (_, bucket, prefix) = bucket_client.boto_client(root), storage_url.split(root)
     key = f"{prefix}/.lamindb/objects/00/0"
     upload = client.create_multipart_upload(Bucket=bucket, Key=key)
     uploads = Uploads(root)

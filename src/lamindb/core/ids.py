@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 import time
 
@@ -17,6 +18,7 @@ STEM_LENGTH = 16
 
 TRANSFORM_STEM_LENGTH = 12
 _TIME_LENGTH = 8
+_ID = re.compile(r"[0-9A-Za-z]{1,20}", re.ASCII)
 _FAIR = 248
 _DIGITS = bytes(ord(ALPHABET[byte % 62]) for byte in range(256))
 _pool = b""
@@ -61,6 +63,11 @@ def decode(text: str) -> int:
     for character in text:
         number = number * 62 + ALPHABET.index(character)
     return number
+
+
+def is_id(text: object) -> bool:
+    """Return True if a value can be the id of a record: 1 to 20 characters of the alphabet."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
 def random_id(length: int) -> str:

@@ -167,18 +167,13 @@ def stored() -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    from lamindb.core import documents
+
     try:
-        text = path.read_text(encoding="utf-8")
+        return documents.parse_toml(documents.read(path))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        messages.warning(f"{path} cannot be read and is ignored: {error}")
-        return {}
-    import tomllib
-
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
         messages.warning(f"{path} cannot be read and is ignored: {error}")
         return {}
 

@@ -10,7 +10,7 @@ import weakref
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lamindb.core import context, messages
+from lamindb.core import context, messages, storage_url
 from lamindb.core.hashing import Content, hash_bytes, hash_file
 from lamindb.core.keys import HIDDEN_FOLDER, basename, check_key, suffix_of, with_suffix
 from lamindb.core.text import public_address
@@ -20,7 +20,6 @@ from lamindb.models import File, Run
 from lamindb.models.base import check_texts
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import FileStat, Member, Source
-from lamindb.storage.bucket_client import canonical_url
 from lamindb.storage.hash_cache import HashCache, Known
 from lamindb.storage.manifest import folder_content, suffix_of_member, walk
 from lamindb.storage.source_reader import changed
@@ -182,7 +181,7 @@ def _address(data: Any) -> str | None:
     text = str(data) if isinstance(data, str) or hasattr(data, "protocol") else ""
     if "://" not in text or text.startswith("file://"):
         return None
-    return canonical_url(text)
+    return storage_url.canonical(text)
 
 
 def _look_at_bytes(

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
-from lamindb.core import messages
+from lamindb.core import documents, messages
 from lamindb.db import bulk
 from lamindb.errors import InvalidInputError, LaminError, ViewConflictError
 from lamindb.files import view_sync
@@ -84,7 +84,7 @@ def _noted(path: str) -> list[Left]:
         return []
     for line in lines:
         with contextlib.suppress(ValueError, TypeError, InvalidInputError):
-            key, digest, suffix, is_folder = json.loads(line)
+            key, digest, suffix, is_folder = documents.parse_json(line)
             found.append(Left(str(key), ObjectName(digest, suffix), bool(is_folder)))
     return found
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from lamindb.core import filesystem, paths
+from lamindb.core import database_url, documents, filesystem, ids, paths, storage_url
 from lamindb.core.keys import HIDDEN_FOLDER
 from lamindb.errors import InvalidInputError, NewerDatabaseError, StorageError
 
@@ -17,6 +15,9 @@ FORMAT = 1
 FILE_NAME = "instance.toml"
 OBJECT_STORES = "instances"
 """Folder among the user's data with a folder for each instance whose storage is none itself."""
+OWN_FOLDER = "."
+"""The storage of an instance whose files are in the folder that holds its `.lamindb`."""
+
 VIEW_MODES = ("auto", "copy", "none")
 
 
@@ -35,19 +36,19 @@ class Description:
 
 
 def read(home: Path) -> Description:
-    """Read what an instance folder says about itself.
+    """Read what an instance folder says about itself; every value is checked, as another person may have written it.
 
     Raises:
         StorageError: The file cannot be read.
-        InvalidInputError: It is damaged.
+        InvalidInputError: It is damaged, or the folder says that its files are elsewhere.
         NewerDatabaseError: A newer version of this library made it.
     """
     path = home / FILE_NAME
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = documents.parse_toml(documents.read(path))
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InvalidInputError(f"{path} is damaged: {error}") from error
     version = values.get("format", 0)
     if not isinstance(version, int):
@@ -63,7 +64,35 @@ def read(home: Path) -> Description:
             raise InvalidInputError(f"{path} is damaged: its {name!r} is no text")
     if said.get("view", "auto") not in VIEW_MODES:
         raise InvalidInputError(f"{path} is damaged: its 'view' is none of {', '.join(VIEW_MODES)}")
+    for name in ("id", "storage_id"):
+        # Both become parts of paths and of the names of database connections.
+        if not ids.is_id(said[name]):
+            raise InvalidInputError(f"{path} is damaged: its {name!r} is not an id")
+    try:
+        check_name(said["name"])
+        if said["storage"] != OWN_FOLDER:
+            storage_url.split(said["storage"])
+        if "database" in said:
+            database_url.parse(said["database"])
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path} is damaged: {error}") from error
+    if home.name == HIDDEN_FOLDER and said["storage"] != OWN_FOLDER:
+        raise InvalidInputError(
+            f"{path} names the storage {said['storage']}: a folder holds its own files, and "
+            "garbage collection would remove those of another instance; do not use this folder"
+        )
     return Description(**said)
+
+
+def check_name(name: str) -> str:
+    """Return the name of an instance.
+
+    Raises:
+        InvalidInputError: It cannot be one.
+    """
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or "/" in name or len(name) > 200:
+        raise InvalidInputError(f"{name!a} cannot name an instance: use 1 to 200 printable characters without slashes")
+    return name
 
 
 def write(home: Path, description: Description) -> None:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lamindb.core import database_url, filesystem, messages
+from lamindb.core import database_url, documents, filesystem, ids, messages, storage_url
 from lamindb.errors import LaminError, NoInstanceError, StorageError
 from lamindb.instance import config as folders
 from lamindb.instance.config import Description
@@ -58,13 +58,34 @@ def noted(home: Path, instance_id: str) -> Move | None:
 def read(home: Path) -> Move | None:
     """Return the note in an instance's folder, whichever instance it speaks of; None if there is none."""
     try:
-        values: Any = json.loads((home / _NOTE).read_text(encoding="utf-8"))
-        return Move(**{one.name: values[one.name] for one in fields(Move)})
+        values: Any = documents.parse_json(documents.read(home / _NOTE))
+        return _checked(Move(**{one.name: values[one.name] for one in fields(Move)}))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         messages.debug(f"{home / _NOTE} cannot be read: {error}")
         return None
+
+
+def _checked(move: Move) -> Move:
+    """Return a move whose values can be what they are said to be; another person may have written them.
+
+    Raises:
+        ValueError: One cannot.
+        TypeError: One is of another type.
+    """
+    if not ids.is_id(move.id):
+        raise ValueError("its id is not one")
+    for root_url in (move.root_url, move.old_root_url):
+        if "://" in root_url:
+            storage_url.split(root_url)
+        elif not os.path.isabs(root_url):
+            raise ValueError("a storage of it is not absolute")
+    if not all(os.path.isabs(folder) for folder in (move.old_home, move.home, move.project or "/")):
+        raise ValueError("a folder of it is not absolute")
+    if move.database is not None:
+        database_url.parse(move.database)
+    return move
 
 
 def note(home: Path, move: Move) -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamindb.core import filesystem, messages, paths
+from lamindb.core import documents, filesystem, messages, paths
 from lamindb.errors import LaminError
 from lamindb.instance import config as folders
 
@@ -58,7 +58,7 @@ def entries() -> list[Entry]:
     if folder is None:
         return []
     try:
-        raw: Any = json.loads((folder / "registry.json").read_text(encoding="utf-8"))
+        raw: Any = documents.parse_json((folder / "registry.json").read_text(encoding="utf-8"))
         found = [_entry(values) for values in raw["entries"]]
     except (FileNotFoundError, NotADirectoryError):
         return []

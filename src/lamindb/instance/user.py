@@ -6,11 +6,10 @@ import getpass
 import json
 import os
 import re
-import tomllib
 import unicodedata
 from dataclasses import dataclass
 
-from lamindb.core import filesystem, ids, messages, paths
+from lamindb.core import documents, filesystem, ids, messages, paths
 from lamindb.errors import InvalidInputError, StorageError
 
 
@@ -36,7 +35,7 @@ def current() -> Person:
     folder = paths.settings_folder()
     if folder is not None:
         try:
-            values = tomllib.loads((folder / "user.toml").read_text(encoding="utf-8"))
+            values = documents.parse_toml(documents.read(folder / "user.toml"))
             return person(values["handle"], name=values.get("name"), email=values.get("email"))
         except FileNotFoundError:
             pass

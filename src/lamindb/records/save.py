@@ -10,7 +10,7 @@ from typing import Any
 from django.db import IntegrityError as DuplicateError
 from django.db import models, transaction
 
-from lamindb.core import context, ids
+from lamindb.core import context, ids, storage_url
 from lamindb.core.text import storable
 from lamindb.db import database
 from lamindb.errors import ConflictError, InvalidInputError, ReadOnlyError
@@ -18,7 +18,6 @@ from lamindb.models import File, Record, Run, Storage, Transform, User
 from lamindb.models.base import check_texts, now
 from lamindb.models.storage import OWN_ROOT
 from lamindb.records.open_instance import Instance, ensure_user
-from lamindb.storage.bucket_client import canonical_url, split_url
 
 
 def save(record: Record) -> None:
@@ -118,7 +117,7 @@ def _prepare_new(record: Record, alias: str) -> None:
 def _prepare_storage(storage: Storage) -> None:
     location = storage.location
     if "://" in location:
-        storage.location, storage.type = canonical_url(location), split_url(location)[0]
+        storage.location, storage.type = storage_url.canonical(location), storage_url.split(location)[0]
         return
     root = os.path.realpath(os.path.expanduser(location))
     if not os.path.isdir(root):

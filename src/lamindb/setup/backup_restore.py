@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
-from lamindb.core import context, filesystem, messages, paths
+from lamindb.core import context, documents, filesystem, messages, paths
 from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
 from lamindb.db import database, migrate
 from lamindb.errors import ConflictError, LaminError, NoInstanceError, NotUniqueError, StorageError
@@ -62,7 +62,7 @@ class Origin:
         """
         path = folder / _ORIGIN
         try:
-            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            values: dict[str, Any] = documents.parse_json(documents.read(path))
             made_at = datetime.datetime.strptime(values["made_at"], _MOMENT).replace(tzinfo=datetime.UTC)
             return cls(Path(values["home"]), values.get("database_url"), made_at, tuple(values.get("projects", ())))
         except OSError as error:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import context, filesystem, locks, messages, paths
+from lamindb.core import context, filesystem, locks, messages, paths, storage_url
 from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
 from lamindb.db import database, migrate
 from lamindb.errors import (
@@ -27,7 +27,7 @@ from lamindb.instance import discovery, registry
 from lamindb.instance import user as instance_user
 from lamindb.records.open_instance import Instance, ensure_user
 from lamindb.setup import finish_move
-from lamindb.storage import bucket_client, ownership
+from lamindb.storage import ownership
 from lamindb.storage.ownership import Mark
 
 _opening = threading.RLock()
@@ -80,7 +80,7 @@ def init(
         raise InvalidInputError(f"view must be one of {', '.join(folders.VIEW_MODES)}, not {view!r}")
     if db is not None:
         database.postgres_config(db)
-    name = _checked_name(name or _default_name(root_url, db))
+    name = folders.check_name(name or _default_name(root_url, db))
     if not (home / folders.FILE_NAME).is_file():
         make(root_url, home, name, db, view)
         messages.success(f"made the instance {name!r} in {root_url}")
@@ -106,8 +106,8 @@ def place_of(storage: str | os.PathLike[str]) -> tuple[str, Path]:
     if not isinstance(text, str) or not text.strip():
         raise InvalidInputError("storage must be a folder such as './mydata' or an address such as 's3://bucket'")
     if "://" in text:
-        root_url = bucket_client.canonical_url(text)
-        bucket_client.split_url(root_url)
+        root_url = storage_url.canonical(text)
+        storage_url.split(root_url)
         if HIDDEN_FOLDER in root_url.split("/"):
             raise InvalidInputError(f"storage {root_url} lies inside another instance's own folder: pass another one")
         base = paths.data_folder()
@@ -131,12 +131,6 @@ def _default_name(root_url: str, db: str | None) -> str:
     if db is not None:
         return database.postgres_config(db)["NAME"]  # type: ignore[no-any-return]
     return root_url.rstrip("/").rsplit("/", 1)[-1] or "root"
-
-
-def _checked_name(name: str) -> str:
-    if not isinstance(name, str) or not name.strip() or not name.isprintable() or "/" in name or len(name) > 200:
-        raise InvalidInputError(f"{name!a} cannot name an instance: use 1 to 200 printable characters without slashes")
-    return name
 
 
 def connect(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from blake3 import blake3
 
+from lamindb.core import storage_url
 from lamindb.errors import IntegrityError, UnsupportedError
 from lamindb.storage import bucket_client
 from lamindb.storage.base import ObjectName
@@ -61,7 +62,7 @@ class Bucket:
     """
 
     def __init__(self, root_url: str) -> None:
-        scheme, bucket, prefix = bucket_client.split_url(root_url)
+        scheme, bucket, prefix = storage_url.split(root_url)
         self.root_url = f"{scheme}://{bucket}/{prefix}".rstrip("/")
         self._backend = bucket_client.open_bucket(self.root_url)
 

@@ -11,69 +11,31 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from lamindb.core import keys
-from lamindb.core.text import public_address
+from lamindb.core import storage_url
 from lamindb.errors import InvalidInputError, LaminError, ReadOnlyError, StorageError, UnsupportedError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Backend
 
-SCHEMES: Final = ("s3", "gs", "az", "memory")
 TIMEOUT_SECONDS: Final = 30.0
 """How long one request may take, and how long a failing one is tried anew."""
 
 TIMEOUT_VARIABLE: Final = "LAMIN_STORAGE_TIMEOUT_SECONDS"
 
 _LOOPBACK: Final = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|::1)", re.IGNORECASE)
-_BUCKET: Final = re.compile(r"[A-Za-z0-9._$-]+", re.ASCII)
-_OTHER_SCHEMES: Final = {"s3a": "s3", "s3n": "s3"}
-"""The names that Hadoop has for S3."""
-
 _memory: dict[str, Any] = {}
 _memory_lock = threading.Lock()
-
-
-def canonical_url(url: str) -> str:
-    """Return the one way to write an address that may be written in several: `s3a://b/x/` is `s3://b/x`.
-
-    Nothing else changes: percent signs, `?` and `#` are part of the names in a bucket.
-    """
-    scheme, separator, rest = url.partition("://")
-    scheme = scheme.lower()
-    return f"{_OTHER_SCHEMES.get(scheme, scheme)}{separator}{rest.rstrip('/')}"
-
-
-def split_url(url: str) -> tuple[str, str, str]:
-    """Split the address of a root, taken literally, into scheme, bucket and prefix without slashes at the ends.
-
-    Raises:
-        InvalidInputError: The address is of no known kind, names no bucket, holds a secret, or has a prefix that cannot
-            be one.
-    """
-    scheme, _, rest = canonical_url(url).partition("://")
-    bucket, _, prefix = rest.partition("/")
-    if scheme not in SCHEMES or not _BUCKET.fullmatch(bucket) or public_address(url) != url:
-        raise InvalidInputError(
-            f"'{public_address(url)}' is not a storage address: pass a folder, or s3://bucket/prefix, "
-            "gs://bucket/prefix or az://container/prefix; put credentials in the environment"
-        )
-    if prefix and any(part in {"", ".", ".."} for part in prefix.split("/")):
-        raise InvalidInputError(f"{url!a} has an empty part, '.' or '..': name each folder plainly")
-    unusual = keys.unusable_character(prefix)
-    if unusual is not None:
-        raise InvalidInputError(f"{url!a} has the character U+{ord(unusual):04X}, which no address may have: remove it")
-    return scheme, bucket, prefix
 
 
 def open_bucket(url: str) -> Backend:
     """Open the bucket of an address, with its prefix; no request is made.
 
     Raises:
-        InvalidInputError: As for `split_url`, or a setting in the environment is wrong.
+        InvalidInputError: As for `storage_url.split`, or a setting in the environment is wrong.
         UnsupportedError: The package for object stores is not installed.
         StorageError: The credentials cannot be read.
     """
-    scheme, bucket, prefix = split_url(url)
+    scheme, bucket, prefix = storage_url.split(url)
     try:
         from obstore import store as stores
         from obstore.exceptions import BaseError
@@ -107,7 +69,7 @@ def boto_client(url: str) -> Any:
         UnsupportedError: The address is none of S3's, or boto3 is not installed.
         StorageError: There are no credentials.
     """
-    if split_url(url)[0] != "s3":
+    if storage_url.split(url)[0] != "s3":
         raise UnsupportedError(f"'{url}' is no address of S3")
     settings, _ = _s3_settings()
     try:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from blake3 import blake3
 
+from lamindb.core import storage_url
 from lamindb.errors import InvalidInputError, ReadOnlyError, UnsupportedError
 from lamindb.storage import bucket as storage_bucket
 from lamindb.storage import bucket_client, manifest
@@ -406,7 +407,7 @@ def _file_system_class(protocol: str) -> type[Any]:
     names = [name for name, found in _PROTOCOLS.items() if found == protocol]
     if not names:
         raise InvalidInputError(
-            f"'{protocol}' is no kind of object store: pass one of {', '.join(bucket_client.SCHEMES)}"
+            f"'{protocol}' is no kind of object store: pass one of {', '.join(storage_url.SCHEMES)}"
         )
     bases: tuple[type[Any], ...]
     if protocol == PROTOCOL:

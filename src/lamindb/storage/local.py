@@ -13,13 +13,13 @@ from lamindb.core import filesystem
 from lamindb.core.filesystem import flush_folder
 from lamindb.core.hashing import digest_file
 from lamindb.core.progress import Progress
-from lamindb.errors import IntegrityError, InvalidInputError, LaminError
+from lamindb.errors import IntegrityError, LaminError
 from lamindb.storage import manifest, temp_files
 from lamindb.storage import staged as storage_staged
 from lamindb.storage.base import BATCH, Damage, FileStat, ObjectName, Source, Stored
 from lamindb.storage.hash_cache import HashCache, NoHashCache
 from lamindb.storage.local_writer import Batch
-from lamindb.storage.object_folder import SHARDS, ObjectsFolder
+from lamindb.storage.object_folder import SHARDS, ObjectsFolder, refuse_links
 from lamindb.storage.os_errors import cause, read_only, storage_failed
 
 _README: Final = """\
@@ -66,9 +66,8 @@ class LocalStore:
         with self._failing("make"):
             os.makedirs(self.root_url, exist_ok=True)
             root = self.objects.root_stat
+            refuse_links(self.root_url)
             for folder in (hidden, self.objects.folder, self.objects.incoming):
-                if os.path.islink(folder):
-                    raise InvalidInputError(f"'{folder}' is a symbolic link: replace it by a folder")
                 filesystem.make_folder(folder, root)
             made = [filesystem.make_folder(f"{self.objects.folder}/{shard}", root) for shard in SHARDS]
             readme = Path(hidden, "README")

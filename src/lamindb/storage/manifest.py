@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from lamindb.core import keys
+from lamindb.core import documents, keys
 from lamindb.core.hashing import Content, hash_bytes
 from lamindb.errors import IntegrityError, InvalidInputError, InvalidKeyError
 from lamindb.storage.base import Member, ObjectName, ObjectStore
@@ -108,9 +108,12 @@ def parse_manifest(name: ObjectName, data: bytes) -> tuple[Member, ...]:
             raise ValueError("no manifest of version 1")
         members = []
         for line in lines:
-            entry = json.loads(line)
-            member = Member(entry["path"], entry["digest"], entry["suffix"], int(entry["size"]))
-            keys.check_key(member.path)
+            entry = documents.parse_json(line)
+            member = Member(entry["path"], entry["digest"], entry["suffix"], entry["size"])
+            if keys.check_key(member.path) != member.path:
+                raise ValueError("a path is not in Unicode's composed form")
+            if type(member.size) is not int or member.size < 0:
+                raise ValueError("a size is not a number of bytes")
             ObjectName(member.digest, member.suffix)
             members.append(member)
     except (ValueError, KeyError, TypeError) as error:

@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from lamindb.core import storage_url
 from lamindb.errors import LaminError
 from lamindb.storage import bucket_client
 
@@ -36,7 +37,7 @@ class Uploads:
     """
 
     def __init__(self, root_url: str) -> None:
-        _, self._bucket, prefix = bucket_client.split_url(root_url)
+        _, self._bucket, prefix = storage_url.split(root_url)
         self._root_url = root_url
         self._prefix = f"{prefix}/{_HIDDEN}" if prefix else _HIDDEN
         self._client = bucket_client.boto_client(root_url)

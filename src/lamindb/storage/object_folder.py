@@ -11,12 +11,26 @@ from typing import Final
 from lamindb.core import filesystem
 from lamindb.core.filesystem import can_flush_file_system, flush_folder
 from lamindb.core.hashing import Content, digest_file
+from lamindb.errors import InvalidInputError
 from lamindb.storage import reflink
 from lamindb.storage.base import FileStat, ObjectName
 from lamindb.storage.hash_cache import HashCache, Known
 from lamindb.storage.temp_files import new_entry
 
 SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
+
+
+def refuse_links(root: str) -> None:
+    """Refuse a root whose own folders are symbolic links: what is written or removed in them would be elsewhere.
+
+    Raises:
+        InvalidInputError: One of them is.
+    """
+    hidden = f"{root}/.lamindb"
+    own = [hidden, *(f"{hidden}/{name}" for name in ("objects", "incoming", "staged"))]
+    for folder in (*own, *(f"{hidden}/{name}/{shard}" for name in ("objects", "staged") for shard in SHARDS)):
+        if os.path.islink(folder):
+            raise InvalidInputError(f"'{folder}' is a symbolic link: replace it by a folder")
 
 
 class ObjectsFolder:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from lamindb.core import messages
-from lamindb.errors import ConflictError, InvalidInputError, StorageError, UnsupportedError
+from lamindb.core import documents, ids, messages
+from lamindb.errors import ConflictError, InvalidInputError, NoInstanceError, StorageError, UnsupportedError
+from lamindb.storage.object_folder import refuse_links
+from lamindb.storage.os_errors import storage_failed
 
 if TYPE_CHECKING:
     from lamindb.records.open_instance import Instance
@@ -49,11 +50,17 @@ def read(store: RemoteStore) -> Mark | None:
             data = bytes(obstore.get(store.backend, PATH).bytes())
         except FileNotFoundError:
             return None
+    return _parse(f"{store.root_url}/{PATH}", data)
+
+
+def _parse(where: str, data: bytes) -> Mark:
     try:
-        values: dict[str, Any] = tomllib.loads(data.decode())
+        values = documents.parse_toml(data.decode())
         mark = Mark(values["id"], values["name"])
+        if not ids.is_id(mark.id) or not isinstance(mark.name, str):
+            raise ValueError("its id or its name cannot be one")
     except (ValueError, KeyError) as error:
-        raise InvalidInputError(f"'{store.root_url}/{PATH}' is damaged, so that nobody knows whose it is") from error
+        raise InvalidInputError(f"'{where}' is damaged, so that the owner is not known: {error}") from error
     return mark
 
 
@@ -166,20 +173,50 @@ def taken(root_url: str, mark: Mark) -> ConflictError:
 
 
 def check(instance: Instance) -> None:
-    """Refuse to look for what can be removed from a bucket that is another instance's; writes nothing.
+    """Refuse to look for what can be removed from a storage that is another instance's; writes nothing.
 
     Raises:
+        NoInstanceError: The folder holds no instance any more.
         ConflictError: It is another instance's.
-        StorageError: The bucket cannot be read.
+        InvalidInputError: The ownership marker is damaged, or a folder of the library's is a symbolic link.
+        StorageError: The storage cannot be read.
     """
+    if instance.is_local:
+        _check_folder(instance)
+        return
     found = owner(instance.root_url)
     if found is not None and found.id != instance.id:
         raise taken(instance.root_url, found)
 
 
 def claim_for_removal(instance: Instance) -> None:
-    """Make sure that the bucket is this instance's, before anything is removed from it; errors are those of `claim`."""
+    """Make sure that the storage is this instance's, before anything is removed from it.
+
+    Raises:
+        LaminError: As for `check` in a folder, and for `claim` in a bucket.
+    """
+    if instance.is_local:
+        _check_folder(instance)
+        return
     claim(instance.root_url, Mark(instance.id, instance.name), instance.home_path)
+
+
+def _check_folder(instance: Instance) -> None:
+    """Refuse a folder in which another instance was made since this one was opened, or that leads to other folders."""
+    path = f"{instance.root_url}/{PATH}"
+    try:
+        with open(path, "rb") as stream:
+            found = _parse(path, stream.read(documents.MAX_BYTES))
+    except FileNotFoundError as error:
+        raise NoInstanceError(f"'{path}' is gone: nothing was removed") from error
+    except OSError as error:
+        raise storage_failed("read", path, error) from error
+    if found.id != instance.id:
+        raise ConflictError(
+            f"{instance.root_url} belongs to another instance by now, {found.name!r} (id {found.id}): nothing was "
+            "removed; connect it anew"
+        )
+    refuse_links(instance.root_url)
 
 
 def notice(instance: Instance) -> None:
