@@ -18,7 +18,9 @@ from lamindb.storage.base import FileStat, ObjectName, ObjectStore, Source
 from lamindb.storage.hash_cache import HashCache
 from lamindb.storage.local import LocalStore
 from lamindb.storage.open_store import open_store
+from lamindb.storage.view import View
 from tests.storage.contract import StoreContract, write
+from tests.storage.test_reflink import sparse
 
 
 @pytest.fixture
@@ -359,3 +361,24 @@ def test_the_folder_of_writes_under_way_comes_back(store: LocalStore, tmp_path: 
     with pytest.raises(StorageError):
         store.put(Source(".txt", data=b"others"))
     assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_object_has_the_holes_of_its_file(store: LocalStore, tmp_path: Path, known: bool) -> None:
+    path = tmp_path / "sparse.bin"
+    data = sparse(path)
+    content = hash_bytes(data)
+    stored = store.put(Source(".bin", str(path), content=content if known else None))
+    assert (stored.content, stored.name.digest) == (content, content.digest)
+    assert store.read(stored.name) == data
+    assert os.stat(store.object_path(stored.name)).st_blocks * 512 < 1 << 20
+
+
+def test_an_object_in_the_view_has_the_holes_of_its_file(store: LocalStore, tmp_path: Path) -> None:
+    path = tmp_path / "sparse.bin"
+    data = sparse(path)
+    name = store.put(Source(".bin", str(path))).name
+    view = View(store, "copy")
+    view.show("a/sparse.bin", name)
+    assert view.path("a/sparse.bin").read_bytes() == data
+    assert view.path("a/sparse.bin").stat().st_blocks * 512 < 1 << 20

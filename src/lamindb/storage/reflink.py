@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Final, Literal
 
 Method = Literal["reflink", "link", "copy"]
@@ -27,6 +28,7 @@ NO_LINK: Final = frozenset(
 _NO_CLONE: Final = NO_LINK | {errno.EINVAL, errno.ENOTTY, errno.EBADF, errno.EISDIR, errno.ETXTBSY}
 _FICLONE: Final = 0x40049409
 _CHUNK: Final = 1 << 20
+_ZEROS: Final = bytes(_CHUNK)
 
 _WRITTEN_AT_ONCE: Final = 256 << 10
 """Bytes of one call. For a larger one Linux takes blocks of memory so large that a virtual machine, which gives free
@@ -74,9 +76,57 @@ def is_being_written(descriptor: int) -> bool:
 
 
 def copy_bytes(source: int, target: int) -> None:
-    """Copy an open file from where it stands to its end."""
-    while data := os.read(source, _CHUNK):
-        write_all(target, data)
+    """Copy an open file from its position to its end into an empty one, which gets the same holes."""
+    for piece, is_hole in read_pieces(source):
+        write_piece(target, piece, is_hole=is_hole)
+
+
+def read_pieces(descriptor: int) -> Iterator[tuple[bytes | memoryview, bool]]:
+    """Yield the bytes of an open file from its position to its end, in chunks of at most 1 MiB.
+
+    A hole is not read: it comes as zeros, with True beside them.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    for end, is_hole in _extents(descriptor):
+        position = os.lseek(descriptor, 0, os.SEEK_CUR)
+        while position < end:
+            length = min(_CHUNK, end - position)
+            piece = memoryview(_ZEROS)[:length] if is_hole else os.read(descriptor, length)
+            if not piece:
+                return
+            yield piece, is_hole
+            position += len(piece)
+        os.lseek(descriptor, position, os.SEEK_SET)
+    while data := os.read(descriptor, _CHUNK):
+        yield data, False
+
+
+def _extents(descriptor: int) -> Iterator[tuple[int, bool]]:
+    """Yield the end of each hole, with True, and of the data before each, in their order; nothing for a dense file."""
+    found = os.fstat(descriptor)
+    if not hasattr(os, "SEEK_DATA") or found.st_blocks * 512 >= found.st_size:
+        return
+    while (position := os.lseek(descriptor, 0, os.SEEK_CUR)) < found.st_size:
+        try:
+            data = os.lseek(descriptor, position, os.SEEK_DATA)
+            hole = os.lseek(descriptor, data, os.SEEK_HOLE) if data == position else None
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                return
+            data, hole = found.st_size, None
+        finally:
+            os.lseek(descriptor, position, os.SEEK_SET)
+        yield (data, True) if hole is None else (hole, False)
+
+
+def write_piece(descriptor: int, piece: bytes | memoryview, *, is_hole: bool) -> None:
+    """Write the next piece of a new file, or leave a hole of its length."""
+    if is_hole:
+        os.ftruncate(descriptor, os.lseek(descriptor, len(piece), os.SEEK_CUR))
+    else:
+        write_all(descriptor, piece)
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:

@@ -8,7 +8,7 @@ import stat
 
 from blake3 import blake3
 
-from lamindb.core.hashing import CHUNK_SIZE, Content, Hasher, hash_bytes, hasher_for
+from lamindb.core.hashing import Content, Hasher, hash_bytes, hasher_for
 from lamindb.errors import InvalidInputError, SourceChangedError
 from lamindb.storage import reflink
 from lamindb.storage.base import FileStat, Source
@@ -90,6 +90,8 @@ def read_large(
 ) -> tuple[Content, os.stat_result]:
     """Hash an open file, and write what is hashed, from the same buffers; return its content and stat afterwards.
 
+    Holes of the file become holes of what is written; hashes are those of the zeros that are read there.
+
     Args:
         source: What the file should be.
         descriptor: The open file.
@@ -104,11 +106,11 @@ def read_large(
     """
     path = source.path or ""
     hasher = _DigestHasher(source.content) if source.content is not None else hasher_for(before.st_size)
-    reading = writing if cloned and writing is not None else descriptor
+    pieces = reflink.read_pieces(writing if cloned and writing is not None else descriptor)
     try:
         while True:
             try:
-                piece = os.read(reading, CHUNK_SIZE)
+                piece, is_hole = next(pieces, (b"", False))
             except OSError as error:
                 raise read_failed(path, error) from error
             if not piece:
@@ -118,7 +120,7 @@ def read_large(
                 # A file that grows as fast as it is read would never end.
                 raise changed(path)
             if writing is not None and not cloned:
-                reflink.write_all(writing, piece)
+                reflink.write_piece(writing, piece, is_hole=is_hole)
         after = os.fstat(descriptor)
         content = hasher.content()
     finally:
