@@ -24,7 +24,9 @@ from lamindb.models import File
 from lamindb.setup import lifecycle
 from lamindb.storage.base import Source
 from lamindb.storage.cache import open_cache
+from lamindb.storage.local import LocalStore
 from lamindb.storage.remote import RemoteStore
+from lamindb.storage.view import View
 from tests.kills.scenarios import SCENARIOS
 from tests.support.processes import clean_environment, run_command, run_python
 
@@ -132,6 +134,28 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path, size: int, leave: int) ->
     file = ln.File(source, key="large.bin").save()
     assert file.stage().read_bytes() == source.read_bytes()
     assert verify.verify().is_clean
+
+
+def test_a_full_disk_can_be_read_and_freed(small_disk: Path) -> None:
+    root = str(small_disk / "full")
+    store = LocalStore(root)
+    store.prepare()
+    kept, gone = (store.put(Source(".bin", data=os.urandom(1 << 20))).name for _ in range(2))
+    view = View(store)
+    view.show("kept.bin", kept)
+    view.show("gone.bin", gone)
+    abandoned = Path(root, ".lamindb", "incoming", "litter")
+    abandoned.write_bytes(b"x" * 100_000)
+    fill(small_disk)
+    assert {name for name, _ in store.list()} == {kept, gone}
+    assert view.state("kept.bin", kept) == "ours"
+    assert store.check(kept, 1 << 20) is None
+    store.prepare()
+    assert store.sweep_incoming(older_than_seconds=0) == ["litter"]
+    assert view.hide("gone.bin", gone)
+    assert store.delete(gone)
+    assert shutil.disk_usage(small_disk).free >= 1 << 20
+    assert store.read(store.put(Source(".bin", data=b"fits again")).name) == b"fits again"
 
 
 def test_many_files_on_a_full_disk_are_all_or_none(small_disk: Path, tmp_path: Path) -> None:

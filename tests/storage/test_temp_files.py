@@ -88,6 +88,21 @@ def test_what_others_left_goes_by_age(tmp_path: Path, name: str, monkeypatch: py
     assert not path.exists()
 
 
+def test_what_has_no_writer_goes_sooner_than_what_a_writer_elsewhere_may_complete(tmp_path: Path) -> None:
+    litter, elsewhere = make(tmp_path, "litter"), make(tmp_path, "elsewhere.0123456789ab.1.1.0")
+    (tmp_path / "folder").mkdir()
+    make(tmp_path / "folder", "inside")
+    assert sweep(str(tmp_path), older_than_seconds=WEEK, foreign_seconds=3600) == []
+    assert sweep(str(tmp_path), older_than_seconds=WEEK, foreign_seconds=0) == ["folder", "litter"]
+    assert elsewhere.exists() and not litter.exists()
+
+
+def test_a_time_in_the_future_keeps_nothing(tmp_path: Path) -> None:
+    path = make(tmp_path, "litter", age=-100 * WEEK)
+    assert sweep(str(tmp_path), older_than_seconds=0) == ["litter"]
+    assert not path.exists()
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert sweep(str(tmp_path / "absent"), older_than_seconds=0) == []
 

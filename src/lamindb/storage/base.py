@@ -249,14 +249,18 @@ class ObjectStore(Protocol):
             quick: Trust bytes whose size and stat are as when they were last checked.
         """
 
-    def left_behind(self, *, older_than_seconds: float) -> builtins.list[str]:
-        """Return what writers began and will not end.
+    def left_behind(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
+        """Return the temporary files that no writer will complete.
 
-        A writer that is known to live keeps everything; what a writer of this machine began that is known to be dead
-        counts at once, whatever its age; what others began counts when it is older than this.
+        Those of a running writer are never among them, and those of a dead one of this machine always, whatever their
+        age.
+
+        Args:
+            older_than_seconds: Age of those of a writer on another machine.
+            foreign_seconds: Age of what is not named as a temporary file; None for the same.
         """
 
-    def sweep_incoming(self, *, older_than_seconds: float) -> builtins.list[str]:
+    def sweep_incoming(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
         """Remove what is `left_behind`; return it."""
 
     def changed_at(self, name: ObjectName) -> float | None:

@@ -200,16 +200,20 @@ class LocalStore:
                 known.append((name, FileStat.of(os.stat(self.objects.path(name), follow_symlinks=False))))
         self.objects.remember(known)
 
-    def left_behind(self, *, older_than_seconds: float) -> builtins.list[str]:
-        """Return the names in `incoming/` of what dead writers left, and unknown writers long ago."""
+    def left_behind(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
+        """Return the names in `incoming/` of what no writer will complete."""
         with self._failing("read"):
-            return temp_files.left_behind(self.objects.incoming, older_than_seconds=older_than_seconds)
+            return temp_files.left_behind(
+                self.objects.incoming, older_than_seconds=older_than_seconds, foreign_seconds=foreign_seconds
+            )
 
-    def sweep_incoming(self, *, older_than_seconds: float) -> builtins.list[str]:
-        """Remove what dead writers left, and unknown writers long ago; return the names of what was removed."""
+    def sweep_incoming(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
+        """Remove what no writer will complete; return the names of what was removed."""
         self._check_writable()
-        with self._failing("sweep"):
-            return temp_files.sweep(self.objects.incoming, older_than_seconds=older_than_seconds)
+        with self._failing("clean"):
+            return temp_files.sweep(
+                self.objects.incoming, older_than_seconds=older_than_seconds, foreign_seconds=foreign_seconds
+            )
 
     def changed_at(self, name: ObjectName) -> float | None:
         """Return when an object was last stored or linked, in seconds of the epoch; None if there is none."""

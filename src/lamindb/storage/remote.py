@@ -162,13 +162,15 @@ class RemoteStore(Bucket):
         self.remember(name, found["size"], found["e_tag"])
         return None
 
-    def left_behind(self, *, older_than_seconds: float) -> builtins.list[str]:
+    def left_behind(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
         """Return the keys of uploads in parts that were begun so long ago and did not end."""
+        del foreign_seconds
         uploads = self._uploads()
         return [upload.key for upload in uploads.begun_before(_ago(older_than_seconds))] if uploads is not None else []
 
-    def sweep_incoming(self, *, older_than_seconds: float) -> builtins.list[str]:
-        """Abort uploads in parts that were begun so long ago and did not end, whoever began them."""
+    def sweep_incoming(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
+        """Abort uploads in parts that were begun so long ago and did not end, by any writer; return their keys."""
+        del foreign_seconds
         self.check_writable()
         uploads = self._uploads()
         if uploads is None:

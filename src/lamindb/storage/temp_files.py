@@ -84,8 +84,13 @@ def is_alive(writer: Writer) -> bool | None:
     return processes.is_alive(replace(processes.this_process(), pid=writer.pid, started=started))
 
 
-def left_behind(folder: str, *, older_than_seconds: float) -> list[str]:
+def left_behind(folder: str, *, older_than_seconds: float, foreign_seconds: float | None = None) -> list[str]:
     """Return the entries of dead writers, and of unknown ones when they are old, sorted.
+
+    Args:
+        folder: Where they are.
+        older_than_seconds: Age of an entry whose writer is on another machine, and may still run.
+        foreign_seconds: Age of what has no name of a temporary file, and so no writer; None for the same.
 
     Raises:
         OSError: The folder cannot be read.
@@ -95,7 +100,8 @@ def left_behind(folder: str, *, older_than_seconds: float) -> list[str]:
     except FileNotFoundError:
         return []
     alive: dict[Writer, bool | None] = {}
-    limit = time.time() - older_than_seconds
+    now = time.time()
+    ages = (older_than_seconds, older_than_seconds if foreign_seconds is None else foreign_seconds)
     found = []
     for name in names:
         writer = writer_of(name)
@@ -104,7 +110,8 @@ def left_behind(folder: str, *, older_than_seconds: float) -> list[str]:
             if writer not in alive:
                 alive[writer] = is_alive(writer)
             state = alive[writer]
-        if state is False or (state is None and _changed_at(f"{folder}/{name}") < limit):
+        limit = now - ages[writer is None]
+        if state is False or (state is None and _changed_at(f"{folder}/{name}") <= limit):
             found.append(name)
     return found
 
@@ -114,18 +121,19 @@ def _changed_at(path: str) -> float:
         found = os.lstat(path)
     except OSError:
         return float("inf")
-    # A spare link to an object has the object's old mtime: the ctime tells when the entry was made.
-    return max(found.st_mtime, found.st_ctime)
+    # The ctime alone says when the entry came here: the mtime of a link is that of its object, and one that was set, or
+    # came with a copy, may lie in the future.
+    return found.st_ctime
 
 
-def sweep(folder: str, *, older_than_seconds: float) -> list[str]:
+def sweep(folder: str, *, older_than_seconds: float, foreign_seconds: float | None = None) -> list[str]:
     """Remove what is `left_behind`; return the names, sorted.
 
     Raises:
         OSError: The folder cannot be read, or an entry cannot be removed.
     """
     swept = []
-    for name in left_behind(folder, older_than_seconds=older_than_seconds):
+    for name in left_behind(folder, older_than_seconds=older_than_seconds, foreign_seconds=foreign_seconds):
         path = f"{folder}/{name}"
         with contextlib.suppress(FileNotFoundError):
             if stat.S_ISDIR(os.lstat(path).st_mode):
