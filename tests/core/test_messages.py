@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from lamindb.core import messages
+from lamindb.core.settings import settings
 from tests.support.processes import run_python
 
 TELLERS = [
@@ -20,9 +21,9 @@ TELLERS = [
 
 @pytest.mark.parametrize("verbosity", range(5))
 def test_each_level_tells_what_was_asked_for(verbosity: int, capsys: pytest.CaptureFixture[str]) -> None:
-    messages.set_verbosity(verbosity)
+    settings.verbosity = verbosity
     expected = ["❌ failed\n"]
-    messages.tell(messages.ERROR, "failed")
+    messages.error("failed")
     for level, teller, icon in TELLERS:
         teller("text")
         if level <= verbosity:

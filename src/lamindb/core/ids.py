@@ -7,6 +7,7 @@ import os
 import re
 import threading
 import time
+from typing import Final
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """In the order of their code points, so that ids sort as text as they sort as numbers."""
@@ -21,17 +22,32 @@ _TIME_LENGTH = 8
 _ID = re.compile(r"[0-9A-Za-z]{1,20}", re.ASCII)
 _FAIR = 248
 _DIGITS = bytes(ord(ALPHABET[byte % 62]) for byte in range(256))
-_pool = b""
-_lock = threading.Lock()
 
 
-def _empty_pool() -> None:
-    """Forget random bytes that a forked child would share with its parent, and a lock that a thread of it may hold."""
-    global _pool, _lock
-    _pool, _lock = b"", threading.Lock()
+class _RandomPool:
+    """Random digits of base 62, read ahead from the system's source of randomness."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Drop the digits, which a forked child shares with its parent, and a lock that a thread may hold there."""
+        self._digits = b""
+        self._lock = threading.Lock()
+
+    def take(self, length: int) -> str:
+        """Return so many digits, which are given out only once."""
+        with self._lock:
+            while len(self._digits) < length:
+                # A byte below 248 is four times 0 to 61 with equal chances; reading many at once spares system calls.
+                self._digits += bytes(byte for byte in os.urandom(4096) if byte < _FAIR)
+            taken, self._digits = self._digits[:length], self._digits[length:]
+        return taken.translate(_DIGITS).decode()
 
 
-os.register_at_fork(after_in_child=_empty_pool)
+_pool: Final = _RandomPool()
+# One per process, as the randomness that it reads ahead.
+os.register_at_fork(after_in_child=_pool.reset)
 
 
 def encode(number: int, length: int) -> str:
@@ -72,13 +88,7 @@ def is_id(text: object) -> bool:
 
 def random_id(length: int) -> str:
     """Make an id without meaning, from the system's source of randomness."""
-    global _pool
-    with _lock:
-        while len(_pool) < length:
-            # A byte below 248 is four times 0 to 61 with equal chances; reading many at once spares system calls.
-            _pool += bytes(byte for byte in os.urandom(4096) if byte < _FAIR)
-        taken, _pool = _pool[:length], _pool[length:]
-    return taken.translate(_DIGITS).decode()
+    return _pool.take(length)
 
 
 def timed_id(length: int) -> str:

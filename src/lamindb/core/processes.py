@@ -66,16 +66,14 @@ def process_start(pid: int) -> str | None:
     return status[1] if status else None
 
 
-_this: Process | None = None
-
-
 def this_process() -> Process:
     """Return this process; a forked child gets its own."""
-    global _this
-    pid = os.getpid()
-    if _this is None or _this.pid != pid:
-        _this = Process(host(), boot_id(), pid, process_start(pid), _namespace())
-    return _this
+    return _process(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _process(pid: int) -> Process:
+    return Process(host(), boot_id(), pid, process_start(pid), _namespace())
 
 
 def is_alive(process: Process) -> bool | None:

@@ -24,29 +24,37 @@ REMEDY: Final = (
     "first use"
 )
 
-_used_in: int | None = None
 
+class ForkGuard:
+    """Refuses buckets in a process that was forked from one that had used them.
 
-def use() -> None:
-    """Note that this process uses a bucket.
-
-    Raises:
-        UnsupportedError: It was forked from one that had: a request would never be answered.
+    The client's threads do not exist there, so that a request would never be answered.
     """
-    global _used_in
-    pid = os.getpid()
-    if _used_in is None:
-        _used_in = pid
-    elif _used_in != pid:
-        raise UnsupportedError(
-            f"object stores do not work in a process that was forked from one that had used them: {REMEDY}"
-        )
+
+    def __init__(self) -> None:
+        self._pid: int | None = None
+
+    @property
+    def is_used(self) -> bool:
+        """Whether this process, or one that it was forked from, has used a bucket."""
+        return self._pid is not None
+
+    def check(self) -> None:
+        """Note that this process uses a bucket.
+
+        Raises:
+            UnsupportedError: It was forked from one that had.
+        """
+        if self._pid is None:
+            self._pid = os.getpid()
+        elif self._pid != os.getpid():
+            raise UnsupportedError(
+                f"object stores do not work in a process that was forked from one that had used them: {REMEDY}"
+            )
 
 
-def has_used() -> bool:
-    """Tell whether this process, or one that it was forked from, has used a bucket."""
-    return _used_in is not None
-
+fork_guard: Final = ForkGuard()
+# One per process: all buckets share the threads of the client.
 
 PIECE: Final = 16 << 20
 """Bytes of one request when reading, so that each finishes within the time limit."""
@@ -73,7 +81,7 @@ class Bucket:
         Raises:
             UnsupportedError: This process was forked from one that had used a bucket.
         """
-        use()
+        fork_guard.check()
         return self._backend
 
     def exists(self, name: ObjectName) -> bool:

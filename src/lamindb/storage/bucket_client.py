@@ -23,8 +23,23 @@ TIMEOUT_SECONDS: Final = 30.0
 TIMEOUT_VARIABLE: Final = "LAMIN_STORAGE_TIMEOUT_SECONDS"
 
 _LOOPBACK: Final = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|::1)", re.IGNORECASE)
-_memory: dict[str, Any] = {}
-_memory_lock = threading.Lock()
+
+
+class _MemoryBuckets:
+    """Buckets in memory, by their addresses."""
+
+    def __init__(self) -> None:
+        self._opened: dict[str, Backend] = {}
+        self._lock = threading.Lock()
+
+    def open(self, name: str, make: Callable[[], Backend]) -> Backend:
+        """Return the bucket of a name, made when it is first opened."""
+        with self._lock:
+            return self._opened.setdefault(name, make())
+
+
+_memory_buckets: Final = _MemoryBuckets()
+# One per process, whose memory they are in.
 
 
 def open_bucket(url: str) -> Backend:
@@ -44,8 +59,7 @@ def open_bucket(url: str) -> Backend:
             f"'{url}' needs a package that is not installed: pip install 'lamindb[objects]'"
         ) from error
     if scheme == "memory":
-        with _memory_lock:
-            return _memory.setdefault(f"{bucket}/{prefix}", stores.MemoryStore())  # type: ignore[no-any-return]
+        return _memory_buckets.open(f"{bucket}/{prefix}", stores.MemoryStore)
     config, provider = _s3_settings() if scheme == "s3" else ({}, None)
     # Bucket and prefix go apart: `from_url` would decode percent signs, and drop what follows a `?` or `#`.
     opener: Callable[..., Backend] = {"s3": stores.S3Store, "gs": stores.GCSStore, "az": stores.AzureStore}[scheme]

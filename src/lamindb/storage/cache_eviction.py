@@ -23,7 +23,7 @@ import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from lamindb.core import locks
 from lamindb.storage import temp_files
@@ -43,40 +43,40 @@ class _Entry:
     sizes: dict[tuple[int, int], int]
 
 
-class _Hold:
+class _Pin:
     """A lock that keeps an entry from being removed; it ends when this object does."""
 
     __slots__ = ("__weakref__", "_descriptor")
 
+    _all: ClassVar[weakref.WeakSet[_Pin]] = weakref.WeakSet()
+    """All of this process: a forked child has the same locks, and releases its own descriptors of them."""
+
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        _holds.add(self)
-        _let_go_in_children()
+        self._all.add(self)
+        self._release_in_children()
 
-    def let_go(self, close: Callable[[int], None] = os.close) -> None:
-        """Let go of the entry, if that was not done."""
+    def release(self, close: Callable[[int], None] = os.close) -> None:
+        """Release the entry, if that was not done."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             close(descriptor)
 
     def __del__(self) -> None:
-        """Let go of the entry, also while the interpreter ends and modules are gone."""
-        self.let_go()
+        """Release the entry, also while the interpreter ends and modules are gone."""
+        self.release()
 
+    @classmethod
+    @functools.cache
+    def _release_in_children(cls) -> None:
+        """Have a forked process release what its parent uses; registered once, when the first entry is pinned."""
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=cls._release_all)
 
-_holds: Final[weakref.WeakSet[_Hold]] = weakref.WeakSet()
-
-
-@functools.cache
-def _let_go_in_children() -> None:
-    """See to it that a forked process does not keep what its parent uses: both have the same lock."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_let_go_of_all)
-
-
-def _let_go_of_all() -> None:
-    for hold in list(_holds):
-        hold.let_go()
+    @classmethod
+    def _release_all(cls) -> None:
+        for pin in list(cls._all):
+            pin.release()
 
 
 class Room:
@@ -91,7 +91,7 @@ class Room:
         self.folder = folder
         self._limit = limit_bytes
         self._last = threading.local()
-        self._folders: OrderedDict[str, _Hold] = OrderedDict()
+        self._folders: OrderedDict[str, _Pin] = OrderedDict()
         self._tried_at = float("-inf")
 
     def hold(self, path: str, *, is_folder: bool = False) -> None:
@@ -220,7 +220,7 @@ class Room:
             yield
 
 
-def _hold(path: str) -> _Hold | None:
+def _hold(path: str) -> _Pin | None:
     """Lock an entry for use, made anew if somebody removed it meanwhile; None where there are no locks."""
     while True:
         os.makedirs(path, mode=0o700, exist_ok=True)
@@ -230,7 +230,7 @@ def _hold(path: str) -> _Hold | None:
             continue
         except OSError:
             return None
-        hold = _Hold(descriptor)
+        hold = _Pin(descriptor)
         if not _lock(descriptor, exclusive=False):
             return None
         with contextlib.suppress(FileNotFoundError):

@@ -19,10 +19,9 @@ from blake3 import blake3
 
 from lamindb.core import storage_url
 from lamindb.errors import InvalidInputError, ReadOnlyError, UnsupportedError
-from lamindb.storage import bucket as storage_bucket
 from lamindb.storage import bucket_client, manifest
 from lamindb.storage.base import Member, ObjectName
-from lamindb.storage.bucket import FOLDER, PIECE, Bucket
+from lamindb.storage.bucket import FOLDER, PIECE, Bucket, fork_guard
 
 PROTOCOL: Final = "lamindb"
 _KEPT: Final = 64
@@ -266,7 +265,7 @@ class BucketFiles(_Base):  # type: ignore[misc]
         return super()._strip_protocol(stringify_path(path).removeprefix(own_address(f"{cls.protocol}://")))
 
     def _split_path(self, path: str) -> Any:
-        storage_bucket.use()
+        fork_guard.check()
         # The inherited method takes a `?` or `#` in the name of an object for the end of it.
         bucket, _, inside = self._strip_protocol(path).partition("/")
         return bucket, inside

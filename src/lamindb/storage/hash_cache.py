@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from lamindb.core import messages
 from lamindb.core.hashing import Content
@@ -60,6 +60,9 @@ class HashCache:
     Args:
         folder: Where the cache lies; made when it is first needed.
     """
+
+    _inherited: ClassVar[list[sqlite3.Connection]] = []
+    """Connections of a parent process. They outlive every cache: closing one would drop the parent's locks."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._path = Path(folder) / _FILENAME
@@ -144,7 +147,7 @@ class HashCache:
         if self._connection is not None and self._pid == os.getpid():
             return self._connection
         if self._connection is not None:
-            _inherited.append(self._connection)
+            self._inherited.append(self._connection)
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         connection = sqlite3.connect(self._path, timeout=2.0, check_same_thread=False)
         try:
@@ -188,10 +191,6 @@ class NoHashCache(HashCache):
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         del statement, rows
-
-
-_inherited: list[sqlite3.Connection] = []
-"""Connections of a parent process, kept from being closed: closing would drop the parent's locks."""
 
 
 def _numbers(stat: FileStat) -> tuple[int, int, int, int, int]:
