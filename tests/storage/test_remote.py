@@ -11,7 +11,7 @@ import pytest
 
 from lamindb.core.hashing import hash_bytes
 from lamindb.errors import InvalidInputError, SourceChangedError, StorageError
-from lamindb.storage import bucket_client, remote
+from lamindb.storage import aws_profile, bucket_client, remote
 from lamindb.storage.base import ObjectName, ObjectStore, Source
 from lamindb.storage.cache import Cache
 from lamindb.storage.hash_cache import HashCache, NoHashCache
@@ -189,7 +189,7 @@ def aws(isolated_home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., t
         with monkeypatch.context() as patch:
             for name, value in environment.items():
                 patch.setenv(name, value)
-            return bucket_client._s3_settings()
+            return aws_profile.s3_settings()
 
     return settings
 

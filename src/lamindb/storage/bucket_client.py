@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import importlib
 import os
 import re
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 
 from lamindb.core import storage_url
 from lamindb.errors import InvalidInputError, LaminError, ReadOnlyError, StorageError, UnsupportedError
+from lamindb.storage import aws_profile
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Backend
@@ -60,7 +60,7 @@ def open_bucket(url: str) -> Backend:
         ) from error
     if scheme == "memory":
         return _memory_buckets.open(f"{bucket}/{prefix}", stores.MemoryStore)
-    config, provider = _s3_settings() if scheme == "s3" else ({}, None)
+    config, provider = aws_profile.s3_settings() if scheme == "s3" else ({}, None)
     # Bucket and prefix go apart: `from_url` would decode percent signs, and drop what follows a `?` or `#`.
     opener: Callable[..., Backend] = {"s3": stores.S3Store, "gs": stores.GCSStore, "az": stores.AzureStore}[scheme]
     try:
@@ -85,7 +85,7 @@ def boto_client(url: str) -> Any:
     """
     if storage_url.split(url)[0] != "s3":
         raise UnsupportedError(f"'{url}' is no address of S3")
-    settings, _ = _s3_settings()
+    settings, _ = aws_profile.s3_settings()
     try:
         boto3 = importlib.import_module("boto3")
         config = importlib.import_module("botocore.config").Config
@@ -125,7 +125,7 @@ def is_plain(scheme: str) -> bool:
     """
     if scheme != "s3":
         return True
-    config, profile = _s3_config()
+    config, profile = aws_profile.s3_config()
     known = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     return profile is None and config in ({}, {"endpoint": known})
 
@@ -170,91 +170,6 @@ def _retry_config() -> dict[str, Any]:
         "retry_timeout": timedelta(seconds=timeout_seconds()),
         "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=3), "base": 2},
     }
-
-
-def _s3_settings() -> tuple[dict[str, Any], Any]:
-    """Find what the package does not find by itself, and what gives it credentials that change."""
-    config, profile = _s3_config()
-    return config, None if profile is None else _provider_of(profile)
-
-
-def _s3_config() -> tuple[dict[str, Any], str | None]:
-    """Find the endpoint's usual names, and profiles; also return the profile of which boto3 must make credentials.
-
-    As elsewhere, keys of the environment go before those of a profile, a server for S3 before one for all services,
-    and each name in the environment before the files.
-    """
-    environment = os.environ
-    named = environment.get("AWS_PROFILE") or environment.get("AWS_DEFAULT_PROFILE")
-    profile, services = _profile_settings(named or "default")
-    if named and not profile:
-        raise StorageError(f"profile '{named}' is not in ~/.aws/credentials or ~/.aws/config: check AWS_PROFILE")
-    config: dict[str, Any] = {}
-    endpoints = [environment.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")]
-    endpoints += [_nested(services.get("s3", "")).get("endpoint_url"), profile.get("endpoint_url")]
-    endpoint = next(filter(None, endpoints), None)
-    if endpoint is not None:
-        config["endpoint"] = endpoint
-    if "region" in profile and not (environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")):
-        config["region"] = profile["region"]
-    if environment.get("AWS_ACCESS_KEY_ID"):
-        return config, None
-    if "aws_access_key_id" in profile:
-        names = ("access_key_id", "secret_access_key", "session_token")
-        config.update({name: profile[f"aws_{name}"] for name in names if f"aws_{name}" in profile})
-    elif named or _NEEDS_BOTO & profile.keys():
-        return config, named or "default"
-    return config, None
-
-
-_NEEDS_BOTO: Final = {"role_arn", "sso_session", "sso_start_url", "credential_process", "login_session"}
-
-
-def _profile_settings(profile: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return what the files say of a profile, and of the services that it names."""
-    home = os.path.expanduser("~")
-    files = {
-        os.environ.get("AWS_CONFIG_FILE") or f"{home}/.aws/config": f"profile {profile}",
-        os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or f"{home}/.aws/credentials": profile,
-    }
-    found: dict[str, str] = {}
-    services: dict[str, dict[str, str]] = {}
-    for path, section in files.items():
-        parser = configparser.RawConfigParser(strict=False)
-        try:
-            parser.read(os.path.expanduser(path), encoding="utf-8")
-        except (OSError, configparser.Error, UnicodeDecodeError) as error:
-            raise StorageError(f"'{path}' cannot be read as a file of profiles: mend it") from error
-        for name in (section, profile):
-            if parser.has_section(name):
-                found.update(parser.items(name))
-                break
-        services.update(
-            {name.split()[-1]: dict(parser.items(name)) for name in parser.sections() if name.startswith("services ")}
-        )
-    wanted = found.get("services")
-    if wanted is not None and wanted not in services:
-        raise StorageError(f"profile '{profile}' names services '{wanted}', which are not in ~/.aws/config: mend it")
-    return found, services.get(wanted or "", {})
-
-
-def _nested(text: str) -> dict[str, str]:
-    """Read settings that stand indented below another."""
-    pairs = (line.partition("=") for line in text.splitlines())
-    return {name.strip().lower(): value.strip() for name, equals, value in pairs if equals}
-
-
-def _provider_of(profile: str) -> Any:
-    """Let boto3 work out a profile that has no keys but a role, a login or a program."""
-    try:
-        boto3 = importlib.import_module("boto3.session")
-        from obstore.auth.boto3 import Boto3CredentialProvider
-    except ImportError as error:
-        raise UnsupportedError(f"profile '{profile}' has no keys of its own, which needs: pip install boto3") from error
-    try:
-        return Boto3CredentialProvider(boto3.Session(profile_name=profile))
-    except Exception as error:
-        raise StorageError(f"profile '{profile}' gives no credentials: {type(error).__name__}: log in again") from error
 
 
 _UNKNOWN: Final = re.compile(r"status code: 501\b|<Code>(NotImplemented|NotSupported)</Code>")
