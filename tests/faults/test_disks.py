@@ -151,7 +151,7 @@ def test_a_full_disk_can_be_read_and_freed(small_disk: Path) -> None:
     assert view.state("kept.bin", kept) == "ours"
     assert store.check(kept, 1 << 20) is None
     store.prepare()
-    assert store.sweep_incoming(older_than_seconds=0) == ["litter"]
+    assert store.remove_abandoned(older_than_seconds=0) == ["litter"]
     assert view.hide("gone.bin", gone)
     assert store.delete(gone)
     assert shutil.disk_usage(small_disk).free >= 1 << 20
@@ -191,7 +191,7 @@ def test_a_small_disk_with_the_cache_of_a_bucket(mount: Callable[..., Path], tmp
         for path in source.iterdir() if is_folder else [source]:
             assert (copy / path.relative_to(source)).read_bytes() == path.read_bytes()
         # As when its process ends.
-        store.cache._room._folders.clear()
+        store.cache._entries._folders.clear()
     shutil.rmtree(disk / "objects")
     ballast = fill(disk)
     with pytest.raises(StorageError, match="space") as caught:

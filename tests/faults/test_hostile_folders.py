@@ -119,7 +119,7 @@ def test_notes_and_registry_that_are_too_much_mean_nothing(two: tuple[Path, Path
 )  # fmt: skip
 def test_a_note_of_a_move_is_checked(tmp_path: Path, values: dict[str, Any]) -> None:
     good = move_note.Move("abc", str(tmp_path), str(tmp_path / "new"), str(tmp_path), None, str(tmp_path), None)
-    move_note.note(tmp_path, good)
+    move_note.write(tmp_path, good)
     assert move_note.read(tmp_path) == good
     path = tmp_path / "moving.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))

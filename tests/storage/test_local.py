@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Iterator[LocalStore]:
 
 
 def incoming(store: LocalStore) -> list[str]:
-    return os.listdir(store.objects.incoming)
+    return os.listdir(store.objects.temp_folder)
 
 
 class TestContract(StoreContract):
@@ -140,7 +140,7 @@ def test_objects_cannot_be_written_and_folders_follow_the_group(tmp_path: Path) 
     finally:
         os.umask(before)
     assert stat.S_IMODE(os.stat(store.object_path(name)).st_mode) == 0o440
-    assert stat.S_IMODE(os.stat(store.objects.incoming).st_mode) == 0o2770
+    assert stat.S_IMODE(os.stat(store.objects.temp_folder).st_mode) == 0o2770
 
 
 def test_private_roots_stay_private(tmp_path: Path) -> None:
@@ -202,9 +202,9 @@ def test_a_failing_disk_gives_one_error_and_leaves_nothing(
         return real(first, *rest, **options)
 
     monkeypatch.setattr(os, step, fail)
-    flushed_at_once = step == "fsync" and len(sizes) > local_writer.FEW
+    flushed_at_once = step == "fsync" and len(sizes) > local_writer.FSYNC_EACH_UP_TO
     if flushed_at_once:
-        monkeypatch.setattr(local_writer, "flush_file_system", fail)
+        monkeypatch.setattr(local_writer, "sync_file_system", fail)
     with pytest.raises(StorageError, match=os.strerror(number).lower()) as caught:
         store.put_many(sources)
     monkeypatch.undo()
@@ -262,13 +262,13 @@ def steps_of(store: LocalStore, monkeypatch: pytest.MonkeyPatch, act: Callable[[
 
     for name in ("write", "fsync", "replace"):
         record(name)
-    whole = local_writer.flush_file_system
+    whole = local_writer.sync_file_system
 
     def flush_all(descriptor: int) -> None:
         whole(descriptor)
         steps.append(("syncfs", ""))
 
-    monkeypatch.setattr(local_writer, "flush_file_system", flush_all)
+    monkeypatch.setattr(local_writer, "sync_file_system", flush_all)
     act()
     monkeypatch.undo()
     return steps
@@ -301,7 +301,7 @@ def test_the_folder_is_flushed_also_when_the_object_was_there(
 def test_many_files_are_flushed_twice_in_all(
     store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not store.objects.flushes_whole:
+    if not store.objects.can_sync_whole:
         pytest.skip("this file system is flushed file by file")
     sources = [write(tmp_path / f"{number}.bin", b"%d" % number) for number in range(50)]
     steps = [name for name, _ in steps_of(store, monkeypatch, lambda: store.put_many(sources))]

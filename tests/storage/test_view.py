@@ -79,7 +79,7 @@ def test_shows_hides_and_tells(shows: View) -> None:
     assert shows.state("a/b/c.csv", name) == "ours"
     assert shows.conflict("a/b/c.csv", name) is None
     shows.show("a/b/c.csv", name)
-    assert os.listdir(store.objects.incoming) == []
+    assert os.listdir(store.objects.temp_folder) == []
     assert shows.hide("a/b/c.csv", name) is True
     assert shows.state("a/b/c.csv", name) == "missing"
     assert not Path(store.root_url, "a").exists()
@@ -95,7 +95,7 @@ def test_a_new_version_takes_the_place_of_the_old_one(shows: View) -> None:
     assert shows.state("a.csv", new) == "ours"
     assert shows.state("a.csv", old) == "edited"
     assert shows.store.read(old) == b"old"
-    assert os.listdir(shows.store.objects.incoming) == []
+    assert os.listdir(shows.store.objects.temp_folder) == []
 
 
 def test_an_edited_file_is_never_lost(shows: View) -> None:
@@ -297,7 +297,7 @@ def test_showing_and_hiding_side_by_side(shows: View) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(show_and_hide, range(4)))
     assert shown_files(shows) == {}
-    assert os.listdir(shows.store.objects.incoming) == []
+    assert os.listdir(shows.store.objects.temp_folder) == []
 
 
 def test_a_missing_object_is_an_error_of_integrity(shows: View) -> None:
@@ -386,7 +386,7 @@ def test_a_failing_disk_leaves_the_old_file(shows: View, monkeypatch: pytest.Mon
         with pytest.raises(StorageError, match=r"a\.csv"):
             shows.show("a.csv", new, replaces=old)
     assert shown_files(shows) == {"a.csv": b"old"}
-    assert os.listdir(shows.store.objects.incoming) == []
+    assert os.listdir(shows.store.objects.temp_folder) == []
 
 
 def test_a_read_only_store_shows_nothing_new(store: LocalStore) -> None:

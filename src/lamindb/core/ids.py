@@ -92,7 +92,7 @@ def random_id(length: int) -> str:
 
 
 def timed_id(length: int) -> str:
-    """Make an id whose first 8 characters are the time in 10 µs steps, so that inserts stay together.
+    """Make an id whose first 8 characters are the time in steps of 10 µs, so that new rows are neighbours in an index.
 
     Two ids made by one process in one step differ in their random part.
     """
@@ -114,7 +114,7 @@ def version_of(file_id: str) -> int:
     return decode(file_id[STEM_LENGTH:])
 
 
-def versions_of(stem: str) -> tuple[str, str]:
+def version_range(stem: str) -> tuple[str, str]:
     """Return the lowest and the highest id that a version of a file can have: both ends of an SQL `BETWEEN`."""
     return stem, stem + ALPHABET[-1] * 4
 

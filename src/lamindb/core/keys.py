@@ -19,10 +19,10 @@ MAX_KEY_BYTES = 1024
 COMPOSITE_ENDINGS = frozenset(
     {".gz", ".bz2", ".xz", ".zst", ".lz4", ".br", ".z", ".zip", ".bgz", ".gpg", ".zarr", ".tar", ".7z"}
 )
-"""Endings that say how the bytes are packed; what stands before them says what the bytes are."""
+"""Endings of containers and compression; the ending before them is the format of the content."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
-"""Keys in which nothing has to be looked at more closely."""
+"""Fast path: keys that need no other check."""
 _DRIVE = re.compile(r"[A-Za-z]:/")
 """How absolute paths on Windows begin. A colon elsewhere is common, as in `X:100-200.bed`."""
 
@@ -31,13 +31,13 @@ _MAX_SUFFIX = 30
 
 
 def check_key(key: str) -> str:
-    """Return the key in its canonical form (NFC), or say why it cannot name a file.
+    """Return the key in its canonical form (NFC).
 
     Keys are POSIX paths relative to the storage root. Nothing that this function returns can leave the root or
     touch the library's own folder.
 
     Raises:
-        InvalidKeyError: The key is empty, absolute, has `.` or `..` or empty parts, lies under `.lamindb/`, has
+        InvalidKeyError: The key is empty, absolute, has `.` or `..` or empty parts, is under `.lamindb/`, has
             control characters, line separators or lone surrogates, a backslash, or is too long: 255 bytes a part,
             1,024 in all.
     """

@@ -30,7 +30,7 @@ class Preference:
 
     Attributes:
         name: As in `ln.settings`.
-        default: What counts where nobody chose.
+        default: What counts where nothing was chosen.
         choices: Every value that it can have.
         help: What it decides, in one line.
     """
@@ -79,7 +79,7 @@ PREFERENCES: Final[dict[str, Preference]] = {
     one.name: one
     for one in (
         Preference(
-            "verbosity", 2, (0, 1, 2, 3, 4), "How much is told: 0 errors, 1 warnings, 2 information, 3 hints, 4 all."
+            "verbosity", 2, (0, 1, 2, 3, 4), "Messages to show: 0 errors, 1 warnings, 2 information, 3 hints, 4 all."
         ),
         Preference(
             "track_run_inputs", False, (False, True), "Whether every file that is read becomes an input of the run."
@@ -169,8 +169,8 @@ class SettingsFile:
             raise StorageError("there is no folder for settings: set LAMIN_SETTINGS_DIR")
         path = folder / FILE_NAME
         try:
-            paths.make_private(folder)
-            with paths.locked(folder):
+            paths.make_private_folder(folder)
+            with paths.settings_lock(folder):
                 values = {key: old for key, old in _read(path).items() if isinstance(old, (bool, int, str))}
                 values.pop(name, None)
                 if value is not None:
@@ -239,7 +239,7 @@ class Settings:
 
     @property
     def verbosity(self) -> int:
-        """How much is told on standard error: 0 errors, 1 warnings, 2 information, 3 hints, 4 everything."""
+        """Messages to show on standard error: 0 errors, 1 warnings, 2 information, 3 hints, 4 all."""
         return int(self._value("verbosity"))
 
     @verbosity.setter
@@ -299,7 +299,7 @@ class Settings:
 
     @property
     def capture(self) -> bool:
-        """Whether `ln.track()` watches which files are read and written, unless told otherwise."""
+        """Whether `ln.track()` watches which files are read and written, where it is not given `capture`."""
         return bool(self._value("capture"))
 
     @capture.setter

@@ -1,7 +1,9 @@
-"""What comes from outside may be no text: names of files and arguments are bytes, and JSON knows halves of characters.
+"""Text that comes from outside: made storable, printable, short.
+
+Names of files and arguments are bytes, and JSON knows halves of characters.
 
 PostgreSQL stores neither a NUL nor half of a surrogate pair, in text and in JSON; SQLite takes some of it, in some
-places. Whatever a run records of its surroundings goes through here, so that every database stores the same.
+columns. Whatever a run records of its surroundings goes through here, so that every database stores the same.
 """
 
 from __future__ import annotations
@@ -17,14 +19,14 @@ def storable(value: Any) -> Any:
     r"""Return a text or JSON value in which what no database can hold is written visibly.
 
     Half of a surrogate pair, which stands for a byte that was no UTF-8, becomes its escape (`\udce9`), a NUL `\0`, and
-    a number that is none its name (`nan`, `inf`). All else stays as it is, and so does what went through here already.
+    a number that is none its name (`nan`, `inf`). All else stays as it is; idempotent.
 
     Examples:
         >>> storable({"caf\udce9": ["a\0b", 1, float("inf")]})
         {'caf\\udce9': ['a\\0b', 1, 'inf']}
     """
     if isinstance(value, str):
-        # Neither is printable, and nearly all text is: one quick look is enough for that.
+        # Fast path: NULs and lone surrogates are never printable.
         return value if value.isprintable() else value.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
     if isinstance(value, float):
         return value if math.isfinite(value) else repr(float(value))
@@ -38,7 +40,7 @@ def storable(value: Any) -> Any:
 
 
 def _with_names(values: dict[Any, Any]) -> dict[Any, Any]:
-    """Return a dictionary with storable names; none takes the place of another that looks the same by now."""
+    """Return a dictionary with storable names; names that became equal get different ones."""
     found: dict[Any, Any] = {}
     for name, value in values.items():
         shown = storable(name)
@@ -137,7 +139,7 @@ def cell_width(text: str) -> int:
 
 
 def elide_middle(text: str, limit: float, measure: Callable[[str], float] = cell_width) -> str:
-    """Shorten a text to a width, taking from its middle: its start says what it is, its end has the suffix.
+    """Shorten a text to a width, leaving out its middle: the start is the most telling, and the end has the suffix.
 
     Args:
         text: A printable text.

@@ -1,4 +1,4 @@
-"""The folder of an instance and its `instance.toml`: what makes it one, wherever it is copied."""
+"""The folder of an instance and its `instance.toml`, which describes it wherever it is copied."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lamindb.errors import InvalidInputError, NewerDatabaseError, StorageError
 FORMAT = 1
 FILE_NAME = "instance.toml"
 OBJECT_STORES = "instances"
-"""Folder among the user's data with a folder for each instance whose storage is none itself."""
+"""Folder among the user's data with a folder for each instance in a bucket."""
 OWN_FOLDER = "."
 """The storage of an instance whose files are in the folder that holds its `.lamindb`."""
 
@@ -23,7 +23,7 @@ VIEW_MODES = ("auto", "copy", "none")
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What `instance.toml` says. Nothing in it is absolute where the storage is a folder."""
+    """The content of `instance.toml`. Nothing in it is absolute where the storage is a folder."""
 
     id: str
     name: str
@@ -36,11 +36,11 @@ class Description:
 
 
 def read(home: Path) -> Description:
-    """Read what an instance folder says about itself; every value is checked, as another person may have written it.
+    """Read the description in an instance folder; every value is checked, as another person may have written it.
 
     Raises:
         StorageError: The file cannot be read.
-        InvalidInputError: It is damaged, or the folder says that its files are elsewhere.
+        InvalidInputError: It is damaged, or names another storage than the folder itself.
         NewerDatabaseError: A newer version of this library made it.
     """
     path = home / FILE_NAME
@@ -52,36 +52,36 @@ def read(home: Path) -> Description:
         raise InvalidInputError(f"{path} is damaged: {error}") from error
     version = values.get("format", 0)
     if not isinstance(version, int):
-        raise InvalidInputError(f"{path} is damaged: its 'format' is no number")
+        raise InvalidInputError(f"{path} is damaged: its 'format' is not a number")
     if version > FORMAT:
         raise NewerDatabaseError(f"{path} was made by a newer lamindb (format {version}): upgrade lamindb")
-    said = {name: values[name] for name in Description.__slots__ if name in values}
+    values = {name: values[name] for name in Description.__slots__ if name in values}
     for name in ("id", "name", "storage_id", "storage"):
-        if name not in said:
-            raise InvalidInputError(f"{path} is damaged: it does not say {name!r}")
-    for name, value in said.items():
+        if name not in values:
+            raise InvalidInputError(f"{path} is damaged: it has no {name!r}")
+    for name, value in values.items():
         if not isinstance(value, str):
-            raise InvalidInputError(f"{path} is damaged: its {name!r} is no text")
-    if said.get("view", "auto") not in VIEW_MODES:
+            raise InvalidInputError(f"{path} is damaged: its {name!r} is not text")
+    if values.get("view", "auto") not in VIEW_MODES:
         raise InvalidInputError(f"{path} is damaged: its 'view' is none of {', '.join(VIEW_MODES)}")
     for name in ("id", "storage_id"):
         # Both become parts of paths and of the names of database connections.
-        if not ids.is_id(said[name]):
+        if not ids.is_id(values[name]):
             raise InvalidInputError(f"{path} is damaged: its {name!r} is not an id")
     try:
-        check_name(said["name"])
-        if said["storage"] != OWN_FOLDER:
-            storage_url.split(said["storage"])
-        if "database" in said:
-            database_url.parse(said["database"])
+        check_name(values["name"])
+        if values["storage"] != OWN_FOLDER:
+            storage_url.split(values["storage"])
+        if "database" in values:
+            database_url.parse(values["database"])
     except InvalidInputError as error:
         raise InvalidInputError(f"{path} is damaged: {error}") from error
-    if home.name == HIDDEN_FOLDER and said["storage"] != OWN_FOLDER:
+    if home.name == HIDDEN_FOLDER and values["storage"] != OWN_FOLDER:
         raise InvalidInputError(
-            f"{path} names the storage {said['storage']}: a folder holds its own files, and "
+            f"{path} names the storage {values['storage']}: a folder holds its own files, and "
             "garbage collection would remove those of another instance; do not use this folder"
         )
-    return Description(**said)
+    return Description(**values)
 
 
 def check_name(name: str) -> str:
@@ -96,7 +96,7 @@ def check_name(name: str) -> str:
 
 
 def write(home: Path, description: Description) -> None:
-    """Write what an instance folder says about itself, in one step.
+    """Write the description of an instance folder, in one step.
 
     Raises:
         StorageError: It cannot be written.
@@ -119,7 +119,7 @@ def write(home: Path, description: Description) -> None:
 
 
 def home_of(folder: Path) -> Path | None:
-    """Return the instance folder that a folder is: itself, or its `.lamindb`. A backup is none."""
+    """Return the instance folder that a folder is: itself, or its `.lamindb`. A backup is not one."""
     if (folder / FILE_NAME).is_file() and (folder.name == HIDDEN_FOLDER or _is_of_object_store(folder)):
         return folder
     home = folder / HIDDEN_FOLDER
@@ -127,7 +127,7 @@ def home_of(folder: Path) -> Path | None:
 
 
 def _is_of_object_store(folder: Path) -> bool:
-    """Tell whether a folder lies where the records of instances on object stores are kept."""
+    """Return True if a folder is one of those for the records of instances in buckets."""
     data = paths.data_folder()
     return data is not None and folder.parent == data.resolve() / OBJECT_STORES
 
@@ -137,7 +137,7 @@ def homes_in(folder: Path) -> list[Path]:
     found: dict[str, Path] = {}
     try:
         with os.scandir(folder) as entries:
-            # Links last: one to a folder beside it is no second instance.
+            # Links last: a link to a sibling folder is not a second instance.
             for entry in sorted(entries, key=lambda entry: (entry.is_symlink(), entry.name)):
                 candidate = f"{entry.path}/{HIDDEN_FOLDER}/{FILE_NAME}"
                 if entry.is_dir() and os.path.isfile(candidate):

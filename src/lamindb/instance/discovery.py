@@ -60,7 +60,7 @@ def _at(folder: Path) -> Found | None:
     inside = folders.homes_in(folder)
     if len(inside) > 1:
         listed = ", ".join(str(home.parent) for home in inside)
-        raise NotUniqueError(f"{folder} contains several instances ({listed}): say which by `lamin connect PATH`")
+        raise NotUniqueError(f"{folder} contains several instances ({listed}): choose one by `lamin connect PATH`")
     if inside:
         return Found(inside[0], folder, registry.database_url_of(inside[0]))
     return None

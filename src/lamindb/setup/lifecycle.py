@@ -28,7 +28,7 @@ from lamindb.instance import user as instance_user
 from lamindb.records.open_instance import Instance, ensure_user
 from lamindb.setup import finish_move
 from lamindb.storage import ownership
-from lamindb.storage.ownership import Mark
+from lamindb.storage.ownership import Owner
 
 _opening = threading.RLock()
 
@@ -91,7 +91,7 @@ def init(
                 f"there is an instance with another database in {root_url}: "
                 "use `lamin migrate-to` to move it, or another storage folder"
             )
-        ownership.renew(root_url, Mark(existing.id, existing.name), home)
+        ownership.claim_if_reachable(root_url, Owner(existing.id, existing.name), home)
     return connect(home.parent if home.name == HIDDEN_FOLDER else home, database_url=db)
 
 
@@ -160,7 +160,7 @@ def connect(
     project = (_working_folder() or found.project) if identifier is not None else found.project
     instance = open_at(found.home, project, database_url or found.database_url or registry.database_url_of(found.home))
     registry.register(instance, str(project))
-    ownership.notice(instance)
+    ownership.claim_on_connect(instance)
     make_current(instance)
     context.set_disconnected(False)
     messages.debug(f"connected {instance.name!r}")
@@ -472,7 +472,7 @@ def make(root_url: str, home: Path, name: str, db: str | None, view: str) -> Non
     is_local = home.name == HIDDEN_FOLDER
     mark = ownership.owner(root_url)
     if mark is not None and db is None and not (home / DATABASE_FILE).exists():
-        raise ownership.taken(root_url, mark)
+        raise ownership.owned_by_another(root_url, mark)
     if not is_local:
         try:
             home.mkdir(parents=True, exist_ok=True)
@@ -496,7 +496,7 @@ def make(root_url: str, home: Path, name: str, db: str | None, view: str) -> Non
         raise StorageError(f"cannot make an instance in {home}: {error.strerror}") from error
 
 
-def _make_records(root_url: str, home: Path, name: str, db: str | None, view: str, mark: Mark | None) -> None:
+def _make_records(root_url: str, home: Path, name: str, db: str | None, view: str, mark: Owner | None) -> None:
     from lamindb.models import Storage
     from lamindb.setup import copy_tables
     from lamindb.storage import ownership
@@ -509,7 +509,7 @@ def _make_records(root_url: str, home: Path, name: str, db: str | None, view: st
         database.register(alias, database.postgres_config(db))
     try:
         if mark is not None and not migrate.applied(alias):
-            raise ownership.taken(root_url, mark)
+            raise ownership.owned_by_another(root_url, mark)
         migrate.bring_up_to_date(alias, home=home)
         is_new = False
         with database.writing(alias) as link:
@@ -519,7 +519,7 @@ def _make_records(root_url: str, home: Path, name: str, db: str | None, view: st
             location, kind = copy_tables.location_of(root_url, db)
             own = next((row for row in known if row.location == location), None)
             if mark is not None and (not known or known[0].id != mark.id):
-                raise ownership.taken(root_url, mark)
+                raise ownership.owned_by_another(root_url, mark)
             if own is None:
                 is_new = True
                 own = Storage._blank(location=location, type=kind, created_by_id=user)
@@ -536,7 +536,7 @@ def _make_records(root_url: str, home: Path, name: str, db: str | None, view: st
         if mark is None and not known:
             ownership.warn_of_leftovers(root_url)
         try:
-            ownership.claim(root_url, Mark(description.id, name), home)
+            ownership.claim(root_url, Owner(description.id, name), home)
         except ConflictError:
             if is_new:
                 Storage.objects.using(alias).filter(id=own.id).order_by()._delete_rows()

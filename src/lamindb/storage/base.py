@@ -249,7 +249,7 @@ class ObjectStore(Protocol):
             quick: Trust bytes whose size and stat are as when they were last checked.
         """
 
-    def left_behind(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
+    def list_abandoned(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
         """Return the temporary files that no writer will complete.
 
         Those of a running writer are never among them, and those of a dead one of this machine always, whatever their
@@ -260,8 +260,10 @@ class ObjectStore(Protocol):
             foreign_seconds: Age of what is not named as a temporary file; None for the same.
         """
 
-    def sweep_incoming(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
-        """Remove what is `left_behind`; return it."""
+    def remove_abandoned(
+        self, *, older_than_seconds: float, foreign_seconds: float | None = None
+    ) -> builtins.list[str]:
+        """Remove what `list_abandoned` returns; return what was removed."""
 
     def changed_at(self, name: ObjectName) -> float | None:
         """Return when an object was last stored or linked, in seconds of the epoch; None if there is none."""

@@ -56,7 +56,7 @@ class ForkGuard:
 fork_guard: Final = ForkGuard()
 # One per process: all buckets share the threads of the client.
 
-PIECE: Final = 16 << 20
+READ_SIZE: Final = 16 << 20
 """Bytes of one request when reading, so that each finishes within the time limit."""
 
 FOLDER: Final = ".lamindb/objects"
@@ -125,7 +125,7 @@ class Bucket:
         """Return what the server says of an object, None if there is none."""
         import obstore
 
-        with self.failing(f"read '{self.object_path(name)}'"):
+        with self.translate_errors(f"read '{self.object_path(name)}'"):
             try:
                 return obstore.head(self.backend, self.path(name))
             except FileNotFoundError:
@@ -137,28 +137,28 @@ class Bucket:
             size = self.size(name)
         if size is None:
             raise self.missing(name)
-        for start in range(0, size, PIECE):
-            yield self.range(name, start, min(PIECE, size - start))
+        for start in range(0, size, READ_SIZE):
+            yield self.range(name, start, min(READ_SIZE, size - start))
 
     def range(self, name: ObjectName, start: int, length: int) -> bytes:
         """Return a part of an object."""
         import obstore
 
-        with self.failing(f"read '{self.object_path(name)}'"):
+        with self.translate_errors(f"read '{self.object_path(name)}'"):
             try:
                 return bytes(obstore.get_range(self.backend, self.path(name), start=start, length=length))
             except FileNotFoundError as error:
                 raise self.missing(name) from error
 
     @contextlib.contextmanager
-    def failing(self, doing: str, *, writing: bool = False) -> Iterator[None]:
+    def translate_errors(self, doing: str, *, writing: bool = False) -> Iterator[None]:
         """Translate what the server, or the way to it, says; that something is there or not is left to the caller."""
         from obstore.exceptions import BaseError
 
         try:
             yield
         except (BaseError, FileNotFoundError) as error:
-            raise bucket_client.translated(error, doing, writing=writing) from error
+            raise bucket_client.translate(error, doing, writing=writing) from error
 
     def missing(self, name: ObjectName) -> IntegrityError:
         """Make the error for an object that is not there."""
@@ -196,13 +196,13 @@ class _Ranges(io.RawIOBase):
     def readall(self) -> bytes:
         """Read the rest in few requests; the inherited method would make one for every 8 KiB."""
         pieces = []
-        while length := min(PIECE, self._size - self._position):
+        while length := min(READ_SIZE, self._size - self._position):
             pieces.append(self._bucket.range(self._name, self._position, length))
             self._position += length
         return b"".join(pieces)
 
     def readinto(self, buffer: Any) -> int:
-        length = min(len(buffer), self._size - self._position, PIECE)
+        length = min(len(buffer), self._size - self._position, READ_SIZE)
         if length <= 0:
             return 0
         data = self._bucket.range(self._name, self._position, length)

@@ -73,7 +73,7 @@ def open_bucket(url: str) -> Backend:
             **({"credential_provider": provider} if provider is not None else {}),
         )
     except (BaseError, ValueError) as error:
-        raise translated(error, f"open '{scheme}://{bucket}'") from error
+        raise translate(error, f"open '{scheme}://{bucket}'") from error
 
 
 def boto_client(url: str) -> Any:
@@ -106,10 +106,10 @@ def boto_client(url: str) -> Any:
             **given,
         )
     except Exception as error:
-        raise translated(error, f"open '{url}'") from error
+        raise translate(error, f"open '{url}'") from error
 
 
-def environment() -> int:
+def environment_hash() -> int:
     """Return a number that is another one when the environment says something else of buckets."""
     prefixes = ("AWS_", "AZURE_", "GOOGLE_", "LAMIN_STORAGE_", "HOME")
     return hash(tuple(item for item in os.environ.items() if item[0].startswith(prefixes)))
@@ -193,12 +193,12 @@ _CAUSES: Final = (
 )
 
 
-def is_unknown(error: BaseException) -> bool:
+def is_unsupported_request(error: BaseException) -> bool:
     """Tell whether a server refused a request as one of a kind that it does not know."""
     return type(error).__name__ == "NotSupportedError" or _UNKNOWN.search(str(error)) is not None
 
 
-def translated(error: BaseException, doing: str, *, writing: bool = False) -> LaminError:
+def translate(error: BaseException, doing: str, *, writing: bool = False) -> LaminError:
     """Make our error from one of the package's; its text may hold addresses, and is not passed on whole.
 
     Args:

@@ -32,7 +32,7 @@ RECOUNT_SECONDS: Final = 1.0
 """How long a cache that is too large, but all in use, is not looked through again."""
 
 _LEFT_FREE: Final = 0.1
-_FOLDERS_HELD: Final = 200
+_FOLDERS_PINNED: Final = 200
 _STALE_SECONDS: Final = 7 * 86_400
 
 
@@ -79,7 +79,7 @@ class _Pin:
             pin.release()
 
 
-class Room:
+class CacheEntries:
     """The entries of a cache, the least recently used of which are removed above a limit.
 
     Args:
@@ -94,7 +94,7 @@ class Room:
         self._folders: OrderedDict[str, _Pin] = OrderedDict()
         self._tried_at = float("-inf")
 
-    def hold(self, path: str, *, is_folder: bool = False) -> None:
+    def pin(self, path: str, *, is_folder: bool = False) -> None:
         """Make an entry if it is not there, and keep it from being removed.
 
         A file is kept until this thread holds the next one: whoever opened it by then has it. A folder, whose files are
@@ -103,13 +103,13 @@ class Room:
         Raises:
             OSError: It could not be made.
         """
-        hold = _hold(path)
+        pin = _pin(path)
         if not is_folder:
-            self._last.hold = hold
-        elif hold is not None:
-            self._folders[path] = hold
+            self._last.pin = pin
+        elif pin is not None:
+            self._folders[path] = pin
             self._folders.move_to_end(path)
-            while len(self._folders) > _FOLDERS_HELD:
+            while len(self._folders) > _FOLDERS_PINNED:
                 self._folders.popitem(last=False)
         with contextlib.suppress(OSError):
             os.utime(path)
@@ -122,20 +122,20 @@ class Room:
                 total += size
                 self._write_total(total)
         if total is None or total > self._limit:
-            self.shrink()
+            self.evict()
 
-    def check(self) -> None:
+    def evict_if_too_large(self) -> None:
         """Make room where too much lies here since others used what was to go."""
         total = self._read_total()
         if (total is None or total > self._limit) and time.monotonic() - self._tried_at >= RECOUNT_SECONDS:
-            self.shrink()
+            self.evict()
 
-    def shrink(self) -> None:
+    def evict(self) -> None:
         """Remove the least recently used entries until the limit is kept, and what dead downloads left."""
         self._remove_until(lambda total: total if total <= self._limit else int(self._limit * (1 - _LEFT_FREE)))
         self._tried_at = time.monotonic()
 
-    def free(self, share: float) -> bool:
+    def evict_share(self, share: float) -> bool:
         """Remove a share of what lies here, the least recently used first, and what dead downloads left.
 
         Returns:
@@ -159,7 +159,7 @@ class Room:
             self._write_total(total)
         swept: list[str] = []
         with contextlib.suppress(OSError):
-            swept = temp_files.sweep(f"{self.folder}/incoming", older_than_seconds=_STALE_SECONDS)
+            swept = temp_files.remove_abandoned(f"{self.folder}/incoming", older_than_seconds=_STALE_SECONDS)
         return total < there or bool(swept)
 
     def entries(self) -> Iterator[_Entry]:
@@ -172,16 +172,16 @@ class Room:
                         used_at = os.stat(path).st_mtime
                         yield _Entry(used_at, path, dict(_sizes(path)))
 
-    def new_entry(self) -> str:
+    def new_temp_path(self) -> str:
         """Return a path in `incoming/` that nobody else uses."""
         folder = f"{self.folder}/incoming"
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        return temp_files.new_entry(folder)
+        return temp_files.new_temp_path(folder)
 
     def discard(self, path: str) -> None:
         """Remove a file or folder: out of sight at once, then for good."""
         if os.path.lexists(path):
-            new = self.new_entry()
+            new = self.new_temp_path()
             with contextlib.suppress(OSError):
                 os.rename(path, new)
                 if os.path.isdir(new) and not os.path.islink(new):
@@ -220,7 +220,7 @@ class Room:
             yield
 
 
-def _hold(path: str) -> _Pin | None:
+def _pin(path: str) -> _Pin | None:
     """Lock an entry for use, made anew if somebody removed it meanwhile; None where there are no locks."""
     while True:
         os.makedirs(path, mode=0o700, exist_ok=True)
@@ -230,12 +230,12 @@ def _hold(path: str) -> _Pin | None:
             continue
         except OSError:
             return None
-        hold = _Pin(descriptor)
+        pin = _Pin(descriptor)
         if not _lock(descriptor, exclusive=False):
             return None
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                return hold
+                return pin
 
 
 def _lock(descriptor: int, *, exclusive: bool) -> bool | None:

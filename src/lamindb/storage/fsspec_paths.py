@@ -21,7 +21,7 @@ from lamindb.core import storage_url
 from lamindb.errors import InvalidInputError, ReadOnlyError, UnsupportedError
 from lamindb.storage import bucket_client, manifest
 from lamindb.storage.base import Member, ObjectName
-from lamindb.storage.bucket import FOLDER, PIECE, Bucket, fork_guard
+from lamindb.storage.bucket import FOLDER, READ_SIZE, Bucket, fork_guard
 
 PROTOCOL: Final = "lamindb"
 _KEPT: Final = 64
@@ -115,7 +115,7 @@ class FolderFiles:
 
     async def _look_up(self, path: str) -> tuple[_Folder, str, str]:
         address, relative, path = self._split(path)
-        folder = self._folders.get((address, bucket_client.environment()))
+        folder = self._folders.get((address, bucket_client.environment_hash()))
         if folder is None:
             import asyncio
 
@@ -139,7 +139,7 @@ class FolderFiles:
         return path.removesuffix(f"/{relative}") if relative else path, relative, path
 
     def _load(self, address: str) -> _Folder:
-        key = (address, bucket_client.environment())
+        key = (address, bucket_client.environment_hash())
         folder = self._folders.get(key)
         if folder is None:
             found = _ADDRESS.fullmatch(address)
@@ -217,9 +217,9 @@ def _bounds(start: int | None, end: int | None, size: int) -> tuple[int, int]:
 async def _pieces(bucket: Bucket, member: Member, start: int, end: int) -> AsyncIterator[bytes]:
     import obstore
 
-    for first in range(start, end, PIECE):
-        length = min(PIECE, end - first)
-        with bucket.failing(f"read '{bucket.object_path(member.name)}'"):
+    for first in range(start, end, READ_SIZE):
+        length = min(READ_SIZE, end - first)
+        with bucket.translate_errors(f"read '{bucket.object_path(member.name)}'"):
             try:
                 found = await obstore.get_range_async(
                     bucket.backend, bucket.path(member.name), start=first, length=length
@@ -250,7 +250,7 @@ class BucketFiles(_Base):  # type: ignore[misc]
         super().__init__(*arguments, **{**options, "max_cache_size": 0})
 
     def _construct_store(self, bucket: str) -> Any:
-        key = (bucket, bucket_client.environment())
+        key = (bucket, bucket_client.environment_hash())
         found = self._opened.get(key)
         if found is None:
             found = self._opened[key] = bucket_client.open_bucket(f"{self.protocol}://{bucket}")

@@ -11,7 +11,7 @@ from lamindb.core.hashing import Content, Hasher
 from lamindb.errors import IntegrityError, SourceChangedError, SourceNotFoundError
 from lamindb.storage import reflink
 from lamindb.storage.base import ObjectName
-from lamindb.storage.bucket import PIECE
+from lamindb.storage.bucket import READ_SIZE
 from lamindb.storage.hash_cache import Known
 from lamindb.storage.remote import RemoteStore, stat_of
 
@@ -70,7 +70,7 @@ def local_copy_of_key(store: RemoteStore, key: str, name: ObjectName, filename: 
 def _head(store: RemoteStore, key: str) -> tuple[int, str | None]:
     import obstore
 
-    with store.failing(f"read '{store.root_url}/{key}'"):
+    with store.translate_errors(f"read '{store.root_url}/{key}'"):
         try:
             found = obstore.head(store.backend, key)
         except FileNotFoundError as error:
@@ -81,6 +81,6 @@ def _head(store: RemoteStore, key: str) -> tuple[int, str | None]:
 def _pieces(store: RemoteStore, key: str, size: int) -> Iterator[bytes]:
     import obstore
 
-    for start in range(0, size, PIECE):
-        with store.failing(f"read '{store.root_url}/{key}'"):
-            yield bytes(obstore.get_range(store.backend, key, start=start, length=min(PIECE, size - start)))
+    for start in range(0, size, READ_SIZE):
+        with store.translate_errors(f"read '{store.root_url}/{key}'"):
+            yield bytes(obstore.get_range(store.backend, key, start=start, length=min(READ_SIZE, size - start)))

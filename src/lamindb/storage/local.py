@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from lamindb.core import filesystem
-from lamindb.core.filesystem import flush_folder
+from lamindb.core.filesystem import fsync_folder
 from lamindb.core.hashing import digest_file
 from lamindb.core.progress import Progress
 from lamindb.errors import IntegrityError, LaminError
@@ -19,7 +19,7 @@ from lamindb.storage import staged as storage_staged
 from lamindb.storage.base import BATCH, Damage, FileStat, ObjectName, Source, Stored
 from lamindb.storage.hash_cache import HashCache, NoHashCache
 from lamindb.storage.local_writer import Batch
-from lamindb.storage.object_folder import SHARDS, ObjectsFolder, refuse_links
+from lamindb.storage.object_folder import SHARDS, ObjectFolder, refuse_links
 from lamindb.storage.os_errors import cause, read_only, storage_failed
 
 _README: Final = """\
@@ -52,7 +52,7 @@ class LocalStore:
         self.root_url = os.path.abspath(root)
         self.read_only = read_only
         self.hash_cache = hash_cache if hash_cache is not None else NoHashCache()
-        self.objects = ObjectsFolder(self.root_url, self.hash_cache)
+        self.objects = ObjectFolder(self.root_url, self.hash_cache)
 
     def prepare(self) -> None:
         """Make the folders of objects and the README.
@@ -63,11 +63,11 @@ class LocalStore:
         """
         self._check_writable()
         hidden = f"{self.root_url}/.lamindb"
-        with self._failing("make"):
+        with self._translate_errors("make"):
             os.makedirs(self.root_url, exist_ok=True)
             root = self.objects.root_stat
             refuse_links(self.root_url)
-            for folder in (hidden, self.objects.folder, self.objects.incoming):
+            for folder in (hidden, self.objects.folder, self.objects.temp_folder):
                 filesystem.make_folder(folder, root)
             made = [filesystem.make_folder(f"{self.objects.folder}/{shard}", root) for shard in SHARDS]
             readme = Path(hidden, "README")
@@ -75,9 +75,9 @@ class LocalStore:
                 filesystem.write_text(readme, _README)
             if any(made):
                 for folder in (self.objects.folder, hidden, self.root_url):
-                    flush_folder(folder)
+                    fsync_folder(folder)
                 with contextlib.suppress(PermissionError):
-                    flush_folder(os.path.dirname(self.root_url))
+                    fsync_folder(os.path.dirname(self.root_url))
 
     def put(self, source: Source) -> Stored:
         """Store a source, all of it or none of it; durable when it returns."""
@@ -108,7 +108,7 @@ class LocalStore:
 
     def size(self, name: ObjectName) -> int | None:
         """Return the number of bytes that are stored, None if there is no such object."""
-        with self._failing("read"):
+        with self._translate_errors("read"):
             try:
                 return os.stat(self.objects.path(name)).st_size
             except FileNotFoundError:
@@ -116,7 +116,7 @@ class LocalStore:
 
     def open(self, name: ObjectName) -> BinaryIO:
         """Open an object for reading, unchecked."""
-        with self._failing("read"):
+        with self._translate_errors("read"):
             try:
                 return open(self.objects.path(name), "rb")
             except FileNotFoundError as error:
@@ -126,7 +126,7 @@ class LocalStore:
         """Return the bytes of an object, checked."""
         from blake3 import blake3
 
-        with self.open(name) as stream, self._failing("read"):
+        with self.open(name) as stream, self._translate_errors("read"):
             data = stream.read()
         if blake3(data).hexdigest() != name.digest:
             raise IntegrityError(f"object '{self.objects.path(name)}' is damaged: save the right file again")
@@ -135,7 +135,7 @@ class LocalStore:
     def delete(self, name: ObjectName) -> bool:
         """Remove an object for good, with the links that were staged for it; False if there was none."""
         self._check_writable()
-        with self._failing("remove"):
+        with self._translate_errors("remove"):
             storage_staged.drop_staged(self.objects, name)
             try:
                 os.unlink(self.objects.path(name))
@@ -145,7 +145,7 @@ class LocalStore:
 
     def list(self) -> Iterator[tuple[ObjectName, int]]:
         """Yield all objects with their sizes."""
-        with self._failing("list"):
+        with self._translate_errors("list"):
             yield from self.objects.entries()
 
     def local_path(self, name: ObjectName, filename: str, *, is_folder: bool = False) -> Path:
@@ -165,7 +165,7 @@ class LocalStore:
         if not is_folder and self.read_only:
             return Path(self.objects.path(name))
         self._check_writable()
-        with self._failing("link to"):
+        with self._translate_errors("link to"):
             if is_folder:
                 staged = storage_staged.stage_folder(self.objects, name, filename, members)
             else:
@@ -200,24 +200,26 @@ class LocalStore:
                 known.append((name, FileStat.of(os.stat(self.objects.path(name), follow_symlinks=False))))
         self.objects.remember(known)
 
-    def left_behind(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
+    def list_abandoned(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
         """Return the names in `incoming/` of what no writer will complete."""
-        with self._failing("read"):
-            return temp_files.left_behind(
-                self.objects.incoming, older_than_seconds=older_than_seconds, foreign_seconds=foreign_seconds
+        with self._translate_errors("read"):
+            return temp_files.list_abandoned(
+                self.objects.temp_folder, older_than_seconds=older_than_seconds, foreign_seconds=foreign_seconds
             )
 
-    def sweep_incoming(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
+    def remove_abandoned(
+        self, *, older_than_seconds: float, foreign_seconds: float | None = None
+    ) -> builtins.list[str]:
         """Remove what no writer will complete; return the names of what was removed."""
         self._check_writable()
-        with self._failing("clean"):
-            return temp_files.sweep(
-                self.objects.incoming, older_than_seconds=older_than_seconds, foreign_seconds=foreign_seconds
+        with self._translate_errors("clean"):
+            return temp_files.remove_abandoned(
+                self.objects.temp_folder, older_than_seconds=older_than_seconds, foreign_seconds=foreign_seconds
             )
 
     def changed_at(self, name: ObjectName) -> float | None:
         """Return when an object was last stored or linked, in seconds of the epoch; None if there is none."""
-        with self._failing("read"):
+        with self._translate_errors("read"):
             try:
                 found = os.lstat(self.objects.path(name))
             except FileNotFoundError:
@@ -248,7 +250,7 @@ class LocalStore:
             raise read_only(self.root_url)
 
     @contextlib.contextmanager
-    def _failing(self, doing: str) -> Iterator[None]:
+    def _translate_errors(self, doing: str) -> Iterator[None]:
         """Translate what the disk says."""
         try:
             yield

@@ -19,17 +19,17 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from lamindb.core import filesystem
-from lamindb.core.filesystem import flush_descriptor, flush_file_system, flush_folder
+from lamindb.core.filesystem import fsync_descriptor, fsync_folder, sync_file_system
 from lamindb.core.hashing import CHUNK_SIZE, Content
 from lamindb.errors import LaminError, SourceChangedError, StorageError
 from lamindb.storage import manifest, reflink, source_reader
 from lamindb.storage.base import FileStat, Member, ObjectName, Source, Stored
 from lamindb.storage.hash_cache import HashCache, Known
-from lamindb.storage.object_folder import ObjectsFolder
+from lamindb.storage.object_folder import ObjectFolder
 from lamindb.storage.os_errors import write_failed
-from lamindb.storage.temp_files import new_entry
+from lamindb.storage.temp_files import new_temp_path
 
-FEW: Final = 8
+FSYNC_EACH_UP_TO: Final = 8
 """Up to so many files are flushed one by one; flushing everybody's data would make them wait for it."""
 
 _NEW: Final = os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -47,7 +47,7 @@ class Batch:
         StorageError: The folder is not there.
     """
 
-    def __init__(self, objects: ObjectsFolder, hash_cache: HashCache, expected: int) -> None:
+    def __init__(self, objects: ObjectFolder, hash_cache: HashCache, expected: int) -> None:
         self._objects = objects
         self._cache = hash_cache
         self._pending: dict[str, str] = {}
@@ -59,7 +59,7 @@ class Batch:
         self._whole: int | None = None
         with self._writing("files"):
             self._shared = objects.is_shared
-            objects.renew_incoming()
+            objects.restore_temp_folder()
         self._expect(expected)
 
     def look_up(self, sources: Sequence[Source]) -> None:
@@ -108,7 +108,7 @@ class Batch:
         """
         with self._writing("files"):
             if self._whole is not None and self._pending:
-                flush_file_system(self._whole)
+                sync_file_system(self._whole)
             for target in list(self._pending):
                 entry = self._pending[target]
                 self._objects.move_in(entry, target)
@@ -116,11 +116,11 @@ class Batch:
                 if self._linked.pop(entry, None):
                     # A rename between two links to one file does nothing, and leaves both names.
                     _drop(entry)
-            if self._whole is not None and len(self._shards) > FEW:
-                flush_file_system(self._whole)
+            if self._whole is not None and len(self._shards) > FSYNC_EACH_UP_TO:
+                sync_file_system(self._whole)
             else:
                 for shard in sorted(self._shards):
-                    flush_folder(shard)
+                    fsync_folder(shard)
         for path, name, content, hashed_at_ns in self._taken:
             with contextlib.suppress(OSError):
                 self._read.append(Known(path, FileStat.of(os.stat(path)), content, hashed_at_ns))
@@ -142,7 +142,7 @@ class Batch:
 
     def _expect(self, files: int) -> None:
         """Open the descriptor on which the system reports failures, before anything is written that it must tell."""
-        if self._whole is None and files > FEW and self._objects.flushes_whole:
+        if self._whole is None and files > FSYNC_EACH_UP_TO and self._objects.can_sync_whole:
             with self._writing("files"):
                 self._whole = os.open(self._objects.folder, os.O_RDONLY)
 
@@ -201,13 +201,13 @@ class Batch:
         return False
 
     def _write(self, source: Source, name: ObjectName, data: bytes) -> None:
-        entry = new_entry(self._objects.incoming)
+        entry = new_temp_path(self._objects.temp_folder)
         try:
             writing = os.open(entry, os.O_WRONLY | _NEW, 0o444)
             try:
                 if data:
                     reflink.write_all(writing, data)
-                self._settle(writing)
+                self._fsync(writing)
             finally:
                 os.close(writing)
         except BaseException as error:
@@ -229,7 +229,7 @@ class Batch:
             if self._take_over(source, descriptor, before, name):
                 return content, after, False
             os.lseek(descriptor, 0, os.SEEK_SET)
-        entry = new_entry(self._objects.incoming)
+        entry = new_temp_path(self._objects.temp_folder)
         with self._writing(source.shown, entry):
             writing = os.open(entry, os.O_RDWR | _NEW, 0o444)
             try:
@@ -238,7 +238,7 @@ class Batch:
                 name = ObjectName(content.digest, source.suffix)
                 reused = self._is_there(name, content.size)
                 if not reused:
-                    self._settle(writing)
+                    self._fsync(writing)
             finally:
                 os.close(writing)
         if reused:
@@ -255,16 +255,16 @@ class Batch:
         path = source.path or ""
         if hashed.st_nlink != 1 or os.path.islink(path) or reflink.is_being_written(descriptor):
             return False
-        entry = new_entry(self._objects.incoming)
+        entry = new_temp_path(self._objects.temp_folder)
         mode = stat.S_IMODE(hashed.st_mode)
         try:
             with self._writing(source.shown, entry):
                 os.link(path, entry)
                 source_reader.check_same(path, hashed, os.stat(entry, follow_symlinks=False))
-                os.chmod(entry, filesystem.unwritable(mode))
+                os.chmod(entry, filesystem.without_write_permissions(mode))
                 self._linked[entry] = (path, mode)
                 if self._whole is None:
-                    flush_descriptor(descriptor)
+                    fsync_descriptor(descriptor)
                 # Whoever had the file open may have written to it since it was hashed.
                 source_reader.check_same(path, hashed, os.fstat(descriptor))
         except StorageError as error:
@@ -293,14 +293,14 @@ class Batch:
         reused = self._add_bytes(source, name, manifest.write_manifest(found)) and all_reused
         return Stored(name, content, reused, members=found, is_folder=True, n_files=len(found))
 
-    def _settle(self, descriptor: int) -> None:
+    def _fsync(self, descriptor: int) -> None:
         """Flush a file that is written, if it is flushed by itself, and let the group read it where it should."""
         if self._shared:
             mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
             if not mode & stat.S_IRGRP:
                 os.fchmod(descriptor, mode | stat.S_IRGRP)
         if self._whole is None:
-            flush_descriptor(descriptor)
+            fsync_descriptor(descriptor)
 
     def _name(self, entry: str, name: ObjectName) -> None:
         target = self._objects.path(name)

@@ -42,7 +42,7 @@ class Uploads:
         self._prefix = f"{prefix}/{_HIDDEN}" if prefix else _HIDDEN
         self._client = bucket_client.boto_client(root_url)
 
-    def begun_before(self, moment: datetime.datetime) -> list[Upload]:
+    def started_before(self, moment: datetime.datetime) -> list[Upload]:
         """Return those that were begun before a moment, the oldest first.
 
         Raises:
@@ -77,4 +77,4 @@ class Uploads:
             raise self._failed(error, "abort an upload to", writing=True) from error
 
     def _failed(self, error: Exception, doing: str, *, writing: bool = False) -> LaminError:
-        return bucket_client.translated(error, f"{doing} '{self._root_url}'", writing=writing)
+        return bucket_client.translate(error, f"{doing} '{self._root_url}'", writing=writing)

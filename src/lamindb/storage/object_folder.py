@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from lamindb.core import filesystem
-from lamindb.core.filesystem import can_flush_file_system, flush_folder
+from lamindb.core.filesystem import can_sync_file_system, fsync_folder
 from lamindb.core.hashing import Content, digest_file
 from lamindb.errors import InvalidInputError
 from lamindb.storage import reflink
 from lamindb.storage.base import FileStat, ObjectName
 from lamindb.storage.hash_cache import HashCache, Known
-from lamindb.storage.temp_files import new_entry
+from lamindb.storage.temp_files import new_temp_path
 
 SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 
@@ -33,7 +33,7 @@ def refuse_links(root: str) -> None:
             raise InvalidInputError(f"'{folder}' is a symbolic link: replace it by a folder")
 
 
-class ObjectsFolder:
+class ObjectFolder:
     """Where the objects of a local root lie, and what is known of them.
 
     Attributes:
@@ -45,16 +45,16 @@ class ObjectsFolder:
     def __init__(self, root: str, hash_cache: HashCache) -> None:
         self.root = root
         self.folder = f"{root}/.lamindb/objects"
-        self.incoming = f"{root}/.lamindb/incoming"
+        self.temp_folder = f"{root}/.lamindb/incoming"
         self._cache = hash_cache
         self._whole: bool | None = None
         self._can_clone: bool | None = None
 
     @property
-    def flushes_whole(self) -> bool:
+    def can_sync_whole(self) -> bool:
         """Whether one call can flush everything that was written here."""
         if self._whole is None:
-            self._whole = can_flush_file_system(self.folder)
+            self._whole = can_sync_file_system(self.folder)
         return self._whole
 
     @property
@@ -67,10 +67,10 @@ class ObjectsFolder:
         """The stat of the root, whose permissions new folders follow."""
         return os.stat(self.root)
 
-    def renew_incoming(self) -> None:
+    def restore_temp_folder(self) -> None:
         """Make the folder of writes under way again where it was tidied away; never that of a root that is gone."""
-        if not os.path.isdir(self.incoming) and os.path.isdir(self.folder):
-            filesystem.make_folder(self.incoming, self.root_stat)
+        if not os.path.isdir(self.temp_folder) and os.path.isdir(self.folder):
+            filesystem.make_folder(self.temp_folder, self.root_stat)
 
     def path(self, name: ObjectName) -> str:
         """Return where an object lies."""
@@ -84,7 +84,7 @@ class ObjectsFolder:
             OSError: Nothing can be written here.
         """
         if self._can_clone is None:
-            entries = [new_entry(self.incoming), new_entry(self.incoming)]
+            entries = [new_temp_path(self.temp_folder), new_temp_path(self.temp_folder)]
             opened: list[int] = []
             try:
                 opened.extend(os.open(entry, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600) for entry in entries)
@@ -145,7 +145,7 @@ class ObjectsFolder:
             shard = os.path.dirname(target)
             filesystem.make_folder(self.folder, self.root_stat)
             filesystem.make_folder(shard, self.root_stat)
-            flush_folder(self.folder)
+            fsync_folder(self.folder)
             os.replace(entry, target)
 
     def with_digest(self, digest: str) -> list[ObjectName]:

@@ -24,7 +24,7 @@ _FORMAT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Owner:
     """Whose a bucket, or a prefix of it, is.
 
     Attributes:
@@ -36,7 +36,7 @@ class Mark:
     name: str
 
 
-def read(store: RemoteStore) -> Mark | None:
+def read(store: RemoteStore) -> Owner | None:
     """Return whose a root is, None if nobody has marked it.
 
     Raises:
@@ -45,7 +45,7 @@ def read(store: RemoteStore) -> Mark | None:
     """
     import obstore
 
-    with store.failing(f"read '{store.root_url}/{PATH}'"):
+    with store.translate_errors(f"read '{store.root_url}/{PATH}'"):
         try:
             data = bytes(obstore.get(store.backend, PATH).bytes())
         except FileNotFoundError:
@@ -53,10 +53,10 @@ def read(store: RemoteStore) -> Mark | None:
     return _parse(f"{store.root_url}/{PATH}", data)
 
 
-def _parse(where: str, data: bytes) -> Mark:
+def _parse(where: str, data: bytes) -> Owner:
     try:
         values = documents.parse_toml(data.decode())
-        mark = Mark(values["id"], values["name"])
+        mark = Owner(values["id"], values["name"])
         if not ids.is_id(mark.id) or not isinstance(mark.name, str):
             raise ValueError("its id or its name cannot be one")
     except (ValueError, KeyError) as error:
@@ -64,7 +64,7 @@ def _parse(where: str, data: bytes) -> Mark:
     return mark
 
 
-def create(store: RemoteStore, mark: Mark) -> bool:
+def create(store: RemoteStore, mark: Owner) -> bool:
     """Mark a root in one step; of several at once, one succeeds.
 
     A server that knows no such step gets the mark by a plain write, and is asked whose it is afterwards: two that come
@@ -87,7 +87,7 @@ def create(store: RemoteStore, mark: Mark) -> bool:
         f"name = {json.dumps(mark.name, ensure_ascii=False)}",
     ]
     text = "\n".join(lines) + "\n"
-    with store.failing(f"write to '{store.root_url}'", writing=True):
+    with store.translate_errors(f"write to '{store.root_url}'", writing=True):
         try:
             if store.create(PATH, text.encode()) is not None:
                 return True
@@ -95,7 +95,7 @@ def create(store: RemoteStore, mark: Mark) -> bool:
             return False
     if read(store) is not None:
         return False
-    with store.failing(f"write to '{store.root_url}'", writing=True):
+    with store.translate_errors(f"write to '{store.root_url}'", writing=True):
         obstore.put(store.backend, PATH, text.encode())
     messages.warning(
         f"the server of {store.root_url} cannot keep two instances from taking it in the same moment: "
@@ -113,7 +113,7 @@ def remove(store: RemoteStore) -> None:
     import obstore
 
     store.check_writable()
-    with store.failing(f"write to '{store.root_url}'", writing=True), contextlib.suppress(FileNotFoundError):
+    with store.translate_errors(f"write to '{store.root_url}'", writing=True), contextlib.suppress(FileNotFoundError):
         obstore.delete(store.backend, PATH)
 
 
@@ -122,7 +122,7 @@ _NOTE: Final = "marked"
 """A file in the instance's folder: its mark was seen in the bucket, so that connecting needs no look there."""
 
 
-def owner(root_url: str) -> Mark | None:
+def owner(root_url: str) -> Owner | None:
     """Return whose a bucket is; None if it is nobody's, and for a folder.
 
     Raises:
@@ -132,7 +132,7 @@ def owner(root_url: str) -> Mark | None:
     return read(_store(root_url)) if "://" in root_url else None
 
 
-def claim(root_url: str, mark: Mark, home: Path | None = None) -> None:
+def claim(root_url: str, mark: Owner, home: Path | None = None) -> None:
     """Mark a bucket as an instance's, unless it is so already; for a folder, do nothing.
 
     Args:
@@ -153,18 +153,18 @@ def claim(root_url: str, mark: Mark, home: Path | None = None) -> None:
             (home / _NOTE).touch()
 
 
-def _take(store: RemoteStore, mark: Mark) -> None:
+def _take(store: RemoteStore, mark: Owner) -> None:
     for _ in range(_TRIES):
         found = read(store)
         if found is not None and found.id != mark.id:
-            raise taken(store.root_url, found)
+            raise owned_by_another(store.root_url, found)
         if found is not None or create(store, mark):
             return
         # Somebody was first; whoever released it since leaves a place that has to be taken anew.
     raise StorageError(f"{store.root_url}/{PATH} comes and goes: wait until nobody works there, then call again")
 
 
-def taken(root_url: str, mark: Mark) -> ConflictError:
+def owned_by_another(root_url: str, mark: Owner) -> ConflictError:
     """Return the error that says whose a bucket is, and what to do."""
     return ConflictError(
         f"{root_url} belongs to another instance, {mark.name!r} (id {mark.id}): choose another prefix, or work in that "
@@ -186,7 +186,7 @@ def check(instance: Instance) -> None:
         return
     found = owner(instance.root_url)
     if found is not None and found.id != instance.id:
-        raise taken(instance.root_url, found)
+        raise owned_by_another(instance.root_url, found)
 
 
 def claim_for_removal(instance: Instance) -> None:
@@ -198,7 +198,7 @@ def claim_for_removal(instance: Instance) -> None:
     if instance.is_local:
         _check_folder(instance)
         return
-    claim(instance.root_url, Mark(instance.id, instance.name), instance.home_path)
+    claim(instance.root_url, Owner(instance.id, instance.name), instance.home_path)
 
 
 def _check_folder(instance: Instance) -> None:
@@ -219,7 +219,7 @@ def _check_folder(instance: Instance) -> None:
     refuse_links(instance.root_url)
 
 
-def notice(instance: Instance) -> None:
+def claim_on_connect(instance: Instance) -> None:
     """Mark the bucket of an instance that was connected if that was never done; warn if it is another instance's.
 
     A bucket that cannot be reached is left for the next time: records can be read without it.
@@ -237,7 +237,7 @@ def notice(instance: Instance) -> None:
         messages.debug(f"{instance.root_url} was not marked: {error}")
 
 
-def renew(root_url: str, mark: Mark, home: Path) -> None:
+def claim_if_reachable(root_url: str, mark: Owner, home: Path) -> None:
     """Mark the bucket of an instance that was there before, as `claim` does; one that cannot be reached is left.
 
     Raises:

@@ -77,7 +77,10 @@ class RemoteStore(Bucket):
         from obstore.exceptions import AlreadyExistsError
 
         path, data = ".lamindb/README", _README.encode()
-        with self.failing(f"write to '{self.root_url}'", writing=True), contextlib.suppress(AlreadyExistsError):
+        with (
+            self.translate_errors(f"write to '{self.root_url}'", writing=True),
+            contextlib.suppress(AlreadyExistsError),
+        ):
             if self.create(path, data) is None:
                 obstore.put(self.backend, path, data)
 
@@ -96,7 +99,7 @@ class RemoteStore(Bucket):
         try:
             return obstore.put(self.backend, path, data, mode="create")
         except BaseError as error:
-            if not bucket_client.is_unknown(error):
+            if not bucket_client.is_unsupported_request(error):
                 raise
         self._creates = False
         return None
@@ -117,7 +120,10 @@ class RemoteStore(Bucket):
         self.check_writable()
         if self.head(name) is None:
             return False
-        with self.failing(f"remove '{self.object_path(name)}'", writing=True), contextlib.suppress(FileNotFoundError):
+        with (
+            self.translate_errors(f"remove '{self.object_path(name)}'", writing=True),
+            contextlib.suppress(FileNotFoundError),
+        ):
             obstore.delete(self.backend, self.path(name))
         self.cache.drop(name)
         return True
@@ -126,7 +132,7 @@ class RemoteStore(Bucket):
         """Yield all objects with their sizes."""
         import obstore
 
-        with self.failing(f"list '{self.root_url}'"):
+        with self.translate_errors(f"list '{self.root_url}'"):
             for chunk in obstore.list(self.backend, prefix=FOLDER):
                 for found in chunk:
                     shard, _, filename = found["path"].removeprefix(f"{FOLDER}/").partition("/")
@@ -162,20 +168,24 @@ class RemoteStore(Bucket):
         self.remember(name, found["size"], found["e_tag"])
         return None
 
-    def left_behind(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
+    def list_abandoned(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
         """Return the keys of uploads in parts that were begun so long ago and did not end."""
         del foreign_seconds
         uploads = self._uploads()
-        return [upload.key for upload in uploads.begun_before(_ago(older_than_seconds))] if uploads is not None else []
+        return (
+            [upload.key for upload in uploads.started_before(_ago(older_than_seconds))] if uploads is not None else []
+        )
 
-    def sweep_incoming(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
+    def remove_abandoned(
+        self, *, older_than_seconds: float, foreign_seconds: float | None = None
+    ) -> builtins.list[str]:
         """Abort uploads in parts that were begun so long ago and did not end, by any writer; return their keys."""
         del foreign_seconds
         self.check_writable()
         uploads = self._uploads()
         if uploads is None:
             return []
-        swept = uploads.begun_before(_ago(older_than_seconds))
+        swept = uploads.started_before(_ago(older_than_seconds))
         for upload in swept:
             uploads.abort(upload)
         return [upload.key for upload in swept]
@@ -398,7 +408,7 @@ def _upload_large(
         return Stored(name, content, reused=True)
     os.lseek(descriptor, 0, os.SEEK_SET)
     part = max(_PART, -(-content.size // (_MOST_PARTS << 20)) << 20)
-    with store.failing(f"store {source.shown} in '{store.root_url}'", writing=True):
+    with store.translate_errors(f"store {source.shown} in '{store.root_url}'", writing=True):
         result = obstore.put(
             store.backend,
             store.path(name),
@@ -460,7 +470,7 @@ def _send(store: RemoteStore, source: Source, name: ObjectName, content: Content
     from obstore.exceptions import AlreadyExistsError
 
     path = store.path(name)
-    with store.failing(f"store {source.shown} in '{store.root_url}'", writing=True):
+    with store.translate_errors(f"store {source.shown} in '{store.root_url}'", writing=True):
         if len(data) <= CHUNK_SIZE:
             # Small ones are sent at once: asking first would cost as much.
             with contextlib.suppress(AlreadyExistsError):

@@ -71,7 +71,7 @@ def writer_of(name: str) -> Writer | None:
     return Writer(match["machine"], int(match["pid"]), int(match["start"])) if match is not None else None
 
 
-def new_entry(folder: str) -> str:
+def new_temp_path(folder: str) -> str:
     """Return a path in the folder that no other write uses."""
     return f"{folder}/{this_writer().prefix}.{next(_counter)}"
 
@@ -84,7 +84,7 @@ def is_alive(writer: Writer) -> bool | None:
     return processes.is_alive(replace(processes.this_process(), pid=writer.pid, started=started))
 
 
-def left_behind(folder: str, *, older_than_seconds: float, foreign_seconds: float | None = None) -> list[str]:
+def list_abandoned(folder: str, *, older_than_seconds: float, foreign_seconds: float | None = None) -> list[str]:
     """Return the entries of dead writers, and of unknown ones when they are old, sorted.
 
     Args:
@@ -126,19 +126,19 @@ def _changed_at(path: str) -> float:
     return found.st_ctime
 
 
-def sweep(folder: str, *, older_than_seconds: float, foreign_seconds: float | None = None) -> list[str]:
-    """Remove what is `left_behind`; return the names, sorted.
+def remove_abandoned(folder: str, *, older_than_seconds: float, foreign_seconds: float | None = None) -> list[str]:
+    """Remove what is `list_abandoned`; return the names, sorted.
 
     Raises:
         OSError: The folder cannot be read, or an entry cannot be removed.
     """
-    swept = []
-    for name in left_behind(folder, older_than_seconds=older_than_seconds, foreign_seconds=foreign_seconds):
+    removed = []
+    for name in list_abandoned(folder, older_than_seconds=older_than_seconds, foreign_seconds=foreign_seconds):
         path = f"{folder}/{name}"
         with contextlib.suppress(FileNotFoundError):
             if stat.S_ISDIR(os.lstat(path).st_mode):
                 shutil.rmtree(path)
             else:
                 os.unlink(path)
-            swept.append(name)
-    return swept
+            removed.append(name)
+    return removed

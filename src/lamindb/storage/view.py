@@ -24,10 +24,10 @@ from lamindb.storage.base import FileStat, ObjectName, ObjectStore
 from lamindb.storage.hash_cache import Known
 from lamindb.storage.local import LocalStore
 from lamindb.storage.manifest import read_manifest
-from lamindb.storage.object_folder import ObjectsFolder
+from lamindb.storage.object_folder import ObjectFolder
 from lamindb.storage.os_errors import cause, read_only, write_failed
-from lamindb.storage.temp_files import new_entry
-from lamindb.storage.view_state import Standing, State, is_object, lstat
+from lamindb.storage.temp_files import new_temp_path
+from lamindb.storage.view_state import State, ViewInspector, is_object, lstat
 
 Mode = Literal["auto", "copy", "none"]
 
@@ -61,12 +61,12 @@ class View:
         self.mode: Mode = mode if self._has_folder else "none"
         # The methods below use what only a local store has, and return before that for a bucket.
         self.store = cast("LocalStore", store)
-        self._standing = Standing(self.store)
+        self._inspector = ViewInspector(self.store)
         self._root = os.path.realpath(store.root_url)
-        self._told = False
+        self._has_warned = False
 
     @property
-    def _objects(self) -> ObjectsFolder:
+    def _objects(self) -> ObjectFolder:
         return self.store.objects
 
     def path(self, key: str) -> Path:
@@ -85,7 +85,7 @@ class View:
             return None
         path = str(self.path(key))
         try:
-            above = self._standing.bad_parent(key)
+            above = self._inspector.bad_parent(key)
             if above is not None:
                 return above
             found = os.lstat(path)
@@ -98,10 +98,10 @@ class View:
         digests = {*known, *([name.digest] if name is not None else [])}
         try:
             if stat.S_ISDIR(found.st_mode):
-                if self._standing.is_ours_or_empty(path, digests):
+                if self._inspector.is_ours_or_empty(path, digests):
                     return None
                 return f"'{path}' is a folder with files: choose another key, or move the folder away"
-            if stat.S_ISREG(found.st_mode) and self._standing.digest(path, found, name) in digests:
+            if stat.S_ISREG(found.st_mode) and self._inspector.digest(path, found, name) in digests:
                 return None
         except FileNotFoundError:
             # Somebody hid it, or showed another one, just now.
@@ -153,8 +153,8 @@ class View:
             return True
         self._check_writable()
         path = str(self.path(key))
-        with self._failing(key):
-            if self._standing.bad_parent(key) is not None:
+        with self._translate_errors(key):
+            if self._inspector.bad_parent(key) is not None:
                 return False
             removed = self._hide_folder(key, name) if is_folder else self._hide_file(path, {name.digest}, name)
             if removed:
@@ -171,15 +171,15 @@ class View:
         if not self._has_folder:
             return "missing"
         path = str(self.path(key))
-        if self._standing.bad_parent(key) is not None:
+        if self._inspector.bad_parent(key) is not None:
             return "foreign"
         try:
             found = os.lstat(path)
             if is_folder:
-                return self._standing.state_of_folder(path, found, name)
+                return self._inspector.state_of_folder(path, found, name)
             if not stat.S_ISREG(found.st_mode):
                 return "foreign"
-            return "ours" if self._standing.digest(path, found, name) == name.digest else "edited"
+            return "ours" if self._inspector.digest(path, found, name) == name.digest else "edited"
         except (FileNotFoundError, NotADirectoryError):
             return "missing"
         except OSError as error:
@@ -196,7 +196,7 @@ class View:
             try:
                 for shown in files:
                     try:
-                        with self._failing(shown.key):
+                        with self._translate_errors(shown.key):
                             for key, name, replaces in self._files_of(shown):
                                 method = self._show_file(key, name, replaces, made, shown.key if move_aside else None)
                                 if method == "link":
@@ -220,7 +220,7 @@ class View:
             yield key, shown.name, shown.replaces
             return
         members = read_manifest(self.store, shown.name)
-        before = self._standing.members(shown.replaces)
+        before = self._inspector.members(shown.replaces)
         if shown.replaces is not None and not before:
             self._hide_file(f"{self.store.root_url}/{key}", {shown.replaces.digest}, shown.replaces)
         wanted = {member.path for member in members}
@@ -245,7 +245,7 @@ class View:
         for attempt in range(_ATTEMPTS):
             try:
                 self._make_parents(key, made)
-                return self._place(key, name, replaces, aside)
+                return self._publish(key, name, replaces, aside)
             except FileNotFoundError:
                 # Somebody who hides a file beside this one may have removed the folder, empty for a moment.
                 if attempt == _ATTEMPTS - 1 or not os.path.lexists(self._objects.path(name)):
@@ -253,7 +253,7 @@ class View:
                 made.clear()
         return None
 
-    def _place(self, key: str, name: ObjectName, replaces: ObjectName | None, aside: str | None) -> str | None:
+    def _publish(self, key: str, name: ObjectName, replaces: ObjectName | None, aside: str | None) -> str | None:
         source, target = self._objects.path(name), f"{self.store.root_url}/{key}"
         if self.mode == "auto" and not self._objects.can_clone:
             try:
@@ -271,24 +271,24 @@ class View:
             if is_object(found, source):
                 return None
             digests = {name.digest} | ({replaces.digest} if replaces is not None else set())
-            if stat.S_ISDIR(found.st_mode) and self._standing.is_ours_or_empty(target, digests):
+            if stat.S_ISDIR(found.st_mode) and self._inspector.is_ours_or_empty(target, digests):
                 if replaces is not None:
                     self._hide_folder(key, replaces)
                 _remove_empty_tree(target)
             elif not stat.S_ISREG(found.st_mode):
-                self._clear(key, aside)
+                self._move_aside(key, aside)
             else:
-                digest = self._standing.digest(target, found, replaces or name)
+                digest = self._inspector.digest(target, found, replaces or name)
                 if digest == name.digest and (self._objects.can_clone or (self.mode == "copy" and found.st_nlink == 1)):
                     return None
                 if digest not in digests:
-                    self._clear(key, aside)
+                    self._move_aside(key, aside)
                 elif digest == name.digest and _is_being_written(target):
                     # Whoever has it open goes on with this file, which another one in its place would take from them.
                     return None
         if not self._may_copy(key, source):
             return None
-        entry = new_entry(self._objects.incoming)
+        entry = new_temp_path(self._objects.temp_folder)
         try:
             method = reflink.duplicate(
                 source, entry, allow_link=self.mode == "auto", allow_clone=self._objects.can_clone
@@ -308,15 +308,15 @@ class View:
             return True
         if self._links_work(source):
             return True
-        if not self._told:
-            self._told = True
+        if not self._has_warned:
+            self._has_warned = True
             messages.info(
                 f"large files are not shown in '{self._root}', whose disk has no links: file.path tells where they are"
             )
         return False
 
     def _links_work(self, source: str) -> bool:
-        entry = new_entry(self._objects.incoming)
+        entry = new_temp_path(self._objects.temp_folder)
         try:
             os.link(source, entry)
         except OSError:
@@ -324,7 +324,7 @@ class View:
         os.unlink(entry)
         return True
 
-    def _clear(self, key: str, aside: str | None) -> None:
+    def _move_aside(self, key: str, aside: str | None) -> None:
         """Get what is not ours out of the way, or refuse; what lay in a folder goes to another one beside that."""
         target = f"{self.store.root_url}/{key}"
         if aside is None:
@@ -358,7 +358,7 @@ class View:
         found = lstat(path)
         if found is None:
             return True
-        if not stat.S_ISREG(found.st_mode) or self._standing.digest(path, found, name) not in digests:
+        if not stat.S_ISREG(found.st_mode) or self._inspector.digest(path, found, name) not in digests:
             return False
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -366,12 +366,12 @@ class View:
 
     def _hide_folder(self, key: str, name: ObjectName) -> bool:
         path = f"{self.store.root_url}/{key}"
-        for member in self._standing.members(name).values():
+        for member in self._inspector.members(name).values():
             target = f"{path}/{member.path}"
-            if self._standing.bad_parent(f"{key}/{member.path}") is None:
+            if self._inspector.bad_parent(f"{key}/{member.path}") is None:
                 self._hide_file(target, {member.digest}, member.name)
                 self._remove_empty(os.path.dirname(target))
-        if os.path.isdir(path) and self._standing.is_ours_or_empty(path, set()):
+        if os.path.isdir(path) and self._inspector.is_ours_or_empty(path, set()):
             _remove_empty_tree(path)
         return not os.path.lexists(path)
 
@@ -401,7 +401,7 @@ class View:
             raise read_only(self.store.root_url)
 
     @contextlib.contextmanager
-    def _failing(self, key: str) -> Iterator[None]:
+    def _translate_errors(self, key: str) -> Iterator[None]:
         try:
             yield
         except LaminError:

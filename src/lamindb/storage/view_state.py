@@ -16,7 +16,7 @@ from lamindb.storage.manifest import read_manifest, starts_as_manifest
 State = Literal["ours", "missing", "edited", "foreign"]
 
 
-class Standing:
+class ViewInspector:
     """Looks at files in the root of a store; changes nothing."""
 
     def __init__(self, store: LocalStore) -> None:
