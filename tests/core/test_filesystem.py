@@ -24,7 +24,7 @@ def test_the_system_is_asked() -> None:
     assert filesystem.file_system_type("/absent") == ""
 
 
-def test_the_device_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mount_of_the_device_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = tmp_path.stat().st_dev
     mark = f"{os.major(device)}:{os.minor(device)}"
     mounted(
@@ -35,7 +35,7 @@ def test_the_device_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert filesystem.file_system_type(tmp_path) == "nfs4"
 
 
-def test_else_the_deepest_folder_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_else_the_mount_of_the_deepest_folder_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "a b" / "inner"
     folder.mkdir(parents=True)
     shown = str(tmp_path / "a b").replace(" ", "\\040")

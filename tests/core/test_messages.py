@@ -20,7 +20,7 @@ TELLERS = [
 
 
 @pytest.mark.parametrize("verbosity", range(5))
-def test_each_level_tells_what_was_asked_for(verbosity: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_level_shows_what_was_asked_for(verbosity: int, capsys: pytest.CaptureFixture[str]) -> None:
     settings.verbosity = verbosity
     expected = ["❌ failed\n"]
     messages.error("failed")
@@ -45,12 +45,12 @@ class _Broken(io.StringIO):
 @pytest.mark.parametrize("error", [OSError(28, "full"), BrokenPipeError(), ValueError("I/O operation on closed file")])
 def test_a_broken_standard_error_is_no_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", _Broken(error))
-    messages.warning("nobody hears it")
+    messages.warning("not shown")
 
 
 def test_no_standard_error_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
-    messages.warning("nobody hears it")
+    messages.warning("not shown")
 
 
 def test_an_encoding_without_icons_gets_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_an_encoding_without_icons_that_breaks_then_is_no_error(monkeypatch: pyt
             raise UnicodeEncodeError("ascii", text, 0, 1, "no such character")
 
     monkeypatch.setattr(sys, "stderr", Odd())
-    messages.warning("nobody hears it")
+    messages.warning("not shown")
 
 
 def test_a_text_with_half_a_character_is_shown_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_a_program_whose_standard_error_is_closed_goes_on() -> None:
         import os, sys
         os.close(2)
         from lamindb.core import messages
-        messages.warning("nobody hears it")
+        messages.warning("not shown")
         print("done")
         sys.stdout.flush()
         os._exit(0)

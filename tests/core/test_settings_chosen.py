@@ -10,7 +10,7 @@ from lamindb.core.settings import chosen, named, settings, settings_file
 from lamindb.errors import InvalidInputError, UnknownFieldError
 
 
-def test_the_default_counts_where_nobody_chose() -> None:
+def test_the_default_counts_where_nothing_was_chosen() -> None:
     assert chosen("if_key_exists") == ("new_version", "default")
     assert settings.verbosity == 2
 
@@ -60,7 +60,7 @@ def test_values_of_another_type_are_refused(name: str, value: object) -> None:
     assert getattr(settings, name) == before
 
 
-def test_an_unknown_name_is_told_with_a_near_one() -> None:
+def test_an_unknown_name_is_refused_with_the_closest_one() -> None:
     with pytest.raises(UnknownFieldError, match="'verbosity'"):
         named("verbosty")
 

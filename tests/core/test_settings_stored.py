@@ -44,7 +44,7 @@ def test_a_refused_value_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("text", ["verbosity =", "verbosity = 'x'\n", "colour = 'red'\n", "\x00"])
-def test_a_damaged_file_is_told_and_ignored(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_file_is_ignored_with_a_warning(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     _path().parent.mkdir(parents=True, exist_ok=True)
     _path().write_text(text)
     assert chosen("verbosity") == (2, "default")

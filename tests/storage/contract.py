@@ -443,7 +443,7 @@ class StoreContract:
         name = store.put(Source(".csv", data=b"x")).name
         assert store.object_path(name) == f"{store.root_url}/.lamindb/objects/{name.path}"
 
-    def test_when_an_object_changed_is_told(self, store: ObjectStore) -> None:
+    def test_the_time_of_the_last_change_of_an_object(self, store: ObjectStore) -> None:
         before = time.time()
         name = store.put(Source(".csv", data=b"x")).name
         changed_at = store.changed_at(name)

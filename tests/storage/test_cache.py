@@ -181,7 +181,7 @@ def test_a_full_disk_is_an_error_of_storage(cache: Cache, server: Server, tmp_pa
 
 
 class FullDisk:
-    """A disk of which the entries of a cache leave so much, and that is full for whoever downloads more."""
+    """A disk of which the entries of a cache leave so much, and that is full for every further download."""
 
     def __init__(self, cache: Cache, server: Server, size: int) -> None:
         self.cache, self.server, self.size = cache, server, size

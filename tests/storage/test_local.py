@@ -275,7 +275,7 @@ def steps_of(store: LocalStore, monkeypatch: pytest.MonkeyPatch, act: Callable[[
 
 
 @pytest.mark.parametrize("size", [10, CHUNK_SIZE - 1, CHUNK_SIZE])
-def test_data_is_flushed_before_its_name_and_the_folder_after(
+def test_data_is_fsynced_before_its_name_and_the_folder_after(
     store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     source = write(tmp_path / "a.bin", bytes(size))
@@ -288,7 +288,7 @@ def test_data_is_flushed_before_its_name_and_the_folder_after(
     assert steps[0] == ("write", "incoming")
 
 
-def test_the_folder_is_flushed_also_when_the_object_was_there(
+def test_the_folder_is_fsynced_also_when_the_object_was_there(
     store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write(tmp_path / "a.bin", b"x")
@@ -298,9 +298,7 @@ def test_the_folder_is_flushed_also_when_the_object_was_there(
     assert steps_of(store, monkeypatch, lambda: store.put(trusting)) == [("fsync", "objects")]
 
 
-def test_many_files_are_flushed_twice_in_all(
-    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_files_are_synced_twice_in_all(store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not store.objects.can_sync_whole:
         pytest.skip("this file system is flushed file by file")
     sources = [write(tmp_path / f"{number}.bin", b"%d" % number) for number in range(50)]
@@ -310,7 +308,7 @@ def test_many_files_are_flushed_twice_in_all(
     assert steps == ["syncfs"]
 
 
-def test_without_a_flush_of_all_each_file_is_flushed(
+def test_without_a_sync_of_all_each_file_is_fsynced(
     store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store.objects, "_whole", False)

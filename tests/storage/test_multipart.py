@@ -1,4 +1,4 @@
-"""Uploads whose program was killed: their parts are found and removed, and nobody else's."""
+"""Uploads whose program was killed: their parts, and no others, are found and removed."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Requests(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_without_conditional_writes_the_mark_is_put_and_read_back(
     server.answer = code, NOT_IMPLEMENTED
     store = RemoteStore("s3://bucket/prefix")
     assert ownership.create(store, Owner("one", "first"))
-    assert capsys.readouterr().err.count("cannot keep two instances from taking it in the same moment") == 1
+    assert capsys.readouterr().err.count("cannot keep two instances from claiming it at the same time") == 1
     assert ownership.read(store) == Owner("one", "first")
     assert not ownership.create(RemoteStore("s3://bucket/prefix"), Owner("two", "second"))
     assert ownership.read(store) == Owner("one", "first")

@@ -26,7 +26,7 @@ Person = Callable[[str], None]
 
 @pytest.fixture
 def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Person:
-    """Let the test go on as somebody else, with settings, data and working folder of their own."""
+    """Return what makes the test continue as another user, with their own settings, data and working folder."""
 
     def become(name: str) -> None:
         for known in context.all_connected():
@@ -263,7 +263,7 @@ def test_a_move_marks_the_new_place_and_gives_the_old_one_back(seaweed_root: str
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"id = 3", b"[", b'id = "x"'])
-def test_a_damaged_mark_is_nobodys_permission(seaweed_root: str, person: Person, data: bytes) -> None:
+def test_a_damaged_marker_permits_nothing(seaweed_root: str, person: Person, data: bytes) -> None:
     person("ada")
     ln.setup.init(storage=seaweed_root, name="one")
     put(seaweed_root, ownership.PATH, data)
@@ -272,7 +272,7 @@ def test_a_damaged_mark_is_nobodys_permission(seaweed_root: str, person: Person,
     ln.connect(seaweed_root)
 
 
-def test_a_bucket_that_cannot_be_reached_keeps_nobody_from_the_records(
+def test_records_are_read_without_the_bucket(
     seaweed_root: str, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person("ada")
@@ -309,7 +309,7 @@ def test_a_place_that_is_given_back_meanwhile_is_taken(
     ownership.claim(seaweed_root, Owner("one", "first"), tmp_path)
     assert mark_of(seaweed_root) == Owner("one", "first")
     monkeypatch.setattr(ownership, "create", lambda store, mark: False)
-    with pytest.raises(StorageError, match="comes and goes"):
+    with pytest.raises(StorageError, match="keeps appearing"):
         ownership.claim(f"{seaweed_root}/other", Owner("one", "first"), tmp_path / "absent")
 
 

@@ -274,7 +274,7 @@ def test_a_profile_without_keys_is_left_to_boto(
     assert aws(config, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")[1] is None
 
 
-def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_listen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")

@@ -107,7 +107,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert remove_abandoned(str(tmp_path / "absent"), older_than_seconds=0) == []
 
 
-def test_a_name_tells_its_writer(tmp_path: Path) -> None:
+def test_a_name_identifies_its_writer(tmp_path: Path) -> None:
     entry = os.path.basename(new_temp_path(str(tmp_path)))
     assert temp_files.writer_of(entry) == temp_files.writer_of(f"{entry}.writer") == this_writer()
     assert temp_files.writer_of("litter") is None

@@ -1,4 +1,4 @@
-"""The view shows current files under their keys, and never loses what somebody else put there."""
+"""The view shows current files under their keys, and never loses what the user put there."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def edit(path: Path, data: bytes) -> None:
     new.replace(path)
 
 
-def test_shows_hides_and_tells(shows: View) -> None:
+def test_shows_hides_and_returns_the_state(shows: View) -> None:
     store = shows.store
     name = put(store, b"one")
     assert shows.state("a/b/c.csv", name) == "missing"
@@ -125,7 +125,7 @@ def test_an_edit_of_the_same_length_and_time_is_seen(shows: View) -> None:
     assert shows.hide("a.csv", name) is False
 
 
-def test_a_file_of_somebody_else_stays(shows: View) -> None:
+def test_a_foreign_file_stays(shows: View) -> None:
     name = put(shows.store, b"ours")
     write(Path(shows.store.root_url, "a.csv"), b"theirs")
     assert shows.conflict("a.csv", name) is not None
@@ -167,7 +167,7 @@ def test_names_that_the_disk_refuses(shows: View, monkeypatch: pytest.MonkeyPatc
     assert "too long" in (shows.conflict("a" * 143, None) or "")
 
 
-def test_an_empty_folder_is_in_nobodys_way(shows: View) -> None:
+def test_an_empty_folder_is_replaced(shows: View) -> None:
     name = put(shows.store, b"x")
     Path(shows.store.root_url, "a", "b", "c").mkdir(parents=True)
     assert shows.conflict("a/b", name) is None
@@ -209,7 +209,7 @@ def test_a_link_in_the_place_of_a_file_stays(shows: View, tmp_path: Path) -> Non
     assert (tmp_path / "outside").read_bytes() == b"x"
 
 
-def test_a_link_in_a_folder_is_somebodys(shows: View, tmp_path: Path) -> None:
+def test_a_link_in_a_folder_is_foreign(shows: View, tmp_path: Path) -> None:
     name = put(shows.store, b"x")
     Path(shows.store.root_url, "a").mkdir()
     Path(shows.store.root_url, "a", "link").symlink_to(tmp_path)

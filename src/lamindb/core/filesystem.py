@@ -79,7 +79,7 @@ def fsync_descriptor(descriptor: int) -> None:
     After a failure, another fsync proves nothing: the system may have dropped the data, and would report success.
 
     Raises:
-        OSError: The data may be lost; what was written must be written anew from its source.
+        OSError: The data may be lost; what was written must be written again from its source.
     """
     if sys.platform == "darwin":
         import fcntl
@@ -167,7 +167,7 @@ def make_folder(path: str, root: os.stat_result) -> bool:
     """Make a folder whose group permissions follow those of the root; False if there is one already.
 
     Raises:
-        FileExistsError: Something that is no folder has that name.
+        FileExistsError: Something else than a folder has that name.
         OSError: The folder cannot be made.
     """
     try:

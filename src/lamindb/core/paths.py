@@ -15,7 +15,7 @@ def _given(variable: str) -> Path | None:
     try:
         return Path(given).expanduser().absolute() if given else None
     except (RuntimeError, OSError) as error:
-        raise InvalidInputError(f"{variable} = {given!a} is no folder: {error}") from None
+        raise InvalidInputError(f"{variable} = {given!a} is not a folder: {error}") from None
 
 
 def _folder(variable: str, kind: str) -> Path | None:

@@ -184,6 +184,16 @@ def size_text(size: int) -> str:
     return f"{value / 1000:,.1f} PB"
 
 
+def counted(count: int, noun: str) -> str:
+    """Write a number and its noun.
+
+    Examples:
+        >>> counted(1, "byte"), counted(2000, "byte")
+        ('1 byte', '2,000 bytes')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def duration_text(seconds: float) -> str:
     """Write a time span for people, with at most two units.
 

@@ -99,6 +99,8 @@ def locate(identifier: str | Path) -> Found:
     for entry in named.values():
         return Found(Path(entry.home), Path(entry.project), entry.own_database_url)
     where = (
-        f"{path.resolve()} is no instance folder and contains none" if is_folder else "there is no such folder or name"
+        f"{path.resolve()} is not an instance folder and contains none"
+        if is_folder
+        else "there is no such folder or name"
     )
     raise NoInstanceError(f"cannot find the instance {str(identifier)!r}: {where}; {_ADVICE}")

@@ -2,7 +2,7 @@
 
 The client for object stores reads the environment and no profiles: its library dropped them in 2023. boto3 reads them,
 and is not required: a profile that holds keys works without it, one with a role or a login needs it. Even with boto3,
-the endpoint and region must be read here, as the client is told them by name.
+the endpoint and region must be read here, as the client takes them as arguments.
 """
 
 from __future__ import annotations

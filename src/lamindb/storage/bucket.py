@@ -1,4 +1,4 @@
-"""What a store of a bucket and the paths in it have in common: requests for objects, and errors in our words."""
+"""Read objects of a bucket; the base of its store, and what its paths use."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ fork_guard: Final = ForkGuard()
 # One per process: all buckets share the threads of the client.
 
 READ_SIZE: Final = 16 << 20
-"""Bytes of one request when reading, so that each finishes within the time limit."""
+"""Bytes of one request when reading, so that each ends within the time limit."""
 
 FOLDER: Final = ".lamindb/objects"
 
 
 class Bucket:
-    """Objects in a bucket, or in memory, to be read.
+    """Objects in a bucket, or in memory, for reading.
 
     Args:
         root_url: The address, such as `s3://bucket/prefix`.
@@ -76,7 +76,7 @@ class Bucket:
 
     @property
     def backend(self) -> Backend:
-        """What every request goes through.
+        """The client of the bucket.
 
         Raises:
             UnsupportedError: This process was forked from one that had used a bucket.
@@ -85,7 +85,7 @@ class Bucket:
         return self._backend
 
     def exists(self, name: ObjectName) -> bool:
-        """Tell whether there is an object of this name."""
+        """Return True if there is an object of this name."""
         return self.head(name) is not None
 
     def size(self, name: ObjectName) -> int | None:
@@ -94,7 +94,7 @@ class Bucket:
         return None if found is None else found["size"]
 
     def open(self, name: ObjectName) -> BinaryIO:
-        """Open an object for reading in parts, unchecked."""
+        """Open an object for reading in ranges, unchecked."""
         size = self.size(name)
         if size is None:
             raise self.missing(name)
@@ -118,11 +118,11 @@ class Bucket:
         return None if found is None else found["last_modified"].timestamp()
 
     def path(self, name: ObjectName) -> str:
-        """Return where an object lies below the root."""
+        """Return the path of an object below the root."""
         return f"{FOLDER}/{name.path}"
 
     def head(self, name: ObjectName) -> ObjectMeta | None:
-        """Return what the server says of an object, None if there is none."""
+        """Return the metadata of an object, None if there is none."""
         import obstore
 
         with self.translate_errors(f"read '{self.object_path(name)}'"):
@@ -141,7 +141,7 @@ class Bucket:
             yield self.range(name, start, min(READ_SIZE, size - start))
 
     def range(self, name: ObjectName, start: int, length: int) -> bytes:
-        """Return a part of an object."""
+        """Return a range of an object."""
         import obstore
 
         with self.translate_errors(f"read '{self.object_path(name)}'"):
@@ -152,7 +152,7 @@ class Bucket:
 
     @contextlib.contextmanager
     def translate_errors(self, doing: str, *, writing: bool = False) -> Iterator[None]:
-        """Translate what the server, or the way to it, says; that something is there or not is left to the caller."""
+        """Translate errors of the server and the connection; AlreadyExistsError and the like are for the caller."""
         from obstore.exceptions import BaseError
 
         try:
@@ -161,16 +161,16 @@ class Bucket:
             raise bucket_client.translate(error, doing, writing=writing) from error
 
     def missing(self, name: ObjectName) -> IntegrityError:
-        """Make the error for an object that is not there."""
+        """Return the error for an object that is not there."""
         return IntegrityError(f"object '{self.object_path(name)}' is missing: save the file again, or restore a backup")
 
     def damaged(self, name: ObjectName) -> IntegrityError:
-        """Make the error for an object with other bytes than its name says."""
+        """Return the error for an object whose bytes do not match its name."""
         return IntegrityError(f"object '{self.object_path(name)}' is damaged: save the right file again")
 
 
 class _Ranges(io.RawIOBase):
-    """An object as a stream that can be read anywhere."""
+    """An object as a seekable stream."""
 
     def __init__(self, bucket: Bucket, name: ObjectName, size: int) -> None:
         super().__init__()

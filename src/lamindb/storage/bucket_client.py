@@ -1,4 +1,4 @@
-"""Opening buckets: addresses, credentials and time limits from where people keep them; errors in our words."""
+"""Open buckets, with credentials and time limits of the environment; translate the errors of the client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore as Backend
 
 TIMEOUT_SECONDS: Final = 30.0
-"""How long one request may take, and how long a failing one is tried anew."""
+"""How long one request may take, and how long a failing one is repeated."""
 
 TIMEOUT_VARIABLE: Final = "LAMIN_STORAGE_TIMEOUT_SECONDS"
 
@@ -77,14 +77,14 @@ def open_bucket(url: str) -> Backend:
 
 
 def boto_client(url: str) -> Any:
-    """Open a client of boto3 for what the package for object stores cannot do; no request is made.
+    """Open a client of boto3 for what the client of buckets cannot do; no request is made.
 
     Raises:
         UnsupportedError: The address is none of S3's, or boto3 is not installed.
         StorageError: There are no credentials.
     """
     if storage_url.split(url)[0] != "s3":
-        raise UnsupportedError(f"'{url}' is no address of S3")
+        raise UnsupportedError(f"'{url}' is not an address of S3")
     settings, _ = aws_profile.s3_settings()
     try:
         boto3 = importlib.import_module("boto3")
@@ -110,15 +110,15 @@ def boto_client(url: str) -> Any:
 
 
 def environment_hash() -> int:
-    """Return a number that is another one when the environment says something else of buckets."""
+    """Return a number that changes with the environment variables that buckets depend on."""
     prefixes = ("AWS_", "AZURE_", "GOOGLE_", "LAMIN_STORAGE_", "HOME")
     return hash(tuple(item for item in os.environ.items() if item[0].startswith(prefixes)))
 
 
 def is_plain(scheme: str) -> bool:
-    """Tell whether packages with clients of their own reach the buckets of a scheme by their addresses, as we do.
+    """Return True if packages with clients of their own reach the buckets of a scheme by plain addresses.
 
-    They read the environment, under the names that all know. What they read of profiles differs; servers they do not.
+    They read the common variables of the environment, and profiles in different ways, mostly without endpoints.
 
     Raises:
         StorageError: The profile cannot be read.
@@ -134,7 +134,7 @@ def timeout_seconds() -> float:
     """Return how long a request may take.
 
     Raises:
-        InvalidInputError: The environment says something that is not a positive number.
+        InvalidInputError: The variable is not a positive number.
     """
     text = os.environ.get(TIMEOUT_VARIABLE)
     if text is None:
@@ -194,16 +194,16 @@ _CAUSES: Final = (
 
 
 def is_unsupported_request(error: BaseException) -> bool:
-    """Tell whether a server refused a request as one of a kind that it does not know."""
+    """Return True if a server refused a request because it does not support its kind."""
     return type(error).__name__ == "NotSupportedError" or _UNKNOWN.search(str(error)) is not None
 
 
 def translate(error: BaseException, doing: str, *, writing: bool = False) -> LaminError:
-    """Make our error from one of the package's; its text may hold addresses, and is not passed on whole.
+    """Return our error for one of the client's; its text may hold secrets, and is not repeated whole.
 
     Args:
-        error: What was raised.
-        doing: What failed, such as "store 'a.csv' in 's3://bucket'".
+        error: What the client raised.
+        doing: The failed operation, such as "store 'a.csv' in 's3://bucket'".
         writing: The operation would have changed something.
     """
     if isinstance(error, LaminError):

@@ -1,9 +1,9 @@
-"""Local copies of remote objects: of limited size, checked whenever they are handed out, shared by all processes.
+"""Local copies of remote objects: of limited size, checked whenever they are returned, shared by all processes.
 
 ```
 <folder>/ab/<digest>/data                the bytes, read-only
-<folder>/ab/<digest>/files/<name>        a link with the file name that somebody asked for
-<folder>/locks/ab                        keeps processes from downloading the same twice; only saves traffic
+<folder>/ab/<digest>/files/<name>        a hard link with the requested file name
+<folder>/locks/ab                        keeps processes from downloading the same object at once; only saves traffic
 ```
 """
 
@@ -38,18 +38,18 @@ Download = Callable[[ObjectName, int], None]
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SHARES: Final = (0.1, 0.2, 0.4, 1.0)
-"""How much of the cache is removed each time that its disk is full. How much is needed is not known before."""
+"""Shares of the cache that are removed, one after another, while its disk is full: how much is needed is not known."""
 
 
 class Cache:
     """Local copies of objects, the least recently used of which are removed above a limit.
 
-    A file that was handed out stays until the same thread asks for the next one, a folder as long as the process runs;
-    after that it may go when others need its room, though not from whoever has it open.
+    A file that was returned stays until the same thread asks for the next one, a folder as long as the process runs.
+    After that it may be evicted; a process that has it open keeps its bytes.
 
     Args:
-        folder: Where they lie; made when it is first needed.
-        limit_bytes: How much may lie there, apart from what is in use.
+        folder: Where they are; made when it is first needed.
+        limit_bytes: Their largest size in all, apart from what is in use.
         hash_cache: Remembers which copies are as when they were last checked.
     """
 
@@ -66,11 +66,11 @@ class Cache:
     def file(self, name: ObjectName, filename: str, download: Download) -> Path:
         """Return a local file with this name and the object's bytes, downloaded if it is not there or damaged.
 
-        Where the cache's disk is full, what is not in use goes, the least recently used first.
+        Where the cache's disk is full, copies that are not in use are removed, the least recently used first.
 
         Raises:
-            StorageError: The cache's disk failed, or is full of other things.
-            LaminError: What `download` raises; nothing is left of its work.
+            StorageError: The cache's disk failed, or is full of other files.
+            LaminError: Whatever `download` raises; no partial file is left.
         """
 
         def make() -> Path:
@@ -111,7 +111,7 @@ class Cache:
         return Path(path)
 
     def drop(self, name: ObjectName) -> None:
-        """Remove what is kept of an object."""
+        """Remove the copies of an object."""
         self._entries.discard(self._entry(name))
 
     def shrink(self) -> None:
@@ -122,7 +122,7 @@ class Cache:
         return f"{self._entries.folder}/{name.digest[:2]}/{name.digest}"
 
     def _data(self, name: ObjectName, download: Download) -> str:
-        """Return the path of the checked bytes, which stay until this thread asks for the next."""
+        """Return the path of the checked bytes, which are pinned until this thread asks for the next."""
         path = f"{self._entry(name)}/data"
         self._entries.pin(self._entry(name))
         if self._is_good(name, path):
@@ -136,11 +136,11 @@ class Cache:
     def _add_member(self, folder: str, member: Member, download: Download) -> None:
         target = f"{folder}/{member.path}"
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-        # Linked at once: what was fetched before may go while the next one is.
+        # Linked at once: a copy may be evicted while the next one is fetched.
         reflink.duplicate(self._data(member.name, download), target, allow_clone=False)
 
     def _with_eviction(self, act: Callable[[], T]) -> T:
-        """Do something; where the disk is full, remove a part of what is not in use and do it anew, at last all."""
+        """Call `act`; while the disk is full, evict a share of the unused entries, at last all, and call it again."""
         for share in _SHARES:
             try:
                 return act()
@@ -203,7 +203,7 @@ class Cache:
 
     @contextlib.contextmanager
     def _locked(self, shard: str) -> Iterator[None]:
-        """Keep other processes from downloading the same, where the file system knows locks."""
+        """Keep other processes from downloading the same object, where the file system supports locks."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
                 os.makedirs(f"{self._entries.folder}/locks", mode=0o700, exist_ok=True)
@@ -221,7 +221,7 @@ class Cache:
 
 
 class NoCache(Cache):
-    """Keeps local copies in a temporary folder, for as long as it is used itself."""
+    """A cache in a temporary folder, which is removed with this object."""
 
     def __init__(self) -> None:
         super().__init__("", limit_bytes=1 << 62)
@@ -237,7 +237,7 @@ class NoCache(Cache):
         return super().members(name, filename, members, download)
 
     def drop(self, name: ObjectName) -> None:
-        """Remove what is kept of an object."""
+        """Remove the copies of an object."""
         if self._entries.folder:
             super().drop(name)
 
@@ -252,10 +252,10 @@ def open_cache(folder: str | os.PathLike[str] | None) -> Cache:
     """Open the cache in a user's cache folder, with the limit that the environment sets.
 
     Args:
-        folder: The folder; None where there is none, for copies that go with the process.
+        folder: The folder; None for copies that end with the process.
 
     Raises:
-        InvalidInputError: The environment says something that is not a positive number.
+        InvalidInputError: The variable is not a positive number.
     """
     text = os.environ.get(LIMIT_VARIABLE)
     try:

@@ -1,14 +1,14 @@
-"""How much lies in a cache's folder, and what of it may go.
+"""The entries of a cache, and the eviction of the least recently used ones.
 
 ```
-<folder>/ab/<digest>/                    an entry: all that is kept of an object
-<folder>/incoming/                       downloads and removals under way
+<folder>/ab/<digest>/                    an entry: the copies of one object
+<folder>/incoming/                       temporary files of downloads and removals
 <folder>/locks/size                      held while the size is counted
-<folder>/size                            bytes that were there when they were last counted, and those added since
+<folder>/size                            bytes at the last count, and those added since
 ```
 
-An entry that is in use is locked, by its user, for as long as that process runs or holds on to it; a process that is
-forked from it holds none of its entries.
+An entry in use is pinned: locked by the process that uses it, until it ends or releases it. A process that is forked
+from it pins none of its entries.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lamindb.core import locks
 from lamindb.storage import temp_files
 
 RECOUNT_SECONDS: Final = 1.0
-"""How long a cache that is too large, but all in use, is not looked through again."""
+"""How long a cache that is too large, but all in use, is not scanned again."""
 
 _LEFT_FREE: Final = 0.1
 _FOLDERS_PINNED: Final = 200
@@ -44,7 +44,7 @@ class _Entry:
 
 
 class _Pin:
-    """A lock that keeps an entry from being removed; it ends when this object does."""
+    """A lock that keeps an entry from eviction until this object is released or deleted."""
 
     __slots__ = ("__weakref__", "_descriptor")
 
@@ -57,13 +57,13 @@ class _Pin:
         self._release_in_children()
 
     def release(self, close: Callable[[int], None] = os.close) -> None:
-        """Release the entry, if that was not done."""
+        """Release the entry; idempotent."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             close(descriptor)
 
     def __del__(self) -> None:
-        """Release the entry, also while the interpreter ends and modules are gone."""
+        """Release the entry, also while the interpreter shuts down."""
         self.release()
 
     @classmethod
@@ -83,8 +83,8 @@ class CacheEntries:
     """The entries of a cache, the least recently used of which are removed above a limit.
 
     Args:
-        folder: Where they lie.
-        limit_bytes: How much may lie there, apart from what is in use.
+        folder: Where they are.
+        limit_bytes: Their largest size in all, apart from pinned ones.
     """
 
     def __init__(self, folder: str, limit_bytes: int) -> None:
@@ -95,10 +95,10 @@ class CacheEntries:
         self._tried_at = float("-inf")
 
     def pin(self, path: str, *, is_folder: bool = False) -> None:
-        """Make an entry if it is not there, and keep it from being removed.
+        """Make an entry if it is not there, and keep it from eviction.
 
-        A file is kept until this thread holds the next one: whoever opened it by then has it. A folder, whose files are
-        opened one after another, is kept as long as the process runs, unless it holds 200 others since.
+        A file is pinned until this thread pins the next one; by then it is open where it is needed. A folder, whose
+        files are opened one after another, is pinned as long as the process runs, or until 200 others were.
 
         Raises:
             OSError: It could not be made.
@@ -115,7 +115,7 @@ class CacheEntries:
             os.utime(path)
 
     def add(self, size: int) -> None:
-        """Count bytes that were added, and make room where they are too many."""
+        """Count bytes that were added, and evict entries above the limit."""
         with self._counting():
             total = self._read_total()
             if total is not None:
@@ -125,7 +125,7 @@ class CacheEntries:
             self.evict()
 
     def evict_if_too_large(self) -> None:
-        """Make room where too much lies here since others used what was to go."""
+        """Evict entries if the limit was exceeded because too many were pinned before."""
         total = self._read_total()
         if (total is None or total > self._limit) and time.monotonic() - self._tried_at >= RECOUNT_SECONDS:
             self.evict()
@@ -136,15 +136,15 @@ class CacheEntries:
         self._tried_at = time.monotonic()
 
     def evict_share(self, share: float) -> bool:
-        """Remove a share of what lies here, the least recently used first, and what dead downloads left.
+        """Remove a share of all bytes, the least recently used entries first, and what dead downloads left.
 
         Returns:
-            False if nothing could go.
+            False if nothing could be removed.
         """
         return bool(self.folder) and self._remove_until(lambda total: int(total * (1 - share)))
 
     def _remove_until(self, wanted: Callable[[int], int]) -> bool:
-        """Remove what is not in use until no more bytes lie here than are wanted of so many; tell whether any went."""
+        """Remove unpinned entries until at most `wanted(total)` bytes are left; return True if any was removed."""
         with self._counting():
             entries = sorted(self.entries(), key=lambda entry: entry.used_at)
             links = Counter(inode for entry in entries for inode in entry.sizes)
@@ -157,13 +157,13 @@ class CacheEntries:
                     links.subtract(entry.sizes.keys())
                     total -= sum(size for inode, size in entry.sizes.items() if not links[inode])
             self._write_total(total)
-        swept: list[str] = []
+        abandoned: list[str] = []
         with contextlib.suppress(OSError):
-            swept = temp_files.remove_abandoned(f"{self.folder}/incoming", older_than_seconds=_STALE_SECONDS)
-        return total < there or bool(swept)
+            abandoned = temp_files.remove_abandoned(f"{self.folder}/incoming", older_than_seconds=_STALE_SECONDS)
+        return total < there or bool(abandoned)
 
     def entries(self) -> Iterator[_Entry]:
-        """Yield what lies here; bytes that several entries share have the same inode in each."""
+        """Yield all entries; bytes that several share have the same inode in each."""
         for shard in _names(self.folder):
             if len(shard) == 2:
                 for digest in _names(f"{self.folder}/{shard}"):
@@ -173,13 +173,13 @@ class CacheEntries:
                         yield _Entry(used_at, path, dict(_sizes(path)))
 
     def new_temp_path(self) -> str:
-        """Return a path in `incoming/` that nobody else uses."""
+        """Return a path for a temporary file that no other process uses."""
         folder = f"{self.folder}/incoming"
         os.makedirs(folder, mode=0o700, exist_ok=True)
         return temp_files.new_temp_path(folder)
 
     def discard(self, path: str) -> None:
-        """Remove a file or folder: out of sight at once, then for good."""
+        """Remove a file or folder: renamed first, so that it disappears at once."""
         if os.path.lexists(path):
             new = self.new_temp_path()
             with contextlib.suppress(OSError):
@@ -221,7 +221,7 @@ class CacheEntries:
 
 
 def _pin(path: str) -> _Pin | None:
-    """Lock an entry for use, made anew if somebody removed it meanwhile; None where there are no locks."""
+    """Pin an entry, made again if another process evicted it meanwhile; None where there are no locks."""
     while True:
         os.makedirs(path, mode=0o700, exist_ok=True)
         try:
@@ -239,7 +239,7 @@ def _pin(path: str) -> _Pin | None:
 
 
 def _lock(descriptor: int, *, exclusive: bool) -> bool | None:
-    """Lock an entry for removal, unless somebody uses it, or for use; None where there are no locks."""
+    """Lock an entry exclusively, unless it is pinned, or shared; None where there are no locks."""
     try:
         import fcntl
 

@@ -1,6 +1,6 @@
 """Addresses of objects as paths that pandas, zarr, anndata and others open.
 
-The packages that they build upon are loaded when the first path is made. A pickled path holds its address only:
+The packages that they build upon are imported when the first path is made. A pickled path holds its address only:
 another process opens it with the credentials of its own environment.
 """
 
@@ -32,7 +32,7 @@ _ADDRESS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A stored folder: what each of its folders holds, by relative path, "" being the folder itself."""
+    """A stored folder: the entries of each folder in it, by relative path; "" is the folder itself."""
 
     bucket: Bucket
     entries: dict[str, dict[str, Member | None]]
@@ -53,11 +53,11 @@ class _Folder:
 
 
 class FolderFiles:
-    """What an asynchronous file system of fsspec's needs to show stored folders; a base class of one.
+    """Stored folders as an asynchronous file system of fsspec; a base class of one.
 
-    Bytes are read with the credentials of the environment. A whole file is checked by its digest; a part cannot be.
+    Bytes are read with the credentials of the environment. A whole file is checked by its digest; a range cannot be.
     Reading raises `IntegrityError` for a member whose object is missing or damaged, and `StorageError` where the bucket
-    fails; what would change something raises `ReadOnlyError`.
+    fails; a write raises `ReadOnlyError`.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -174,13 +174,13 @@ def folder_address(url: str) -> str:
 
 
 def own_address(url: str) -> str:
-    """Return the address of what is no stored folder under which only our own file systems serve it."""
-    # Letters and digits only: some packages take no other scheme for one.
+    """Return the address of an object under which only our own file systems serve it."""
+    # Letters and digits only: some packages recognise no other scheme.
     return f"{PROTOCOL}{url}"
 
 
 def unchangeable(path: str) -> ReadOnlyError:
-    """Make the error for what would change stored bytes."""
+    """Return the error for a write to stored bytes."""
     return ReadOnlyError(f"'{path}' cannot be changed: stored bytes never are; save a new version instead")
 
 
@@ -225,28 +225,27 @@ async def _pieces(bucket: Bucket, member: Member, start: int, end: int) -> Async
                     bucket.backend, bucket.path(member.name), start=first, length=length
                 )
             except FileNotFoundError as error:
-                # Not as a file that is missing: zarr takes these for chunks that nobody wrote.
+                # Not FileNotFoundError: zarr takes it for a chunk that was never written.
                 raise bucket.missing(member.name) from error
         yield bytes(found)
 
 
-# The base class is heavy; that of obstore takes its place where a class is made of this one.
+# Importing obstore's class takes long: it becomes the base when a class is made of this one.
 _Base: Any = object
 
 
 class BucketFiles(_Base):  # type: ignore[misc]
-    """What is ours in a file system of a bucket; a base class beside that of obstore.
+    """Our part of the file system of a bucket; a base class beside obstore's.
 
     It serves plain addresses and our own ones. Credentials, endpoint and time limits come from the environment, and are
-    no part of it when it is sent to another process. What would change something under `.lamindb/` raises
-    `ReadOnlyError`.
+    no part of it when it is sent to another process. A write under `.lamindb/` raises `ReadOnlyError`.
     """
 
     protocol: str
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._opened: dict[tuple[str, int], Any] = {}
-        # The inherited cache would keep using a server that the environment no longer names.
+        # The inherited cache would keep a server that the environment no longer names.
         super().__init__(*arguments, **{**options, "max_cache_size": 0})
 
     def _construct_store(self, bucket: str) -> Any:
@@ -311,15 +310,15 @@ _PROTOCOLS: Final = {
     "AZFiles": "az",
     "Folders": PROTOCOL,
 }
-"""The names of the classes of file systems, which other processes find them by, and their protocols."""
+"""The names of the classes of file systems, by which pickle finds them, and their protocols."""
 
 
 def universal_path(url: str, *, is_folder: bool = False) -> Any:
     """Return the `UPath` of an address, which reads with the credentials and the endpoint of the environment.
 
     Args:
-        url: The address of an object or of another place in a bucket; of a manifest if it is a folder.
-        is_folder: Let the path be that of a stored folder, below which its members are.
+        url: The address of an object or another key of a bucket; of a manifest if it is a folder.
+        is_folder: Return the path of a stored folder, below which its members are.
 
     Raises:
         UnsupportedError: A package is not installed, or the address is one in memory.
@@ -341,7 +340,7 @@ def file_system(protocol: str) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """Make a class when it is asked for by name, as unpickling does."""
+    """Return a class by its name, as unpickling asks for it."""
     if name == "ObjectPath":
         return _path_class()
     if name in _PROTOCOLS:
@@ -351,9 +350,9 @@ def __getattr__(name: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _path_class() -> type[Any]:
-    """Make the class of a path; it tells its address where a path is asked for, as pandas does.
+    """Return the class of paths. `os.fspath`, which pandas calls, gives its address.
 
-    Where the plain address would lead a package that has a client of its own elsewhere, it tells one of our own.
+    Where a package with a client of its own would not reach the plain address, it gives one of our own.
     """
     from upath.implementations.cloud import CloudPath
 
@@ -386,7 +385,7 @@ def _path_class() -> type[Any]:
             return url if bucket_client.is_plain(self.protocol) else own_address(url)
 
     def plainly(name: str) -> Any:
-        """Let the base class do what would take the address for a path on this machine."""
+        """Return a method of the base class, for one that would take the address for a path on this machine."""
 
         def method(self: Any, *arguments: Any, **options: Any) -> Any:
             return getattr(PlainPath(str(self)), name)(*arguments, **options)
@@ -400,13 +399,13 @@ def _path_class() -> type[Any]:
 
 @lru_cache(maxsize=8)
 def _file_system_class(protocol: str) -> type[Any]:
-    """Make the class of a file system; it serves our own addresses as text, and plain ones where nobody else does."""
+    """Return the class of a file system. It serves our own addresses, and plain ones where no other package does."""
     import fsspec
 
     names = [name for name, found in _PROTOCOLS.items() if found == protocol]
     if not names:
         raise InvalidInputError(
-            f"'{protocol}' is no kind of object store: pass one of {', '.join(storage_url.SCHEMES)}"
+            f"'{protocol}' is not a kind of object store: pass one of {', '.join(storage_url.SCHEMES)}"
         )
     bases: tuple[type[Any], ...]
     if protocol == PROTOCOL:

@@ -1,4 +1,4 @@
-"""Files of a bucket that were registered where they are: read under their keys, never written."""
+"""Files of a bucket that are registered in place: read under their keys, never written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lamindb.storage.remote import RemoteStore, stat_of
 
 
 def content_of_key(store: RemoteStore, key: str) -> Content:
-    """Read a file of a bucket and return what it holds; not read again while the server says the same of it.
+    """Return the hashes of a file in a bucket; it is not read again while its size and ETag stay.
 
     Raises:
         SourceNotFoundError: There is no such file.
@@ -45,7 +45,7 @@ def local_copy_of_key(store: RemoteStore, key: str, name: ObjectName, filename: 
     """Return a local file with the bytes that were registered, from the cache or the bucket.
 
     Raises:
-        IntegrityError: The file in the bucket is gone, or holds other bytes than were registered.
+        IntegrityError: The file in the bucket is missing, or has other bytes than were registered.
         StorageError: The bucket or the cache failed.
     """
 

@@ -1,4 +1,4 @@
-"""The store of a local folder: objects under `.lamindb/objects/`, made durable by `batch.py`."""
+"""The store of a local folder: objects under `.lamindb/objects/`, made durable by `local_writer.py`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from lamindb.core import filesystem
 from lamindb.core.filesystem import fsync_folder
 from lamindb.core.hashing import digest_file
 from lamindb.core.progress import Progress
+from lamindb.core.text import counted
 from lamindb.errors import IntegrityError, LaminError
 from lamindb.storage import manifest, temp_files
 from lamindb.storage import staged as storage_staged
@@ -84,7 +85,7 @@ class LocalStore:
         return self.put_many([source])[0]
 
     def put_many(self, sources: Sequence[Source], *, progress: Progress | None = None) -> builtins.list[Stored]:
-        """Store many sources, with two flushes for each 10,000 of them."""
+        """Store many sources, with two syncs for each 10,000 of them."""
         self._check_writable()
         stored: builtins.list[Stored] = []
         for start in range(0, len(sources), BATCH):
@@ -103,7 +104,7 @@ class LocalStore:
         return stored
 
     def exists(self, name: ObjectName) -> bool:
-        """Tell whether there is an object of this name."""
+        """Return True if there is an object of this name."""
         return self.size(name) is not None
 
     def size(self, name: ObjectName) -> int | None:
@@ -149,7 +150,7 @@ class LocalStore:
             yield from self.objects.entries()
 
     def local_path(self, name: ObjectName, filename: str, *, is_folder: bool = False) -> Path:
-        """Return a link to a checked object, made under `.lamindb/staged/` with this file name.
+        """Return a hard link to a checked object, made under `.lamindb/staged/` with this file name.
 
         In a root that cannot be written, a file is the object itself, whatever its name.
         """
@@ -179,7 +180,7 @@ class LocalStore:
         try:
             found = FileStat.of(os.stat(path, follow_symlinks=False))
             if size is not None and found.size != size:
-                return Damage(name, "size", f"object '{path}' has {found.size:,} bytes instead of {size:,}")
+                return Damage(name, "size", f"object '{path}' has {counted(found.size, 'byte')} instead of {size:,}")
             if quick and self.hash_cache.digest(path, found) == name.digest:
                 return None
             digest = digest_file(path)
@@ -193,7 +194,7 @@ class LocalStore:
         return None
 
     def remember(self, names: Sequence[ObjectName]) -> None:
-        """Remember the stats of objects that are right, after a link to them moved their ctime."""
+        """Remember the stats of objects that are right, after a link to them changed their ctime."""
         known = []
         for name in names:
             with contextlib.suppress(OSError):
@@ -224,7 +225,7 @@ class LocalStore:
                 found = os.lstat(self.objects.path(name))
             except FileNotFoundError:
                 return None
-        # A file that was taken over keeps its own, older mtime; a link to it moves the ctime.
+        # A file that was taken over keeps its own, older mtime; a link to it changes the ctime.
         return max(found.st_mtime, found.st_ctime)
 
     def object_path(self, name: ObjectName) -> str:
@@ -238,7 +239,7 @@ class LocalStore:
         return Path(self.objects.path(name))
 
     def upath_of_key(self, key: str) -> Path:
-        """Return what a key of the root is, the root itself for an empty one."""
+        """Return the path of a key, of the root itself for an empty one."""
         return Path(self.root_url, key)
 
     def _missing(self, name: ObjectName) -> IntegrityError:
@@ -251,7 +252,7 @@ class LocalStore:
 
     @contextlib.contextmanager
     def _translate_errors(self, doing: str) -> Iterator[None]:
-        """Translate what the disk says."""
+        """Translate errors of the disk."""
         try:
             yield
         except OSError as error:

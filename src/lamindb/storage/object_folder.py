@@ -1,4 +1,4 @@
-"""A folder of objects on this machine: 256 folders of read-only files, each named by its content."""
+"""The folder of objects of a local storage: 256 folders of read-only files, each named by its content."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 
 
 def refuse_links(root: str) -> None:
-    """Refuse a root whose own folders are symbolic links: what is written or removed in them would be elsewhere.
+    """Refuse a root whose own folders are symbolic links: they would lead writes and removals to other folders.
 
     Raises:
         InvalidInputError: One of them is.
@@ -34,12 +34,12 @@ def refuse_links(root: str) -> None:
 
 
 class ObjectFolder:
-    """Where the objects of a local root lie, and what is known of them.
+    """The objects of a local root, and which of them are known to be intact.
 
     Attributes:
         root: The storage root, absolute.
         folder: The folder of objects.
-        incoming: The folder of writes under way, on the same file system.
+        temp_folder: The folder of temporary files, on the same file system.
     """
 
     def __init__(self, root: str, hash_cache: HashCache) -> None:
@@ -52,7 +52,7 @@ class ObjectFolder:
 
     @property
     def can_sync_whole(self) -> bool:
-        """Whether one call can flush everything that was written here."""
+        """Whether one call can sync the whole file system of the objects."""
         if self._whole is None:
             self._whole = can_sync_file_system(self.folder)
         return self._whole
@@ -68,17 +68,17 @@ class ObjectFolder:
         return os.stat(self.root)
 
     def restore_temp_folder(self) -> None:
-        """Make the folder of writes under way again where it was tidied away; never that of a root that is gone."""
+        """Make the folder of temporary files again where it was removed; never that of a root that is gone."""
         if not os.path.isdir(self.temp_folder) and os.path.isdir(self.folder):
             filesystem.make_folder(self.temp_folder, self.root_stat)
 
     def path(self, name: ObjectName) -> str:
-        """Return where an object lies."""
+        """Return the path of an object."""
         return f"{self.folder}/{name.digest[:2]}/{name.digest}{name.suffix}"
 
     @property
     def can_clone(self) -> bool:
-        """Whether two files here can share blocks, so that writing to one leaves the other as it is; tried once.
+        """Whether two files here can share blocks, so that a write to one leaves the other as it is; tried once.
 
         Raises:
             OSError: Nothing can be written here.
@@ -98,7 +98,7 @@ class ObjectFolder:
         return self._can_clone
 
     def is_good(self, name: ObjectName, size: int | None) -> bool:
-        """Tell whether an object is there with the right bytes; what is not known is read."""
+        """Return True if an object exists and has the right bytes; one that is not known is read."""
         path = self.path(name)
         try:
             found = os.stat(path, follow_symlinks=False)
@@ -133,15 +133,15 @@ class ObjectFolder:
         )
 
     def move_in(self, entry: str, target: str) -> None:
-        """Give a complete file its name among the objects.
+        """Rename a complete temporary file to its name among the objects.
 
         Raises:
-            OSError: It could not be renamed, and is where it was.
+            OSError: It could not be renamed, and is still the temporary file.
         """
         try:
             os.replace(entry, target)
         except FileNotFoundError:
-            # Tools that copy projects may leave empty folders out.
+            # Tools that copy projects may omit empty folders.
             shard = os.path.dirname(target)
             filesystem.make_folder(self.folder, self.root_stat)
             filesystem.make_folder(shard, self.root_stat)

@@ -1,4 +1,4 @@
-"""Making a second file of the same bytes as cheaply as the disk allows: reflink, hard link, or copy."""
+"""A second file of the same bytes, as cheaply as the disk allows: reflink, hard link, or copy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_LINK: Final = frozenset(
         errno.EACCES,
     }
 )
-"""What systems say where a link cannot be made and a copy can."""
+"""Errors of systems where a hard link cannot be made, and a copy can."""
 
 _NO_CLONE: Final = NO_LINK | {errno.EINVAL, errno.ENOTTY, errno.EBADF, errno.EISDIR, errno.ETXTBSY}
 _FICLONE: Final = 0x40049409
@@ -31,8 +31,8 @@ _CHUNK: Final = 1 << 20
 _ZEROS: Final = bytes(_CHUNK)
 
 _WRITTEN_AT_ONCE: Final = 256 << 10
-"""Bytes of one call. For a larger one Linux takes blocks of memory so large that a virtual machine, which gives free
-ones back to its host, has to fetch them from there: ten times as slow. Smaller ones cost more calls."""
+"""Bytes of one call. For larger ones Linux allocates blocks of memory that a virtual machine with a balloon driver has
+to fetch from its host: ten times as slow. Smaller ones cost more calls."""
 
 
 def clone(source: int, target: int) -> bool:
@@ -55,17 +55,17 @@ def clone(source: int, target: int) -> bool:
 
 
 def is_being_written(descriptor: int) -> bool:
-    """Tell whether somebody has a file open for writing; False where the system does not tell.
+    """Return True if a file is open for writing, in any process; False where the system cannot know.
 
-    Linux grants a lease for reading only of a file that nobody has open for writing.
+    Linux grants a read lease only for a file that is not open for writing.
     """
     if not sys.platform.startswith("linux"):
         return False
     import fcntl
 
     try:
-        # Who opens the file before the lease is given back makes the system send us a signal: one that is ignored by
-        # itself, where the usual one would end the program.
+        # If another process opens the file while we hold the lease, the kernel signals us. SIGURG is ignored by
+        # default; SIGIO would kill us.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
@@ -130,14 +130,14 @@ def write_piece(descriptor: int, piece: bytes | memoryview, *, is_hole: bool) ->
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    """Write all of the data, in pieces for which the system needs no large blocks of memory."""
+    """Write all of the data, in calls for which the system needs no large blocks of memory."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest[:_WRITTEN_AT_ONCE]) :]
 
 
 def duplicate(source: str, target: str, *, allow_link: bool = True, allow_clone: bool = True) -> Method:
-    """Make `target`, which must not exist, a file with the bytes of `source`; say how.
+    """Make `target`, which must not exist, a file with the bytes of `source`; return how.
 
     The new file is read-only unless it is a link. On failure it is not there.
 

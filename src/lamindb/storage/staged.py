@@ -1,4 +1,4 @@
-"""Local files under their users' own names, for objects that have no file in the view: links in `.lamindb/staged/`."""
+"""Local files with the user's file names, for objects that are not in the view: hard links in `.lamindb/staged/`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def stage_file(objects: ObjectFolder, name: ObjectName, filename: str) -> Path:
 def stage_folder(objects: ObjectFolder, name: ObjectName, filename: str, members: Sequence[Member]) -> Path:
     """Return a folder of links with this name to objects that are right.
 
-    A folder in which somebody changed something is replaced.
+    A folder in which something was changed is replaced.
 
     Raises:
         OSError: It could not be made.
@@ -102,7 +102,7 @@ def _replace(objects: ObjectFolder, source: str, path: str) -> None:
 
 
 def _is_same(path: str, target: str) -> bool:
-    """Tell whether a staged file is a link to the object; a copy is made anew, as it may have been written to."""
+    """Return True if a staged file is a hard link to the object; a copy is made again, as it may have changed."""
     try:
         staged, found = os.lstat(path), os.lstat(target)
     except OSError:

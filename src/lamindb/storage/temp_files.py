@@ -1,4 +1,4 @@
-"""Writes under way: files whose names tell who writes them, so that only what a dead writer left is removed."""
+"""Temporary files, whose names identify their writers, so that only what a dead writer left is removed."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _counter = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """A process, so named that no other process, now or later, has the same name.
+    """A process, identified so that no other process, now or later, is the same.
 
     Attributes:
-        machine: Host name, boot and process-number space: where the process number means something.
+        machine: Host name, boot and process namespace, within which the process number is unique.
         pid: Process number.
         start: When the process started, in the machine's clock ticks; 0 where that is not known.
     """
@@ -35,7 +35,7 @@ class Writer:
 
     @property
     def prefix(self) -> str:
-        """What the names of this writer's entries start with."""
+        """The beginning of the names of this writer's temporary files."""
         return f"{self.machine}.{self.pid}.{self.start}"
 
 
@@ -66,18 +66,18 @@ def _machine_id() -> str:
 
 
 def writer_of(name: str) -> Writer | None:
-    """Return the writer of an entry, told by its name; None if it is none of ours."""
+    """Return the writer of a temporary file by its name; None if it is not one of ours."""
     match = _ENTRY.fullmatch(name)
     return Writer(match["machine"], int(match["pid"]), int(match["start"])) if match is not None else None
 
 
 def new_temp_path(folder: str) -> str:
-    """Return a path in the folder that no other write uses."""
+    """Return a path in the folder that no other writer uses."""
     return f"{folder}/{this_writer().prefix}.{next(_counter)}"
 
 
 def is_alive(writer: Writer) -> bool | None:
-    """Tell whether a writer still runs; None if this machine cannot know."""
+    """Return True if a writer still runs; None if this machine cannot know."""
     if writer.machine != this_writer().machine:
         return None
     started = str(writer.start) if writer.start else None
@@ -85,11 +85,11 @@ def is_alive(writer: Writer) -> bool | None:
 
 
 def list_abandoned(folder: str, *, older_than_seconds: float, foreign_seconds: float | None = None) -> list[str]:
-    """Return the entries of dead writers, and of unknown ones when they are old, sorted.
+    """Return the temporary files of dead writers, and of unknown ones when they are old, sorted.
 
     Args:
         folder: Where they are.
-        older_than_seconds: Age of an entry whose writer is on another machine, and may still run.
+        older_than_seconds: Age of a file whose writer is on another machine, and may still run.
         foreign_seconds: Age of what has no name of a temporary file, and so no writer; None for the same.
 
     Raises:
@@ -121,13 +121,12 @@ def _changed_at(path: str) -> float:
         found = os.lstat(path)
     except OSError:
         return float("inf")
-    # The ctime alone says when the entry came here: the mtime of a link is that of its object, and one that was set, or
-    # came with a copy, may lie in the future.
+    # Not the mtime: that of a hard link is the object's, and one that was set or copied may be in the future.
     return found.st_ctime
 
 
 def remove_abandoned(folder: str, *, older_than_seconds: float, foreign_seconds: float | None = None) -> list[str]:
-    """Remove what is `list_abandoned`; return the names, sorted.
+    """Remove what `list_abandoned` returns; return the names.
 
     Raises:
         OSError: The folder cannot be read, or an entry cannot be removed.

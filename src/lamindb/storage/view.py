@@ -1,8 +1,7 @@
 """The view: each current file under its key in the storage root, as a reflink, a hard link or a copy of its object.
 
-It holds nothing that rows and objects don't: it can be made anew at any time. What it must never do is to lose the
-work of somebody who edited a file in it: a file is replaced or removed only if it is proved to be ours, by being the
-object itself or by having the bytes of one.
+It holds nothing that rows and objects don't, and can be made again at any time. It must never lose an edit of the user:
+a file is replaced or removed only if it is proved to be ours, by being the object itself or by having the bytes of one.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ COPY_BELOW: Final = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A file that the view is to show: the current one of a key, and the one it takes the place of."""
+    """A file that the view is to show: the current object of a key, and the one that it replaces."""
 
     key: str
     name: ObjectName
@@ -74,7 +73,7 @@ class View:
         return Path(f"{self.store.root_url}/{keys.check_key(key)}")
 
     def conflict(self, key: str, name: ObjectName | None, known: Iterable[str] = ()) -> str | None:
-        """Say why the view cannot show this key; None if it can. Nothing is written.
+        """Return why the view cannot show a key, None if it can. Nothing is written.
 
         Args:
             key: The key.
@@ -104,7 +103,7 @@ class View:
             if stat.S_ISREG(found.st_mode) and self._inspector.digest(path, found, name) in digests:
                 return None
         except FileNotFoundError:
-            # Somebody hid it, or showed another one, just now.
+            # Another process just hid it, or showed another one.
             return self.conflict(key, name, known)
         except OSError as error:
             return f"'{path}' cannot be read ({cause(error)}): choose another key"
@@ -126,10 +125,10 @@ class View:
             name: The object, or the manifest of a folder.
             is_folder: `name` is a manifest.
             replaces: What the view showed under this key before.
-            move_aside: Move what is not ours to a new name beside it, instead of refusing.
+            move_aside: Move what is not ours to a new name next to it, instead of refusing.
 
         Raises:
-            ViewConflictError: What stands there is not provably ours; it was left as it was.
+            ViewConflictError: What is there is not provably ours; it was left as it was.
             IntegrityError: The object is missing.
             StorageError: The disk failed or is full; the key shows what it did.
         """
@@ -164,7 +163,7 @@ class View:
         return removed
 
     def state(self, key: str, name: ObjectName, *, is_folder: bool = False) -> State:
-        """Tell what stands under a key: the object, nothing, other bytes, or something that is no file of ours.
+        """Return what is under a key: the object, nothing, other bytes, or something else than a file.
 
         A file whose stat says that it may have changed is read.
         """
@@ -214,7 +213,7 @@ class View:
         return conflicts
 
     def _files_of(self, shown: Shown) -> Iterator[tuple[str, ObjectName, ObjectName | None]]:
-        """Yield the files to be made for one key, after removing the members that are no more."""
+        """Yield the files to be made for one key, after removing former members."""
         key = keys.check_key(shown.key)
         if not shown.is_folder:
             yield key, shown.name, shown.replaces
@@ -238,16 +237,16 @@ class View:
     def _show_file(
         self, key: str, name: ObjectName, replaces: ObjectName | None, made: set[str], aside: str | None
     ) -> str | None:
-        """Put one file under its key; return how it was made, None if there was nothing to make.
+        """Show one file under its key; return how it was made, None if there was nothing to make.
 
-        What stands there and is not ours is moved aside, beside the file or folder `aside`; refused where that is None.
+        What is there and not ours is moved next to the file or folder `aside`; refused where that is None.
         """
         for attempt in range(_ATTEMPTS):
             try:
                 self._make_parents(key, made)
                 return self._publish(key, name, replaces, aside)
             except FileNotFoundError:
-                # Somebody who hides a file beside this one may have removed the folder, empty for a moment.
+                # Another process that hides a file in this folder may have removed it while it was empty.
                 if attempt == _ATTEMPTS - 1 or not os.path.lexists(self._objects.path(name)):
                     raise
                 made.clear()
@@ -257,7 +256,7 @@ class View:
         source, target = self._objects.path(name), f"{self.store.root_url}/{key}"
         if self.mode == "auto" and not self._objects.can_clone:
             try:
-                # The usual case in one call: a link is made only where nothing is.
+                # Fast path: one call, which fails where something exists.
                 os.link(source, target)
             except OSError as error:
                 if error.errno not in reflink.NO_LINK and error.errno != errno.EEXIST:
@@ -284,7 +283,7 @@ class View:
                 if digest not in digests:
                     self._move_aside(key, aside)
                 elif digest == name.digest and _is_being_written(target):
-                    # Whoever has it open goes on with this file, which another one in its place would take from them.
+                    # Open for writing elsewhere: replacing it would detach that writer.
                     return None
         if not self._may_copy(key, source):
             return None
@@ -300,7 +299,7 @@ class View:
         return method
 
     def _may_copy(self, key: str, source: str) -> bool:
-        """Tell whether a file may be copied where it can't be linked; large ones are not doubled unasked."""
+        """Return True if a file may be copied where it can't be linked; large ones are not duplicated by default."""
         found = lstat(source)
         if found is None:
             raise _missing(key, source)
@@ -311,7 +310,7 @@ class View:
         if not self._has_warned:
             self._has_warned = True
             messages.info(
-                f"large files are not shown in '{self._root}', whose disk has no links: file.path tells where they are"
+                f"large files are not shown in '{self._root}', whose disk has no links: read them by file.path()"
             )
         return False
 
@@ -325,7 +324,7 @@ class View:
         return True
 
     def _move_aside(self, key: str, aside: str | None) -> None:
-        """Get what is not ours out of the way, or refuse; what lay in a folder goes to another one beside that."""
+        """Move what is not ours to a new name, or refuse; members of a folder are moved to a new folder next to it."""
         target = f"{self.store.root_url}/{key}"
         if aside is None:
             raise ViewConflictError(f"'{target}' holds something that is not saved: save it, or move it away")
@@ -337,7 +336,7 @@ class View:
         messages.warning(f"'{target}' was changed since it was saved; what it held is now '{place}'")
 
     def _make_parents(self, key: str, made: set[str]) -> None:
-        """Make the folders above a key, none of which may be a symbolic link: it could lead out of the root."""
+        """Make the folders of a key, none of which may be a symbolic link: it could lead out of the root."""
         folder = key.rpartition("/")[0]
         if folder in made:
             return
@@ -351,7 +350,7 @@ class View:
                 root = root or self._objects.root_stat
                 filesystem.make_folder(path, root)
             elif not stat.S_ISDIR(found.st_mode):
-                raise ViewConflictError(f"'{path}' is no folder, so that '{key}' cannot be shown: move it away")
+                raise ViewConflictError(f"'{path}' is not a folder, so that '{key}' cannot be shown: move it away")
         made.add(folder)
 
     def _hide_file(self, path: str, digests: set[str], name: ObjectName) -> bool:
@@ -387,7 +386,7 @@ class View:
             folder = os.path.dirname(folder)
 
     def _remember(self, linked: list[ObjectName], copied: list[tuple[str, ObjectName]]) -> None:
-        """Remember the stats of what was made, taken after linking, which moves the ctime."""
+        """Remember the stats of what was made, taken after linking, which changes the ctime."""
         self.store.remember(linked)
         entries = []
         for path, name in copied:
