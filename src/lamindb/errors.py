@@ -1,4 +1,4 @@
-"""Every error that the library raises, grouped by what the caller would do about it.
+"""All errors of the library, grouped by what the caller can do about them.
 
 ```
 LaminError
@@ -6,27 +6,27 @@ LaminError
 │   ├── NoResultFound                             a query for exactly one record found none
 │   ├── NoInstanceError                           no instance here: run `lamin init` or `lamin connect`
 │   └── SourceNotFoundError  (FileNotFoundError)  the file to be saved is not there
-├── NotUniqueError           (LookupError)        say more precisely which one
+├── NotUniqueError           (LookupError)        be more specific
 │   └── MultipleResultsFound                      a query for exactly one record found several
-├── InvalidInputError        (ValueError)         mend the argument
+├── InvalidInputError        (ValueError)         correct the argument
 │   ├── InvalidKeyError                           a key that cannot name a file
 │   ├── InvalidTypeError     (TypeError)          a value of another type
 │   └── UnknownFieldError    (AttributeError)     a field or setting that does not exist
 ├── ConflictError            (RuntimeError)       something else is there; decide which one stays
 │   ├── KeyExistsError                            `if_key_exists = "error"`, and the key is taken
 │   ├── HashExistsError                           `upon_file_create_if_hash_exists = "error"`
-│   ├── ReferencedError                           other records need what was to be deleted
-│   └── ViewConflictError                         a file of somebody's stands where the view would go
-├── StorageError             (OSError)            the disk or bucket failed: mend it, call again
+│   ├── ReferencedError                           other records refer to what was to be deleted
+│   └── ViewConflictError                         another file is where the view would show one
+├── StorageError             (OSError)            the disk or bucket failed: fix it, call again
 │   ├── SourceChangedError                        the file changed while it was being saved
 │   └── ReadOnlyError                             the storage or the instance can only be read
-├── DatabaseError            (RuntimeError)       the database failed: mend it, call again
+├── DatabaseError            (RuntimeError)       the database failed: fix it, call again
 │   └── NewerDatabaseError                        made by a newer version of this library
 ├── IntegrityError           (RuntimeError)       bytes are missing or damaged: never retried, never hidden
-└── UnsupportedError         (NotImplementedError) not available here; says what to install
+└── UnsupportedError         (NotImplementedError) not available here; names what to install
 ```
 
-Each message says what, which one, why and what to do, in one line. `exit_code` is what the command line
+Each message is one line: what, which one, why, and what to do. `exit_code` is what the command line
 returns for it.
 """
 
@@ -66,7 +66,7 @@ class LaminError(Exception):
 
 
 class NotFoundError(LaminError, LookupError):
-    """What was asked for does not exist."""
+    """What was looked for does not exist."""
 
     exit_code = 3
 
@@ -84,7 +84,7 @@ class SourceNotFoundError(NotFoundError, FileNotFoundError):
 
 
 class NotUniqueError(LaminError, LookupError):
-    """Several things fit what was asked for."""
+    """Several records match."""
 
     exit_code = 6
 
@@ -108,11 +108,11 @@ class InvalidTypeError(InvalidInputError, TypeError):
 
 
 class UnknownFieldError(InvalidInputError, AttributeError):
-    """A field, look-up or setting that does not exist; the message names the nearest one."""
+    """A field, look-up or setting that does not exist; the message suggests the closest name."""
 
 
 class ConflictError(LaminError, RuntimeError):
-    """Something that exists stands in the way; it was left as it was."""
+    """Something that exists is in the way; it was left as it was."""
 
     exit_code = 6
 
@@ -130,7 +130,7 @@ class ReferencedError(ConflictError):
 
 
 class ViewConflictError(ConflictError):
-    """A file or folder that is not ours stands where the view would show a file."""
+    """A file or folder that is not ours is where the view would show a file."""
 
 
 class StorageError(LaminError, OSError):
@@ -164,6 +164,6 @@ class IntegrityError(LaminError, RuntimeError):
 
 
 class UnsupportedError(LaminError, NotImplementedError):
-    """Not available in this environment; the message says what to install."""
+    """Not available in this environment; the message names what to install."""
 
     exit_code = 2

@@ -20,11 +20,11 @@ def mounted(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
 
 
 def test_the_system_is_asked() -> None:
-    assert filesystem.kind_of("/proc") == "proc"
-    assert filesystem.kind_of("/absent") == ""
+    assert filesystem.file_system_type("/proc") == "proc"
+    assert filesystem.file_system_type("/absent") == ""
 
 
-def test_the_device_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mount_of_the_device_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = tmp_path.stat().st_dev
     mark = f"{os.major(device)}:{os.minor(device)}"
     mounted(
@@ -32,24 +32,24 @@ def test_the_device_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         f"20 1 0:999 / {tmp_path} rw - ext4 /dev/sda rw",
         f"21 1 {mark} / /elsewhere rw shared:1 - nfs4 server:/ rw",
     )
-    assert filesystem.kind_of(tmp_path) == "nfs4"
+    assert filesystem.file_system_type(tmp_path) == "nfs4"
 
 
-def test_else_the_deepest_folder_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_else_the_mount_of_the_deepest_folder_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "a b" / "inner"
     folder.mkdir(parents=True)
     shown = str(tmp_path / "a b").replace(" ", "\\040")
     mounted(monkeypatch, f"20 1 0:999 / {shown} rw - btrfs /dev/sda rw", "21 1 0:998 / / rw - ext4 /dev/sdb rw")
-    assert filesystem.kind_of(folder) == "btrfs"
-    assert filesystem.kind_of(tmp_path) == "ext4"
+    assert filesystem.file_system_type(folder) == "btrfs"
+    assert filesystem.file_system_type(tmp_path) == "ext4"
 
 
 @pytest.mark.parametrize("lines", [[], ["nonsense"], ["21 1 0:998 / / rw ext4"]])
 def test_where_the_system_does_not_tell(lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounted(monkeypatch, *lines)
-    assert filesystem.kind_of(tmp_path) == ""
+    assert filesystem.file_system_type(tmp_path) == ""
 
 
 def test_network_file_systems() -> None:
-    assert all(map(filesystem.is_network, ["nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "lustre"]))
-    assert not any(map(filesystem.is_network, ["ext4", "xfs", "btrfs", "overlay", "tmpfs", "fuseblk", ""]))
+    assert all(map(filesystem.is_network_file_system, ["nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "lustre"]))
+    assert not any(map(filesystem.is_network_file_system, ["ext4", "xfs", "btrfs", "overlay", "tmpfs", "fuseblk", ""]))

@@ -96,7 +96,7 @@ def test_a_failing_read_gives_no_hash(tmp_path: Path, monkeypatch: pytest.Monkey
         hashing.hash_file(path)
 
 
-def test_a_failure_in_the_thread_is_told() -> None:
+def test_a_failure_in_the_thread_is_raised() -> None:
     hasher = hashing.ThreadedHasher()
     hasher._md5 = None  # type: ignore[assignment]
     hasher.update(b"x")

@@ -104,7 +104,7 @@ def test_forked_children_and_their_parent_make_different_ids() -> None:
 
 
 def test_a_child_forked_while_a_thread_makes_ids_is_not_stuck() -> None:
-    with ids._lock:
+    with ids._pool._lock:
         pid = os.fork()
         if pid == 0:
             ids.random_id(8)

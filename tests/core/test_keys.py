@@ -58,7 +58,7 @@ def test_spellings_that_look_the_same_are_the_same_key(key: str) -> None:
 @pytest.mark.parametrize(
     ("key", "why"),
     [
-        ("", "empty"), ("/etc/passwd", "absolute"), ("C:/x", "absolute"), ("c:x", "absolute"), ("a\\b", "backslash"),
+        ("", "empty"), ("/etc/passwd", "absolute"), ("C:/x", "absolute"), ("c:/", "absolute"), ("a\\b", "backslash"),
         ("..", "'..'"), ("a/../b", "'..'"), ("a/./b", "'.'"), ("a//b", "empty part"), ("a/", "empty part"),
         (".lamindb/x", "belongs to lamindb"), (".LaminDB", "belongs to lamindb"), ("a\nb", r"U\+000A"),
         ("a\0b", r"U\+0000"), ("\ud800", r"U\+D800"), ("a\u2028b", r"U\+2028"), ("é" * 128, "255 bytes"),
@@ -77,8 +77,12 @@ def test_what_is_no_text_is_refused(key: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["a", "a/b.csv", "a b/ü.csv", ".hidden", "a/.lamindb/b", ".lamindb2", "-x", "~", "x" * 255, "…", "a/..."]
-)
+    "key",
+    [
+        "a", "a/b.csv", "a b/ü.csv", ".hidden", "a/.lamindb/b", ".lamindb2", "-x", "~", "x" * 255, "…", "a/...",
+        "A:1.csv", "X:100-200.bed", "c:x", "c:", "a/b:/c", "HLA-A*01:01/x", "50%", "a#b", "a?b",
+    ],
+)  # fmt: skip
 def test_ordinary_keys_stay_as_they_are(key: str) -> None:
     assert keys.check_key(key) == key
 

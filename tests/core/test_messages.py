@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from lamindb.core import messages
+from lamindb.core.settings import settings
 from tests.support.processes import run_python
 
 TELLERS = [
@@ -19,10 +20,10 @@ TELLERS = [
 
 
 @pytest.mark.parametrize("verbosity", range(5))
-def test_each_level_tells_what_was_asked_for(verbosity: int, capsys: pytest.CaptureFixture[str]) -> None:
-    messages.set_verbosity(verbosity)
+def test_each_level_shows_what_was_asked_for(verbosity: int, capsys: pytest.CaptureFixture[str]) -> None:
+    settings.verbosity = verbosity
     expected = ["❌ failed\n"]
-    messages.tell(messages.ERROR, "failed")
+    messages.error("failed")
     for level, teller, icon in TELLERS:
         teller("text")
         if level <= verbosity:
@@ -44,12 +45,12 @@ class _Broken(io.StringIO):
 @pytest.mark.parametrize("error", [OSError(28, "full"), BrokenPipeError(), ValueError("I/O operation on closed file")])
 def test_a_broken_standard_error_is_no_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", _Broken(error))
-    messages.warning("nobody hears it")
+    messages.warning("not shown")
 
 
 def test_no_standard_error_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
-    messages.warning("nobody hears it")
+    messages.warning("not shown")
 
 
 def test_an_encoding_without_icons_gets_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +69,7 @@ def test_an_encoding_without_icons_that_breaks_then_is_no_error(monkeypatch: pyt
             raise UnicodeEncodeError("ascii", text, 0, 1, "no such character")
 
     monkeypatch.setattr(sys, "stderr", Odd())
-    messages.warning("nobody hears it")
+    messages.warning("not shown")
 
 
 def test_a_text_with_half_a_character_is_shown_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +85,7 @@ def test_a_program_whose_standard_error_is_closed_goes_on() -> None:
         import os, sys
         os.close(2)
         from lamindb.core import messages
-        messages.warning("nobody hears it")
+        messages.warning("not shown")
         print("done")
         sys.stdout.flush()
         os._exit(0)

@@ -63,6 +63,6 @@ def test_without_a_home_there_is_no_place_or_an_absolute_one(home: str | None, m
 
 
 def test_a_private_folder_is_for_its_owner_only(tmp_path: Path) -> None:
-    paths.make_private(tmp_path / "a" / "b")
-    paths.make_private(tmp_path / "a" / "b")
+    paths.make_private_folder(tmp_path / "a" / "b")
+    paths.make_private_folder(tmp_path / "a" / "b")
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700

@@ -44,16 +44,14 @@ def test_a_reused_process_id_does_not_deceive() -> None:
 
 
 def test_other_boots_machines_and_containers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        processes, "_this", dataclasses.replace(this_process(), host="node7", boot_id="b", namespace="n")
-    )
-    this = this_process()
+    this = dataclasses.replace(this_process(), host="node7", boot_id="b", namespace="n")
+    monkeypatch.setattr(processes, "this_process", lambda: this)
     assert is_alive(dataclasses.replace(this, boot_id="earlier")) is False
     assert is_alive(dataclasses.replace(this, boot_id="earlier", host="other")) is None
     assert is_alive(dataclasses.replace(this, host="renamed since")) is True
     assert is_alive(dataclasses.replace(this, namespace="pid:[1]")) is None
     assert is_alive(dataclasses.replace(this, boot_id="")) is True
-    monkeypatch.setattr(processes, "_this", dataclasses.replace(this, host="localhost"))
+    monkeypatch.setattr(processes, "this_process", lambda: dataclasses.replace(this, host="localhost"))
     assert is_alive(dataclasses.replace(this, boot_id="earlier", host="localhost")) is None
 
 

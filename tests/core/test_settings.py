@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lamindb.core.options import PREFERENCES
-from lamindb.core.settings import Settings
+from lamindb.core.settings import PREFERENCES, Settings
 from lamindb.errors import InvalidInputError, NoInstanceError, UnknownFieldError
 
 RIGHT = [(name, value) for name, preference in PREFERENCES.items() for value in preference.choices]

@@ -273,7 +273,7 @@ def test_a_backup_is_whole_while_others_write(local_instance: Path, tmp_path: Pa
 def test_the_name_of_a_backup_is_flushed(local_instance: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, target = local_instance / ".lamindb" / "db.sqlite3", tmp_path / "copy.sqlite3"
     flushed: list[tuple[str, bool]] = []
-    monkeypatch.setattr(filesystem, "flush_folder", lambda path: flushed.append((path, target.exists())))
+    monkeypatch.setattr(filesystem, "fsync_folder", lambda path: flushed.append((path, target.exists())))
     migrate.back_up_sqlite(source, target)
     assert flushed == [(str(tmp_path), True)]
     target.unlink()
@@ -281,7 +281,7 @@ def test_the_name_of_a_backup_is_flushed(local_instance: Path, tmp_path: Path, m
     def fail(path: str) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(filesystem, "flush_folder", fail)
+    monkeypatch.setattr(filesystem, "fsync_folder", fail)
     with pytest.raises(DatabaseError, match="cannot back up"):
         migrate.back_up_sqlite(source, target)
     assert [path.name for path in tmp_path.iterdir()] == ["mydata"]

@@ -67,7 +67,7 @@ def test_what_cannot_be_dumped_is_not_migrated(filled: str, tmp_path: Path, monk
 def test_the_name_of_a_dump_is_flushed(filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[tuple[str, bool]] = []
     monkeypatch.setattr(
-        filesystem, "flush_folder", lambda path: flushed.append((path, (tmp_path / "dump.zip").exists()))
+        filesystem, "fsync_folder", lambda path: flushed.append((path, (tmp_path / "dump.zip").exists()))
     )
     migrate.dump_tables(context.instance().alias, tmp_path / "dump.zip")
     assert flushed == [(str(tmp_path), True)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lamindb.core import messages
+from lamindb.core.settings import settings
 from lamindb.dev import datasets
 from lamindb.errors import InvalidInputError, ReadOnlyError, StorageError
 from tests.support.processes import run_python
@@ -153,7 +154,7 @@ def test_only_the_true_bytes_of_a_download_count(true_picture: bytes, monkeypatc
 
     answers = iter([b"a page of some proxy", true_picture])
     monkeypatch.setattr(urllib.request, "urlopen", lambda request, timeout: io.BytesIO(next(answers)))
-    messages.set_verbosity(messages.DEBUG)
+    settings.verbosity = messages.DEBUG
     assert datasets._picture_from_network() == true_picture
 
 

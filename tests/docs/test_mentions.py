@@ -89,11 +89,11 @@ def test_no_other_environment_variable_is_documented() -> None:
 
 
 def _variables() -> set[str]:
-    from lamindb.core import options
+    from lamindb.core.settings import PREFERENCES
 
     written = {text for path in _SOURCES.rglob("*.py") for text in _texts(path)}
     found = {text for text in written if re.fullmatch(r"LAMIN_[A-Z_]*[A-Z]", text)}
-    return (found | {one.variable for one in options.PREFERENCES.values()}) - _FOR_TESTS_ONLY
+    return (found | {one.variable for one in PREFERENCES.values()}) - _FOR_TESTS_ONLY
 
 
 def _texts(path: Path) -> Iterator[str]:

@@ -24,7 +24,9 @@ from lamindb.models import File
 from lamindb.setup import lifecycle
 from lamindb.storage.base import Source
 from lamindb.storage.cache import open_cache
+from lamindb.storage.local import LocalStore
 from lamindb.storage.remote import RemoteStore
+from lamindb.storage.view import View
 from tests.kills.scenarios import SCENARIOS
 from tests.support.processes import clean_environment, run_command, run_python
 
@@ -134,6 +136,28 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path, size: int, leave: int) ->
     assert verify.verify().is_clean
 
 
+def test_a_full_disk_can_be_read_and_freed(small_disk: Path) -> None:
+    root = str(small_disk / "full")
+    store = LocalStore(root)
+    store.prepare()
+    kept, gone = (store.put(Source(".bin", data=os.urandom(1 << 20))).name for _ in range(2))
+    view = View(store)
+    view.show("kept.bin", kept)
+    view.show("gone.bin", gone)
+    abandoned = Path(root, ".lamindb", "incoming", "litter")
+    abandoned.write_bytes(b"x" * 100_000)
+    fill(small_disk)
+    assert {name for name, _ in store.list()} == {kept, gone}
+    assert view.state("kept.bin", kept) == "ours"
+    assert store.check(kept, 1 << 20) is None
+    store.prepare()
+    assert store.remove_abandoned(older_than_seconds=0) == ["litter"]
+    assert view.hide("gone.bin", gone)
+    assert store.delete(gone)
+    assert shutil.disk_usage(small_disk).free >= 1 << 20
+    assert store.read(store.put(Source(".bin", data=b"fits again")).name) == b"fits again"
+
+
 def test_many_files_on_a_full_disk_are_all_or_none(small_disk: Path, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
@@ -167,7 +191,7 @@ def test_a_small_disk_with_the_cache_of_a_bucket(mount: Callable[..., Path], tmp
         for path in source.iterdir() if is_folder else [source]:
             assert (copy / path.relative_to(source)).read_bytes() == path.read_bytes()
         # As when its process ends.
-        store.cache._room._folders.clear()
+        store.cache._entries._folders.clear()
     shutil.rmtree(disk / "objects")
     ballast = fill(disk)
     with pytest.raises(StorageError, match="space") as caught:

@@ -40,7 +40,7 @@ def proxy(
 
 
 def reopen(seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the time limit of the environment count; it is read when a store is opened."""
+    """Open stores anew, so that they read the time limit of the environment."""
     monkeypatch.setenv(bucket_client.TIMEOUT_VARIABLE, str(seconds))
     ln.context.instance.close()
 

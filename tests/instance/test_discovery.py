@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lamindb.core import ids
 from lamindb.errors import NoInstanceError, NotUniqueError
 from lamindb.instance import config, discovery, registry
 
@@ -16,7 +17,7 @@ def make(root: Path, name: str = "x", instance_id: str = "") -> Path:
     """Make an instance folder without a database; return it."""
     home = root / ".lamindb"
     home.mkdir(parents=True)
-    config.write(home, config.Description(instance_id or str(root), name, "s", "."))
+    config.write(home, config.Description(instance_id or ids.timed_id(20), name, "s", "."))
     return home
 
 

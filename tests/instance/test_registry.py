@@ -64,7 +64,7 @@ def test_only_its_owner_can_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
         '{"entries": [{"home": 1, "id": 2, "name": 3, "root_url": 4, "database_url": 5, "project": 6}]}',
     ],
 )  # fmt: skip
-def test_a_damaged_registry_is_told_once_and_counts_as_empty(
+def test_a_damaged_registry_counts_as_empty_with_a_warning(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings_file().parent.mkdir(parents=True)

@@ -83,7 +83,7 @@ def test_what_was_said_is_kept_privately() -> None:
 @pytest.mark.parametrize(
     "text", ["handle =", "", "name = 'x'", "handle = 3", "handle = 'a b'", "handle = 'a'\nname = 3", "\x00"]
 )
-def test_a_damaged_file_is_told_and_ignored(
+def test_a_damaged_file_is_ignored_with_a_warning(
     text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(getpass, "getuser", lambda: "system")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
-from lamindb.errors import IntegrityError, ReadOnlyError, UnsupportedError
+from lamindb.errors import IntegrityError, InvalidInputError, InvalidKeyError, ReadOnlyError, UnsupportedError
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -94,6 +94,34 @@ def test_files_of_a_bucket_are_registered_where_they_are(bucket: str, seaweed_ro
         ln.File(f"{root}/absent.bin")
     with pytest.raises(ValueError, match="lies in no storage"):
         ln.File("s3://elsewhere/x.bin")
+
+
+@pytest.mark.parametrize("key", ["A:1.csv", "X:100-200.bed", "run#3/what?.csv", "50%25.csv"])
+def test_objects_with_unusual_names_are_registered_where_they_are(bucket: str, key: str) -> None:
+    root = bucket.rpartition("/")[0] + "/run%203"
+    put(f"{root}/{key}", b"0123")
+    storage = ln.Storage(root=root.replace("s3://", "s3a://") + "/").save()
+    assert storage.root == root
+    file = ln.File(f"{root.replace('s3://', 's3a://')}/{key}").save()
+    assert (file.key, file.size, file.storage.root) == (key, 4, root)
+    assert file.stage().read_bytes() == b"0123"
+    assert file.path().read_bytes() == b"0123"
+
+
+def test_an_object_with_an_empty_part_is_refused_for_what_it_is(bucket: str) -> None:
+    ln.Storage(root=bucket.rpartition("/")[0] + "/archive").save()
+    with pytest.raises(InvalidKeyError, match="an empty part"):
+        ln.File(bucket.rpartition("/")[0] + "/archive/a//b.csv")
+
+
+@pytest.mark.parametrize("host", ["https://bucket.s3.amazonaws.com", "archive"])
+def test_a_presigned_address_is_refused_without_its_signature(bucket: str, host: str) -> None:
+    root = bucket.rpartition("/")[0] + "/archive"
+    ln.Storage(root=root).save()
+    with pytest.raises(InvalidInputError) as caught:
+        ln.File(f"{root if host == 'archive' else host}/x.csv?X-Amz-Credential=key&X-Amz-Signature=0a1b2c")
+    assert "x.csv" in str(caught.value)
+    assert "0a1b2c" not in str(caught.value)
 
 
 def test_a_damaged_object_is_noticed_and_healed(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

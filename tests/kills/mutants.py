@@ -110,17 +110,17 @@ def sweep_needed() -> None:
 
 def no_flush() -> None:
     """Flush nothing: a power cut, not a killed process, finds it."""
-    _without_flushes("flush_descriptor", "flush_file_system", "flush_folder")
+    _without_flushes("fsync_descriptor", "sync_file_system", "fsync_folder")
 
 
 def no_data_flush() -> None:
     """Flush names, and not the data under them."""
-    _without_flushes("flush_descriptor", "flush_file_system")
+    _without_flushes("fsync_descriptor", "sync_file_system")
 
 
 def no_folder_flush() -> None:
     """Flush data, and not the names of it."""
-    _without_flushes("flush_folder")
+    _without_flushes("fsync_folder")
 
 
 def _without_flushes(*names: str) -> None:

@@ -131,13 +131,13 @@ def _wrap_database(steps: Steps, only_changes: bool) -> None:
 def _wrap_flush(steps: Steps) -> None:
     from lamindb.storage import local_writer
 
-    real = local_writer.flush_file_system
+    real = local_writer.sync_file_system
 
     def stepped(descriptor: int) -> None:
         steps.step("flush the file system")
         real(descriptor)
 
-    local_writer.flush_file_system = stepped
+    local_writer.sync_file_system = stepped
 
 
 def _wrap_buckets(steps: Steps) -> None:

@@ -417,7 +417,7 @@ class StoreContract:
         with pytest.raises(ReadOnlyError):
             reader.prepare()
         with pytest.raises(ReadOnlyError):
-            reader.sweep_incoming(older_than_seconds=0)
+            reader.remove_abandoned(older_than_seconds=0)
         assert issubclass(ReadOnlyError, StorageError)
 
     def test_the_same_bytes_from_many_threads(self, store: ObjectStore, files: Path) -> None:
@@ -436,14 +436,14 @@ class StoreContract:
 
     def test_sweeping_leaves_objects_alone(self, store: ObjectStore) -> None:
         stored = store.put(Source("", data=b"x"))
-        assert store.sweep_incoming(older_than_seconds=time.time()) == []
+        assert store.remove_abandoned(older_than_seconds=time.time()) == []
         assert store.check(stored.name, 1) is None
 
     def test_where_an_object_lies(self, store: ObjectStore) -> None:
         name = store.put(Source(".csv", data=b"x")).name
         assert store.object_path(name) == f"{store.root_url}/.lamindb/objects/{name.path}"
 
-    def test_when_an_object_changed_is_told(self, store: ObjectStore) -> None:
+    def test_the_time_of_the_last_change_of_an_object(self, store: ObjectStore) -> None:
         before = time.time()
         name = store.put(Source(".csv", data=b"x")).name
         changed_at = store.changed_at(name)

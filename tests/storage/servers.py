@@ -58,7 +58,7 @@ class S3Server:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on, also 10,000 above, where some servers open a second one."""
+    """Return free ports, which are also free 10,000 above, where some servers open a second one."""
     found: list[int] = []
     with contextlib.ExitStack() as held:
         while len(found) < count:

@@ -55,12 +55,12 @@ def test_a_forked_process_is_refused_at_once(store: RemoteStore) -> None:
 
 
 def test_a_fork_before_the_first_use_works(seaweed_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bucket, "_used_in", None)
-    bucket.use()
-    bucket.use()
-    assert bucket.has_used()
-    assert isinstance(in_a_fork(bucket.use), UnsupportedError)
-    monkeypatch.setattr(bucket, "_used_in", None)
+    monkeypatch.setattr(bucket, "fork_guard", bucket.ForkGuard())
+    bucket.fork_guard.check()
+    bucket.fork_guard.check()
+    assert bucket.fork_guard.is_used
+    assert isinstance(in_a_fork(bucket.fork_guard.check), UnsupportedError)
+    monkeypatch.setattr(bucket, "fork_guard", bucket.ForkGuard())
     RemoteStore(seaweed_root)
-    assert not bucket.has_used()
-    assert in_a_fork(lambda: bucket.use() or "fine") == "fine"
+    assert not bucket.fork_guard.is_used
+    assert in_a_fork(lambda: bucket.fork_guard.check() or "fine") == "fine"

@@ -58,7 +58,7 @@ def cache(tmp_path: Path, hashes: HashCache) -> Cache:
 
 
 def kept(cache: Cache) -> int:
-    return sum({inode: size for entry in cache._room.entries() for inode, size in entry.sizes.items()}.values())
+    return sum({inode: size for entry in cache._entries.entries() for inode, size in entry.sizes.items()}.values())
 
 
 def test_downloads_once(cache: Cache, server: Server) -> None:
@@ -150,7 +150,7 @@ def test_a_folder_stays_whole_while_its_process_runs(cache: Cache, server: Serve
     assert [(path / member.path).read_bytes() for member in members] == [bytes([n]) * 300 for n in range(5)]
     assert kept(cache) <= 1_500 + 400
     # As when its process ends.
-    cache._room._folders.clear()
+    cache._entries._folders.clear()
     cache.file(server.add(b"other" * 100), "a", server.download)
     assert not path.exists()
     assert kept(cache) <= 1_000
@@ -181,7 +181,7 @@ def test_a_full_disk_is_an_error_of_storage(cache: Cache, server: Server, tmp_pa
 
 
 class FullDisk:
-    """A disk of which the entries of a cache leave so much, and that is full for whoever downloads more."""
+    """A disk of which the entries of a cache leave so much, and that is full for every further download."""
 
     def __init__(self, cache: Cache, server: Server, size: int) -> None:
         self.cache, self.server, self.size = cache, server, size
@@ -225,7 +225,7 @@ def test_on_a_full_disk_what_is_in_use_stays(cache: Cache, server: Server, tmp_p
     assert kept(cache) == 300
     assert os.listdir(tmp_path / "cache" / "incoming") == []
     # As when its process ends.
-    cache._room._folders.clear()
+    cache._entries._folders.clear()
     assert cache.file(name, "new", FullDisk(cache, server, 1_000).download).read_bytes() == b"x" * 900
 
 
@@ -366,7 +366,7 @@ def test_a_forked_process_keeps_nothing_of_what_its_parent_used(tmp_path: Path, 
         cache.file(server.add(b"b" * 600), "a", server.download)
         assert folder.exists()
         # As when the parent ends.
-        cache._room._folders.clear()
+        cache._entries._folders.clear()
         cache.file(server.add(b"c" * 600), "a", server.download)
         assert not folder.exists()
     finally:
@@ -412,6 +412,6 @@ def test_where_there_are_no_locks_nothing_is_held(tmp_path: Path, monkeypatch: p
     def refuse(descriptor: int, how: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    assert cache_eviction._hold(str(tmp_path / "entry")) is not None
+    assert cache_eviction._pin(str(tmp_path / "entry")) is not None
     monkeypatch.setattr(fcntl, "flock", refuse)
-    assert cache_eviction._hold(str(tmp_path / "entry")) is None
+    assert cache_eviction._pin(str(tmp_path / "entry")) is None

@@ -1,4 +1,4 @@
-"""Paths in buckets: other packages read them, nobody writes them, and they go to other processes."""
+"""Paths in buckets: other packages read them, none can write them, and other processes unpickle them."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ CONFIGS = {
 
 @pytest.fixture(params=CONFIGS)
 def profile(request: pytest.FixtureRequest, seaweed_root: str, isolated_home: Path, monkeypatch: Any) -> str:
-    """Let a profile alone lead to the server, and the environment to the profile; return its name."""
+    """Name the server in a profile only, and the profile in the environment; return its name."""
     endpoint, key, secret = (
         os.environ[name] for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     )
@@ -270,7 +270,7 @@ def test_zarr_and_anndata_open_what_a_profile_leads_to(profile: str, store: Remo
         assert (zarr.open_group(address, mode="r")["x"][:] == numpy.arange(10)).all()
 
 
-def test_a_path_is_the_same_whatever_tells_of_its_server(profile: str, file: Any, folder: Any) -> None:
+def test_a_path_is_the_same_wherever_its_server_is_configured(profile: str, file: Any, folder: Any) -> None:
     fsspec = pytest.importorskip("fsspec")
     assert str(file) == f"s3://{file.path}" and os.fspath(file) == f"lamindbs3://{file.path}"
     assert os.fspath(folder / "sub") == str(folder / "sub")
@@ -316,7 +316,7 @@ def test_a_member_that_is_missing_or_damaged_is_no_empty_one(store: RemoteStore,
         list(folder.iterdir())
 
 
-def test_paths_in_memory_are_for_nobody_else() -> None:
+def test_paths_in_memory_are_refused() -> None:
     store = RemoteStore("memory://x")
     with pytest.raises(UnsupportedError, match="memory"):
         store.upath_of_key("a.csv")

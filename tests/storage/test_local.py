@@ -18,7 +18,9 @@ from lamindb.storage.base import FileStat, ObjectName, ObjectStore, Source
 from lamindb.storage.hash_cache import HashCache
 from lamindb.storage.local import LocalStore
 from lamindb.storage.open_store import open_store
+from lamindb.storage.view import View
 from tests.storage.contract import StoreContract, write
+from tests.storage.test_reflink import sparse
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def store(tmp_path: Path) -> Iterator[LocalStore]:
 
 
 def incoming(store: LocalStore) -> list[str]:
-    return os.listdir(store.objects.incoming)
+    return os.listdir(store.objects.temp_folder)
 
 
 class TestContract(StoreContract):
@@ -138,7 +140,7 @@ def test_objects_cannot_be_written_and_folders_follow_the_group(tmp_path: Path) 
     finally:
         os.umask(before)
     assert stat.S_IMODE(os.stat(store.object_path(name)).st_mode) == 0o440
-    assert stat.S_IMODE(os.stat(store.objects.incoming).st_mode) == 0o2770
+    assert stat.S_IMODE(os.stat(store.objects.temp_folder).st_mode) == 0o2770
 
 
 def test_private_roots_stay_private(tmp_path: Path) -> None:
@@ -200,9 +202,9 @@ def test_a_failing_disk_gives_one_error_and_leaves_nothing(
         return real(first, *rest, **options)
 
     monkeypatch.setattr(os, step, fail)
-    flushed_at_once = step == "fsync" and len(sizes) > local_writer.FEW
+    flushed_at_once = step == "fsync" and len(sizes) > local_writer.FSYNC_EACH_UP_TO
     if flushed_at_once:
-        monkeypatch.setattr(local_writer, "flush_file_system", fail)
+        monkeypatch.setattr(local_writer, "sync_file_system", fail)
     with pytest.raises(StorageError, match=os.strerror(number).lower()) as caught:
         store.put_many(sources)
     monkeypatch.undo()
@@ -260,20 +262,20 @@ def steps_of(store: LocalStore, monkeypatch: pytest.MonkeyPatch, act: Callable[[
 
     for name in ("write", "fsync", "replace"):
         record(name)
-    whole = local_writer.flush_file_system
+    whole = local_writer.sync_file_system
 
     def flush_all(descriptor: int) -> None:
         whole(descriptor)
         steps.append(("syncfs", ""))
 
-    monkeypatch.setattr(local_writer, "flush_file_system", flush_all)
+    monkeypatch.setattr(local_writer, "sync_file_system", flush_all)
     act()
     monkeypatch.undo()
     return steps
 
 
 @pytest.mark.parametrize("size", [10, CHUNK_SIZE - 1, CHUNK_SIZE])
-def test_data_is_flushed_before_its_name_and_the_folder_after(
+def test_data_is_fsynced_before_its_name_and_the_folder_after(
     store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     source = write(tmp_path / "a.bin", bytes(size))
@@ -286,7 +288,7 @@ def test_data_is_flushed_before_its_name_and_the_folder_after(
     assert steps[0] == ("write", "incoming")
 
 
-def test_the_folder_is_flushed_also_when_the_object_was_there(
+def test_the_folder_is_fsynced_also_when_the_object_was_there(
     store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write(tmp_path / "a.bin", b"x")
@@ -296,10 +298,8 @@ def test_the_folder_is_flushed_also_when_the_object_was_there(
     assert steps_of(store, monkeypatch, lambda: store.put(trusting)) == [("fsync", "objects")]
 
 
-def test_many_files_are_flushed_twice_in_all(
-    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not store.objects.flushes_whole:
+def test_many_files_are_synced_twice_in_all(store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not store.objects.can_sync_whole:
         pytest.skip("this file system is flushed file by file")
     sources = [write(tmp_path / f"{number}.bin", b"%d" % number) for number in range(50)]
     steps = [name for name, _ in steps_of(store, monkeypatch, lambda: store.put_many(sources))]
@@ -308,7 +308,7 @@ def test_many_files_are_flushed_twice_in_all(
     assert steps == ["syncfs"]
 
 
-def test_without_a_flush_of_all_each_file_is_flushed(
+def test_without_a_sync_of_all_each_file_is_fsynced(
     store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store.objects, "_whole", False)
@@ -359,3 +359,24 @@ def test_the_folder_of_writes_under_way_comes_back(store: LocalStore, tmp_path: 
     with pytest.raises(StorageError):
         store.put(Source(".txt", data=b"others"))
     assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_object_has_the_holes_of_its_file(store: LocalStore, tmp_path: Path, known: bool) -> None:
+    path = tmp_path / "sparse.bin"
+    data = sparse(path)
+    content = hash_bytes(data)
+    stored = store.put(Source(".bin", str(path), content=content if known else None))
+    assert (stored.content, stored.name.digest) == (content, content.digest)
+    assert store.read(stored.name) == data
+    assert os.stat(store.object_path(stored.name)).st_blocks * 512 < 1 << 20
+
+
+def test_an_object_in_the_view_has_the_holes_of_its_file(store: LocalStore, tmp_path: Path) -> None:
+    path = tmp_path / "sparse.bin"
+    data = sparse(path)
+    name = store.put(Source(".bin", str(path))).name
+    view = View(store, "copy")
+    view.show("a/sparse.bin", name)
+    assert view.path("a/sparse.bin").read_bytes() == data
+    assert view.path("a/sparse.bin").stat().st_blocks * 512 < 1 << 20

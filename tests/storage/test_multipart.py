@@ -1,4 +1,4 @@
-"""Uploads whose program was killed: their parts are found and removed, and nobody else's."""
+"""Uploads whose program was killed: their parts, and no others, are found and removed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lamindb.core import storage_url
 from lamindb.errors import StorageError, UnsupportedError
 from lamindb.storage import bucket_client, remote
 from lamindb.storage.base import Source
@@ -53,7 +54,7 @@ def store(root: str) -> Iterator[RemoteStore]:
     assert isinstance(made, RemoteStore)
     made.prepare()
     yield made
-    made.sweep_incoming(older_than_seconds=-60)
+    made.remove_abandoned(older_than_seconds=-60)
 
 
 def kill_an_upload(root: str, folder: Path) -> None:
@@ -64,13 +65,13 @@ def kill_an_upload(root: str, folder: Path) -> None:
 
 
 def test_what_a_killed_upload_left_is_found_and_removed(store: RemoteStore, root: str, tmp_path: Path) -> None:
-    assert store.left_behind(older_than_seconds=-60) == []
+    assert store.list_abandoned(older_than_seconds=-60) == []
     kill_an_upload(root, tmp_path)
-    (key,) = store.left_behind(older_than_seconds=-60)
+    (key,) = store.list_abandoned(older_than_seconds=-60)
     assert key.startswith(f"{root.split('/', 3)[3]}/.lamindb/objects/") and key.endswith(".bin")
     assert list(store.list()) == []
-    assert store.sweep_incoming(older_than_seconds=-60) == [key]
-    assert store.left_behind(older_than_seconds=-60) == []
+    assert store.remove_abandoned(older_than_seconds=-60) == [key]
+    assert store.list_abandoned(older_than_seconds=-60) == []
     stored = store.put(Source(".bin", str(tmp_path / "large.bin")))
     assert store.check(stored.name, 30 << 20) is None
 
@@ -78,31 +79,31 @@ def test_what_a_killed_upload_left_is_found_and_removed(store: RemoteStore, root
 def test_a_young_one_may_still_be_under_way(seaweed_root: str) -> None:
     # The other server tells the same old date of every upload.
     root, store = seaweed_root, RemoteStore(seaweed_root)
-    client, (_, bucket, prefix) = bucket_client.boto_client(root), bucket_client.split_url(root)
+    client, (_, bucket, prefix) = bucket_client.boto_client(root), storage_url.split(root)
     upload = client.create_multipart_upload(Bucket=bucket, Key=f"{prefix}/.lamindb/objects/00/0")
-    assert store.sweep_incoming(older_than_seconds=3_600) == []
-    assert len(store.left_behind(older_than_seconds=-60)) == 1
+    assert store.remove_abandoned(older_than_seconds=3_600) == []
+    assert len(store.list_abandoned(older_than_seconds=-60)) == 1
     client.upload_part(
         Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"], PartNumber=1, Body=b"still allowed"
     )
-    assert len(store.sweep_incoming(older_than_seconds=-60)) == 1
+    assert len(store.remove_abandoned(older_than_seconds=-60)) == 1
 
 
 def test_what_others_upload_beside_is_left_alone(store: RemoteStore, root: str) -> None:
-    client, (_, bucket, prefix) = bucket_client.boto_client(root), bucket_client.split_url(root)
+    client, (_, bucket, prefix) = bucket_client.boto_client(root), storage_url.split(root)
     keys = [f"{prefix}/data.bin", f"{prefix}-other/.lamindb/objects/00/0"]
     uploads = [client.create_multipart_upload(Bucket=bucket, Key=key) for key in keys]
-    assert store.sweep_incoming(older_than_seconds=-60) == []
+    assert store.remove_abandoned(older_than_seconds=-60) == []
     for upload in uploads:
         client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 
 
 def test_one_that_ends_in_between_is_no_error(store: RemoteStore, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    client, (_, bucket, prefix) = bucket_client.boto_client(root), bucket_client.split_url(root)
+    client, (_, bucket, prefix) = bucket_client.boto_client(root), storage_url.split(root)
     key = f"{prefix}/.lamindb/objects/00/0"
     upload = client.create_multipart_upload(Bucket=bucket, Key=key)
     uploads = Uploads(root)
-    (found,) = uploads.begun_before(datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1))
+    (found,) = uploads.started_before(datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1))
     client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload["UploadId"])
     uploads.abort(found)
 
@@ -112,7 +113,7 @@ def test_a_server_that_fails_is_one_clear_error(store: RemoteStore, monkeypatch:
         patched.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         patched.setenv(bucket_client.TIMEOUT_VARIABLE, "1")
         with pytest.raises(StorageError, match=r"cannot list the uploads to 's3://.*': "):
-            store.left_behind(older_than_seconds=0)
+            store.list_abandoned(older_than_seconds=0)
 
 
 def test_without_the_package_the_rest_goes_on(
@@ -123,5 +124,5 @@ def test_without_the_package_the_rest_goes_on(
 
     with monkeypatch.context() as patched:
         patched.setattr(remote, "Uploads", missing)
-        assert store.sweep_incoming(older_than_seconds=0) == []
+        assert store.remove_abandoned(older_than_seconds=0) == []
     assert "pip install boto3" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pytest
 from lamindb.errors import StorageError
 from lamindb.storage import ownership
 from lamindb.storage.base import Source
-from lamindb.storage.ownership import Mark
+from lamindb.storage.ownership import Owner
 from lamindb.storage.remote import RemoteStore
 
 NOT_IMPLEMENTED = b"<Error><Code>NotImplemented</Code><Message>A header is not implemented.</Message></Error>"
@@ -58,7 +58,7 @@ class Requests(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -81,11 +81,11 @@ def test_without_conditional_writes_the_mark_is_put_and_read_back(
 ) -> None:
     server.answer = code, NOT_IMPLEMENTED
     store = RemoteStore("s3://bucket/prefix")
-    assert ownership.create(store, Mark("one", "first"))
-    assert capsys.readouterr().err.count("cannot keep two instances from taking it in the same moment") == 1
-    assert ownership.read(store) == Mark("one", "first")
-    assert not ownership.create(RemoteStore("s3://bucket/prefix"), Mark("two", "second"))
-    assert ownership.read(store) == Mark("one", "first")
+    assert ownership.create(store, Owner("one", "first"))
+    assert capsys.readouterr().err.count("cannot keep two instances from claiming it at the same time") == 1
+    assert ownership.read(store) == Owner("one", "first")
+    assert not ownership.create(RemoteStore("s3://bucket/prefix"), Owner("two", "second"))
+    assert ownership.read(store) == Owner("one", "first")
     assert capsys.readouterr().err == ""
 
 
@@ -103,5 +103,5 @@ def test_without_conditional_writes_objects_are_stored(server: Plain) -> None:
 def test_a_write_that_fails_otherwise_is_an_error(server: Plain) -> None:
     server.answer = 400, b"<Error><Code>InvalidArgument</Code></Error>"
     with pytest.raises(StorageError, match="cannot write"):
-        ownership.create(RemoteStore("s3://bucket/prefix"), Mark("one", "first"))
+        ownership.create(RemoteStore("s3://bucket/prefix"), Owner("one", "first"))
     assert server.objects == {}

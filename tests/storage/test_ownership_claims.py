@@ -16,7 +16,7 @@ from lamindb.maintenance import gc, verify
 from lamindb.models import Storage
 from lamindb.setup import backup_restore, lifecycle, move
 from lamindb.storage import ownership
-from lamindb.storage.ownership import Mark
+from lamindb.storage.ownership import Owner
 from lamindb.storage.remote import RemoteStore
 from tests.storage.conftest import seaweed_root as seaweed_root
 from tests.storage.conftest import seaweed_server as seaweed_server
@@ -26,7 +26,7 @@ Person = Callable[[str], None]
 
 @pytest.fixture
 def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Person:
-    """Let the test go on as somebody else, with settings, data and working folder of their own."""
+    """Return what makes the test continue as another user, with their own settings, data and working folder."""
 
     def become(name: str) -> None:
         for known in context.all_connected():
@@ -41,7 +41,7 @@ def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Person:
     return become
 
 
-def mark_of(root: str) -> Mark | None:
+def mark_of(root: str) -> Owner | None:
     return ownership.read(RemoteStore(root))
 
 
@@ -66,7 +66,7 @@ def test_a_bucket_says_whose_it_is_and_no_secret(seaweed_root: str, database: st
 
     person("ada")
     made = ln.setup.init(storage=seaweed_root, name="one", db=database)
-    assert mark_of(seaweed_root) == Mark(made.id, "one")
+    assert mark_of(seaweed_root) == Owner(made.id, "one")
     text = bytes(obstore.get(RemoteStore(seaweed_root).backend, ownership.PATH).bytes()).decode()
     assert "postgresql" not in text and "secret" not in text
     again = ln.setup.init(storage=seaweed_root, name="one", db=database)
@@ -129,7 +129,7 @@ def test_of_two_at_once_one_takes_the_place(seaweed_root: str) -> None:
     def take(number: int) -> None:
         starting.wait()
         try:
-            ownership.claim(seaweed_root, Mark(f"id{number}", f"name{number}"))
+            ownership.claim(seaweed_root, Owner(f"id{number}", f"name{number}"))
         except LaminError as error:
             lost.append(error)
 
@@ -147,7 +147,7 @@ def test_who_comes_second_while_making_leaves_nothing(
     seaweed_root: str, person: Person, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person("ada")
-    ownership.create(RemoteStore(seaweed_root), Mark("first", "who was first"))
+    ownership.create(RemoteStore(seaweed_root), Owner("first", "who was first"))
     with monkeypatch.context() as blind:
         blind.setattr(ownership, "owner", lambda root_url: None)
         with pytest.raises(ConflictError, match="who was first"):
@@ -162,7 +162,7 @@ def test_one_made_before_is_marked_when_it_is_connected(seaweed_root: str, perso
     made = ln.setup.init(storage=seaweed_root, name="one")
     unmark(seaweed_root)
     ln.connect(seaweed_root)
-    assert mark_of(seaweed_root) == Mark(made.id, "one")
+    assert mark_of(seaweed_root) == Owner(made.id, "one")
 
 
 def test_one_made_before_is_marked_before_anything_is_removed(seaweed_root: str, person: Person) -> None:
@@ -173,7 +173,7 @@ def test_one_made_before_is_marked_before_anything_is_removed(seaweed_root: str,
     assert len(gc.sweep(dry_run=True, grace_seconds=0).objects) == 1
     assert mark_of(seaweed_root) is None
     assert len(gc.sweep(dry_run=False, grace_seconds=0).objects) == 1
-    assert mark_of(seaweed_root) == Mark(made.id, "one")
+    assert mark_of(seaweed_root) == Owner(made.id, "one")
 
 
 def test_who_lost_the_place_removes_nothing(
@@ -230,7 +230,7 @@ def test_deleting_gives_the_place_back_and_restoring_takes_it(seaweed_root: str,
     backup_restore.delete("one")
     assert mark_of(seaweed_root) is None
     backup_restore.restore("one")
-    assert mark_of(seaweed_root) == Mark(made.id, "one")
+    assert mark_of(seaweed_root) == Owner(made.id, "one")
     backup_restore.delete("one")
     person("bob")
     ln.setup.init(storage=seaweed_root, name="two")
@@ -253,17 +253,17 @@ def test_a_move_marks_the_new_place_and_gives_the_old_one_back(seaweed_root: str
     person("ada")
     made = ln.setup.init(storage=f"{seaweed_root}/old", name="one")
     ln.File(b"kept", key="a.txt").save()
-    ownership.create(RemoteStore(f"{seaweed_root}/taken"), Mark("other", "theirs"))
+    ownership.create(RemoteStore(f"{seaweed_root}/taken"), Owner("other", "theirs"))
     with pytest.raises(ConflictError, match="belongs to another instance, 'theirs'"):
         move.migrate_to(storage=f"{seaweed_root}/taken")
     assert list(RemoteStore(f"{seaweed_root}/taken").list()) == []
     move.migrate_to(storage=f"{seaweed_root}/new")
-    assert mark_of(f"{seaweed_root}/new") == Mark(made.id, "one")
+    assert mark_of(f"{seaweed_root}/new") == Owner(made.id, "one")
     assert mark_of(f"{seaweed_root}/old") is None
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"id = 3", b"[", b'id = "x"'])
-def test_a_damaged_mark_is_nobodys_permission(seaweed_root: str, person: Person, data: bytes) -> None:
+def test_a_damaged_marker_permits_nothing(seaweed_root: str, person: Person, data: bytes) -> None:
     person("ada")
     ln.setup.init(storage=seaweed_root, name="one")
     put(seaweed_root, ownership.PATH, data)
@@ -272,7 +272,7 @@ def test_a_damaged_mark_is_nobodys_permission(seaweed_root: str, person: Person,
     ln.connect(seaweed_root)
 
 
-def test_a_bucket_that_cannot_be_reached_keeps_nobody_from_the_records(
+def test_records_are_read_without_the_bucket(
     seaweed_root: str, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person("ada")
@@ -301,16 +301,16 @@ def test_a_place_that_is_given_back_meanwhile_is_taken(
     create = ownership.create
     first = iter([True])
 
-    def lose_once(store: RemoteStore, mark: Mark) -> bool:
+    def lose_once(store: RemoteStore, mark: Owner) -> bool:
         # Another instance marked the place just now, and released it before anybody could look.
         return False if next(first, False) else create(store, mark)
 
     monkeypatch.setattr(ownership, "create", lose_once)
-    ownership.claim(seaweed_root, Mark("one", "first"), tmp_path)
-    assert mark_of(seaweed_root) == Mark("one", "first")
+    ownership.claim(seaweed_root, Owner("one", "first"), tmp_path)
+    assert mark_of(seaweed_root) == Owner("one", "first")
     monkeypatch.setattr(ownership, "create", lambda store, mark: False)
-    with pytest.raises(StorageError, match="comes and goes"):
-        ownership.claim(f"{seaweed_root}/other", Mark("one", "first"), tmp_path / "absent")
+    with pytest.raises(StorageError, match="keeps appearing"):
+        ownership.claim(f"{seaweed_root}/other", Owner("one", "first"), tmp_path / "absent")
 
 
 def test_a_move_that_dies_before_the_old_place_is_given_back_is_ended(

@@ -78,3 +78,45 @@ def test_who_is_open_for_writing_is_seen_and_opening_just_then_does_no_harm(tmp_
         assert not reflink.is_being_written(reading.fileno())
     # The system tells the one who asks by a signal that would end a program which expects none.
     assert run_python(ASKS_WHILE_ANOTHER_OPENS, path).stdout.split() == ["False", "True"]
+
+
+def sparse(path: Path, *, size: int = 48 << 20) -> bytes:
+    """Write a file whose only data is some bytes in two places; skip the test where the disk keeps no holes."""
+    with path.open("wb") as stream:
+        stream.seek(5 << 20)
+        stream.write(b"one" * 5000)
+        stream.seek(20 << 20)
+        stream.write(b"two")
+        stream.truncate(size)
+    if not hasattr(os, "SEEK_DATA") or path.stat().st_blocks * 512 > 1 << 20:
+        pytest.skip("the disk keeps no holes")
+    return path.read_bytes()
+
+
+def test_a_copy_has_the_holes_of_the_file(tmp_path: Path) -> None:
+    data = sparse(tmp_path / "a")
+    assert reflink.duplicate(str(tmp_path / "a"), str(tmp_path / "b"), allow_link=False, allow_clone=False) == "copy"
+    assert (tmp_path / "b").read_bytes() == data
+    assert (tmp_path / "b").stat().st_blocks * 512 < 1 << 20
+
+
+@pytest.mark.parametrize("start", [0, 3, 6 << 20, 30 << 20, 48 << 20, 50 << 20])
+def test_pieces_of_a_sparse_file_are_its_bytes_from_any_position(tmp_path: Path, start: int) -> None:
+    data = sparse(tmp_path / "a")
+    with (tmp_path / "a").open("rb") as stream:
+        os.lseek(stream.fileno(), start, os.SEEK_SET)
+        pieces = [(bytes(piece), is_hole) for piece, is_hole in reflink.read_pieces(stream.fileno())]
+    assert b"".join(piece for piece, _ in pieces) == data[start:]
+    assert not any(piece.strip(b"\0") for piece, is_hole in pieces if is_hole)
+    assert sum(len(piece) for piece, is_hole in pieces if not is_hole) < 1 << 20
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(tmp_path: Path) -> None:
+    data = sparse(tmp_path / "a")
+    with (tmp_path / "a").open("r+b") as stream:
+        found = b""
+        for number, (piece, _) in enumerate(reflink.read_pieces(stream.fileno())):
+            found += piece
+            if number == 0:
+                os.pwrite(stream.fileno(), b"more", 48 << 20)
+    assert found == data + b"more"

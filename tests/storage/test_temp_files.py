@@ -12,7 +12,7 @@ import pytest
 
 from lamindb.core import processes
 from lamindb.storage import temp_files
-from lamindb.storage.temp_files import Writer, new_entry, sweep, this_writer
+from lamindb.storage.temp_files import Writer, new_temp_path, remove_abandoned, this_writer
 
 WEEK = 7 * 86_400
 
@@ -33,7 +33,7 @@ def a_dead_writer() -> Writer:
 
 
 def test_entries_are_never_the_same(tmp_path: Path) -> None:
-    assert len({new_entry(str(tmp_path)) for _ in range(100)}) == 100
+    assert len({new_temp_path(str(tmp_path)) for _ in range(100)}) == 100
 
 
 def test_a_child_is_another_writer(tmp_path: Path) -> None:
@@ -53,21 +53,21 @@ def test_a_dead_writers_entries_go_at_once(tmp_path: Path) -> None:
     folder = tmp_path / f"{a_dead_writer().prefix}.1"
     folder.mkdir()
     (folder / "member").write_bytes(b"")
-    assert set(sweep(str(tmp_path), older_than_seconds=WEEK)) == {dead.name, folder.name}
+    assert set(remove_abandoned(str(tmp_path), older_than_seconds=WEEK)) == {dead.name, folder.name}
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_living_writers_entries_stay_whatever_their_age(tmp_path: Path) -> None:
-    mine = make(tmp_path, os.path.basename(new_entry(str(tmp_path))), age=10 * WEEK)
+    mine = make(tmp_path, os.path.basename(new_temp_path(str(tmp_path))), age=10 * WEEK)
     code = "import sys, lamindb.storage.temp_files as i; print(i.this_writer().prefix, flush=True); sys.stdin.read()"
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert child.stdout is not None and child.stdin is not None
         other = make(tmp_path, f"{child.stdout.readline().strip()}.0", age=10 * WEEK)
-        assert sweep(str(tmp_path), older_than_seconds=0) == []
+        assert remove_abandoned(str(tmp_path), older_than_seconds=0) == []
     finally:
         child.communicate("")
-    assert sweep(str(tmp_path), older_than_seconds=WEEK) == [other.name]
+    assert remove_abandoned(str(tmp_path), older_than_seconds=WEEK) == [other.name]
     assert list(tmp_path.iterdir()) == [mine]
 
 
@@ -75,25 +75,40 @@ def test_a_process_number_given_anew_is_not_the_writer(tmp_path: Path) -> None:
     me = this_writer()
     other = make(tmp_path, f"{Writer(me.machine, os.getppid(), 1).prefix}.0")
     former = make(tmp_path, f"{Writer(me.machine, me.pid, me.start - 1).prefix}.0")
-    assert set(sweep(str(tmp_path), older_than_seconds=WEEK)) == {other.name, former.name}
+    assert set(remove_abandoned(str(tmp_path), older_than_seconds=WEEK)) == {other.name, former.name}
 
 
 @pytest.mark.parametrize("name", ["elsewhere.0123456789ab.1.1.0", "litter", ".nfs0001", "a" * 64])
 def test_what_others_left_goes_by_age(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make(tmp_path, name)
-    assert sweep(str(tmp_path), older_than_seconds=WEEK) == []
+    assert remove_abandoned(str(tmp_path), older_than_seconds=WEEK) == []
     now = time.time()
     monkeypatch.setattr(temp_files.time, "time", lambda: now + WEEK + 60)
-    assert sweep(str(tmp_path), older_than_seconds=WEEK) == [name]
+    assert remove_abandoned(str(tmp_path), older_than_seconds=WEEK) == [name]
+    assert not path.exists()
+
+
+def test_what_has_no_writer_goes_sooner_than_what_a_writer_elsewhere_may_complete(tmp_path: Path) -> None:
+    litter, elsewhere = make(tmp_path, "litter"), make(tmp_path, "elsewhere.0123456789ab.1.1.0")
+    (tmp_path / "folder").mkdir()
+    make(tmp_path / "folder", "inside")
+    assert remove_abandoned(str(tmp_path), older_than_seconds=WEEK, foreign_seconds=3600) == []
+    assert remove_abandoned(str(tmp_path), older_than_seconds=WEEK, foreign_seconds=0) == ["folder", "litter"]
+    assert elsewhere.exists() and not litter.exists()
+
+
+def test_a_time_in_the_future_keeps_nothing(tmp_path: Path) -> None:
+    path = make(tmp_path, "litter", age=-100 * WEEK)
+    assert remove_abandoned(str(tmp_path), older_than_seconds=0) == ["litter"]
     assert not path.exists()
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    assert sweep(str(tmp_path / "absent"), older_than_seconds=0) == []
+    assert remove_abandoned(str(tmp_path / "absent"), older_than_seconds=0) == []
 
 
-def test_a_name_tells_its_writer(tmp_path: Path) -> None:
-    entry = os.path.basename(new_entry(str(tmp_path)))
+def test_a_name_identifies_its_writer(tmp_path: Path) -> None:
+    entry = os.path.basename(new_temp_path(str(tmp_path)))
     assert temp_files.writer_of(entry) == temp_files.writer_of(f"{entry}.writer") == this_writer()
     assert temp_files.writer_of("litter") is None
 

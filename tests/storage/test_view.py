@@ -1,4 +1,4 @@
-"""The view shows current files under their keys, and never loses what somebody else put there."""
+"""The view shows current files under their keys, and never loses what the user put there."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from lamindb.storage import reflink, view
 from lamindb.storage.base import ObjectName, Source
 from lamindb.storage.hash_cache import HashCache, NoHashCache
 from lamindb.storage.local import LocalStore
+from lamindb.storage.remote import RemoteStore
 from lamindb.storage.view import Shown, View
 from tests.storage.contract import write
 
@@ -68,7 +69,7 @@ def edit(path: Path, data: bytes) -> None:
     new.replace(path)
 
 
-def test_shows_hides_and_tells(shows: View) -> None:
+def test_shows_hides_and_returns_the_state(shows: View) -> None:
     store = shows.store
     name = put(store, b"one")
     assert shows.state("a/b/c.csv", name) == "missing"
@@ -78,7 +79,7 @@ def test_shows_hides_and_tells(shows: View) -> None:
     assert shows.state("a/b/c.csv", name) == "ours"
     assert shows.conflict("a/b/c.csv", name) is None
     shows.show("a/b/c.csv", name)
-    assert os.listdir(store.objects.incoming) == []
+    assert os.listdir(store.objects.temp_folder) == []
     assert shows.hide("a/b/c.csv", name) is True
     assert shows.state("a/b/c.csv", name) == "missing"
     assert not Path(store.root_url, "a").exists()
@@ -94,7 +95,7 @@ def test_a_new_version_takes_the_place_of_the_old_one(shows: View) -> None:
     assert shows.state("a.csv", new) == "ours"
     assert shows.state("a.csv", old) == "edited"
     assert shows.store.read(old) == b"old"
-    assert os.listdir(shows.store.objects.incoming) == []
+    assert os.listdir(shows.store.objects.temp_folder) == []
 
 
 def test_an_edited_file_is_never_lost(shows: View) -> None:
@@ -124,7 +125,7 @@ def test_an_edit_of_the_same_length_and_time_is_seen(shows: View) -> None:
     assert shows.hide("a.csv", name) is False
 
 
-def test_a_file_of_somebody_else_stays(shows: View) -> None:
+def test_a_foreign_file_stays(shows: View) -> None:
     name = put(shows.store, b"ours")
     write(Path(shows.store.root_url, "a.csv"), b"theirs")
     assert shows.conflict("a.csv", name) is not None
@@ -166,7 +167,7 @@ def test_names_that_the_disk_refuses(shows: View, monkeypatch: pytest.MonkeyPatc
     assert "too long" in (shows.conflict("a" * 143, None) or "")
 
 
-def test_an_empty_folder_is_in_nobodys_way(shows: View) -> None:
+def test_an_empty_folder_is_replaced(shows: View) -> None:
     name = put(shows.store, b"x")
     Path(shows.store.root_url, "a", "b", "c").mkdir(parents=True)
     assert shows.conflict("a/b", name) is None
@@ -208,7 +209,7 @@ def test_a_link_in_the_place_of_a_file_stays(shows: View, tmp_path: Path) -> Non
     assert (tmp_path / "outside").read_bytes() == b"x"
 
 
-def test_a_link_in_a_folder_is_somebodys(shows: View, tmp_path: Path) -> None:
+def test_a_link_in_a_folder_is_foreign(shows: View, tmp_path: Path) -> None:
     name = put(shows.store, b"x")
     Path(shows.store.root_url, "a").mkdir()
     Path(shows.store.root_url, "a", "link").symlink_to(tmp_path)
@@ -296,7 +297,7 @@ def test_showing_and_hiding_side_by_side(shows: View) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(show_and_hide, range(4)))
     assert shown_files(shows) == {}
-    assert os.listdir(shows.store.objects.incoming) == []
+    assert os.listdir(shows.store.objects.temp_folder) == []
 
 
 def test_a_missing_object_is_an_error_of_integrity(shows: View) -> None:
@@ -385,7 +386,7 @@ def test_a_failing_disk_leaves_the_old_file(shows: View, monkeypatch: pytest.Mon
         with pytest.raises(StorageError, match=r"a\.csv"):
             shows.show("a.csv", new, replaces=old)
     assert shown_files(shows) == {"a.csv": b"old"}
-    assert os.listdir(shows.store.objects.incoming) == []
+    assert os.listdir(shows.store.objects.temp_folder) == []
 
 
 def test_a_read_only_store_shows_nothing_new(store: LocalStore) -> None:
@@ -415,3 +416,13 @@ def test_a_clone_is_preferred_to_a_link(store: LocalStore, monkeypatch: pytest.M
     auto.show("b.csv", name)
     assert auto.path("b.csv").stat().st_nlink == 1
     assert auto.path("b.csv").read_bytes() == b"mine"
+
+
+def test_a_storage_without_a_folder_shows_nothing() -> None:
+    none, name = View(RemoteStore("memory://no-folder"), "auto"), ObjectName("0" * 64, ".csv")
+    assert none.mode == "none"
+    assert none.conflict("a.csv", name) is None
+    none.show("a.csv", name, move_aside=True)
+    assert none.show_many([Shown("a.csv", name)]) == []
+    assert none.state("a.csv", name) == "missing"
+    assert none.hide("a.csv", name)

@@ -39,8 +39,9 @@ def _silent(offers: Callable[[str], list[str]]) -> Callable[[click.Context, clic
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
         from lamindb.core import messages
+        from lamindb.core.settings import settings
 
-        messages.set_verbosity(messages.ERROR)
+        settings.verbosity = messages.ERROR
         try:
             return offers(incomplete)
         except Exception:
@@ -99,6 +100,6 @@ def run_ids(incomplete: str) -> list[str]:
 @_silent
 def setting_names(incomplete: str) -> list[str]:
     """Return the names of settings."""
-    from lamindb.core.options import PREFERENCES
+    from lamindb.core.settings import PREFERENCES
 
     return [name for name in PREFERENCES if name.startswith(incomplete)]

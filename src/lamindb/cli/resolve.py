@@ -149,7 +149,7 @@ def _file_or_none(text: str, version: int | None, in_trash: bool) -> File | None
             by_id = by_id.versions.filter(version=version, trashed_at__isnull=not in_trash).first()
         return by_id  # type: ignore[no-any-return]
     if re.fullmatch(r"[0-9A-Za-z]{16}", text):
-        family = scope.filter(id__range=ids.versions_of(text))
+        family = scope.filter(id__range=ids.version_range(text))
         if version is not None:
             family = family.filter(version=version)
         return family.order_by("-is_latest", "-version").first()  # type: ignore[no-any-return]

@@ -9,7 +9,8 @@ import click
 from lamindb.cli.completion import setting_names
 from lamindb.cli.output import out, out_json, table
 from lamindb.cli.params import Group, json_option
-from lamindb.core import messages, options
+from lamindb.core import messages
+from lamindb.core.settings import PREFERENCES, chosen, settings_file
 
 
 @click.group("settings", cls=Group, examples=("lamin settings list", "lamin settings set track_run_inputs true"))
@@ -32,7 +33,7 @@ def list_settings(as_json: bool) -> None:
 
     JSON: an object for each setting with name, value, from (default, stored, or a variable), choices, help.
     """
-    found = [(one, *options.chosen(one.name)) for one in options.PREFERENCES.values()]
+    found = [(one, *chosen(one.name)) for one in PREFERENCES.values()]
     if as_json:
         out_json(
             [
@@ -54,7 +55,7 @@ def get_setting(name: str, as_json: bool) -> None:
 
     JSON: the value itself.
     """
-    value, _ = options.chosen(name)
+    value, _ = chosen(name)
     if as_json:
         out_json(value)
     else:
@@ -66,11 +67,9 @@ def get_setting(name: str, as_json: bool) -> None:
 @click.argument("value")
 def set_setting(name: str, value: str) -> None:
     """Store a setting for every process that starts later."""
-    from lamindb.core.settings import store
-
-    kept = store(name, value)
+    kept = settings_file.store(name, value)
     messages.success(f"set {name} to {_shown(kept)}")
-    current, origin = options.chosen(name)
+    current, origin = chosen(name)
     if current != kept:
         messages.warning(f"{origin} overrides it with {_shown(current)}")
 
@@ -79,7 +78,5 @@ def set_setting(name: str, value: str) -> None:
 @click.argument("name", shell_complete=setting_names)
 def unset_setting(name: str) -> None:
     """Go back to the default of a setting."""
-    from lamindb.core.settings import forget
-
-    forget(name)
-    messages.success(f"set {name} to its default, {_shown(options.chosen(name)[0])}")
+    settings_file.forget(name)
+    messages.success(f"set {name} to its default, {_shown(chosen(name)[0])}")

@@ -1,1 +1,1 @@
-"""The pure room: errors, ids, keys, hashing, settings values. Imports nothing of ours."""
+"""Ids, keys, hashing, settings, messages, the file system: imports no other room."""

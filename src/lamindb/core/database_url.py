@@ -1,4 +1,4 @@
-"""Addresses of databases: taken apart, and shown without what is secret in them."""
+"""Addresses of PostgreSQL databases: parsed, and shown without their secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What an address of a PostgreSQL database says; an empty text is left to the server's own defaults."""
+    """The parts of an address; an empty one is left to the client's own defaults."""
 
     user: str
     password: str = field(repr=False)
@@ -29,7 +29,7 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Take an address apart. The parts may also be given as options: `postgresql:///name?host=/tmp&user=ada`.
+    """Parse an address. The parts may also be given as options: `postgresql:///name?host=/tmp&user=ada`.
 
     Raises:
         InvalidInputError: It is not of that form. The message does not repeat it, as it may hold a password.
@@ -39,9 +39,9 @@ def parse(url: str) -> Address:
         raise InvalidInputError("a database address starts with postgresql://, not postgres://")
     if parts.scheme != "postgresql":
         raise InvalidInputError("cannot use a database of this kind: pass postgresql://user@host/name")
-    userinfo, _, place = parts.netloc.rpartition("@")
+    userinfo, _, hostinfo = parts.netloc.rpartition("@")
     user, _, password = userinfo.partition(":")
-    host, port = _host_and_port(place)
+    host, port = _host_and_port(hostinfo)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     raw_name = parts.path.removeprefix("/")
     if parts.fragment or "/" in raw_name or "@" in raw_name:
@@ -68,11 +68,11 @@ def shown(url: str) -> str:
         parts = _split(url)
     except InvalidInputError:
         return "an address that cannot be read"
-    userinfo, at, place = parts.netloc.rpartition("@")
+    userinfo, at, hostinfo = parts.netloc.rpartition("@")
     user = userinfo.partition(":")[0]
     pairs = [pair for pair in parts.query.split("&") if unquote(pair.partition("=")[0]) not in _SECRET_OPTIONS]
     query = "&".join(pairs)
-    return f"{parts.scheme}://{user}{at if user else ''}{place}{parts.path}" + (f"?{query}" if query else "")
+    return f"{parts.scheme}://{user}{at if user else ''}{hostinfo}{parts.path}" + (f"?{query}" if query else "")
 
 
 def _split(url: str) -> SplitResult:
@@ -82,13 +82,13 @@ def _split(url: str) -> SplitResult:
         raise InvalidInputError(_UNREADABLE) from None
 
 
-def _host_and_port(place: str) -> tuple[str, str]:
-    if place.startswith("["):
-        host, _, rest = place[1:].partition("]")
+def _host_and_port(hostinfo: str) -> tuple[str, str]:
+    if hostinfo.startswith("["):
+        host, _, rest = hostinfo[1:].partition("]")
         if rest and not rest.startswith(":"):
             raise InvalidInputError(_UNREADABLE)
         return host, rest[1:]
-    host, _, port = place.partition(":")
+    host, _, port = hostinfo.partition(":")
     return host, port
 
 

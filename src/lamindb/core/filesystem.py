@@ -1,4 +1,4 @@
-"""Getting data to the disk for good: file by file, folder by folder, or a whole file system at once."""
+"""Durable writes, file systems, and permissions of what is made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Final
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o666) -> None:
-    """Replace the text of a file in one step: written beside it, flushed, renamed.
+    """Replace the text of a file in one step: a temporary file is written beside it, fsynced, and renamed.
 
     Args:
         path: The file; its folder must exist.
@@ -21,7 +21,7 @@ def write_text(path: Path, text: str, *, mode: int = 0o666) -> None:
         mode: Permissions of the new file, narrowed by the umask.
 
     Raises:
-        OSError: The disk failed or is full. The file is as it was, and nothing is left beside it.
+        OSError: The disk failed or is full. The file is as it was, and no temporary file is left.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
@@ -43,8 +43,8 @@ _NETWORK: Final = (
 )  # fmt: skip
 
 
-def kind_of(path: str | Path) -> str:
-    """Return the system's word for the file system that holds a path, such as `ext4`; empty where it does not tell."""
+def file_system_type(path: str | Path) -> str:
+    """Return the type of the file system that holds a path, such as `ext4`; empty where it is not known."""
     try:
         device = os.stat(path).st_dev
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
@@ -68,36 +68,36 @@ def _mount(line: str) -> tuple[str, str, str]:
     return fields[2], folder, fields[fields.index("-") + 1]
 
 
-def is_network(kind: str) -> bool:
-    """Tell whether files on such a file system lie on another machine."""
+def is_network_file_system(kind: str) -> bool:
+    """Return True if a file system of this type is on another machine."""
     return kind.startswith(_NETWORK)
 
 
-def flush_descriptor(descriptor: int) -> None:
-    """Flush one open file or folder.
+def fsync_descriptor(descriptor: int) -> None:
+    """Fsync one open file or folder.
 
-    A failure must not be answered by flushing again: the system may have dropped the data and would report success.
+    After a failure, another fsync proves nothing: the system may have dropped the data, and would report success.
 
     Raises:
-        OSError: The data may be lost; what was written must be written anew from its source.
+        OSError: The data may be lost; what was written must be written again from its source.
     """
     if sys.platform == "darwin":
         import fcntl
 
-        # fsync stops at the drive's own cache there; file systems that lack the full flush get the plain one.
+        # fsync stops at the drive's own cache there; file systems that lack F_FULLFSYNC get the plain one.
         with contextlib.suppress(OSError):
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
             return
     os.fsync(descriptor)
 
 
-def flush_folder(path: str) -> None:
-    """Flush the names in a folder; where the system or its file system knows no such thing, do nothing."""
+def fsync_folder(path: str) -> None:
+    """Fsync a folder, so that the names in it are durable; do nothing where the file system has no such operation."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
-        flush_descriptor(descriptor)
+        fsync_descriptor(descriptor)
     except OSError as error:
         if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}:
             raise
@@ -106,44 +106,44 @@ def flush_folder(path: str) -> None:
 
 
 def replace(temporary: Path, target: Path) -> None:
-    """Give a file that was written beside it the name of the target, for good: its bytes are flushed, and the name.
+    """Rename a temporary file to the target, durably: its bytes are fsynced before, and its folder after.
 
     Raises:
         OSError: The disk failed. Nothing is left of the file at the target.
     """
     descriptor = os.open(temporary, os.O_RDONLY)
     try:
-        flush_descriptor(descriptor)
+        fsync_descriptor(descriptor)
     finally:
         os.close(descriptor)
     os.replace(temporary, target)
     try:
-        flush_folder(str(target.parent))
+        fsync_folder(str(target.parent))
     except OSError:
         with contextlib.suppress(OSError):
             os.unlink(target)
         raise
 
 
-def can_flush_file_system(path: str) -> bool:
-    """Tell whether one call flushes the whole file system of `path` and reports what failed.
+def can_sync_file_system(path: str) -> bool:
+    """Return True if one call syncs the whole file system of `path` and reports what failed.
 
-    False on network file systems and those that a program provides, whose one call reports failures less surely than
-    a flush of each file; and where the system does not tell.
+    False on network file systems and FUSE, where that call reports failures less reliably than an fsync of each file,
+    and where the type of the file system is not known.
     """
     if not sys.platform.startswith("linux"):
         return False
-    kind = kind_of(path)
-    return bool(kind) and not kind.startswith("fuse") and not is_network(kind)
+    kind = file_system_type(path)
+    return bool(kind) and not kind.startswith("fuse") and not is_network_file_system(kind)
 
 
-def flush_file_system(descriptor: int) -> None:
-    """Flush the whole file system of an open file or folder.
+def sync_file_system(descriptor: int) -> None:
+    """Sync the whole file system of an open file or folder.
 
     The descriptor must have been opened before the first write: the system reports on it what failed since then.
 
     Raises:
-        OSError: As for `flush_descriptor`.
+        OSError: As for `fsync_descriptor`.
     """
     import ctypes
 
@@ -154,12 +154,12 @@ def flush_file_system(descriptor: int) -> None:
 
 
 def is_shared(root: os.stat_result) -> bool:
-    """Tell whether a folder is meant for its whole group: the group may write to it."""
+    """Return True if a folder is shared with its group, which may write to it."""
     return bool(root.st_mode & stat.S_IWGRP)
 
 
-def unwritable(mode: int) -> int:
-    """Return the permissions of a file that nobody may write to, and whoever could read it still can."""
+def without_write_permissions(mode: int) -> int:
+    """Return permissions without the right to write; the right to read is kept."""
     return stat.S_IMODE(mode) & 0o555 | stat.S_IRUSR
 
 
@@ -167,7 +167,7 @@ def make_folder(path: str, root: os.stat_result) -> bool:
     """Make a folder whose group permissions follow those of the root; False if there is one already.
 
     Raises:
-        FileExistsError: Something that is no folder has that name.
+        FileExistsError: Something else than a folder has that name.
         OSError: The folder cannot be made.
     """
     try:
@@ -177,24 +177,24 @@ def make_folder(path: str, root: os.stat_result) -> bool:
             raise
         return False
     if is_shared(root):
-        share(path, root, stat.S_IMODE(root.st_mode) & (stat.S_IRWXG | stat.S_ISGID))
+        share_with_group(path, root, stat.S_IMODE(root.st_mode) & (stat.S_IRWXG | stat.S_ISGID))
     return True
 
 
 def share_files(folder: str, root: os.stat_result) -> None:
-    """Let the group read and write the files that lie directly in a folder, if the root is meant for the group.
+    """Give the group access to the files directly in a folder, if the root is shared with the group.
 
-    A database is made for its owner alone to write, whatever the umask, and what belongs to it takes after it.
+    SQLite makes a database writable for its owner alone, whatever the umask, and the files beside it likewise.
     """
     if not is_shared(root):
         return
     with os.scandir(folder) as found:
         for entry in found:
             if entry.is_file(follow_symlinks=False):
-                share(entry.path, root, stat.S_IRGRP | stat.S_IWGRP)
+                share_with_group(entry.path, root, stat.S_IRGRP | stat.S_IWGRP)
 
 
-def share(path: str, root: os.stat_result, bits: int) -> None:
+def share_with_group(path: str, root: os.stat_result, bits: int) -> None:
     """Give a new file or folder the root's group and these permissions besides its own, where the system allows it."""
     made = os.stat(path)
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What bytes are: MD5 as documented, BLAKE3 as the name of an object, and the size, all from one read."""
+"""MD5, BLAKE3 and size of bytes, from one read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _QUEUE_LENGTH: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What bytes are, whoever holds them.
+    """Hashes and size of some bytes.
 
     Attributes:
         hash: MD5 of the whole, as 22 characters of unpadded URL-safe base64.
@@ -105,7 +105,7 @@ class ThreadedHasher(Hasher):
         return super().content()
 
     def close(self) -> None:
-        """End the thread; closing twice does nothing."""
+        """End the thread; idempotent."""
         if self._thread.is_alive():
             self._pieces.put(None)
             self._thread.join()
@@ -136,7 +136,7 @@ def hash_file(path: str | os.PathLike[str], progress: Progress | None = None) ->
 
     Args:
         path: The file.
-        progress: Told the bytes that are hashed and the size, after each piece.
+        progress: Called with the bytes that are hashed and the size, after each chunk.
 
     Raises:
         OSError: The file could not be opened or read.
@@ -150,7 +150,7 @@ def hash_file(path: str | os.PathLike[str], progress: Progress | None = None) ->
 
 
 def hash_descriptor(descriptor: int, size: int, progress: Progress | None = None) -> Content:
-    """Hash an open file from where it stands to its end; `size` is what is expected, and only guides the method."""
+    """Hash an open file from its position to its end; `size` is what is expected, and only guides the method."""
     if size < CHUNK_SIZE:
         data = os.read(descriptor, size + 1)
         if len(data) == size:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 import time
+from typing import Final
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """In the order of their code points, so that ids sort as text as they sort as numbers."""
@@ -17,19 +19,35 @@ STEM_LENGTH = 16
 
 TRANSFORM_STEM_LENGTH = 12
 _TIME_LENGTH = 8
+_ID = re.compile(r"[0-9A-Za-z]{1,20}", re.ASCII)
 _FAIR = 248
 _DIGITS = bytes(ord(ALPHABET[byte % 62]) for byte in range(256))
-_pool = b""
-_lock = threading.Lock()
 
 
-def _empty_pool() -> None:
-    """Forget random bytes that a forked child would share with its parent, and a lock that a thread of it may hold."""
-    global _pool, _lock
-    _pool, _lock = b"", threading.Lock()
+class _RandomPool:
+    """Random digits of base 62, read ahead from the system's source of randomness."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Drop the digits, which a forked child shares with its parent, and a lock that a thread may hold there."""
+        self._digits = b""
+        self._lock = threading.Lock()
+
+    def take(self, length: int) -> str:
+        """Return so many digits, which are given out only once."""
+        with self._lock:
+            while len(self._digits) < length:
+                # A byte below 248 is four times 0 to 61 with equal chances; reading many at once spares system calls.
+                self._digits += bytes(byte for byte in os.urandom(4096) if byte < _FAIR)
+            taken, self._digits = self._digits[:length], self._digits[length:]
+        return taken.translate(_DIGITS).decode()
 
 
-os.register_at_fork(after_in_child=_empty_pool)
+_pool: Final = _RandomPool()
+# One per process, as the randomness that it reads ahead.
+os.register_at_fork(after_in_child=_pool.reset)
 
 
 def encode(number: int, length: int) -> str:
@@ -63,19 +81,18 @@ def decode(text: str) -> int:
     return number
 
 
+def is_id(text: object) -> bool:
+    """Return True if a value can be the id of a record: 1 to 20 characters of the alphabet."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
+
+
 def random_id(length: int) -> str:
     """Make an id without meaning, from the system's source of randomness."""
-    global _pool
-    with _lock:
-        while len(_pool) < length:
-            # A byte below 248 is four times 0 to 61 with equal chances; reading many at once spares system calls.
-            _pool += bytes(byte for byte in os.urandom(4096) if byte < _FAIR)
-        taken, _pool = _pool[:length], _pool[length:]
-    return taken.translate(_DIGITS).decode()
+    return _pool.take(length)
 
 
 def timed_id(length: int) -> str:
-    """Make an id whose first 8 characters are the time in 10 µs steps, so that inserts stay together.
+    """Make an id whose first 8 characters are the time in steps of 10 µs, so that new rows are neighbours in an index.
 
     Two ids made by one process in one step differ in their random part.
     """
@@ -97,7 +114,7 @@ def version_of(file_id: str) -> int:
     return decode(file_id[STEM_LENGTH:])
 
 
-def versions_of(stem: str) -> tuple[str, str]:
+def version_range(stem: str) -> tuple[str, str]:
     """Return the lowest and the highest id that a version of a file can have: both ends of an SQL `BETWEEN`."""
     return stem, stem + ALPHABET[-1] * 4
 

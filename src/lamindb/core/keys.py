@@ -19,22 +19,25 @@ MAX_KEY_BYTES = 1024
 COMPOSITE_ENDINGS = frozenset(
     {".gz", ".bz2", ".xz", ".zst", ".lz4", ".br", ".z", ".zip", ".bgz", ".gpg", ".zarr", ".tar", ".7z"}
 )
-"""Endings that say how the bytes are packed; what stands before them says what the bytes are."""
+"""Endings of containers and compression; the ending before them is the format of the content."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
-"""Keys in which nothing has to be looked at more closely."""
+"""Fast path: keys that need no other check."""
+_DRIVE = re.compile(r"[A-Za-z]:/")
+"""How absolute paths on Windows begin. A colon elsewhere is common, as in `X:100-200.bed`."""
+
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _MAX_SUFFIX = 30
 
 
 def check_key(key: str) -> str:
-    """Return the key in its canonical form (NFC), or say why it cannot name a file.
+    """Return the key in its canonical form (NFC).
 
     Keys are POSIX paths relative to the storage root. Nothing that this function returns can leave the root or
     touch the library's own folder.
 
     Raises:
-        InvalidKeyError: The key is empty, absolute, has `.` or `..` or empty parts, lies under `.lamindb/`, has
+        InvalidKeyError: The key is empty, absolute, has `.` or `..` or empty parts, is under `.lamindb/`, has
             control characters, line separators or lone surrogates, a backslash, or is too long: 255 bytes a part,
             1,024 in all.
     """
@@ -45,13 +48,11 @@ def check_key(key: str) -> str:
     shown = ascii(key) if len(key) <= 80 else f"{ascii(key[:60])}… ({len(key):,} characters)"
     if not key:
         raise InvalidKeyError("a key must not be empty: pass for example key='folder/name.csv'")
-    for character in "" if key.isascii() and key.isprintable() else key:
-        if unicodedata.category(character) in _REFUSED_CATEGORIES:
-            raise InvalidKeyError(
-                f"key {shown} has the character U+{ord(character):04X}, which no key may have: remove it"
-            )
+    character = unusable_character(key)
+    if character is not None:
+        raise InvalidKeyError(f"key {shown} has the character U+{ord(character):04X}, which no key may have: remove it")
     key = unicodedata.normalize("NFC", key)
-    if key.startswith("/") or (len(key) > 1 and key[1] == ":" and key[0].isalpha()):
+    if key.startswith("/") or _DRIVE.match(key):
         raise InvalidKeyError(f"key {shown} is absolute: pass it relative to the storage root")
     if "\\" in key:
         raise InvalidKeyError(f"key {shown} has a backslash: separate folders by '/'")
@@ -67,6 +68,13 @@ def check_key(key: str) -> str:
     if len(key.encode()) > MAX_KEY_BYTES:
         raise InvalidKeyError(f"key {shown} has more than {MAX_KEY_BYTES:,} bytes: shorten it")
     return key
+
+
+def unusable_character(text: str) -> str | None:
+    """Return the first control character, line separator or lone surrogate of a text, None if it has none."""
+    if text.isascii() and text.isprintable():
+        return None
+    return next((one for one in text if unicodedata.category(one) in _REFUSED_CATEGORIES), None)
 
 
 def suffix_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Locks that the processes of one machine share, each a file; a lock ends with its holder."""
+"""Advisory locks between the processes of one machine, each on a file; a lock ends with its holder."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def held(path: str | Path, *, wait: bool = True) -> Iterator[bool]:
 
     Args:
         path: The lock's file, made if it is not there; another user's, which can only be read, will do.
-        wait: Wait until nobody else holds it.
+        wait: Wait while another process holds it.
 
     Yields:
-        False if somebody else holds it, which is only so without `wait`; else True.
+        False if another process holds it, which only happens without `wait`; else True.
 
     Raises:
         OSError: The file can be neither made nor opened.

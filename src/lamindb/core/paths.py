@@ -1,4 +1,4 @@
-"""Where this user's settings, data and caches lie; each can be moved by an environment variable."""
+"""Folders of the user's settings, data and caches; environment variables override them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def _given(variable: str) -> Path | None:
     try:
         return Path(given).expanduser().absolute() if given else None
     except (RuntimeError, OSError) as error:
-        raise InvalidInputError(f"{variable} = {given!a} is no folder: {error}") from None
+        raise InvalidInputError(f"{variable} = {given!a} is not a folder: {error}") from None
 
 
-def _place(variable: str, kind: str) -> Path | None:
+def _folder(variable: str, kind: str) -> Path | None:
     given = _given(variable)
     if given is not None:
         return given
@@ -38,7 +38,7 @@ def _place(variable: str, kind: str) -> Path | None:
 
 def settings_folder() -> Path | None:
     """Return the folder of registry and settings, or None without a home; `LAMIN_SETTINGS_DIR` overrides."""
-    return _place("LAMIN_SETTINGS_DIR", "config")
+    return _folder("LAMIN_SETTINGS_DIR", "config")
 
 
 def data_folder() -> Path | None:
@@ -46,15 +46,15 @@ def data_folder() -> Path | None:
     settings = None if os.environ.get("LAMIN_DATA_DIR") else _given("LAMIN_SETTINGS_DIR")
     if settings is not None:
         return settings / "data"
-    return _place("LAMIN_DATA_DIR", "data")
+    return _folder("LAMIN_DATA_DIR", "data")
 
 
 def cache_folder() -> Path | None:
     """Return the folder of caches, all of which can be lost; `LAMIN_CACHE_DIR` overrides."""
-    return _place("LAMIN_CACHE_DIR", "cache")
+    return _folder("LAMIN_CACHE_DIR", "cache")
 
 
-def make_private(folder: Path) -> None:
+def make_private_folder(folder: Path) -> None:
     """Make a folder that only its owner can read, with its parents.
 
     Raises:
@@ -63,6 +63,6 @@ def make_private(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def locked(folder: Path) -> AbstractContextManager[bool]:
-    """Let one process at a time change what lies in the settings folder."""
+def settings_lock(folder: Path) -> AbstractContextManager[bool]:
+    """Return a lock for changes in the settings folder, which one process at a time holds."""
     return locks.held(folder / "registry.lock")

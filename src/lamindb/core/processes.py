@@ -1,4 +1,4 @@
-"""Which process this is, in words that another process, now or after a reboot, can check."""
+"""The identity of a process, which another process can check, now or after a reboot."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Process:
 
     Attributes:
         host: Name of the machine.
-        boot_id: Which boot of the machine; empty where the system does not tell.
+        boot_id: Which boot of the machine; empty where the system does not provide it.
         pid: Process id as the process itself sees it.
-        started: When it started, in the system's own words; compare only for equality. None if unknown.
+        started: When it started, in the system's own format; compare only for equality. None if unknown.
         namespace: The namespace in which `pid` holds; containers have their own. Empty if unknown.
     """
 
@@ -43,7 +43,7 @@ def host() -> str:
 
 @lru_cache(maxsize=1)
 def boot_id() -> str:
-    """Return what tells this boot of the machine from every other; empty where the system does not tell."""
+    """Return the id of this boot of the machine; empty where the system does not provide it."""
     if sys.platform == "linux":
         return _text_of("/proc/sys/kernel/random/boot_id")
     if sys.platform == "darwin":
@@ -53,7 +53,7 @@ def boot_id() -> str:
 
 @lru_cache(maxsize=1)
 def _namespace() -> str:
-    """Return the process-id namespace: a fork keeps it, so one look is enough."""
+    """Return the process-id namespace: a fork keeps it, so that it is read once."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
@@ -61,31 +61,29 @@ def _namespace() -> str:
 
 
 def process_start(pid: int) -> str | None:
-    """Return when a process of this machine started, in the system's own words; None if there is none or it hides."""
+    """Return when a process of this machine started, in the system's own format; None if it is not found."""
     status = _status(pid)
     return status[1] if status else None
 
 
-_this: Process | None = None
-
-
 def this_process() -> Process:
     """Return this process; a forked child gets its own."""
-    global _this
-    pid = os.getpid()
-    if _this is None or _this.pid != pid:
-        _this = Process(host(), boot_id(), pid, process_start(pid), _namespace())
-    return _this
+    return _process(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _process(pid: int) -> Process:
+    return Process(host(), boot_id(), pid, process_start(pid), _namespace())
 
 
 def is_alive(process: Process) -> bool | None:
-    """Tell whether a process still runs.
+    """Return True if a process still runs.
 
-    A process id that was given to another process since then does not deceive: the start must be the same. A
-    zombie is not alive.
+    The start must be the same, as the process id may have been given to another process since then. A zombie does not
+    run.
 
     Returns:
-        None where it cannot be known from here: another machine, another container, a process that hides.
+        None where it cannot be known from here: another machine, another container, a hidden process.
     """
     here = this_process()
     same_boot = bool(here.boot_id) and here.boot_id == process.boot_id

@@ -1,4 +1,4 @@
-"""How long work tells how far it is."""
+"""Progress callbacks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 Progress = Callable[[int, int], None]
-"""Told how much is done and how much there is: bytes, files or whatever the work goes through."""
+"""Called with how much is done and how much there is, in bytes or files."""
 
 
-def further(progress: Progress, before: int, total: int) -> Progress:
-    """Return what to tell the progress of a part of the work: so much was done before it, of so much in all."""
+def with_offset(progress: Progress, before: int, total: int) -> Progress:
+    """Return a callback for a part of the work, which reports to that of the whole: `before` was done of `total`."""
     return lambda done, _: progress(before + done, total)
 
 
@@ -24,20 +24,20 @@ _EVERY_SECONDS = 0.1
 
 @contextlib.contextmanager
 def bar_for(items: Any, wanted: bool | None) -> Iterator[Progress | None]:
-    """Yield what to tell progress to, or None where nobody would see it.
+    """Yield a progress callback, or None where no user would see it.
 
     Args:
         items: What is worked on.
-        wanted: True shows it always, False never, None when there are many and somebody looks.
+        wanted: True shows it always, False never, None for many items on a terminal or in a notebook.
     """
     many = isinstance(items, list) and len(items) >= _SHOW_FROM
-    looks = sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules)
-    if wanted is False or (wanted is None and not (many and looks)):
+    is_seen = sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    if wanted is False or (wanted is None and not (many and is_seen)):
         yield None
         return
     bar = Bar(at_once=wanted is True)
     try:
-        yield bar.tell
+        yield bar.update
     finally:
         bar.end()
 
@@ -52,24 +52,24 @@ class Bar:
         self._unit = unit
         self._is_shown = False
 
-    def tell(self, done: int, total: int) -> None:
-        """Show how far it is; quick work shows nothing."""
-        moment = time.monotonic()
-        if not self._at_once and moment - self._began < _SHOW_AFTER_SECONDS:
+    def update(self, done: int, total: int) -> None:
+        """Show how much is done; quick work shows nothing."""
+        now = time.monotonic()
+        if not self._at_once and now - self._began < _SHOW_AFTER_SECONDS:
             return
-        if done < total and moment - self._last < _EVERY_SECONDS:
+        if done < total and now - self._last < _EVERY_SECONDS:
             return
-        self._last = moment
+        self._last = now
         self._is_shown = True
         filled = int(24 * done / total) if total else 24
-        rate = done / max(moment - self._began, 1e-6)
+        rate = done / max(now - self._began, 1e-6)
         line = f"\r{'█' * filled}{'░' * (24 - filled)} {done:,} of {total:,} {self._unit}, {rate:,.0f} a second"
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(line)
             sys.stderr.flush()
 
     def end(self) -> None:
-        """Leave the line."""
+        """End the line."""
         if self._is_shown:
             with contextlib.suppress(OSError, ValueError):
                 sys.stderr.write("\n")

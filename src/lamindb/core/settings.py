@@ -1,21 +1,234 @@
-"""Settings of this process: what `ln.settings` shows and takes."""
+"""Settings: what this process set (`ln.settings`), and what the user chose for every process.
+
+Of several values the nearest counts: what this process set, the environment (`LAMIN_VERBOSITY` and the like), what
+`lamin settings set` stored, the default. Nothing is read before it is needed.
+"""
 
 from __future__ import annotations
 
 import difflib
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from lamindb.core import context, filesystem, messages, options, paths
+from lamindb.core import context, filesystem, messages, paths
 from lamindb.errors import InvalidInputError, StorageError, UnknownFieldError
+
+_TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
+
+FILE_NAME: Final = "settings.toml"
+
+_PLACED_BY = ("LAMIN_SETTINGS_DIR", "XDG_CONFIG_HOME", "HOME")
+"""What decides where the file is; asking the platform at each look would cost more than the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """A setting that can be kept for every process.
+
+    Attributes:
+        name: As in `ln.settings`.
+        default: What counts where nothing was chosen.
+        choices: Every value that it can have.
+        help: What it decides, in one line.
+    """
+
+    name: str
+    default: bool | int | str
+    choices: tuple[bool | int | str, ...]
+    help: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that overrides it."""
+        return f"LAMIN_{self.name.upper()}"
+
+    def checked(self, value: object, called: str | None = None) -> Any:
+        """Return a value that it can have.
+
+        Raises:
+            InvalidInputError: It cannot have this one.
+        """
+        for choice in self.choices:
+            if type(choice) is type(value) and choice == value:
+                return choice
+        allowed = ", ".join(str(choice) for choice in self.choices)
+        raise InvalidInputError(f"{called or f'settings.{self.name}'} must be one of {allowed}, not {value!r}")
+
+    def parsed(self, text: str, called: str | None = None) -> Any:
+        """Read a value as people write it; `true`, `yes`, `on` and `1` are the same.
+
+        Raises:
+            InvalidInputError: It cannot have this value.
+        """
+        word: Any = text.strip()
+        if isinstance(self.default, bool):
+            if word.lower() in _TRUE | _FALSE:
+                return word.lower() in _TRUE
+        elif isinstance(self.default, int):
+            if word.isascii() and word.isdigit():
+                word = int(word)
+        else:
+            word = word.lower()
+        return self.checked(word, called)
+
+
+PREFERENCES: Final[dict[str, Preference]] = {
+    one.name: one
+    for one in (
+        Preference(
+            "verbosity", 2, (0, 1, 2, 3, 4), "Messages to show: 0 errors, 1 warnings, 2 information, 3 hints, 4 all."
+        ),
+        Preference(
+            "track_run_inputs", False, (False, True), "Whether every file that is read becomes an input of the run."
+        ),
+        Preference(
+            "if_key_exists",
+            "new_version",
+            ("new_version", "error"),
+            "What saving other bytes under a taken key does.",
+        ),
+        Preference(
+            "upon_file_create_if_hash_exists",
+            "warn_return_existing",
+            ("warn_return_existing", "error", "warn_create_new"),
+            "What saving bytes that are stored already does.",
+        ),
+        Preference("capture", False, (False, True), "Whether tracked runs watch which files are read and written."),
+    )
+}
+
+
+def named(name: str) -> Preference:
+    """Return a preference by its name.
+
+    Raises:
+        UnknownFieldError: There is none; the message names the nearest one.
+    """
+    if name not in PREFERENCES:
+        near = difflib.get_close_matches(name, PREFERENCES, 1)
+        raise UnknownFieldError(
+            f"there is no setting {name!a}"
+            + (f": did you mean {near[0]!r}?" if near else f": {', '.join(PREFERENCES)}")
+        )
+    return PREFERENCES[name]
+
+
+class SettingsFile:
+    """What the user stored for every process, in `settings.toml` in the settings folder; read once per process."""
+
+    def __init__(self) -> None:
+        self._read_for: list[str | None] | None = None
+        self._values: dict[str, Any] = {}
+
+    def values(self) -> dict[str, Any]:
+        """Return the stored values. What cannot be right is left out with a warning, and stops nothing."""
+        placed = [os.environ.get(name) for name in _PLACED_BY]
+        if self._read_for != placed:
+            # Set first: a warning asks for the verbosity, which would recurse.
+            self._read_for, self._values = placed, {}
+            folder = paths.settings_folder()
+            if folder is not None:
+                self._values = _checked(folder / FILE_NAME)
+        return self._values
+
+    def store(self, name: str, text: str) -> Any:
+        """Store a setting for every process that begins from now on.
+
+        Args:
+            name: As in `ln.settings`.
+            text: The value as people write it.
+
+        Returns:
+            The value.
+
+        Raises:
+            UnknownFieldError: There is no such setting.
+            InvalidInputError: It cannot have this value. Nothing was changed.
+            StorageError: The settings folder cannot be written. Nothing was changed.
+        """
+        value = named(name).parsed(text)
+        self._change(name, value)
+        return value
+
+    def forget(self, name: str) -> None:
+        """Remove a setting from the file, so that its default counts again.
+
+        Raises:
+            UnknownFieldError: There is no such setting.
+            StorageError: The settings folder cannot be written. Nothing was changed.
+        """
+        named(name)
+        self._change(name, None)
+
+    def _change(self, name: str, value: Any) -> None:
+        folder = paths.settings_folder()
+        if folder is None:
+            raise StorageError("there is no folder for settings: set LAMIN_SETTINGS_DIR")
+        path = folder / FILE_NAME
+        try:
+            paths.make_private_folder(folder)
+            with paths.settings_lock(folder):
+                values = {key: old for key, old in _read(path).items() if isinstance(old, (bool, int, str))}
+                values.pop(name, None)
+                if value is not None:
+                    values[name] = value
+                lines = [f"{key} = {json.dumps(kept, ensure_ascii=False)}\n" for key, kept in sorted(values.items())]
+                filesystem.write_text(path, "".join(lines), mode=0o600)
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+        self._read_for = None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    # Imported here: most processes have no such file, and start sooner without the parser.
+    from lamindb.core import documents
+
+    try:
+        return documents.parse_toml(documents.read(path))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        messages.warning(f"{path} cannot be read and is ignored: {error}")
+        return {}
+
+
+def _checked(path: Path) -> dict[str, Any]:
+    values = {}
+    for name, value in _read(path).items():
+        try:
+            values[name] = named(name).checked(value)
+        except InvalidInputError as error:
+            messages.warning(f"a setting in {path} is ignored: {error}")
+    return values
+
+
+settings_file: Final = SettingsFile()
+# One per process: all settings of a process read the same file.
+
+
+def chosen(name: str) -> tuple[Any, str]:
+    """Return what counts in a new process, and where it comes from: a variable's name, `stored` or `default`.
+
+    Raises:
+        InvalidInputError: The environment variable has no right value.
+    """
+    preference = named(name)
+    text = os.environ.get(preference.variable)
+    if text:
+        return preference.parsed(text, preference.variable), preference.variable
+    stored = settings_file.values()
+    if name in stored:
+        return stored[name], "stored"
+    return preference.default, "default"
 
 
 class Settings:
     """How this process behaves. Each setting checks its value; a refused value leaves the old one.
 
-    What this process did not set is what the user chose for all processes: see `lamindb.core.options`. Attributes
+    What this process did not set is what the user chose for all processes: see `chosen`. Attributes
     that do not exist cannot be set, so that a misspelt setting is an error rather than silence.
     """
 
@@ -26,12 +239,12 @@ class Settings:
 
     @property
     def verbosity(self) -> int:
-        """How much is told on standard error: 0 errors, 1 warnings, 2 information, 3 hints, 4 everything."""
-        return messages.verbosity()
+        """Messages to show on standard error: 0 errors, 1 warnings, 2 information, 3 hints, 4 all."""
+        return int(self._value("verbosity"))
 
     @verbosity.setter
     def verbosity(self, value: int) -> None:
-        messages.set_verbosity(options.PREFERENCES["verbosity"].checked(value))
+        self._set("verbosity", value)
 
     @property
     def track_run_inputs(self) -> bool:
@@ -86,7 +299,7 @@ class Settings:
 
     @property
     def capture(self) -> bool:
-        """Whether `ln.track()` watches which files are read and written, unless told otherwise."""
+        """Whether `ln.track()` watches which files are read and written, where it is not given `capture`."""
         return bool(self._value("capture"))
 
     @capture.setter
@@ -106,13 +319,12 @@ class Settings:
     def reset(self) -> None:
         """Forget what this process set: what the user chose for all processes counts again."""
         self._chosen.clear()
-        messages.set_verbosity(None)
 
     def _value(self, name: str) -> Any:
-        return self._chosen[name] if name in self._chosen else options.chosen(name)[0]
+        return self._chosen[name] if name in self._chosen else chosen(name)[0]
 
     def _set(self, name: str, value: object) -> None:
-        self._chosen[name] = options.PREFERENCES[name].checked(value)
+        self._chosen[name] = PREFERENCES[name].checked(value)
 
     def names(self) -> list[str]:
         """Return the names of all settings, sorted."""
@@ -141,107 +353,5 @@ class Settings:
 settings = Settings()
 """The settings of this process, as `ln.settings`."""
 
-
-FILE_NAME = "settings.toml"
-
-_PLACED_BY = ("LAMIN_SETTINGS_DIR", "XDG_CONFIG_HOME", "HOME")
-"""What decides where the file lies; asking the platform at each look would cost more than the rest."""
-
-_known: tuple[list[str | None], dict[str, Any]] | None = None
-
-
-def stored() -> dict[str, Any]:
-    """Return the choices that are stored; read once per process.
-
-    What cannot be right is left out with a warning, so that a damaged file breaks nobody's work.
-    """
-    global _known
-    placed = [os.environ.get(name) for name in _PLACED_BY]
-    if _known is None or _known[0] != placed:
-        # Telling the warnings asks for the verbosity, and so for what is stored.
-        _known = (placed, {})
-        folder = paths.settings_folder()
-        values = _right(folder / FILE_NAME) if folder is not None else {}
-        _known = (placed, values)
-    return _known[1]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        messages.warning(f"{path} cannot be read and is ignored: {error}")
-        return {}
-    import tomllib
-
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        messages.warning(f"{path} cannot be read and is ignored: {error}")
-        return {}
-
-
-def _right(path: Path) -> dict[str, Any]:
-    values = {}
-    for name, value in _read(path).items():
-        try:
-            values[name] = options.named(name).checked(value)
-        except InvalidInputError as error:
-            messages.warning(f"a setting in {path} is ignored: {error}")
-    return values
-
-
-def store(name: str, text: str) -> Any:
-    """Keep a setting for every process that begins from now on.
-
-    Args:
-        name: As in `ln.settings`.
-        text: The value as people write it.
-
-    Returns:
-        The value.
-
-    Raises:
-        UnknownFieldError: There is no such setting.
-        InvalidInputError: It cannot have this value. Nothing was changed.
-        StorageError: The settings folder cannot be written. Nothing was changed.
-    """
-    value = options.named(name).parsed(text)
-    _change(name, value)
-    return value
-
-
-def forget(name: str) -> None:
-    """Let the default of a setting count again.
-
-    Raises:
-        UnknownFieldError: There is no such setting.
-        StorageError: The settings folder cannot be written. Nothing was changed.
-    """
-    options.named(name)
-    _change(name, None)
-
-
-def _change(name: str, value: Any) -> None:
-    global _known
-    folder = paths.settings_folder()
-    if folder is None:
-        raise StorageError("there is no folder for settings: set LAMIN_SETTINGS_DIR")
-    path = folder / FILE_NAME
-    try:
-        paths.make_private(folder)
-        with paths.locked(folder):
-            values = {key: old for key, old in _read(path).items() if isinstance(old, (bool, int, str))}
-            values.pop(name, None)
-            if value is not None:
-                values[name] = value
-            lines = [f"{key} = {json.dumps(kept, ensure_ascii=False)}\n" for key, kept in sorted(values.items())]
-            filesystem.write_text(path, "".join(lines), mode=0o600)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from error
-    _known = None
-
-
-options.plug_source(stored)
+# Messages know no settings, which warn by them: they ask here how much to show.
+messages.output.verbosity = lambda: settings.verbosity

@@ -1,29 +1,32 @@
-"""What comes from outside may be no text: names of files and arguments are bytes, and JSON knows halves of characters.
+"""Text that comes from outside: made storable, printable, short.
+
+Names of files and arguments are bytes, and JSON knows halves of characters.
 
 PostgreSQL stores neither a NUL nor half of a surrogate pair, in text and in JSON; SQLite takes some of it, in some
-places. Whatever a run records of its surroundings goes through here, so that every database stores the same.
+columns. Whatever a run records of its surroundings goes through here, so that every database stores the same.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 
 def storable(value: Any) -> Any:
     r"""Return a text or JSON value in which what no database can hold is written visibly.
 
     Half of a surrogate pair, which stands for a byte that was no UTF-8, becomes its escape (`\udce9`), a NUL `\0`, and
-    a number that is none its name (`nan`, `inf`). All else stays as it is, and so does what went through here already.
+    a number that is none its name (`nan`, `inf`). All else stays as it is; idempotent.
 
     Examples:
         >>> storable({"caf\udce9": ["a\0b", 1, float("inf")]})
         {'caf\\udce9': ['a\\0b', 1, 'inf']}
     """
     if isinstance(value, str):
-        # Neither is printable, and nearly all text is: one quick look is enough for that.
+        # Fast path: NULs and lone surrogates are never printable.
         return value if value.isprintable() else value.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
     if isinstance(value, float):
         return value if math.isfinite(value) else repr(float(value))
@@ -37,7 +40,7 @@ def storable(value: Any) -> Any:
 
 
 def _with_names(values: dict[Any, Any]) -> dict[Any, Any]:
-    """Return a dictionary with storable names; none takes the place of another that looks the same by now."""
+    """Return a dictionary with storable names; names that became equal get different ones."""
     found: dict[Any, Any] = {}
     for name, value in values.items():
         shown = storable(name)
@@ -71,6 +74,25 @@ def printable(text: str) -> str:
         return text
     kept = _ISOLATE + _END_ISOLATE if _is_paired(text) else ""
     return "".join(one if one in kept or _is_seen(one) else _escape(one) for one in text)
+
+
+_USER_OF_ADDRESS: Final = re.compile(r"(://)[^/?#]*@")
+_SECRET_QUERY: Final = re.compile(
+    r"\?(?:.*&)?(?:x-(?:amz|goog)-[\w-]+|sig|signature|[\w-]*(?:access_?id|key|token|secret|password|auth)[\w-]*)=.*",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def public_address(address: str) -> str:
+    """Return an address without what gives access: user and password, and the query of a presigned one.
+
+    Examples:
+        >>> public_address("https://ada:secret@host/x.csv?X-Amz-Signature=1f2e")
+        'https://…@host/x.csv?…'
+        >>> public_address("s3://bucket/what?.csv")
+        's3://bucket/what?.csv'
+    """
+    return _SECRET_QUERY.sub("?…", _USER_OF_ADDRESS.sub(r"\1…@", address, count=1), count=1)
 
 
 def _is_paired(text: str) -> bool:
@@ -117,7 +139,7 @@ def cell_width(text: str) -> int:
 
 
 def elide_middle(text: str, limit: float, measure: Callable[[str], float] = cell_width) -> str:
-    """Shorten a text to a width, taking from its middle: its start says what it is, its end has the suffix.
+    """Shorten a text to a width, leaving out its middle: the start is the most telling, and the end has the suffix.
 
     Args:
         text: A printable text.
@@ -160,6 +182,16 @@ def size_text(size: int) -> str:
         if value < 999.95:
             return f"{value:.1f} {unit}"
     return f"{value / 1000:,.1f} PB"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number and its noun.
+
+    Examples:
+        >>> counted(1, "byte"), counted(2000, "byte")
+        ('1 byte', '2,000 bytes')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def duration_text(seconds: float) -> str:

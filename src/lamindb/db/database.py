@@ -288,7 +288,7 @@ def create_sqlite(path: Path) -> None:
     Raises:
         DatabaseError: It cannot be made.
     """
-    on_network = filesystem.is_network(filesystem.kind_of(path.parent))
+    on_network = filesystem.is_network_file_system(filesystem.file_system_type(path.parent))
     if on_network:
         messages.warning(
             f"{path.parent} lies on a network file system, where SQLite cannot use its fast shared mode: "

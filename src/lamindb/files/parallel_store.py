@@ -88,7 +88,7 @@ def store_by(
 def _check_workers(executor: Executor) -> None:
     """Refuse workers that would be forked now, after this process has used a bucket; older ones find out themselves."""
     context = getattr(executor, "_mp_context", None)
-    if context is None or getattr(executor, "_processes", None) or not bucket.has_used():
+    if context is None or getattr(executor, "_processes", None) or not bucket.fork_guard.is_used:
         return
     if context.get_start_method() == "fork":
         raise UnsupportedError(

@@ -179,7 +179,7 @@ class _Known:
         """Return the current version of a family and the highest version number that it has had."""
         found = self.families.get(stem)
         if found is None:
-            rows_ = list(File.objects.using(self.alias).filter(id__range=ids.versions_of(stem)).order_by("version"))
+            rows_ = list(File.objects.using(self.alias).filter(id__range=ids.version_range(stem)).order_by("version"))
             latest = next((row for row in reversed(rows_) if row.is_latest and row.trashed_at is None), None)
             given = versions.last_versions(self.alias, [stem]).get(stem, 0)
             latest = self._one(latest) if latest is not None else None

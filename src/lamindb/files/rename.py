@@ -61,7 +61,7 @@ def save_changes(file: File, instance: Instance) -> None:
         values = {name: getattr(file, name) for name in changed} | {"updated_at": file.updated_at}
         File.objects.using(alias).filter(id=file.id).order_by()._update_rows(values)
         if moved:
-            family = File.objects.using(alias).filter(id__range=ids.versions_of(file.stem_id))
+            family = File.objects.using(alias).filter(id__range=ids.version_range(file.stem_id))
             # Another process may have saved a version under the old key since we looked.
             leaving = [view_sync.left_by(version) for version in family if version.key is not None]
             family.order_by()._update_rows({"key": file.key, "updated_at": file.updated_at})
@@ -83,7 +83,7 @@ def _leaving(file: File, instance: Instance) -> list[Left]:
     key = query.filter(id=file.id, storage_id=instance.storage_id).values_list("key", flat=True).first()
     if key is None or key == file.key:
         return []
-    family = query.filter(id__range=ids.versions_of(file.stem_id))
+    family = query.filter(id__range=ids.version_range(file.stem_id))
     current_one = family.filter(is_latest=True, trashed_at__isnull=True).first() or file
     return [Left(key, ObjectName(current_one.digest, current_one.suffix), current_one.is_folder)]
 
@@ -96,7 +96,7 @@ def _check_rename(file: File, stored: File, instance: Instance) -> None:
     taken = (
         File.objects.using(instance.alias)
         .filter(storage_id=stored.storage_id, key=file.key, is_latest=True, trashed_at__isnull=True)
-        .exclude(id__range=ids.versions_of(file.stem_id))
+        .exclude(id__range=ids.version_range(file.stem_id))
         .first()
     )
     if taken is not None:

@@ -256,7 +256,7 @@ def _insert(link: Any, outcomes: Sequence[Outcome]) -> None:
                 stem, key, name = outcome.renames
                 cursor.execute(
                     "UPDATE lamindb_file SET key = %s, name = %s, updated_at = %s WHERE id BETWEEN %s AND %s",
-                    [key, name, link.ops.adapt_datetimefield_value(outcome.row.updated_at), *ids.versions_of(stem)],
+                    [key, name, link.ops.adapt_datetimefield_value(outcome.row.updated_at), *ids.version_range(stem)],
                 )
     bulk.insert_many(link, [o.row for o in outcomes if o.is_new])
     bulk.insert_many(link, [o.output for o in outcomes if o.output is not None], ignore_conflicts=True)
@@ -383,7 +383,7 @@ def _leaving(instance: Instance, files: Sequence[File]) -> list[Left]:
     for file in files:
         pending: Pending = file._source
         if pending.stem_id is not None:
-            versions = File.objects.using(instance.alias).filter(id__range=ids.versions_of(pending.stem_id))
+            versions = File.objects.using(instance.alias).filter(id__range=ids.version_range(pending.stem_id))
             row = versions.filter(is_latest=True, trashed_at__isnull=True).first()
             if row is not None and row.key is not None and row.key != pending.key:
                 found.append(Left(row.key, ObjectName(row.digest, row.suffix), row.is_folder))
@@ -454,7 +454,7 @@ def _store_bytes(
     store = instance.store
     done = 0
     for part in bulk.chunks(in_own, BATCH):
-        so_far = progress and progressing.further(progress, done, len(in_own))
+        so_far = progress and progressing.with_offset(progress, done, len(in_own))
         waiting = [file._source.source for file in part]
         if executor is not None and len(in_own) > 1:
             from lamindb.files.parallel_store import store_by

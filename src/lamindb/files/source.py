@@ -10,9 +10,10 @@ import weakref
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lamindb.core import context, messages
+from lamindb.core import context, messages, storage_url
 from lamindb.core.hashing import Content, hash_bytes, hash_file
 from lamindb.core.keys import HIDDEN_FOLDER, basename, check_key, suffix_of, with_suffix
+from lamindb.core.text import public_address
 from lamindb.errors import InvalidInputError, InvalidTypeError, SourceNotFoundError, StorageError
 from lamindb.files import loaders
 from lamindb.models import File, Run
@@ -180,7 +181,7 @@ def _address(data: Any) -> str | None:
     text = str(data) if isinstance(data, str) or hasattr(data, "protocol") else ""
     if "://" not in text or text.startswith("file://"):
         return None
-    return text
+    return storage_url.canonical(text)
 
 
 def _look_at_bytes(
@@ -256,6 +257,11 @@ def holds_instance(path: str, instance: Instance) -> bool:
 
 def _look_at_address(instance: Instance, address: str, key: str | None) -> tuple[Pending, str, int | None]:
     """Take an object of a registered bucket where it is; others have to be downloaded first."""
+    if public_address(address) != address:
+        raise InvalidInputError(
+            f"{public_address(address)} holds credentials, which a record would keep: pass the plain address of an "
+            "object, and put credentials in the environment"
+        )
     for root, storage_id in instance.roots():
         if "://" in root and address.startswith(root.rstrip("/") + "/"):
             inside = check_key(address[len(root.rstrip("/")) + 1 :])
@@ -274,8 +280,8 @@ def _look_at_address(instance: Instance, address: str, key: str | None) -> tuple
             )
             return pending, basename(inside), content.size
     raise InvalidInputError(
-        f"{address} lies in no storage of this instance: register its bucket by ln.Storage(root='…').save(), "
-        "or download it first"
+        f"{public_address(address)} lies in no storage of this instance: register its bucket by "
+        "ln.Storage(root='…').save(), or download it first"
     )
 
 

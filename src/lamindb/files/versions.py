@@ -76,7 +76,7 @@ def _families(alias: str, stems: set[str], *, with_trash: bool = False) -> list[
     families: dict[str, list[_Version]] = {}
     for part in bulk.chunks(sorted(stems)):
         marks = ", ".join(["(%s, %s)"] * len(part))
-        bounds = [bound for stem in part for bound in ids.versions_of(stem)]
+        bounds = [bound for stem in part for bound in ids.version_range(stem)]
         with connections[alias].cursor() as cursor:
             # The families come first in the join, so that each is one search of the primary key.
             cursor.execute(

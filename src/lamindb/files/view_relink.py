@@ -25,7 +25,7 @@ from lamindb.storage.base import ObjectName, Source
 from lamindb.storage.local import LocalStore
 from lamindb.storage.manifest import read_manifest
 from lamindb.storage.os_errors import storage_failed
-from lamindb.storage.temp_files import new_entry
+from lamindb.storage.temp_files import new_temp_path
 
 _PAGE: Final = 500
 
@@ -155,7 +155,7 @@ class _Work:
         elif not is_protected:
             messages.warning(f"'{source}' can be written to, and is not linked: take the permission to write from it")
             return False
-        entry = new_entry(self.store.objects.incoming)
+        entry = new_temp_path(self.store.objects.temp_folder)
         try:
             method = reflink.duplicate(source, entry, allow_clone=self.store.objects.can_clone)
             if method == "copy":
@@ -171,7 +171,7 @@ class _Work:
 
 def _protect(path: str, found: os.stat_result) -> bool:
     """Take the permission to write from an object, lest a link give it to everybody; False if that can't be done."""
-    wanted = filesystem.unwritable(found.st_mode)
+    wanted = filesystem.without_write_permissions(found.st_mode)
     if wanted != stat.S_IMODE(found.st_mode):
         try:
             os.chmod(path, wanted)

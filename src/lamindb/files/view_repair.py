@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
-from lamindb.core import messages
+from lamindb.core import documents, messages
 from lamindb.db import bulk
 from lamindb.errors import InvalidInputError, LaminError, ViewConflictError
 from lamindb.files import view_sync
@@ -48,7 +48,7 @@ def announce(instance: Instance, *, leaving: Iterable[Left] = ()) -> None:
     path = _announced.get(key)
     try:
         if path is None:
-            path = temp_files.new_entry(f"{instance.home_path}/incoming") + _ENDING
+            path = temp_files.new_temp_path(f"{instance.home_path}/incoming") + _ENDING
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644))
             _announced[key] = path
             atexit.register(_withdraw, key)
@@ -84,7 +84,7 @@ def _noted(path: str) -> list[Left]:
         return []
     for line in lines:
         with contextlib.suppress(ValueError, TypeError, InvalidInputError):
-            key, digest, suffix, is_folder = json.loads(line)
+            key, digest, suffix, is_folder = documents.parse_json(line)
             found.append(Left(str(key), ObjectName(digest, suffix), bool(is_folder)))
     return found
 
@@ -108,7 +108,7 @@ def left_behind(instance: Instance) -> list[str]:
     if not instance.is_local:
         return []
     try:
-        return temp_files.left_behind(f"{instance.home_path}/incoming", older_than_seconds=FOREIGN_SECONDS)
+        return temp_files.list_abandoned(f"{instance.home_path}/incoming", older_than_seconds=FOREIGN_SECONDS)
     except OSError:
         return []
 

@@ -60,7 +60,7 @@ def _at(folder: Path) -> Found | None:
     inside = folders.homes_in(folder)
     if len(inside) > 1:
         listed = ", ".join(str(home.parent) for home in inside)
-        raise NotUniqueError(f"{folder} contains several instances ({listed}): say which by `lamin connect PATH`")
+        raise NotUniqueError(f"{folder} contains several instances ({listed}): choose one by `lamin connect PATH`")
     if inside:
         return Found(inside[0], folder, registry.database_url_of(inside[0]))
     return None
@@ -99,6 +99,8 @@ def locate(identifier: str | Path) -> Found:
     for entry in named.values():
         return Found(Path(entry.home), Path(entry.project), entry.own_database_url)
     where = (
-        f"{path.resolve()} is no instance folder and contains none" if is_folder else "there is no such folder or name"
+        f"{path.resolve()} is not an instance folder and contains none"
+        if is_folder
+        else "there is no such folder or name"
     )
     raise NoInstanceError(f"cannot find the instance {str(identifier)!r}: {where}; {_ADVICE}")

@@ -1,7 +1,7 @@
-"""The note of an instance that moves, and whether it has: from then on nothing may be written to the old place.
+"""The note of an instance that moves: once it has moved, nothing may be written to the old folder.
 
-The note lies in the old place before the new one is described, and until the old one is out of use. It means nothing
-as long as there is no description of the new place.
+The note is in the old folder before the new one is described, and until the old one is out of use. It has no effect
+as long as there is no description in the new folder.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lamindb.core import database_url, filesystem, messages
+from lamindb.core import database_url, documents, filesystem, ids, messages, storage_url
 from lamindb.errors import LaminError, NoInstanceError, StorageError
 from lamindb.instance import config as folders
 from lamindb.instance.config import Description
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from lamindb.records.open_instance import Instance
 
 MOVED: Final = "this instance has moved"
-"""How the words begin in which it is refused to write to the old place."""
+"""How the message begins that refuses a write to the old folder."""
 
-_NOTE: Final = "moving.json"
+_FILE_NAME: Final = "moving.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Move:
 
     Attributes:
         id: The instance's id.
-        old_home: The folder that describes it until then; a note in a copy of that folder says nothing.
+        old_home: The folder that describes it until then; a note in a copy of that folder is ignored.
         home: The folder that will describe it.
         root_url: Its new storage root.
         database: The address of its new database without a password, None for SQLite.
@@ -50,33 +50,54 @@ class Move:
 
 
 def noted(home: Path, instance_id: str) -> Move | None:
-    """Return the move that was begun from an instance's folder and did not come to its end."""
+    """Return the move that was begun from an instance's folder and not finished."""
     move = read(home)
     return move if move is not None and (move.id, move.old_home) == (instance_id, str(home)) else None
 
 
 def read(home: Path) -> Move | None:
-    """Return the note in an instance's folder, whichever instance it speaks of; None if there is none."""
+    """Return the note in an instance's folder, of whatever instance; None if there is none."""
     try:
-        values: Any = json.loads((home / _NOTE).read_text(encoding="utf-8"))
-        return Move(**{one.name: values[one.name] for one in fields(Move)})
+        values: Any = documents.parse_json(documents.read(home / _FILE_NAME))
+        return _checked(Move(**{one.name: values[one.name] for one in fields(Move)}))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
-        messages.debug(f"{home / _NOTE} cannot be read: {error}")
+        messages.debug(f"{home / _FILE_NAME} cannot be read: {error}")
         return None
 
 
-def note(home: Path, move: Move) -> None:
-    """Write down that an instance is about to move.
+def _checked(move: Move) -> Move:
+    """Return a move whose values are valid; another person may have written them.
+
+    Raises:
+        ValueError: One cannot.
+        TypeError: One is of another type.
+    """
+    if not ids.is_id(move.id):
+        raise ValueError("its id is not one")
+    for root_url in (move.root_url, move.old_root_url):
+        if "://" in root_url:
+            storage_url.split(root_url)
+        elif not os.path.isabs(root_url):
+            raise ValueError("a storage of it is not absolute")
+    if not all(os.path.isabs(folder) for folder in (move.old_home, move.home, move.project or "/")):
+        raise ValueError("a folder of it is not absolute")
+    if move.database is not None:
+        database_url.parse(move.database)
+    return move
+
+
+def write(home: Path, move: Move) -> None:
+    """Write the note that an instance is about to move.
 
     Raises:
         StorageError: It cannot be written.
     """
     try:
-        filesystem.write_text(home / _NOTE, json.dumps(asdict(move), indent=1) + "\n")
+        filesystem.write_text(home / _FILE_NAME, json.dumps(asdict(move), indent=1) + "\n")
     except OSError as error:
-        raise StorageError(f"cannot write {home / _NOTE}: {error.strerror}") from error
+        raise StorageError(f"cannot write {home / _FILE_NAME}: {error.strerror}") from error
 
 
 def forget(home: Path) -> None:
@@ -85,11 +106,11 @@ def forget(home: Path) -> None:
     Raises:
         OSError: It cannot be removed.
     """
-    (home / _NOTE).unlink(missing_ok=True)
+    (home / _FILE_NAME).unlink(missing_ok=True)
 
 
 def arrived(move: Move) -> Description | None:
-    """Return what the new place of a move says about itself; None as long as the instance has not moved there."""
+    """Return the description in the new folder of a move; None as long as the instance has not moved there."""
     target, home = Path(move.home), Path(move.old_home)
     try:
         there = folders.read(target)
@@ -102,12 +123,12 @@ def arrived(move: Move) -> Description | None:
 
 
 def refuse_if_moved(instance: Instance) -> None:
-    """Inside a transaction that keeps other writers out: refuse to write to a place that an instance has left.
+    """Refuse to write to a folder that an instance has left. Called inside a transaction that keeps other writers out.
 
     Raises:
         NoInstanceError: It has moved since this process opened it.
     """
-    if not os.path.exists(f"{instance.home_path}/{_NOTE}"):
+    if not os.path.exists(f"{instance.home_path}/{_FILE_NAME}"):
         return
     move = noted(instance.home_path, instance.id)
     if move is None or arrived(move) is None:

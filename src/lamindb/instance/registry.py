@@ -1,7 +1,7 @@
 """Which instance belongs to which folder, on this machine and for this user.
 
-A convenience, never the truth: an instance folder describes itself, and is found without the registry too. The file
-may hold database passwords, so only its owner can read it.
+A convenience: an instance folder describes itself, and is found without the registry, too. The file may hold database
+passwords, so that only its owner can read it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamindb.core import filesystem, messages, paths
+from lamindb.core import documents, filesystem, messages, paths
 from lamindb.errors import LaminError
 from lamindb.instance import config as folders
 
@@ -58,7 +58,7 @@ def entries() -> list[Entry]:
     if folder is None:
         return []
     try:
-        raw: Any = json.loads((folder / "registry.json").read_text(encoding="utf-8"))
+        raw: Any = documents.parse_json((folder / "registry.json").read_text(encoding="utf-8"))
         found = [_entry(values) for values in raw["entries"]]
     except (FileNotFoundError, NotADirectoryError):
         return []
@@ -82,7 +82,7 @@ def _entry(values: Any) -> Entry | None:
 
 
 def remember(entry: Entry) -> None:
-    """Register an instance as the one of its project folder; where that cannot be written, say so and go on."""
+    """Register an instance for its project folder; a registry that cannot be written is left as it is."""
     _rewrite(lambda known: [*(e for e in known if e.project != entry.project), entry])
 
 
@@ -130,8 +130,8 @@ def _rewrite(change: Any) -> None:
         messages.debug("no settings folder: the instance is found by its own folder only")
         return
     try:
-        paths.make_private(folder)
-        with paths.locked(folder):
+        paths.make_private_folder(folder)
+        with paths.settings_lock(folder):
             new = change(entries())
             text = json.dumps({"entries": [asdict(entry) for entry in new]}, indent=1, ensure_ascii=False)
             filesystem.write_text(folder / "registry.json", text + "\n", mode=0o600)

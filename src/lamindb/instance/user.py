@@ -1,4 +1,4 @@
-"""Who works here: the handle on whose behalf records are made, without any account."""
+"""The user of this process: the handle under which records are made. There are no accounts."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import getpass
 import json
 import os
 import re
-import tomllib
 import unicodedata
 from dataclasses import dataclass
 
-from lamindb.core import filesystem, ids, messages, paths
+from lamindb.core import documents, filesystem, ids, messages, paths
 from lamindb.errors import InvalidInputError, StorageError
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user as this machine knows them."""
+    """A user as known on this machine."""
 
     handle: str
     name: str
@@ -29,14 +28,14 @@ class Person:
 
 
 def current() -> Person:
-    """Return who works here: `LAMIN_USER`, else who logged in by `lamin login`, else the operating system's user."""
+    """Return the user: `LAMIN_USER`, else the one of `lamin login`, else the operating system's."""
     handle = os.environ.get("LAMIN_USER")
     if handle:
         return person(handle)
     folder = paths.settings_folder()
     if folder is not None:
         try:
-            values = tomllib.loads((folder / "user.toml").read_text(encoding="utf-8"))
+            values = documents.parse_toml(documents.read(folder / "user.toml"))
             return person(values["handle"], name=values.get("name"), email=values.get("email"))
         except FileNotFoundError:
             pass
@@ -49,7 +48,7 @@ def current() -> Person:
 
 
 def person(handle: str, *, name: str | None = None, email: str | None = None) -> Person:
-    """Make a person from a handle or an email address.
+    """Return a person from a handle or an email address.
 
     Raises:
         InvalidInputError: The handle is empty, too long, or has spaces or control characters, or name or email is
@@ -70,10 +69,10 @@ def person(handle: str, *, name: str | None = None, email: str | None = None) ->
 
 
 def login(handle: str, *, name: str | None = None, email: str | None = None) -> Person:
-    """Remember who works here, for this user of this machine. Needs no network and no password.
+    """Store the handle of this user of this machine. Needs no network and no password.
 
     Raises:
-        InvalidInputError: The handle cannot be one, or name or email is no line of text. Nothing was changed.
+        InvalidInputError: The handle cannot be one, or name or email is not a line of text. Nothing was changed.
         StorageError: The settings folder cannot be written.
     """
     new = person(handle, name=name, email=email)
@@ -82,7 +81,7 @@ def login(handle: str, *, name: str | None = None, email: str | None = None) -> 
         raise StorageError("there is no folder for settings: set LAMIN_SETTINGS_DIR, or LAMIN_USER instead")
     lines = [f"{key} = {json.dumps(getattr(new, key), ensure_ascii=False)}" for key in ("handle", "name", "email")]
     try:
-        paths.make_private(folder)
+        paths.make_private_folder(folder)
         filesystem.write_text(folder / "user.toml", "\n".join(lines) + "\n", mode=0o600)
     except OSError as error:
         raise StorageError(f"cannot write {folder / 'user.toml'}: {error.strerror}") from error
@@ -90,7 +89,7 @@ def login(handle: str, *, name: str | None = None, email: str | None = None) -> 
 
 
 def logout() -> None:
-    """Forget who works here; the operating system's user counts again.
+    """Remove the stored handle; the operating system's user counts again.
 
     Raises:
         StorageError: The settings folder cannot be written.

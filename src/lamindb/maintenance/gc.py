@@ -96,14 +96,18 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
     if dry_run:
         ownership.check(instance)
         found, n_young = _old_enough(store, unneeded(instance), grace_seconds)
-        left = tuple(store.left_behind(older_than_seconds=view_repair.FOREIGN_SECONDS))
+        left = tuple(
+            store.list_abandoned(older_than_seconds=view_repair.FOREIGN_SECONDS, foreign_seconds=grace_seconds)
+        )
         return _report(found, n_young, left, dry_run=True)
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be removed")
     ownership.claim_for_removal(instance)
     with _alone(instance):
         view_repair.repair_after_crash(instance)
-        left = tuple(store.sweep_incoming(older_than_seconds=view_repair.FOREIGN_SECONDS))
+        left = tuple(
+            store.remove_abandoned(older_than_seconds=view_repair.FOREIGN_SECONDS, foreign_seconds=grace_seconds)
+        )
         found, n_young = _old_enough(store, unneeded(instance), grace_seconds)
         removed = _remove(instance, dict(found), progress)
         _forget_folders(instance)

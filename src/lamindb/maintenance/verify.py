@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from lamindb.core import context, filesystem, messages, paths
+from lamindb.core import context, documents, filesystem, messages, paths
 from lamindb.core.keys import check_key
 from lamindb.core.progress import Progress
 from lamindb.errors import IntegrityError, InvalidInputError
@@ -59,7 +59,7 @@ def load(instance: Instance, prefix: str | None, quick: bool) -> dict[str, Any] 
     """Return what was remembered of a verification with these arguments; None if there is nothing, or it is damaged."""
     for place in _places(instance):
         try:
-            values = json.loads(place.read_text(encoding="utf-8"))
+            values = documents.parse_json(place.read_text(encoding="utf-8"))
             if (values["format"], values["prefix"], values["quick"]) == (_FORMAT, prefix, quick):
                 work = values["work"]
                 return work if isinstance(work, dict) else None

@@ -213,7 +213,7 @@ class File(Traced):
     @property
     def versions(self) -> RecordQuery[File]:
         """All versions of this file, the oldest first, also those in the trash."""
-        query = File.objects.using(self._state.db).filter(id__range=ids.versions_of(self.stem_id))
+        query = File.objects.using(self._state.db).filter(id__range=ids.version_range(self.stem_id))
         return query.order_by("version")
 
     @property

@@ -21,8 +21,7 @@ from lamindb.storage.local import LocalStore
 if TYPE_CHECKING:
     from lamindb.models import Storage
     from lamindb.storage.remote import RemoteStore
-    from lamindb.storage.view import Mode
-    from lamindb.storage.views import ViewLike
+    from lamindb.storage.view import Mode, View
 
 _ROOTS_SECONDS: Final = 5.0
 
@@ -83,17 +82,14 @@ class Instance:
         return self._opened.once("hash_cache", _open_hash_cache)
 
     @property
-    def view(self) -> ViewLike:
-        """The view of its own folder; on an object store, one that shows nothing."""
+    def view(self) -> View:
+        """The view of its own folder; in a bucket, one that shows nothing."""
         return self._opened.once("view", self._open_view)
 
-    def _open_view(self) -> ViewLike:
+    def _open_view(self) -> View:
         from lamindb.storage.view import View
-        from lamindb.storage.views import NoView
 
-        store = self.store
-        mode = cast("Mode", "none" if self.is_read_only else self.view_mode)
-        return View(store, mode) if isinstance(store, LocalStore) else NoView()
+        return View(self.store, cast("Mode", "none" if self.is_read_only else self.view_mode))
 
     def open_root(self, root_url: str) -> ObjectStore:
         """Return the store of a storage root, opened at first use.

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import IntegrityError as DuplicateError
 from django.db import models, transaction
 
-from lamindb.core import context, ids
+from lamindb.core import context, ids, storage_url
 from lamindb.core.text import storable
 from lamindb.db import database
 from lamindb.errors import ConflictError, InvalidInputError, ReadOnlyError
@@ -117,7 +117,7 @@ def _prepare_new(record: Record, alias: str) -> None:
 def _prepare_storage(storage: Storage) -> None:
     location = storage.location
     if "://" in location:
-        storage.location, storage.type = location.rstrip("/"), location.split("://", 1)[0]
+        storage.location, storage.type = storage_url.canonical(location), storage_url.split(location)[0]
         return
     root = os.path.realpath(os.path.expanduser(location))
     if not os.path.isdir(root):

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
-from lamindb.core import context, filesystem, messages, paths
+from lamindb.core import context, documents, filesystem, messages, paths
 from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
 from lamindb.db import database, migrate
 from lamindb.errors import ConflictError, LaminError, NoInstanceError, NotUniqueError, StorageError
@@ -21,7 +21,7 @@ from lamindb.instance import config as folders
 from lamindb.instance import discovery, move_note, registry
 from lamindb.setup import finish_move, lifecycle
 from lamindb.storage import ownership
-from lamindb.storage.ownership import Mark
+from lamindb.storage.ownership import Owner
 
 _ORIGIN: Final = "origin.json"
 _MOMENT: Final = "%Y-%m-%dT%H-%M-%S.%f"
@@ -62,7 +62,7 @@ class Origin:
         """
         path = folder / _ORIGIN
         try:
-            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            values: dict[str, Any] = documents.parse_json(documents.read(path))
             made_at = datetime.datetime.strptime(values["made_at"], _MOMENT).replace(tzinfo=datetime.UTC)
             return cls(Path(values["home"]), values.get("database_url"), made_at, tuple(values.get("projects", ())))
         except OSError as error:
@@ -149,7 +149,7 @@ def _keep(home: Path, database_url: str | None, projects: Iterable[str], *, with
     safe_name = "".join(c if c.isalnum() or c in "._-" else "-" for c in description.name)
     folder = base / "backups" / f"{safe_name}-{description.id}-{origin.made_at.strftime(_MOMENT)}"
     try:
-        paths.make_private(folder)
+        paths.make_private_folder(folder)
         if with_records:
             _copy_database(home, database_url, folder / DATABASE_FILE)
         shutil.copyfile(home / folders.FILE_NAME, folder / folders.FILE_NAME)
@@ -295,7 +295,7 @@ def restore(name: str | os.PathLike[str]) -> Any:
     if (home / folders.FILE_NAME).exists():
         raise ConflictError(f"there is an instance in {home} already: delete or move it first")
     description = folders.read(newest)
-    ownership.renew(description.storage, Mark(description.id, description.name), home)
+    ownership.claim_if_reachable(description.storage, Owner(description.id, description.name), home)
     try:
         if home.name == HIDDEN_FOLDER:
             open_store(str(home.parent)).prepare()

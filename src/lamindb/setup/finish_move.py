@@ -62,7 +62,7 @@ def switch(home: Path, move: move_note.Move, description: Description, database_
         raise StorageError(f"cannot make the folder {target}: {error.strerror}") from error
     if target != home:
         # So that who opens the new place first ends the move, too.
-        move_note.note(target, move)
+        move_note.write(target, move)
     if database_url is not None:
         # Under a name of its own, so that whoever finishes the move knows the password, and nobody else uses it.
         _register(description, target, move.root_url, database_url, str(target))

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import context, filesystem, locks, messages, paths
+from lamindb.core import context, filesystem, locks, messages, paths, storage_url
 from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
 from lamindb.db import database, migrate
 from lamindb.errors import (
@@ -28,7 +28,7 @@ from lamindb.instance import user as instance_user
 from lamindb.records.open_instance import Instance, ensure_user
 from lamindb.setup import finish_move
 from lamindb.storage import ownership
-from lamindb.storage.ownership import Mark
+from lamindb.storage.ownership import Owner
 
 _opening = threading.RLock()
 
@@ -80,7 +80,7 @@ def init(
         raise InvalidInputError(f"view must be one of {', '.join(folders.VIEW_MODES)}, not {view!r}")
     if db is not None:
         database.postgres_config(db)
-    name = _checked_name(name or _default_name(root_url, db))
+    name = folders.check_name(name or _default_name(root_url, db))
     if not (home / folders.FILE_NAME).is_file():
         make(root_url, home, name, db, view)
         messages.success(f"made the instance {name!r} in {root_url}")
@@ -91,7 +91,7 @@ def init(
                 f"there is an instance with another database in {root_url}: "
                 "use `lamin migrate-to` to move it, or another storage folder"
             )
-        ownership.renew(root_url, Mark(existing.id, existing.name), home)
+        ownership.claim_if_reachable(root_url, Owner(existing.id, existing.name), home)
     return connect(home.parent if home.name == HIDDEN_FOLDER else home, database_url=db)
 
 
@@ -106,7 +106,8 @@ def place_of(storage: str | os.PathLike[str]) -> tuple[str, Path]:
     if not isinstance(text, str) or not text.strip():
         raise InvalidInputError("storage must be a folder such as './mydata' or an address such as 's3://bucket'")
     if "://" in text:
-        root_url = text.rstrip("/")
+        root_url = storage_url.canonical(text)
+        storage_url.split(root_url)
         if HIDDEN_FOLDER in root_url.split("/"):
             raise InvalidInputError(f"storage {root_url} lies inside another instance's own folder: pass another one")
         base = paths.data_folder()
@@ -130,12 +131,6 @@ def _default_name(root_url: str, db: str | None) -> str:
     if db is not None:
         return database.postgres_config(db)["NAME"]  # type: ignore[no-any-return]
     return root_url.rstrip("/").rsplit("/", 1)[-1] or "root"
-
-
-def _checked_name(name: str) -> str:
-    if not isinstance(name, str) or not name.strip() or not name.isprintable() or "/" in name or len(name) > 200:
-        raise InvalidInputError(f"{name!a} cannot name an instance: use 1 to 200 printable characters without slashes")
-    return name
 
 
 def connect(
@@ -165,7 +160,7 @@ def connect(
     project = (_working_folder() or found.project) if identifier is not None else found.project
     instance = open_at(found.home, project, database_url or found.database_url or registry.database_url_of(found.home))
     registry.register(instance, str(project))
-    ownership.notice(instance)
+    ownership.claim_on_connect(instance)
     make_current(instance)
     context.set_disconnected(False)
     messages.debug(f"connected {instance.name!r}")
@@ -477,7 +472,7 @@ def make(root_url: str, home: Path, name: str, db: str | None, view: str) -> Non
     is_local = home.name == HIDDEN_FOLDER
     mark = ownership.owner(root_url)
     if mark is not None and db is None and not (home / DATABASE_FILE).exists():
-        raise ownership.taken(root_url, mark)
+        raise ownership.owned_by_another(root_url, mark)
     if not is_local:
         try:
             home.mkdir(parents=True, exist_ok=True)
@@ -501,7 +496,7 @@ def make(root_url: str, home: Path, name: str, db: str | None, view: str) -> Non
         raise StorageError(f"cannot make an instance in {home}: {error.strerror}") from error
 
 
-def _make_records(root_url: str, home: Path, name: str, db: str | None, view: str, mark: Mark | None) -> None:
+def _make_records(root_url: str, home: Path, name: str, db: str | None, view: str, mark: Owner | None) -> None:
     from lamindb.models import Storage
     from lamindb.setup import copy_tables
     from lamindb.storage import ownership
@@ -514,7 +509,7 @@ def _make_records(root_url: str, home: Path, name: str, db: str | None, view: st
         database.register(alias, database.postgres_config(db))
     try:
         if mark is not None and not migrate.applied(alias):
-            raise ownership.taken(root_url, mark)
+            raise ownership.owned_by_another(root_url, mark)
         migrate.bring_up_to_date(alias, home=home)
         is_new = False
         with database.writing(alias) as link:
@@ -524,7 +519,7 @@ def _make_records(root_url: str, home: Path, name: str, db: str | None, view: st
             location, kind = copy_tables.location_of(root_url, db)
             own = next((row for row in known if row.location == location), None)
             if mark is not None and (not known or known[0].id != mark.id):
-                raise ownership.taken(root_url, mark)
+                raise ownership.owned_by_another(root_url, mark)
             if own is None:
                 is_new = True
                 own = Storage._blank(location=location, type=kind, created_by_id=user)
@@ -541,7 +536,7 @@ def _make_records(root_url: str, home: Path, name: str, db: str | None, view: st
         if mark is None and not known:
             ownership.warn_of_leftovers(root_url)
         try:
-            ownership.claim(root_url, Mark(description.id, name), home)
+            ownership.claim(root_url, Owner(description.id, name), home)
         except ConflictError:
             if is_new:
                 Storage.objects.using(alias).filter(id=own.id).order_by()._delete_rows()

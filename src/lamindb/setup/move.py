@@ -43,7 +43,7 @@ from lamindb.setup import copy_tables, finish_move, lifecycle
 from lamindb.setup.copy_tables import Place, Table
 from lamindb.storage import ownership
 from lamindb.storage.base import ObjectName, ObjectStore, Source
-from lamindb.storage.ownership import Mark
+from lamindb.storage.ownership import Owner
 
 _AT_ONCE: Final = 200
 
@@ -128,7 +128,7 @@ def migrate_to(
     new = old
     compared: dict[ObjectName, int] = {}
     if target.moves_objects:
-        ownership.claim(target.root_url, Mark(instance.id, instance.name))
+        ownership.claim(target.root_url, Owner(instance.id, instance.name))
         new = _open_store(instance, target.root_url)
         new.prepare()
         _copy_objects(instance, old, new, set(), progress)
@@ -303,7 +303,7 @@ def _move_rows(instance: Instance, alias: str, target: _Target, progress: Progre
     """
     wanted = copy_tables.described(instance.alias, place=target.place)
     if not target.moves_rows:
-        move_note.note(instance.home_path, _move(instance, target))
+        move_note.write(instance.home_path, _move(instance, target))
         query = Storage.objects.using(alias).filter(id=target.place.storage_id).order_by()
         query._update_rows({"location": target.place.location, "type": target.place.type})
     else:
@@ -311,7 +311,7 @@ def _move_rows(instance: Instance, alias: str, target: _Target, progress: Progre
         differ = n_rows > 0 and copy_tables.differing(wanted, copy_tables.described(alias, place=target.place)) != []
         if differ:
             _make_room(instance, alias, target)
-        move_note.note(instance.home_path, _move(instance, target))
+        move_note.write(instance.home_path, _move(instance, target))
         if differ or n_rows == 0:
             copy_tables.copy(instance.alias, alias, place=target.place, progress=progress)
     found = copy_tables.described(alias)

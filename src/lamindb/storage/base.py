@@ -1,4 +1,4 @@
-"""The words in which the other rooms speak of stored bytes, and the protocol that every store fulfils."""
+"""What other rooms know of stored bytes, and the protocol of all stores."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from typing import Any, BinaryIO, Final, Literal, Protocol
 
 from lamindb.core.hashing import Content
 from lamindb.core.progress import Progress
+from lamindb.core.text import counted
 from lamindb.errors import InvalidInputError
 
 _NAME: Final = re.compile(r"[0-9a-f]{64}(?:\.[^/\\\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]*)?", re.ASCII)
 _DIGEST_LENGTH: Final = 64
 BATCH: Final = 10_000
-"""How many sources a store makes durable at once: more need no more memory, fewer need more flushes."""
+"""How many sources a store makes durable at once: fewer need more fsyncs."""
 _MAX_NAME_BYTES: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectName:
-    """The name of stored bytes: what they are (BLAKE3), and the suffix that tells programs how to read them.
+    """The name of stored bytes: their BLAKE3 digest, and the suffix of their format.
 
     Raises:
         InvalidInputError: The digest is not one, or the suffix could lead out of the folder of objects.
@@ -33,7 +34,7 @@ class ObjectName:
     suffix: str
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be the name of a file in the folder of objects."""
+        """Refuse a name that cannot be a file in the folder of objects."""
         name = self.digest + self.suffix
         if not _NAME.fullmatch(name) or len(self.digest) != _DIGEST_LENGTH:
             raise InvalidInputError(
@@ -45,12 +46,12 @@ class ObjectName:
 
     @property
     def path(self) -> str:
-        """Where the object lies in the folder of objects, as a POSIX path."""
+        """The path of the object in the folder of objects, as POSIX."""
         return f"{self.digest[:2]}/{self.digest}{self.suffix}"
 
     @classmethod
     def parse(cls, filename: str) -> ObjectName | None:
-        """Read the file name of an object; None if it is not one."""
+        """Return the name that a file name stands for; None if it is not that of an object."""
         digest, suffix = filename[:_DIGEST_LENGTH], filename[_DIGEST_LENGTH:]
         try:
             return cls(digest, suffix)
@@ -60,7 +61,7 @@ class ObjectName:
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """What the system says of a file; a change of its bytes changes at least one of these."""
+    """The stat of a file; a change of its bytes changes at least one of these."""
 
     size: int
     mtime_ns: int
@@ -70,23 +71,23 @@ class FileStat:
 
     @classmethod
     def of(cls, stat: os.stat_result) -> FileStat:
-        """Take what matters from a stat."""
+        """Return what matters of a stat."""
         return cls(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is to be stored: exactly one of `path` and `data`.
+    """Bytes to be stored: exactly one of `path` and `data`.
 
     Attributes:
         suffix: Suffix of the object, such as ".csv"; may be empty.
         path: A local file or folder, absolute.
         data: Bytes in memory.
         stat: The file's stat when the record was made; a file that differs now is not stored.
-        content: What the bytes are known to be. If the store holds them already, the file is not read again; if
-            the file turns out to hold others, it is not stored.
-        take_over: The path lies in the root of this store: it becomes the view of its bytes, and they are stored
-            without a second copy where the disk allows it.
+        content: Known hashes of the bytes. If the store holds them already, the file is not read again; if the file
+            turns out to have others, it is not stored.
+        take_over: The path is in the root of this store: the file becomes the object itself, without a second copy
+            where the disk allows it.
     """
 
     suffix: str
@@ -97,14 +98,14 @@ class Source:
     take_over: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a source that is nothing or two things."""
+        """Refuse a source of both kinds, or of none."""
         if (self.path is None) == (self.data is None):
             raise InvalidInputError("a source has either a path or data: pass one of them")
 
     @property
     def shown(self) -> str:
-        """What to call the source in a message."""
-        return f"'{self.path}'" if self.path is not None else f"{len(self.data or b''):,} bytes in memory"
+        """The name of the source in messages."""
+        return f"'{self.path}'" if self.path is not None else f"{counted(len(self.data or b''), 'byte')} in memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +132,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of a source: its bytes are durable.
+    """A source whose bytes are durable.
 
     Attributes:
         name: The object; for a folder, its manifest.
-        content: What the bytes are; for a folder, `hash` and `digest` of the manifest and the members' total size.
-        reused: The store held them already; for a folder, the manifest and all members.
+        content: Hashes and size; for a folder, `hash` and `digest` of the manifest, and the members' total size.
+        reused: The store already held them; for a folder, the manifest and all members.
         members: The files of a folder.
         is_folder: The source was a folder.
         n_files: Number of files: 1, or the members of a folder.
@@ -157,7 +158,7 @@ class Damage:
     Attributes:
         name: The object.
         kind: It is missing, has another size, or has other bytes.
-        detail: One line for a person.
+        detail: One line for the user.
     """
 
     name: ObjectName
@@ -166,7 +167,7 @@ class Damage:
 
 
 class ObjectStore(Protocol):
-    """Where bytes live, each under the name of its content: written once, never changed.
+    """Stored bytes, each object under the name of its content: written once, never changed.
 
     All methods raise `StorageError` when the disk or bucket fails, and `ReadOnlyError` when it cannot be written.
     A method may be called from several threads and processes at once.
@@ -185,12 +186,12 @@ class ObjectStore(Protocol):
         """Whether nothing may be written."""
 
     def prepare(self) -> None:
-        """Make what a new root needs; on one that has it, do nothing."""
+        """Make the folders and files of a new root; idempotent."""
 
     def put(self, source: Source) -> Stored:
         """Store a source, all of it or none of it.
 
-        When this returns, the bytes survive a power cut. An object that is there but damaged is replaced.
+        When this returns, the bytes survive a power cut. A damaged object of the same name is replaced.
 
         Raises:
             SourceNotFoundError: The file is not there. Nothing was stored.
@@ -200,13 +201,13 @@ class ObjectStore(Protocol):
         """
 
     def put_many(self, sources: Sequence[Source], *, progress: Progress | None = None) -> builtins.list[Stored]:
-        """Store many sources as `put` does, with few flushes for all; memory holds no file's content.
+        """Store many sources as `put` does, with few fsyncs for all; memory use does not grow with the files.
 
         If one fails, its error is raised; of the others, some may be stored, which is harmless.
         """
 
     def exists(self, name: ObjectName) -> bool:
-        """Tell whether there is an object of this name, right or damaged."""
+        """Return True if there is an object of this name, intact or damaged."""
 
     def size(self, name: ObjectName) -> int | None:
         """Return the number of bytes that are stored, None if there is no such object."""
@@ -229,7 +230,7 @@ class ObjectStore(Protocol):
         """Remove an object for good; False if there was none."""
 
     def list(self) -> Iterator[tuple[ObjectName, int]]:
-        """Yield all objects with their sizes, in no promised order; files that are no objects are passed over."""
+        """Yield all objects with their sizes, in no promised order; other files are skipped."""
 
     def local_path(self, name: ObjectName, filename: str, *, is_folder: bool = False) -> Path:
         """Return a local file with this file name and the object's bytes, checked.
@@ -246,34 +247,40 @@ class ObjectStore(Protocol):
         Args:
             name: The object.
             size: The number of bytes that it must have, None if that is not known.
-            quick: Trust bytes whose size and stat are as when they were last checked.
+            quick: Trust bytes whose size and stat have not changed since they were last checked.
         """
 
-    def left_behind(self, *, older_than_seconds: float) -> builtins.list[str]:
-        """Return what writers began and will not end.
+    def list_abandoned(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
+        """Return the temporary files that no writer will complete.
 
-        A writer that is known to live keeps everything; what a writer of this machine began that is known to be dead
-        counts at once, whatever its age; what others began counts when it is older than this.
+        Those of a running writer are never among them, and those of a dead one of this machine always, whatever their
+        age.
+
+        Args:
+            older_than_seconds: Age of those of a writer on another machine.
+            foreign_seconds: Age of what is not named as a temporary file; None for the same.
         """
 
-    def sweep_incoming(self, *, older_than_seconds: float) -> builtins.list[str]:
-        """Remove what is `left_behind`; return it."""
+    def remove_abandoned(
+        self, *, older_than_seconds: float, foreign_seconds: float | None = None
+    ) -> builtins.list[str]:
+        """Remove what `list_abandoned` returns; return what was removed."""
 
     def changed_at(self, name: ObjectName) -> float | None:
         """Return when an object was last stored or linked, in seconds of the epoch; None if there is none."""
 
     def object_path(self, name: ObjectName) -> str:
-        """Return where an object lies: a path, or an address."""
+        """Return the path or address of an object."""
 
     def upath(self, name: ObjectName, filename: str, *, is_folder: bool = False) -> Any:
-        """Return a path at which other packages read an object: a `Path` on this machine, a `UPath` in a bucket.
+        """Return a path by which other packages read an object: a `Path` on this machine, a `UPath` in a bucket.
 
         It must not be written to, and what is read there is not checked, the manifest aside. With `is_folder`, the
         members are below the path.
 
         Args:
             name: The object.
-            filename: What to call a folder on this machine; a file has the name of its object.
+            filename: The name of a folder on this machine; a file has the name of its object.
             is_folder: The object is a manifest.
 
         Raises:

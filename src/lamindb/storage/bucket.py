@@ -1,4 +1,4 @@
-"""What a store of a bucket and the paths in it have in common: requests for objects, and errors in our words."""
+"""Read objects of a bucket; the base of its store, and what its paths use."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from blake3 import blake3
 
+from lamindb.core import storage_url
 from lamindb.errors import IntegrityError, UnsupportedError
 from lamindb.storage import bucket_client
 from lamindb.storage.base import ObjectName
@@ -23,60 +24,68 @@ REMEDY: Final = (
     "first use"
 )
 
-_used_in: int | None = None
 
+class ForkGuard:
+    """Refuses buckets in a process that was forked from one that had used them.
 
-def use() -> None:
-    """Note that this process uses a bucket.
-
-    Raises:
-        UnsupportedError: It was forked from one that had: a request would never be answered.
+    The client's threads do not exist there, so that a request would never be answered.
     """
-    global _used_in
-    pid = os.getpid()
-    if _used_in is None:
-        _used_in = pid
-    elif _used_in != pid:
-        raise UnsupportedError(
-            f"object stores do not work in a process that was forked from one that had used them: {REMEDY}"
-        )
+
+    def __init__(self) -> None:
+        self._pid: int | None = None
+
+    @property
+    def is_used(self) -> bool:
+        """Whether this process, or one that it was forked from, has used a bucket."""
+        return self._pid is not None
+
+    def check(self) -> None:
+        """Note that this process uses a bucket.
+
+        Raises:
+            UnsupportedError: It was forked from one that had.
+        """
+        if self._pid is None:
+            self._pid = os.getpid()
+        elif self._pid != os.getpid():
+            raise UnsupportedError(
+                f"object stores do not work in a process that was forked from one that had used them: {REMEDY}"
+            )
 
 
-def has_used() -> bool:
-    """Tell whether this process, or one that it was forked from, has used a bucket."""
-    return _used_in is not None
+fork_guard: Final = ForkGuard()
+# One per process: all buckets share the threads of the client.
 
-
-PIECE: Final = 16 << 20
-"""Bytes of one request when reading, so that each finishes within the time limit."""
+READ_SIZE: Final = 16 << 20
+"""Bytes of one request when reading, so that each ends within the time limit."""
 
 FOLDER: Final = ".lamindb/objects"
 
 
 class Bucket:
-    """Objects in a bucket, or in memory, to be read.
+    """Objects in a bucket, or in memory, for reading.
 
     Args:
         root_url: The address, such as `s3://bucket/prefix`.
     """
 
     def __init__(self, root_url: str) -> None:
-        scheme, bucket, prefix = bucket_client.split_url(root_url)
+        scheme, bucket, prefix = storage_url.split(root_url)
         self.root_url = f"{scheme}://{bucket}/{prefix}".rstrip("/")
         self._backend = bucket_client.open_bucket(self.root_url)
 
     @property
     def backend(self) -> Backend:
-        """What every request goes through.
+        """The client of the bucket.
 
         Raises:
             UnsupportedError: This process was forked from one that had used a bucket.
         """
-        use()
+        fork_guard.check()
         return self._backend
 
     def exists(self, name: ObjectName) -> bool:
-        """Tell whether there is an object of this name."""
+        """Return True if there is an object of this name."""
         return self.head(name) is not None
 
     def size(self, name: ObjectName) -> int | None:
@@ -85,7 +94,7 @@ class Bucket:
         return None if found is None else found["size"]
 
     def open(self, name: ObjectName) -> BinaryIO:
-        """Open an object for reading in parts, unchecked."""
+        """Open an object for reading in ranges, unchecked."""
         size = self.size(name)
         if size is None:
             raise self.missing(name)
@@ -109,14 +118,14 @@ class Bucket:
         return None if found is None else found["last_modified"].timestamp()
 
     def path(self, name: ObjectName) -> str:
-        """Return where an object lies below the root."""
+        """Return the path of an object below the root."""
         return f"{FOLDER}/{name.path}"
 
     def head(self, name: ObjectName) -> ObjectMeta | None:
-        """Return what the server says of an object, None if there is none."""
+        """Return the metadata of an object, None if there is none."""
         import obstore
 
-        with self.failing(f"read '{self.object_path(name)}'"):
+        with self.translate_errors(f"read '{self.object_path(name)}'"):
             try:
                 return obstore.head(self.backend, self.path(name))
             except FileNotFoundError:
@@ -128,40 +137,40 @@ class Bucket:
             size = self.size(name)
         if size is None:
             raise self.missing(name)
-        for start in range(0, size, PIECE):
-            yield self.range(name, start, min(PIECE, size - start))
+        for start in range(0, size, READ_SIZE):
+            yield self.range(name, start, min(READ_SIZE, size - start))
 
     def range(self, name: ObjectName, start: int, length: int) -> bytes:
-        """Return a part of an object."""
+        """Return a range of an object."""
         import obstore
 
-        with self.failing(f"read '{self.object_path(name)}'"):
+        with self.translate_errors(f"read '{self.object_path(name)}'"):
             try:
                 return bytes(obstore.get_range(self.backend, self.path(name), start=start, length=length))
             except FileNotFoundError as error:
                 raise self.missing(name) from error
 
     @contextlib.contextmanager
-    def failing(self, doing: str, *, writing: bool = False) -> Iterator[None]:
-        """Translate what the server, or the way to it, says; that something is there or not is left to the caller."""
+    def translate_errors(self, doing: str, *, writing: bool = False) -> Iterator[None]:
+        """Translate errors of the server and the connection; AlreadyExistsError and the like are for the caller."""
         from obstore.exceptions import BaseError
 
         try:
             yield
         except (BaseError, FileNotFoundError) as error:
-            raise bucket_client.translated(error, doing, writing=writing) from error
+            raise bucket_client.translate(error, doing, writing=writing) from error
 
     def missing(self, name: ObjectName) -> IntegrityError:
-        """Make the error for an object that is not there."""
+        """Return the error for an object that is not there."""
         return IntegrityError(f"object '{self.object_path(name)}' is missing: save the file again, or restore a backup")
 
     def damaged(self, name: ObjectName) -> IntegrityError:
-        """Make the error for an object with other bytes than its name says."""
+        """Return the error for an object whose bytes do not match its name."""
         return IntegrityError(f"object '{self.object_path(name)}' is damaged: save the right file again")
 
 
 class _Ranges(io.RawIOBase):
-    """An object as a stream that can be read anywhere."""
+    """An object as a seekable stream."""
 
     def __init__(self, bucket: Bucket, name: ObjectName, size: int) -> None:
         super().__init__()
@@ -187,13 +196,13 @@ class _Ranges(io.RawIOBase):
     def readall(self) -> bytes:
         """Read the rest in few requests; the inherited method would make one for every 8 KiB."""
         pieces = []
-        while length := min(PIECE, self._size - self._position):
+        while length := min(READ_SIZE, self._size - self._position):
             pieces.append(self._bucket.range(self._name, self._position, length))
             self._position += length
         return b"".join(pieces)
 
     def readinto(self, buffer: Any) -> int:
-        length = min(len(buffer), self._size - self._position, PIECE)
+        length = min(len(buffer), self._size - self._position, READ_SIZE)
         if length <= 0:
             return 0
         data = self._bucket.range(self._name, self._position, length)

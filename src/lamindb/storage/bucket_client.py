@@ -1,8 +1,7 @@
-"""Opening buckets: addresses, credentials and time limits from where people keep them; errors in our words."""
+"""Open buckets, with credentials and time limits of the environment; translate the errors of the client."""
 
 from __future__ import annotations
 
-import configparser
 import importlib
 import os
 import re
@@ -11,86 +10,82 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from lamindb.core import storage_url
 from lamindb.errors import InvalidInputError, LaminError, ReadOnlyError, StorageError, UnsupportedError
+from lamindb.storage import aws_profile
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Backend
 
-SCHEMES: Final = ("s3", "gs", "az", "memory")
 TIMEOUT_SECONDS: Final = 30.0
-"""How long one request may take, and how long a failing one is tried anew."""
+"""How long one request may take, and how long a failing one is repeated."""
 
 TIMEOUT_VARIABLE: Final = "LAMIN_STORAGE_TIMEOUT_SECONDS"
 
 _LOOPBACK: Final = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|::1)", re.IGNORECASE)
-_memory: dict[str, Any] = {}
-_memory_lock = threading.Lock()
 
 
-def split_url(url: str) -> tuple[str, str, str]:
-    """Split the address of a root into scheme, bucket and prefix, without slashes at the ends.
+class _MemoryBuckets:
+    """Buckets in memory, by their addresses."""
 
-    Raises:
-        InvalidInputError: The address is of no known kind, or names no bucket.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in SCHEMES or not parts.netloc or parts.query or parts.fragment or parts.username:
-        raise InvalidInputError(
-            f"'{parts.scheme}://{parts.hostname or ''}{parts.path}' is no address of a storage: pass a folder, or "
-            "s3://bucket/prefix, gs://bucket/prefix or az://container/prefix; credentials belong into the environment"
-        )
-    prefix = parts.path.strip("/")
-    if any(part in {"", ".", ".."} for part in prefix.split("/")) and prefix:
-        raise InvalidInputError(f"'{url}' has an empty part, '.' or '..': name each folder plainly")
-    return parts.scheme, parts.netloc, prefix
+    def __init__(self) -> None:
+        self._opened: dict[str, Backend] = {}
+        self._lock = threading.Lock()
+
+    def open(self, name: str, make: Callable[[], Backend]) -> Backend:
+        """Return the bucket of a name, made when it is first opened."""
+        with self._lock:
+            return self._opened.setdefault(name, make())
+
+
+_memory_buckets: Final = _MemoryBuckets()
+# One per process, whose memory they are in.
 
 
 def open_bucket(url: str) -> Backend:
     """Open the bucket of an address, with its prefix; no request is made.
 
     Raises:
-        InvalidInputError: As for `split_url`, or a setting in the environment is wrong.
+        InvalidInputError: As for `storage_url.split`, or a setting in the environment is wrong.
         UnsupportedError: The package for object stores is not installed.
         StorageError: The credentials cannot be read.
     """
-    scheme, bucket, prefix = split_url(url)
+    scheme, bucket, prefix = storage_url.split(url)
     try:
+        from obstore import store as stores
         from obstore.exceptions import BaseError
-        from obstore.store import MemoryStore, from_url
     except ImportError as error:
         raise UnsupportedError(
             f"'{url}' needs a package that is not installed: pip install 'lamindb[objects]'"
         ) from error
     if scheme == "memory":
-        with _memory_lock:
-            store: Backend = _memory.setdefault(f"{bucket}/{prefix}", MemoryStore())
-            return store
-    config, provider = _s3_settings() if scheme == "s3" else ({}, None)
-    address = f"{scheme}://{bucket}/{prefix}" if prefix else f"{scheme}://{bucket}"
+        return _memory_buckets.open(f"{bucket}/{prefix}", stores.MemoryStore)
+    config, provider = aws_profile.s3_settings() if scheme == "s3" else ({}, None)
+    # Bucket and prefix go apart: `from_url` would decode percent signs, and drop what follows a `?` or `#`.
+    opener: Callable[..., Backend] = {"s3": stores.S3Store, "gs": stores.GCSStore, "az": stores.AzureStore}[scheme]
     try:
-        opener: Callable[..., Backend] = from_url
-        opened = opener(
-            address,
+        return opener(
+            bucket,
+            prefix=prefix or None,
             config=config,
             client_options=_client_options(config.get("endpoint")),
             retry_config=_retry_config(),
             **({"credential_provider": provider} if provider is not None else {}),
         )
     except (BaseError, ValueError) as error:
-        raise translated(error, f"open '{address}'") from error
-    return opened
+        raise translate(error, f"open '{scheme}://{bucket}'") from error
 
 
 def boto_client(url: str) -> Any:
-    """Open a client of boto3 for what the package for object stores cannot do; no request is made.
+    """Open a client of boto3 for what the client of buckets cannot do; no request is made.
 
     Raises:
         UnsupportedError: The address is none of S3's, or boto3 is not installed.
         StorageError: There are no credentials.
     """
-    if split_url(url)[0] != "s3":
-        raise UnsupportedError(f"'{url}' is no address of S3")
-    settings, _ = _s3_settings()
+    if storage_url.split(url)[0] != "s3":
+        raise UnsupportedError(f"'{url}' is not an address of S3")
+    settings, _ = aws_profile.s3_settings()
     try:
         boto3 = importlib.import_module("boto3")
         config = importlib.import_module("botocore.config").Config
@@ -111,26 +106,26 @@ def boto_client(url: str) -> Any:
             **given,
         )
     except Exception as error:
-        raise translated(error, f"open '{url}'") from error
+        raise translate(error, f"open '{url}'") from error
 
 
-def environment() -> int:
-    """Return a number that is another one when the environment says something else of buckets."""
+def environment_hash() -> int:
+    """Return a number that changes with the environment variables that buckets depend on."""
     prefixes = ("AWS_", "AZURE_", "GOOGLE_", "LAMIN_STORAGE_", "HOME")
     return hash(tuple(item for item in os.environ.items() if item[0].startswith(prefixes)))
 
 
 def is_plain(scheme: str) -> bool:
-    """Tell whether packages with clients of their own reach the buckets of a scheme by their addresses, as we do.
+    """Return True if packages with clients of their own reach the buckets of a scheme by plain addresses.
 
-    They read the environment, under the names that all know. What they read of profiles differs; servers they do not.
+    They read the common variables of the environment, and profiles in different ways, mostly without endpoints.
 
     Raises:
         StorageError: The profile cannot be read.
     """
     if scheme != "s3":
         return True
-    config, profile = _s3_config()
+    config, profile = aws_profile.s3_config()
     known = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     return profile is None and config in ({}, {"endpoint": known})
 
@@ -139,7 +134,7 @@ def timeout_seconds() -> float:
     """Return how long a request may take.
 
     Raises:
-        InvalidInputError: The environment says something that is not a positive number.
+        InvalidInputError: The variable is not a positive number.
     """
     text = os.environ.get(TIMEOUT_VARIABLE)
     if text is None:
@@ -177,91 +172,6 @@ def _retry_config() -> dict[str, Any]:
     }
 
 
-def _s3_settings() -> tuple[dict[str, Any], Any]:
-    """Find what the package does not find by itself, and what gives it credentials that change."""
-    config, profile = _s3_config()
-    return config, None if profile is None else _provider_of(profile)
-
-
-def _s3_config() -> tuple[dict[str, Any], str | None]:
-    """Find the endpoint's usual names, and profiles; also return the profile of which boto3 must make credentials.
-
-    As elsewhere, keys of the environment go before those of a profile, a server for S3 before one for all services,
-    and each name in the environment before the files.
-    """
-    environment = os.environ
-    named = environment.get("AWS_PROFILE") or environment.get("AWS_DEFAULT_PROFILE")
-    profile, services = _profile_settings(named or "default")
-    if named and not profile:
-        raise StorageError(f"profile '{named}' is not in ~/.aws/credentials or ~/.aws/config: check AWS_PROFILE")
-    config: dict[str, Any] = {}
-    endpoints = [environment.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")]
-    endpoints += [_nested(services.get("s3", "")).get("endpoint_url"), profile.get("endpoint_url")]
-    endpoint = next(filter(None, endpoints), None)
-    if endpoint is not None:
-        config["endpoint"] = endpoint
-    if "region" in profile and not (environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")):
-        config["region"] = profile["region"]
-    if environment.get("AWS_ACCESS_KEY_ID"):
-        return config, None
-    if "aws_access_key_id" in profile:
-        names = ("access_key_id", "secret_access_key", "session_token")
-        config.update({name: profile[f"aws_{name}"] for name in names if f"aws_{name}" in profile})
-    elif named or _NEEDS_BOTO & profile.keys():
-        return config, named or "default"
-    return config, None
-
-
-_NEEDS_BOTO: Final = {"role_arn", "sso_session", "sso_start_url", "credential_process", "login_session"}
-
-
-def _profile_settings(profile: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return what the files say of a profile, and of the services that it names."""
-    home = os.path.expanduser("~")
-    files = {
-        os.environ.get("AWS_CONFIG_FILE") or f"{home}/.aws/config": f"profile {profile}",
-        os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or f"{home}/.aws/credentials": profile,
-    }
-    found: dict[str, str] = {}
-    services: dict[str, dict[str, str]] = {}
-    for path, section in files.items():
-        parser = configparser.RawConfigParser(strict=False)
-        try:
-            parser.read(os.path.expanduser(path), encoding="utf-8")
-        except (OSError, configparser.Error, UnicodeDecodeError) as error:
-            raise StorageError(f"'{path}' cannot be read as a file of profiles: mend it") from error
-        for name in (section, profile):
-            if parser.has_section(name):
-                found.update(parser.items(name))
-                break
-        services.update(
-            {name.split()[-1]: dict(parser.items(name)) for name in parser.sections() if name.startswith("services ")}
-        )
-    wanted = found.get("services")
-    if wanted is not None and wanted not in services:
-        raise StorageError(f"profile '{profile}' names services '{wanted}', which are not in ~/.aws/config: mend it")
-    return found, services.get(wanted or "", {})
-
-
-def _nested(text: str) -> dict[str, str]:
-    """Read settings that stand indented below another."""
-    pairs = (line.partition("=") for line in text.splitlines())
-    return {name.strip().lower(): value.strip() for name, equals, value in pairs if equals}
-
-
-def _provider_of(profile: str) -> Any:
-    """Let boto3 work out a profile that has no keys but a role, a login or a program."""
-    try:
-        boto3 = importlib.import_module("boto3.session")
-        from obstore.auth.boto3 import Boto3CredentialProvider
-    except ImportError as error:
-        raise UnsupportedError(f"profile '{profile}' has no keys of its own, which needs: pip install boto3") from error
-    try:
-        return Boto3CredentialProvider(boto3.Session(profile_name=profile))
-    except Exception as error:
-        raise StorageError(f"profile '{profile}' gives no credentials: {type(error).__name__}: log in again") from error
-
-
 _UNKNOWN: Final = re.compile(r"status code: 501\b|<Code>(NotImplemented|NotSupported)</Code>")
 
 _CAUSES: Final = (
@@ -283,17 +193,17 @@ _CAUSES: Final = (
 )
 
 
-def is_unknown(error: BaseException) -> bool:
-    """Tell whether a server refused a request as one of a kind that it does not know."""
+def is_unsupported_request(error: BaseException) -> bool:
+    """Return True if a server refused a request because it does not support its kind."""
     return type(error).__name__ == "NotSupportedError" or _UNKNOWN.search(str(error)) is not None
 
 
-def translated(error: BaseException, doing: str, *, writing: bool = False) -> LaminError:
-    """Make our error from one of the package's; its text may hold addresses, and is not passed on whole.
+def translate(error: BaseException, doing: str, *, writing: bool = False) -> LaminError:
+    """Return our error for one of the client's; its text may hold secrets, and is not repeated whole.
 
     Args:
-        error: What was raised.
-        doing: What failed, such as "store 'a.csv' in 's3://bucket'".
+        error: What the client raised.
+        doing: The failed operation, such as "store 'a.csv' in 's3://bucket'".
         writing: The operation would have changed something.
     """
     if isinstance(error, LaminError):

@@ -1,9 +1,9 @@
-"""Local copies of remote objects: of limited size, checked whenever they are handed out, shared by all processes.
+"""Local copies of remote objects: of limited size, checked whenever they are returned, shared by all processes.
 
 ```
 <folder>/ab/<digest>/data                the bytes, read-only
-<folder>/ab/<digest>/files/<name>        a link with the file name that somebody asked for
-<folder>/locks/ab                        keeps processes from downloading the same twice; only saves traffic
+<folder>/ab/<digest>/files/<name>        a hard link with the requested file name
+<folder>/locks/ab                        keeps processes from downloading the same object at once; only saves traffic
 ```
 """
 
@@ -26,7 +26,7 @@ from lamindb.core.hashing import Content, digest_file
 from lamindb.errors import InvalidInputError, LaminError
 from lamindb.storage import reflink
 from lamindb.storage.base import FileStat, Member, ObjectName
-from lamindb.storage.cache_eviction import Room
+from lamindb.storage.cache_eviction import CacheEntries
 from lamindb.storage.hash_cache import HashCache, Known, NoHashCache
 from lamindb.storage.os_errors import storage_failed
 
@@ -38,18 +38,18 @@ Download = Callable[[ObjectName, int], None]
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SHARES: Final = (0.1, 0.2, 0.4, 1.0)
-"""How much of the cache is removed each time that its disk is full. How much is needed is not known before."""
+"""Shares of the cache that are removed, one after another, while its disk is full: how much is needed is not known."""
 
 
 class Cache:
     """Local copies of objects, the least recently used of which are removed above a limit.
 
-    A file that was handed out stays until the same thread asks for the next one, a folder as long as the process runs;
-    after that it may go when others need its room, though not from whoever has it open.
+    A file that was returned stays until the same thread asks for the next one, a folder as long as the process runs.
+    After that it may be evicted; a process that has it open keeps its bytes.
 
     Args:
-        folder: Where they lie; made when it is first needed.
-        limit_bytes: How much may lie there, apart from what is in use.
+        folder: Where they are; made when it is first needed.
+        limit_bytes: Their largest size in all, apart from what is in use.
         hash_cache: Remembers which copies are as when they were last checked.
     """
 
@@ -60,17 +60,17 @@ class Cache:
         limit_bytes: int = DEFAULT_LIMIT_BYTES,
         hash_cache: HashCache | None = None,
     ) -> None:
-        self._room = Room(os.fspath(folder), limit_bytes)
+        self._entries = CacheEntries(os.fspath(folder), limit_bytes)
         self._hash_cache = hash_cache if hash_cache is not None else NoHashCache()
 
     def file(self, name: ObjectName, filename: str, download: Download) -> Path:
         """Return a local file with this name and the object's bytes, downloaded if it is not there or damaged.
 
-        Where the cache's disk is full, what is not in use goes, the least recently used first.
+        Where the cache's disk is full, copies that are not in use are removed, the least recently used first.
 
         Raises:
-            StorageError: The cache's disk failed, or is full of other things.
-            LaminError: What `download` raises; nothing is left of its work.
+            StorageError: The cache's disk failed, or is full of other files.
+            LaminError: Whatever `download` raises; no partial file is left.
         """
 
         def make() -> Path:
@@ -81,25 +81,25 @@ class Cache:
                 self._link(data, path)
             return Path(path)
 
-        with self._failing():
-            return self._with_room(make)
+        with self._translate_errors():
+            return self._with_eviction(make)
 
     def members(self, name: ObjectName, filename: str, members: tuple[Member, ...], download: Download) -> Path:
         """Return a local folder with this name and these members, as `file` does for one file."""
-        with self._failing():
+        with self._translate_errors():
             entry = self._entry(name)
-            self._with_room(lambda: self._room.hold(entry, is_folder=True))
+            self._with_eviction(lambda: self._entries.pin(entry, is_folder=True))
             path = f"{entry}/files/{filename}"
             if self._holds_exactly(path, members):
-                self._room.check()
+                self._entries.evict_if_too_large()
                 return Path(path)
-            new = self._with_room(self._room.new_entry)
+            new = self._with_eviction(self._entries.new_temp_path)
             try:
-                self._with_room(lambda: os.makedirs(f"{entry}/files", mode=0o700, exist_ok=True))
-                self._with_room(lambda: os.mkdir(new, 0o700))
+                self._with_eviction(lambda: os.makedirs(f"{entry}/files", mode=0o700, exist_ok=True))
+                self._with_eviction(lambda: os.mkdir(new, 0o700))
                 for member in members:
-                    self._with_room(functools.partial(self._add_member, new, member, download))
-                self._room.discard(path)
+                    self._with_eviction(functools.partial(self._add_member, new, member, download))
+                self._entries.discard(path)
                 try:
                     os.rename(new, path)
                 except OSError:
@@ -111,22 +111,22 @@ class Cache:
         return Path(path)
 
     def drop(self, name: ObjectName) -> None:
-        """Remove what is kept of an object."""
-        self._room.discard(self._entry(name))
+        """Remove the copies of an object."""
+        self._entries.discard(self._entry(name))
 
     def shrink(self) -> None:
         """Remove the least recently used copies until the limit is kept, and what dead downloads left."""
-        self._room.shrink()
+        self._entries.evict()
 
     def _entry(self, name: ObjectName) -> str:
-        return f"{self._room.folder}/{name.digest[:2]}/{name.digest}"
+        return f"{self._entries.folder}/{name.digest[:2]}/{name.digest}"
 
     def _data(self, name: ObjectName, download: Download) -> str:
-        """Return the path of the checked bytes, which stay until this thread asks for the next."""
+        """Return the path of the checked bytes, which are pinned until this thread asks for the next."""
         path = f"{self._entry(name)}/data"
-        self._room.hold(self._entry(name))
+        self._entries.pin(self._entry(name))
         if self._is_good(name, path):
-            self._room.check()
+            self._entries.evict_if_too_large()
             return path
         with self._locked(name.digest[:2]):
             if not self._is_good(name, path):
@@ -136,21 +136,21 @@ class Cache:
     def _add_member(self, folder: str, member: Member, download: Download) -> None:
         target = f"{folder}/{member.path}"
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-        # Linked at once: what was fetched before may go while the next one is.
+        # Linked at once: a copy may be evicted while the next one is fetched.
         reflink.duplicate(self._data(member.name, download), target, allow_clone=False)
 
-    def _with_room(self, act: Callable[[], T]) -> T:
-        """Do something; where the disk is full, remove a part of what is not in use and do it anew, at last all."""
+    def _with_eviction(self, act: Callable[[], T]) -> T:
+        """Call `act`; while the disk is full, evict a share of the unused entries, at last all, and call it again."""
         for share in _SHARES:
             try:
                 return act()
             except OSError as error:
-                if isinstance(error, LaminError) or error.errno not in _FULL or not self._room.free(share):
+                if isinstance(error, LaminError) or error.errno not in _FULL or not self._entries.evict_share(share):
                     raise
         return act()
 
     def _fetch(self, name: ObjectName, path: str, download: Download) -> None:
-        new = self._room.new_entry()
+        new = self._entries.new_temp_path()
         try:
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
             try:
@@ -165,7 +165,7 @@ class Cache:
                 os.unlink(new)
             raise
         self._remember(name, path)
-        self._room.add(size)
+        self._entries.add(size)
 
     def _is_good(self, name: ObjectName, path: str) -> bool:
         try:
@@ -185,7 +185,7 @@ class Cache:
             self._hash_cache.put(Known(path, found, Content("", name.digest, found.size)))
 
     def _link(self, data: str, path: str) -> None:
-        new = self._room.new_entry()
+        new = self._entries.new_temp_path()
         try:
             reflink.duplicate(data, new, allow_clone=False)
             os.replace(new, path)
@@ -203,25 +203,25 @@ class Cache:
 
     @contextlib.contextmanager
     def _locked(self, shard: str) -> Iterator[None]:
-        """Keep other processes from downloading the same, where the file system knows locks."""
+        """Keep other processes from downloading the same object, where the file system supports locks."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
-                os.makedirs(f"{self._room.folder}/locks", mode=0o700, exist_ok=True)
-                stack.enter_context(locks.held(f"{self._room.folder}/locks/{shard}"))
+                os.makedirs(f"{self._entries.folder}/locks", mode=0o700, exist_ok=True)
+                stack.enter_context(locks.held(f"{self._entries.folder}/locks/{shard}"))
             yield
 
     @contextlib.contextmanager
-    def _failing(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             if isinstance(error, LaminError):
                 raise
-            raise storage_failed("write to the cache", str(error.filename or self._room.folder), error) from error
+            raise storage_failed("write to the cache", str(error.filename or self._entries.folder), error) from error
 
 
 class NoCache(Cache):
-    """Keeps local copies in a temporary folder, for as long as it is used itself."""
+    """A cache in a temporary folder, which is removed with this object."""
 
     def __init__(self) -> None:
         super().__init__("", limit_bytes=1 << 62)
@@ -237,25 +237,25 @@ class NoCache(Cache):
         return super().members(name, filename, members, download)
 
     def drop(self, name: ObjectName) -> None:
-        """Remove what is kept of an object."""
-        if self._room.folder:
+        """Remove the copies of an object."""
+        if self._entries.folder:
             super().drop(name)
 
     def _open(self) -> None:
         with self._opening:
-            if not self._room.folder:
-                self._room.folder = tempfile.mkdtemp(prefix="lamindb-")
-                weakref.finalize(self, shutil.rmtree, self._room.folder, ignore_errors=True)
+            if not self._entries.folder:
+                self._entries.folder = tempfile.mkdtemp(prefix="lamindb-")
+                weakref.finalize(self, shutil.rmtree, self._entries.folder, ignore_errors=True)
 
 
 def open_cache(folder: str | os.PathLike[str] | None) -> Cache:
     """Open the cache in a user's cache folder, with the limit that the environment sets.
 
     Args:
-        folder: The folder; None where there is none, for copies that go with the process.
+        folder: The folder; None for copies that end with the process.
 
     Raises:
-        InvalidInputError: The environment says something that is not a positive number.
+        InvalidInputError: The variable is not a positive number.
     """
     text = os.environ.get(LIMIT_VARIABLE)
     try:

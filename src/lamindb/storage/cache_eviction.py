@@ -1,14 +1,14 @@
-"""How much lies in a cache's folder, and what of it may go.
+"""The entries of a cache, and the eviction of the least recently used ones.
 
 ```
-<folder>/ab/<digest>/                    an entry: all that is kept of an object
-<folder>/incoming/                       downloads and removals under way
+<folder>/ab/<digest>/                    an entry: the copies of one object
+<folder>/incoming/                       temporary files of downloads and removals
 <folder>/locks/size                      held while the size is counted
-<folder>/size                            bytes that were there when they were last counted, and those added since
+<folder>/size                            bytes at the last count, and those added since
 ```
 
-An entry that is in use is locked, by its user, for as long as that process runs or holds on to it; a process that is
-forked from it holds none of its entries.
+An entry in use is pinned: locked by the process that uses it, until it ends or releases it. A process that is forked
+from it pins none of its entries.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from lamindb.core import locks
 from lamindb.storage import temp_files
 
 RECOUNT_SECONDS: Final = 1.0
-"""How long a cache that is too large, but all in use, is not looked through again."""
+"""How long a cache that is too large, but all in use, is not scanned again."""
 
 _LEFT_FREE: Final = 0.1
-_FOLDERS_HELD: Final = 200
+_FOLDERS_PINNED: Final = 200
 _STALE_SECONDS: Final = 7 * 86_400
 
 
@@ -43,108 +43,108 @@ class _Entry:
     sizes: dict[tuple[int, int], int]
 
 
-class _Hold:
-    """A lock that keeps an entry from being removed; it ends when this object does."""
+class _Pin:
+    """A lock that keeps an entry from eviction until this object is released or deleted."""
 
     __slots__ = ("__weakref__", "_descriptor")
 
+    _all: ClassVar[weakref.WeakSet[_Pin]] = weakref.WeakSet()
+    """All of this process: a forked child has the same locks, and releases its own descriptors of them."""
+
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        _holds.add(self)
-        _let_go_in_children()
+        self._all.add(self)
+        self._release_in_children()
 
-    def let_go(self, close: Callable[[int], None] = os.close) -> None:
-        """Let go of the entry, if that was not done."""
+    def release(self, close: Callable[[int], None] = os.close) -> None:
+        """Release the entry; idempotent."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             close(descriptor)
 
     def __del__(self) -> None:
-        """Let go of the entry, also while the interpreter ends and modules are gone."""
-        self.let_go()
+        """Release the entry, also while the interpreter shuts down."""
+        self.release()
+
+    @classmethod
+    @functools.cache
+    def _release_in_children(cls) -> None:
+        """Have a forked process release what its parent uses; registered once, when the first entry is pinned."""
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=cls._release_all)
+
+    @classmethod
+    def _release_all(cls) -> None:
+        for pin in list(cls._all):
+            pin.release()
 
 
-_holds: Final[weakref.WeakSet[_Hold]] = weakref.WeakSet()
-
-
-@functools.cache
-def _let_go_in_children() -> None:
-    """See to it that a forked process does not keep what its parent uses: both have the same lock."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_let_go_of_all)
-
-
-def _let_go_of_all() -> None:
-    for hold in list(_holds):
-        hold.let_go()
-
-
-class Room:
+class CacheEntries:
     """The entries of a cache, the least recently used of which are removed above a limit.
 
     Args:
-        folder: Where they lie.
-        limit_bytes: How much may lie there, apart from what is in use.
+        folder: Where they are.
+        limit_bytes: Their largest size in all, apart from pinned ones.
     """
 
     def __init__(self, folder: str, limit_bytes: int) -> None:
         self.folder = folder
         self._limit = limit_bytes
         self._last = threading.local()
-        self._folders: OrderedDict[str, _Hold] = OrderedDict()
+        self._folders: OrderedDict[str, _Pin] = OrderedDict()
         self._tried_at = float("-inf")
 
-    def hold(self, path: str, *, is_folder: bool = False) -> None:
-        """Make an entry if it is not there, and keep it from being removed.
+    def pin(self, path: str, *, is_folder: bool = False) -> None:
+        """Make an entry if it is not there, and keep it from eviction.
 
-        A file is kept until this thread holds the next one: whoever opened it by then has it. A folder, whose files are
-        opened one after another, is kept as long as the process runs, unless it holds 200 others since.
+        A file is pinned until this thread pins the next one; by then it is open where it is needed. A folder, whose
+        files are opened one after another, is pinned as long as the process runs, or until 200 others were.
 
         Raises:
             OSError: It could not be made.
         """
-        hold = _hold(path)
+        pin = _pin(path)
         if not is_folder:
-            self._last.hold = hold
-        elif hold is not None:
-            self._folders[path] = hold
+            self._last.pin = pin
+        elif pin is not None:
+            self._folders[path] = pin
             self._folders.move_to_end(path)
-            while len(self._folders) > _FOLDERS_HELD:
+            while len(self._folders) > _FOLDERS_PINNED:
                 self._folders.popitem(last=False)
         with contextlib.suppress(OSError):
             os.utime(path)
 
     def add(self, size: int) -> None:
-        """Count bytes that were added, and make room where they are too many."""
+        """Count bytes that were added, and evict entries above the limit."""
         with self._counting():
             total = self._read_total()
             if total is not None:
                 total += size
                 self._write_total(total)
         if total is None or total > self._limit:
-            self.shrink()
+            self.evict()
 
-    def check(self) -> None:
-        """Make room where too much lies here since others used what was to go."""
+    def evict_if_too_large(self) -> None:
+        """Evict entries if the limit was exceeded because too many were pinned before."""
         total = self._read_total()
         if (total is None or total > self._limit) and time.monotonic() - self._tried_at >= RECOUNT_SECONDS:
-            self.shrink()
+            self.evict()
 
-    def shrink(self) -> None:
+    def evict(self) -> None:
         """Remove the least recently used entries until the limit is kept, and what dead downloads left."""
         self._remove_until(lambda total: total if total <= self._limit else int(self._limit * (1 - _LEFT_FREE)))
         self._tried_at = time.monotonic()
 
-    def free(self, share: float) -> bool:
-        """Remove a share of what lies here, the least recently used first, and what dead downloads left.
+    def evict_share(self, share: float) -> bool:
+        """Remove a share of all bytes, the least recently used entries first, and what dead downloads left.
 
         Returns:
-            False if nothing could go.
+            False if nothing could be removed.
         """
         return bool(self.folder) and self._remove_until(lambda total: int(total * (1 - share)))
 
     def _remove_until(self, wanted: Callable[[int], int]) -> bool:
-        """Remove what is not in use until no more bytes lie here than are wanted of so many; tell whether any went."""
+        """Remove unpinned entries until at most `wanted(total)` bytes are left; return True if any was removed."""
         with self._counting():
             entries = sorted(self.entries(), key=lambda entry: entry.used_at)
             links = Counter(inode for entry in entries for inode in entry.sizes)
@@ -157,13 +157,13 @@ class Room:
                     links.subtract(entry.sizes.keys())
                     total -= sum(size for inode, size in entry.sizes.items() if not links[inode])
             self._write_total(total)
-        swept: list[str] = []
+        abandoned: list[str] = []
         with contextlib.suppress(OSError):
-            swept = temp_files.sweep(f"{self.folder}/incoming", older_than_seconds=_STALE_SECONDS)
-        return total < there or bool(swept)
+            abandoned = temp_files.remove_abandoned(f"{self.folder}/incoming", older_than_seconds=_STALE_SECONDS)
+        return total < there or bool(abandoned)
 
     def entries(self) -> Iterator[_Entry]:
-        """Yield what lies here; bytes that several entries share have the same inode in each."""
+        """Yield all entries; bytes that several share have the same inode in each."""
         for shard in _names(self.folder):
             if len(shard) == 2:
                 for digest in _names(f"{self.folder}/{shard}"):
@@ -172,16 +172,16 @@ class Room:
                         used_at = os.stat(path).st_mtime
                         yield _Entry(used_at, path, dict(_sizes(path)))
 
-    def new_entry(self) -> str:
-        """Return a path in `incoming/` that nobody else uses."""
+    def new_temp_path(self) -> str:
+        """Return a path for a temporary file that no other process uses."""
         folder = f"{self.folder}/incoming"
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        return temp_files.new_entry(folder)
+        return temp_files.new_temp_path(folder)
 
     def discard(self, path: str) -> None:
-        """Remove a file or folder: out of sight at once, then for good."""
+        """Remove a file or folder: renamed first, so that it disappears at once."""
         if os.path.lexists(path):
-            new = self.new_entry()
+            new = self.new_temp_path()
             with contextlib.suppress(OSError):
                 os.rename(path, new)
                 if os.path.isdir(new) and not os.path.islink(new):
@@ -220,8 +220,8 @@ class Room:
             yield
 
 
-def _hold(path: str) -> _Hold | None:
-    """Lock an entry for use, made anew if somebody removed it meanwhile; None where there are no locks."""
+def _pin(path: str) -> _Pin | None:
+    """Pin an entry, made again if another process evicted it meanwhile; None where there are no locks."""
     while True:
         os.makedirs(path, mode=0o700, exist_ok=True)
         try:
@@ -230,16 +230,16 @@ def _hold(path: str) -> _Hold | None:
             continue
         except OSError:
             return None
-        hold = _Hold(descriptor)
+        pin = _Pin(descriptor)
         if not _lock(descriptor, exclusive=False):
             return None
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                return hold
+                return pin
 
 
 def _lock(descriptor: int, *, exclusive: bool) -> bool | None:
-    """Lock an entry for removal, unless somebody uses it, or for use; None where there are no locks."""
+    """Lock an entry exclusively, unless it is pinned, or shared; None where there are no locks."""
     try:
         import fcntl
 

@@ -1,6 +1,6 @@
 """Addresses of objects as paths that pandas, zarr, anndata and others open.
 
-The packages that they build upon are loaded when the first path is made. A pickled path holds its address only:
+The packages that they build upon are imported when the first path is made. A pickled path holds its address only:
 another process opens it with the credentials of its own environment.
 """
 
@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 from blake3 import blake3
 
+from lamindb.core import storage_url
 from lamindb.errors import InvalidInputError, ReadOnlyError, UnsupportedError
-from lamindb.storage import bucket as storage_bucket
 from lamindb.storage import bucket_client, manifest
 from lamindb.storage.base import Member, ObjectName
-from lamindb.storage.bucket import FOLDER, PIECE, Bucket
+from lamindb.storage.bucket import FOLDER, READ_SIZE, Bucket, fork_guard
 
 PROTOCOL: Final = "lamindb"
 _KEPT: Final = 64
@@ -32,7 +32,7 @@ _ADDRESS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A stored folder: what each of its folders holds, by relative path, "" being the folder itself."""
+    """A stored folder: the entries of each folder in it, by relative path; "" is the folder itself."""
 
     bucket: Bucket
     entries: dict[str, dict[str, Member | None]]
@@ -53,11 +53,11 @@ class _Folder:
 
 
 class FolderFiles:
-    """What an asynchronous file system of fsspec's needs to show stored folders; a base class of one.
+    """Stored folders as an asynchronous file system of fsspec; a base class of one.
 
-    Bytes are read with the credentials of the environment. A whole file is checked by its digest; a part cannot be.
+    Bytes are read with the credentials of the environment. A whole file is checked by its digest; a range cannot be.
     Reading raises `IntegrityError` for a member whose object is missing or damaged, and `StorageError` where the bucket
-    fails; what would change something raises `ReadOnlyError`.
+    fails; a write raises `ReadOnlyError`.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -115,7 +115,7 @@ class FolderFiles:
 
     async def _look_up(self, path: str) -> tuple[_Folder, str, str]:
         address, relative, path = self._split(path)
-        folder = self._folders.get((address, bucket_client.environment()))
+        folder = self._folders.get((address, bucket_client.environment_hash()))
         if folder is None:
             import asyncio
 
@@ -139,7 +139,7 @@ class FolderFiles:
         return path.removesuffix(f"/{relative}") if relative else path, relative, path
 
     def _load(self, address: str) -> _Folder:
-        key = (address, bucket_client.environment())
+        key = (address, bucket_client.environment_hash())
         folder = self._folders.get(key)
         if folder is None:
             found = _ADDRESS.fullmatch(address)
@@ -174,13 +174,13 @@ def folder_address(url: str) -> str:
 
 
 def own_address(url: str) -> str:
-    """Return the address of what is no stored folder under which only our own file systems serve it."""
-    # Letters and digits only: some packages take no other scheme for one.
+    """Return the address of an object under which only our own file systems serve it."""
+    # Letters and digits only: some packages recognise no other scheme.
     return f"{PROTOCOL}{url}"
 
 
 def unchangeable(path: str) -> ReadOnlyError:
-    """Make the error for what would change stored bytes."""
+    """Return the error for a write to stored bytes."""
     return ReadOnlyError(f"'{path}' cannot be changed: stored bytes never are; save a new version instead")
 
 
@@ -217,40 +217,39 @@ def _bounds(start: int | None, end: int | None, size: int) -> tuple[int, int]:
 async def _pieces(bucket: Bucket, member: Member, start: int, end: int) -> AsyncIterator[bytes]:
     import obstore
 
-    for first in range(start, end, PIECE):
-        length = min(PIECE, end - first)
-        with bucket.failing(f"read '{bucket.object_path(member.name)}'"):
+    for first in range(start, end, READ_SIZE):
+        length = min(READ_SIZE, end - first)
+        with bucket.translate_errors(f"read '{bucket.object_path(member.name)}'"):
             try:
                 found = await obstore.get_range_async(
                     bucket.backend, bucket.path(member.name), start=first, length=length
                 )
             except FileNotFoundError as error:
-                # Not as a file that is missing: zarr takes these for chunks that nobody wrote.
+                # Not FileNotFoundError: zarr takes it for a chunk that was never written.
                 raise bucket.missing(member.name) from error
         yield bytes(found)
 
 
-# The base class is heavy; that of obstore takes its place where a class is made of this one.
+# Importing obstore's class takes long: it becomes the base when a class is made of this one.
 _Base: Any = object
 
 
 class BucketFiles(_Base):  # type: ignore[misc]
-    """What is ours in a file system of a bucket; a base class beside that of obstore.
+    """Our part of the file system of a bucket; a base class beside obstore's.
 
     It serves plain addresses and our own ones. Credentials, endpoint and time limits come from the environment, and are
-    no part of it when it is sent to another process. What would change something under `.lamindb/` raises
-    `ReadOnlyError`.
+    no part of it when it is sent to another process. A write under `.lamindb/` raises `ReadOnlyError`.
     """
 
     protocol: str
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._opened: dict[tuple[str, int], Any] = {}
-        # The inherited cache would keep using a server that the environment no longer names.
+        # The inherited cache would keep a server that the environment no longer names.
         super().__init__(*arguments, **{**options, "max_cache_size": 0})
 
     def _construct_store(self, bucket: str) -> Any:
-        key = (bucket, bucket_client.environment())
+        key = (bucket, bucket_client.environment_hash())
         found = self._opened.get(key)
         if found is None:
             found = self._opened[key] = bucket_client.open_bucket(f"{self.protocol}://{bucket}")
@@ -265,8 +264,10 @@ class BucketFiles(_Base):  # type: ignore[misc]
         return super()._strip_protocol(stringify_path(path).removeprefix(own_address(f"{cls.protocol}://")))
 
     def _split_path(self, path: str) -> Any:
-        storage_bucket.use()
-        return super()._split_path(path.removeprefix(own_address(f"{self.protocol}://")))
+        fork_guard.check()
+        # The inherited method takes a `?` or `#` in the name of an object for the end of it.
+        bucket, _, inside = self._strip_protocol(path).partition("/")
+        return bucket, inside
 
     async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> Any:
         if (start is None) != (end is None):
@@ -309,15 +310,15 @@ _PROTOCOLS: Final = {
     "AZFiles": "az",
     "Folders": PROTOCOL,
 }
-"""The names of the classes of file systems, which other processes find them by, and their protocols."""
+"""The names of the classes of file systems, by which pickle finds them, and their protocols."""
 
 
 def universal_path(url: str, *, is_folder: bool = False) -> Any:
     """Return the `UPath` of an address, which reads with the credentials and the endpoint of the environment.
 
     Args:
-        url: The address of an object or of another place in a bucket; of a manifest if it is a folder.
-        is_folder: Let the path be that of a stored folder, below which its members are.
+        url: The address of an object or another key of a bucket; of a manifest if it is a folder.
+        is_folder: Return the path of a stored folder, below which its members are.
 
     Raises:
         UnsupportedError: A package is not installed, or the address is one in memory.
@@ -339,7 +340,7 @@ def file_system(protocol: str) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """Make a class when it is asked for by name, as unpickling does."""
+    """Return a class by its name, as unpickling asks for it."""
     if name == "ObjectPath":
         return _path_class()
     if name in _PROTOCOLS:
@@ -349,9 +350,9 @@ def __getattr__(name: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _path_class() -> type[Any]:
-    """Make the class of a path; it tells its address where a path is asked for, as pandas does.
+    """Return the class of paths. `os.fspath`, which pandas calls, gives its address.
 
-    Where the plain address would lead a package that has a client of its own elsewhere, it tells one of our own.
+    Where a package with a client of its own would not reach the plain address, it gives one of our own.
     """
     from upath.implementations.cloud import CloudPath
 
@@ -384,7 +385,7 @@ def _path_class() -> type[Any]:
             return url if bucket_client.is_plain(self.protocol) else own_address(url)
 
     def plainly(name: str) -> Any:
-        """Let the base class do what would take the address for a path on this machine."""
+        """Return a method of the base class, for one that would take the address for a path on this machine."""
 
         def method(self: Any, *arguments: Any, **options: Any) -> Any:
             return getattr(PlainPath(str(self)), name)(*arguments, **options)
@@ -398,13 +399,13 @@ def _path_class() -> type[Any]:
 
 @lru_cache(maxsize=8)
 def _file_system_class(protocol: str) -> type[Any]:
-    """Make the class of a file system; it serves our own addresses as text, and plain ones where nobody else does."""
+    """Return the class of a file system. It serves our own addresses, and plain ones where no other package does."""
     import fsspec
 
     names = [name for name, found in _PROTOCOLS.items() if found == protocol]
     if not names:
         raise InvalidInputError(
-            f"'{protocol}' is no kind of object store: pass one of {', '.join(bucket_client.SCHEMES)}"
+            f"'{protocol}' is not a kind of object store: pass one of {', '.join(storage_url.SCHEMES)}"
         )
     bases: tuple[type[Any], ...]
     if protocol == PROTOCOL:

@@ -1,4 +1,4 @@
-"""What files were known to hold when they were last read, so that unchanged files are not read twice.
+"""Hashes of files by path and stat, so that unchanged files are not read again.
 
 Losing the cache costs time and nothing else: every failure of it means that a file is read again.
 """
@@ -12,14 +12,14 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from lamindb.core import messages
 from lamindb.core.hashing import Content
 from lamindb.storage.base import FileStat
 
 RACY_NS: Final = 2_000_000_000
-"""A file that changed so shortly before it was hashed may change again without its stat telling."""
+"""A file that changed so shortly before it was hashed may change again with the same stat."""
 
 _FILENAME: Final = "hashes-1.sqlite3"
 _IN_ONE_QUERY: Final = 500
@@ -35,14 +35,14 @@ create table if not exists known (
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a file held.
+    """The hashes of a file.
 
     Attributes:
         path: The file, absolute.
         stat: Its stat, the same before and after it was read.
-        content: What it held; `hash` is empty where only the digest is known.
-        hashed_at_ns: When reading began, in nanoseconds of the epoch; None for a file that nobody may write, whose
-            stat may be trusted at once.
+        content: Its hashes and size; `hash` is empty where only the digest is known.
+        hashed_at_ns: When reading began, in nanoseconds of the epoch; None for a read-only file, whose stat may be
+            trusted at once.
     """
 
     path: str
@@ -52,14 +52,17 @@ class Known:
 
 
 class HashCache:
-    """Remembers hashes by path and stat, in a small database in a folder of the user's.
+    """A small database of hashes in a folder of the user's.
 
     Safe for threads, forks and many processes at once. No method raises because the cache is damaged, locked, full
-    or cannot be written: it then knows nothing. A damaged cache is dropped and begun anew.
+    or cannot be written: it then knows nothing. A damaged cache is dropped and made again.
 
     Args:
-        folder: Where the cache lies; made when it is first needed.
+        folder: Where the cache is; made when it is first needed.
     """
+
+    _inherited: ClassVar[list[sqlite3.Connection]] = []
+    """Connections of a parent process. They outlive every cache: closing one would drop the parent's locks."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._path = Path(folder) / _FILENAME
@@ -68,19 +71,19 @@ class HashCache:
         self._pid = 0
 
     def get(self, path: str, stat: FileStat) -> Content | None:
-        """Return what a file holds, if it has the stat that it had when it was hashed."""
+        """Return hashes and size of a file, if its stat is as when it was hashed."""
         return self.get_many([(path, stat)])[0]
 
     def get_many(self, files: Sequence[tuple[str, FileStat]]) -> list[Content | None]:
-        """Return what each file holds, or None, in the order asked."""
+        """Return hashes and size of each file, or None, in the same order."""
         return [content if content is not None and content.hash else None for content in self._look_up(files)]
 
     def digest(self, path: str, stat: FileStat) -> str | None:
-        """Return the digest of a file, if it has the stat that it had when it was hashed."""
+        """Return the digest of a file, if its stat is as when it was hashed."""
         return self.digests([(path, stat)])[0]
 
     def digests(self, files: Sequence[tuple[str, FileStat]]) -> list[str | None]:
-        """Return the digest of each file, or None, in the order asked."""
+        """Return the digest of each file, or None, in the same order."""
         return [content.digest if content is not None else None for content in self._look_up(files)]
 
     def put(self, known: Known) -> None:
@@ -98,7 +101,7 @@ class HashCache:
             self._write("insert or replace into known values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def forget(self, paths: Iterable[str]) -> None:
-        """Drop what is known of these files."""
+        """Forget these files."""
         self._write("delete from known where path = ?", [(os.fsencode(path),) for path in paths])
 
     def close(self) -> None:
@@ -144,7 +147,7 @@ class HashCache:
         if self._connection is not None and self._pid == os.getpid():
             return self._connection
         if self._connection is not None:
-            _inherited.append(self._connection)
+            self._inherited.append(self._connection)
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         connection = sqlite3.connect(self._path, timeout=2.0, check_same_thread=False)
         try:
@@ -162,7 +165,7 @@ class HashCache:
         return connection
 
     def _give_up(self, error: Exception) -> None:
-        """Close the database, and drop it if it is damaged; a locked one stays for those who use it."""
+        """Close the database, and drop it if it is damaged; a locked one stays for the processes that use it."""
         messages.debug(f"hash cache {self._path} was not used: {error}")
         self._close()
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
@@ -188,10 +191,6 @@ class NoHashCache(HashCache):
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         del statement, rows
-
-
-_inherited: list[sqlite3.Connection] = []
-"""Connections of a parent process, kept from being closed: closing would drop the parent's locks."""
 
 
 def _numbers(stat: FileStat) -> tuple[int, int, int, int, int]:

@@ -1,4 +1,4 @@
-"""Files of a bucket that were registered where they are: read under their keys, never written."""
+"""Files of a bucket that are registered in place: read under their keys, never written."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lamindb.core.hashing import Content, Hasher
 from lamindb.errors import IntegrityError, SourceChangedError, SourceNotFoundError
 from lamindb.storage import reflink
 from lamindb.storage.base import ObjectName
-from lamindb.storage.bucket import PIECE
+from lamindb.storage.bucket import READ_SIZE
 from lamindb.storage.hash_cache import Known
 from lamindb.storage.remote import RemoteStore, stat_of
 
 
 def content_of_key(store: RemoteStore, key: str) -> Content:
-    """Read a file of a bucket and return what it holds; not read again while the server says the same of it.
+    """Return the hashes of a file in a bucket; it is not read again while its size and ETag stay.
 
     Raises:
         SourceNotFoundError: There is no such file.
@@ -45,7 +45,7 @@ def local_copy_of_key(store: RemoteStore, key: str, name: ObjectName, filename: 
     """Return a local file with the bytes that were registered, from the cache or the bucket.
 
     Raises:
-        IntegrityError: The file in the bucket is gone, or holds other bytes than were registered.
+        IntegrityError: The file in the bucket is missing, or has other bytes than were registered.
         StorageError: The bucket or the cache failed.
     """
 
@@ -70,7 +70,7 @@ def local_copy_of_key(store: RemoteStore, key: str, name: ObjectName, filename: 
 def _head(store: RemoteStore, key: str) -> tuple[int, str | None]:
     import obstore
 
-    with store.failing(f"read '{store.root_url}/{key}'"):
+    with store.translate_errors(f"read '{store.root_url}/{key}'"):
         try:
             found = obstore.head(store.backend, key)
         except FileNotFoundError as error:
@@ -81,6 +81,6 @@ def _head(store: RemoteStore, key: str) -> tuple[int, str | None]:
 def _pieces(store: RemoteStore, key: str, size: int) -> Iterator[bytes]:
     import obstore
 
-    for start in range(0, size, PIECE):
-        with store.failing(f"read '{store.root_url}/{key}'"):
-            yield bytes(obstore.get_range(store.backend, key, start=start, length=min(PIECE, size - start)))
+    for start in range(0, size, READ_SIZE):
+        with store.translate_errors(f"read '{store.root_url}/{key}'"):
+            yield bytes(obstore.get_range(store.backend, key, start=start, length=min(READ_SIZE, size - start)))

@@ -1,4 +1,4 @@
-"""The store of a local folder: objects under `.lamindb/objects/`, made durable by `batch.py`."""
+"""The store of a local folder: objects under `.lamindb/objects/`, made durable by `local_writer.py`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from lamindb.core import filesystem
-from lamindb.core.filesystem import flush_folder
+from lamindb.core.filesystem import fsync_folder
 from lamindb.core.hashing import digest_file
 from lamindb.core.progress import Progress
-from lamindb.errors import IntegrityError, InvalidInputError, LaminError
+from lamindb.core.text import counted
+from lamindb.errors import IntegrityError, LaminError
 from lamindb.storage import manifest, temp_files
 from lamindb.storage import staged as storage_staged
 from lamindb.storage.base import BATCH, Damage, FileStat, ObjectName, Source, Stored
 from lamindb.storage.hash_cache import HashCache, NoHashCache
 from lamindb.storage.local_writer import Batch
-from lamindb.storage.object_folder import SHARDS, ObjectsFolder
+from lamindb.storage.object_folder import SHARDS, ObjectFolder, refuse_links
 from lamindb.storage.os_errors import cause, read_only, storage_failed
 
 _README: Final = """\
@@ -52,7 +53,7 @@ class LocalStore:
         self.root_url = os.path.abspath(root)
         self.read_only = read_only
         self.hash_cache = hash_cache if hash_cache is not None else NoHashCache()
-        self.objects = ObjectsFolder(self.root_url, self.hash_cache)
+        self.objects = ObjectFolder(self.root_url, self.hash_cache)
 
     def prepare(self) -> None:
         """Make the folders of objects and the README.
@@ -63,12 +64,11 @@ class LocalStore:
         """
         self._check_writable()
         hidden = f"{self.root_url}/.lamindb"
-        with self._failing("make"):
+        with self._translate_errors("make"):
             os.makedirs(self.root_url, exist_ok=True)
             root = self.objects.root_stat
-            for folder in (hidden, self.objects.folder, self.objects.incoming):
-                if os.path.islink(folder):
-                    raise InvalidInputError(f"'{folder}' is a symbolic link: replace it by a folder")
+            refuse_links(self.root_url)
+            for folder in (hidden, self.objects.folder, self.objects.temp_folder):
                 filesystem.make_folder(folder, root)
             made = [filesystem.make_folder(f"{self.objects.folder}/{shard}", root) for shard in SHARDS]
             readme = Path(hidden, "README")
@@ -76,16 +76,16 @@ class LocalStore:
                 filesystem.write_text(readme, _README)
             if any(made):
                 for folder in (self.objects.folder, hidden, self.root_url):
-                    flush_folder(folder)
+                    fsync_folder(folder)
                 with contextlib.suppress(PermissionError):
-                    flush_folder(os.path.dirname(self.root_url))
+                    fsync_folder(os.path.dirname(self.root_url))
 
     def put(self, source: Source) -> Stored:
         """Store a source, all of it or none of it; durable when it returns."""
         return self.put_many([source])[0]
 
     def put_many(self, sources: Sequence[Source], *, progress: Progress | None = None) -> builtins.list[Stored]:
-        """Store many sources, with two flushes for each 10,000 of them."""
+        """Store many sources, with two syncs for each 10,000 of them."""
         self._check_writable()
         stored: builtins.list[Stored] = []
         for start in range(0, len(sources), BATCH):
@@ -104,12 +104,12 @@ class LocalStore:
         return stored
 
     def exists(self, name: ObjectName) -> bool:
-        """Tell whether there is an object of this name."""
+        """Return True if there is an object of this name."""
         return self.size(name) is not None
 
     def size(self, name: ObjectName) -> int | None:
         """Return the number of bytes that are stored, None if there is no such object."""
-        with self._failing("read"):
+        with self._translate_errors("read"):
             try:
                 return os.stat(self.objects.path(name)).st_size
             except FileNotFoundError:
@@ -117,7 +117,7 @@ class LocalStore:
 
     def open(self, name: ObjectName) -> BinaryIO:
         """Open an object for reading, unchecked."""
-        with self._failing("read"):
+        with self._translate_errors("read"):
             try:
                 return open(self.objects.path(name), "rb")
             except FileNotFoundError as error:
@@ -127,7 +127,7 @@ class LocalStore:
         """Return the bytes of an object, checked."""
         from blake3 import blake3
 
-        with self.open(name) as stream, self._failing("read"):
+        with self.open(name) as stream, self._translate_errors("read"):
             data = stream.read()
         if blake3(data).hexdigest() != name.digest:
             raise IntegrityError(f"object '{self.objects.path(name)}' is damaged: save the right file again")
@@ -136,7 +136,7 @@ class LocalStore:
     def delete(self, name: ObjectName) -> bool:
         """Remove an object for good, with the links that were staged for it; False if there was none."""
         self._check_writable()
-        with self._failing("remove"):
+        with self._translate_errors("remove"):
             storage_staged.drop_staged(self.objects, name)
             try:
                 os.unlink(self.objects.path(name))
@@ -146,11 +146,11 @@ class LocalStore:
 
     def list(self) -> Iterator[tuple[ObjectName, int]]:
         """Yield all objects with their sizes."""
-        with self._failing("list"):
+        with self._translate_errors("list"):
             yield from self.objects.entries()
 
     def local_path(self, name: ObjectName, filename: str, *, is_folder: bool = False) -> Path:
-        """Return a link to a checked object, made under `.lamindb/staged/` with this file name.
+        """Return a hard link to a checked object, made under `.lamindb/staged/` with this file name.
 
         In a root that cannot be written, a file is the object itself, whatever its name.
         """
@@ -166,7 +166,7 @@ class LocalStore:
         if not is_folder and self.read_only:
             return Path(self.objects.path(name))
         self._check_writable()
-        with self._failing("link to"):
+        with self._translate_errors("link to"):
             if is_folder:
                 staged = storage_staged.stage_folder(self.objects, name, filename, members)
             else:
@@ -180,7 +180,7 @@ class LocalStore:
         try:
             found = FileStat.of(os.stat(path, follow_symlinks=False))
             if size is not None and found.size != size:
-                return Damage(name, "size", f"object '{path}' has {found.size:,} bytes instead of {size:,}")
+                return Damage(name, "size", f"object '{path}' has {counted(found.size, 'byte')} instead of {size:,}")
             if quick and self.hash_cache.digest(path, found) == name.digest:
                 return None
             digest = digest_file(path)
@@ -194,32 +194,38 @@ class LocalStore:
         return None
 
     def remember(self, names: Sequence[ObjectName]) -> None:
-        """Remember the stats of objects that are right, after a link to them moved their ctime."""
+        """Remember the stats of objects that are right, after a link to them changed their ctime."""
         known = []
         for name in names:
             with contextlib.suppress(OSError):
                 known.append((name, FileStat.of(os.stat(self.objects.path(name), follow_symlinks=False))))
         self.objects.remember(known)
 
-    def left_behind(self, *, older_than_seconds: float) -> builtins.list[str]:
-        """Return the names in `incoming/` of what dead writers left, and unknown writers long ago."""
-        with self._failing("read"):
-            return temp_files.left_behind(self.objects.incoming, older_than_seconds=older_than_seconds)
+    def list_abandoned(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
+        """Return the names in `incoming/` of what no writer will complete."""
+        with self._translate_errors("read"):
+            return temp_files.list_abandoned(
+                self.objects.temp_folder, older_than_seconds=older_than_seconds, foreign_seconds=foreign_seconds
+            )
 
-    def sweep_incoming(self, *, older_than_seconds: float) -> builtins.list[str]:
-        """Remove what dead writers left, and unknown writers long ago; return the names of what was removed."""
+    def remove_abandoned(
+        self, *, older_than_seconds: float, foreign_seconds: float | None = None
+    ) -> builtins.list[str]:
+        """Remove what no writer will complete; return the names of what was removed."""
         self._check_writable()
-        with self._failing("sweep"):
-            return temp_files.sweep(self.objects.incoming, older_than_seconds=older_than_seconds)
+        with self._translate_errors("clean"):
+            return temp_files.remove_abandoned(
+                self.objects.temp_folder, older_than_seconds=older_than_seconds, foreign_seconds=foreign_seconds
+            )
 
     def changed_at(self, name: ObjectName) -> float | None:
         """Return when an object was last stored or linked, in seconds of the epoch; None if there is none."""
-        with self._failing("read"):
+        with self._translate_errors("read"):
             try:
                 found = os.lstat(self.objects.path(name))
             except FileNotFoundError:
                 return None
-        # A file that was taken over keeps its own, older mtime; a link to it moves the ctime.
+        # A file that was taken over keeps its own, older mtime; a link to it changes the ctime.
         return max(found.st_mtime, found.st_ctime)
 
     def object_path(self, name: ObjectName) -> str:
@@ -233,7 +239,7 @@ class LocalStore:
         return Path(self.objects.path(name))
 
     def upath_of_key(self, key: str) -> Path:
-        """Return what a key of the root is, the root itself for an empty one."""
+        """Return the path of a key, of the root itself for an empty one."""
         return Path(self.root_url, key)
 
     def _missing(self, name: ObjectName) -> IntegrityError:
@@ -245,8 +251,8 @@ class LocalStore:
             raise read_only(self.root_url)
 
     @contextlib.contextmanager
-    def _failing(self, doing: str) -> Iterator[None]:
-        """Translate what the disk says."""
+    def _translate_errors(self, doing: str) -> Iterator[None]:
+        """Translate errors of the disk."""
         try:
             yield
         except OSError as error:

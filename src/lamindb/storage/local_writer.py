@@ -1,12 +1,12 @@
-"""Storing sources in a local folder of objects, so that no crash leaves a name without its bytes.
+"""Store sources in a local folder of objects, so that no crash leaves a name without its bytes.
 
-1. Each source is read once; what is hashed is written to `incoming/`, from the same buffer.
-2. The data is flushed: file by file if there are few, all at once if there are many.
+1. Each source is read once; what is hashed is written to a temporary file, from the same buffer.
+2. The data is fsynced: file by file if there are few, the whole file system at once if there are many.
 3. The files are renamed into `objects/`.
-4. The folders of the names are flushed, also where the object was there already: whoever renamed it may have died
-   before flushing.
+4. The folders of the names are fsynced, also where the object was there already: the process that renamed it may have
+   died before its fsync.
 
-A rename before its data is flushed could survive a power cut as an empty file under the name of its content.
+A rename before its data is fsynced could survive a power cut as an empty file under the name of its content.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from lamindb.core import filesystem
-from lamindb.core.filesystem import flush_descriptor, flush_file_system, flush_folder
+from lamindb.core.filesystem import fsync_descriptor, fsync_folder, sync_file_system
 from lamindb.core.hashing import CHUNK_SIZE, Content
 from lamindb.errors import LaminError, SourceChangedError, StorageError
 from lamindb.storage import manifest, reflink, source_reader
 from lamindb.storage.base import FileStat, Member, ObjectName, Source, Stored
 from lamindb.storage.hash_cache import HashCache, Known
-from lamindb.storage.object_folder import ObjectsFolder
+from lamindb.storage.object_folder import ObjectFolder
 from lamindb.storage.os_errors import write_failed
-from lamindb.storage.temp_files import new_entry
+from lamindb.storage.temp_files import new_temp_path
 
-FEW: Final = 8
-"""Up to so many files are flushed one by one; flushing everybody's data would make them wait for it."""
+FSYNC_EACH_UP_TO: Final = 8
+"""Up to so many files are fsynced one by one: syncing the file system waits for the data of other processes, too."""
 
 _NEW: Final = os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 class Batch:
-    """Sources on their way into one folder of objects: `add` each, then `finish`, or `abandon` after an error.
+    """Sources that are stored together: `add` each, then `finish`, or `abandon` after an error.
 
     Args:
         objects: The folder.
-        hash_cache: Told what was read.
-        expected: How many files are to come; decides how they are flushed.
+        hash_cache: Remembers what was read.
+        expected: How many files are to come; decides how they are fsynced.
 
     Raises:
         StorageError: The folder is not there.
     """
 
-    def __init__(self, objects: ObjectsFolder, hash_cache: HashCache, expected: int) -> None:
+    def __init__(self, objects: ObjectFolder, hash_cache: HashCache, expected: int) -> None:
         self._objects = objects
         self._cache = hash_cache
         self._pending: dict[str, str] = {}
@@ -59,11 +59,11 @@ class Batch:
         self._whole: int | None = None
         with self._writing("files"):
             self._shared = objects.is_shared
-            objects.renew_incoming()
+            objects.restore_temp_folder()
         self._expect(expected)
 
     def look_up(self, sources: Sequence[Source]) -> None:
-        """Find at once which of the objects that are said to be there are right."""
+        """Look up at once which of the expected objects are there and intact."""
         self._good.update(
             self._objects.known_good(
                 ObjectName(source.content.digest, source.suffix) for source in sources if source.content is not None
@@ -74,7 +74,7 @@ class Batch:
         """Write one source to where `finish` will name it, if it is not there already.
 
         Raises:
-            LaminError: As `ObjectStore.put` says. Nothing of this source is left.
+            LaminError: As for `ObjectStore.put`. Nothing of this source is left.
         """
         if source.data is not None:
             content = source_reader.content_of(source.data, source)
@@ -108,7 +108,7 @@ class Batch:
         """
         with self._writing("files"):
             if self._whole is not None and self._pending:
-                flush_file_system(self._whole)
+                sync_file_system(self._whole)
             for target in list(self._pending):
                 entry = self._pending[target]
                 self._objects.move_in(entry, target)
@@ -116,11 +116,11 @@ class Batch:
                 if self._linked.pop(entry, None):
                     # A rename between two links to one file does nothing, and leaves both names.
                     _drop(entry)
-            if self._whole is not None and len(self._shards) > FEW:
-                flush_file_system(self._whole)
+            if self._whole is not None and len(self._shards) > FSYNC_EACH_UP_TO:
+                sync_file_system(self._whole)
             else:
                 for shard in sorted(self._shards):
-                    flush_folder(shard)
+                    fsync_folder(shard)
         for path, name, content, hashed_at_ns in self._taken:
             with contextlib.suppress(OSError):
                 self._read.append(Known(path, FileStat.of(os.stat(path)), content, hashed_at_ns))
@@ -130,7 +130,7 @@ class Batch:
         self._close()
 
     def abandon(self) -> None:
-        """Remove what was written and not named; what has its name already stays, which is harmless."""
+        """Remove the temporary files; objects that have their names already stay, which is harmless."""
         for entry in self._pending.values():
             _drop(entry)
         for path, mode in self._linked.values():
@@ -141,8 +141,8 @@ class Batch:
         self._close()
 
     def _expect(self, files: int) -> None:
-        """Open the descriptor on which the system reports failures, before anything is written that it must tell."""
-        if self._whole is None and files > FEW and self._objects.flushes_whole:
+        """Open the descriptor on which the system reports failures; only those after this are reported."""
+        if self._whole is None and files > FSYNC_EACH_UP_TO and self._objects.can_sync_whole:
             with self._writing("files"):
                 self._whole = os.open(self._objects.folder, os.O_RDONLY)
 
@@ -153,7 +153,7 @@ class Batch:
 
     @contextlib.contextmanager
     def _writing(self, what: str, *entries: str) -> Iterator[None]:
-        """Translate what the disk says, and leave none of the entries when something fails."""
+        """Translate errors of the disk, and remove the temporary files when something fails."""
         try:
             yield
         except BaseException as error:
@@ -164,7 +164,7 @@ class Batch:
             raise
 
     def _is_there(self, name: ObjectName, size: int) -> bool:
-        """Tell whether the right object is there or under way; its folder is flushed at the end either way."""
+        """Return True if the object is intact, or being written; its folder is fsynced at the end in any case."""
         target = self._objects.path(name)
         if target in self._pending:
             return True
@@ -194,20 +194,20 @@ class Batch:
         return Stored(name, content, reused)
 
     def _add_bytes(self, source: Source, name: ObjectName, data: bytes) -> bool:
-        """Write bytes to `incoming/` unless the object is there; tell whether it was."""
+        """Write bytes to a temporary file unless the object is there; return True if it was."""
         if self._is_there(name, len(data)):
             return True
         self._write(source, name, data)
         return False
 
     def _write(self, source: Source, name: ObjectName, data: bytes) -> None:
-        entry = new_entry(self._objects.incoming)
+        entry = new_temp_path(self._objects.temp_folder)
         try:
             writing = os.open(entry, os.O_WRONLY | _NEW, 0o444)
             try:
                 if data:
                     reflink.write_all(writing, data)
-                self._settle(writing)
+                self._fsync(writing)
             finally:
                 os.close(writing)
         except BaseException as error:
@@ -229,7 +229,7 @@ class Batch:
             if self._take_over(source, descriptor, before, name):
                 return content, after, False
             os.lseek(descriptor, 0, os.SEEK_SET)
-        entry = new_entry(self._objects.incoming)
+        entry = new_temp_path(self._objects.temp_folder)
         with self._writing(source.shown, entry):
             writing = os.open(entry, os.O_RDWR | _NEW, 0o444)
             try:
@@ -238,7 +238,7 @@ class Batch:
                 name = ObjectName(content.digest, source.suffix)
                 reused = self._is_there(name, content.size)
                 if not reused:
-                    self._settle(writing)
+                    self._fsync(writing)
             finally:
                 os.close(writing)
         if reused:
@@ -250,22 +250,22 @@ class Batch:
     def _take_over(self, source: Source, descriptor: int, hashed: os.stat_result, name: ObjectName) -> bool:
         """Make the file itself the object, by a second link to it; False where only a copy is safe or possible.
 
-        A file that has other links already, or is open for writing, is copied: who holds it could change the object.
+        A file that has other hard links, or is open for writing, is copied: a write could change the object.
         """
         path = source.path or ""
         if hashed.st_nlink != 1 or os.path.islink(path) or reflink.is_being_written(descriptor):
             return False
-        entry = new_entry(self._objects.incoming)
+        entry = new_temp_path(self._objects.temp_folder)
         mode = stat.S_IMODE(hashed.st_mode)
         try:
             with self._writing(source.shown, entry):
                 os.link(path, entry)
                 source_reader.check_same(path, hashed, os.stat(entry, follow_symlinks=False))
-                os.chmod(entry, filesystem.unwritable(mode))
+                os.chmod(entry, filesystem.without_write_permissions(mode))
                 self._linked[entry] = (path, mode)
                 if self._whole is None:
-                    flush_descriptor(descriptor)
-                # Whoever had the file open may have written to it since it was hashed.
+                    fsync_descriptor(descriptor)
+                # A process that had the file open may have written to it since it was hashed.
                 source_reader.check_same(path, hashed, os.fstat(descriptor))
         except StorageError as error:
             if error.errno in reflink.NO_LINK:
@@ -293,14 +293,14 @@ class Batch:
         reused = self._add_bytes(source, name, manifest.write_manifest(found)) and all_reused
         return Stored(name, content, reused, members=found, is_folder=True, n_files=len(found))
 
-    def _settle(self, descriptor: int) -> None:
-        """Flush a file that is written, if it is flushed by itself, and let the group read it where it should."""
+    def _fsync(self, descriptor: int) -> None:
+        """Fsync a complete file, unless all are synced at the end, and let the group read it in a shared root."""
         if self._shared:
             mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
             if not mode & stat.S_IRGRP:
                 os.fchmod(descriptor, mode | stat.S_IRGRP)
         if self._whole is None:
-            flush_descriptor(descriptor)
+            fsync_descriptor(descriptor)
 
     def _name(self, entry: str, name: ObjectName) -> None:
         target = self._objects.path(name)

@@ -1,8 +1,8 @@
 r"""Folders stored as one: a manifest object that lists the members, and an object for each member.
 
 A manifest is UTF-8 text of lines that end in `\n`. The first is `{"format":"lamindb-folder","version":1}`; each other
-is one member, `{"path":…,"size":…,"digest":…,"suffix":…}`, sorted by the bytes of the path. Equal folders, wherever
-they lie, have equal manifests. Folders without files leave no trace in it.
+is one member, `{"path":…,"size":…,"digest":…,"suffix":…}`, sorted by the bytes of the path. Equal folders have
+equal manifests, wherever they are. Folders without files are not in it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from lamindb.core import keys
+from lamindb.core import documents, keys
 from lamindb.core.hashing import Content, hash_bytes
 from lamindb.errors import IntegrityError, InvalidInputError, InvalidKeyError
 from lamindb.storage.base import Member, ObjectName, ObjectStore
@@ -26,10 +26,10 @@ _HEADER = '{"format":"lamindb-folder","version":1}'
 def walk(folder: str) -> list[tuple[str, str]]:
     """List the files of a folder and the folders in it, as (relative POSIX path in NFC, path on disk), sorted.
 
-    Symbolic links stand for what they point to, which must lie in the folder.
+    Symbolic links are followed; what they point to must be in the folder.
 
     Raises:
-        InvalidInputError: A link leaves the folder, is broken or makes a circle, something is neither file nor folder,
+        InvalidInputError: A link leaves the folder, is broken or circular, something is neither file nor folder,
             or a name cannot be a key. The message names it.
         SourceNotFoundError, StorageError: The folder is not there or cannot be read.
     """
@@ -100,28 +100,31 @@ def parse_manifest(name: ObjectName, data: bytes) -> tuple[Member, ...]:
     """Read a manifest.
 
     Raises:
-        IntegrityError: It is none, or names what no manifest may name.
+        IntegrityError: It is not one, or names what no manifest may name.
     """
     try:
         header, *lines, end = data.decode().split("\n")
         if header != _HEADER or end:
-            raise ValueError("no manifest of version 1")
+            raise ValueError("not a manifest of version 1")
         members = []
         for line in lines:
-            entry = json.loads(line)
-            member = Member(entry["path"], entry["digest"], entry["suffix"], int(entry["size"]))
-            keys.check_key(member.path)
+            entry = documents.parse_json(line)
+            member = Member(entry["path"], entry["digest"], entry["suffix"], entry["size"])
+            if keys.check_key(member.path) != member.path:
+                raise ValueError("a path is not in Unicode's composed form")
+            if type(member.size) is not int or member.size < 0:
+                raise ValueError("a size is not a number of bytes")
             ObjectName(member.digest, member.suffix)
             members.append(member)
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(
-            f"object {name.path} is not the manifest of a folder ({error}): `lamin verify` tells what is damaged"
+            f"object {name.path} is not the manifest of a folder ({error}): `lamin verify` shows what is damaged"
         ) from error
     return tuple(members)
 
 
 def starts_as_manifest(stream: BinaryIO) -> bool:
-    """Tell whether a stream starts as a manifest does."""
+    """Return True if a stream starts as a manifest does."""
     start = f"{_HEADER}\n".encode()
     return stream.read(len(start)) == start
 
@@ -136,6 +139,6 @@ def read_manifest(store: ObjectStore, name: ObjectName) -> tuple[Member, ...]:
 
 
 def folder_content(members: tuple[Member, ...]) -> Content:
-    """Return what a folder of these members is: hash and digest of its manifest, and the size of all files."""
+    """Return hash and digest of the manifest of these members, and the size of all files."""
     content = hash_bytes(write_manifest(members))
     return Content(content.hash, content.digest, sum(member.size for member in members))

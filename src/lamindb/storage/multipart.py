@@ -1,6 +1,6 @@
-"""Uploads to S3 that were begun and never ended: nobody sees their parts, and they cost until somebody aborts them.
+"""Multipart uploads to S3 that were not completed: their parts are hidden, and cost until they are aborted.
 
-The package for object stores cannot list them. boto3 can, where it is installed.
+The client of buckets cannot list them. boto3 can, where it is installed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from lamindb.core import storage_url
 from lamindb.errors import LaminError
 from lamindb.storage import bucket_client
 
@@ -17,41 +18,41 @@ _HIDDEN: Final = ".lamindb/"
 
 
 class Upload(NamedTuple):
-    """An upload in parts that has not ended."""
+    """A multipart upload that was not completed."""
 
     key: str
     id: str
-    begun: datetime.datetime
+    started_at: datetime.datetime
 
 
 class Uploads:
-    """The uploads to the library's own folder in a bucket that have not ended.
+    """The incomplete uploads to the library's own folder in a bucket.
 
     Args:
         root_url: The storage root, such as `s3://bucket/prefix`.
 
     Raises:
-        UnsupportedError: boto3 is not installed, or the bucket is none of S3's.
+        UnsupportedError: boto3 is not installed, or the bucket is not on S3.
         StorageError: There are no credentials.
     """
 
     def __init__(self, root_url: str) -> None:
-        _, self._bucket, prefix = bucket_client.split_url(root_url)
+        _, self._bucket, prefix = storage_url.split(root_url)
         self._root_url = root_url
         self._prefix = f"{prefix}/{_HIDDEN}" if prefix else _HIDDEN
         self._client = bucket_client.boto_client(root_url)
 
-    def begun_before(self, moment: datetime.datetime) -> list[Upload]:
-        """Return those that were begun before a moment, the oldest first.
+    def started_before(self, time: datetime.datetime) -> list[Upload]:
+        """Return those that were started before a time, the oldest first.
 
         Raises:
             StorageError: The server failed, or does not know the request.
         """
         try:
-            found = [upload for upload in self._all() if upload.begun < moment]
+            found = [upload for upload in self._all() if upload.started_at < time]
         except Exception as error:
             raise self._failed(error, "list the uploads to") from error
-        return sorted(found, key=lambda upload: (upload.begun, upload.key, upload.id))
+        return sorted(found, key=lambda upload: (upload.started_at, upload.key, upload.id))
 
     def _all(self) -> Iterator[Upload]:
         for page in self._client.get_paginator("list_multipart_uploads").paginate(
@@ -61,7 +62,7 @@ class Uploads:
                 yield Upload(one["Key"], one["UploadId"], one["Initiated"])
 
     def abort(self, upload: Upload) -> None:
-        """Remove the parts of an upload; one that is gone by now is no error.
+        """Remove the parts of an upload; idempotent.
 
         Raises:
             StorageError: The server failed, or refused.
@@ -76,4 +77,4 @@ class Uploads:
             raise self._failed(error, "abort an upload to", writing=True) from error
 
     def _failed(self, error: Exception, doing: str, *, writing: bool = False) -> LaminError:
-        return bucket_client.translated(error, f"{doing} '{self._root_url}'", writing=writing)
+        return bucket_client.translate(error, f"{doing} '{self._root_url}'", writing=writing)

@@ -1,4 +1,4 @@
-"""A folder of objects on this machine: 256 folders of read-only files, each named by its content."""
+"""The folder of objects of a local storage: 256 folders of read-only files, each named by its content."""
 
 from __future__ import annotations
 
@@ -9,38 +9,52 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from lamindb.core import filesystem
-from lamindb.core.filesystem import can_flush_file_system, flush_folder
+from lamindb.core.filesystem import can_sync_file_system, fsync_folder
 from lamindb.core.hashing import Content, digest_file
+from lamindb.errors import InvalidInputError
 from lamindb.storage import reflink
 from lamindb.storage.base import FileStat, ObjectName
 from lamindb.storage.hash_cache import HashCache, Known
-from lamindb.storage.temp_files import new_entry
+from lamindb.storage.temp_files import new_temp_path
 
 SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 
 
-class ObjectsFolder:
-    """Where the objects of a local root lie, and what is known of them.
+def refuse_links(root: str) -> None:
+    """Refuse a root whose own folders are symbolic links: they would lead writes and removals to other folders.
+
+    Raises:
+        InvalidInputError: One of them is.
+    """
+    hidden = f"{root}/.lamindb"
+    own = [hidden, *(f"{hidden}/{name}" for name in ("objects", "incoming", "staged"))]
+    for folder in (*own, *(f"{hidden}/{name}/{shard}" for name in ("objects", "staged") for shard in SHARDS)):
+        if os.path.islink(folder):
+            raise InvalidInputError(f"'{folder}' is a symbolic link: replace it by a folder")
+
+
+class ObjectFolder:
+    """The objects of a local root, and which of them are known to be intact.
 
     Attributes:
         root: The storage root, absolute.
         folder: The folder of objects.
-        incoming: The folder of writes under way, on the same file system.
+        temp_folder: The folder of temporary files, on the same file system.
     """
 
     def __init__(self, root: str, hash_cache: HashCache) -> None:
         self.root = root
         self.folder = f"{root}/.lamindb/objects"
-        self.incoming = f"{root}/.lamindb/incoming"
+        self.temp_folder = f"{root}/.lamindb/incoming"
         self._cache = hash_cache
         self._whole: bool | None = None
         self._can_clone: bool | None = None
 
     @property
-    def flushes_whole(self) -> bool:
-        """Whether one call can flush everything that was written here."""
+    def can_sync_whole(self) -> bool:
+        """Whether one call can sync the whole file system of the objects."""
         if self._whole is None:
-            self._whole = can_flush_file_system(self.folder)
+            self._whole = can_sync_file_system(self.folder)
         return self._whole
 
     @property
@@ -53,24 +67,24 @@ class ObjectsFolder:
         """The stat of the root, whose permissions new folders follow."""
         return os.stat(self.root)
 
-    def renew_incoming(self) -> None:
-        """Make the folder of writes under way again where it was tidied away; never that of a root that is gone."""
-        if not os.path.isdir(self.incoming) and os.path.isdir(self.folder):
-            filesystem.make_folder(self.incoming, self.root_stat)
+    def restore_temp_folder(self) -> None:
+        """Make the folder of temporary files again where it was removed; never that of a root that is gone."""
+        if not os.path.isdir(self.temp_folder) and os.path.isdir(self.folder):
+            filesystem.make_folder(self.temp_folder, self.root_stat)
 
     def path(self, name: ObjectName) -> str:
-        """Return where an object lies."""
+        """Return the path of an object."""
         return f"{self.folder}/{name.digest[:2]}/{name.digest}{name.suffix}"
 
     @property
     def can_clone(self) -> bool:
-        """Whether two files here can share blocks, so that writing to one leaves the other as it is; tried once.
+        """Whether two files here can share blocks, so that a write to one leaves the other as it is; tried once.
 
         Raises:
             OSError: Nothing can be written here.
         """
         if self._can_clone is None:
-            entries = [new_entry(self.incoming), new_entry(self.incoming)]
+            entries = [new_temp_path(self.temp_folder), new_temp_path(self.temp_folder)]
             opened: list[int] = []
             try:
                 opened.extend(os.open(entry, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600) for entry in entries)
@@ -84,7 +98,7 @@ class ObjectsFolder:
         return self._can_clone
 
     def is_good(self, name: ObjectName, size: int | None) -> bool:
-        """Tell whether an object is there with the right bytes; what is not known is read."""
+        """Return True if an object exists and has the right bytes; one that is not known is read."""
         path = self.path(name)
         try:
             found = os.stat(path, follow_symlinks=False)
@@ -119,19 +133,19 @@ class ObjectsFolder:
         )
 
     def move_in(self, entry: str, target: str) -> None:
-        """Give a complete file its name among the objects.
+        """Rename a complete temporary file to its name among the objects.
 
         Raises:
-            OSError: It could not be renamed, and is where it was.
+            OSError: It could not be renamed, and is still the temporary file.
         """
         try:
             os.replace(entry, target)
         except FileNotFoundError:
-            # Tools that copy projects may leave empty folders out.
+            # Tools that copy projects may omit empty folders.
             shard = os.path.dirname(target)
             filesystem.make_folder(self.folder, self.root_stat)
             filesystem.make_folder(shard, self.root_stat)
-            flush_folder(self.folder)
+            fsync_folder(self.folder)
             os.replace(entry, target)
 
     def with_digest(self, digest: str) -> list[ObjectName]:

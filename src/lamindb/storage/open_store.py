@@ -1,4 +1,4 @@
-"""From the address of a root to its store."""
+"""Open the store of a root."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lamindb.storage.local import LocalStore
 def open_store(
     root_url: str, *, read_only: bool = False, cache: Cache | None = None, hash_cache: HashCache | None = None
 ) -> ObjectStore:
-    """Open the store of a root; nothing is read or written, so that a root that is gone is found later.
+    """Open the store of a root; nothing is read or written, so that a missing root is noticed later.
 
     Args:
         root_url: An absolute path, or an address: `s3://bucket/prefix`, `gs://…`, `az://…`, `memory://name`.

@@ -1,4 +1,4 @@
-"""Errors of the operating system in the words of this library."""
+"""Errors of the operating system as errors of this library."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ _ADVICE = {
 
 
 def cause(error: OSError) -> str:
-    """Say in a few words what the system said."""
+    """Return the system's message for an error, as part of a sentence."""
     text = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
     return text[:1].lower() + text[1:]
 
 
 def write_failed(what: str, where: str, error: OSError) -> LaminError:
-    """Make the error for a write that failed; nothing of `what` may be visible when it is raised."""
-    advice = _ADVICE.get(error.errno or 0, "mend the storage, then call again")
+    """Return the error for a write that failed; nothing of `what` may be visible when it is raised."""
+    advice = _ADVICE.get(error.errno or 0, "fix the storage, then call again")
     kind = ReadOnlyError if error.errno in _REFUSED else StorageError
     return _with_number(kind(f"cannot store {what} in '{where}': {cause(error)}: {advice}"), error)
 
 
 def read_failed(path: str, error: OSError) -> LaminError:
-    """Make the error for a source that cannot be read."""
+    """Return the error for a source that cannot be read."""
     if error.errno in {errno.ENOENT, errno.ENOTDIR}:
         missing = SourceNotFoundError(f"there is no file '{path}': check the path")
         return _with_number(missing, error)
-    advice = _ADVICE.get(error.errno or 0, "mend it, then call again")
+    advice = _ADVICE.get(error.errno or 0, "fix it, then call again")
     return _with_number(StorageError(f"cannot read '{path}': {cause(error)}: {advice}"), error)
 
 
 def storage_failed(doing: str, path: str, error: OSError) -> LaminError:
-    """Make the error for any other operation on the storage, such as "list" or "remove"."""
-    advice = _ADVICE.get(error.errno or 0, "mend the storage, then call again")
+    """Return the error for any other operation on the storage, such as "list" or "remove"."""
+    advice = _ADVICE.get(error.errno or 0, "fix the storage, then call again")
     kind = ReadOnlyError if error.errno in _REFUSED and doing != "read" else StorageError
     return _with_number(kind(f"cannot {doing} '{path}': {cause(error)}: {advice}"), error)
 
 
 def read_only(root: str) -> ReadOnlyError:
-    """Make the error for a write to a storage that was opened for reading."""
+    """Return the error for a write to a storage that was opened for reading."""
     return ReadOnlyError(f"storage '{root}' is open for reading only: nothing can be stored or removed there")
 
 

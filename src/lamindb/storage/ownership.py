@@ -1,70 +1,77 @@
-"""The mark at the root of a bucket that says whose it is, as `instance.toml` does in a folder; it holds no secret."""
+"""The ownership marker of a storage: an object in a bucket, `instance.toml` in a folder. It holds no secret."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from lamindb.core import messages
-from lamindb.errors import ConflictError, InvalidInputError, StorageError, UnsupportedError
+from lamindb.core import documents, ids, messages
+from lamindb.errors import ConflictError, InvalidInputError, NoInstanceError, StorageError, UnsupportedError
+from lamindb.storage.object_folder import refuse_links
+from lamindb.storage.os_errors import storage_failed
 
 if TYPE_CHECKING:
     from lamindb.records.open_instance import Instance
     from lamindb.storage.remote import RemoteStore
 
 PATH: Final = ".lamindb/instance.toml"
-"""Where the mark lies below the root."""
+"""The path of the marker below the root."""
 
 _FORMAT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """Whose a bucket, or a prefix of it, is.
+class Owner:
+    """The instance that owns a storage.
 
     Attributes:
         id: The instance's id.
-        name: What it was called when it took the place.
+        name: Its name when it claimed the storage.
     """
 
     id: str
     name: str
 
 
-def read(store: RemoteStore) -> Mark | None:
-    """Return whose a root is, None if nobody has marked it.
+def read(store: RemoteStore) -> Owner | None:
+    """Return the owner of a bucket's root, None if it has no marker.
 
     Raises:
-        InvalidInputError: The mark is damaged.
+        InvalidInputError: The marker is damaged.
         StorageError: The bucket cannot be read.
     """
     import obstore
 
-    with store.failing(f"read '{store.root_url}/{PATH}'"):
+    with store.translate_errors(f"read '{store.root_url}/{PATH}'"):
         try:
             data = bytes(obstore.get(store.backend, PATH).bytes())
         except FileNotFoundError:
             return None
+    return _parse(f"{store.root_url}/{PATH}", data)
+
+
+def _parse(where: str, data: bytes) -> Owner:
     try:
-        values: dict[str, Any] = tomllib.loads(data.decode())
-        mark = Mark(values["id"], values["name"])
+        values = documents.parse_toml(data.decode())
+        found = Owner(values["id"], values["name"])
+        if not ids.is_id(found.id) or not isinstance(found.name, str):
+            raise ValueError("its id or its name cannot be one")
     except (ValueError, KeyError) as error:
-        raise InvalidInputError(f"'{store.root_url}/{PATH}' is damaged, so that nobody knows whose it is") from error
-    return mark
+        raise InvalidInputError(f"'{where}' is damaged, so that the owner is not known: {error}") from error
+    return found
 
 
-def create(store: RemoteStore, mark: Mark) -> bool:
-    """Mark a root in one step; of several at once, one succeeds.
+def create(store: RemoteStore, claimant: Owner) -> bool:
+    """Write the marker of a root atomically; of several instances at once, one succeeds.
 
-    A server that knows no such step gets the mark by a plain write, and is asked whose it is afterwards: two that come
-    in the same moment may both succeed there, and the user is told so.
+    A server without conditional writes gets it by a plain write, and is read afterwards: two instances that write at
+    the same time may both succeed there, which is shown as a warning.
 
     Returns:
-        False if there is a mark already, whosever it is.
+        False if there is a marker already, of any instance.
 
     Raises:
         StorageError: The bucket cannot be written.
@@ -76,11 +83,11 @@ def create(store: RemoteStore, mark: Mark) -> bool:
     lines = [
         "# What lies below .lamindb/ belongs to this instance of lamindb, and only it may remove anything here.",
         f"format = {_FORMAT}",
-        f"id = {json.dumps(mark.id)}",
-        f"name = {json.dumps(mark.name, ensure_ascii=False)}",
+        f"id = {json.dumps(claimant.id)}",
+        f"name = {json.dumps(claimant.name, ensure_ascii=False)}",
     ]
     text = "\n".join(lines) + "\n"
-    with store.failing(f"write to '{store.root_url}'", writing=True):
+    with store.translate_errors(f"write to '{store.root_url}'", writing=True):
         try:
             if store.create(PATH, text.encode()) is not None:
                 return True
@@ -88,17 +95,17 @@ def create(store: RemoteStore, mark: Mark) -> bool:
             return False
     if read(store) is not None:
         return False
-    with store.failing(f"write to '{store.root_url}'", writing=True):
+    with store.translate_errors(f"write to '{store.root_url}'", writing=True):
         obstore.put(store.backend, PATH, text.encode())
     messages.warning(
-        f"the server of {store.root_url} cannot keep two instances from taking it in the same moment: "
+        f"the server of {store.root_url} cannot keep two instances from claiming it at the same time: "
         "make them there one after another"
     )
-    return read(store) == mark
+    return read(store) == claimant
 
 
 def remove(store: RemoteStore) -> None:
-    """Take the mark away; without one, do nothing.
+    """Remove the marker; idempotent.
 
     Raises:
         StorageError: The bucket cannot be written.
@@ -106,32 +113,32 @@ def remove(store: RemoteStore) -> None:
     import obstore
 
     store.check_writable()
-    with store.failing(f"write to '{store.root_url}'", writing=True), contextlib.suppress(FileNotFoundError):
+    with store.translate_errors(f"write to '{store.root_url}'", writing=True), contextlib.suppress(FileNotFoundError):
         obstore.delete(store.backend, PATH)
 
 
 _TRIES: Final = 10
 _NOTE: Final = "marked"
-"""A file in the instance's folder: its mark was seen in the bucket, so that connecting needs no look there."""
+"""A file in the instance's folder: its marker was seen in the bucket, so that connecting needs no request."""
 
 
-def owner(root_url: str) -> Mark | None:
-    """Return whose a bucket is; None if it is nobody's, and for a folder.
+def owner(root_url: str) -> Owner | None:
+    """Return the owner of a bucket; None if it has none, and for a folder.
 
     Raises:
-        InvalidInputError: Its mark is damaged.
+        InvalidInputError: Its marker is damaged.
         StorageError: The bucket cannot be read.
     """
     return read(_store(root_url)) if "://" in root_url else None
 
 
-def claim(root_url: str, mark: Mark, home: Path | None = None) -> None:
-    """Mark a bucket as an instance's, unless it is so already; for a folder, do nothing.
+def claim(root_url: str, claimant: Owner, home: Path | None = None) -> None:
+    """Make an instance the owner of a bucket; idempotent. For a folder, do nothing.
 
     Args:
         root_url: The storage root.
-        mark: Whose it shall be.
-        home: The instance's folder, where it is noted that this was done.
+        claimant: The instance.
+        home: The instance's folder, where a note of it is kept.
 
     Raises:
         ConflictError: It is another instance's, also if that came first just now. Nothing was changed.
@@ -140,50 +147,83 @@ def claim(root_url: str, mark: Mark, home: Path | None = None) -> None:
     if "://" not in root_url:
         return
     store = _store(root_url)
-    _take(store, mark)
+    _claim(store, claimant)
     if home is not None:
         with contextlib.suppress(OSError):
             (home / _NOTE).touch()
 
 
-def _take(store: RemoteStore, mark: Mark) -> None:
+def _claim(store: RemoteStore, claimant: Owner) -> None:
     for _ in range(_TRIES):
         found = read(store)
-        if found is not None and found.id != mark.id:
-            raise taken(store.root_url, found)
-        if found is not None or create(store, mark):
+        if found is not None and found.id != claimant.id:
+            raise owned_by_another(store.root_url, found)
+        if found is not None or create(store, claimant):
             return
-        # Somebody was first; whoever released it since leaves a place that has to be taken anew.
-    raise StorageError(f"{store.root_url}/{PATH} comes and goes: wait until nobody works there, then call again")
+        # Another instance was first; if its marker was removed since, try again.
+    raise StorageError(
+        f"{store.root_url}/{PATH} keeps appearing and disappearing: wait until no other process works there, then call "
+        "again"
+    )
 
 
-def taken(root_url: str, mark: Mark) -> ConflictError:
-    """Return the error that says whose a bucket is, and what to do."""
+def owned_by_another(root_url: str, other: Owner) -> ConflictError:
+    """Return the error for a bucket of another instance."""
     return ConflictError(
-        f"{root_url} belongs to another instance, {mark.name!r} (id {mark.id}): choose another prefix, or work in that "
-        f"instance with its own database; if it is gone for good, remove {root_url}/{PATH}"
+        f"{root_url} belongs to another instance, {other.name!r} (id {other.id}): choose another prefix, or work in "
+        f"that instance with its own database; if it is gone for good, remove {root_url}/{PATH}"
     )
 
 
 def check(instance: Instance) -> None:
-    """Refuse to look for what can be removed from a bucket that is another instance's; writes nothing.
+    """Refuse to look for what can be removed from a storage that is another instance's; writes nothing.
 
     Raises:
+        NoInstanceError: The folder holds no instance any more.
         ConflictError: It is another instance's.
-        StorageError: The bucket cannot be read.
+        InvalidInputError: The ownership marker is damaged, or a folder of the library's is a symbolic link.
+        StorageError: The storage cannot be read.
     """
+    if instance.is_local:
+        _check_folder(instance)
+        return
     found = owner(instance.root_url)
     if found is not None and found.id != instance.id:
-        raise taken(instance.root_url, found)
+        raise owned_by_another(instance.root_url, found)
 
 
 def claim_for_removal(instance: Instance) -> None:
-    """Make sure that the bucket is this instance's, before anything is removed from it; errors are those of `claim`."""
-    claim(instance.root_url, Mark(instance.id, instance.name), instance.home_path)
+    """Make sure that the storage is this instance's, before anything is removed from it.
+
+    Raises:
+        LaminError: As for `check` in a folder, and for `claim` in a bucket.
+    """
+    if instance.is_local:
+        _check_folder(instance)
+        return
+    claim(instance.root_url, Owner(instance.id, instance.name), instance.home_path)
 
 
-def notice(instance: Instance) -> None:
-    """Mark the bucket of an instance that was connected if that was never done; warn if it is another instance's.
+def _check_folder(instance: Instance) -> None:
+    """Refuse a folder in which another instance was made since this one was opened, or whose own folders are links."""
+    path = f"{instance.root_url}/{PATH}"
+    try:
+        with open(path, "rb") as stream:
+            found = _parse(path, stream.read(documents.MAX_BYTES))
+    except FileNotFoundError as error:
+        raise NoInstanceError(f"'{path}' is gone: nothing was removed") from error
+    except OSError as error:
+        raise storage_failed("read", path, error) from error
+    if found.id != instance.id:
+        raise ConflictError(
+            f"{instance.root_url} belongs to another instance by now, {found.name!r} (id {found.id}): nothing was "
+            "removed; connect it anew"
+        )
+    refuse_links(instance.root_url)
+
+
+def claim_on_connect(instance: Instance) -> None:
+    """Claim the bucket of a connected instance if that was never done; warn if it is another instance's.
 
     A bucket that cannot be reached is left for the next time: records can be read without it.
     """
@@ -197,23 +237,23 @@ def notice(instance: Instance) -> None:
             "move this instance by `lamin migrate-to --storage …`"
         )
     except (StorageError, InvalidInputError, UnsupportedError) as error:
-        messages.debug(f"{instance.root_url} was not marked: {error}")
+        messages.debug(f"{instance.root_url} was not claimed: {error}")
 
 
-def renew(root_url: str, mark: Mark, home: Path) -> None:
-    """Mark the bucket of an instance that was there before, as `claim` does; one that cannot be reached is left.
+def claim_if_reachable(root_url: str, claimant: Owner, home: Path) -> None:
+    """Claim the bucket of an existing instance as `claim` does; one that cannot be reached is left.
 
     Raises:
         ConflictError: It is another instance's.
     """
     try:
-        claim(root_url, mark, home)
+        claim(root_url, claimant, home)
     except (StorageError, UnsupportedError) as error:
-        messages.debug(f"{root_url} was not marked: {error}")
+        messages.debug(f"{root_url} was not claimed: {error}")
 
 
 def release(root_url: str, instance_id: str, home: Path) -> None:
-    """Take an instance's mark from a bucket that it does not use any more; another's stays, and a folder has none."""
+    """Remove an instance's marker from a bucket that it no longer uses; another's stays. For a folder, do nothing."""
     if "://" not in root_url:
         return
     with contextlib.suppress(OSError):
@@ -228,7 +268,7 @@ def release(root_url: str, instance_id: str, home: Path) -> None:
 
 
 def warn_of_leftovers(root_url: str) -> None:
-    """Say so if a bucket that is nobody's holds stored bytes: to a new instance they are what nothing needs.
+    """Warn if a bucket without an owner holds objects: a new instance's garbage collection would remove them.
 
     Raises:
         StorageError: The bucket cannot be read.

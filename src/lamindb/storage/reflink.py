@@ -1,4 +1,4 @@
-"""Making a second file of the same bytes as cheaply as the disk allows: reflink, hard link, or copy."""
+"""A second file of the same bytes, as cheaply as the disk allows: reflink, hard link, or copy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Final, Literal
 
 Method = Literal["reflink", "link", "copy"]
@@ -22,15 +23,16 @@ NO_LINK: Final = frozenset(
         errno.EACCES,
     }
 )
-"""What systems say where a link cannot be made and a copy can."""
+"""Errors of systems where a hard link cannot be made, and a copy can."""
 
 _NO_CLONE: Final = NO_LINK | {errno.EINVAL, errno.ENOTTY, errno.EBADF, errno.EISDIR, errno.ETXTBSY}
 _FICLONE: Final = 0x40049409
 _CHUNK: Final = 1 << 20
+_ZEROS: Final = bytes(_CHUNK)
 
 _WRITTEN_AT_ONCE: Final = 256 << 10
-"""Bytes of one call. For a larger one Linux takes blocks of memory so large that a virtual machine, which gives free
-ones back to its host, has to fetch them from there: ten times as slow. Smaller ones cost more calls."""
+"""Bytes of one call. For larger ones Linux allocates blocks of memory that a virtual machine with a balloon driver has
+to fetch from its host: ten times as slow. Smaller ones cost more calls."""
 
 
 def clone(source: int, target: int) -> bool:
@@ -53,17 +55,17 @@ def clone(source: int, target: int) -> bool:
 
 
 def is_being_written(descriptor: int) -> bool:
-    """Tell whether somebody has a file open for writing; False where the system does not tell.
+    """Return True if a file is open for writing, in any process; False where the system cannot know.
 
-    Linux grants a lease for reading only of a file that nobody has open for writing.
+    Linux grants a read lease only for a file that is not open for writing.
     """
     if not sys.platform.startswith("linux"):
         return False
     import fcntl
 
     try:
-        # Who opens the file before the lease is given back makes the system send us a signal: one that is ignored by
-        # itself, where the usual one would end the program.
+        # If another process opens the file while we hold the lease, the kernel signals us. SIGURG is ignored by
+        # default; SIGIO would kill us.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
@@ -74,20 +76,68 @@ def is_being_written(descriptor: int) -> bool:
 
 
 def copy_bytes(source: int, target: int) -> None:
-    """Copy an open file from where it stands to its end."""
-    while data := os.read(source, _CHUNK):
-        write_all(target, data)
+    """Copy an open file from its position to its end into an empty one, which gets the same holes."""
+    for piece, is_hole in read_pieces(source):
+        write_piece(target, piece, is_hole=is_hole)
+
+
+def read_pieces(descriptor: int) -> Iterator[tuple[bytes | memoryview, bool]]:
+    """Yield the bytes of an open file from its position to its end, in chunks of at most 1 MiB.
+
+    A hole is not read: it comes as zeros, with True beside them.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    for end, is_hole in _extents(descriptor):
+        position = os.lseek(descriptor, 0, os.SEEK_CUR)
+        while position < end:
+            length = min(_CHUNK, end - position)
+            piece = memoryview(_ZEROS)[:length] if is_hole else os.read(descriptor, length)
+            if not piece:
+                return
+            yield piece, is_hole
+            position += len(piece)
+        os.lseek(descriptor, position, os.SEEK_SET)
+    while data := os.read(descriptor, _CHUNK):
+        yield data, False
+
+
+def _extents(descriptor: int) -> Iterator[tuple[int, bool]]:
+    """Yield the end of each hole, with True, and of the data before each, in their order; nothing for a dense file."""
+    found = os.fstat(descriptor)
+    if not hasattr(os, "SEEK_DATA") or found.st_blocks * 512 >= found.st_size:
+        return
+    while (position := os.lseek(descriptor, 0, os.SEEK_CUR)) < found.st_size:
+        try:
+            data = os.lseek(descriptor, position, os.SEEK_DATA)
+            hole = os.lseek(descriptor, data, os.SEEK_HOLE) if data == position else None
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                return
+            data, hole = found.st_size, None
+        finally:
+            os.lseek(descriptor, position, os.SEEK_SET)
+        yield (data, True) if hole is None else (hole, False)
+
+
+def write_piece(descriptor: int, piece: bytes | memoryview, *, is_hole: bool) -> None:
+    """Write the next piece of a new file, or leave a hole of its length."""
+    if is_hole:
+        os.ftruncate(descriptor, os.lseek(descriptor, len(piece), os.SEEK_CUR))
+    else:
+        write_all(descriptor, piece)
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    """Write all of the data, in pieces for which the system needs no large blocks of memory."""
+    """Write all of the data, in calls for which the system needs no large blocks of memory."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest[:_WRITTEN_AT_ONCE]) :]
 
 
 def duplicate(source: str, target: str, *, allow_link: bool = True, allow_clone: bool = True) -> Method:
-    """Make `target`, which must not exist, a file with the bytes of `source`; say how.
+    """Make `target`, which must not exist, a file with the bytes of `source`; return how.
 
     The new file is read-only unless it is a link. On failure it is not there.
 

@@ -1,6 +1,6 @@
 """The store of a bucket: objects under `.lamindb/objects/`, each put whole or not at all by the server.
 
-Names are content, so that a second writer of a name writes the same bytes: conditional writes only save traffic.
+Names are digests, so that a second writer of a name writes the same bytes: conditional writes only save traffic.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from blake3 import blake3
 from lamindb.core import messages
 from lamindb.core.hashing import CHUNK_SIZE, Content
 from lamindb.core.progress import Progress
+from lamindb.core.text import counted
 from lamindb.errors import IntegrityError, SourceChangedError, UnsupportedError
 from lamindb.storage import bucket_client, manifest, reflink, source_reader
 from lamindb.storage.base import Damage, FileStat, Member, ObjectName, Source, Stored
@@ -71,18 +72,21 @@ class RemoteStore(Bucket):
         self._creates = True
 
     def prepare(self) -> None:
-        """Write the README, which shows that the bucket is there and can be written."""
+        """Write the README, which fails if the bucket does not exist or cannot be written."""
         self.check_writable()
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
         path, data = ".lamindb/README", _README.encode()
-        with self.failing(f"write to '{self.root_url}'", writing=True), contextlib.suppress(AlreadyExistsError):
+        with (
+            self.translate_errors(f"write to '{self.root_url}'", writing=True),
+            contextlib.suppress(AlreadyExistsError),
+        ):
             if self.create(path, data) is None:
                 obstore.put(self.backend, path, data)
 
     def create(self, path: str, data: bytes) -> PutResult | None:
-        """Put an object where there is none, in one step; None, and nothing put, where the server knows no such step.
+        """Put an object where there is none, atomically; return None, and put nothing, where the server cannot do that.
 
         Raises:
             AlreadyExistsError: There is one.
@@ -96,7 +100,7 @@ class RemoteStore(Bucket):
         try:
             return obstore.put(self.backend, path, data, mode="create")
         except BaseError as error:
-            if not bucket_client.is_unknown(error):
+            if not bucket_client.is_unsupported_request(error):
                 raise
         self._creates = False
         return None
@@ -117,7 +121,10 @@ class RemoteStore(Bucket):
         self.check_writable()
         if self.head(name) is None:
             return False
-        with self.failing(f"remove '{self.object_path(name)}'", writing=True), contextlib.suppress(FileNotFoundError):
+        with (
+            self.translate_errors(f"remove '{self.object_path(name)}'", writing=True),
+            contextlib.suppress(FileNotFoundError),
+        ):
             obstore.delete(self.backend, self.path(name))
         self.cache.drop(name)
         return True
@@ -126,7 +133,7 @@ class RemoteStore(Bucket):
         """Yield all objects with their sizes."""
         import obstore
 
-        with self.failing(f"list '{self.root_url}'"):
+        with self.translate_errors(f"list '{self.root_url}'"):
             for chunk in obstore.list(self.backend, prefix=FOLDER):
                 for found in chunk:
                     shard, _, filename = found["path"].removeprefix(f"{FOLDER}/").partition("/")
@@ -148,7 +155,7 @@ class RemoteStore(Bucket):
         if found is None:
             return Damage(name, "missing", f"object '{path}' is missing")
         if size is not None and found["size"] != size:
-            return Damage(name, "size", f"object '{path}' has {found['size']:,} bytes instead of {size:,}")
+            return Damage(name, "size", f"object '{path}' has {counted(found['size'], 'byte')} instead of {size:,}")
         if quick:
             return None
         hasher = blake3()
@@ -162,30 +169,36 @@ class RemoteStore(Bucket):
         self.remember(name, found["size"], found["e_tag"])
         return None
 
-    def left_behind(self, *, older_than_seconds: float) -> builtins.list[str]:
-        """Return the keys of uploads in parts that were begun so long ago and did not end."""
+    def list_abandoned(self, *, older_than_seconds: float, foreign_seconds: float | None = None) -> builtins.list[str]:
+        """Return the keys of multipart uploads that were started so long ago and not completed."""
+        del foreign_seconds
         uploads = self._uploads()
-        return [upload.key for upload in uploads.begun_before(_ago(older_than_seconds))] if uploads is not None else []
+        return (
+            [upload.key for upload in uploads.started_before(_ago(older_than_seconds))] if uploads is not None else []
+        )
 
-    def sweep_incoming(self, *, older_than_seconds: float) -> builtins.list[str]:
-        """Abort uploads in parts that were begun so long ago and did not end, whoever began them."""
+    def remove_abandoned(
+        self, *, older_than_seconds: float, foreign_seconds: float | None = None
+    ) -> builtins.list[str]:
+        """Abort multipart uploads that were started so long ago and not completed, by any writer; return their keys."""
+        del foreign_seconds
         self.check_writable()
         uploads = self._uploads()
         if uploads is None:
             return []
-        swept = uploads.begun_before(_ago(older_than_seconds))
-        for upload in swept:
+        abandoned = uploads.started_before(_ago(older_than_seconds))
+        for upload in abandoned:
             uploads.abort(upload)
-        return [upload.key for upload in swept]
+        return [upload.key for upload in abandoned]
 
     def _uploads(self) -> Uploads | None:
-        """Return what lists uploads; None, and say why, where that is not possible."""
+        """Return what lists uploads; None, with a message, where that is not possible."""
         if not self.root_url.startswith("s3://"):
             return None
         try:
             return Uploads(self.root_url)
         except UnsupportedError as error:
-            messages.info(f"uploads that never ended were not looked for: {error}")
+            messages.info(f"incomplete uploads were not looked for: {error}")
             return None
 
     def upath(self, name: ObjectName, filename: str, *, is_folder: bool = False) -> Any:
@@ -196,7 +209,7 @@ class RemoteStore(Bucket):
         return universal_path(self.object_path(name), is_folder=is_folder)
 
     def upath_of_key(self, key: str) -> Any:
-        """Return a `UPath` of what lies under a key of this root, the root itself for an empty one."""
+        """Return the `UPath` of a key of this root, of the root itself for an empty one."""
         from lamindb.storage.fsspec_paths import universal_path
 
         return universal_path(f"{self.root_url}/{key}".rstrip("/"))
@@ -216,7 +229,7 @@ class RemoteStore(Bucket):
             raise self.damaged(name)
 
     def is_good(self, name: ObjectName, content: Content | None, found: ObjectMeta) -> bool:
-        """Tell whether an object has the right bytes: by its ETag, by what was seen before, else by reading it."""
+        """Return True if an object has the right bytes: by its ETag, by the hash cache, else by reading it."""
         if content is not None and found["size"] != content.size:
             return False
         if content is not None and content.hash and _md5_of(found) == content.hash:
@@ -233,19 +246,19 @@ class RemoteStore(Bucket):
         return True
 
     def remember(self, name: ObjectName, size: int, tag: str | None) -> None:
-        """Remember that an object has the right bytes as long as the server says the same of it."""
+        """Remember that an object has the right bytes as long as its size and ETag stay."""
         stat = stat_of(size, tag)
         if stat is not None:
             self.hash_cache.put(Known(self.object_path(name), stat, Content("", name.digest, size)))
 
     def check_writable(self) -> None:
-        """Refuse to write to what was opened for reading."""
+        """Refuse to write to a store that was opened for reading."""
         if self.read_only:
             raise read_only(self.root_url)
 
 
 def _md5_of(found: ObjectMeta) -> str | None:
-    """Return the MD5 that the server tells of an object that was put in one piece, in our form."""
+    """Return the MD5 in the ETag of an object that was put in one request, encoded as ours."""
     from lamindb.core.hashing import encode_md5
 
     tag = (found["e_tag"] or "").strip('"')
@@ -262,7 +275,7 @@ def _ago(seconds: float) -> datetime.datetime:
 
 
 def stat_of(size: int, tag: str | None) -> FileStat | None:
-    """Put what the server says of an object into the form of a stat; None if it says too little."""
+    """Return size and ETag of an object in the form of a stat; None without an ETag."""
     if not tag:
         return None
     return FileStat(size, 0, 0, int.from_bytes(blake3(tag.encode()).digest(7), "big"), 0)
@@ -386,7 +399,7 @@ def _upload_small(
 def _upload_large(
     store: RemoteStore, source: Source, descriptor: int, before: os.stat_result, *, hashed_at_ns: int
 ) -> Stored:
-    """Hash a file, then send it in parts while hashing again: parts of other bytes never become an object."""
+    """Hash a file, then send it in parts while hashing it again: a file that changed never becomes an object."""
     import obstore
 
     content, after = source_reader.read_large(source, descriptor, before)
@@ -396,7 +409,7 @@ def _upload_large(
         return Stored(name, content, reused=True)
     os.lseek(descriptor, 0, os.SEEK_SET)
     part = max(_PART, -(-content.size // (_MOST_PARTS << 20)) << 20)
-    with store.failing(f"store {source.shown} in '{store.root_url}'", writing=True):
+    with store.translate_errors(f"store {source.shown} in '{store.root_url}'", writing=True):
         result = obstore.put(
             store.backend,
             store.path(name),
@@ -453,14 +466,14 @@ def _upload_folder(store: RemoteStore, source: Source, budget: _Budget) -> Store
 
 
 def _send(store: RemoteStore, source: Source, name: ObjectName, content: Content, data: bytes) -> bool:
-    """Put bytes under their name unless they are there; tell whether they were."""
+    """Put bytes under their name unless they are there; return True if they were."""
     import obstore
     from obstore.exceptions import AlreadyExistsError
 
     path = store.path(name)
-    with store.failing(f"store {source.shown} in '{store.root_url}'", writing=True):
+    with store.translate_errors(f"store {source.shown} in '{store.root_url}'", writing=True):
         if len(data) <= CHUNK_SIZE:
-            # Small ones are sent at once: asking first would cost as much.
+            # Small ones are sent at once: a request to look first would cost as much.
             with contextlib.suppress(AlreadyExistsError):
                 made = store.create(path, data)
                 if made is not None:

@@ -1,4 +1,4 @@
-"""Reading a source once, and making sure that it is what its record says."""
+"""Read a source once, and check that it is what its record says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 
 from blake3 import blake3
 
-from lamindb.core.hashing import CHUNK_SIZE, Content, Hasher, hash_bytes, hasher_for
+from lamindb.core.hashing import Content, Hasher, hash_bytes, hasher_for
 from lamindb.errors import InvalidInputError, SourceChangedError
 from lamindb.storage import reflink
 from lamindb.storage.base import FileStat, Source
@@ -37,7 +37,7 @@ class _DigestHasher(Hasher):
 
 
 def open_source(path: str) -> int:
-    """Open a file or folder for reading; never waits, whatever it is.
+    """Open a file or folder for reading; never blocks, not even for a pipe.
 
     Raises:
         SourceNotFoundError, StorageError: It is not there, or cannot be read.
@@ -52,7 +52,7 @@ def open_source(path: str) -> int:
 
 
 def is_unchanged_file(source: Source) -> bool:
-    """Tell whether a source is a file, as when its record was made; where nobody recorded that, believe it is.
+    """Return True if a source is a file that has not changed since its record was made, as far as its stat is known.
 
     Raises:
         SourceNotFoundError, StorageError: It is not there, or cannot be read.
@@ -90,6 +90,8 @@ def read_large(
 ) -> tuple[Content, os.stat_result]:
     """Hash an open file, and write what is hashed, from the same buffers; return its content and stat afterwards.
 
+    Holes of the file become holes of what is written; hashes are those of the zeros that are read there.
+
     Args:
         source: What the file should be.
         descriptor: The open file.
@@ -104,11 +106,11 @@ def read_large(
     """
     path = source.path or ""
     hasher = _DigestHasher(source.content) if source.content is not None else hasher_for(before.st_size)
-    reading = writing if cloned and writing is not None else descriptor
+    pieces = reflink.read_pieces(writing if cloned and writing is not None else descriptor)
     try:
         while True:
             try:
-                piece = os.read(reading, CHUNK_SIZE)
+                piece, is_hole = next(pieces, (b"", False))
             except OSError as error:
                 raise read_failed(path, error) from error
             if not piece:
@@ -118,7 +120,7 @@ def read_large(
                 # A file that grows as fast as it is read would never end.
                 raise changed(path)
             if writing is not None and not cloned:
-                reflink.write_all(writing, piece)
+                reflink.write_piece(writing, piece, is_hole=is_hole)
         after = os.fstat(descriptor)
         content = hasher.content()
     finally:
@@ -131,7 +133,7 @@ def read_large(
 
 
 def content_of(data: bytes, source: Source) -> Content:
-    """Hash bytes; if they are said to be known, compare only the digest, which is faster."""
+    """Hash bytes; where their hashes are expected, only the digest is compared, which is faster."""
     expected = source.content
     if expected is None:
         return hash_bytes(data)
@@ -149,8 +151,8 @@ def check_expected(source: Source, content: Content) -> None:
 def check_recorded(source: Source, now: os.stat_result) -> None:
     """Refuse a file that changed since its record was made.
 
-    Where its content is known, that is compared instead. A moved ctime alone tells nothing: a link or a change of
-    permissions moves it too.
+    Where its content is known, that is compared instead. A changed ctime alone means nothing: a link or a change of
+    permissions changes it, too.
     """
     if source.content is not None:
         if source.content.size != now.st_size:
@@ -164,7 +166,7 @@ def check_recorded(source: Source, now: os.stat_result) -> None:
 
 
 def check_same(path: str, before: os.stat_result, after: os.stat_result) -> None:
-    """Refuse a file that somebody wrote to, or replaced, between two stats."""
+    """Refuse a file that was written to, or replaced, between two stats."""
     if (before.st_size, before.st_mtime_ns, before.st_ino, before.st_dev) != (
         after.st_size,
         after.st_mtime_ns,
@@ -175,12 +177,12 @@ def check_same(path: str, before: os.stat_result, after: os.stat_result) -> None
 
 
 def changed(path: str) -> SourceChangedError:
-    """Make the error for a file that is not what it was."""
+    """Return the error for a file that changed."""
     return SourceChangedError(
         f"'{path}' changed while it was being saved, and was not saved: wait until it is complete, make its File again"
     )
 
 
 def not_a_file(path: str) -> InvalidInputError:
-    """Make the error for a device, a pipe or a socket."""
+    """Return the error for a device, a pipe or a socket."""
     return InvalidInputError(f"'{path}' is neither a file nor a folder, and cannot be stored: pass one of these")

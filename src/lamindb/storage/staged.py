@@ -1,4 +1,4 @@
-"""Local files under their users' own names, for objects that have no file in the view: links in `.lamindb/staged/`."""
+"""Local files with the user's file names, for objects that are not in the view: hard links in `.lamindb/staged/`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from lamindb.core import filesystem
 from lamindb.errors import InvalidInputError
 from lamindb.storage import reflink
 from lamindb.storage.base import Member, ObjectName
-from lamindb.storage.object_folder import ObjectsFolder
-from lamindb.storage.temp_files import new_entry
+from lamindb.storage.object_folder import ObjectFolder
+from lamindb.storage.temp_files import new_temp_path
 
 
 def check_filename(filename: str) -> str:
@@ -27,7 +27,7 @@ def check_filename(filename: str) -> str:
     return filename
 
 
-def stage_file(objects: ObjectsFolder, name: ObjectName, filename: str) -> Path:
+def stage_file(objects: ObjectFolder, name: ObjectName, filename: str) -> Path:
     """Return a link with this name to an object that is right.
 
     Raises:
@@ -40,10 +40,10 @@ def stage_file(objects: ObjectsFolder, name: ObjectName, filename: str) -> Path:
     return Path(path)
 
 
-def stage_folder(objects: ObjectsFolder, name: ObjectName, filename: str, members: Sequence[Member]) -> Path:
+def stage_folder(objects: ObjectFolder, name: ObjectName, filename: str, members: Sequence[Member]) -> Path:
     """Return a folder of links with this name to objects that are right.
 
-    A folder in which somebody changed something is replaced.
+    A folder in which something was changed is replaced.
 
     Raises:
         OSError: It could not be made.
@@ -53,12 +53,12 @@ def stage_folder(objects: ObjectsFolder, name: ObjectName, filename: str, member
     if os.path.lexists(path):
         if _holds_exactly(path, wanted):
             return Path(path)
-        old = new_entry(objects.incoming)
+        old = new_temp_path(objects.temp_folder)
         with contextlib.suppress(FileNotFoundError):
             os.replace(path, old)
             shutil.rmtree(old, ignore_errors=True)
     _make_parents(objects, path)
-    entry = new_entry(objects.incoming)
+    entry = new_temp_path(objects.temp_folder)
     try:
         filesystem.make_folder(entry, objects.root_stat)
         made = {""}
@@ -72,7 +72,7 @@ def stage_folder(objects: ObjectsFolder, name: ObjectName, filename: str, member
     return Path(path)
 
 
-def _make_folders_in(folder: str, relative: str, made: set[str], objects: ObjectsFolder) -> None:
+def _make_folders_in(folder: str, relative: str, made: set[str], objects: ObjectFolder) -> None:
     parts = relative.split("/")[:-1]
     for count in range(1, len(parts) + 1):
         inner = "/".join(parts[:count])
@@ -81,18 +81,18 @@ def _make_folders_in(folder: str, relative: str, made: set[str], objects: Object
             made.add(inner)
 
 
-def _folder_of(objects: ObjectsFolder, name: ObjectName) -> str:
+def _folder_of(objects: ObjectFolder, name: ObjectName) -> str:
     return f"{objects.root}/.lamindb/staged/{name.digest[:2]}/{name.digest}"
 
 
-def _make_parents(objects: ObjectsFolder, path: str) -> None:
+def _make_parents(objects: ObjectFolder, path: str) -> None:
     folder = os.path.dirname(path)
     for made in (os.path.dirname(os.path.dirname(folder)), os.path.dirname(folder), folder):
         filesystem.make_folder(made, objects.root_stat)
 
 
-def _replace(objects: ObjectsFolder, source: str, path: str) -> None:
-    entry = new_entry(objects.incoming)
+def _replace(objects: ObjectFolder, source: str, path: str) -> None:
+    entry = new_temp_path(objects.temp_folder)
     try:
         reflink.duplicate(source, entry, allow_clone=objects.can_clone)
         os.replace(entry, path)
@@ -102,7 +102,7 @@ def _replace(objects: ObjectsFolder, source: str, path: str) -> None:
 
 
 def _is_same(path: str, target: str) -> bool:
-    """Tell whether a staged file is a link to the object; a copy is made anew, as it may have been written to."""
+    """Return True if a staged file is a hard link to the object; a copy is made again, as it may have changed."""
     try:
         staged, found = os.lstat(path), os.lstat(target)
     except OSError:
@@ -118,6 +118,6 @@ def _holds_exactly(path: str, wanted: dict[str, str]) -> bool:
     return there == set(wanted) and all(_is_same(f"{path}/{relative}", wanted[relative]) for relative in wanted)
 
 
-def drop_staged(objects: ObjectsFolder, name: ObjectName) -> None:
+def drop_staged(objects: ObjectFolder, name: ObjectName) -> None:
     """Remove what was staged for an object."""
     shutil.rmtree(_folder_of(objects, name), ignore_errors=True)

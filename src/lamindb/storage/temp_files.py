@@ -1,4 +1,4 @@
-"""Writes under way: files whose names tell who writes them, so that only what a dead writer left is removed."""
+"""Temporary files, whose names identify their writers, so that only what a dead writer left is removed."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _counter = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """A process, so named that no other process, now or later, has the same name.
+    """A process, identified so that no other process, now or later, is the same.
 
     Attributes:
-        machine: Host name, boot and process-number space: where the process number means something.
+        machine: Host name, boot and process namespace, within which the process number is unique.
         pid: Process number.
         start: When the process started, in the machine's clock ticks; 0 where that is not known.
     """
@@ -35,7 +35,7 @@ class Writer:
 
     @property
     def prefix(self) -> str:
-        """What the names of this writer's entries start with."""
+        """The beginning of the names of this writer's temporary files."""
         return f"{self.machine}.{self.pid}.{self.start}"
 
 
@@ -66,26 +66,31 @@ def _machine_id() -> str:
 
 
 def writer_of(name: str) -> Writer | None:
-    """Return the writer of an entry, told by its name; None if it is none of ours."""
+    """Return the writer of a temporary file by its name; None if it is not one of ours."""
     match = _ENTRY.fullmatch(name)
     return Writer(match["machine"], int(match["pid"]), int(match["start"])) if match is not None else None
 
 
-def new_entry(folder: str) -> str:
-    """Return a path in the folder that no other write uses."""
+def new_temp_path(folder: str) -> str:
+    """Return a path in the folder that no other writer uses."""
     return f"{folder}/{this_writer().prefix}.{next(_counter)}"
 
 
 def is_alive(writer: Writer) -> bool | None:
-    """Tell whether a writer still runs; None if this machine cannot know."""
+    """Return True if a writer still runs; None if this machine cannot know."""
     if writer.machine != this_writer().machine:
         return None
     started = str(writer.start) if writer.start else None
     return processes.is_alive(replace(processes.this_process(), pid=writer.pid, started=started))
 
 
-def left_behind(folder: str, *, older_than_seconds: float) -> list[str]:
-    """Return the entries of dead writers, and of unknown ones when they are old, sorted.
+def list_abandoned(folder: str, *, older_than_seconds: float, foreign_seconds: float | None = None) -> list[str]:
+    """Return the temporary files of dead writers, and of unknown ones when they are old, sorted.
+
+    Args:
+        folder: Where they are.
+        older_than_seconds: Age of a file whose writer is on another machine, and may still run.
+        foreign_seconds: Age of what has no name of a temporary file, and so no writer; None for the same.
 
     Raises:
         OSError: The folder cannot be read.
@@ -95,7 +100,8 @@ def left_behind(folder: str, *, older_than_seconds: float) -> list[str]:
     except FileNotFoundError:
         return []
     alive: dict[Writer, bool | None] = {}
-    limit = time.time() - older_than_seconds
+    now = time.time()
+    ages = (older_than_seconds, older_than_seconds if foreign_seconds is None else foreign_seconds)
     found = []
     for name in names:
         writer = writer_of(name)
@@ -104,7 +110,8 @@ def left_behind(folder: str, *, older_than_seconds: float) -> list[str]:
             if writer not in alive:
                 alive[writer] = is_alive(writer)
             state = alive[writer]
-        if state is False or (state is None and _changed_at(f"{folder}/{name}") < limit):
+        limit = now - ages[writer is None]
+        if state is False or (state is None and _changed_at(f"{folder}/{name}") <= limit):
             found.append(name)
     return found
 
@@ -114,23 +121,23 @@ def _changed_at(path: str) -> float:
         found = os.lstat(path)
     except OSError:
         return float("inf")
-    # A spare link to an object has the object's old mtime: the ctime tells when the entry was made.
-    return max(found.st_mtime, found.st_ctime)
+    # Not the mtime: that of a hard link is the object's, and one that was set or copied may be in the future.
+    return found.st_ctime
 
 
-def sweep(folder: str, *, older_than_seconds: float) -> list[str]:
-    """Remove what is `left_behind`; return the names, sorted.
+def remove_abandoned(folder: str, *, older_than_seconds: float, foreign_seconds: float | None = None) -> list[str]:
+    """Remove what `list_abandoned` returns; return the names.
 
     Raises:
         OSError: The folder cannot be read, or an entry cannot be removed.
     """
-    swept = []
-    for name in left_behind(folder, older_than_seconds=older_than_seconds):
+    removed = []
+    for name in list_abandoned(folder, older_than_seconds=older_than_seconds, foreign_seconds=foreign_seconds):
         path = f"{folder}/{name}"
         with contextlib.suppress(FileNotFoundError):
             if stat.S_ISDIR(os.lstat(path).st_mode):
                 shutil.rmtree(path)
             else:
                 os.unlink(path)
-            swept.append(name)
-    return swept
+            removed.append(name)
+    return removed

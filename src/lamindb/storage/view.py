@@ -1,8 +1,7 @@
 """The view: each current file under its key in the storage root, as a reflink, a hard link or a copy of its object.
 
-It holds nothing that rows and objects don't: it can be made anew at any time. What it must never do is to lose the
-work of somebody who edited a file in it: a file is replaced or removed only if it is proved to be ours, by being the
-object itself or by having the bytes of one.
+It holds nothing that rows and objects don't, and can be made again at any time. It must never lose an edit of the user:
+a file is replaced or removed only if it is proved to be ours, by being the object itself or by having the bytes of one.
 """
 
 from __future__ import annotations
@@ -14,19 +13,20 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from lamindb.core import filesystem, keys, messages
 from lamindb.core.hashing import Content
 from lamindb.errors import IntegrityError, LaminError, ViewConflictError
 from lamindb.storage import reflink
-from lamindb.storage.base import FileStat, ObjectName
+from lamindb.storage.base import FileStat, ObjectName, ObjectStore
 from lamindb.storage.hash_cache import Known
 from lamindb.storage.local import LocalStore
 from lamindb.storage.manifest import read_manifest
+from lamindb.storage.object_folder import ObjectFolder
 from lamindb.storage.os_errors import cause, read_only, write_failed
-from lamindb.storage.temp_files import new_entry
-from lamindb.storage.view_state import Standing, State, is_object, lstat
+from lamindb.storage.temp_files import new_temp_path
+from lamindb.storage.view_state import State, ViewInspector, is_object, lstat
 
 Mode = Literal["auto", "copy", "none"]
 
@@ -37,7 +37,7 @@ COPY_BELOW: Final = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A file that the view is to show: the current one of a key, and the one it takes the place of."""
+    """A file that the view is to show: the current object of a key, and the one that it replaces."""
 
     key: str
     name: ObjectName
@@ -49,25 +49,31 @@ class View:
     """The files of a local root under their keys.
 
     Args:
-        store: Where their objects are.
+        store: Where their objects are. A bucket has no folder to show files in: its view shows nothing, finds nothing,
+            and nothing is in its way.
         mode: "auto" links, and copies where links can't be made; "copy" never links, so that writing into a file of
             the view leaves its object alone; "none" shows nothing.
     """
 
-    def __init__(self, store: LocalStore, mode: Mode = "auto") -> None:
-        self.store = store
-        self.mode = mode
-        self._objects = store.objects
-        self._standing = Standing(store)
+    def __init__(self, store: ObjectStore, mode: Mode = "auto") -> None:
+        self._has_folder = store.is_local
+        self.mode: Mode = mode if self._has_folder else "none"
+        # The methods below use what only a local store has, and return before that for a bucket.
+        self.store = cast("LocalStore", store)
+        self._inspector = ViewInspector(self.store)
         self._root = os.path.realpath(store.root_url)
-        self._told = False
+        self._has_warned = False
+
+    @property
+    def _objects(self) -> ObjectFolder:
+        return self.store.objects
 
     def path(self, key: str) -> Path:
         """Return where the view shows a key, whether it does or not."""
         return Path(f"{self.store.root_url}/{keys.check_key(key)}")
 
     def conflict(self, key: str, name: ObjectName | None, known: Iterable[str] = ()) -> str | None:
-        """Say why the view cannot show this key; None if it can. Nothing is written.
+        """Return why the view cannot show a key, None if it can. Nothing is written.
 
         Args:
             key: The key.
@@ -78,7 +84,7 @@ class View:
             return None
         path = str(self.path(key))
         try:
-            above = self._standing.bad_parent(key)
+            above = self._inspector.bad_parent(key)
             if above is not None:
                 return above
             found = os.lstat(path)
@@ -91,13 +97,13 @@ class View:
         digests = {*known, *([name.digest] if name is not None else [])}
         try:
             if stat.S_ISDIR(found.st_mode):
-                if self._standing.is_ours_or_empty(path, digests):
+                if self._inspector.is_ours_or_empty(path, digests):
                     return None
                 return f"'{path}' is a folder with files: choose another key, or move the folder away"
-            if stat.S_ISREG(found.st_mode) and self._standing.digest(path, found, name) in digests:
+            if stat.S_ISREG(found.st_mode) and self._inspector.digest(path, found, name) in digests:
                 return None
         except FileNotFoundError:
-            # Somebody hid it, or showed another one, just now.
+            # Another process just hid it, or showed another one.
             return self.conflict(key, name, known)
         except OSError as error:
             return f"'{path}' cannot be read ({cause(error)}): choose another key"
@@ -119,10 +125,10 @@ class View:
             name: The object, or the manifest of a folder.
             is_folder: `name` is a manifest.
             replaces: What the view showed under this key before.
-            move_aside: Move what is not ours to a new name beside it, instead of refusing.
+            move_aside: Move what is not ours to a new name next to it, instead of refusing.
 
         Raises:
-            ViewConflictError: What stands there is not provably ours; it was left as it was.
+            ViewConflictError: What is there is not provably ours; it was left as it was.
             IntegrityError: The object is missing.
             StorageError: The disk failed or is full; the key shows what it did.
         """
@@ -142,10 +148,12 @@ class View:
         Raises:
             StorageError: The disk failed.
         """
+        if not self._has_folder:
+            return True
         self._check_writable()
         path = str(self.path(key))
-        with self._failing(key):
-            if self._standing.bad_parent(key) is not None:
+        with self._translate_errors(key):
+            if self._inspector.bad_parent(key) is not None:
                 return False
             removed = self._hide_folder(key, name) if is_folder else self._hide_file(path, {name.digest}, name)
             if removed:
@@ -155,20 +163,22 @@ class View:
         return removed
 
     def state(self, key: str, name: ObjectName, *, is_folder: bool = False) -> State:
-        """Tell what stands under a key: the object, nothing, other bytes, or something that is no file of ours.
+        """Return what is under a key: the object, nothing, other bytes, or something else than a file.
 
         A file whose stat says that it may have changed is read.
         """
+        if not self._has_folder:
+            return "missing"
         path = str(self.path(key))
-        if self._standing.bad_parent(key) is not None:
+        if self._inspector.bad_parent(key) is not None:
             return "foreign"
         try:
             found = os.lstat(path)
             if is_folder:
-                return self._standing.state_of_folder(path, found, name)
+                return self._inspector.state_of_folder(path, found, name)
             if not stat.S_ISREG(found.st_mode):
                 return "foreign"
-            return "ours" if self._standing.digest(path, found, name) == name.digest else "edited"
+            return "ours" if self._inspector.digest(path, found, name) == name.digest else "edited"
         except (FileNotFoundError, NotADirectoryError):
             return "missing"
         except OSError as error:
@@ -185,7 +195,7 @@ class View:
             try:
                 for shown in files:
                     try:
-                        with self._failing(shown.key):
+                        with self._translate_errors(shown.key):
                             for key, name, replaces in self._files_of(shown):
                                 method = self._show_file(key, name, replaces, made, shown.key if move_aside else None)
                                 if method == "link":
@@ -198,18 +208,18 @@ class View:
                         conflicts.append(error)
             finally:
                 self._remember(linked, copied)
-        else:
+        elif self._has_folder:
             self.store.remember([shown.name for shown in files])
         return conflicts
 
     def _files_of(self, shown: Shown) -> Iterator[tuple[str, ObjectName, ObjectName | None]]:
-        """Yield the files to be made for one key, after removing the members that are no more."""
+        """Yield the files to be made for one key, after removing former members."""
         key = keys.check_key(shown.key)
         if not shown.is_folder:
             yield key, shown.name, shown.replaces
             return
         members = read_manifest(self.store, shown.name)
-        before = self._standing.members(shown.replaces)
+        before = self._inspector.members(shown.replaces)
         if shown.replaces is not None and not before:
             self._hide_file(f"{self.store.root_url}/{key}", {shown.replaces.digest}, shown.replaces)
         wanted = {member.path for member in members}
@@ -227,26 +237,26 @@ class View:
     def _show_file(
         self, key: str, name: ObjectName, replaces: ObjectName | None, made: set[str], aside: str | None
     ) -> str | None:
-        """Put one file under its key; return how it was made, None if there was nothing to make.
+        """Show one file under its key; return how it was made, None if there was nothing to make.
 
-        What stands there and is not ours is moved aside, beside the file or folder `aside`; refused where that is None.
+        What is there and not ours is moved next to the file or folder `aside`; refused where that is None.
         """
         for attempt in range(_ATTEMPTS):
             try:
                 self._make_parents(key, made)
-                return self._place(key, name, replaces, aside)
+                return self._publish(key, name, replaces, aside)
             except FileNotFoundError:
-                # Somebody who hides a file beside this one may have removed the folder, empty for a moment.
+                # Another process that hides a file in this folder may have removed it while it was empty.
                 if attempt == _ATTEMPTS - 1 or not os.path.lexists(self._objects.path(name)):
                     raise
                 made.clear()
         return None
 
-    def _place(self, key: str, name: ObjectName, replaces: ObjectName | None, aside: str | None) -> str | None:
+    def _publish(self, key: str, name: ObjectName, replaces: ObjectName | None, aside: str | None) -> str | None:
         source, target = self._objects.path(name), f"{self.store.root_url}/{key}"
         if self.mode == "auto" and not self._objects.can_clone:
             try:
-                # The usual case in one call: a link is made only where nothing is.
+                # Fast path: one call, which fails where something exists.
                 os.link(source, target)
             except OSError as error:
                 if error.errno not in reflink.NO_LINK and error.errno != errno.EEXIST:
@@ -260,24 +270,24 @@ class View:
             if is_object(found, source):
                 return None
             digests = {name.digest} | ({replaces.digest} if replaces is not None else set())
-            if stat.S_ISDIR(found.st_mode) and self._standing.is_ours_or_empty(target, digests):
+            if stat.S_ISDIR(found.st_mode) and self._inspector.is_ours_or_empty(target, digests):
                 if replaces is not None:
                     self._hide_folder(key, replaces)
                 _remove_empty_tree(target)
             elif not stat.S_ISREG(found.st_mode):
-                self._clear(key, aside)
+                self._move_aside(key, aside)
             else:
-                digest = self._standing.digest(target, found, replaces or name)
+                digest = self._inspector.digest(target, found, replaces or name)
                 if digest == name.digest and (self._objects.can_clone or (self.mode == "copy" and found.st_nlink == 1)):
                     return None
                 if digest not in digests:
-                    self._clear(key, aside)
+                    self._move_aside(key, aside)
                 elif digest == name.digest and _is_being_written(target):
-                    # Whoever has it open goes on with this file, which another one in its place would take from them.
+                    # Open for writing elsewhere: replacing it would detach that writer.
                     return None
         if not self._may_copy(key, source):
             return None
-        entry = new_entry(self._objects.incoming)
+        entry = new_temp_path(self._objects.temp_folder)
         try:
             method = reflink.duplicate(
                 source, entry, allow_link=self.mode == "auto", allow_clone=self._objects.can_clone
@@ -289,7 +299,7 @@ class View:
         return method
 
     def _may_copy(self, key: str, source: str) -> bool:
-        """Tell whether a file may be copied where it can't be linked; large ones are not doubled unasked."""
+        """Return True if a file may be copied where it can't be linked; large ones are not duplicated by default."""
         found = lstat(source)
         if found is None:
             raise _missing(key, source)
@@ -297,15 +307,15 @@ class View:
             return True
         if self._links_work(source):
             return True
-        if not self._told:
-            self._told = True
+        if not self._has_warned:
+            self._has_warned = True
             messages.info(
-                f"large files are not shown in '{self._root}', whose disk has no links: file.path tells where they are"
+                f"large files are not shown in '{self._root}', whose disk has no links: read them by file.path()"
             )
         return False
 
     def _links_work(self, source: str) -> bool:
-        entry = new_entry(self._objects.incoming)
+        entry = new_temp_path(self._objects.temp_folder)
         try:
             os.link(source, entry)
         except OSError:
@@ -313,8 +323,8 @@ class View:
         os.unlink(entry)
         return True
 
-    def _clear(self, key: str, aside: str | None) -> None:
-        """Get what is not ours out of the way, or refuse; what lay in a folder goes to another one beside that."""
+    def _move_aside(self, key: str, aside: str | None) -> None:
+        """Move what is not ours to a new name, or refuse; members of a folder are moved to a new folder next to it."""
         target = f"{self.store.root_url}/{key}"
         if aside is None:
             raise ViewConflictError(f"'{target}' holds something that is not saved: save it, or move it away")
@@ -326,7 +336,7 @@ class View:
         messages.warning(f"'{target}' was changed since it was saved; what it held is now '{place}'")
 
     def _make_parents(self, key: str, made: set[str]) -> None:
-        """Make the folders above a key, none of which may be a symbolic link: it could lead out of the root."""
+        """Make the folders of a key, none of which may be a symbolic link: it could lead out of the root."""
         folder = key.rpartition("/")[0]
         if folder in made:
             return
@@ -340,14 +350,14 @@ class View:
                 root = root or self._objects.root_stat
                 filesystem.make_folder(path, root)
             elif not stat.S_ISDIR(found.st_mode):
-                raise ViewConflictError(f"'{path}' is no folder, so that '{key}' cannot be shown: move it away")
+                raise ViewConflictError(f"'{path}' is not a folder, so that '{key}' cannot be shown: move it away")
         made.add(folder)
 
     def _hide_file(self, path: str, digests: set[str], name: ObjectName) -> bool:
         found = lstat(path)
         if found is None:
             return True
-        if not stat.S_ISREG(found.st_mode) or self._standing.digest(path, found, name) not in digests:
+        if not stat.S_ISREG(found.st_mode) or self._inspector.digest(path, found, name) not in digests:
             return False
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -355,12 +365,12 @@ class View:
 
     def _hide_folder(self, key: str, name: ObjectName) -> bool:
         path = f"{self.store.root_url}/{key}"
-        for member in self._standing.members(name).values():
+        for member in self._inspector.members(name).values():
             target = f"{path}/{member.path}"
-            if self._standing.bad_parent(f"{key}/{member.path}") is None:
+            if self._inspector.bad_parent(f"{key}/{member.path}") is None:
                 self._hide_file(target, {member.digest}, member.name)
                 self._remove_empty(os.path.dirname(target))
-        if os.path.isdir(path) and self._standing.is_ours_or_empty(path, set()):
+        if os.path.isdir(path) and self._inspector.is_ours_or_empty(path, set()):
             _remove_empty_tree(path)
         return not os.path.lexists(path)
 
@@ -376,7 +386,7 @@ class View:
             folder = os.path.dirname(folder)
 
     def _remember(self, linked: list[ObjectName], copied: list[tuple[str, ObjectName]]) -> None:
-        """Remember the stats of what was made, taken after linking, which moves the ctime."""
+        """Remember the stats of what was made, taken after linking, which changes the ctime."""
         self.store.remember(linked)
         entries = []
         for path, name in copied:
@@ -390,7 +400,7 @@ class View:
             raise read_only(self.store.root_url)
 
     @contextlib.contextmanager
-    def _failing(self, key: str) -> Iterator[None]:
+    def _translate_errors(self, key: str) -> Iterator[None]:
         try:
             yield
         except LaminError:

@@ -1,4 +1,4 @@
-"""What stands where the view would show a file, and the proof that it is ours: the object itself, or its bytes."""
+"""What is where the view would show a file, and the proof that it is ours: the object itself, or its bytes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lamindb.storage.manifest import read_manifest, starts_as_manifest
 State = Literal["ours", "missing", "edited", "foreign"]
 
 
-class Standing:
-    """Looks at files in the root of a store; changes nothing."""
+class ViewInspector:
+    """Compares files in the root of a store with objects; changes nothing."""
 
     def __init__(self, store: LocalStore) -> None:
         self._store = store
 
     def members(self, name: ObjectName | None) -> dict[str, Member]:
-        """Return the members of what was shown before; none if it was a file, or is not known any more."""
+        """Return the members of the folder that was shown before; none if it was a file, or is not known."""
         if name is None:
             return {}
         try:
@@ -35,7 +35,7 @@ class Standing:
             return {}
 
     def bad_parent(self, key: str) -> str | None:
-        """Say why the folders above a key cannot hold it: one is a file, or a link that could lead out of the root."""
+        """Return why a key cannot be in its folders: one is a file, or a link that could lead out of the root."""
         path = self._store.root_url
         for part in key.split("/")[:-1]:
             path = f"{path}/{part}"
@@ -43,11 +43,11 @@ class Standing:
             if found is None:
                 return None
             if not stat.S_ISDIR(found.st_mode):
-                return f"'{path}' is no folder: choose another key, or move it away"
+                return f"'{path}' is not a folder: choose another key, or move it away"
         return None
 
     def state_of_folder(self, path: str, found: os.stat_result, name: ObjectName) -> State:
-        """Tell whether a folder holds the members of a manifest and nothing else."""
+        """Return whether a folder holds the members of a manifest and nothing else."""
         if not stat.S_ISDIR(found.st_mode):
             return "foreign"
         members = {f"{path}/{member.path}": member for member in read_manifest(self._store, name)}
@@ -63,7 +63,7 @@ class Standing:
         return "ours"
 
     def is_ours_or_empty(self, path: str, digests: set[str]) -> bool:
-        """Tell whether a folder holds no file at all, or is the one that a manifest among `digests` describes."""
+        """Return True if a folder holds no file at all, or just the members of a manifest among `digests`."""
         if next(files_below(path), None) is None:
             return True
         for digest in digests:
@@ -74,7 +74,7 @@ class Standing:
         return False
 
     def digest(self, path: str, found: os.stat_result, name: ObjectName | None) -> str:
-        """Return the digest of a file, read only if neither the object nor the cache tells it."""
+        """Return the digest of a file, read only if neither the object nor the cache has it."""
         known = FileStat.of(found)
         cache = self._store.hash_cache
         if name is not None and is_object(found, self._store.objects.path(name)):
@@ -86,14 +86,14 @@ class Standing:
 
 
 def files_below(path: str) -> Iterator[str]:
-    """Yield the paths of all that is no folder below a folder; links are not followed."""
+    """Yield the paths of all files below a folder; links are not followed."""
     for folder, folders, files in os.walk(path):
         yield from (f"{folder}/{file}" for file in files)
         yield from (f"{folder}/{inner}" for inner in folders if os.path.islink(f"{folder}/{inner}"))
 
 
 def lstat(path: str) -> os.stat_result | None:
-    """Return the stat of what has this name, a link itself included; None if nothing has."""
+    """Return the stat of a path, of a link itself; None if there is none."""
     try:
         return os.lstat(path)
     except FileNotFoundError:
@@ -101,6 +101,6 @@ def lstat(path: str) -> os.stat_result | None:
 
 
 def is_object(found: os.stat_result, path: str) -> bool:
-    """Tell whether a file is the object itself, under another name."""
+    """Return True if a file is the object itself, under another name."""
     object_stat = lstat(path)
     return object_stat is not None and (found.st_ino, found.st_dev) == (object_stat.st_ino, object_stat.st_dev)

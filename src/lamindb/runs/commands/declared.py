@@ -185,7 +185,7 @@ def _is_ours(path: str, others: Iterable[Run], written_by: Callable[[Run], froze
     changed_at = _changed_at(path)
     if changed_at is None:
         return False
-    tells_time = not filesystem.is_network(filesystem.kind_of(path))
+    tells_time = not filesystem.is_network_file_system(filesystem.file_system_type(path))
     for other in others:
         stored = other.capture or {}
         patterns = stored.get("declared", [])

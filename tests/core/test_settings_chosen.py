@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from lamindb.core import messages, options
-from lamindb.core.settings import settings
+from lamindb.core import messages
+from lamindb.core import settings as module
+from lamindb.core.settings import chosen, named, settings, settings_file
 from lamindb.errors import InvalidInputError, UnknownFieldError
 
 
-def test_the_default_counts_where_nobody_chose() -> None:
-    assert options.chosen("if_key_exists") == ("new_version", "default")
+def test_the_default_counts_where_nothing_was_chosen() -> None:
+    assert chosen("if_key_exists") == ("new_version", "default")
     assert settings.verbosity == 2
 
 
 def test_every_setting_of_the_process_that_can_be_kept_has_a_preference() -> None:
     aliases = {"storage", "track_run_inputs_upon_load", "error_on_file_hash_exists"}
-    assert set(settings.names()) - aliases == set(options.PREFERENCES)
+    assert set(settings.names()) - aliases == set(module.PREFERENCES)
 
 
 def test_the_environment_counts_before_what_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(options, "_source", lambda: {"track_run_inputs": True, "verbosity": 4})
+    monkeypatch.setattr(settings_file, "values", lambda: {"track_run_inputs": True, "verbosity": 4})
     monkeypatch.setenv("LAMIN_VERBOSITY", "1")
-    assert options.chosen("verbosity") == (1, "LAMIN_VERBOSITY")
-    assert options.chosen("track_run_inputs") == (True, "stored")
+    assert chosen("verbosity") == (1, "LAMIN_VERBOSITY")
+    assert chosen("track_run_inputs") == (True, "stored")
     assert (settings.verbosity, settings.track_run_inputs) == (1, True)
 
 
@@ -38,7 +39,7 @@ def test_what_the_process_set_counts_first_until_it_is_reset(monkeypatch: pytest
 
 @pytest.mark.parametrize("word", ["true", "Yes", " on ", "1"])
 def test_flags_are_written_in_several_ways(word: str) -> None:
-    assert options.named("capture").parsed(word) is True
+    assert named("capture").parsed(word) is True
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_flags_are_written_in_several_ways(word: str) -> None:
 )
 def test_wrong_values_are_refused_with_the_right_ones(name: str, value: str) -> None:
     with pytest.raises(InvalidInputError, match="must be one of"):
-        options.named(name).parsed(value)
+        named(name).parsed(value)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +60,9 @@ def test_values_of_another_type_are_refused(name: str, value: object) -> None:
     assert getattr(settings, name) == before
 
 
-def test_an_unknown_name_is_told_with_a_near_one() -> None:
+def test_an_unknown_name_is_refused_with_the_closest_one() -> None:
     with pytest.raises(UnknownFieldError, match="'verbosity'"):
-        options.named("verbosty")
+        named("verbosty")
 
 
 def test_a_wrong_variable_is_an_error_but_never_stops_a_message(
