@@ -284,7 +284,7 @@ def insert_run(instance: Instance, transform: Transform, values: dict[str, Any],
         save.save(run)
 
     metadata.writing(instance, values, data, write_rows)
-    liveness.add(instance.alias, run.id)
+    instance.part(liveness.Heartbeat).add(instance.alias, run.id)
     messages.debug(f"run {run.id} of {transform.name!r} began")
     return run
 
@@ -352,7 +352,7 @@ def _end(
     asking: metadata.Asking,
 ) -> None:
     """Write how a command ended; never raises."""
-    liveness.remove(instance.alias, run.id)
+    instance.part(liveness.Heartbeat).remove(run.id)
     try:
         data: metadata.Data = {"log_digest": (done.log.encode("utf-8", "backslashreplace"), ".log")}
         values: dict[str, Any] = {
@@ -399,7 +399,7 @@ def begin_shell(transform: str | Transform, params: Mapping[str, Any] | None = N
         **metadata.kept(instance, data),
     }
     run = insert_run(instance, what, values, data)
-    liveness.remove(instance.alias, run.id)
+    instance.part(liveness.Heartbeat).remove(run.id)
     return run.id
 
 
