@@ -323,14 +323,14 @@ def report_of(ran: Ran | None) -> bytes | None:
 def kept(instance: Instance, data: Data) -> dict[str, str]:
     """Store several texts at once; returns the names of the objects, without those that there is nothing to store of.
 
-    A full disk costs what should have been kept, with a message, and not the run.
+    Whatever fails costs what should have been kept, with a warning, and not the run.
     """
     wanted = {name: Source(suffix=suffix, data=content) for name, (content, suffix) in data.items() if content}
     if not wanted:
         return {}
     try:
         stored = instance.store.put_many(list(wanted.values()))
-    except (LaminError, OSError) as error:
+    except Exception as error:
         messages.warning(f"what belongs to this run could not be kept: {error}")
         return {}
     return {name: one.name.digest + one.name.suffix for name, one in zip(wanted, stored, strict=True)}
