@@ -91,10 +91,6 @@ def _disconnect() -> None:
     lifecycle = sys.modules.get("lamindb.setup.lifecycle")
     if lifecycle is not None:
         lifecycle.reset()
-    tracking = sys.modules.get("lamindb.runs.track")
-    if tracking is not None:
-        tracking._runs.clear()
-        tracking._blocks.clear()
 
 
 @pytest.fixture(scope="session")

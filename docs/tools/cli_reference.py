@@ -27,7 +27,7 @@ by its key (`study/results.csv`), a path into the storage folder (`mydata/study/
 | 130 | interrupted |
 | 141 | the reader of the output closed it |
 
-`lamin run` exits with the exit code of the program that it ran.
+`lamin run` exits with the exit code of the program that it ran; with 4 where that is 0 and an output was not saved.
 
 To complete commands, options, keys and names by Tab:
 

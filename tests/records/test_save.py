@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +56,82 @@ def test_the_own_storage_moves_with_its_instance(instance: Path) -> None:
     with pytest.raises(InvalidInputError, match="migrate-to"):
         storage.save()
     assert Storage.objects.get(id=storage.id).root == str(instance)
+
+
+def unsaved_run(**given: Any) -> ln.Run:
+    return ln.Run(transform=ln.Transform(name="by hand", type="pipeline"), **given)
+
+
+def given_at_once(data: ln.File, made: ln.File) -> ln.Run:
+    return unsaved_run(inputs=[data], outputs=[made])
+
+
+def given_later(data: ln.File, made: ln.File) -> ln.Run:
+    run = unsaved_run()
+    run.inputs.append(data)
+    run.outputs.append(made)
+    return run
+
+
+def by_one(run: ln.Run) -> None:
+    ln.File(b"1", key="one.txt", run=run).save()
+
+
+def in_a_list(run: ln.Run) -> None:
+    ln.save([ln.File(b"1", key="one.txt", run=run), ln.File(b"2", key="two.txt")])
+
+
+def as_a_new_version(run: ln.Run) -> None:
+    ln.File(b"0", key="one.txt").save()
+    ln.File(b"1", key="one.txt", run=run).save()
+
+
+def by_replace(run: ln.Run) -> None:
+    file = ln.File(b"0", key="one.txt").save()
+    file.replace(b"1")
+    file.run = run
+    file.save()
+
+
+def unchanged(run: ln.Run) -> None:
+    ln.File(b"1", key="one.txt").save()
+    ln.File(b"1", key="one.txt", run=run).save()
+
+
+def given_to_a_saved_file(run: ln.Run) -> None:
+    file = ln.File(b"1", key="one.txt").save()
+    file.run = run
+    file.save()
+
+
+WAYS_TO_SAVE = (by_one, in_a_list, as_a_new_version, by_replace, unchanged, given_to_a_saved_file)
+
+
+@pytest.mark.parametrize("make", [given_at_once, given_later])
+@pytest.mark.parametrize("way", WAYS_TO_SAVE)
+def test_a_run_that_is_saved_with_a_file_keeps_its_inputs_and_outputs(instance: Path, make: Any, way: Any) -> None:
+    data, made = (ln.File(key.encode(), key=key).save() for key in ("data", "made"))
+    run = make(data, made)
+    way(run)
+    again = ln.Run.select(id=run.id).one()
+    assert [file.key for file in again.inputs] == ["data"]
+    assert "made" in [file.key for file in again.outputs]
+    assert not run._pending["input"]
+
+
+@pytest.mark.parametrize("kind", ["inputs", "outputs"])
+def test_what_a_new_run_names_has_to_be_saved(instance: Path, kind: str) -> None:
+    run = unsaved_run(**{kind: [ln.File(b"0", key="missing.txt")]})
+    with pytest.raises(InvalidInputError, match=r"missing\.txt.*is not saved"):
+        ln.File(b"1", key="one.txt", run=run).save()
+    assert not ln.File.select().count()
+    with pytest.raises(InvalidInputError, match=r"missing\.txt.*is not saved"):
+        run.save()
+    assert not ln.Run.select().count()
+
+
+def test_an_input_may_be_saved_in_the_same_call(instance: Path) -> None:
+    new = ln.File(b"0", key="new.txt")
+    run = unsaved_run(inputs=[new])
+    ln.save([new, ln.File(b"1", key="one.txt", run=run)])
+    assert list(ln.Run.select(id=run.id).one().inputs) == [new]

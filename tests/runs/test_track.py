@@ -41,7 +41,7 @@ def test_a_run_remembers_its_circumstances(instance: Path) -> None:
     run = ln.track()
     assert run.transform.type == "script"
     assert run.transform.reference.endswith(THIS)
-    assert run.transform.name == "test_tracking"
+    assert run.transform.name == "test_track"
     assert run.status == "running"
     row = again(run)
     assert row.host == os.uname().nodename
@@ -248,7 +248,7 @@ def test_a_run_whose_process_died_is_aborted(instance: Path) -> None:
 def test_dead_runs_are_noticed_when_somebody_connects(instance: Path, database: str | None) -> None:
     run = ln.track(transform())
     kill(run)
-    track._runs.clear()
+    context.instance().part(track.Runs).close()
     ln.connect(instance, database_url=database)
     assert ln.Run.select(status="aborted").one() == run
 
@@ -270,7 +270,7 @@ def test_other_machines_are_judged_by_their_silence(instance: Path) -> None:
     write(run, heartbeat_at=now() - datetime.timedelta(seconds=liveness.SILENT_SECONDS + 60))
     assert again(run).status == "aborted"
     # It was only asleep.
-    liveness.beat()
+    context.instance().part(liveness.Heartbeat).beat()
     assert again(run).__dict__["status"] == "running"
     ln.finish()
     assert again(run).status == "completed"
@@ -279,13 +279,13 @@ def test_other_machines_are_judged_by_their_silence(instance: Path) -> None:
 def test_signs_of_life_are_given_until_the_end(instance: Path) -> None:
     run = ln.track(transform())
     before = again(run).heartbeat_at
-    liveness.beat()
+    context.instance().part(liveness.Heartbeat).beat()
     after = again(run).heartbeat_at
     assert before is not None
     assert after is not None
     assert after > before
     ln.finish()
-    liveness.beat()
+    context.instance().part(liveness.Heartbeat).beat()
     assert again(run).heartbeat_at == after
 
 
@@ -381,13 +381,15 @@ def test_a_fork_finds_no_thread_of_ours(instance: Path) -> None:
     if child == 0:
         # What a child does must not end its parent's run.
         ln.finish()
-        os._exit(0 if not liveness._alive and not track._runs else 1)
+        parts = context.instance()
+        owns = parts.part(liveness.Heartbeat).has(run.id) or parts.part(track.Runs).find(run.id)
+        os._exit(1 if owns else 0)
     counts.append(os.waitpid(child, 0)[1])
     assert counts == [0]
     assert any(thread.name == "lamindb heartbeat" for thread in threading.enumerate())
     assert again(run).status == "running"
     ln.finish()
-    assert run.id not in liveness._alive.get(context.instance().alias, set())
+    assert not context.instance().part(liveness.Heartbeat).has(run.id)
 
 
 ODD = os.fsdecode(b"caf\xe9")

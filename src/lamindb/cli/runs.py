@@ -18,7 +18,7 @@ from lamindb.cli.params import Time, command, json_option
 from lamindb.cli.query import show_page
 from lamindb.core import context, messages
 from lamindb.core.text import duration_text
-from lamindb.errors import InvalidInputError
+from lamindb.errors import InvalidInputError, StorageError
 
 _STATUSES = ("running", "completed", "failed", "aborted")
 _HEADERS = ("id", "when", "took", "status", "exit", "who", "transform")
@@ -177,7 +177,8 @@ def run(
 ) -> None:
     """Run any program and record it: command, inputs, outputs, log and exit code.
 
-    Its output passes through unchanged, and this command ends with its exit code. Outputs are saved if it succeeds.
+    Its output passes through unchanged, and this command ends with its exit code. Outputs are saved if it succeeds;
+    exit code 4 means that it did, and that an output could not be saved or written.
     Programs that it starts, and `lamin save` and `lamin get` in them, belong to the same run.
     """
     from lamindb.runs.commands.command import run_command
@@ -190,7 +191,7 @@ def run(
         params=_params(params),
         capture=capture,
     )
-    ctx.exit(done.exit_code)
+    ctx.exit(done.exit_code or (StorageError.exit_code if done.problems else 0))
 
 
 @command(

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 RUN_VARIABLE: Final = "LAMIN_RUN_ID"
 """The environment variable that hands a run down to the processes that it starts."""
+INSTANCE_VARIABLE: Final = "LAMIN_RUN_INSTANCE"
+"""The one that hands down the id of its instance."""
+
+
+def _environment_says() -> tuple[str | None, str | None]:
+    return os.environ.get(RUN_VARIABLE), os.environ.get(INSTANCE_VARIABLE)
 
 
 class _Process:
@@ -29,6 +35,8 @@ class _Process:
         self.connected: dict[str, Instance] = {}
         self.is_disconnected = False
         self.run: Any = None
+        self.blocks: list[Any] = []
+        self.handed_down = _environment_says()
 
 
 # One process has one of these; what one context overrides stands in the two context variables.
@@ -132,11 +140,34 @@ def using_run(other: Any) -> Iterator[Any]:
         _run_override.reset(token)
 
 
+def open_blocks() -> list[Any]:
+    """Return the runs whose `with` blocks are open in this process, the innermost last; to be changed in place."""
+    return _process.blocks
+
+
+def handed_down() -> tuple[str | None, str | None]:
+    """Return the ids of the run and of its instance that the environment named before this process tracked anything."""
+    return _process.handed_down
+
+
+def _before_fork() -> None:
+    """Bring the threads of open instances to rest: none of them would exist in the child."""
+    for open_instance in list(_process.connected.values()):
+        open_instance.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for open_instance in list(_process.connected.values()):
+        open_instance.after_fork_in_parent()
+
+
 def _after_fork_in_child() -> None:
     """Give the child locks of its own: the thread that held one of the parent's does not exist here."""
+    _process.blocks.clear()
+    _process.handed_down = _environment_says()
     for open_instance in _process.connected.values():
         open_instance.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

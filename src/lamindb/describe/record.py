@@ -211,6 +211,7 @@ def _capture_facts(run: Run) -> tuple[Fact, ...]:
     return _facts(
         ("mode", capture.get("mode")),
         ("completeness", capture.get("completeness") if capture.get("mode") != "off" else None),
+        ("not saved", list(capture.get("unsaved") or ()) or None),
         ("reasons", [redact_text(str(reason)) for reason in capture.get("reasons") or ()] or None),
         ("files seen", len(seen) if seen is not None else None),
     )

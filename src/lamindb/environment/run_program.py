@@ -37,12 +37,14 @@ class Launched:
         seconds: How long it ran.
         log: The last lines that it printed, both streams in the order in which they came, without secrets.
         error: Why it failed, in its own last words; None where it succeeded.
+        unwritten: Why what it printed could not be written, as the system says; None where it was, or its reader left.
     """
 
     exit_code: int
     seconds: float
     log: str
     error: str | None
+    unwritten: str | None = None
 
 
 class _Stream:
@@ -51,9 +53,10 @@ class _Stream:
     def __init__(self, descriptor: int, source: IO[bytes]) -> None:
         self.descriptor = descriptor
         self.source = source
+        self.failure: str | None = None
 
     def forward(self, data: bytes) -> bool:
-        """Write all data to the stream; return False if its reader is gone."""
+        """Write all data to the stream; return False if its reader is gone, or the system refuses it."""
         view = memoryview(data)
         while view:
             try:
@@ -62,7 +65,10 @@ class _Stream:
                 with selectors.DefaultSelector() as waiting:
                     waiting.register(self.descriptor, selectors.EVENT_WRITE)
                     waiting.select()
-            except OSError:
+            except BrokenPipeError:
+                return False
+            except OSError as error:
+                self.failure = error.strerror or str(error)
                 return False
         return True
 
@@ -138,7 +144,11 @@ def launch(argv: Sequence[str], *, environment: Mapping[str, str], cwd: str | No
     if code:
         reason = f"stopped by signal {signal.Signals(code - 128).name}" if _is_signal(code) else f"exit code {code}"
         error = "\n".join(filter(None, [tail.error(), reason]))
-    return Launched(code, time.monotonic() - begun, tail.text(), error)
+    unwritten = next((stream.failure for stream in streams if stream.failure is not None), None)
+    if unwritten is not None:
+        with contextlib.suppress(OSError):
+            os.write(2, f"lamin: the output of {argv[0]} could not be written: {unwritten}\n".encode(errors="replace"))
+    return Launched(code, time.monotonic() - begun, tail.text(), error, unwritten)
 
 
 def _is_signal(code: int) -> bool:

@@ -29,7 +29,7 @@ from lamindb.files.source import Pending
 from lamindb.files.unchanged import Recognised
 from lamindb.files.view_publish import Change
 from lamindb.files.view_sync import Left
-from lamindb.models import File, FolderMember, Record
+from lamindb.models import File, FolderMember, Record, Run
 from lamindb.models.base import now
 from lamindb.records import save
 from lamindb.records.open_instance import Instance
@@ -359,6 +359,8 @@ def _save_all(
     instance = _one_instance(files)
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: copy it to where it can be written")
+    runs = _runs_of(files)
+    save.check_pending([*others, *runs], files)
     waiting = [file for file in files if file._source is not None]
     saved = [file for file in files if file._source is None]
     for file in waiting:
@@ -375,6 +377,13 @@ def _save_all(
         save.save_all(others)
     for file in saved:
         rename.save_changes(file, instance)
+    save.link_pending(runs)
+
+
+def _runs_of(files: Iterable[File]) -> list[Run]:
+    """Return the runs that files were given, each once; those that are new are saved with them."""
+    runs = {id(run): run for file in files if (run := file._state.fields_cache.get("run")) is not None}
+    return list(runs.values())
 
 
 def _leaving(instance: Instance, files: Sequence[File]) -> list[Left]:
@@ -431,7 +440,7 @@ def _save_new(
     told = written.apply(tell=len(files) <= TOLD_ONE_BY_ONE)
     for one in known:
         one.apply()
-    save.link_pending(others)
+    save.link_pending([*others, *_runs_of(files)])
     view_publish.show(instance, written.shown(), damaged, written.left)
     _tell(told, len(files), written.n_new)
 
@@ -491,12 +500,8 @@ def _write_rows(
     from django.db import IntegrityError
 
     alias = instance.alias
-    runs = {
-        id(run): run
-        for file in itertools.chain(files, (one.file for one in known))
-        if (run := file._state.fields_cache.get("run")) is not None
-    }
-    made = [*others, *runs.values(), *(run.transform for run in runs.values() if run._state.adding)]
+    runs = _runs_of(itertools.chain(files, (one.file for one in known)))
+    made = [*others, *runs, *(run.transform for run in runs if run._state.adding)]
     try:
         with save.undone_on_failure(made), database.writing(alias) as link:
             plan.lock(link, files)

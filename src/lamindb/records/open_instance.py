@@ -163,7 +163,9 @@ class Instance:
     def part(self, kind: type[_Part]) -> _Part:
         """Return what another room keeps for this instance: the one object of a class, made at first use.
 
-        A part may have `close()`, called when the instance is closed, and `after_fork()`, called in a forked child.
+        A part may have `close()`, called when the instance is closed; `before_fork()` and `after_fork_in_parent()`,
+        called around a fork, the newest part first before it; and `after_fork()`, called in a forked child. One whose
+        class says `goes_on = True` is handed over when the same instance is opened anew.
         """
         return self._opened.once(kind, kind)
 
@@ -187,6 +189,29 @@ class Instance:
                 part.close()
         self._opened.values.clear()
         self._opened.is_closed = True
+
+    def hand_over(self) -> list[Any]:
+        """Let go of the parts that go on when the same instance is opened anew, and return them."""
+        kept = [part for part in self.parts() if getattr(part, "goes_on", False)]
+        for part in kept:
+            del self._opened.values[type(part)]
+        return kept
+
+    def take_over(self, parts: list[Any]) -> None:
+        """Go on with parts that the same instance handed over before."""
+        self._opened.values.update({type(part): part for part in parts})
+
+    def before_fork(self) -> None:
+        """Bring what works in the background to rest, the newest part first."""
+        for part in reversed(self.parts()):
+            if hasattr(part, "before_fork"):
+                part.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        """Let what works in the background go on."""
+        for part in self.parts():
+            if hasattr(part, "after_fork_in_parent"):
+                part.after_fork_in_parent()
 
     def after_fork(self) -> None:
         """Give a forked child a lock of its own; the thread that held the parent's does not exist there."""

@@ -38,6 +38,7 @@ def save_all(records: Sequence[Record]) -> None:
         InvalidInputError, ConflictError: As for a single record. None of its instance's records was saved.
         DatabaseError: The database failed; none of its instance's records was saved.
     """
+    check_pending(records)
     by_alias: dict[str, list[Record]] = {}
     for record in records:
         by_alias.setdefault(record._state.db or context.instance().alias, []).append(record)
@@ -221,6 +222,22 @@ def _update(record: Record, alias: str) -> None:
             record.save_row(using=alias, fields=set(changed))
     except DuplicateError as error:
         raise ConflictError(f"another {model.__name__} is called so already: {str(error).splitlines()[0]}") from error
+
+
+def check_pending(records: Iterable[Record], saved_with: Iterable[Record] = ()) -> None:
+    """Refuse new runs whose inputs or outputs are neither saved nor saved together with them.
+
+    Raises:
+        InvalidInputError: A run has such a file; the message names it.
+    """
+    together = {id(record) for record in saved_with}
+    for run in records:
+        for kind, files in run.__dict__.get("_pending", {}).items() if isinstance(run, Run) else ():
+            for file in files:
+                if file._state.adding and id(file) not in together:
+                    raise InvalidInputError(
+                        f"the {kind} {file.key or file.name!r} of a run is not saved yet: save it first"
+                    )
 
 
 def link_pending(records: Iterable[Record]) -> None:

@@ -74,31 +74,41 @@ class Resolved:
         }
 
 
-_active: dict[str, _Active] = {}
+class Captures:
+    """The watches of the runs of one instance that are under way."""
+
+    goes_on = True
+
+    def __init__(self) -> None:
+        self.active: dict[str, _Active] = {}
+
+    def close(self) -> None:
+        """End all watches; what they saw is dropped."""
+        while self.active:
+            _, one = self.active.popitem()
+            one.watch.stop()
+            one.notice.stop()
 
 
 def start(run: Run) -> None:
     """Begin to watch which files this process opens, for a run; what it opened before is not seen."""
-    if run.id in _active:
-        return
     instance = context.connected(run._state.db)
-    if instance is None:
+    if instance is None or run.id in instance.part(Captures).active:
         return
     wrappers.install()
     notice = inotify.Notice(_local_roots(instance), without=HIDDEN_FOLDER)
-    _active[run.id] = _Active(Watch().start(), notice)
+    instance.part(Captures).active[run.id] = _Active(Watch().start(), notice)
 
 
-def stop(run: Run) -> None:
+def stop(instance: Instance, run: Run) -> None:
     """End the watch of a run: link inputs, save outputs, store what was seen. Never raises."""
-    active = _active.pop(run.id, None)
+    active = instance.part(Captures).active.pop(run.id, None)
     if active is None:
         return
     active.watch.stop()
     try:
         opened, _ = active.notice.stop()
-        instance = context.connected(run._state.db)
-        if instance is None or not active.watch.is_own:
+        if not active.watch.is_own:
             return
         resolved = resolve(instance, run, active.watch)
         _cross_check(resolved, active, opened)

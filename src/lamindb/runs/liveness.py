@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 import sys
 import threading
 from typing import Final
@@ -21,79 +20,100 @@ from lamindb.runs import metadata
 
 BEAT_SECONDS: Final = 60.0
 SILENT_SECONDS: Final = 15 * 60
-"""After so long a silence, a run of another machine counts as aborted."""
+"""A run of another machine counts as aborted after so long without a heartbeat."""
 
-_alive: dict[str, set[str]] = {}
-_lock = threading.Lock()
-_wake = threading.Event()
-_thread: threading.Thread | None = None
+_MOST_AT_ONCE: Final = 1000
 
 
-def add(alias: str, run_id: str) -> None:
-    """Begin to give signs of life for a run."""
-    with _lock:
-        _alive.setdefault(alias, set()).add(run_id)
-    _start()
+class Heartbeat:
+    """The heartbeat of the runs that this process has in one instance, and the thread that gives it."""
 
+    goes_on = True
 
-def remove(alias: str, run_id: str) -> None:
-    """Give none any more."""
-    with _lock:
-        runs = _alive.get(alias)
-        if runs is not None:
-            runs.discard(run_id)
-            if not runs:
-                del _alive[alias]
-        idle = not _alive
-    if idle:
-        _stop()
+    def __init__(self) -> None:
+        self._is_closed = False
+        self.after_fork()
 
+    def after_fork(self) -> None:
+        """Begin anew, without the runs of the parent process."""
+        self._runs: set[str] = set()
+        self._alias = ""
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
 
-def _start() -> None:
-    global _thread
-    with _lock:
-        if _thread is not None or not _alive:
-            return
-        _wake.clear()
-        _thread = threading.Thread(target=_beat_on, name="lamindb heartbeat", daemon=True)
-    try:
-        _thread.start()
-    except RuntimeError as error:
-        _thread = None
-        messages.debug(f"this run gives no signs of life: {error}")
+    def add(self, alias: str, run_id: str) -> None:
+        """Begin the heartbeat of a run."""
+        with self._lock:
+            self._alias = alias
+            self._runs.add(run_id)
+        self.after_fork_in_parent()
 
+    def remove(self, run_id: str) -> None:
+        """End the heartbeat of a run."""
+        with self._lock:
+            self._runs.discard(run_id)
+            is_idle = not self._runs
+        if is_idle:
+            self.before_fork()
 
-def _stop() -> None:
-    global _thread
-    thread, _thread = _thread, None
-    if thread is not None:
-        _wake.set()
-        if thread is not threading.current_thread():
-            thread.join(1.0)
+    def has(self, run_id: str) -> bool:
+        """Return True if a run has a heartbeat."""
+        return run_id in self._runs
 
+    def close(self) -> None:
+        """End all heartbeats; none begins again."""
+        self._is_closed = True
+        self._runs.clear()
+        self.before_fork()
 
-def _beat_on() -> None:
-    while not _wake.wait(BEAT_SECONDS):
-        beat()
+    def before_fork(self) -> None:
+        """Stop the thread."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._wake.set()
+            if thread is not threading.current_thread():
+                thread.join(1.0)
 
-
-def beat() -> None:
-    """Say of all runs of this process that they live; what cannot be written is tried again at the next beat."""
-    with _lock:
-        living = {alias: sorted(runs) for alias, runs in _alive.items()}
-    for alias, runs in living.items():
+    def after_fork_in_parent(self) -> None:
+        """Start the thread where a run needs it and it does not run."""
+        with self._lock:
+            if self._thread is not None or not self._runs or self._is_closed:
+                return
+            # An event of its own: the thread before may still look at the one that stops it.
+            self._wake = threading.Event()
+            self._thread = threading.Thread(
+                target=self._beat_on, args=(self._wake,), name="lamindb heartbeat", daemon=True
+            )
+            thread = self._thread
         try:
-            query = Run.objects.using(alias).filter(id__in=runs).order_by()
+            thread.start()
+        except RuntimeError as error:
+            self._thread = None
+            messages.debug(f"this run has no heartbeat: {error}")
+
+    def _beat_on(self, wake: threading.Event) -> None:
+        while not wake.wait(BEAT_SECONDS):
+            self.beat()
+
+    def beat(self) -> None:
+        """Write the heartbeat of all runs; what cannot be written is tried again at the next beat."""
+        with self._lock:
+            living, alias = sorted(self._runs), self._alias
+        if not living:
+            return
+        try:
+            query = Run.objects.using(alias).filter(id__in=living).order_by()
             query.filter(status="running")._update_rows({"heartbeat_at": now()})
-            # Somebody may have taken a machine that slept for a dead one.
+            # Another process may have taken a machine that slept for a dead one.
             query.filter(status="aborted")._update_rows(
                 {"status": "running", "finished_at": None, "heartbeat_at": now()}
             )
         except (NoInstanceError, ConnectionDoesNotExist):
-            with _lock:
-                _alive.pop(alias, None)
+            with self._lock:
+                self._runs.clear()
         except (LaminError, Error, OSError) as error:
-            messages.debug(f"a sign of life could not be written: {error}")
+            messages.debug(f"a heartbeat could not be written: {error}")
         finally:
             if threading.current_thread() is not threading.main_thread():
                 _drop_connection(alias)
@@ -106,19 +126,6 @@ def _drop_connection(alias: str) -> None:
         messages.debug(f"the connection of the heartbeat did not close: {error}")
 
 
-def _after_fork_in_child() -> None:
-    global _thread, _lock, _wake
-    _alive.clear()
-    _thread, _lock, _wake = None, threading.Lock(), threading.Event()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_stop, after_in_parent=_start, after_in_child=_after_fork_in_child)
-
-
-_MOST_AT_ONCE = 1000
-
-
 def finish_run(
     run: Run, status: str, *, error: str | None = None, exit_code: int | None = None, report: bool = False
 ) -> None:
@@ -128,14 +135,13 @@ def finish_run(
     """
     if run.__dict__.get("status") != "running":
         return
-    alias = str(run._state.db)
-    remove(alias, run.id)
+    instance = context.connected(str(run._state.db))
+    if instance is None:
+        messages.debug(f"run {run.id} ended, and its instance was closed before")
+        return
+    instance.part(Heartbeat).remove(run.id)
     try:
-        _stop_capture(run)
-        instance = context.connected(alias)
-        if instance is None:
-            messages.debug(f"run {run.id} ended, and its instance was closed before")
-            return
+        _stop_capture(instance, run)
         if not _is_there(instance):
             messages.debug(f"run {run.id} ended, and its instance is gone")
             return
@@ -152,14 +158,14 @@ def finish_run(
 
 
 def _is_there(instance: Instance) -> bool:
-    """Tell whether an instance on this disk still exists: an open database file outlives its folder."""
+    """Return True if an instance on this disk still exists: an open database file outlives its folder."""
     return instance.database_path is None or instance.database_path.is_file()
 
 
-def _stop_capture(run: Run) -> None:
+def _stop_capture(instance: Instance, run: Run) -> None:
     capturing = sys.modules.get("lamindb.runs.capture")
     if capturing is not None:
-        capturing.stop(run)
+        capturing.stop(instance, run)
 
 
 def status_of(run: Run) -> str | None:
@@ -168,7 +174,7 @@ def status_of(run: Run) -> str | None:
         return "running"
     query = Run.objects.using(run._state.db).filter(id=run.id).order_by()
     status: str | None = "aborted"
-    # The first sign of life is given a moment before the start.
+    # The first heartbeat may predate started_at slightly.
     finished_at = max(filter(None, (run.heartbeat_at, run.started_at)), default=None)
     try:
         changed = query.filter(status="running")._update_rows(
@@ -185,7 +191,7 @@ def status_of(run: Run) -> str | None:
 
 
 def has_died(run: Run) -> bool:
-    """Tell whether the process of a run is known to be gone, or has been silent for long."""
+    """Return True if the process of a run is known to be gone, or has given no heartbeat for long."""
     try:
         alive = processes.is_alive(processes.Process(**run.process)) if run.process else None
     except TypeError:

@@ -6,7 +6,6 @@ its answer late. Objects are stored together and before the row that names them.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -47,9 +46,32 @@ class Watched:
     tail: output_tail.Tail | None = None
 
 
-_watched: dict[str, Watched] = {}
-_asked: list[Asking] = []
-_ended: dict[str, Watched] = {}
+class Watching:
+    """What is kept in memory of the runs of one instance, and the questions to git under way."""
+
+    goes_on = True
+
+    def __init__(self) -> None:
+        self.open: dict[str, Watched] = {}
+        self.ended: dict[str, Watched] = {}
+        self.asked: list[Asking] = []
+
+    def close(self) -> None:
+        """Drop it all; what the process prints is not remembered any more."""
+        for one in self.open.values():
+            if one.tail is not None:
+                one.tail.detach()
+        self.open.clear()
+        self.ended.clear()
+
+    def before_fork(self) -> None:
+        """Wait for the threads that ask git."""
+        while self.asked:
+            self.asked.pop().wait(1.0)
+
+    def after_fork(self) -> None:
+        """Forget the runs of the parent process."""
+        self.close()
 
 
 class Asking:
@@ -57,6 +79,7 @@ class Asking:
 
     def __init__(self, instance: Instance, path: Path) -> None:
         self._instance = instance
+        self._others = instance.part(Watching).asked
         self._path = path
         self._answer: dict[str, Any] = {}
         self.data: Data = {}
@@ -68,7 +91,7 @@ class Asking:
     def start(self) -> Asking:
         """Ask."""
         self._thread.start()
-        _asked.append(self)
+        self._others.append(self)
         return self
 
     def wait(self, seconds: float) -> None:
@@ -78,8 +101,8 @@ class Asking:
     def take(self, seconds: float) -> dict[str, Any]:
         """Return the answer if it comes in time and nobody wrote it yet; else nothing."""
         self._thread.join(seconds)
-        if self in _asked:
-            _asked.remove(self)
+        if self in self._others:
+            self._others.remove(self)
         with self._lock:
             if self._thread.is_alive() or self._is_taken:
                 return {}
@@ -192,28 +215,29 @@ def begin(instance: Instance, ran: Ran | None, *, process: processes.Process | N
     return Beginning(values, data, params, ran, asking)
 
 
-def watch(run: Run, beginning: Beginning) -> None:
+def watch(instance: Instance, run: Run, beginning: Beginning) -> None:
     """Keep in memory what the end of a run needs, once its row is there; begin to remember its output."""
     tail = None
     if not kernels.in_notebook():
         tail = output_tail.Tail()
         tail.attach()
-    _watched[run.id] = Watched(beginning.ran, beginning.asking, tail)
+    instance.part(Watching).open[run.id] = Watched(beginning.ran, beginning.asking, tail)
     if beginning.asking is not None:
         beginning.asking.write_to(run.id)
 
 
-def resume(run: Run) -> None:
+def resume(instance: Instance, run: Run) -> None:
     """Keep in memory again what the end of a run needs; its output goes on where it had ended."""
-    watched = _ended.pop(run.id, None) or Watched(None)
+    watching = instance.part(Watching)
+    watched = watching.ended.pop(run.id, None) or Watched(None)
     if watched.tail is not None:
         watched.tail.attach()
-    _watched[run.id] = watched
+    watching.open[run.id] = watched
 
 
-def follow(run: Run, ran: Ran | None) -> None:
+def follow(instance: Instance, run: Run, ran: Ran | None) -> None:
     """Look for the code of a run where its file is now, after it was tracked again."""
-    watched = _watched.get(run.id)
+    watched = instance.part(Watching).open.get(run.id)
     if watched is not None and ran is not None:
         watched.ran = ran
 
@@ -228,12 +252,13 @@ def end(instance: Instance, run: Run, *, report: bool = False) -> tuple[dict[str
         run: The run.
         report: Also keep the notebook with its results as a page.
     """
-    watched = _watched.pop(run.id, None)
+    watching = instance.part(Watching)
+    watched = watching.open.pop(run.id, None)
     values: dict[str, Any] = {}
     data: dict[str, tuple[bytes | None, str]] = {}
     if watched is None:
         return values, data
-    _ended[run.id] = watched
+    watching.ended[run.id] = watched
     if watched.asking is not None:
         values |= watched.asking.take(LAST_PATIENCE_SECONDS)
         data |= watched.asking.data
@@ -246,25 +271,6 @@ def end(instance: Instance, run: Run, *, report: bool = False) -> tuple[dict[str
         watched.tail.detach()
         data["log_digest"] = (watched.tail.text().encode("utf-8", "backslashreplace"), ".log")
     return {**kept(instance, data), **values}, data
-
-
-def forget() -> None:
-    """Drop what is kept in memory: a forked process does not own the runs of its parent."""
-    for watched in _watched.values():
-        if watched.tail is not None:
-            watched.tail.detach()
-    _watched.clear()
-    _ended.clear()
-
-
-def _settle_threads() -> None:
-    """Let no thread of ours be at work while the process forks."""
-    while _asked:
-        _asked.pop().wait(1.0)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_settle_threads)
 
 
 def source_of(ran: Ran | None) -> bytes | None:
@@ -317,14 +323,14 @@ def report_of(ran: Ran | None) -> bytes | None:
 def kept(instance: Instance, data: Data) -> dict[str, str]:
     """Store several texts at once; returns the names of the objects, without those that there is nothing to store of.
 
-    A full disk costs what should have been kept, with a message, and not the run.
+    Whatever fails costs what should have been kept, with a warning, and not the run.
     """
     wanted = {name: Source(suffix=suffix, data=content) for name, (content, suffix) in data.items() if content}
     if not wanted:
         return {}
     try:
         stored = instance.store.put_many(list(wanted.values()))
-    except (LaminError, OSError) as error:
+    except Exception as error:
         messages.warning(f"what belongs to this run could not be kept: {error}")
         return {}
     return {name: one.name.digest + one.name.suffix for name, one in zip(wanted, stored, strict=True)}

@@ -10,22 +10,29 @@ import os
 from typing import Any
 
 from lamindb.core import context
+from lamindb.core.context import INSTANCE_VARIABLE, RUN_VARIABLE
 from lamindb.core.text import storable
 from lamindb.errors import LaminError
 from lamindb.models import Run
 from lamindb.records.open_instance import Instance
 
-RUN_VARIABLE = "LAMIN_RUN_ID"
-INSTANCE_VARIABLE = "LAMIN_RUN_INSTANCE"
 
-_from_parent: tuple[str | None, str | None] = (os.environ.get(RUN_VARIABLE), os.environ.get(INSTANCE_VARIABLE))
-"""What the environment said before this process tracked anything."""
-_found: dict[tuple[str, str], Run | None] = {}
+class Inherited:
+    """The inherited run of an instance, looked up once."""
+
+    goes_on = True
+
+    def __init__(self) -> None:
+        self.found: dict[str, Run | None] = {}
+
+    def close(self) -> None:
+        """Look again at the next use."""
+        self.found.clear()
 
 
 def inherited_id(instance: Instance) -> str | None:
     """Return the id of the run that the starting process handed down, whatever this process tracked since."""
-    found, place = _from_parent
+    found, place = context.handed_down()
     return storable(found) if found and (not place or place == instance.id) else None
 
 
@@ -34,23 +41,23 @@ def run() -> Any:
 
     Looks only where an instance is connected already. One look at the database is remembered.
     """
-    if not _from_parent[0]:
+    if not context.handed_down()[0]:
         return None
     instance = context.instance_or_none()
     wanted = inherited_id(instance) if instance is not None else None
     if instance is None or wanted is None:
         return None
-    key = (instance.alias, wanted)
-    if key not in _found:
+    found = instance.part(Inherited).found
+    if wanted not in found:
         try:
-            _found[key] = Run.objects.using(instance.alias).filter(id=wanted).first()
+            found[wanted] = Run.objects.using(instance.alias).filter(id=wanted).first()
         except LaminError:
             return None
-    return _found[key]
+    return found[wanted]
 
 
 def hand_down(instance: Instance, run: Run) -> None:
-    """Let the processes that this one starts from now on inherit a run."""
+    """Hand a run down to the processes that this one starts from now on."""
     os.environ[RUN_VARIABLE] = run.id
     os.environ[INSTANCE_VARIABLE] = instance.id
 
@@ -61,19 +68,9 @@ def variables(instance: Instance, run: Run) -> dict[str, str]:
 
 
 def restore() -> None:
-    """Let the environment say again what it said when this process began."""
-    for name, value in zip((RUN_VARIABLE, INSTANCE_VARIABLE), _from_parent, strict=True):
+    """Reset the environment to what it said when this process began."""
+    for name, value in zip((RUN_VARIABLE, INSTANCE_VARIABLE), context.handed_down(), strict=True):
         if value is None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-
-
-def _keep_in_child() -> None:
-    """What a forked process finds in its environment is what its parent was tracking."""
-    global _from_parent
-    _from_parent = (os.environ.get(RUN_VARIABLE), os.environ.get(INSTANCE_VARIABLE))
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_keep_in_child)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,55 @@ from lamindb.records import save
 from lamindb.records.open_instance import Instance
 from lamindb.runs import identify, liveness, metadata, parent
 
-_runs: dict[tuple[str, str], Run] = {}
-"""The run of each instance and transform that this process began."""
-_blocks: list[Run] = []
-"""Runs whose `with` blocks are open, the innermost last."""
-_watching_pid: int | None = None
+
+class Runs:
+    """The runs of one instance that this process began, one of each transform; they end with the process."""
+
+    goes_on = True
+
+    def __init__(self) -> None:
+        self._of: dict[str, Run] = {}
+        self._watch: process_exit.Watch | None = None
+
+    def of(self, transform_id: str) -> Run | None:
+        """Return the run of a transform."""
+        return self._of.get(transform_id)
+
+    def add(self, run: Run) -> None:
+        """Note a run that this process began."""
+        self._of[str(run.transform_id)] = run
+
+    def find(self, run_id: str) -> Run | None:
+        """Return the object that this process keeps of a run that it began."""
+        return next((own for own in self._of.values() if own.id == run_id), None)
+
+    def watch(self) -> None:
+        """End the runs when the process ends."""
+        if self._watch is None:
+            self._watch = process_exit.watch(self.end)
+
+    def end(self, how: process_exit.Ending) -> None:
+        """End all of them as the process ended."""
+        for run in list(self._of.values()):
+            liveness.finish_run(run, how.status, error=how.error, exit_code=how.exit_code)
+        self._of.clear()
+
+    def leave(self) -> None:
+        """End all of them as completed."""
+        while self._of:
+            _, run = self._of.popitem()
+            liveness.finish_run(run, "completed")
+
+    def close(self) -> None:
+        """Forget them; none is ended."""
+        self._of.clear()
+        if self._watch is not None:
+            self._watch.cancel()
+
+    def after_fork(self) -> None:
+        """Forget the runs of the parent process: a child inherits them, and does not end them."""
+        self._of.clear()
+        self._watch = None
 
 
 def track(
@@ -66,7 +109,7 @@ def track(
     run = None if new_run or transform._state.adding else _known_run(instance, transform, checked)
     previous = _own_current(instance)
     is_other = previous is not None and (run is None or previous.id != run.id)
-    if previous is not None and is_other and previous not in _blocks:
+    if previous is not None and is_other and previous not in core_context.open_blocks():
         liveness.finish_run(previous, "completed")
     if run is None:
         run = _begin(instance, transform, running, name, checked, is_detected=is_detected)
@@ -78,7 +121,7 @@ def track(
             save.save(transform)
             run.transform = transform
         _resume(instance, run, name, checked)
-        metadata.follow(run, running)
+        metadata.follow(instance, run, running)
     _make_current(instance, run)
     if settings.capture if capture is None else capture:
         from lamindb.runs import capture as runs_capture
@@ -127,7 +170,7 @@ def _save_given(transform: Transform, instance: Instance) -> None:
 
 def _known_run(instance: Instance, transform: Transform, params: dict[str, Any] | None) -> Run | None:
     """Return the run that this process has of a transform, if it can go on."""
-    run = _runs.get((instance.alias, transform.id))
+    run = instance.part(Runs).of(transform.id)
     if run is None or run.created_by_id != instance.user_id():
         return None
     row = Run.objects.using(instance.alias).filter(id=run.id).values_list("status", "params").first()
@@ -169,10 +212,10 @@ def _begin(
         save.save(run)
 
     metadata.writing(instance, values, beginning.data, write_rows)
-    _runs[instance.alias, transform.id] = run
+    instance.part(Runs).add(run)
     messages.info(f"run {run.id} of {transform.name!r} began")
-    metadata.watch(run, beginning)
-    liveness.add(instance.alias, run.id)
+    metadata.watch(instance, run, beginning)
+    instance.part(liveness.Heartbeat).add(instance.alias, run.id)
     return run
 
 
@@ -184,8 +227,8 @@ def _resume(instance: Instance, run: Run, name: str | None, params: dict[str, An
     if params is not None:
         values["params"] = params
     if run.__dict__["status"] != "running":
-        metadata.resume(run)
-        liveness.add(instance.alias, run.id)
+        metadata.resume(instance, run)
+        instance.part(liveness.Heartbeat).add(instance.alias, run.id)
     metadata.write(instance, run.id, values)
     run.__dict__.update(values)
 
@@ -194,7 +237,7 @@ def _parent_id(instance: Instance) -> str | None:
     """Return the run within which another one begins: that of a step, else the one that this process inherited."""
     above = core_context.own_run()
     is_saved = isinstance(above, Run) and above._state.db == instance.alias and not above._state.adding
-    if is_saved and not any(own.id == above.id for own in _runs.values()):
+    if is_saved and instance.part(Runs).find(above.id) is None:
         return str(above.id)
     inherited = parent.inherited_id(instance)
     if inherited is None:
@@ -203,18 +246,15 @@ def _parent_id(instance: Instance) -> str | None:
 
 
 def _make_current(instance: Instance, run: Run) -> None:
-    global _watching_pid
     core_context.set_run(run)
     parent.hand_down(instance, run)
-    if _watching_pid != os.getpid():
-        _watching_pid = os.getpid()
-        process_exit.watch(end_of_process)
+    instance.part(Runs).watch()
 
 
 def _own_current(instance: Instance) -> Run | None:
     """Return the current run if this process began it."""
     run = _current_of(instance)
-    return run if run is not None and any(own.id == run.id for own in _runs.values()) else None
+    return run if run is not None and instance.part(Runs).find(run.id) is not None else None
 
 
 def _current_of(instance: Instance) -> Run | None:
@@ -243,11 +283,12 @@ def finish(run: Run | None = None, *, report: bool = False) -> None:
 
 def _own(run: Run) -> Run:
     """Return the object that this process keeps of a run, so that both spellings of one run end together."""
-    for own in _runs.values():
-        if own.id == run.id and own is not run:
-            run.__dict__["status"] = "completed"
-            return own
-    return run
+    instance = core_context.connected(str(run._state.db))
+    own = instance.part(Runs).find(run.id) if instance is not None else None
+    if own is None or own is run:
+        return run
+    run.__dict__["status"] = "completed"
+    return own
 
 
 def _drop_if_current(run: Run) -> None:
@@ -262,7 +303,7 @@ def _drop_current() -> None:
 
 def enter_block(run: Run) -> None:
     """Note that a run goes on until its `with` block ends, whatever is tracked inside."""
-    _blocks.append(run)
+    core_context.open_blocks().append(run)
 
 
 def finish_block(run: Run, error: BaseException | None) -> None:
@@ -270,11 +311,12 @@ def finish_block(run: Run, error: BaseException | None) -> None:
     failed = error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0))
     text = process_exit.last_lines(error) if failed and error is not None else None
     code = _exit_code(error) if isinstance(error, SystemExit) else None
-    if run in _blocks:
-        _blocks.remove(run)
+    blocks = core_context.open_blocks()
+    if run in blocks:
+        blocks.remove(run)
     liveness.finish_run(run, "failed" if failed else "completed", error=text, exit_code=code)
     _drop_if_current(run)
-    outer = _blocks[-1] if _blocks else None
+    outer = blocks[-1] if blocks else None
     if outer is not None and core_context.own_run() is None and outer.__dict__.get("status") == "running":
         instance = core_context.connected(outer._state.db)
         if instance is not None:
@@ -287,19 +329,9 @@ def _exit_code(error: SystemExit) -> int:
     return error.code & 0xFF if isinstance(error.code, int) else 1
 
 
-def end_of_process(how: process_exit.Ending) -> None:
-    """End what this process still runs; called once when it ends."""
-    for run in list(_runs.values()):
-        liveness.finish_run(run, how.status, error=how.error, exit_code=how.exit_code)
-    _runs.clear()
-
-
 def leave(instance: Instance) -> None:
     """End what runs in an instance that is left."""
-    for (alias, transform_id), run in list(_runs.items()):
-        if alias == instance.alias:
-            liveness.finish_run(run, "completed")
-            del _runs[alias, transform_id]
+    instance.part(Runs).leave()
     run = core_context.own_run()
     if run is not None and run._state.db == instance.alias:
         _drop_current()
@@ -381,14 +413,3 @@ class Context:
 
 context = Context()
 """What runs now, as `ln.context`."""
-
-
-def _after_fork_in_child() -> None:
-    """A forked child is a process of its own: its parent's runs are not its to end, only to inherit."""
-    _runs.clear()
-    _blocks.clear()
-    metadata.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

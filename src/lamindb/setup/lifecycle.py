@@ -206,12 +206,18 @@ def open_at(home: Path, project: Path | None, database_url: str | None) -> Insta
     import lamindb.models  # noqa: F401  configures Django
 
     database.configure_django()
-    _close_at(home)
-    moved = finish_move.finish(home)
-    if moved is not None:
-        home, database_url = moved.home, moved.database_url or database_url
-        _close_at(home)
-    instance = open_instance(home, project=project, database_url=database_url)
+    kept = _close_at(home)
+    try:
+        moved = finish_move.finish(home)
+        if moved is not None:
+            _close_parts(kept)
+            home, database_url = moved.home, moved.database_url or database_url
+            kept = _close_at(home)
+        instance = open_instance(home, project=project, database_url=database_url)
+    except BaseException:
+        _close_parts(kept)
+        raise
+    instance.take_over(kept)
     if moved is not None:
         _correct_location(instance)
         messages.info(f"the instance {instance.name!r} had moved to {instance.root_url}")
@@ -291,11 +297,19 @@ def _register_sqlite(alias: str, home: Path) -> bool:
     return True
 
 
-def _close_at(home: Path) -> None:
+def _close_at(home: Path) -> list[Any]:
+    """Close the instance of a folder if it is open, and return the parts of it that go on when it is opened anew."""
     for known in context.all_connected():
         if known.home_path == home:
+            kept = known.hand_over()
             close_connections(known)
-            break
+            return kept
+    return []
+
+
+def _close_parts(parts: list[Any]) -> None:
+    for part in parts:
+        part.close()
 
 
 def _correct_location(instance: Instance) -> None:
@@ -393,6 +407,7 @@ def reset() -> None:
     """Close all instances of this process as if it had just begun; runs are not ended, and what is registered stays."""
     for instance in context.all_connected():
         close_connections(instance)
+    context.open_blocks().clear()
     context.set_run(None)
     context.set_instance(None)
     context.set_disconnected(False)

@@ -323,13 +323,23 @@ def _in_parallel(function: Callable[[_In], _Out], items: Iterable[_In]) -> Itera
     waiting: deque[Future[_Out]] = deque()
     try:
         for item in items:
-            waiting.append(pool.submit(function, item))
+            waiting.append(_submit(pool, function, item))
             if len(waiting) >= 4 * AT_ONCE:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _submit(pool: ThreadPoolExecutor, function: Callable[[_In], _Out], item: _In) -> Future[_Out]:
+    """Call a function in a thread of a pool; at the end of the interpreter, which starts no more threads, here."""
+    try:
+        return pool.submit(function, item)
+    except RuntimeError:
+        done: Future[_Out] = Future()
+        done.set_result(function(item))
+        return done
 
 
 class _Budget:

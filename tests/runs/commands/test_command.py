@@ -432,8 +432,9 @@ def test_programs_folders_and_names_that_are_no_text_are_recorded_visibly(instan
     assert "no-caf\\udce9" in str(run.error)
     assert run.capture is not None
     assert run.capture["cwd"] == f"{tmp_path}/caf\\udce9"
-    done = lamin("run", "--transform", ODD, "--out", "out.txt", "--", "sh", f"{ODD}.sh", "0", cwd=folder)
-    assert "could not be saved: key 'caf\\udce9/out.txt' has the character U+DCE9" in done.stderr
+    done = lamin("run", "--transform", ODD, "--out", "out.txt", "--", "sh", f"{ODD}.sh", "0", cwd=folder, check=False)
+    assert done.returncode == 4
+    assert "not saved: out.txt: key 'caf\\udce9/out.txt' has the character U+DCE9" in done.stderr
     assert (newest().transform.name, newest().status) == ("caf\\udce9", "completed")
     begun = lamin("track", "--transform", ODD, "--param", f"a={ODD}").stdout.strip()
     assert ln.Run.select(id=begun).one().params == {"a": "caf\\udce9"}

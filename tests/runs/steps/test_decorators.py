@@ -414,7 +414,7 @@ def test_a_step_that_cannot_be_recorded_still_returns(
     monkeypatch.setattr(group_commit, "write", failing)
     assert add(1) == 3
     assert "the step add could not be recorded" in capsys.readouterr().err
-    assert not step._open
+    assert not context.instance().part(step.OpenSteps).open
 
 
 def test_tracking_within_a_step_is_its_child(local_instance: Path) -> None:

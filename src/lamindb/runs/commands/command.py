@@ -48,6 +48,8 @@ class CommandResult:
         seconds: How long it ran.
         inputs: Keys, else ids, of the files that are linked as read.
         outputs: Keys, else ids, of the files that were saved.
+        problems: What was asked for and could not be had although the command succeeded, each with the reason: outputs
+            that could not be saved, or printed text that could not be written.
     """
 
     run_id: str
@@ -56,6 +58,7 @@ class CommandResult:
     seconds: float
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 def run_command(
@@ -100,21 +103,29 @@ def run_command(
     declared.link_inputs(run, read)
     watching = _watching(instance, run, folder, expected, settings.capture if capture is None else capture)
     environment = {**os.environ, **runs_parent.variables(instance, run), **watching.variables}
-    made: list[File] = []
+    saved = declared.Saved()
     try:
         done = run_program.launch(watching.command(argv), environment=environment, cwd=str(folder) if cwd else None)
         try:
             seen = watching.finish(saves=done.exit_code == 0)
             if done.exit_code == 0:
-                made = _save_outputs(instance, run, expected, folder, seen)
+                _save_outputs(instance, run, expected, folder, seen, saved)
         except (LaminError, Error, OSError) as error:
-            messages.warning(f"what the command made could not be saved: {error}")
+            saved.add_unsaved("what the command wrote", error)
+        if saved.unsaved:
+            messages.warning(f"not saved: {_listed(saved.unsaved)}")
         status = "failed" if done.exit_code else "completed"
-        _end(instance, run, status, done, watching.summary(), asking)
+        _end(instance, run, status, done, {**watching.summary(), **saved.facts()}, asking)
     finally:
         watching.close()
     return CommandResult(
-        run.id, done.exit_code, status, done.seconds, _names(read), _names([*made, *watching.linked_outputs()])
+        run.id,
+        done.exit_code,
+        status,
+        done.seconds,
+        _names(read),
+        _names([*saved.files, *watching.linked_outputs()]),
+        (*saved.unsaved, *([f"its output: {done.unwritten}"] if done.unwritten is not None else [])),
     )
 
 
@@ -284,7 +295,7 @@ def insert_run(instance: Instance, transform: Transform, values: dict[str, Any],
         save.save(run)
 
     metadata.writing(instance, values, data, write_rows)
-    liveness.add(instance.alias, run.id)
+    instance.part(liveness.Heartbeat).add(instance.alias, run.id)
     messages.debug(f"run {run.id} of {transform.name!r} began")
     return run
 
@@ -331,16 +342,23 @@ def _must_watch(instance: Instance, run: Run, expected: declared.Outputs) -> boo
 
 
 def _save_outputs(
-    instance: Instance, run: Run, expected: declared.Outputs, folder: Path, seen: frozenset[str] | None
-) -> list[File]:
-    files, doubtful = declared.save_outputs(instance, run, expected, folder, seen, runs_capture.written_by)
+    instance: Instance,
+    run: Run,
+    expected: declared.Outputs,
+    folder: Path,
+    seen: frozenset[str] | None,
+    saved: declared.Saved,
+) -> None:
+    doubtful = declared.save_outputs(instance, run, expected, folder, seen, runs_capture.written_by, saved)
     if doubtful:
-        shown = ", ".join(doubtful[:5]) + (f" and {len(doubtful) - 5} more" if len(doubtful) > 5 else "")
         messages.warning(
-            f"not saved, because another run worked here at the same time and may have made them: {shown}; "
-            "name outputs exactly, or pass --capture"
+            f"not saved, because another run worked here at the same time and may have made them: "
+            f"{_listed(doubtful)}; name outputs exactly, or pass --capture"
         )
-    return files
+
+
+def _listed(items: Sequence[str]) -> str:
+    return ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
 
 
 def _end(
@@ -352,14 +370,14 @@ def _end(
     asking: metadata.Asking,
 ) -> None:
     """Write how a command ended; never raises."""
-    liveness.remove(instance.alias, run.id)
+    instance.part(liveness.Heartbeat).remove(run.id)
     try:
         data: metadata.Data = {"log_digest": (done.log.encode("utf-8", "backslashreplace"), ".log")}
         values: dict[str, Any] = {
             "status": status,
             "finished_at": now(),
             "exit_code": done.exit_code,
-            "error": done.error,
+            "error": done.error or (f"its output could not be written: {done.unwritten}" if done.unwritten else None),
             **metadata.kept(instance, data),
         }
         values |= asking.take(metadata.LAST_PATIENCE_SECONDS)
@@ -399,7 +417,7 @@ def begin_shell(transform: str | Transform, params: Mapping[str, Any] | None = N
         **metadata.kept(instance, data),
     }
     run = insert_run(instance, what, values, data)
-    liveness.remove(instance.alias, run.id)
+    instance.part(liveness.Heartbeat).remove(run.id)
     return run.id
 
 

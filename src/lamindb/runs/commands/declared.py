@@ -15,22 +15,29 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
+
+from django.db import Error
 
 from lamindb.core import filesystem, messages, processes
 from lamindb.core.text import storable
 from lamindb.environment import scripts
-from lamindb.errors import InvalidInputError, LaminError, NoResultFound, SourceNotFoundError
+from lamindb.environment.redaction import redact_text
+from lamindb.errors import DatabaseError, InvalidInputError, LaminError, NoResultFound, SourceNotFoundError
 from lamindb.files import save
-from lamindb.files.locate import registered_at
+from lamindb.files.locate import place_of, registered_at
+from lamindb.files.source import hash_local
 from lamindb.models import File, Run, RunOutput
 from lamindb.records import edges
 from lamindb.records.open_instance import Instance
+from lamindb.storage.base import ObjectName
+from lamindb.storage.manifest import read_manifest
 
 LAUNCHED_AT: Final = "launched_at"
 """Where the row of a run says when its program was started, in seconds since the epoch; nothing until it is."""
 
 _MAGIC = frozenset("*?[")
+_MOST_LISTED: Final = 100
 _CLOCK_TICK_SECONDS = 0.01
 """By so much the time of a file may lie before that of its writing."""
 _TOLD_WITHIN_SECONDS = 0.25
@@ -47,6 +54,27 @@ class Outputs:
     before: dict[str, Stamp] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Saved:
+    """What became of the outputs of a command.
+
+    Attributes:
+        files: Those that were saved.
+        unsaved: Those that could not be, each with the reason.
+    """
+
+    files: list[File] = field(default_factory=list)
+    unsaved: list[str] = field(default_factory=list)
+
+    def add_unsaved(self, what: str, error: Exception) -> None:
+        """Note what could not be saved, and why."""
+        self.unsaved.append(redact_text(storable(f"{what}: {error}")))
+
+    def facts(self) -> dict[str, list[str]]:
+        """Return what is stored of it as a part of `run.capture`."""
+        return {"unsaved": self.unsaved[:_MOST_LISTED]} if self.unsaved else {}
+
+
 def inputs_of(instance: Instance, items: Iterable[str], cwd: Path) -> list[File]:
     """Return the saved files that are meant by paths, patterns or keys. Files that nobody registered are saved.
 
@@ -60,11 +88,12 @@ def inputs_of(instance: Instance, items: Iterable[str], cwd: Path) -> list[File]
         paths = _paths(item, cwd)
         if not paths:
             found = File.objects.using(instance.alias).filter(key=item, is_latest=True, trashed_at__isnull=True).first()
+            found = found or _folder_with(instance, item)
             if found is None:
                 raise NoResultFound(f"the input {item!r} is neither a file here nor the key of one")
             known.append(found)
         for path in paths:
-            registered = registered_at(instance, path)
+            registered = registered_at(instance, path) or _folder_at(instance, path)
             if registered is not None:
                 known.append(registered)
                 continue
@@ -72,6 +101,29 @@ def inputs_of(instance: Instance, items: Iterable[str], cwd: Path) -> list[File]
     if new:
         save.save_files(new)
     return known + new
+
+
+def _folder_at(instance: Instance, path: str) -> File | None:
+    """Return the saved folder that shows a file among its members, with the bytes that the file has now."""
+    place = place_of(instance, path)
+    if place is None or place[0] != instance.storage_id or not os.path.isfile(path):
+        return None
+    try:
+        return _folder_with(instance, place[1], hash_local(os.path.realpath(path), None, instance.hash_cache).digest)
+    except (LaminError, OSError):
+        return None
+
+
+def _folder_with(instance: Instance, key: str, digest: str | None = None) -> File | None:
+    """Return the current folder that has a member under a key, with a digest where one is given."""
+    above = [key[:position] for position, character in enumerate(key) if character == "/"]
+    query = File.objects.using(instance.alias).filter(storage_id=instance.storage_id, key__in=above, is_folder=True)
+    for folder in query.filter(is_latest=True, trashed_at__isnull=True).order_by("-key"):
+        inside = key[len(str(folder.key)) + 1 :]
+        for member in read_manifest(instance.store, ObjectName(folder.digest, folder.suffix)):
+            if member.path == inside and digest in {None, member.digest}:
+                return cast("File", folder)
+    return None
 
 
 def _paths(item: str, cwd: Path) -> list[str]:
@@ -219,8 +271,9 @@ def save_outputs(
     cwd: Path,
     written: frozenset[str] | None,
     written_by: Callable[[Run], frozenset[str] | None],
-) -> tuple[list[File], list[str]]:
-    """Save what a command made, as outputs of its run.
+    saved: Saved,
+) -> list[str]:
+    """Save what a command made, as outputs of its run: all that can be, each by itself where they cannot together.
 
     Args:
         instance: Where to save.
@@ -229,12 +282,10 @@ def save_outputs(
         cwd: Where it ran.
         written: The files that it wrote, where its system calls were watched; else None.
         written_by: Returns the same of another run.
+        saved: Takes in the files, and what could not be saved.
 
     Returns:
-        The files, and the paths that could not be told from another run's.
-
-    Raises:
-        LaminError: They could not be saved: none of them was.
+        The paths that could not be told from another run's.
     """
     candidates = made(outputs)
     doubtful: list[str] = []
@@ -257,11 +308,33 @@ def save_outputs(
         except SourceNotFoundError as error:
             messages.warning(f"an output of the command is gone again: {error}")
             continue
+        except LaminError as error:
+            saved.add_unsaved(_shown(path, cwd), error)
+            continue
         if (file.storage_id, file.key) not in theirs:
             files.append(file)
-    if files:
+    _save_each(files, saved)
+    return doubtful
+
+
+def _save_each(files: Sequence[File], saved: Saved) -> None:
+    """Save files together; where that fails, each by itself, unless the database failed."""
+    if not files:
+        return
+    try:
         save.save_files(files)
-    return files, doubtful
+        saved.files.extend(files)
+    except (LaminError, Error, OSError) as error:
+        if len(files) == 1 or isinstance(error, (DatabaseError, Error)):
+            for file in files:
+                saved.add_unsaved(file.key or file.name, error)
+            return
+        for file in files:
+            _save_each([file], saved)
+
+
+def _shown(path: str, cwd: Path) -> str:
+    return os.path.relpath(path, cwd) if path.startswith(f"{cwd}{os.sep}") else path
 
 
 def _wait_for_tracers(paths: Iterable[str]) -> None:

@@ -8,7 +8,6 @@ would take longer than most steps: a power cut can cost the records of the last 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -44,10 +43,19 @@ class Entry:
     error: BaseException | None = None
 
 
-_queue: list[Entry] = []
-_queue_lock = threading.Lock()
-_write_lock = threading.Lock()
-_journal_modes: dict[str, str] = {}
+class Queue:
+    """The entries that wait to be written to one instance."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Entry] = []
+        self.waiting_lock = threading.Lock()
+        self.write_lock = threading.Lock()
+        self.journal_mode: str | None = None
+
+    def after_fork(self) -> None:
+        """Forget what threads of the parent process were about to write."""
+        self.waiting.clear()
+        self.waiting_lock, self.write_lock = threading.Lock(), threading.Lock()
 
 
 def write(entry: Entry) -> None:
@@ -56,13 +64,13 @@ def write(entry: Entry) -> None:
     Raises:
         DatabaseError: The database failed. Nothing of it was written.
     """
-    with _queue_lock:
-        _queue.append(entry)
-    with _write_lock:
+    queue = entry.instance.part(Queue)
+    with queue.waiting_lock:
+        queue.waiting.append(entry)
+    with queue.write_lock:
         if not entry.is_done:
-            with _queue_lock:
-                batch = [one for one in _queue if one.instance.alias == entry.instance.alias]
-                _queue[:] = [one for one in _queue if one.instance.alias != entry.instance.alias]
+            with queue.waiting_lock:
+                batch, queue.waiting = queue.waiting, []
             _write_batch(batch)
     if entry.error is not None:
         raise entry.error
@@ -91,7 +99,7 @@ def _commit(batch: Sequence[Entry]) -> None:
     named = {run.source_digest for run in runs.values() if run.source_digest}
     for _ in range(_ATTEMPTS):
         try:
-            with _unflushed(instance.alias), database.writing(instance.alias) as connection:
+            with _without_fsync(instance), database.writing(instance.alias) as connection:
                 for name in named:
                     metadata.claim(connection, instance, {"source_digest": name})
                 bulk.insert_many(connection, list(runs.values()), overwritten=ENDING)
@@ -107,17 +115,18 @@ def _commit(batch: Sequence[Entry]) -> None:
 
 
 @contextlib.contextmanager
-def _unflushed(alias: str) -> Iterator[None]:
-    """Let commits to SQLite return before the disk has them, where its journal stays whole without that."""
-    connection = database.connection(alias)
+def _without_fsync(instance: Instance) -> Iterator[None]:
+    """Return from commits to SQLite before they are fsynced, where its journal stays whole without that."""
+    connection = database.connection(instance.alias)
     if connection.vendor != "sqlite" or connection.in_atomic_block:
         yield
         return
     with connection.cursor() as cursor:
-        if alias not in _journal_modes:
+        queue = instance.part(Queue)
+        if queue.journal_mode is None:
             cursor.execute("PRAGMA journal_mode")
-            _journal_modes[alias] = str(cursor.fetchone()[0])
-        if _journal_modes[alias] != "wal":
+            queue.journal_mode = str(cursor.fetchone()[0])
+        if queue.journal_mode != "wal":
             yield
             return
         cursor.execute("PRAGMA synchronous=NORMAL")
@@ -125,13 +134,3 @@ def _unflushed(alias: str) -> Iterator[None]:
             yield
         finally:
             cursor.execute("PRAGMA synchronous=FULL")
-
-
-def _after_fork_in_child() -> None:
-    global _queue_lock, _write_lock
-    _queue.clear()
-    _queue_lock, _write_lock = threading.Lock(), threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

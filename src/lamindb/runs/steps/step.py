@@ -35,12 +35,114 @@ from lamindb.runs.steps.function import Function
 START_SECONDS: Final = 0.1
 """A step that lasts longer has its row while it runs."""
 
-_open: dict[str, Step] = {}
-_waiting: dict[str, tuple[float, Step]] = {}
-_wake = threading.Event()
-_thread_lock = threading.Lock()
-_thread: threading.Thread | None = None
-_watching_pid: int | None = None
+
+class OpenSteps:
+    """The steps of one instance that are under way, and the thread that writes rows of those that last."""
+
+    goes_on = True
+
+    def __init__(self) -> None:
+        self.open: dict[str, Step] = {}
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._waiting: dict[str, tuple[float, Step]] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._watch: process_exit.Watch | None = None
+
+    def find(self, run_id: str) -> Step | None:
+        """Return the step of a run, if it is under way."""
+        return self.open.get(run_id)
+
+    def add(self, step: Step) -> None:
+        """Note a step that begins; its row is written by another thread if it takes longer than a moment."""
+        self.open[step.run.id] = step
+        if self._watch is None:
+            self._watch = process_exit.watch(self.end)
+        with self._lock:
+            self._waiting[step.run.id] = (time.monotonic() + START_SECONDS, step)
+            if self._thread is None:
+                self._start_thread()
+
+    def remove(self, run_id: str) -> bool:
+        """Forget a step that ends; return False if it had ended before."""
+        found = self.open.pop(run_id, None)
+        self._waiting.pop(run_id, None)
+        return found is not None
+
+    def end(self, how: process_exit.Ending) -> None:
+        """End what is still under way, the innermost first, as the process ended."""
+        for step in reversed(list(self.open.values())):
+            if how.status == "failed":
+                step.end("failed", reason=how.error or "the process ended")
+            else:
+                step.end("aborted", reason="the process ended before it did")
+
+    def close(self) -> None:
+        """Stop the thread and end no step; one that ends later warns that it cannot be recorded."""
+        self._waiting.clear()
+        self._stop_thread()
+        if self._watch is not None:
+            self._watch.cancel()
+
+    def before_fork(self) -> None:
+        """Write the rows of steps under way, which the child may refer to, and stop the thread."""
+        for step in list(self.open.values()):
+            try:
+                step.ensure_row()
+            except Exception as error:
+                messages.debug(f"a step's beginning could not be written: {error}")
+        self._stop_thread()
+
+    def after_fork_in_parent(self) -> None:
+        """Start the thread again if steps wait for it."""
+        with self._lock:
+            if self._waiting and self._thread is None:
+                self._start_thread()
+
+    def after_fork(self) -> None:
+        """Forget the steps of the parent process; the child inherits their runs as saved ones."""
+        for step in self.open.values():
+            step.leave_to_parent()
+        self.open.clear()
+        self._start_anew()
+
+    def _start_thread(self) -> None:
+        self._wake = threading.Event()
+        self._thread = threading.Thread(
+            target=self._write_late_rows, args=(self._wake,), name="lamindb steps", daemon=True
+        )
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._thread = None
+            messages.debug(f"steps are written when they end: {error}")
+
+    def _stop_thread(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            self._wake.set()
+            thread.join(1.0)
+
+    def _write_late_rows(self, wake: threading.Event) -> None:
+        seen: list[Step] = []
+        while not wake.wait(START_SECONDS / 2):
+            due = [step for when, step in list(self._waiting.values()) if when <= time.monotonic()]
+            for step in due:
+                self._waiting.pop(step.run.id, None)
+                try:
+                    if step.run.id in self.open:
+                        step.ensure_row()
+                except Exception as error:
+                    messages.debug(f"a step's beginning could not be written: {error}")
+            seen = seen or due
+            with self._lock:
+                if not self._waiting:
+                    self._thread = None
+                    break
+        _close_connections(seen)
 
 
 class _State(ModelState):
@@ -65,6 +167,9 @@ class Step:
 
     def __init__(self, instance: Instance, function: Function, given: dict[str, Any]) -> None:
         self.instance = instance
+        self._heartbeat = instance.part(liveness.Heartbeat)
+        # Made after the heartbeat: a fork stops the newest part first, and rows of steps start heartbeats.
+        self._steps = instance.part(OpenSteps)
         self._function = function
         self._lock = threading.RLock()
         self._has_row = False
@@ -91,9 +196,7 @@ class Step:
         self._state.step = self
         self._inputs = steps_function.files_in(instance, given)
         self._results: dict[str, File] = {}
-        _open[self.run.id] = self
-        _begin_waiting(self)
-        _watch_end()
+        self._steps.add(self)
 
     def begin_flow(self) -> None:
         """Write the row at once, and hand the run down to processes that are started from now on.
@@ -141,16 +244,22 @@ class Step:
 
     def rows(self) -> list[Run]:
         """Return its own row, and before it those of steps above it that have none yet."""
-        above = _open.get(self._parent.id) if self._parent is not None else None
+        above = self._steps.find(self._parent.id) if self._parent is not None else None
         return [*(above.rows() if above is not None and not above._has_row else []), self.run]
 
     def _note_rows(self) -> None:
         self._has_row = True
-        if self.run.id in _open:
-            liveness.add(self.instance.alias, self.run.id)
-        above = _open.get(self._parent.id) if self._parent is not None else None
+        if self._steps.find(self.run.id) is not None:
+            self._heartbeat.add(self.instance.alias, self.run.id)
+        above = self._steps.find(self._parent.id) if self._parent is not None else None
         if above is not None and not above._has_row:
             above._note_rows()
+
+    def leave_to_parent(self) -> None:
+        """Make it a saved run that this forked process does not own."""
+        self._lock = threading.RLock()
+        self._has_row = True
+        self._state.step = None
 
     def _restore(self) -> None:
         self._function.forget_source(self.instance)
@@ -163,9 +272,8 @@ class Step:
 
     def end(self, status: str, error: BaseException | None = None, reason: str | None = None) -> None:
         """Write how it ended, with what it read and made. Never raises: the caller gets the function's own result."""
-        if _open.pop(self.run.id, None) is None:
+        if not self._steps.remove(self.run.id):
             return
-        _waiting.pop(self.run.id, None)
         self._end_flow()
         moment = now()
         values = {
@@ -183,7 +291,7 @@ class Step:
         except (LaminError, Error, OSError, RuntimeError) as problem:
             messages.warning(f"the step {self._function.name} could not be recorded: {problem}")
         finally:
-            liveness.remove(self.instance.alias, self.run.id)
+            self._heartbeat.remove(self.run.id)
             self._state.step = None
 
     def _links(self) -> list[RunInput | RunOutput]:
@@ -215,45 +323,6 @@ def ended_by(error: BaseException) -> tuple[str, str | None]:
     return "failed", None
 
 
-def _begin_waiting(step: Step) -> None:
-    """Have the row written by another thread if the step takes longer than a moment."""
-    with _thread_lock:
-        _waiting[step.run.id] = (time.monotonic() + START_SECONDS, step)
-        if _thread is None:
-            _start_thread()
-
-
-def _start_thread() -> None:
-    global _thread
-    _wake.clear()
-    _thread = threading.Thread(target=_write_late_rows, name="lamindb steps", daemon=True)
-    try:
-        _thread.start()
-    except RuntimeError as error:
-        _thread = None
-        messages.debug(f"steps are written when they end: {error}")
-
-
-def _write_late_rows() -> None:
-    global _thread
-    seen: list[Step] = []
-    while not _wake.wait(START_SECONDS / 2):
-        due = [step for moment, step in list(_waiting.values()) if moment <= time.monotonic()]
-        for step in due:
-            _waiting.pop(step.run.id, None)
-            try:
-                if step.run.id in _open:
-                    step.ensure_row()
-            except Exception as error:
-                messages.debug(f"a step's beginning could not be written: {error}")
-        seen = seen or due
-        with _thread_lock:
-            if not _waiting:
-                _thread = None
-                break
-    _close_connections(seen)
-
-
 def _close_connections(steps: list[Step]) -> None:
     from lamindb.db import database
 
@@ -262,60 +331,3 @@ def _close_connections(steps: list[Step]) -> None:
             database.connection(alias).close()
         except Exception as error:
             messages.debug(f"a connection did not close: {error}")
-
-
-def _watch_end() -> None:
-    global _watching_pid
-    if _watching_pid != os.getpid():
-        _watching_pid = os.getpid()
-        process_exit.watch(_end_of_process)
-
-
-def _end_of_process(how: process_exit.Ending) -> None:
-    """End what is still under way, the innermost first."""
-    for step in reversed(list(_open.values())):
-        if how.status == "failed":
-            step.end("failed", reason=how.error or "the process ended")
-        else:
-            step.end("aborted", reason="the process ended before it did")
-
-
-def _stop_thread() -> None:
-    """Let no thread of ours live while the process forks."""
-    global _thread
-    thread, _thread = _thread, None
-    if thread is not None and thread is not threading.current_thread():
-        _wake.set()
-        thread.join(1.0)
-
-
-def _after_fork_in_parent() -> None:
-    with _thread_lock:
-        if _waiting and _thread is None:
-            _start_thread()
-
-
-def _after_fork_in_child() -> None:
-    """A forked child inherits the run of a step as what it works for, and none of them as its own."""
-    global _wake, _thread, _thread_lock
-    for step in list(_open.values()):
-        step._lock = threading.RLock()
-        step._has_row = True
-        step._state.step = None
-    _open.clear()
-    _waiting.clear()
-    _wake, _thread, _thread_lock = threading.Event(), None, threading.Lock()
-
-
-def _before_fork() -> None:
-    """What a child inherits must be there for it: rows of steps under way are written before the process forks."""
-    for step in list(_open.values()):
-        try:
-            step.ensure_row()
-        except Exception as error:
-            messages.debug(f"a step's beginning could not be written: {error}")
-    _stop_thread()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
