@@ -49,7 +49,8 @@ def verify(
 
     Exits 5 where something is missing or damaged. Saving the right bytes again repairs it.
 
-    JSON keys: is_clean, checked, n_bytes, missing, corrupt, edited, untracked, orphans, incoming, is_complete, seconds.
+    JSON keys: is_clean, checked, n_bytes, missing, corrupt, edited, untracked, orphans, lost, incoming,
+    is_complete, seconds.
     """
     from lamindb.maintenance import verify as maintenance_verify
 
@@ -71,10 +72,13 @@ def verify(
 @click.option("--yes", is_flag=True, help="Remove it; without this, only say what would be removed.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed, which is the default.")
 @json_option
-def gc(yes: bool, dry_run: bool, grace_seconds: float, as_json: bool) -> None:
+@click.pass_context
+def gc(ctx: click.Context, yes: bool, dry_run: bool, grace_seconds: float, as_json: bool) -> None:
     """Free the space of bytes that no file, no trash and no writer needs. Safe beside writers.
 
-    JSON keys: objects, n_bytes, n_young, incoming, is_dry_run.
+    Exits 5, and removes no object, where the folder shows files that the database has lost.
+
+    JSON keys: objects, n_bytes, n_young, incoming, is_dry_run, lost.
     """
     from lamindb.maintenance import gc as maintenance_gc
 
@@ -83,6 +87,8 @@ def gc(yes: bool, dry_run: bool, grace_seconds: float, as_json: bool) -> None:
     _print(report, as_json=as_json)
     if report.is_dry_run and (report.objects or report.incoming):
         messages.info("nothing was removed: `lamin gc --yes` does it")
+    if report.lost:
+        ctx.exit(IntegrityError.exit_code)
 
 
 @command("relink", "lamin relink")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Collection, Iterator
+import stat
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from lamindb.core import messages
 from lamindb.core.hashing import digest_file
@@ -15,10 +17,13 @@ from lamindb.maintenance import reachable
 from lamindb.models import File, FolderMember, Run, Storage
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import Damage, FileStat, Member, ObjectName
+from lamindb.storage.local import LocalStore
 from lamindb.storage.manifest import folder_content, suffix_of_member, walk
 from lamindb.storage.os_errors import cause
 
 _MOST_SHOWN = 20
+MANY_LOST: Final = 10
+"""So many objects that are shown but not recorded are a damaged database; fewer may be one save that was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,50 @@ def untracked(instance: Instance, prefix: str | None) -> list[str]:
     root = instance.root_url
     start = root if prefix is None else f"{root}/{prefix}"
     return sorted(relative for relative in _walk(root, start, folders) if relative not in files)
+
+
+def describe_lost(count: int) -> str:
+    """Return what to tell a user of objects that `shown_orphans` found."""
+    return (
+        f"{count:,} stored objects are shown in the folder but not recorded: the database is older than the folder, or "
+        "a save was cut short; bring back a newer database, or save these files again"
+    )
+
+
+def shown_orphans(instance: Instance, orphans: Iterable[ObjectName]) -> list[ObjectName]:
+    """Return those of these unneeded objects that the folder still shows under a key.
+
+    Whatever removes a row takes its file out of the view first, so the database lost the rows of these. Files that
+    merely equal such an object count only where there are many of them: a user may have copied a few back.
+    """
+    store = instance.store
+    by_digest = {name.digest: name for name in orphans}
+    if not by_digest or not isinstance(store, LocalStore) or instance.view.mode == "none":
+        return []
+    by_inode: dict[tuple[int, int], ObjectName] = {}
+    sizes: set[int] = set()
+    for name in by_digest.values():
+        with contextlib.suppress(OSError):
+            found = os.lstat(store.object_path(name))
+            by_inode[found.st_dev, found.st_ino] = name
+            sizes.add(found.st_size)
+    linked: set[ObjectName] = set()
+    equal: set[ObjectName] = set()
+    for relative in _walk(instance.root_url, instance.root_url, ()):
+        path = f"{instance.root_url}/{relative}"
+        with contextlib.suppress(OSError):
+            found = os.lstat(path)
+            if not stat.S_ISREG(found.st_mode):
+                continue
+            name_of_link = by_inode.get((found.st_dev, found.st_ino))
+            if name_of_link is not None:
+                linked.add(name_of_link)
+            elif found.st_size in sizes:
+                digest = instance.hash_cache.digest(path, FileStat.of(found)) or digest_file(path)
+                if digest in by_digest:
+                    equal.add(by_digest[digest])
+    lost = linked | equal if len(equal) >= MANY_LOST else linked
+    return sorted(lost, key=lambda name: name.path)
 
 
 def _recorded(instance: Instance, prefix: str | None) -> Iterator[tuple[str, bool]]:

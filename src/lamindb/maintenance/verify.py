@@ -95,6 +95,8 @@ class VerifyReport:
         edited: Files of the view that somebody changed: the saved bytes are unharmed.
         untracked: Files in the storage folder that are not recorded.
         orphans: Objects that nothing needs; `lamin gc` removes them.
+        lost: Orphans that the folder still shows under a key, where there are many of them: the database is older than
+            what lies beside it.
         incoming: What dead writers left; `lamin gc` removes it.
         is_complete: Everything was looked at; False if the time was up.
         seconds: How long it took, including the times before this one that it went on from.
@@ -107,14 +109,15 @@ class VerifyReport:
     edited: tuple[str, ...]
     untracked: tuple[str, ...]
     orphans: tuple[str, ...]
+    lost: tuple[str, ...]
     incoming: tuple[str, ...]
     is_complete: bool
     seconds: float
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was found missing or corrupt."""
-        return not self.missing and not self.corrupt
+        """Whether nothing was found missing, corrupt or lost."""
+        return not (self.missing or self.corrupt or self.lost)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values."""
@@ -130,6 +133,8 @@ class VerifyReport:
             lines += [f"{kind}: {one}" for one in found]
         rest = {"edited": self.edited, "not recorded": self.untracked, "orphaned": self.orphans}
         lines += [f"{len(names):,} {kind}" for kind, names in rest.items() if names]
+        if self.lost:
+            lines.append(findings.describe_lost(len(self.lost)))
         if self.incoming:
             lines.append(f"{len(self.incoming):,} unfinished writes of dead processes")
         if not self.is_complete:
@@ -201,13 +206,17 @@ def verify(
     edited: list[str] = []
     untracked: list[str] = []
     orphans: list[str] = []
+    lost: list[str] = []
     try:
         is_complete = _run(instance, work, course)
         if is_complete:
             edited = findings.edited(instance, prefix)
             untracked = findings.untracked(instance, prefix)
             if prefix is None:
-                orphans = sorted(name.digest + name.suffix for name, _ in gc.unneeded(instance))
+                unneeded = [name for name, _ in gc.unneeded(instance)]
+                orphans = sorted(name.digest + name.suffix for name in unneeded)
+                shown = [name.digest + name.suffix for name in findings.shown_orphans(instance, unneeded)]
+                lost = shown if len(shown) >= findings.MANY_LOST else []
     except BaseException:
         course.note(is_last=True)
         raise
@@ -223,6 +232,7 @@ def verify(
         edited=tuple(edited),
         untracked=tuple(untracked),
         orphans=tuple(orphans),
+        lost=tuple(lost),
         incoming=tuple(view_repair.left_behind(instance)),
         is_complete=is_complete,
         seconds=course.seconds(),
