@@ -35,6 +35,9 @@ class ViewLike(Protocol):
     def show_many(self, files: Sequence[Shown], *, move_aside: bool = False) -> list[ViewConflictError]:
         """Show many files; return the conflicts, whose files were left as they were."""
 
+    def move_aside(self, path: str, *, beside: str) -> None:
+        """Move a file out of the view, to a new name beside a key."""
+
     def hide(self, key: str, name: ObjectName, *, is_folder: bool = False) -> bool:
         """Remove what is shown under a key; False if what is there is not ours."""
 
@@ -70,6 +73,10 @@ class NoView:
         """Show nothing."""
         del files, move_aside
         return []
+
+    def move_aside(self, path: str, *, beside: str) -> None:
+        """Move nothing."""
+        del path, beside
 
     def hide(self, key: str, name: ObjectName, *, is_folder: bool = False) -> bool:
         """Hide nothing."""
