@@ -45,11 +45,11 @@ def _print(report: Any, *, as_json: bool) -> None:
 def verify(
     ctx: click.Context, prefix: str | None, quick: bool, resume: bool, seconds: float | None, as_json: bool
 ) -> None:
-    """Compare stored bytes with what was saved, everything or what lies under PREFIX.
+    """Check the database, and compare stored bytes with what was saved, everything or what lies under PREFIX.
 
     Exits 5 where something is missing or damaged. Saving the right bytes again repairs it.
 
-    JSON keys: is_clean, checked, n_bytes, missing, corrupt, edited, untracked, orphans, lost, incoming,
+    JSON keys: is_clean, database, checked, n_bytes, missing, corrupt, edited, untracked, orphans, lost, incoming,
     is_complete, seconds.
     """
     from lamindb.maintenance import verify as maintenance_verify

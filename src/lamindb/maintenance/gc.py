@@ -88,7 +88,7 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
 
     Raises:
         ConflictError: Another garbage collection of this instance runs, or its bucket is another instance's.
-        IntegrityError: The database was emptied or replaced. Nothing was removed.
+        IntegrityError: The database was emptied, replaced or damaged. Nothing was removed.
         ReadOnlyError: The instance can only be read.
         StorageError, DatabaseError: Something failed; what is removed was needed by nothing. Calling again is safe.
     """
@@ -105,6 +105,9 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be removed")
     _check_own_row(instance)
+    damages = findings.of_database(instance)
+    if damages:
+        raise IntegrityError(f"nothing can be removed, as the database is damaged ({damages[0]}): see `lamin verify`")
     ownership.claim_for_removal(instance)
     with _alone(instance):
         view_repair.repair_after_crash(instance)
@@ -152,11 +155,10 @@ def _needed(instance: Instance, names: Sequence[ObjectName], runs: set[ObjectNam
     alias = instance.alias
     digests = list(dict.fromkeys(name.digest for name in names))
     own = File.objects.using(alias).filter(storage_id=instance.storage_id).order_by()
-    found = {ObjectName(d, s) for d, s in own.filter(digest__in=digests).values_list("digest", "suffix")}
+    found = set(own.filter(digest__in=digests).values_list("digest", "suffix"))
     members = FolderMember.objects.using(alias).filter(digest__in=digests).order_by()
     folders = own.filter(is_folder=True).values("digest")
-    kept = members.filter(folder_digest__in=folders).values_list("digest", "suffix")
-    found.update(ObjectName(digest, suffix) for digest, suffix in kept)
+    found.update(members.filter(folder_digest__in=folders).values_list("digest", "suffix"))
     if runs is None:
         runs = set()
         values = [name.digest + name.suffix for name in names]
@@ -164,7 +166,7 @@ def _needed(instance: Instance, names: Sequence[ObjectName], runs: set[ObjectNam
             query = Run.objects.using(alias).filter(**{f"{field}__in": values}).order_by()
             parsed = (ObjectName.parse(value) for value in query.values_list(field, flat=True).distinct())
             runs.update(name for name in parsed if name is not None)
-    return {name for name in names if name in found or name in runs}
+    return {name for name in names if (name.digest, name.suffix) in found or name in runs}
 
 
 def _old_enough(
