@@ -68,6 +68,29 @@ def test_a_member_that_was_written_over_is_moved_aside_when_it_is_healed(instanc
     assert verify.verify().is_clean
 
 
+def test_bytes_that_stand_there_already_are_saved(instance: Path) -> None:
+    (instance / "a").mkdir()
+    (instance / "a/x.txt").write_text("mine")
+    with pytest.raises(ViewConflictError, match="holds something"):
+        ln.File(b"other", key="a/x.txt").save()
+    file = ln.File(b"mine", key="a/x.txt").save()
+    assert (instance / "a/x.txt").read_text() == "mine"
+    assert file.stage().read_text() == "mine" and verify.verify().is_clean
+
+
+def test_a_file_that_was_damaged_while_its_object_is_gone_is_repaired(instance: Path) -> None:
+    file = ln.File(b"right", key="x.txt").save()
+    (instance / "x.txt").unlink()
+    (instance / "x.txt").write_text("wrong")
+    with pytest.raises(ViewConflictError, match="holds something"):
+        ln.File(b"right", key="x.txt").save()
+    object_path(file).unlink()
+    assert ln.File(b"right", key="x.txt").save() == file
+    assert (instance / "x.txt").read_text() == "right"
+    assert (instance / "x.txt.edited-1").read_text() == "wrong"
+    assert verify.verify().is_clean
+
+
 def view(mode: str) -> Path:
     ln.setup.init(storage="./data", view=mode)
     return Path("data").resolve()

@@ -32,6 +32,8 @@ class Scenario:
     between: Callable[[], None] | None = None
     makes_instance: bool = False
     only_local: bool = False
+    repairs: bool = False
+    """It starts from damage, which the program repairs; what stood in the folder is moved beside it."""
 
 
 def current(key: str) -> Any:
@@ -202,6 +204,21 @@ def save_edit() -> None:
     ln.File("mydata/two.csv").save()
 
 
+def damaged() -> None:
+    """Another program wrote into files of the folder, which are the stored objects; of one the object is gone, too."""
+    folder_kept()
+    for path in ("mydata/two.csv", "mydata/deep/one.txt", "mydata/results/folder.x/b/c.txt"):
+        os.chmod(path, 0o644)
+        write(path, b"other bytes")
+    one = File.objects.get(key="deep/one.txt")
+    os.unlink(f"mydata/.lamindb/objects/{one.digest[:2]}/{one.digest}.txt")
+
+
+def repair() -> None:
+    some_files()
+    save_folder()
+
+
 def relink() -> None:
     from lamindb.files import view_relink
 
@@ -248,6 +265,7 @@ SCENARIOS = {
     "purge": Scenario(purge, versions, delete),
     "purge_folder": Scenario(purge_folder, folder_kept, trash_folder),
     "sweep": Scenario(sweep, swept),
+    "repair": Scenario(repair, damaged, only_local=True, repairs=True),
     "relink": Scenario(relink, copied, only_local=True),
     "move": Scenario(move, folder_kept, only_local=True),
     "init": Scenario(init, makes_instance=True),

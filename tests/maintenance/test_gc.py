@@ -11,7 +11,7 @@ import pytest
 
 import lamindb as ln
 from lamindb.core import context
-from lamindb.errors import ConflictError, InvalidInputError, StorageError
+from lamindb.errors import ConflictError, IntegrityError, InvalidInputError, StorageError
 from lamindb.files import gc_marks
 from lamindb.files import save as files_save
 from lamindb.maintenance import gc, verify
@@ -266,3 +266,58 @@ def test_what_was_taken_over_is_young_by_its_links(local_instance: Path) -> None
     os.utime(path, (time.time() - 1e6,) * 2)
     ln.File(path).save().delete(permanent=True)
     assert sweep(grace_seconds=3600).n_young == 1
+
+
+def _ten_files() -> None:
+    for number in range(12):
+        save(f"n/{number}.txt", str(number).encode())
+
+
+def _forget_all_rows(instance: Path) -> None:
+    """Let the database be as it was before anything was saved."""
+    FolderMember.objects.all()._delete_rows()
+    File.objects.all()._delete_rows()
+
+
+@pytest.mark.parametrize("mode", ["auto", "copy"])
+def test_objects_that_the_folder_shows_and_the_database_lost_are_said_and_kept(
+    tmp_path: Path, database: str | None, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ln.setup.init(storage="./mydata", db=database, view=mode)
+    _ten_files()
+    save("gone.txt", b"gone").delete(permanent=True)
+    before = objects()
+    _forget_all_rows(tmp_path / "mydata")
+    report = sweep()
+    assert report.objects == () and len(report.lost) == 12
+    assert objects() == before
+    found = verify.verify()
+    assert not found.is_clean and set(found.lost) == set(report.lost)
+    assert "not recorded" in str(found) and "no object was removed" in str(report)
+    assert len(gc.sweep(grace_seconds=0).lost) == 12
+    _ten_files()
+    assert verify.verify().is_clean
+    assert len(sweep().objects) == 1
+
+
+def test_a_shown_object_without_a_row_stays_though_it_is_only_one(local_instance: Path) -> None:
+    file = save("a.txt")
+    _forget_all_rows(local_instance)
+    assert sweep().objects == ()
+    assert verify.verify().is_clean
+    (local_instance / "a.txt").unlink()
+    assert sweep().objects == (f"{file.digest}.txt",)
+
+
+def test_nothing_is_removed_by_a_database_without_the_own_storage(instance: Path) -> None:
+    save("a.txt").delete(permanent=True)
+    before = objects()
+    alias = context.instance().alias
+    ln.Storage.objects.using(alias).all()._delete_rows()
+    for dry_run in (True, False):
+        with pytest.raises(IntegrityError, match="lamin restore"):
+            sweep(dry_run=dry_run)
+    with pytest.raises(IntegrityError, match="lamin restore"):
+        gc.sweep_objects(context.instance(), [name for name, _ in context.instance().store.list()])
+    assert objects() == before

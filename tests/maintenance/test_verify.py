@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 
 import lamindb as ln
 from lamindb.core import context
+from lamindb.db import database
 from lamindb.errors import IntegrityError, InvalidInputError, StorageError
-from lamindb.maintenance import findings, verify
+from lamindb.maintenance import findings, gc, verify
 from lamindb.models import File, FolderMember
 from lamindb.storage.base import Damage, ObjectName
 from lamindb.storage.local import LocalStore
@@ -394,3 +396,53 @@ def test_a_store_that_fails_is_no_damage(local_instance: Path, monkeypatch: pyte
     monkeypatch.setattr(LocalStore, "check", fail)
     with pytest.raises(StorageError, match="gone"):
         verify.verify()
+
+
+def _set_digest(alias: str, file: File, digest: str) -> None:
+    File.objects.using(alias).filter(id=file.id).order_by()._update_rows({"digest": digest})
+
+
+def test_an_impossible_row_is_reported_and_does_not_stop_the_rest(instance: Path) -> None:
+    impossible, lost, kept = save("bad.txt", b"bad"), save("lost.txt", b"lost"), save("kept.txt", b"kept")
+    object_of(lost.digest, instance).unlink()
+    _set_digest(context.instance().alias, impossible, "../../etc/passwd")
+    report = verify.verify()
+    assert not report.is_clean and report.is_complete
+    assert [impossible.id in line for line in report.database] == [True]
+    assert [finding.needed_by for finding in report.missing] == [(f"lost.txt version 1 ({lost.id})",)]
+    with pytest.raises(IntegrityError, match="damaged"):
+        gc.sweep(dry_run=False, grace_seconds=0)
+    assert object_of(kept.digest, instance).exists() and object_of(impossible.digest, instance).exists()
+
+
+def test_a_reference_to_nothing_is_reported(instance: Path) -> None:
+    file = save("a.txt")
+    with database.connection(context.instance().alias).cursor() as cursor:
+        off = (
+            "PRAGMA foreign_keys=OFF"
+            if context.instance().database_url is None
+            else "SET session_replication_role = replica"
+        )
+        cursor.execute(off)
+        cursor.execute("UPDATE lamindb_file SET run_id = 'nothing' WHERE id = %s", [file.id])
+        cursor.execute(off.replace("OFF", "ON").replace("= replica", "= origin"))
+    report = verify.verify()
+    assert len(report.database) == 1 and "lamindb_run" in report.database[0]
+    assert "the database is damaged" in str(report) and not report.is_clean
+
+
+def test_a_damaged_page_is_reported(local_instance: Path) -> None:
+    for number in range(300):
+        save(f"{number}.txt", str(number).encode())
+    ln.close()
+    path = local_instance / ".lamindb/db.sqlite3"
+    data = bytearray(path.read_bytes())
+    size = int.from_bytes(data[16:18], "big")
+    with sqlite3.connect(path) as link:
+        [root] = link.execute("SELECT rootpage FROM sqlite_master WHERE name = 'file_digest'").fetchone()
+    link.close()
+    data[(root - 1) * size + 20 : root * size - 20] = os.urandom(size - 40)
+    path.write_bytes(data)
+    ln.connect(local_instance)
+    report = verify.verify()
+    assert report.database and not report.is_clean

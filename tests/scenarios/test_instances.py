@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
+from lamindb.db import database as databases
 from lamindb.errors import ConflictError, InvalidInputError, NoInstanceError, NotUniqueError
-from tests.support.processes import run_python
+from tests.support.processes import lamin, run_python
 
 
 def save(text: str, key: str = "a.txt") -> ln.File:
@@ -338,3 +339,48 @@ def test_a_folder_shared_by_a_group_has_a_database_that_the_group_can_write(
 def test_asking_for_the_storage_first_opens_the_instance(instance: Path, tmp_path: Path) -> None:
     done = run_python("import lamindb as ln; print(ln.settings.storage)", cwd=tmp_path)
     assert done.stdout.strip() == str(instance)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_database_that_was_emptied_or_replaced_is_refused_and_comes_back(
+    tmp_path: Path, is_replaced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ln.setup.init(storage="./mydata")
+    save("saved")
+    ln.setup.backup()
+    ln.close()
+    database = tmp_path / "mydata/.lamindb/db.sqlite3"
+    for ending in ("-wal", "-shm"):
+        database.with_name(database.name + ending).unlink(missing_ok=True)
+    if is_replaced:
+        ln.setup.init(storage="./other")
+        ln.close()
+        shutil.copyfile("other/.lamindb/db.sqlite3", database)
+    else:
+        database.write_bytes(b"")
+    before = database.read_bytes()
+    for command in (["ls"], ["verify"], ["gc", "--yes", "--grace-seconds", "0"], ["init", "--storage", "."]):
+        done = lamin(*command, cwd=tmp_path / "mydata", check=False)
+        assert done.returncode == 3, done
+        assert "lamin restore mydata" in done.stderr
+    assert database.read_bytes() == before
+    if is_replaced:
+        with pytest.raises(ConflictError, match="already"):
+            ln.setup.restore("mydata")
+        database.unlink()
+    ln.setup.restore("mydata")
+    assert ln.File.select().one().stage().read_text() == "saved"
+
+
+def test_an_emptied_postgres_database_is_refused(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    instance = ln.setup.init(storage="./mydata", db=postgres_url)
+    save("saved")
+    with databases.connection(instance.alias).cursor() as cursor:
+        cursor.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    ln.setup.close()
+    with pytest.raises(NoInstanceError, match=r"is empty.*lamin restore"):
+        ln.connect("mydata")

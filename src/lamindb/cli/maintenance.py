@@ -45,11 +45,12 @@ def _print(report: Any, *, as_json: bool) -> None:
 def verify(
     ctx: click.Context, prefix: str | None, quick: bool, resume: bool, seconds: float | None, as_json: bool
 ) -> None:
-    """Check stored bytes against their records: all of them, or those under PREFIX.
+    """Check the database, then stored bytes against their records: all of them, or those under PREFIX.
 
     Exits 5 if bytes are missing or damaged. Saving the right bytes again repairs them.
 
-    JSON keys: is_clean, checked, n_bytes, missing, corrupt, edited, untracked, orphans, incoming, is_complete, seconds.
+    JSON keys: is_clean, database, checked, n_bytes, missing, corrupt, edited, untracked, orphans, lost, incoming,
+    is_complete, seconds.
     """
     from lamindb.maintenance import verify as maintenance_verify
 
@@ -71,10 +72,13 @@ def verify(
 @click.option("--yes", is_flag=True, help="Remove it; without --yes, only print what would be removed.")
 @click.option("--dry-run", is_flag=True, help="Only print what would be removed; this is the default.")
 @json_option
-def gc(yes: bool, dry_run: bool, grace_seconds: float, as_json: bool) -> None:
+@click.pass_context
+def gc(ctx: click.Context, yes: bool, dry_run: bool, grace_seconds: float, as_json: bool) -> None:
     """Garbage collection: remove bytes that no file, trashed file or running save refers to. Safe beside writers.
 
-    JSON keys: objects, n_bytes, n_young, incoming, is_dry_run.
+    Exits 5, and removes no object, where the folder shows files that the database has lost.
+
+    JSON keys: objects, n_bytes, n_young, incoming, is_dry_run, lost.
     """
     from lamindb.maintenance import gc as maintenance_gc
 
@@ -83,6 +87,8 @@ def gc(yes: bool, dry_run: bool, grace_seconds: float, as_json: bool) -> None:
     _print(report, as_json=as_json)
     if report.is_dry_run and (report.objects or report.incoming):
         messages.info("nothing was removed yet: `lamin gc --yes` removes it")
+    if report.lost:
+        ctx.exit(IntegrityError.exit_code)
 
 
 @command("relink", "lamin relink")

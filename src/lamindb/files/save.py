@@ -419,6 +419,7 @@ def _save_new(
 ) -> None:
     known, rest = unchanged.recognise(instance, files)
     damaged = view_publish.check(instance, rest)
+    view_publish.put_aside(instance, damaged)
     _store_bytes(instance, rest, progress, executor)
     for attempt in range(_ATTEMPTS):
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from lamindb.core import messages
@@ -27,16 +27,16 @@ class Change:
     before: File | None
 
 
-def check(instance: Instance, files: Sequence[File]) -> set[str]:
+def check(instance: Instance, files: Sequence[File]) -> dict[str, list[str]]:
     """Refuse keys that the view could not show, before anything is written.
 
     Returns:
-        Keys whose file in the view is a damaged object; it is moved aside when the right bytes are back.
+        Keys under which damaged bytes stand, each with the paths below the root where they do: see `put_aside`.
 
     Raises:
         ViewConflictError: Something of the user's stands there, or one key is the folder of another.
     """
-    damaged: set[str] = set()
+    damaged: dict[str, list[str]] = {}
     if instance.view.mode == "none":
         return damaged
     folders = _folders_of(files)
@@ -58,9 +58,24 @@ def check(instance: Instance, files: Sequence[File]) -> set[str]:
             asked.add(folder)
         known = _names_under(instance, occupied)
         for key in occupied:
-            if _check_one(instance, key, known.get(key, set()), waiting[key]):
-                damaged.add(key)
+            found = _check_one(instance, key, known.get(key, set()), waiting[key])
+            if found:
+                damaged[key] = found
     return damaged
+
+
+def put_aside(instance: Instance, damaged: dict[str, list[str]]) -> None:
+    """Move damaged bytes out of the view, beside their key, before the right bytes replace the damaged object.
+
+    Afterwards nothing would tell them from a user's edit: what stands in the view is known to be damaged only as long
+    as it is the object, or as the object is missing. A save that dies in between finds the key free.
+
+    Raises:
+        StorageError: The disk failed. What was moved stays beside its key.
+    """
+    for key, paths in damaged.items():
+        for path in paths:
+            instance.view.move_aside(path, beside=key)
 
 
 def _appears(file: File) -> bool:
@@ -81,8 +96,8 @@ def _folders_of(files: Iterable[File]) -> dict[str, str]:
     return folders
 
 
-def _check_one(instance: Instance, key: str, known: set[ObjectName], pending: Pending) -> bool:
-    """Refuse a key that the view could not show; tell whether what stands there is a damaged object.
+def _check_one(instance: Instance, key: str, known: set[ObjectName], pending: Pending) -> list[str]:
+    """Refuse a key that the view could not show; return the paths under it where damaged bytes stand.
 
     Args:
         instance: The instance.
@@ -97,41 +112,50 @@ def _check_one(instance: Instance, key: str, known: set[ObjectName], pending: Pe
         known = known_now
         reason = view.conflict(key, None, [name.digest for name in known])
     if reason is None:
-        return False
-    if any(_is_damaged(instance, key, name) for name in known):
-        return True
-    if not view_sync.is_ours(instance, key) and not _shows_already(instance, key, pending):
+        return []
+    damaged = {path: None for name in known for path in _damaged(instance, key, name)}
+    if not damaged and not view_sync.is_ours(instance, key) and not _shows_already(instance, key, pending):
         raise ViewConflictError(f"cannot save {pending.shown} as {key!r}: {reason}")
-    return False
+    return list(damaged)
 
 
-def _is_damaged(instance: Instance, key: str, name: ObjectName) -> bool:
-    """Tell whether what stands under a key is an object, or the objects of a folder, into which somebody wrote."""
-    if is_object_itself(instance, key, name):
-        return True
+def _damaged(instance: Instance, key: str, name: ObjectName) -> list[str]:
+    """Return the paths of the view where other bytes stand than a version's, which it could be repaired from no more.
+
+    That is so where the file is the object itself, or where the object is missing.
+    """
     store = instance.store
     if not os.path.isdir(f"{instance.root_url}/{key}"):
-        return False
+        is_file = os.path.isfile(f"{instance.root_url}/{key}")
+        return [key] if is_file and (is_object_itself(instance, key, name) or not store.exists(name)) else []
     try:
         members = read_manifest(store, name)
     except LaminError:
-        return False
-    return any(
-        is_object_itself(instance, f"{key}/{member.path}", member.name)
-        and store.check(member.name, member.size, quick=True) is not None
-        for member in members
-    )
+        return []
+    found = []
+    for member in members:
+        path = f"{key}/{member.path}"
+        damage = store.check(member.name, member.size, quick=True)
+        if damage is not None and os.path.isfile(f"{instance.root_url}/{path}"):
+            is_missing = damage.kind == "missing" and instance.view.state(path, member.name) == "edited"
+            if is_missing or is_object_itself(instance, path, member.name):
+                found.append(path)
+    return found
 
 
 def _shows_already(instance: Instance, key: str, pending: Pending) -> bool:
-    """Tell whether a folder stands there with nothing but files that the one to be saved has, too, byte for byte.
+    """Return True if what stands there is what is to be saved, or a folder with nothing but files that it has, too.
 
-    The stored list of what is in a folder may be what is damaged: then nothing else tells that the folder is ours.
+    The manifest of a folder may be what is damaged, or the row of a file lost: then nothing else shows that it is ours.
     """
-    if not pending.is_folder:
-        return False
     cache = instance.hash_cache
     try:
+        if not pending.is_folder:
+            path = f"{instance.root_url}/{key}"
+            if os.path.islink(path) or not os.path.isfile(path):
+                return False
+            content = pending.content or source.read_content(pending, cache)[0]
+            return source.hash_local(path, None, cache).digest == content.digest
         wanted = dict(walk(str(pending.source.path)))
         return all(
             relative in wanted
@@ -161,7 +185,7 @@ def is_object_itself(instance: Instance, key: str, name: ObjectName) -> bool:
 
 
 def show(
-    instance: Instance, changes: Iterable[Sequence[Change]], damaged: set[str], leaving: Sequence[Left] = ()
+    instance: Instance, changes: Iterable[Sequence[Change]], damaged: Collection[str], leaving: Sequence[Left] = ()
 ) -> None:
     """Let the view show what is current now. The rows are right already, so nothing here can undo the save.
 
@@ -188,7 +212,7 @@ def show(
 
 
 def _show_some(
-    instance: Instance, changes: Sequence[Change], damaged: set[str], left: list[Left], again: list[str]
+    instance: Instance, changes: Sequence[Change], damaged: Collection[str], left: list[Left], again: list[str]
 ) -> None:
     """Show some of the files; notes what was left behind, and keys that have to be looked at once more."""
     view = instance.view

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Collection, Iterator
+import stat
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from lamindb.core import messages
 from lamindb.core.hashing import digest_file
-from lamindb.core.keys import HIDDEN_FOLDER
-from lamindb.errors import LaminError
+from lamindb.core.keys import HIDDEN_FOLDER, check_key
+from lamindb.db import database
+from lamindb.errors import DatabaseError, LaminError
 from lamindb.maintenance import reachable
 from lamindb.models import File, FolderMember, Run, Storage
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import Damage, FileStat, Member, ObjectName
+from lamindb.storage.local import LocalStore
 from lamindb.storage.manifest import folder_content, suffix_of_member, walk
 from lamindb.storage.os_errors import cause
 
 _MOST_SHOWN = 20
+_MOST_LINES = 100
+MANY_LOST: Final = 10
+"""So many objects that are shown but not recorded are a damaged database; fewer may be one save that was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,94 @@ class Finding:
 
     def __str__(self) -> str:
         return self.detail + (f", needed by {', '.join(self.needed_by)}" if self.needed_by else "")
+
+
+def of_database(instance: Instance) -> list[str]:
+    """Return what is wrong with the database itself, one line each: its file, references, and impossible rows.
+
+    SQLite is asked about its file and its foreign keys, PostgreSQL about its foreign keys and indexes; at most 100
+    lines of each kind.
+    """
+    found: list[str] = []
+    for check in (_sqlite_problems if instance.dialect == "sqlite" else _postgres_problems, _impossible_rows):
+        try:
+            found += check(instance)
+        except DatabaseError as error:
+            found.append(f"it cannot be read as a whole: {error}")
+    return found
+
+
+def _sqlite_problems(instance: Instance) -> list[str]:
+    with database.connection(instance.alias).cursor() as cursor:
+        cursor.execute("PRAGMA integrity_check(100)")
+        found = [line for (text,) in cursor.fetchall() if text != "ok" for line in str(text).splitlines()]
+        cursor.execute("PRAGMA foreign_key_check")
+        for table, row, parent, _ in islice(cursor.fetchall(), _MOST_LINES):
+            found.append(f"row {row} of {table} refers to a row of {parent} that is not there")
+    return found
+
+
+def _postgres_problems(instance: Instance) -> list[str]:
+    found: list[str] = []
+    with database.connection(instance.alias).cursor() as cursor:
+        cursor.execute(
+            "SELECT c.conrelid::regclass::text, a.attname, c.confrelid::regclass::text, b.attname FROM pg_constraint c "
+            "JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] "
+            "JOIN pg_attribute b ON b.attrelid = c.confrelid AND b.attnum = c.confkey[1] "
+            "WHERE c.contype = 'f' AND c.conrelid::regclass::text LIKE %s ORDER BY 1, 2",
+            [r"lamindb\_%"],
+        )
+        for table, column, parent, target in cursor.fetchall():
+            cursor.execute(
+                f'SELECT count(*) FROM {table} t LEFT JOIN {parent} p ON p."{target}" = t."{column}" '
+                f'WHERE t."{column}" IS NOT NULL AND p."{target}" IS NULL'
+            )
+            (count,) = cursor.fetchone()
+            if count:
+                found.append(f"{count:,} rows of {table} refer by {column} to rows of {parent} that are not there")
+        cursor.execute(
+            "SELECT indexrelid::regclass::text FROM pg_index "
+            "WHERE NOT indisvalid AND indrelid::regclass::text LIKE %s ORDER BY 1",
+            [r"lamindb\_%"],
+        )
+        found += [f"the index {name} is not valid: REINDEX INDEX {name}" for (name,) in cursor.fetchall()]
+    return found
+
+
+def _impossible_rows(instance: Instance) -> list[str]:
+    """Return the rows that name no object, or a key that no file can have."""
+    found: list[str] = []
+    own = File.objects.using(instance.alias).filter(storage_id=instance.storage_id).order_by()
+    for file_id, key, digest, suffix in own.values_list("id", "key", "digest", "suffix").iterator():
+        if not _names_object(digest, suffix):
+            found.append(f"file {file_id} ({_quoted(key)}) names no object: {_quoted(f'{digest}{suffix}')}")
+        elif key is not None and not _is_key(key):
+            found.append(f"file {file_id} has a key that no file can have: {_quoted(key)}")
+    members = FolderMember.objects.using(instance.alias).order_by()
+    for row, digest, suffix in members.values_list("id", "digest", "suffix").iterator():
+        if not _names_object(digest, suffix):
+            found.append(f"row {row} of lamindb_foldermember names no object: {_quoted(f'{digest}{suffix}')}")
+    for field in Run.OBJECT_FIELDS:
+        runs = Run.objects.using(instance.alias).filter(**{f"{field}__isnull": False}).order_by()
+        for run_id, value in runs.values_list("id", field).iterator():
+            if ObjectName.parse(str(value)) is None:
+                found.append(f"run {run_id} names no object as its {field.removesuffix('_digest')}: {_quoted(value)}")
+    return found[:_MOST_LINES]
+
+
+def _names_object(digest: object, suffix: object) -> bool:
+    return isinstance(digest, str) and len(digest) == 64 and ObjectName.parse(f"{digest}{suffix}") is not None
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return check_key(key) == key
+    except LaminError:
+        return False
+
+
+def _quoted(value: object) -> str:
+    return ascii(value)[:120]
 
 
 def shown(file: File) -> str:
@@ -148,6 +244,50 @@ def untracked(instance: Instance, prefix: str | None) -> list[str]:
     root = instance.root_url
     start = root if prefix is None else f"{root}/{prefix}"
     return sorted(relative for relative in _walk(root, start, folders) if relative not in files)
+
+
+def describe_lost(count: int) -> str:
+    """Return what to tell a user of objects that `shown_orphans` found."""
+    return (
+        f"{count:,} stored objects are shown in the folder but not recorded: the database is older than the folder, or "
+        "a save was cut short; bring back a newer database, or save these files again"
+    )
+
+
+def shown_orphans(instance: Instance, orphans: Iterable[ObjectName]) -> list[ObjectName]:
+    """Return those of these unneeded objects that the folder still shows under a key.
+
+    Whatever removes a row takes its file out of the view first, so the database lost the rows of these. Files that
+    merely equal such an object count only where there are many of them: a user may have copied a few back.
+    """
+    store = instance.store
+    by_digest = {name.digest: name for name in orphans}
+    if not by_digest or not isinstance(store, LocalStore) or instance.view.mode == "none":
+        return []
+    by_inode: dict[tuple[int, int], ObjectName] = {}
+    sizes: set[int] = set()
+    for name in by_digest.values():
+        with contextlib.suppress(OSError):
+            found = os.lstat(store.object_path(name))
+            by_inode[found.st_dev, found.st_ino] = name
+            sizes.add(found.st_size)
+    linked: set[ObjectName] = set()
+    equal: set[ObjectName] = set()
+    for relative in _walk(instance.root_url, instance.root_url, ()):
+        path = f"{instance.root_url}/{relative}"
+        with contextlib.suppress(OSError):
+            found = os.lstat(path)
+            if not stat.S_ISREG(found.st_mode):
+                continue
+            name_of_link = by_inode.get((found.st_dev, found.st_ino))
+            if name_of_link is not None:
+                linked.add(name_of_link)
+            elif found.st_size in sizes:
+                digest = instance.hash_cache.digest(path, FileStat.of(found)) or digest_file(path)
+                if digest in by_digest:
+                    equal.add(by_digest[digest])
+    lost = linked | equal if len(equal) >= MANY_LOST else linked
+    return sorted(lost, key=lambda name: name.path)
 
 
 def _recorded(instance: Instance, prefix: str | None) -> Iterator[tuple[str, bool]]:

@@ -24,10 +24,10 @@ from django.db.models import Exists, OuterRef
 from lamindb.core import context, locks
 from lamindb.core.progress import Progress
 from lamindb.db import bulk, database
-from lamindb.errors import ConflictError, InvalidInputError, ReadOnlyError
+from lamindb.errors import ConflictError, IntegrityError, InvalidInputError, ReadOnlyError
 from lamindb.files import view_repair
-from lamindb.maintenance import reachable
-from lamindb.models import File, FolderMember, Run, SweepMark
+from lamindb.maintenance import findings, reachable
+from lamindb.models import File, FolderMember, Run, Storage, SweepMark
 from lamindb.models.base import now
 from lamindb.records.open_instance import Instance
 from lamindb.storage import ownership
@@ -51,6 +51,8 @@ class SweepReport:
         n_young: How many objects that nothing needs were left because they are younger than the grace.
         incoming: What dead writers had left in `incoming/`; in a bucket, keys of uploads that never ended.
         is_dry_run: Nothing was removed.
+        lost: Objects that nothing needed and that were left all the same, as the folder still shows files that the
+            database does not know: see `VerifyReport.lost`. Empty where nothing is wrong.
     """
 
     objects: tuple[str, ...]
@@ -58,6 +60,7 @@ class SweepReport:
     n_young: int
     incoming: tuple[str, ...]
     is_dry_run: bool
+    lost: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values."""
@@ -67,7 +70,8 @@ class SweepReport:
         would = "would be removed" if self.is_dry_run else "removed"
         young = f"; {self.n_young:,} too young to be removed" if self.n_young else ""
         left = f"; {len(self.incoming):,} unfinished writes of dead processes {would}" if self.incoming else ""
-        return f"{len(self.objects):,} objects with {self.n_bytes:,} bytes {would}{young}{left}"
+        lost = f"\n{findings.describe_lost(len(self.lost))}; no object was removed" if self.lost else ""
+        return f"{len(self.objects):,} objects with {self.n_bytes:,} bytes {would}{young}{left}{lost}"
 
 
 def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress: Progress | None = None) -> SweepReport:
@@ -86,6 +90,7 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
 
     Raises:
         ConflictError: Another garbage collection of this instance runs, or its bucket is another instance's.
+        IntegrityError: The database was emptied, replaced or damaged. Nothing was removed.
         ReadOnlyError: The instance can only be read.
         StorageError, DatabaseError: Something failed; what is removed was needed by nothing. Calling again is safe.
     """
@@ -95,23 +100,29 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
     store = instance.store
     if dry_run:
         ownership.check(instance)
-        found, n_young = _old_enough(store, unneeded(instance), grace_seconds)
+        _check_own_row(instance)
+        found, n_young, lost = _removable(instance, grace_seconds)
         left = tuple(
             store.list_abandoned(older_than_seconds=view_repair.FOREIGN_SECONDS, foreign_seconds=grace_seconds)
         )
-        return _report(found, n_young, left, dry_run=True)
+        return _report(found, n_young, left, lost, dry_run=True)
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be removed")
+    _check_own_row(instance)
+    damages = findings.of_database(instance)
+    if damages:
+        raise IntegrityError(f"nothing can be removed, as the database is damaged ({damages[0]}): see `lamin verify`")
     ownership.claim_for_removal(instance)
     with _alone(instance):
         view_repair.repair_after_crash(instance)
         left = tuple(
             store.remove_abandoned(older_than_seconds=view_repair.FOREIGN_SECONDS, foreign_seconds=grace_seconds)
         )
-        found, n_young = _old_enough(store, unneeded(instance), grace_seconds)
+        found, n_young, lost = _removable(instance, grace_seconds)
         removed = _remove(instance, dict(found), progress)
-        _forget_folders(instance)
-    return _report([one for one in found if one[0] in removed], n_young, left, dry_run=False)
+        if not lost:
+            _forget_folders(instance)
+    return _report([one for one in found if one[0] in removed], n_young, left, lost, dry_run=False)
 
 
 def sweep_objects(instance: Instance, names: Iterable[ObjectName]) -> list[ObjectName]:
@@ -150,12 +161,11 @@ def _needed(instance: Instance, names: Sequence[ObjectName], runs: set[ObjectNam
     alias = instance.alias
     digests = list(dict.fromkeys(name.digest for name in names))
     own = File.objects.using(alias).filter(storage_id=instance.storage_id).order_by()
-    found = {ObjectName(d, s) for d, s in own.filter(digest__in=digests).values_list("digest", "suffix")}
+    found = set(own.filter(digest__in=digests).values_list("digest", "suffix"))
     members = FolderMember.objects.using(alias).filter(digest__in=digests).order_by()
     # Asked for each member: the list of all folders would be made anew for each batch.
     folders = own.filter(is_folder=True, digest=OuterRef("folder_digest"))
-    kept = members.filter(Exists(folders)).values_list("digest", "suffix")
-    found.update(ObjectName(digest, suffix) for digest, suffix in kept)
+    found.update(members.filter(Exists(folders)).values_list("digest", "suffix"))
     if runs is None:
         runs = set()
         values = [name.digest + name.suffix for name in names]
@@ -163,7 +173,7 @@ def _needed(instance: Instance, names: Sequence[ObjectName], runs: set[ObjectNam
             query = Run.objects.using(alias).filter(**{f"{field}__in": values}).order_by()
             parsed = (ObjectName.parse(value) for value in query.values_list(field, flat=True).distinct())
             runs.update(name for name in parsed if name is not None)
-    return {name for name in names if name in found or name in runs}
+    return {name for name in names if (name.digest, name.suffix) in found or name in runs}
 
 
 def _old_enough(
@@ -178,6 +188,31 @@ def _old_enough(
         else:
             kept.append((name, size))
     return kept, n_young
+
+
+def _removable(instance: Instance, grace_seconds: float) -> tuple[list[tuple[ObjectName, int]], int, list[ObjectName]]:
+    """Return what may be removed, how much is too young, and what the database lost: then nothing may be removed.
+
+    What the folder shows stays in any case: its row may have been lost.
+    """
+    found, n_young = _old_enough(instance.store, unneeded(instance), grace_seconds)
+    shown = findings.shown_orphans(instance, [name for name, _ in found])
+    if len(shown) >= findings.MANY_LOST:
+        return [], n_young, shown
+    return [one for one in found if one[0] not in shown], n_young, []
+
+
+def _check_own_row(instance: Instance) -> None:
+    """Refuse to remove anything by a database that does not know the storage: it was emptied or replaced.
+
+    Raises:
+        IntegrityError: It has no record of the instance's own storage. Nothing was removed.
+    """
+    if not Storage.objects.using(instance.alias).filter(id=instance.storage_id).exists():
+        raise IntegrityError(
+            f"the database of {instance.name!r} has no record of its own storage: nothing can be removed by it; "
+            f"move it away, and run `lamin restore {instance.name}`"
+        )
 
 
 def _remove(instance: Instance, sizes: dict[ObjectName, int], progress: Progress | None) -> set[ObjectName]:
@@ -211,6 +246,7 @@ def _remove_marked(instance: Instance, names: Sequence[ObjectName]) -> list[Obje
     store = instance.store
     with database.writing(instance.alias) as link:
         database.take_all(link)
+        _check_own_row(instance)
         query = SweepMark.objects.using(instance.alias).filter(digest__in=[name.digest for name in names]).order_by()
         marked = set(query.values_list("digest", flat=True))
         needed = _needed(instance, names)
@@ -233,11 +269,17 @@ def _forget_folders(instance: Instance) -> None:
 
 
 def _report(
-    found: Iterable[tuple[ObjectName, int]], n_young: int, left: tuple[str, ...], *, dry_run: bool
+    found: Iterable[tuple[ObjectName, int]],
+    n_young: int,
+    left: tuple[str, ...],
+    lost: Iterable[ObjectName],
+    *,
+    dry_run: bool,
 ) -> SweepReport:
     listed = sorted(found, key=lambda one: one[0].path)
     names = tuple(name.digest + name.suffix for name, _ in listed)
-    return SweepReport(names, sum(size for _, size in listed), n_young, left, dry_run)
+    kept = tuple(name.digest + name.suffix for name in lost)
+    return SweepReport(names, sum(size for _, size in listed), n_young, left, dry_run, kept)
 
 
 @contextlib.contextmanager

@@ -66,7 +66,9 @@ class FolderSizes:
             query = File.objects.using(self._instance.alias).filter(storage_id=self._instance.storage_id)
             query = query.filter(is_folder=True, digest__in=folders).order_by("digest", "suffix")
             for digest, suffix in query.values_list("digest", "suffix").distinct():
-                self._take(ObjectName(digest, suffix))
+                name = ObjectName.parse(f"{digest}{suffix}")
+                if name is not None:
+                    self._take(name)
             return self._kept_of("SELECT digest, size FROM object", wanted)
         except sqlite3.Error as error:
             raise StorageError(
@@ -180,6 +182,9 @@ def objects(
         unknown = {digest: found[digest, suffix][1] for digest, suffix in page if found[digest, suffix][0] is None}
         known = sizes.of(unknown) if sizes is not None else {}
         for digest, suffix in page:
+            if ObjectName.parse(f"{digest}{suffix}") is None:
+                # An impossible row: `findings.of_database` names it.
+                continue
             size = found[digest, suffix][0]
             if size is None:
                 size = known.get(digest)

@@ -21,7 +21,7 @@ from typing import Any, Final
 from lamindb.core import context, documents, filesystem, messages, paths
 from lamindb.core.keys import check_key
 from lamindb.core.progress import Progress
-from lamindb.errors import IntegrityError, InvalidInputError
+from lamindb.errors import DatabaseError, IntegrityError, InvalidInputError
 from lamindb.files import view_repair
 from lamindb.maintenance import findings, gc, reachable
 from lamindb.maintenance.findings import Finding
@@ -95,8 +95,11 @@ class VerifyReport:
         edited: Files of the view that somebody changed: the saved bytes are unharmed.
         untracked: Files in the storage folder that are not recorded.
         orphans: Objects that nothing needs; `lamin gc` removes them.
+        lost: Orphans that the folder still shows under a key, where there are many of them: the database is older than
+            what lies beside it.
         incoming: What dead writers left; `lamin gc` removes it.
-        is_complete: Everything was looked at; False if the time was up.
+        database: What is wrong with the database itself, in lines for a person.
+        is_complete: Everything was looked at; False if the time was up, or the database could not be read to its end.
         seconds: How long it took, including the times before this one that it went on from.
     """
 
@@ -107,14 +110,16 @@ class VerifyReport:
     edited: tuple[str, ...]
     untracked: tuple[str, ...]
     orphans: tuple[str, ...]
+    lost: tuple[str, ...]
     incoming: tuple[str, ...]
     is_complete: bool
     seconds: float
+    database: tuple[str, ...] = ()
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was found missing or corrupt."""
-        return not self.missing and not self.corrupt
+        """Whether nothing was found missing, corrupt or lost, and the database is sound."""
+        return not (self.missing or self.corrupt or self.lost or self.database)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values."""
@@ -126,13 +131,16 @@ class VerifyReport:
 
     def __str__(self) -> str:
         lines = [f"checked {self.checked:,} objects and files, {self.n_bytes:,} bytes, in {self.seconds:,.1f} s"]
+        lines += [f"the database is damaged: {one}" for one in self.database]
         for kind, found in (("missing", self.missing), ("corrupt", self.corrupt)):
             lines += [f"{kind}: {one}" for one in found]
         rest = {"edited": self.edited, "not recorded": self.untracked, "orphaned": self.orphans}
         lines += [f"{len(names):,} {kind}" for kind, names in rest.items() if names]
+        if self.lost:
+            lines.append(findings.describe_lost(len(self.lost)))
         if self.incoming:
             lines.append(f"{len(self.incoming):,} unfinished writes of dead processes")
-        if not self.is_complete:
+        if not self.is_complete and not self.database:
             lines.append("not complete: the time was up; go on by --resume")
         return "\n".join(lines)
 
@@ -170,7 +178,7 @@ def verify(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> VerifyReport:
-    """Compare everything that the current instance recorded with what is stored: existence, size, every byte.
+    """Check the database, and compare what the current instance recorded with what is stored, byte by byte.
 
     Changes nothing but its own note of how far it is. Interrupted, failing or killed, it leaves one for `resume`; begun
     anew, it drops what an earlier one left.
@@ -201,16 +209,26 @@ def verify(
     edited: list[str] = []
     untracked: list[str] = []
     orphans: list[str] = []
+    lost: list[str] = []
+    damages = findings.of_database(instance)
+    is_complete = False
     try:
         is_complete = _run(instance, work, course)
         if is_complete:
             edited = findings.edited(instance, prefix)
             untracked = findings.untracked(instance, prefix)
             if prefix is None:
-                orphans = sorted(name.digest + name.suffix for name, _ in gc.unneeded(instance))
-    except BaseException:
+                unneeded = [name for name, _ in gc.unneeded(instance)]
+                orphans = sorted(name.digest + name.suffix for name in unneeded)
+                shown = [name.digest + name.suffix for name in findings.shown_orphans(instance, unneeded)]
+                lost = shown if len(shown) >= findings.MANY_LOST else []
+    except BaseException as error:
         course.note(is_last=True)
-        raise
+        if not damages or not isinstance(error, DatabaseError):
+            raise
+        # The damage was found already; what could be read was looked at.
+        damages.append(f"not everything could be looked at: {error}")
+        is_complete = False
     if is_complete:
         forget(instance)
     else:
@@ -223,9 +241,11 @@ def verify(
         edited=tuple(edited),
         untracked=tuple(untracked),
         orphans=tuple(orphans),
+        lost=tuple(lost),
         incoming=tuple(view_repair.left_behind(instance)),
         is_complete=is_complete,
         seconds=course.seconds(),
+        database=tuple(damages),
     )
 
 
@@ -340,4 +360,8 @@ def _stage(
 
 def _total(instance: Instance, prefix: str | None) -> int:
     query = reachable.files(instance, prefix).values_list("digest").distinct()
-    return int(query.count())
+    try:
+        return int(query.count())
+    except DatabaseError as error:
+        messages.debug(f"how many objects there are cannot be told: {error}")
+        return 0

@@ -7,6 +7,7 @@ import datetime
 import json
 import os
 import shutil
+import sqlite3
 import stat
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
@@ -264,6 +265,19 @@ def _is_from_here(origin: Origin, name: str) -> bool:
     return str(here) in origin.projects or origin.home.parent in (here / name, here)
 
 
+def _lacks_records(home: Path, instance_id: str) -> bool:
+    """Return True if what is in a folder is the rest of this instance, whose SQLite file is gone or has no table."""
+    description = folders.read(home)
+    if description.id != instance_id or description.database is not None:
+        return False
+    path = home / DATABASE_FILE
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as link:
+            return link.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+    except sqlite3.Error:
+        return not path.exists()
+
+
 def restore(name: str | os.PathLike[str]) -> Any:
     """Bring back a deleted instance from its newest backup, where it was, and connect it.
 
@@ -292,9 +306,9 @@ def restore(name: str | os.PathLike[str]) -> Any:
         raise NotUniqueError(f"several instances were called {wanted!r}: name one of these backups: {listed}")
     newest, origin = found[0].path, found[0].origin
     home = origin.home
-    if (home / folders.FILE_NAME).exists():
-        raise ConflictError(f"there is an instance in {home} already: delete or move it first")
     description = folders.read(newest)
+    if (home / folders.FILE_NAME).exists() and not _lacks_records(home, description.id):
+        raise ConflictError(f"there is an instance in {home} already: delete or move it first")
     ownership.claim_if_reachable(description.storage, Owner(description.id, description.name), home)
     try:
         if home.name == HIDDEN_FOLDER:
@@ -302,6 +316,7 @@ def restore(name: str | os.PathLike[str]) -> Any:
         home.mkdir(parents=True, exist_ok=True)
         move_note.forget(home)
         if (newest / DATABASE_FILE).exists() and description.database is None:
+            database.remove_sqlite(home / DATABASE_FILE)
             migrate.back_up_sqlite(newest / DATABASE_FILE, home / DATABASE_FILE)
             database.create_sqlite(home / DATABASE_FILE)
         shutil.copyfile(newest / folders.FILE_NAME, home / folders.FILE_NAME)

@@ -262,11 +262,29 @@ def open_instance(home: Path, *, project: Path | None, database_url: str | None 
         storage_id=description.storage_id,
     )
     try:
+        _check_records(alias, description, database.shown_url(url) if url else str(home / DATABASE_FILE))
         migrate.bring_up_to_date(alias, home=home, is_read_only=is_read_only)
     except BaseException:
         database.unregister(alias)
         raise
     return instance
+
+
+def _check_records(alias: str, description: folders.Description, shown: str) -> None:
+    """Refuse a database that was emptied or replaced: `instance.toml` exists, so the instance once had its records.
+
+    Raises:
+        NoInstanceError: It has no tables, or no record of the instance's own storage. Nothing was changed.
+    """
+    if migrate.applied(alias):
+        with database.connection(alias).cursor() as cursor:
+            cursor.execute("SELECT 1 FROM lamindb_storage WHERE id = %s", [description.storage_id])
+            if cursor.fetchone() is not None:
+                return
+        reason = "holds no record of this instance's storage: move it away"
+    else:
+        reason = "is empty, although the instance exists: its records were lost"
+    raise NoInstanceError(f"the database {shown} {reason}, and run `lamin restore {description.name}`")
 
 
 def _register_sqlite(alias: str, home: Path) -> bool:

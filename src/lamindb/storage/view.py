@@ -139,6 +139,17 @@ class View:
         """Show many files as `show` does; return the conflicts, whose files were left as they were."""
         return self._show_all(files, move_aside=move_aside, collect=True)
 
+    def move_aside(self, path: str, *, beside: str) -> None:
+        """Move a file out of the view, to a new name beside a key at which it stands, or below which; durably.
+
+        Raises:
+            StorageError: The disk failed.
+        """
+        self._check_writable()
+        with self._translate_errors(path):
+            self._move_aside(path, beside)
+            filesystem.fsync_folder(os.path.dirname(f"{self.store.root_url}/{path}"))
+
     def hide(self, key: str, name: ObjectName, *, is_folder: bool = False) -> bool:
         """Remove what the view shows under a key, and folders left empty by that, if it is provably ours.
 
