@@ -35,6 +35,17 @@ def out(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
+def out_pages(lines: Iterable[str]) -> None:
+    """Print lines of data, through a pager at a terminal."""
+    if not sys.stdout.isatty():
+        for line in lines:
+            out(line)
+        return
+    import click
+
+    click.echo_via_pager(f"{line}\n" for line in lines)
+
+
 def out_json(value: Any) -> None:
     """Print a value as JSON; times become ISO 8601 in UTC, paths text."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)

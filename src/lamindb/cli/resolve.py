@@ -243,12 +243,47 @@ def run(text: str) -> Run:
         query = query.filter(id__gte=text, id__lte=text + "z" * (20 - len(text)))
     else:
         query = query.filter(id=text)
-    found = list(query.order_by("id")[:2])
+    found = list(query.order_by("id")[:_LISTED])
     if not found:
         raise NoResultFound(f"there is no run {text!r}: `lamin runs` lists them")
     if len(found) > 1:
-        raise MultipleResultsFound(f"several runs have ids that begin with {text!r}: pass more characters")
+        listed = ", ".join(one.id for one in found)
+        raise MultipleResultsFound(f"several runs have ids that begin with {text!r}: pass more characters of {listed}")
     return found[0]  # type: ignore[no-any-return]
+
+
+def run_of(text: str) -> Run:
+    """Return the run that an argument names: by its id, by the key of a file it made, or by a name (its last run).
+
+    A name is that of a run, or the name, path or id of a notebook, script or pipeline, of all its versions.
+
+    Raises:
+        NoResultFound: There is none, or no run made the file.
+        MultipleResultsFound: Several runs, files or transforms fit; the message lists them.
+    """
+    from lamindb.models import Run
+
+    if re.fullmatch(rf"[0-9A-Za-z]{{{_MIN_PREFIX},20}}", text) and (by_id := _run_or_none(text)) is not None:
+        return by_id
+    made = _file_or_none(text, None, in_trash=False)
+    if made is not None:
+        if made.run is None:
+            raise NoResultFound(f"no run made the file {ascii_quoted(text)}")
+        return made.run
+    named = _transforms_named(text) if _can_be_stored(text) else []
+    _newest(named, text)
+    query: Any = Run.objects.get_queryset().order_by("-created_at", "-id")
+    last = query.filter(transform__in=named).first() if named else None
+    if last is None and _can_be_stored(text):
+        last = query.filter(name=text).first()
+    if last is None:
+        if named:
+            raise NoResultFound(f"{ascii_quoted(text)} has no run yet")
+        raise NoResultFound(
+            f"there is no run {ascii_quoted(text)}: pass a run's id, the key of a file it made, or a name; "
+            "see `lamin runs`"
+        )
+    return last  # type: ignore[no-any-return]
 
 
 def ascii_quoted(text: str) -> str:
