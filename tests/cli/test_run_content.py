@@ -65,12 +65,14 @@ def test_several_are_listed_and_what_is_missing_is_named(cli: Cli, run: ln.Run) 
     assert "no run made the file 'plain.txt'" in cli("code", "plain.txt", code=3).err
 
 
-def test_a_terminal_gets_a_pager_and_no_control_characters(
+def test_a_terminal_gets_a_pager_for_long_text_and_no_control_characters(
     cli: Cli, run: ln.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[str] = []
     monkeypatch.setattr(click, "echo_via_pager", lambda text: shown.extend(text))
     assert "\x1b[31m3" in cli("log", run.id).out
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert cli("log", run.id).out.splitlines()[0] == "counted \\x1b[31m3"
+    monkeypatch.setenv("LINES", "1")
     assert cli("log", run.id).out == ""
     assert "".join(shown).splitlines()[0] == "counted \\x1b[31m3"

@@ -156,6 +156,42 @@ def _file_or_none(text: str, version: int | None, in_trash: bool) -> File | None
     return None
 
 
+def versioned(text: str) -> Any:
+    """Return the record that an argument names, which may be `KEY@VERSION`; a key with this very text goes first.
+
+    Raises:
+        NoResultFound: There is none; for an unknown version, the message lists the versions.
+        MultipleResultsFound: Several records fit; they are listed.
+    """
+    return _versioned_file(text) or record(text)
+
+
+def _versioned_file(text: str) -> File | None:
+    found = _file_or_none(text, None, in_trash=False)
+    key, sign, version = text.rpartition("@")
+    if found is None and sign and re.fullmatch(r"[0-9]{1,9}", version) and _file_or_none(key, None, in_trash=False):
+        return file_version(key, int(version))
+    return found
+
+
+def file_version(text: str, version: int) -> File:
+    """Return a version of a file.
+
+    Raises:
+        InvalidInputError: This version is in the trash.
+        NoResultFound: There is no such file or version; the message lists the versions.
+    """
+    found = _file_or_none(text, version, in_trash=False)
+    if found is not None:
+        return found
+    versions = file(text).versions
+    numbers = [one.version for one in versions if not one.is_trashed]
+    if version in [one.version for one in versions]:
+        raise InvalidInputError(f"version {version} of {ascii_quoted(text)} is in the trash: restore it first")
+    listed = ", ".join(map(str, numbers[-_LISTED:]))
+    raise NoResultFound(f"{ascii_quoted(text)} has no version {version}: its versions are {listed}")
+
+
 def _keys(text: str) -> list[str]:
     """Return the keys that an argument may mean: itself, or the part of a path below the storage root."""
     inside = _in_storage(text)
@@ -265,7 +301,7 @@ def run_of(text: str) -> Run:
 
     if re.fullmatch(rf"[0-9A-Za-z]{{{_MIN_PREFIX},20}}", text) and (by_id := _run_or_none(text)) is not None:
         return by_id
-    made = _file_or_none(text, None, in_trash=False)
+    made = _versioned_file(text)
     if made is not None:
         if made.run is None:
             raise NoResultFound(f"no run made the file {ascii_quoted(text)}")
