@@ -28,6 +28,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runs": {"core", "storage", "environment", "instance", "db", "models", "records", "files"},
     "lineage": {"core", "environment", "db", "models", "records"},
     "describe": {"core", "storage", "environment", "models", "records", "runs", "lineage"},
+    "compare": {
+        "core",
+        "storage",
+        "environment",
+        "db",
+        "models",
+        "records",
+        "files",
+        "runs",
+        "lineage",
+        "describe",
+    },
     "setup": {"core", "storage", "instance", "db", "models", "records", "files", "maintenance", "runs"},
 }
 MAY_IMPORT["cli"] = MAY_IMPORT["dev"] = set(MAY_IMPORT)

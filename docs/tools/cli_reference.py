@@ -18,7 +18,7 @@ by its key (`study/results.csv`), a path into the storage folder (`mydata/study/
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | unexpected error; `LAMIN_DEBUG=1` shows the traceback |
+| 1 | unexpected error; `LAMIN_DEBUG=1` shows the traceback; `lamin diff --exit-code`: something differs |
 | 2 | wrong input; nothing was changed |
 | 3 | not found |
 | 4 | storage or database failed; retrying is safe |

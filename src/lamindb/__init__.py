@@ -27,6 +27,7 @@ _HOMES = {
     "save": "lamindb.api",
     "select": "lamindb.api",
     "view": "lamindb.api",
+    "diff": "lamindb.compare.diff",
     "context": "lamindb.runs.track",
     "finish": "lamindb.runs.track",
     "track": "lamindb.runs.track",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from lamindb.api import save as save
     from lamindb.api import select as select
     from lamindb.api import view as view
+    from lamindb.compare.diff import diff as diff
     from lamindb.core.settings import settings as settings
     from lamindb.errors import LaminError as LaminError
     from lamindb.errors import MultipleResultsFound as MultipleResultsFound

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import os
 import shutil
@@ -33,6 +34,20 @@ _READABLE_KEY = 40
 def out(text: str = "") -> None:
     """Print a line of data."""
     sys.stdout.write(text + "\n")
+
+
+def out_pages(lines: Iterable[str]) -> None:
+    """Print lines of data; at a terminal, through a pager if they do not fit."""
+    rest = iter(lines)
+    height = shutil.get_terminal_size().lines if sys.stdout.isatty() else 0
+    first = list(itertools.islice(rest, height))
+    if height and len(first) == height:
+        import click
+
+        click.echo_via_pager(f"{line}\n" for line in itertools.chain(first, rest))
+        return
+    for line in itertools.chain(first, rest):
+        out(line)
 
 
 def out_json(value: Any) -> None:

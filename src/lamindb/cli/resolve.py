@@ -156,6 +156,42 @@ def _file_or_none(text: str, version: int | None, in_trash: bool) -> File | None
     return None
 
 
+def versioned(text: str) -> Any:
+    """Return the record that an argument names, which may be `KEY@VERSION`; a key with this very text goes first.
+
+    Raises:
+        NoResultFound: There is none; for an unknown version, the message lists the versions.
+        MultipleResultsFound: Several records fit; they are listed.
+    """
+    return _versioned_file(text) or record(text)
+
+
+def _versioned_file(text: str) -> File | None:
+    found = _file_or_none(text, None, in_trash=False)
+    key, sign, version = text.rpartition("@")
+    if found is None and sign and re.fullmatch(r"[0-9]{1,9}", version) and _file_or_none(key, None, in_trash=False):
+        return file_version(key, int(version))
+    return found
+
+
+def file_version(text: str, version: int) -> File:
+    """Return a version of a file.
+
+    Raises:
+        InvalidInputError: This version is in the trash.
+        NoResultFound: There is no such file or version; the message lists the versions.
+    """
+    found = _file_or_none(text, version, in_trash=False)
+    if found is not None:
+        return found
+    versions = file(text).versions
+    numbers = [one.version for one in versions if not one.is_trashed]
+    if version in [one.version for one in versions]:
+        raise InvalidInputError(f"version {version} of {ascii_quoted(text)} is in the trash: restore it first")
+    listed = ", ".join(map(str, numbers[-_LISTED:]))
+    raise NoResultFound(f"{ascii_quoted(text)} has no version {version}: its versions are {listed}")
+
+
 def _keys(text: str) -> list[str]:
     """Return the keys that an argument may mean: itself, or the part of a path below the storage root."""
     inside = _in_storage(text)
@@ -243,12 +279,47 @@ def run(text: str) -> Run:
         query = query.filter(id__gte=text, id__lte=text + "z" * (20 - len(text)))
     else:
         query = query.filter(id=text)
-    found = list(query.order_by("id")[:2])
+    found = list(query.order_by("id")[:_LISTED])
     if not found:
         raise NoResultFound(f"there is no run {text!r}: `lamin runs` lists them")
     if len(found) > 1:
-        raise MultipleResultsFound(f"several runs have ids that begin with {text!r}: pass more characters")
+        listed = ", ".join(one.id for one in found)
+        raise MultipleResultsFound(f"several runs have ids that begin with {text!r}: pass more characters of {listed}")
     return found[0]  # type: ignore[no-any-return]
+
+
+def run_of(text: str) -> Run:
+    """Return the run that an argument names: by its id, by the key of a file it made, or by a name (its last run).
+
+    A name is that of a run, or the name, path or id of a notebook, script or pipeline, of all its versions.
+
+    Raises:
+        NoResultFound: There is none, or no run made the file.
+        MultipleResultsFound: Several runs, files or transforms fit; the message lists them.
+    """
+    from lamindb.models import Run
+
+    if re.fullmatch(rf"[0-9A-Za-z]{{{_MIN_PREFIX},20}}", text) and (by_id := _run_or_none(text)) is not None:
+        return by_id
+    made = _versioned_file(text)
+    if made is not None:
+        if made.run is None:
+            raise NoResultFound(f"no run made the file {ascii_quoted(text)}")
+        return made.run
+    named = _transforms_named(text) if _can_be_stored(text) else []
+    _newest(named, text)
+    query: Any = Run.objects.get_queryset().order_by("-created_at", "-id")
+    last = query.filter(transform__in=named).first() if named else None
+    if last is None and _can_be_stored(text):
+        last = query.filter(name=text).first()
+    if last is None:
+        if named:
+            raise NoResultFound(f"{ascii_quoted(text)} has no run yet")
+        raise NoResultFound(
+            f"there is no run {ascii_quoted(text)}: pass a run's id, the key of a file it made, or a name; "
+            "see `lamin runs`"
+        )
+    return last  # type: ignore[no-any-return]
 
 
 def ascii_quoted(text: str) -> str:

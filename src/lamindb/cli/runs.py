@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import shutil
-import sys
 from typing import Any
 
 import click
@@ -110,28 +108,6 @@ def show(run_id: str, as_json: bool) -> None:
     RUN is its id, or the first characters of it.
     """
     show_page(resolve.run(run_id), as_json=as_json)
-
-
-@command("log", "lamin log 0Xk2fQ", "lamin log 0Xk2fQ | less")
-@click.argument("run_id", metavar="RUN", shell_complete=run_ids)
-def log(run_id: str) -> None:
-    """Print the log of a run, as far as it was stored, and its error.
-
-    The log goes to standard output, the end of a traceback to standard error.
-    """
-    from lamindb.storage.base import ObjectName
-
-    run = resolve.run(run_id)
-    name = ObjectName.parse(run.log_digest) if run.log_digest else None
-    if name is None:
-        messages.info(f"run {run.id} has no log")
-    else:
-        sys.stdout.flush()
-        with context.instance().store.open(name) as stream:
-            shutil.copyfileobj(stream, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-    if run.error:
-        messages.warning(f"run {run.id} {run.status}: {run.error}")
 
 
 _RUN_VARIABLE = "LAMIN_RUN_ID"

@@ -295,6 +295,35 @@ class Run(Traced):
     def outputs(self, files: Any) -> None:
         self._files("output").set(files)
 
+    def code(self) -> str | None:
+        """Return the code that ran, without secrets; None if it was not kept. A notebook's code is its JSON.
+
+        Raises:
+            IntegrityError: The stored bytes are missing or damaged.
+        """
+        text: str | None = verb("lamindb.describe.run_content.stored_text")(self, "code")
+        return text
+
+    def log(self) -> str | None:
+        """Return what the run printed, as far as it was kept; errors as for `code`."""
+        text: str | None = verb("lamindb.describe.run_content.stored_text")(self, "log")
+        return text
+
+    def patch(self) -> str | None:
+        """Return the uncommitted changes of the git repository; None if there were none; errors as for `code`."""
+        text: str | None = verb("lamindb.describe.run_content.stored_text")(self, "patch")
+        return text
+
+    def packages(self) -> dict[str, str] | None:
+        """Return the versions of the installed packages by name; None if they were not kept; errors as for `code`."""
+        found: dict[str, str] | None = verb("lamindb.describe.run_content.packages")(self)
+        return found
+
+    def report(self) -> str | None:
+        """Return the notebook with its results as an HTML page; None if none was kept; errors as for `code`."""
+        text: str | None = verb("lamindb.describe.run_content.stored_text")(self, "report")
+        return text
+
     @property
     def pipeline(self) -> Transform | None:
         """The transform, if it is a pipeline."""

@@ -1,0 +1,162 @@
+"""Read tables row by row in bounded memory: csv and tsv by the standard library, parquet and feather by pyarrow."""
+
+from __future__ import annotations
+
+import csv
+import operator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+SUFFIXES: Final = frozenset({".csv", ".tsv", ".parquet", ".feather"})
+_BATCH_ROWS: Final = 10_000
+_MAX_LINE: Final = 1 << 20
+
+Row = tuple[Any, ...]
+
+
+class NotATableError(Exception):
+    """The bytes cannot be read as a table; the message says why."""
+
+
+class Table(Protocol):
+    """A table that can be read several times."""
+
+    columns: dict[str, str | None]
+    """The type of each column by name; None in formats that have no types."""
+    is_text: bool
+    """Whether all values are text, as in csv."""
+
+    def rows(self, names: Sequence[str]) -> Iterator[Row]:
+        """Yield the values of some columns, row by row.
+
+        Raises:
+            NotATableError: A row cannot be read.
+        """
+
+
+def open_table(path: Path, suffix: str) -> Table:
+    """Return the table in a file with one of `SUFFIXES`.
+
+    Raises:
+        NotATableError: It is not a table, has two columns of one name, or pyarrow is not installed.
+    """
+    if suffix in {".csv", ".tsv"}:
+        return CsvTable(path, "," if suffix == ".csv" else "\t")
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise NotATableError(f"tables in {suffix} need pyarrow: pip install 'lamindb[table]'") from error
+    return ParquetTable(path) if suffix == ".parquet" else FeatherTable(path)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise NotATableError(f"two columns have the name {name!r}")
+
+
+class CsvTable:
+    """A file of separated values, whose first line has the names of the columns."""
+
+    is_text = True
+
+    def __init__(self, path: Path, separator: str) -> None:
+        self._path = path
+        self._separator = separator
+        with _failures():
+            names = next(self._records(), [])
+        if not names:
+            raise NotATableError("it has no header")
+        _check_names(names)
+        self.columns: dict[str, str | None] = dict.fromkeys(names)
+
+    def _records(self) -> Iterator[list[str]]:
+        with self._path.open(encoding="utf-8-sig", newline="") as stream:
+            lines = iter(lambda: stream.readline(_MAX_LINE), "")
+            yield from csv.reader(lines, delimiter=self._separator, strict=True)
+
+    def rows(self, names: Sequence[str]) -> Iterator[Row]:
+        """Yield the values of some columns as text, row by row; what is missing at the end of a row is ""."""
+        width = len(self.columns)
+        order = list(self.columns)
+        places = [order.index(name) for name in names]
+        pick: Any = operator.itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
+        with _failures():
+            records = self._records()
+            next(records, None)
+            for record in records:
+                if len(record) > width:
+                    raise NotATableError("a row has more values than the header")
+                if record:
+                    yield pick(record if len(record) == width else [*record, *[""] * (width - len(record))])
+
+
+class ParquetTable:
+    """A parquet file, read in batches of its row groups."""
+
+    is_text = False
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        self._path = path
+        with _failures(), pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+        _check_names(schema.names)
+        self.columns: dict[str, str | None] = {field.name: str(field.type) for field in schema}
+
+    def rows(self, names: Sequence[str]) -> Iterator[Row]:
+        """Yield the values of some columns, row by row."""
+        import pyarrow.parquet as pq
+
+        with _failures(), pq.ParquetFile(self._path) as file:
+            for batch in file.iter_batches(_BATCH_ROWS, columns=list(names)):
+                yield from _rows_of(batch, names)
+
+
+class FeatherTable:
+    """A feather file: record batches of Arrow, mapped into memory."""
+
+    is_text = False
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+
+        self._path = path
+        with _failures(), pa.memory_map(str(path)) as source:
+            schema = pa.ipc.open_file(source).schema
+        _check_names(schema.names)
+        self.columns: dict[str, str | None] = {field.name: str(field.type) for field in schema}
+
+    def rows(self, names: Sequence[str]) -> Iterator[Row]:
+        """Yield the values of some columns, row by row."""
+        import pyarrow as pa
+
+        with _failures(), pa.memory_map(str(self._path)) as source:
+            reader = pa.ipc.open_file(source)
+            for index in range(reader.num_record_batches):
+                batch = reader.get_batch(index)
+                for start in range(0, batch.num_rows, _BATCH_ROWS):
+                    yield from _rows_of(batch.slice(start, _BATCH_ROWS), names)
+
+
+def _rows_of(batch: Any, names: Sequence[str]) -> Iterator[Row]:
+    # A parquet reader returns columns in the order of the file.
+    columns = [batch.column(batch.schema.get_field_index(name)).to_pylist() for name in names]
+    return zip(*columns, strict=True)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Turn whatever a reader raises on bytes that are not a table into one error."""
+    try:
+        yield
+    except (NotATableError, MemoryError):
+        raise
+    except csv.Error as error:
+        raise NotATableError(f"it is not a table ({error})") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise NotATableError(f"it cannot be read as a table ({reason})") from error

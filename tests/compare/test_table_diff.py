@@ -1,0 +1,163 @@
+"""Tables by columns, rows and cells."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamindb.compare import table_reader
+from lamindb.compare.table_diff import TableDifference, compare_tables
+from lamindb.compare.table_reader import NotATableError, open_table
+from lamindb.errors import InvalidInputError
+
+Compare = Callable[..., TableDifference]
+
+
+@pytest.fixture
+def compare(tmp_path: Path) -> Compare:
+    """Return a function that compares two texts in csv."""
+
+    def run(before: str, after: str, **options: Any) -> TableDifference:
+        for name, text in (("a", before), ("b", after)):
+            (tmp_path / name).write_bytes(text.encode())
+        return compare_tables(open_table(tmp_path / "a", ".csv"), open_table(tmp_path / "b", ".csv"), **options)
+
+    return run
+
+
+def cells(found: TableDifference) -> dict[str, list[tuple[Any, Any, Any]]]:
+    return {column.name: [(one.row, one.before, one.after) for one in column.examples] for column in found.cells}
+
+
+def test_cells_by_position(compare: Compare) -> None:
+    found = compare("id,v\na,1\nb,2\nc,3\n", "id,v\na,1\nb,5\nc,3\n")
+    assert cells(found) == {"v": [(2, "2", "5")]}
+    assert (found.matched_by, found.rows_changed, found.rows_before, found.rows_after) == ("position", 1, 3, 3)
+    assert [line.text.strip() for line in found.lines()] == [
+        "1 row changed, paired by position", "v: 1 cell", 'row 2: "2" → "5"',
+    ]  # fmt: skip
+
+
+def test_columns_that_only_one_has_and_their_order(compare: Compare) -> None:
+    found = compare("id,old,v\na,0,1\n", "v,id,new\n1,a,0\n")
+    assert (found.columns_removed, found.columns_added, found.columns_reordered) == (("old",), ("new",), True)
+    assert not found.rows_changed and not found.is_equal
+    assert not compare("a\n1\n", "b\n1\n").is_equal
+
+
+def test_rows_in_another_order_are_told_as_such(compare: Compare) -> None:
+    found = compare("id,v\na,1\nb,2\nb,2\n", "id,v\nb,2\na,1\nb,2\n")
+    assert found.rows_reordered and not found.is_equal
+    assert (found.rows_changed, found.rows_added, found.rows_removed, found.cells) == (0, 0, 0, ())
+    assert [line.text for line in found.lines()] == [" the same rows in another order"]
+
+
+def test_an_inserted_row_does_not_change_all_others(compare: Compare) -> None:
+    before = "id\n" + "".join(f"{i}\n" for i in range(100))
+    found = compare(before, before.replace("5\n", "x\n5\n", 1))
+    assert (found.matched_by, found.rows_added, found.rows_removed) == ("content", 1, 0)
+    assert found.added == ({"id": "x"},)
+    appended = compare(before, before + "x\n")
+    assert (appended.matched_by, appended.rows_added, appended.rows_after) == ("position", 1, 101)
+
+
+def test_rows_by_key(compare: Compare) -> None:
+    found = compare("id,v\n1,a\n2,b\n3,c\n", "id,v\n4,d\n3,c\n1,x\n", on=["id"])
+    assert (found.rows_added, found.rows_removed, found.rows_changed) == (1, 1, 1)
+    assert found.added == ({"id": "4", "v": "d"},) and found.removed == ({"id": "2", "v": "b"},)
+    assert cells(found) == {"v": [([1], "a", "x")]}
+    assert found.rows_reordered
+    assert compare("id,v\n1,a\n2,b\n", "v,id\na,1\nb,2\n", on=["id"]).columns_reordered
+
+
+def test_keys_that_do_not_identify_a_row(compare: Compare) -> None:
+    with pytest.raises(InvalidInputError, match="not unique in the later version"):
+        compare("id,v\n1,a\n", "id,v\n1,a\n1,b\n", on=["id"])
+    with pytest.raises(InvalidInputError, match=r"no column 'nr'.*id, v"):
+        compare("id,v\n1,a\n", "id,v\n1,a\n", on=["nr"])
+    assert compare("id,v\n1,a\n1,b\n", "id,v\n1,a\n1,c\n", on=["id", "v"]).rows_added == 1
+
+
+def test_numbers_within_the_tolerance_are_equal(compare: Compare) -> None:
+    before, after = "v\n1.0\n1e3\n007\n", "v\n1.001\n1000\n007\n"
+    assert compare(before, after).rows_changed == 1
+    assert compare(before, after, rtol=0.01).is_equal
+    assert compare(before, after, rtol=0.0001).rows_changed == 1
+    assert compare("id,v\na,1.0\n", "id,v\na,1.001\n", on=["id"], rtol=0.01).is_equal
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("007", "7"),
+        ("1", "true"),
+        ("12345678901234567890", "12345678901234567891"),
+        ("9" * 5000, "9" * 4999),
+        ("", "0"),
+    ],
+)
+def test_text_that_looks_like_a_number_but_is_none(compare: Compare, old: str, new: str) -> None:
+    assert compare(f"k,v\n1,{old}\n", f"k,v\n1,{new}\n").rows_changed == 1
+
+
+def test_other_quotes_are_no_difference(compare: Compare) -> None:
+    assert compare('a,b\n"1",x\n', "a,b\r\n1,x\r\n").is_equal
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a,a\n1,2\n", "a,b\n1,2,3\n", 'a\n"1\n', "a\n" + "x" * (2 << 20) + "\n"], ids=range(5)
+)
+def test_what_is_not_a_table_is_refused(compare: Compare, text: str) -> None:
+    with pytest.raises(NotATableError):
+        compare(text, "a\n1\n")
+
+
+def test_random_tables_are_compared_as_by_a_plain_search(compare: Compare) -> None:
+    chance = random.Random(3)
+    for _ in range(30):
+        before, after = (
+            {i: chance.randrange(3) for i in chance.sample(range(40), chance.randrange(30))} for _ in range(2)
+        )
+        texts = ["id,v\n" + "".join(f"{i},{v}\n" for i, v in rows.items()) for rows in (before, after)]
+        found = compare(*texts, on=["id"])
+        assert found.rows_added == len(after.keys() - before.keys())
+        assert found.rows_removed == len(before.keys() - after.keys())
+        assert found.rows_changed == sum(before[i] != after[i] for i in before.keys() & after.keys())
+        common = [i for i in before if i in after]
+        assert found.rows_reordered is (common != [i for i in after if i in before])
+        assert compare(texts[0], texts[1]).is_equal is (list(before.items()) == list(after.items()))
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+def test_tables_with_types(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr(table_reader, "_BATCH_ROWS", 7)
+    day = pd.Timestamp("2026-01-01T00:00:00.000000001")
+    old = pd.DataFrame({"id": range(50), "v": [float("nan"), *range(49)], "t": [day] * 50, "l": [[1]] * 50})
+    new = old.copy()
+    new["id"] = new["id"].astype("float64")
+    new.loc[20, "v"] = -1.0
+    new.loc[21, "t"] = day + pd.Timedelta(1, "D")
+    new["l"] = [[1]] * 49 + [[2]]
+    for name, table in (("a", old), ("b", new)):
+        getattr(table, "to_" + suffix[1:])(tmp_path / name)
+    tables = [open_table(tmp_path / name, suffix) for name in "ab"]
+    for options, row in (({}, 21), ({"on": ["id"]}, [20])):
+        found = compare_tables(*tables, **options)  # type: ignore[arg-type]
+        assert [(one.name, one.before, one.after) for one in found.types] == [("id", "int64", "double")]
+        assert cells(found)["v"] == [(row, 19.0, -1.0)]
+        assert sorted(cells(found)) == ["l", "t", "v"]
+        assert found.rows_changed == 3 and "2026-01-02" in repr(cells(found)["t"])
+
+
+def test_bytes_that_are_no_parquet_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "a").write_bytes(b"PAR1 no")
+    for suffix in (".parquet", ".feather"):
+        with pytest.raises(NotATableError):
+            open_table(tmp_path / "a", suffix)
