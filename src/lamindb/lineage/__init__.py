@@ -1,4 +1,4 @@
-"""Lineage queries, as `ln.lineage`: ancestors, descendants, paths, impact.
+"""Lineage queries, as `ln.lineage`: ancestors, descendants, paths, impact, staleness.
 
 Each function takes a record or its id; for a file also its key. Names are imported on first use.
 """
@@ -18,6 +18,7 @@ _HOMES = {
     "leaves": "lamindb.lineage.query",
     "path": "lamindb.lineage.draw",
     "roots": "lamindb.lineage.query",
+    "stale": "lamindb.lineage.staleness",
 }
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "leaves",
     "path",
     "roots",
+    "stale",
 ]
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from lamindb.lineage.query import descendant_ids as descendant_ids
     from lamindb.lineage.query import leaves as leaves
     from lamindb.lineage.query import roots as roots
+    from lamindb.lineage.staleness import stale as stale
 
 
 def __getattr__(name: str) -> Any:

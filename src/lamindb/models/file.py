@@ -102,7 +102,7 @@ class File(Traced):
     HIDDEN: ClassVar[frozenset[str]] = frozenset(
         {"digest", "is_folder", "n_files", "is_latest", "trashed_by", "updated_at"}
     )
-    INTERNAL: ClassVar[frozenset[str]] = frozenset({"stem_id", "targets"})
+    INTERNAL: ClassVar[frozenset[str]] = frozenset({"computed_filter", "stem_id", "targets"})
     NOT_JOINED: ClassVar[frozenset[str]] = frozenset(
         {"reader_links", "writer_links", "transform", "created_by", "trashed_by"}
     )
@@ -233,6 +233,29 @@ class File(Traced):
         return query.order_by("output_links__id")
 
     @property
+    def is_stale(self) -> bool:
+        """Whether the file was made, directly or some steps before, from a version that is no longer current.
+
+        Raises:
+            InvalidInputError: The file is not saved yet.
+            NoResultFound: The file was deleted for good.
+        """
+        found: bool = verb("lamindb.lineage.staleness.is_stale")(self)
+        return found
+
+    def staleness(self) -> Any:
+        """Return why the file is stale: each version that was read and is no longer current, and its way to this file.
+
+        Returns:
+            A frozen result that is true if the file is stale, with `.reasons`, `.as_dict()` and `.to_json()`.
+
+        Raises:
+            InvalidInputError: The file is not saved yet.
+            NoResultFound: The file was deleted for good.
+        """
+        return verb("lamindb.lineage.staleness.staleness")(self)
+
+    @property
     def is_trashed(self) -> bool:
         """Whether the file is in the trash."""
         return self.trashed_at is not None
@@ -335,6 +358,14 @@ class File(Traced):
             run: The run that produces them; the current run by default.
         """
         found: list[File] = verb("lamindb.files.source.from_dir")(path, key, run)
+        return found
+
+    @classmethod
+    def computed_filter(cls, name: str, value: Any) -> models.Q | None:
+        """Return the condition of the filter `is_stale`, which is no field; None for other names."""
+        if name != "is_stale":
+            return None
+        found: models.Q = verb("lamindb.lineage.staleness.condition")(value)
         return found
 
     @classmethod

@@ -47,6 +47,13 @@ class AliasQuery(sql.Query):
             self.crosses_many = True
         return cast("tuple[Any, ...]", found)
 
+    def build_filter(self, filter_expr: Any, *args: Any, **kwargs: Any) -> Any:
+        """Build one condition of a filter; a name that is computed becomes the condition that it stands for."""
+        computed = getattr(self.model, "computed_filter", None)
+        if computed is not None and isinstance(filter_expr, tuple):
+            filter_expr = computed(*filter_expr) or filter_expr
+        return super().build_filter(filter_expr, *args, **kwargs)
+
     def solve_lookup_type(self, lookup: Any, summarize: bool = False) -> Any:
         """Tell fields from look-ups in the name of a filter.
 

@@ -1,0 +1,403 @@
+"""Which files are stale: made from a version that another one has replaced since, directly or some steps before.
+
+- The newest producer of a file counts: the last run that produced its bytes.
+- Of each key that a run read, the version that it read last counts; of files without a key, of each version family.
+- Such a version is *superseded* if the current file under its key has another digest, and *removed* if it is in the
+  trash and its key has no current file. It is neither if the run itself, or something made from the run's outputs,
+  wrote the current file: a run that appends to a table does not make its own result stale.
+- A file is stale if an input of its newest producer is superseded, removed, or itself stale.
+
+The query starts from the versions that were read and are not current, and walks down from those that are superseded.
+For given files, it is restricted to the runs that they came from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from django.db import models
+
+from lamindb.core import context
+from lamindb.core.text import printable
+from lamindb.db import bulk, database
+from lamindb.errors import InvalidTypeError
+from lamindb.lineage import query, sql
+from lamindb.lineage.sql import FILE, RUN, Walk
+from lamindb.models import File, RecordQuery, RunInput, RunOutput
+
+_FILES, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, RunInput, RunOutput))
+
+_GROUP = "CASE WHEN r.key IS NULL THEN substr(r.id, 1, 16) ELSE r.storage_id || ':' || r.key END"
+"""What the versions of one file have in common: the storage and the key, or the stem of the ids. No id has a colon."""
+
+_CURRENT = f"""CASE WHEN r.key IS NULL THEN
+    (SELECT c.id FROM {_FILES} c WHERE c.id BETWEEN substr(r.id, 1, 16) AND substr(r.id, 1, 16) || 'zzzz'
+     AND c.trashed_at IS NULL ORDER BY c.version DESC LIMIT 1)
+    ELSE (SELECT c.id FROM {_FILES} c WHERE c.storage_id = r.storage_id AND c.key = r.key AND c.is_latest
+     AND c.trashed_at IS NULL) END"""
+
+_PRODUCER = f"COALESCE((SELECT p.run_id FROM {_OUTPUTS} p WHERE p.file_id = f.id ORDER BY p.id DESC LIMIT 1), f.run_id)"
+"""The newest producer of the file `f`."""
+
+_IS_NEWEST = f"NOT EXISTS (SELECT 1 FROM {_OUTPUTS} p WHERE p.file_id = o.file_id AND p.id > o.id)"
+_HAS_NO_EDGE = f"NOT EXISTS (SELECT 1 FROM {_OUTPUTS} p WHERE p.file_id = f.id)"
+_MADE = (
+    f"{_OUTPUTS} o CROSS JOIN {{more}} WHERE o.run_id = stale_run.run_id AND {_IS_NEWEST} AND ",
+    f"{_FILES} f CROSS JOIN {{more}} WHERE f.run_id = stale_run.run_id AND {_HAS_NO_EDGE} AND ",
+)
+
+_RULES = f"""
+old AS (
+    SELECT i.run_id, i.file_id, i.id AS edge, r.digest, r.trashed_at, {_GROUP} AS family, {_CURRENT} AS current_id
+    FROM {{reads}} AND r.id = i.file_id AND NOT r.is_latest
+),
+last_read AS (
+    SELECT old.*, MAX(edge) OVER (PARTITION BY run_id, family) AS last_edge,
+        (SELECT e.id FROM {_INPUTS} e WHERE e.run_id = old.run_id AND e.file_id = old.current_id) AS current_edge
+    FROM old
+),
+earlier AS (
+    SELECT run_id, file_id FROM last_read WHERE edge < last_edge OR edge < current_edge
+    UNION SELECT run_id, current_id FROM last_read WHERE current_edge < last_edge
+),
+replaced AS (
+    SELECT l.run_id, l.file_id, l.current_id FROM last_read l LEFT JOIN {_FILES} c ON c.id = l.current_id
+    WHERE l.edge = l.last_edge AND (l.current_edge IS NULL OR l.current_edge <= l.edge)
+    AND (c.digest <> l.digest OR (l.current_id IS NULL AND l.trashed_at IS NOT NULL))
+),
+"""
+"""Of the edges from versions that are not current: which are read once more, later; which are replaced.
+
+The current version of a key is never replaced, so only these edges, and one to the current version, are compared.
+"""
+
+_SUPERSEDED = """
+superseded AS (
+    SELECT run_id, file_id, current_id FROM replaced WHERE current_id IS NULL
+    OR (current_id, run_id) NOT IN (SELECT current_id, id FROM above WHERE kind = 1)
+),
+"""
+
+
+def _rules_sql(vendor: str, file_ids: Collection[str] | None) -> tuple[str, list[Any]]:
+    """Return how a query begins: with `superseded`, `earlier` and `stale_run`, of all files or of some."""
+    cast = "::text" if vendor == "postgresql" else ""
+    params: list[Any]
+    if file_ids is None:
+        given, params = "", []
+        reads, bound = f"{_INPUTS} i CROSS JOIN {_FILES} r WHERE TRUE", ""
+    else:
+        listed, params = sql.listed_sql(vendor, file_ids)
+        given = (
+            f"given AS ({listed}), origin(run_id) AS (SELECT ({_PRODUCER}){cast} FROM given CROSS JOIN {_FILES} f "
+            f"WHERE f.id = given.id UNION SELECT ({_PRODUCER}){cast} FROM origin CROSS JOIN {_INPUTS} i "
+            f"CROSS JOIN {_FILES} f WHERE i.run_id = origin.run_id AND f.id = i.file_id), "
+        )
+        reads = f"origin CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} r WHERE i.run_id = origin.run_id"
+        bound = " AND i.run_id IN (SELECT run_id FROM origin)"
+    rules = _RULES.format(reads=reads)
+    return f"WITH RECURSIVE {given}{rules}{_above_sql(vendor)}{_SUPERSEDED}{_stale_run_sql(vendor, bound)}", params
+
+
+def _above_sql(vendor: str) -> str:
+    """Return `above`: for each current version that replaces another one, everything that it came from."""
+    cast = "::text" if vendor == "postgresql" else ""
+    walk = Walk(FILE, is_up=True, all_producers=True)
+    arms = [(kind, arm) for kind in (FILE, RUN) for arm in walk.arms(kind)]
+    first = f"SELECT DISTINCT current_id{cast}, 0, current_id{cast} FROM replaced WHERE current_id IS NOT NULL"
+    if vendor == "postgresql":
+        steps = " UNION ALL ".join(
+            f"SELECT {arm.found}::text AS id FROM {arm.table} WHERE above.kind = {kind} AND {arm.match} = above.id "
+            f"AND {arm.found} IS NOT NULL"
+            for kind, arm in arms
+        )
+        steps = f" UNION SELECT above.current_id, 1 - above.kind, step.id FROM above CROSS JOIN LATERAL ({steps}) step"
+    else:
+        steps = "".join(
+            f" UNION SELECT above.current_id, {1 - kind}, t.{arm.found} FROM above CROSS JOIN {arm.table} t "
+            f"WHERE above.kind = {kind} AND t.{arm.match} = above.id AND t.{arm.found} IS NOT NULL"
+            for kind, arm in arms
+        )
+    return f"above(current_id, kind, id) AS ({first}{steps}),"
+
+
+def _stale_run_sql(vendor: str, bound: str) -> str:
+    """Return `stale_run`: the runs whose outputs are stale, as far as no later run made the same bytes."""
+    cast = "::text" if vendor == "postgresql" else ""
+    counts = f" AND (i.run_id, i.file_id) NOT IN (SELECT run_id, file_id FROM earlier){bound}"
+    steps = [
+        made.format(more=f"{_INPUTS} i") + f"i.file_id = {column}{counts}"
+        for made, column in zip(_MADE, ("o.file_id", "f.id"), strict=True)
+    ]
+    first = f"SELECT run_id{cast} FROM superseded"
+    if vendor == "postgresql":
+        inner = " UNION ALL ".join(f"SELECT i.run_id::text AS run_id FROM {step}" for step in steps)
+        return (
+            f"stale_run(run_id) AS ({first} UNION SELECT step.run_id FROM stale_run CROSS JOIN LATERAL ({inner}) step)"
+        )
+    more = "".join(f" UNION SELECT i.run_id FROM stale_run CROSS JOIN {step}" for step in steps)
+    return f"stale_run(run_id) AS ({first}{more})"
+
+
+def stale_sql(vendor: str, file_ids: Collection[str] | None = None) -> tuple[str, list[Any]]:
+    """Return the query for the ids of all stale files, current or not, or of those among `file_ids`."""
+    rules, params = _rules_sql(vendor, file_ids)
+    if file_ids is not None:
+        found = (
+            f"SELECT f.id FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id "
+            f"AND ({_PRODUCER}) IN (SELECT run_id FROM stale_run)"
+        )
+    else:
+        found = " UNION ".join(
+            f"SELECT f.id FROM stale_run CROSS JOIN {made}"
+            for made in (
+                _MADE[0].format(more=f"{_FILES} f") + "f.id = o.file_id",
+                _MADE[1].replace(" CROSS JOIN {more}", "") + "TRUE",
+            )
+        )
+    return f"{rules} {found}", params
+
+
+def _reasons_sql(vendor: str, file_ids: Collection[str]) -> tuple[str, list[Any]]:
+    """Return the query for what makes files stale, as rows of a kind, a run, a file and a third id.
+
+    A `start` is a file and its newest producer; a `cause` a run, the version that it read, and the current one; a
+    `step` a run, a stale file that it read, and the newest producer of that file.
+    """
+    rules, params = _rules_sql(vendor, file_ids)
+    stale = "IN (SELECT run_id FROM stale_run)"
+    causes = "SELECT 'cause', run_id, file_id, current_id FROM superseded"
+    steps = (
+        f"SELECT 'step', i.run_id, i.file_id, {_PRODUCER} FROM stale_run CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} f "
+        f"WHERE i.run_id = stale_run.run_id AND f.id = i.file_id AND ({_PRODUCER}) {stale} "
+        "AND (i.run_id, i.file_id) NOT IN (SELECT run_id, file_id FROM earlier)"
+    )
+    starts = (
+        f"SELECT 'start', {_PRODUCER}, f.id, NULL FROM given CROSS JOIN {_FILES} f "
+        f"WHERE f.id = given.id AND ({_PRODUCER}) {stale}"
+    )
+    return f"{rules} {causes} UNION ALL {steps} UNION ALL {starts}", params
+
+
+class Stale(models.Expression):
+    """The ids of stale files, as a sub-query, evaluated each time the outer query is; all files, or some."""
+
+    def __init__(self, file_ids: Collection[str] | None = None) -> None:
+        super().__init__(output_field=models.TextField())
+        self.file_ids = file_ids
+
+    def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
+        """Return the sub-query for one database."""
+        del compiler
+        text, params = stale_sql(connection.vendor, self.file_ids)
+        if connection.vendor == "postgresql":
+            # See `query.Reached`: PostgreSQL would evaluate a recursive query again for each row.
+            text = f"SELECT string_to_table((SELECT string_agg(id, ',') FROM ({text}) found), ',')"
+        return f"({text})", params
+
+    def __repr__(self) -> str:
+        return "stale(…)"
+
+
+def condition(value: Any) -> models.Q:
+    """Return the condition of the filter `is_stale`.
+
+    Raises:
+        InvalidTypeError: The value is neither True nor False.
+    """
+    if not isinstance(value, bool):
+        raise InvalidTypeError(f"is_stale must be True or False, not {value!r}")
+    found = models.Q(id__in=Stale())
+    return found if value else ~found
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason why a file is stale: a version that was read and is no longer current.
+
+    Attributes:
+        kind: `superseded` if the key has a current file with other bytes, `removed` if it has none.
+        read: The version that was read.
+        current: The current file under its key; None if it was removed.
+        chain: The files on a shortest way: from the version that was read to the stale file, with both.
+    """
+
+    kind: Literal["superseded", "removed"]
+    read: File
+    current: File | None
+    chain: tuple[File, ...]
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the run that produced the stale file read this version itself."""
+        return len(self.chain) == 2
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain dictionaries, lists, strings and numbers."""
+        return {
+            "kind": self.kind,
+            "read": _plain(self.read),
+            "current": None if self.current is None else _plain(self.current),
+            "chain": [_plain(file) for file in self.chain],
+        }
+
+    def __str__(self) -> str:
+        """Return the reason as one line that is safe to print."""
+        after = f"version {self.current.version} is current" if self.current is not None else "it is in the trash"
+        between = ", ".join(_title(file) for file in self.chain[1:-1])
+        through = f", by way of {between}" if between else ""
+        return f"version {self.read.version} of {_title(self.read)} was read{through}; {after}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Staleness:
+    """Whether a file is stale, and why. It is true if the file is stale.
+
+    Attributes:
+        file: The file.
+        reasons: Why it is stale, the nearest first; empty if it is not.
+    """
+
+    file: File
+    reasons: tuple[Reason, ...]
+
+    def __bool__(self) -> bool:
+        """Return True if the file is stale."""
+        return bool(self.reasons)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain dictionaries, lists, strings and numbers."""
+        return {**_plain(self.file), "reasons": [reason.as_dict() for reason in self.reasons]}
+
+    def to_json(self) -> str:
+        """Return JSON."""
+        return json.dumps(self.as_dict(), indent=2)
+
+    def __repr__(self) -> str:
+        """Return the reasons as text, one a line."""
+        title = _title(self.file)
+        return "\n".join([f"{title} is stale:", *(f"  {one}" for one in self.reasons)]) if self else f"{title} is fresh"
+
+
+def _plain(file: File) -> dict[str, Any]:
+    return {"key": file.key, "id": file.id, "version": file.version}
+
+
+def _title(file: File) -> str:
+    return printable(file.key or file.name or file.id)
+
+
+def stale(*files: Any) -> RecordQuery[File]:
+    """Return a query for the stale files among these; without arguments, for all stale current files.
+
+    The query is evaluated anew each time.
+
+    Args:
+        *files: Files, or their ids or keys.
+
+    Raises:
+        InvalidTypeError: An argument is not a file, or the id or key of one.
+        InvalidInputError: A file is not saved, or they belong to different instances.
+        NoResultFound: There is no file with this id or key, it was deleted, or the key's file is in the trash.
+    """
+    if not files:
+        current = File.objects.using(context.instance().alias).filter(is_latest=True, trashed_at__isnull=True)
+        return current.filter(id__in=Stale())
+    records = [query.record_of(file) for file in files]
+    for record in records:
+        if not isinstance(record, File):
+            raise InvalidTypeError(f"a file can be stale, not a {type(record).__name__}")
+    alias = query.same_alias(*records)
+    return File.objects.using(alias).filter(id__in=Stale([record.id for record in records]))
+
+
+def is_stale(file: File) -> bool:
+    """Return True if a file is stale. Errors are those of `stale`."""
+    query.check_exists(file)
+    return bool(stale_among(database.connection(query.alias_of(file)), [file.id]))
+
+
+def stale_among(connection: Any, file_ids: Collection[str]) -> set[str]:
+    """Return the ids of the stale files among these."""
+    return {row[0] for row in sql.fetch(connection, *stale_sql(connection.vendor, file_ids))} if file_ids else set()
+
+
+def staleness(file: File) -> Staleness:
+    """Return whether a file is stale, and why. Errors are those of `stale`."""
+    query.check_exists(file)
+    return next(explained([file]))
+
+
+def explained(files: Sequence[File]) -> Iterator[Staleness]:
+    """Yield why each of these saved files of one instance is stale, in their order."""
+    for part in bulk.chunks(files):
+        alias = query.alias_of(part[0])
+        connection = database.connection(alias)
+        found = _Causes(sql.fetch(connection, *_reasons_sql(connection.vendor, [file.id for file in part])))
+        for file in part:
+            yield Staleness(file, _reasons(alias, found.ways_to(file.id)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """The ids of a version that was read, of the current one, and of the files from the former to a stale file."""
+
+    read: str
+    current: str | None
+    chain: tuple[str, ...]
+
+
+class _Causes:
+    """What makes some files stale: the rows of `_reasons_sql` by their runs."""
+
+    def __init__(self, rows: Sequence[tuple[str, str, str, str | None]]) -> None:
+        self._producers: dict[str, str] = {}
+        self._causes: dict[str, list[tuple[str, str | None]]] = {}
+        self._steps: dict[str, list[tuple[str, str]]] = {}
+        for kind, run_id, file_id, other in sorted(rows, key=lambda row: row[:3]):
+            if kind == "start":
+                self._producers[file_id] = run_id
+            elif kind == "cause":
+                self._causes.setdefault(run_id, []).append((file_id, other))
+            else:
+                self._steps.setdefault(run_id, []).append((file_id, str(other)))
+
+    def ways_to(self, file_id: str) -> Iterator[_Way]:
+        """Yield a shortest way from each version that makes a file stale, the nearest first."""
+        start = self._producers.get(file_id)
+        if start is None:
+            return
+        seen, reported = {start}, set()
+        waiting: deque[tuple[str, tuple[str, ...]]] = deque([(start, (file_id,))])
+        while waiting:
+            run_id, chain = waiting.popleft()
+            for read, current in self._causes.get(run_id, ()):
+                if read not in reported:
+                    reported.add(read)
+                    yield _Way(read, current, (read, *chain))
+            for stale_id, producer in self._steps.get(run_id, ()):
+                if producer not in seen:
+                    seen.add(producer)
+                    waiting.append((producer, (stale_id, *chain)))
+
+
+def _reasons(alias: str, ways: Iterator[_Way]) -> tuple[Reason, ...]:
+    found = list(ways)
+    wanted = {file_id for way in found for file_id in (*way.chain, way.current) if file_id is not None}
+    files: dict[str, File] = {}
+    for part in bulk.chunks(sorted(wanted)):
+        files.update(File.objects.using(alias).in_bulk(part))
+    return tuple(
+        Reason(
+            "superseded" if way.current is not None else "removed",
+            files[way.read],
+            files[way.current] if way.current is not None else None,
+            tuple(files[file_id] for file_id in way.chain),
+        )
+        for way in found
+        if (way.current is None or way.current in files) and all(file_id in files for file_id in way.chain)
+    )
