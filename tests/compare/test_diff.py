@@ -142,7 +142,10 @@ def test_wrong_input_is_named(instance: Path) -> None:
     for call, kind, words in wrong:
         with pytest.raises(kind, match=words):
             call()
+    stale = ln.File.select(id=second.id).one()
     second.delete()
+    with pytest.raises(InvalidInputError, match="in the trash"):
+        ln.diff(first, stale)
     with pytest.raises(InvalidInputError, match=r"version 2 of 'a.txt' is in the trash"):
         ln.diff(first, second)
 
@@ -237,11 +240,20 @@ def test_hostile_text_is_escaped(local_instance: Path) -> None:
     files = save("a.csv", f"id,{evil}\n1,2\n".encode(), f"id,{evil}\n1,{evil}\n".encode())
     transform = ln.Transform(name=evil, type="pipeline").save()
     runs = [ln.Run(transform=transform, params={evil: evil + str(i)}, name=evil).save() for i in range(2)]
-    for found in (ln.diff(*files), ln.diff(*runs)):
+    lines = save("a.txt", b"1\n", f"{evil}\n".encode())
+    for found in (ln.diff(*files), ln.diff(*runs), ln.diff(*lines)):
         text, page = found.to_text(), found._repr_html_()
         assert "\x1b" not in text and "\u202e" not in text and "\\x1b[31m" in text
         assert "<script>" not in page and "&lt;script&gt;" in page and "\x1b" not in page
         json.loads(found.to_json())
+
+
+def test_long_lines_and_deep_values_are_shortened(local_instance: Path) -> None:
+    line = "é\u05d0" * 500_000
+    text = diff_of("a.txt", b"1\n", f"{line}\n".encode()).to_text()
+    assert len(text) < 1000 and "…" in text
+    deep = diff_of("a.json", b"{}", b'{"a": ' + b"[" * 500 + b"]" * 500 + b"}")
+    assert "+ a: [[[" in deep.to_text() and json.loads(deep.to_json())["content"]["count"] == 1
 
 
 @pytest.mark.timeout(240)

@@ -59,8 +59,3 @@ def test_many_lines_that_differ_are_counted() -> None:
     assert not compare_text(before, shuffled).is_equal
     assert not compare_text(before, "").is_equal
     assert compare_text("", before).added == 3 * MAX_EDITS
-
-
-def test_control_characters_are_escaped() -> None:
-    lines = list(compare_text("a\n", "\x1b[31mb\u202e\n").lines())
-    assert lines[-1].text == "\\x1b[31mb\\u202e"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from lamindb.compare.file_diff import FileDifference, compare_files
 from lamindb.compare.result import Side
@@ -11,6 +12,8 @@ from lamindb.compare.run_diff import RunDifference, compare_runs
 from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
 from lamindb.lineage import query
 from lamindb.models import File, Run, Transform
+
+_Record = TypeVar("_Record", bound=File | Run | Transform)
 
 
 def diff(
@@ -41,12 +44,13 @@ def diff(
     columns = [on] if isinstance(on, str) else list(on)
     if isinstance(rtol, bool) or not isinstance(rtol, int | float) or not (0 <= rtol < 1) or math.isnan(rtol):
         raise InvalidInputError(f"rtol must be a number from 0 to below 1, not {rtol!r}")
-    _check(a)
+    a = _as_stored(a)
     if b is None:
         if not isinstance(a, File):
             raise InvalidTypeError("diff() needs two runs or two transforms")
         a, b = _version_before(a), a
-    _check(b)
+    else:
+        b = _as_stored(b)
     if isinstance(a, File) and isinstance(b, File):
         _check_files(a, b)
         return compare_files(a, b, on=columns, rtol=rtol)
@@ -59,16 +63,20 @@ def diff(
     raise InvalidTypeError(f"cannot compare a {type(a).__name__} with a {type(b).__name__}: pass two of one kind")
 
 
-def _check(record: File | Run | Transform) -> None:
+def _as_stored(record: _Record) -> _Record:
+    """Return a record as the database has it now: a run may have got its status, or a file been deleted, meanwhile."""
     if not isinstance(record, File | Run | Transform):
         raise InvalidTypeError(f"diff() takes files, runs or transforms, not {type(record).__name__}")
     if record._state.adding and record.pk is not None:
         raise InvalidInputError(f"this {type(record).__name__.lower()} is not saved yet: save it first")
     query.check_exists(record)
+    model: Any = record._meta.concrete_model
+    record = model.objects.using(record._state.db).get(id=record.id)
     if isinstance(record, File) and record.is_trashed:
         raise InvalidInputError(
             f"version {record.version} of {record.key or record.name!r} is in the trash: restore it first"
         )
+    return record
 
 
 def _check_files(a: File, b: File) -> None:

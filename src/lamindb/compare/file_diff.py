@@ -220,7 +220,10 @@ def _parse_yaml(data: bytes) -> Any:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(data, Loader=yaml.SafeLoader)):
             raise _NotATreeError("it has aliases")
         return yaml.safe_load(data)
-    except yaml.YAMLError as error:
+    except (_NotATreeError, MemoryError):
+        raise
+    except Exception as error:
+        # Constructors of timestamps and numbers raise errors of other kinds, too.
         raise _NotATreeError(str(error)) from error
 
 

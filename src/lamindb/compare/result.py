@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final, Literal
 
-from lamindb.core.text import elide_middle, isolated, printable, storable
+from lamindb.core.text import ELLIPSIS, elide_middle, isolated, printable, storable
 
 Sign = Literal[" ", "-", "+", "~", "@"]
 
@@ -17,6 +17,7 @@ LISTED: Final = 20
 """The maximum number of entries of a list that text and HTML show; JSON has all of them."""
 _VALUE_WIDTH: Final = 60
 _LINE_WIDTH: Final = 300
+_MAX_DEPTH: Final = 100
 _COLOURS: Final = {"-": "#b31d28", "+": "#22863a", "~": "#8a6d00", "@": "#6f42c1"}
 
 
@@ -101,7 +102,7 @@ class Difference:
             yield Line(" ", "")
             yield Line(" ", section.title)
             for line in section.lines:
-                yield Line(line.sign, elide_middle(line.text, _LINE_WIDTH))
+                yield Line(line.sign, short(line.text, _LINE_WIDTH))
 
     def to_text(self) -> str:
         """Return the report as text that is safe to print."""
@@ -131,14 +132,16 @@ def _html_line(line: Line) -> str:
     return f"<span style='color:{colour}'>{text}</span>" if colour else text
 
 
-def plain(value: Any) -> Any:
-    """Return a value as JSON types; times are ISO 8601, other objects text."""
+def plain(value: Any, depth: int = 0) -> Any:
+    """Return a value as JSON types; times are ISO 8601, other objects text, and what is nested too deeply "…"."""
+    if depth > _MAX_DEPTH:
+        return ELLIPSIS
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name), depth + 1) for field in fields(value)}
     if isinstance(value, dict):
-        return {str(name): plain(inner) for name, inner in value.items()}
+        return {str(name): plain(inner, depth + 1) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
+        return [plain(inner, depth + 1) for inner in value]
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if value is None or isinstance(value, bool | int):
@@ -148,11 +151,14 @@ def plain(value: Any) -> Any:
 
 def shown(value: Any) -> str:
     """Return a value as short text that is safe to print; text is quoted."""
-    try:
-        text = json.dumps(plain(value), ensure_ascii=False)
-    except RecursionError:
-        text = "…"
-    return isolated(elide_middle(printable(text), _VALUE_WIDTH))
+    return isolated(short(json.dumps(plain(value), ensure_ascii=False), _VALUE_WIDTH))
+
+
+def short(text: str, width: int) -> str:
+    """Return text that is safe to print, shortened in its middle to a width in cells."""
+    # Measuring takes time for each character, and a line can have millions.
+    cut = text if len(text) <= 4 * width else text[: 2 * width] + ELLIPSIS + text[-2 * width :]
+    return printable(elide_middle(printable(cut), width))
 
 
 def change_lines(changes: Iterable[Change]) -> list[Line]:
@@ -163,7 +169,7 @@ def change_lines(changes: Iterable[Change]) -> list[Line]:
         if len(found) == LISTED:
             left += 1
             continue
-        name = isolated(elide_middle(printable(change.name), _VALUE_WIDTH))
+        name = isolated(short(change.name, _VALUE_WIDTH))
         if change.kind == "added":
             found.append(Line("+", f" {name}: {shown(change.after)}"))
         elif change.kind == "removed":

@@ -22,7 +22,6 @@ _FACTS: Final = {
     "exit code": "exit_code",
     "git repository": "git_repository",
     "git commit": "git_commit",
-    "uncommitted changes": "git_is_dirty",
     "python": "python_version",
     "host": "host",
 }
@@ -241,6 +240,9 @@ def _fact_changes(before: Run, after: Run) -> Iterator[Change]:
         yield from value_change("transform version", old.version, new.version)
     for label, field in _FACTS.items():
         yield from value_change(label, _safe(getattr(before, field)), _safe(getattr(after, field)))
+    # Git is asked meanwhile; of a run that it did not answer in time, this stays unknown.
+    if before.git_is_dirty is not None and after.git_is_dirty is not None:
+        yield from value_change("uncommitted changes", before.git_is_dirty, after.git_is_dirty)
     if before.git_is_dirty and after.git_is_dirty and before.diff_digest != after.diff_digest:
         yield Change("patch of uncommitted changes", "changed", before.diff_digest, after.diff_digest)
     yield from value_change("error", _last_line(before.error), _last_line(after.error))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from lamindb.compare.result import Line, Sign
-from lamindb.core.text import printable
 
 MAX_EDITS: Final = 1000
 """The maximum number of lines that differ for the lines to be shown."""
@@ -60,14 +59,14 @@ class TextDifference:
         return not (self.removed or self.added or self.hunks)
 
     def lines(self) -> Iterator[Line]:
-        """Yield the lines of a report."""
+        """Yield the lines of a report, as they are."""
         if not self.hunks:
             yield Line(" ", f" too many lines differ to list them: {self.removed:,} removed, {self.added:,} added")
         for hunk in self.hunks:
             before, after = f"{hunk.before_start},{hunk.before_count}", f"{hunk.after_start},{hunk.after_count}"
             yield Line("@", f"@ -{before} +{after} @@")
             for text in hunk.lines:
-                yield Line(_sign(text), printable(text[1:].expandtabs()))
+                yield Line(_sign(text), text[1:].expandtabs())
 
 
 def _sign(text: str) -> Sign:
