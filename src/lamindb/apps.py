@@ -13,7 +13,8 @@ class LaminConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Send each record to the database of its instance."""
+        """Send each record to the database of its instance, and let the user's settings count, as the verbosity."""
+        import lamindb.core.settings  # noqa: F401
         from lamindb.db import database
 
         database.install_router()
