@@ -1,4 +1,4 @@
-"""`lamin search`, `history`, `describe` and `lineage`."""
+"""`lamin search`, `history`, `describe`, `lineage` and `stale`."""
 
 from __future__ import annotations
 
@@ -171,3 +171,48 @@ def test_impact_says_what_and_who(cli: Cli, chain: dict[str, ln.File]) -> None:
     assert "2 files in 2 runs" in cli("impact", "raw/reads.csv", "--any-version").out
     assert "2 files in 2 runs" in cli("impact", "raw/reads.csv", "--version", "1").out
     cli("impact", "make plot", "--any-version", code=2)
+
+
+def test_stale_files_are_shown_with_their_reasons(cli: Cli, chain: dict[str, ln.File]) -> None:
+    assert cli("stale", "--json").json == []
+    nothing = cli("stale")
+    assert (nothing.out, "no stale files" in nothing.err) == ("", True)
+    ln.File(b"raw again", key="raw/reads.csv").save()
+    assert cli("stale").out.splitlines() == [
+        "clean/clean.csv",
+        "  version 1 of raw/reads.csv was read; version 2 is current",
+        "plot/plot.csv",
+        "  version 1 of raw/reads.csv was read, by way of clean/clean.csv; version 2 is current",
+    ]
+    first, second = cli("stale", "--json").json
+    assert (first["key"], first["id"], first["version"]) == ("clean/clean.csv", chain["clean"].id, 1)
+    (reason,) = second["reasons"]
+    assert (reason["kind"], reason["read"]["id"], reason["current"]["version"]) == ("superseded", chain["raw"].id, 2)
+    assert [one["key"] for one in reason["chain"]] == ["raw/reads.csv", "clean/clean.csv", "plot/plot.csv"]
+    assert [one["key"] for one in cli("stale", "raw/reads.csv", "plot/plot.csv", "--json").json] == ["plot/plot.csv"]
+    assert "no stale files" in cli("stale", "raw/reads.csv").err
+    assert "clean/claen.csv" in cli("stale", "clean/claen.csv", code=3).err
+    chain["plot"].delete()
+    assert "in the trash" in cli("stale", "plot/plot.csv", code=3).err
+
+
+def test_many_reasons_are_counted(cli: Cli, chain: dict[str, ln.File]) -> None:
+    run = chain["clean"].run
+    assert run is not None
+    for number in range(4):
+        run.inputs.add(ln.File(b"1", key=f"raw/{number}.csv").save())
+        ln.File(b"2", key=f"raw/{number}.csv").save()
+    assert "  … and 1 more reason\n" in cli("stale", "clean/clean.csv").out
+
+
+def test_stale_files_are_marked(cli: Cli, chain: dict[str, ln.File]) -> None:
+    ln.File(b"raw again", key="raw/reads.csv").save()
+    assert cli("ls").out.count("stale") == 2
+    assert cli("ls", "raw").out.count("stale") == 0
+    assert "clean.csv  (5 B, stale)" in cli("ls", "clean").out
+    assert cli("ls", "--long").out.count(" stale") == 2
+    shown = cli("describe", "plot/plot.csv").out
+    assert "1, current, stale" in shown and "version 1 of raw/reads.csv was read, by way of clean/clean.csv" in shown
+    facts = cli("describe", "raw/reads.csv", "--json").json["sections"]["file"]["facts"]
+    assert (facts["is_stale"], "stale_because" in facts) == (False, False)
+    assert cli("lineage", "plot/plot.csv", "--up").out.count("· stale ·") == 2

@@ -70,6 +70,24 @@ def used_by(asked: Asked, handle: str) -> set[str]:
     return {file.id for run in asked.project.runs if run.user == handle for file in run.inputs}
 
 
+def stale(asked: Asked) -> set[str]:
+    current = {file.key: file for file in asked.shown}
+    behind = {file.id: ids(asked.project.origins(file)[1]) for file in asked.shown if file.version > 1}
+    found: set[str] = set()
+    last_read = {run.id: list({file.key: file for file in run.inputs}.values()) for run in asked.project.runs}
+
+    def is_reason(run: projects.PlainRun, file: PlainFile) -> bool:
+        now = current.get(file.key)
+        return file.is_trashed if now is None else now is not file and run.id not in behind[now.id]
+
+    # A run reads what was made before it.
+    for file in asked.project.files:
+        run = file.run
+        if run is not None and any(one.id in found or is_reason(run, one) for one in last_read[run.id]):
+            found.add(file.id)
+    return found
+
+
 ANSWERS: dict[str, Callable[[Asked], Any]] = {
     "Files that a notebook made": lambda a: ids(
         f for f in a.shown if f.run is not None and f.run.transform.name == "Clustering 11"
@@ -112,9 +130,7 @@ ANSWERS: dict[str, Callable[[Asked], Any]] = {
     "Results of runs that did not complete": lambda a: ids(
         f for f in a.shown if f.run is not None and f.run.status in {"failed", "aborted"}
     ),
-    "Results made from a version that is no longer current": lambda a: ids(
-        f for f in a.shown if f.run is not None and any(not one.is_latest for one in f.run.inputs)
-    ),
+    "Results made from a version that is no longer current": lambda a: ids(a.shown) & stale(a),
     "Results made with uncommitted code": lambda a: ids(f for f in a.shown if f.run is not None and f.run.git_is_dirty),
     "Runs with a parameter above a value": lambda a: ids(r for r in a.project.runs if r.params.get("lr", 0) > 0.005),
     "Notebooks that failed in the last month": lambda a: a.notebooks(

@@ -59,6 +59,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "path": Entry(_LINEAGE, "query", "path", "Show how one record led to another."),
     "impact": Entry(_LINEAGE, "query", "impact", "Show what was derived from a record, and by whom."),
     "diff": Entry(_LINEAGE, "diff", "diff", "Show what differs between versions, folders or runs."),
+    "stale": Entry(_LINEAGE, "query", "stale", "Show which files are stale, and why."),
     "search": Entry(_LINEAGE, "query", "search", "Find records by approximate names."),
     "history": Entry(_LINEAGE, "query", "history", "Show recent events."),
     "run": Entry(_RUNS, "runs", "run", "Run a program and record its inputs and outputs."),

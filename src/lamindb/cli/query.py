@@ -27,6 +27,9 @@ _KINDS = ("file", "transform", "run", "user")
 _FORMATS = ("tree", "svg", "mermaid", "dot", "html", "json")
 _WIDTH = 100
 _NARROWEST = 40
+_REASONS = 3
+"""The number of reasons that are shown for each stale file."""
+
 _SHOW_MORE = "use --depth all to see all"
 
 
@@ -236,6 +239,36 @@ def impact(name: str, version: int | None, any_version: bool, all_producers: boo
         messages.info(f"runs read {found.read_versions} of it; --any-version includes all versions")
 
 
+@command("stale", "lamin stale", "lamin stale study/results.csv", "lamin stale --json")
+@click.argument("names", metavar="[KEY|ID]...", nargs=-1, shell_complete=keys)
+@json_option
+def stale(names: tuple[str, ...], as_json: bool) -> None:
+    """Show which files are stale, and why: all current files, or those named.
+
+    A file is stale if it was made, directly or some steps before, from a version that is no longer current. Making it
+    again makes it fresh. A run that replaces its own input, such as a table to which it appends, is no reason.
+
+    JSON keys: key, id, version, reasons (each with kind, which is superseded or removed, read, current, chain; these
+    have key, id, version).
+    """
+    from lamindb.lineage import staleness
+
+    query = staleness.stale(*(resolve.file(name) for name in names)).order_by("key", "version", "created_at", "id")
+    found = filter(None, staleness.explained(query.iterator()))
+    if as_json:
+        out_json_list(one.as_dict() for one in found)
+        return
+    one = None
+    for one in found:
+        out(printable(one.file.key or f"({one.file.name})"))
+        for reason in one.reasons[:_REASONS]:
+            out(f"  {reason}")
+        if len(one.reasons) > _REASONS:
+            out(styled(f"  … and {counted(len(one.reasons) - _REASONS, 'more reason')}", "dim"))
+    if one is None:
+        messages.info("no stale files")
+
+
 def _runs(found: Any) -> str:
     users = ", ".join(printable(user) for user in found.users)
     return counted(len(found.runs), "run") + (f" by {users}" if users else "")
@@ -293,14 +326,15 @@ _HEADERS = ("id", "size", "version", "when", "who", "transform", "key")
 @click.option("-l", "--long", "is_long", is_flag=True, help="Print a table with ids, sizes, times and users.")
 @json_option
 def ls(is_long: bool, as_json: bool, **filters: Any) -> None:
-    """List files by key: all of them, or those under PREFIX.
+    """List files by key: all of them, or those under PREFIX. Stale files are marked; see `lamin stale`.
 
     JSON keys: id, key, name, suffix, size, hash, version, is_latest, is_folder, n_files, description, storage, run,
     transform, created_by, created_at, trashed_at, trashed_by.
     """
     from lamindb.cli.output import file_rows
 
-    rows = file_rows(_query(**filters))
+    query = _query(**filters)
+    rows = file_rows(query)
     if as_json:
         out_json_list(row._asdict() for row in rows)
         return
@@ -308,7 +342,8 @@ def ls(is_long: bool, as_json: bool, **filters: Any) -> None:
     if not found:
         messages.info("no matching files")
         return
-    for line in _long(found) if is_long else _tree(found):
+    stale_ids = frozenset(query.filter(is_stale=True).order_by().values_list("id", flat=True))
+    for line in _long(found, stale_ids) if is_long else _tree(found, stale_ids):
         out(line)
 
 
@@ -343,12 +378,12 @@ def _query(
     return query.order_by("key", "version", "created_at", "id")
 
 
-def _long(files: list[FileRow]) -> list[str]:
+def _long(files: list[FileRow], stale_ids: frozenset[str]) -> list[str]:
     rows = [
         (
             file.id,
             size_text(file.size),
-            f"{file.version}{_mark(file)}",
+            f"{file.version}{_mark(file)}{' stale' if file.id in stale_ids else ''}",
             time_text(file.created_at),
             file.created_by,
             file.transform,
@@ -373,7 +408,7 @@ class _Folder:
     files: dict[str, list[FileRow]] = field(default_factory=dict)
 
 
-def _tree(files: list[FileRow]) -> list[str]:
+def _tree(files: list[FileRow], stale_ids: frozenset[str]) -> list[str]:
     """Return keys as an indented tree; files without a key come last, by name."""
     root = _Folder()
     for file in files:
@@ -384,29 +419,33 @@ def _tree(files: list[FileRow]) -> list[str]:
                 node = node.folders.setdefault(folder, _Folder())
             node.files.setdefault(last, []).append(file)
     lines: list[str] = []
-    _draw(root, "", lines)
+    _draw(root, "", lines, stale_ids)
     keyless = [file for file in files if file.key is None]
     if keyless:
         lines.append(styled("without a key:", "dim"))
-        lines.extend(f"  {printable(file.name)}  {_facts(file)}  {styled(file.id, 'dim')}" for file in keyless)
+        lines.extend(
+            f"  {printable(file.name)}  {_facts(file, stale_ids)}  {styled(file.id, 'dim')}" for file in keyless
+        )
     total = sum(file.size for file in files)
     lines.append(styled(f"{counted(len(files), 'file')}, {size_text(total)}", "dim"))
     return lines
 
 
-def _draw(folder: _Folder, indent: str, lines: list[str]) -> None:
+def _draw(folder: _Folder, indent: str, lines: list[str], stale_ids: frozenset[str]) -> None:
     for name in sorted({*folder.folders, *folder.files}):
         for file in folder.files.get(name, ()):
-            lines.append(f"{indent}{printable(name)}{'/' if file.is_folder else ''}  {_facts(file)}")
+            lines.append(f"{indent}{printable(name)}{'/' if file.is_folder else ''}  {_facts(file, stale_ids)}")
         if name in folder.folders:
             lines.append(f"{indent}{styled(printable(name) + '/', 'bold')}")
-            _draw(folder.folders[name], indent + "  ", lines)
+            _draw(folder.folders[name], indent + "  ", lines, stale_ids)
 
 
-def _facts(file: FileRow) -> str:
+def _facts(file: FileRow, stale_ids: frozenset[str]) -> str:
     parts = [size_text(file.size)]
     if file.version > 1 or not file.is_latest:
         parts.append(f"version {file.version}{_mark(file)}")
     elif file.trashed_at is not None:
         parts.append("in trash")
+    if file.id in stale_ids:
+        parts.append("stale")
     return styled(f"({', '.join(parts)})", "dim")

@@ -123,6 +123,8 @@ def _kind(record: Any) -> str:
 def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
     count = file.versions.count()
     state = "in trash" if file.is_trashed else "current" if file.is_latest else "older"
+    reasons = file.staleness().reasons
+    state += ", stale" if reasons else ""
     yield Section(
         "file",
         _facts(
@@ -134,6 +136,11 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
             Fact("version", file.version, shown=f"{file.version}, {state}" + (f", of {count}" if count > 1 else "")),
             Fact("is latest", file.is_latest, shown=""),
             Fact("versions", count, shown=""),
+            Fact("is stale", bool(reasons), shown=""),
+            (
+                "stale because",
+                [*map(str, reasons[:FEW]), *([f"{len(reasons):,} reasons"] if len(reasons) > FEW else [])] or None,
+            ),
             ("hash", file.hash),
             ("blake3", file.digest),
             ("saved at", file.created_at),
@@ -153,6 +160,11 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
     yield _derived(file)
     if count > 1:
         yield _listed("versions", file.versions.order_by("-version"))
+
+
+def _first_lines(reasons: tuple[Any, ...]) -> str:
+    left = len(reasons) - FEW
+    return "\n".join([*map(str, reasons[:FEW]), *([f"… and {left:,} more"] if left > 0 else [])])
 
 
 def _storage_facts(file: File, instance: Instance) -> Iterator[Fact]:

@@ -33,7 +33,8 @@ FORMAT_VERSION = 1
 class FileNode:
     """One version of a file.
 
-    `made_again` counts the runs that produced the same bytes again and have no edge in the graph.
+    `made_again` counts the runs that produced the same bytes again and have no edge in the graph. `is_stale` is about
+    the newest of them.
     """
 
     id: str
@@ -47,6 +48,7 @@ class FileNode:
     created_at: datetime
     storage: str | None = None
     made_again: int = 0
+    is_stale: bool = False
 
     @property
     def kind(self) -> NodeKind:

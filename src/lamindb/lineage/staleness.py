@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,6 +28,9 @@ from lamindb.errors import InvalidTypeError
 from lamindb.lineage import query, sql
 from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, RecordQuery, RunInput, RunOutput
+
+_NAMED = 3
+"""A reason in words names at most this many of the files between."""
 
 _FILES, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, RunInput, RunOutput))
 
@@ -53,7 +56,7 @@ _MADE = (
 _RULES = f"""
 old AS (
     SELECT i.run_id, i.file_id, i.id AS edge, r.digest, r.trashed_at, {_GROUP} AS family, {_CURRENT} AS current_id
-    FROM {{reads}} AND r.id = i.file_id AND NOT r.is_latest
+    FROM {{reads}} AND r.id = i.file_id AND (NOT r.is_latest OR r.trashed_at IS NOT NULL)
 ),
 last_read AS (
     SELECT old.*, MAX(edge) OVER (PARTITION BY run_id, family) AS last_edge,
@@ -248,8 +251,9 @@ class Reason:
     def __str__(self) -> str:
         """Return the reason as one line that is safe to print."""
         after = f"version {self.current.version} is current" if self.current is not None else "it is in the trash"
-        between = ", ".join(_title(file) for file in self.chain[1:-1])
-        through = f", by way of {between}" if between else ""
+        between = [_title(file) for file in self.chain[1:-1]]
+        more = f" and {len(between) - _NAMED:,} more" if len(between) > _NAMED else ""
+        through = f", by way of {', '.join(between[:_NAMED])}{more}" if between else ""
         return f"version {self.read.version} of {_title(self.read)} was read{through}; {after}"
 
 
@@ -332,8 +336,8 @@ def staleness(file: File) -> Staleness:
     return next(explained([file]))
 
 
-def explained(files: Sequence[File]) -> Iterator[Staleness]:
-    """Yield why each of these saved files of one instance is stale, in their order."""
+def explained(files: Iterable[File]) -> Iterator[Staleness]:
+    """Yield why each of these saved files of one instance is stale, in their order, a batch of them at a time."""
     for part in bulk.chunks(files):
         alias = query.alias_of(part[0])
         connection = database.connection(alias)
@@ -371,18 +375,25 @@ class _Causes:
         start = self._producers.get(file_id)
         if start is None:
             return
-        seen, reported = {start}, set()
-        waiting: deque[tuple[str, tuple[str, ...]]] = deque([(start, (file_id,))])
+        led_to: dict[str, tuple[str, str] | None] = {start: None}
+        waiting, reported = deque([start]), set()
         while waiting:
-            run_id, chain = waiting.popleft()
+            run_id = waiting.popleft()
             for read, current in self._causes.get(run_id, ()):
                 if read not in reported:
                     reported.add(read)
-                    yield _Way(read, current, (read, *chain))
+                    yield _Way(read, current, (read, *_between(run_id, led_to), file_id))
             for stale_id, producer in self._steps.get(run_id, ()):
-                if producer not in seen:
-                    seen.add(producer)
-                    waiting.append((producer, (stale_id, *chain)))
+                if producer not in led_to:
+                    led_to[producer] = (stale_id, run_id)
+                    waiting.append(producer)
+
+
+def _between(run_id: str, led_to: dict[str, tuple[str, str] | None]) -> Iterator[str]:
+    """Yield the files from a run to the start of the search."""
+    while (step := led_to[run_id]) is not None:
+        file_id, run_id = step
+        yield file_id
 
 
 def _reasons(alias: str, ways: Iterator[_Way]) -> tuple[Reason, ...]:

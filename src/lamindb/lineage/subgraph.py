@@ -12,7 +12,7 @@ from lamindb.core import context
 from lamindb.db import database
 from lamindb.environment.redaction import redact_text
 from lamindb.errors import InvalidInputError, InvalidTypeError
-from lamindb.lineage import query, sql
+from lamindb.lineage import query, sql, staleness
 from lamindb.lineage.lineage_graph import Edge, FileNode, LineageGraph, RunNode
 from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, Record, Run, RunOutput, Storage, Transform, User
@@ -111,6 +111,7 @@ def read_files(connection: Any, ids: Collection[str], *, all_producers: bool = F
         f"JOIN {Storage._meta.db_table} s ON s.id = f.storage_id WHERE f.id = listed.id",
         params,
     )
+    stale_ids = staleness.stale_among(connection, ids)
     nodes = [
         FileNode(
             id=file_id,
@@ -124,6 +125,7 @@ def read_files(connection: Any, ids: Collection[str], *, all_producers: bool = F
             created_at=_time(created_at) or datetime.min.replace(tzinfo=UTC),
             storage=None if storage_id == own_id else redact_text(root),
             made_again=again,
+            is_stale=file_id in stale_ids,
         )
         for (
             file_id,

@@ -41,7 +41,7 @@ def file_folder(file: FileNode) -> str:
 
 
 def file_facts(file: FileNode) -> list[str]:
-    """Return short facts about a file: its state unless it is current, its version, its size.
+    """Return short facts about a file: its state unless it is current and fresh, its version, its size.
 
     A trashed file is never current, so it is not called older: whether a later version exists is unknown.
     """
@@ -52,6 +52,8 @@ def file_facts(file: FileNode) -> list[str]:
         facts.append(f"v{file.version}, older")
     elif file.version > 1:
         facts.append(f"v{file.version}")
+    if file.is_stale:
+        facts.append("stale")
     facts.append(size_text(file.size))
     if file.made_again:
         facts.append(f"+{file.made_again:,} made again")
