@@ -118,8 +118,7 @@ def _register_projects(home: Path, move: move_note.Move, there: Description) -> 
     """Let the folders that led to the old place lead to the new one; return its database's address."""
     target = Path(move.home)
     entries = registry.entries()
-    known = [entry.database_url for entry in entries if entry.home == str(target) and entry.database_url]
-    url = next((one for one in known if database.shown_url(one) == move.database), None)
+    url = registry.database_url_of(target)
     projects = {entry.project for entry in entries if entry.home == str(home)} | {move.project or ""}
     for project in sorted(projects - {"", str(target)}):
         _register(there, target, move.root_url, url, project)
@@ -136,7 +135,8 @@ def _register(description: Description, home: Path, root_url: str, database_url:
             root_url=root_url,
             database_url=database_url,
             project=project,
-        )
+        ),
+        description.database,
     )
 
 
