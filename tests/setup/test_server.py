@@ -127,7 +127,7 @@ def test_the_address_is_known_after_disconnecting_and_forgotten_after_deleting(s
     text = (tmp_path / "data" / "shared" / ".lamindb" / "instance.toml").read_text()
     ln.setup.delete(tmp_path / "data" / "shared")
     (tmp_path / "data" / "shared" / ".lamindb" / "instance.toml").write_text(text)
-    with pytest.raises(NoInstanceError, match="lamin connect '?postgresql"):
+    with pytest.raises(NoInstanceError, match=r"lamin connect '?postgresql"):
         ln.connect(tmp_path / "data" / "shared")
 
 
