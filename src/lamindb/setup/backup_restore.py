@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 import stat
@@ -213,7 +214,7 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
     root = found.home.parent if description.storage == "." else description.storage
     messages.success(
         f"deleted the instance {description.name!r}; its files stay in {root}; its records are backed up in {kept}, "
-        f"and `lamin restore {description.name}` brings it back"
+        f"and `lamin restore {shlex.quote(description.name)}` brings it back"
     )
     return kept
 

@@ -20,6 +20,7 @@ from lamindb.core import context, filesystem, locks, messages, paths
 from lamindb.core import database_url as db_url
 >>>>>>> 05534bf (Contact a database server only if the user named it for the folder)
 from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
+from lamindb.core.text import printable
 from lamindb.db import database, migrate
 from lamindb.errors import (
     ConflictError,
@@ -56,8 +57,8 @@ class InstanceInfo:
     user: str
 
     def __str__(self) -> str:
-        rows = [(name.replace("_", " "), value) for name, value in asdict(self).items() if value not in (None, False)]
-        return "\n".join(f"{name + ':':<12} {value}" for name, value in rows)
+        rows = [(name.replace("_", " "), value) for name, value in asdict(self).items() if value]
+        return "\n".join(f"{name + ':':<12} {printable(str(value))}" for name, value in rows)
 
 
 def init(
