@@ -17,11 +17,7 @@ def make(root: Path, name: str = "x", instance_id: str = "", database: str | Non
     """Make an instance folder without a database; return it."""
     home = root / ".lamindb"
     home.mkdir(parents=True)
-<<<<<<< HEAD
-    config.write(home, config.Description(instance_id or ids.timed_id(20), name, "s", "."))
-=======
-    config.write(home, config.Description(instance_id or str(root), name, "s", ".", database))
->>>>>>> 05534bf (Contact a database server only if the user named it for the folder)
+    config.write(home, config.Description(instance_id or ids.timed_id(20), name, "s", ".", database))
     return home
 
 

@@ -14,7 +14,7 @@ import pytest
 import lamindb as ln
 from lamindb.core import database_url
 from lamindb.core.context import instance
-from lamindb.errors import ConflictError, LaminError, NoInstanceError
+from lamindb.errors import LaminError, NoInstanceError
 from lamindb.instance import config
 from lamindb.setup import lifecycle
 from tests.cli.conftest import Cli, cli
@@ -143,7 +143,7 @@ def test_a_database_with_other_records_is_refused(shared: str, tmp_path: Path, p
         ln.connect(postgres_url)
     ln.setup.init(storage="./other", db=postgres_url)
     lifecycle.reset()
-    with pytest.raises(ConflictError, match="does not have the records"):
+    with pytest.raises(NoInstanceError, match="no record of this instance"):
         ln.connect(postgres_url, storage=str(tmp_path / "data" / "shared"))
 
 

@@ -24,7 +24,6 @@ from lamindb.instance.config import Description
 from lamindb.storage import ownership
 
 _LOCK: Final = "moving.lock"
-_finished: set[Path] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +101,8 @@ def _finish(home: Path) -> Moved | None:
         return None
     target = Path(move.home)
     url = _register_projects(home, move, there)
-    if _retire(home, move):
-        _finished.add(target)
+    _retire(home, move)
     return Moved(target, url)
-
-
-def take_finished(home: Path) -> bool:
-    """Tell, once, whether this process has finished a move to this place."""
-    found = home in _finished
-    _finished.discard(home)
-    return found
 
 
 def _register_projects(home: Path, move: move_note.Move, there: Description) -> str | None:
@@ -140,7 +131,7 @@ def _register(description: Description, home: Path, root_url: str, database_url:
     )
 
 
-def _retire(home: Path, move: move_note.Move) -> bool:
+def _retire(home: Path, move: move_note.Move) -> None:
     """Put the old records away, then the description, the mark, and last the note: who dies can be followed."""
     try:
         if (home / DATABASE_FILE).exists():
@@ -156,5 +147,3 @@ def _retire(home: Path, move: move_note.Move) -> bool:
         move_note.forget(Path(move.home))
     except (OSError, LaminError) as error:
         messages.warning(f"the instance has moved, but {home} could not be taken out of use: {error}")
-        return False
-    return True

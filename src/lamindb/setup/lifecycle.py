@@ -13,12 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
 from lamindb.core import context, filesystem, locks, messages, paths, storage_url
-=======
-from lamindb.core import context, filesystem, locks, messages, paths
 from lamindb.core import database_url as db_url
->>>>>>> 05534bf (Contact a database server only if the user named it for the folder)
 from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
 from lamindb.core.text import printable
 from lamindb.db import database, migrate
@@ -170,8 +166,6 @@ def connect(
     is_named = identifier is not None or storage is not None
     project = (_working_folder() or found.project) if is_named else found.project
     instance = open_at(found.home, project, database_url or found.database_url or registry.database_url_of(found.home))
-    if database_url is not None:
-        _check_records(instance)
     registry.register(instance, str(project))
     ownership.claim_on_connect(instance)
     make_current(instance)
@@ -279,19 +273,6 @@ def _has_storage(home: Path, ids: Iterable[str]) -> bool:
     return there.database is not None and there.storage_id in ids
 
 
-def _check_records(instance: Instance) -> None:
-    """Check that the database at an address that the user passed has the records of the folder.
-
-    Raises:
-        ConflictError: It has others. The instance is disconnected.
-    """
-    from lamindb.models import Storage
-
-    if not Storage.objects.using(instance.alias).filter(id=instance.storage_id).exists():
-        close_connections(instance)
-        raise ConflictError(f"that database does not have the records of the instance in {instance.home_path}")
-
-
 def _working_folder() -> Path | None:
     """Return the working folder, or None where somebody removed it."""
     try:
@@ -397,7 +378,6 @@ def open_instance(home: Path, *, project: Path | None, database_url: str | None 
     return instance
 
 
-<<<<<<< HEAD
 def _check_records(alias: str, description: folders.Description, shown: str) -> None:
     """Refuse a database that was emptied or replaced: `instance.toml` exists, so the instance once had its records.
 
@@ -413,7 +393,8 @@ def _check_records(alias: str, description: folders.Description, shown: str) -> 
     else:
         reason = "is empty, although the instance exists: its records were lost"
     raise NoInstanceError(f"the database {shown} {reason}, and run `lamin restore {description.name}`")
-=======
+
+
 def unregistered(description: folders.Description, home: Path) -> NoInstanceError:
     """Return the error about a server that only an instance folder names, with the command that connects it.
 
@@ -430,7 +411,6 @@ def unregistered(description: folders.Description, home: Path) -> NoInstanceErro
         "registered here: if you trust it, run "
         f"`lamin connect {shlex.quote(address)} --storage {shlex.quote(root_url)}`"
     )
->>>>>>> 05534bf (Contact a database server only if the user named it for the folder)
 
 
 def _register_sqlite(alias: str, home: Path) -> bool:
