@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
+from lamindb.setup import lifecycle
 from tests.cli.conftest import Cli
 from tests.support.processes import lamin, run_python
 
@@ -34,6 +35,17 @@ def test_info_tells_what_is_connected(cli: Cli, in_a_folder: Path) -> None:
     assert set(found) == {"name", "id", "storage", "database", "project", "view", "is_read_only", "user"}
     assert (found["name"], found["storage"], found["view"]) == ("study", str(in_a_folder / "mydata"), "none")
     assert "study" in cli("info").out
+
+
+def test_control_characters_of_a_name_never_reach_the_terminal(cli: Cli, in_a_folder: Path) -> None:
+    cli("init", "--storage", "mydata")
+    path = in_a_folder / "mydata" / ".lamindb" / "instance.toml"
+    path.write_text(path.read_text().replace('name = "mydata"', r'name = "my\u001b[2J\ndata"'))
+    lifecycle.reset()
+    for arguments in (["info"], ["connect", "mydata"], ["list"], ["disconnect"], ["delete", "./mydata"]):
+        done = cli(*arguments)
+        assert "\x1b" not in done.out + done.err
+        assert r"my\x1b[2J\ndata" in done.out + done.err, arguments
 
 
 def test_a_password_is_never_shown(cli: Cli) -> None:

@@ -13,11 +13,11 @@ from lamindb.errors import NoInstanceError, NotUniqueError
 from lamindb.instance import config, discovery, registry
 
 
-def make(root: Path, name: str = "x", instance_id: str = "") -> Path:
+def make(root: Path, name: str = "x", instance_id: str = "", database: str | None = None) -> Path:
     """Make an instance folder without a database; return it."""
     home = root / ".lamindb"
     home.mkdir(parents=True)
-    config.write(home, config.Description(instance_id or ids.timed_id(20), name, "s", "."))
+    config.write(home, config.Description(instance_id or ids.timed_id(20), name, "s", ".", database))
     return home
 
 
@@ -129,13 +129,13 @@ def test_a_name_that_two_instances_have_needs_a_path(base: Path) -> None:
 
 def test_an_address_with_a_password_goes_to_the_instance_it_was_registered_for(base: Path) -> None:
     url = "postgresql://ada:s3cret@h/n"
-    home = make(base / "mydata", instance_id="first")
+    home = make(base / "mydata", instance_id="first", database="postgresql://ada@h/n")
     register(base, home, "x", url)
     founds = [discovery.find(base), discovery.find(base / "mydata"), discovery.locate("x"), discovery.locate("mydata")]
     assert {found.database_url for found in founds} == {url}
     assert "s3cret" not in repr(founds)
     shutil.rmtree(base / "mydata")
-    make(base / "mydata", instance_id="second")
+    make(base / "mydata", instance_id="second", database="postgresql://ada@h/n")
     for again in (
         discovery.find(base),
         discovery.find(base / "mydata"),

@@ -29,7 +29,7 @@ def settings_file() -> Path:
 
 def make_home(home: Path, instance_id: str = "id") -> Path:
     home.mkdir(parents=True, exist_ok=True)
-    config.write(home, config.Description(instance_id, "x", "s", ".", "postgresql://h/n"))
+    config.write(home, config.Description(instance_id, "x", "s", ".", "postgresql://ada@h/n"))
     return home
 
 

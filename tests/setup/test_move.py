@@ -16,7 +16,7 @@ import pytest
 import lamindb as ln
 from lamindb.core import context
 from lamindb.db import database as databases
-from lamindb.errors import ConflictError, IntegrityError, InvalidInputError, LaminError
+from lamindb.errors import ConflictError, IntegrityError, LaminError
 from lamindb.instance import registry
 from lamindb.maintenance import gc, verify
 from lamindb.models import File, Run, RunInput, RunOutput, Storage
@@ -89,8 +89,7 @@ def test_sqlite_moves_to_postgres(local_instance: Path, migrated_postgres_url: s
     check(wanted, ids)
     assert not (local_instance / ".lamindb/db.sqlite3").exists()
     assert (local_instance / ".lamindb/backups/before-moving.sqlite3").exists()
-    with pytest.raises(InvalidInputError, match="there already"):
-        setup_move.migrate_to(migrated_postgres_url)
+    assert setup_move.migrate_to(migrated_postgres_url).tables == report.tables
 
 
 def test_a_folder_moves_to_another_folder(instance: Path, tmp_path: Path) -> None:

@@ -58,15 +58,16 @@ def _connect(identifier: str | None, storage: str | None) -> None:
     messages.success(f"connected the instance {instance.name!r} in {instance.root_url}")
 
 
-@command("connect", "lamin connect ./mydata", "lamin connect mydata")
-@click.argument("identifier", required=False, metavar="[PATH|NAME]", shell_complete=instance_names)
-def connect(identifier: str | None) -> None:
+@command("connect", "lamin connect ./mydata", "lamin connect mydata", "lamin connect postgresql://ada@host/lab")
+@click.argument("identifier", required=False, metavar="[PATH|NAME|DATABASE]", shell_complete=instance_names)
+@click.option("--storage", help="With DATABASE: the storage folder or URL, if it is not found.")
+def connect(identifier: str | None, storage: str | None) -> None:
     """Connect this folder to an existing instance.
 
-    PATH is its storage folder, or a project folder that contains one; NAME is one that `lamin list` shows. Without
-    either, the instance is searched for in this folder and its parents.
+    PATH is its storage folder, or a project folder that contains one; NAME is one that `lamin list` shows; DATABASE
+    is postgresql://user:password@host/name. Without any, the instance is searched for in this folder and its parents.
     """
-    _connect(identifier, None)
+    _connect(identifier, storage)
 
 
 @command("load", "lamin load mydata")

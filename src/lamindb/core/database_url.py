@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from lamindb.errors import InvalidInputError
 
 _SECRET_OPTIONS = frozenset({"password", "sslpassword"})
+_HARMLESS = frozenset(("sslmode", value) for value in ("require", "verify-ca", "verify-full"))
 _UNREADABLE = (
     "the database address cannot be read: write it as postgresql://user:password@host:port/name, with % codes for "
     "special characters, such as %2F for a slash in the password"
@@ -73,6 +74,43 @@ def shown(url: str) -> str:
     pairs = [pair for pair in parts.query.split("&") if unquote(pair.partition("=")[0]) not in _SECRET_OPTIONS]
     query = "&".join(pairs)
     return f"{parts.scheme}://{user}{at if user else ''}{hostinfo}{parts.path}" + (f"?{query}" if query else "")
+
+
+def is_same(one: str, other: str) -> bool:
+    """Return True if two addresses name the same database by the same host and port, whatever user and options."""
+    try:
+        first, second = parse(one), parse(other)
+    except InvalidInputError:
+        return False
+    return _server(first) == _server(second) and first.name == second.name
+
+
+def _server(address: Address) -> tuple[str, str]:
+    return address.host if address.host.startswith("/") else address.host.lower(), address.port or "5432"
+
+
+def suggested(url: str) -> str:
+    """Return an address that a user may be asked to type, from one that another person may have written.
+
+    It has user, host, port and name, and of the options only those that cannot weaken the connection.
+
+    Raises:
+        InvalidInputError: It is not an address.
+    """
+    address = parse(url)
+    options = {name: value for name, value in address.options.items() if (name, value) in _HARMLESS}
+    host = address.host
+    if host.startswith("/"):
+        options = {"host": host} | options
+        host = ""
+    elif ":" in host:
+        host = f"[{quote(host, safe=':')}]"
+    else:
+        host = quote(host, safe=",")
+    user = f"{quote(address.user, safe='')}@" if address.user else ""
+    port = f":{address.port}" if address.port else ""
+    query = f"?{urlencode(options, safe='/')}" if options else ""
+    return f"postgresql://{user}{host}{port}/{quote(address.name, safe='')}{query}"
 
 
 def _split(url: str) -> SplitResult:

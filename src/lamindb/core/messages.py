@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
+from lamindb.core.text import printable
 from lamindb.errors import InvalidInputError
 
 ERROR: Final = 0
@@ -31,11 +32,12 @@ class Output:
     def write(self, level: int, text: str, *, icon: str | None = None) -> None:
         """Write one line, if the verbosity asks for its level.
 
-        Never raises: a closed or odd standard error must not break the program that is being tracked.
+        Control characters are escaped, since another person may have given a name. Never raises: a closed or odd
+        standard error must not break the program that is being tracked.
         """
         if level > self._level() or sys.stderr is None:
             return
-        line = f"{icon or _ICONS[level]} {text}\n"
+        line = f"{icon or _ICONS[level]} {printable(text)}\n"
         with contextlib.suppress(OSError, ValueError):
             try:
                 sys.stderr.write(line)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
+import shlex
 import weakref
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -55,6 +57,9 @@ class TranslatedIntegrityError(errors.ConflictError, IntegrityError):
     """A constraint refuses this: two processes wrote what excludes each other."""
 
 
+_ABSENT: Final = re.compile('FATAL: +database "(.*)" does not exist')
+
+
 def _translate(error: Exception) -> Exception:
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, IntegrityError):
@@ -64,6 +69,12 @@ def _translate(error: Exception) -> Exception:
         return TranslatedIntegrityError(f"{about}: query your records anew and call again ({text})")
     if "readonly database" in text or "read-only transaction" in text:
         return TranslatedReadOnlyError(f"the instance can only be read: {text}")
+    absent = _ABSENT.search(text)
+    if absent is not None:
+        return TranslatedOperationalError(
+            f"the database {absent[1]!r} does not exist on the server: make it first, for example by "
+            f"`createdb {shlex.quote(absent[1])}` with the host and user of the address"
+        )
     if MOVED in text:
         return TranslatedMissingError(text)
     if "unable to open database file" in text:

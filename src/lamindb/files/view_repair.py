@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from lamindb.core import documents, messages
+from lamindb.core.progress import Progress
 from lamindb.db import bulk
 from lamindb.errors import InvalidInputError, LaminError, ViewConflictError
 from lamindb.files import view_sync
@@ -135,13 +136,20 @@ def repair_after_crash(instance: Instance) -> int:
     return count
 
 
-def rebuild_view(instance: Instance, *, since: datetime.datetime | None = None, left: Iterable[Left] = ()) -> int:
+def rebuild_view(
+    instance: Instance,
+    *,
+    since: datetime.datetime | None = None,
+    left: Iterable[Left] = (),
+    progress: Progress | None = None,
+) -> int:
     """Let the view show every current file, and nothing that is not current; edits of users are left alone.
 
     Args:
         instance: The instance.
         since: Only look at keys whose files changed since then; None for all.
         left: What the view may still show under keys that their files left.
+        progress: Called with the numbers of keys that are done and of all keys.
 
     Returns:
         How many keys were looked at.
@@ -154,7 +162,11 @@ def rebuild_view(instance: Instance, *, since: datetime.datetime | None = None, 
     gone = list(left)
     keys = dict.fromkeys(one.key for one in gone)
     keys |= dict.fromkeys(query.values_list("key", flat=True).order_by("key").distinct())
+    done = 0
     for part in bulk.chunks(keys):
         for conflict in view_sync.follow(instance, part, left=gone):
             messages.warning(str(conflict))
+        done += len(part)
+        if progress is not None:
+            progress(done, len(keys))
     return len(keys)

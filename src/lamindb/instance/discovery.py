@@ -45,7 +45,7 @@ def find(start: Path | None = None) -> Found:
     for folder in (here, *here.parents):
         entry = registered.get(str(folder))
         if entry is not None and entry.exists:
-            return Found(Path(entry.home), folder, entry.own_database_url)
+            return Found(Path(entry.home), folder, registry.database_url_of(Path(entry.home)))
         found = _at(folder)
         if found is not None:
             return found
@@ -91,13 +91,13 @@ def locate(identifier: str | Path) -> Found:
         if found is not None:
             return found
         if entry is not None:
-            return Found(Path(entry.home), resolved, entry.own_database_url)
+            return Found(Path(entry.home), resolved, registry.database_url_of(Path(entry.home)))
     named = {entry.home: entry for entry in registry.entries() if entry.name == str(identifier) and entry.exists}
     if len(named) > 1:
         listed = ", ".join(str(Path(home).parent) for home in named)
         raise NotUniqueError(f"several instances are called {str(identifier)!r} ({listed}): pass the path instead")
     for entry in named.values():
-        return Found(Path(entry.home), Path(entry.project), entry.own_database_url)
+        return Found(Path(entry.home), Path(entry.project), registry.database_url_of(Path(entry.home)))
     where = (
         f"{path.resolve()} is not an instance folder and contains none"
         if is_folder

@@ -1,17 +1,18 @@
 """Which instance belongs to which folder, on this machine and for this user.
 
-A convenience: an instance folder describes itself, and is found without the registry, too. The file may hold database
-passwords, so that only its owner can read it.
+An instance folder describes itself, and is found without the registry too. A database on a server is opened only at the
+address that is registered for the folder. The file may hold passwords, so only its owner can read it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamindb.core import documents, filesystem, messages, paths
+from lamindb.core import database_url, documents, filesystem, messages, paths
 from lamindb.errors import LaminError
 from lamindb.instance import config as folders
 
@@ -38,15 +39,18 @@ class Entry:
         """Whether its folder is still there."""
         return (Path(self.home) / folders.FILE_NAME).is_file()
 
-    @property
-    def own_database_url(self) -> str | None:
-        """The database's address, unless the folder holds another instance by now."""
-        if self.database_url is None:
-            return None
-        try:
-            return self.database_url if folders.read(Path(self.home)).id == self.id else None
-        except LaminError:
-            return None
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The database server of an instance folder, as the user named it by `init` or `connect`."""
+
+    home: str
+    """The folder that holds `instance.toml`."""
+    id: str
+    url: str = field(repr=False)
+    """With its password, if it has one."""
+    stated: str
+    """The address that `instance.toml` had then."""
 
 
 def entries() -> list[Entry]:
@@ -54,21 +58,25 @@ def entries() -> list[Entry]:
 
     A damaged registry counts as an empty one, a damaged entry as none.
     """
+    return sorted(_read()[0], key=lambda entry: entry.project)
+
+
+def _read() -> tuple[list[Entry], list[Server]]:
     folder = paths.settings_folder()
     if folder is None:
-        return []
+        return [], []
     try:
         raw: Any = documents.parse_json((folder / "registry.json").read_text(encoding="utf-8"))
         found = [_entry(values) for values in raw["entries"]]
+        servers = [_server(values) for values in raw.get("servers", [])]
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return [], []
     except (OSError, ValueError, TypeError, KeyError) as error:
         messages.warning(f"the registry {folder / 'registry.json'} cannot be read and is ignored: {error}")
-        return []
-    known = [entry for entry in found if entry is not None]
-    if len(known) < len(found):
+        return [], []
+    if None in found or None in servers:
         messages.warning(f"the registry {folder / 'registry.json'} has damaged entries, which are ignored")
-    return sorted(known, key=lambda entry: entry.project)
+    return [entry for entry in found if entry is not None], [server for server in servers if server is not None]
 
 
 def _entry(values: Any) -> Entry | None:
@@ -81,9 +89,29 @@ def _entry(values: Any) -> Entry | None:
     return entry if all(isinstance(text, str) for text in texts) else None
 
 
-def remember(entry: Entry) -> None:
-    """Register an instance for its project folder; a registry that cannot be written is left as it is."""
-    _rewrite(lambda known: [*(e for e in known if e.project != entry.project), entry])
+def _server(values: Any) -> Server | None:
+    try:
+        server = Server(**{one.name: values[one.name] for one in fields(Server)})
+    except (KeyError, TypeError):
+        return None
+    return server if all(isinstance(text, str) for text in asdict(server).values()) else None
+
+
+def remember(entry: Entry, stated: str | None = None) -> None:
+    """Register an instance as the one of its project folder; log if the registry cannot be written.
+
+    Args:
+        entry: The instance and the folder.
+        stated: The database's address in `instance.toml`; it is opened at the entry's address while that says so.
+    """
+
+    def change(known: list[Entry], servers: list[Server]) -> tuple[list[Entry], list[Server]]:
+        if entry.database_url is not None and stated is not None:
+            new = Server(entry.home, entry.id, entry.database_url, stated)
+            servers = [*(one for one in servers if (one.home, one.stated) != (entry.home, stated)), new]
+        return [*(one for one in known if one.project != entry.project), entry], servers
+
+    _rewrite(change)
 
 
 def register(instance: Instance, project: str) -> None:
@@ -96,13 +124,19 @@ def register(instance: Instance, project: str) -> None:
             root_url=instance.root_url,
             database_url=instance.database_url,
             project=project,
-        )
+        ),
+        folders.read(instance.home_path).database if instance.database_url is not None else None,
     )
 
 
 def forget(*, project: str | None = None, home: str | None = None) -> None:
-    """Remove the entries of a project folder, or of an instance."""
-    _rewrite(lambda known: [e for e in known if e.project != project and e.home != home])
+    """Remove the entry of a project folder, or the entries of an instance and the address of its server."""
+    _rewrite(
+        lambda known, servers: (
+            [one for one in known if one.project != project and one.home != home],
+            [one for one in servers if one.home != home],
+        )
+    )
 
 
 def for_project(folder: Path) -> Entry | None:
@@ -117,14 +151,36 @@ def by_project() -> dict[str, Entry]:
 
 
 def database_url_of(home: Path) -> str | None:
-    """Return the registered database address of an instance, with its password."""
-    for entry in entries():
-        if entry.home == str(home) and entry.own_database_url:
-            return entry.database_url
-    return None
+    """Return the database address that the user gave for an instance folder, with its password; None if there is none.
+
+    It counts for this folder only, and only while its `instance.toml` has the id and address that it had then. So
+    another person who can write the folder cannot have the password sent to another server.
+    """
+    known, servers = _read()
+    candidates = [one for one in servers if one.home == str(home)]
+    # Registries of older versions have entries only.
+    candidates += [
+        Server(one.home, one.id, one.database_url, database_url.shown(one.database_url))
+        for one in known
+        if one.home == str(home) and one.database_url is not None
+    ]
+    if not candidates:
+        return None
+    try:
+        there = folders.read(home)
+    except LaminError:
+        return None
+    return next((one.url for one in candidates if (one.id, one.stated) == (there.id, there.database)), None)
 
 
-def _rewrite(change: Any) -> None:
+def homes_on(url: str) -> list[Path]:
+    """Return the registered instance folders whose records are in a database, whoever connects to it."""
+    known, servers = _read()
+    urls = {one.home: one.url for one in servers} | {one.home: one.database_url for one in known if one.database_url}
+    return [Path(home) for home, one in urls.items() if database_url.is_same(one, url)]
+
+
+def _rewrite(change: Callable[[list[Entry], list[Server]], tuple[list[Entry], list[Server]]]) -> None:
     folder = paths.settings_folder()
     if folder is None:
         messages.debug("no settings folder: the instance is found by its own folder only")
@@ -132,8 +188,9 @@ def _rewrite(change: Any) -> None:
     try:
         paths.make_private_folder(folder)
         with paths.settings_lock(folder):
-            new = change(entries())
-            text = json.dumps({"entries": [asdict(entry) for entry in new]}, indent=1, ensure_ascii=False)
+            entries, servers = change(*_read())
+            values = {"entries": [asdict(one) for one in entries], "servers": [asdict(one) for one in servers]}
+            text = json.dumps(values, indent=1, ensure_ascii=False)
             filesystem.write_text(folder / "registry.json", text + "\n", mode=0o600)
     except OSError as error:
         messages.debug(f"cannot write the registry in {folder}: {error}")

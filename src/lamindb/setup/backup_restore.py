@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 import stat
@@ -185,7 +186,10 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
     if moved is not None:
         found = replace(found, home=moved.home, database_url=moved.database_url)
     description = folders.read(found.home)
-    url = (found.database_url or description.database) if description.database else None
+    is_sqlite = description.database is None
+    url = None if is_sqlite else found.database_url
+    if url is None and drop_tables and not is_sqlite:
+        raise lifecycle.unregistered(description, found.home)
     # Before closing, which unregisters the working folder.
     projects = _projects_of(found.home)
     for instance in context.all_connected():
@@ -194,14 +198,14 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
                 lifecycle.close()
             else:
                 lifecycle.close_connections(instance)
-    kept = _keep(found.home, url, projects, with_records=url is None or drop_tables)
-    if url is None:
+    kept = _keep(found.home, url, projects, with_records=drop_tables or is_sqlite)
+    if is_sqlite:
         database.remove_sqlite(found.home / DATABASE_FILE)
-    elif drop_tables:
+    elif drop_tables and url is not None:
         from lamindb.setup import move
 
         move.drop_tables(found.home, url)
-    if url is None or drop_tables:
+    if is_sqlite or drop_tables:
         ownership.release(description.storage, description.id, found.home)
     (found.home / folders.FILE_NAME).unlink(missing_ok=True)
     registry.forget(home=str(found.home))
@@ -210,7 +214,7 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
     root = found.home.parent if description.storage == "." else description.storage
     messages.success(
         f"deleted the instance {description.name!r}; its files stay in {root}; its records are backed up in {kept}, "
-        f"and `lamin restore {description.name}` brings it back"
+        f"and `lamin restore {shlex.quote(description.name)}` brings it back"
     )
     return kept
 

@@ -21,6 +21,7 @@ from lamindb.models import Storage, SweepMark
 from lamindb.models.storage import OWN_ROOT
 
 _MODULUS: Final = 1 << 256
+_AT_ONCE: Final = 500
 _CLOSED: Final = "lamindb_has_moved"
 """The name of the function, and of the triggers that call it, by which a database refuses to be written to."""
 
@@ -138,15 +139,20 @@ def _rows(alias: str, model: type[models.Model], place: Place | None) -> Iterato
             yield row
 
 
-def described(alias: str, *, place: Place | None = None) -> list[Table]:
+def described(alias: str, *, place: Place | None = None, progress: Progress | None = None) -> list[Table]:
     """Describe all tables of a database, with `place` as the place of its own storage."""
-    found = []
+    found: list[Table] = []
+    total_rows = count(alias) if progress is not None else 0
+    done = 0
     for model in kinds():
         n_rows, total = 0, 0
         for row in _rows(alias, model, place):
             text = json.dumps([_plain(value) for value in row], default=str, sort_keys=True, ensure_ascii=False)
             total = (total + int.from_bytes(blake3(text.encode("utf-8", "surrogatepass")).digest(), "big")) % _MODULUS
             n_rows += 1
+            done += 1
+            if progress is not None and (done % _AT_ONCE == 0 or done == total_rows):
+                progress(done, total_rows)
         found.append(Table(model._meta.db_table, n_rows, f"{total:064x}"))
     return found
 

@@ -24,7 +24,6 @@ from lamindb.instance.config import Description
 from lamindb.storage import ownership
 
 _LOCK: Final = "moving.lock"
-_finished: set[Path] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +101,15 @@ def _finish(home: Path) -> Moved | None:
         return None
     target = Path(move.home)
     url = _register_projects(home, move, there)
-    if _retire(home, move):
-        _finished.add(target)
+    _retire(home, move)
     return Moved(target, url)
-
-
-def take_finished(home: Path) -> bool:
-    """Tell, once, whether this process has finished a move to this place."""
-    found = home in _finished
-    _finished.discard(home)
-    return found
 
 
 def _register_projects(home: Path, move: move_note.Move, there: Description) -> str | None:
     """Let the folders that led to the old place lead to the new one; return its database's address."""
     target = Path(move.home)
     entries = registry.entries()
-    known = [entry.database_url for entry in entries if entry.home == str(target) and entry.database_url]
-    url = next((one for one in known if database.shown_url(one) == move.database), None)
+    url = registry.database_url_of(target)
     projects = {entry.project for entry in entries if entry.home == str(home)} | {move.project or ""}
     for project in sorted(projects - {"", str(target)}):
         _register(there, target, move.root_url, url, project)
@@ -136,11 +126,12 @@ def _register(description: Description, home: Path, root_url: str, database_url:
             root_url=root_url,
             database_url=database_url,
             project=project,
-        )
+        ),
+        description.database,
     )
 
 
-def _retire(home: Path, move: move_note.Move) -> bool:
+def _retire(home: Path, move: move_note.Move) -> None:
     """Put the old records away, then the description, the mark, and last the note: who dies can be followed."""
     try:
         if (home / DATABASE_FILE).exists():
@@ -156,5 +147,3 @@ def _retire(home: Path, move: move_note.Move) -> bool:
         move_note.forget(Path(move.home))
     except (OSError, LaminError) as error:
         messages.warning(f"the instance has moved, but {home} could not be taken out of use: {error}")
-        return False
-    return True

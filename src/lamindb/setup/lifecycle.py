@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
+import shlex
 import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lamindb.core import context, filesystem, locks, messages, paths, storage_url
+from lamindb.core import database_url as db_url
 from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
+from lamindb.core.text import printable
 from lamindb.db import database, migrate
 from lamindb.errors import (
     ConflictError,
@@ -19,6 +24,7 @@ from lamindb.errors import (
     InvalidInputError,
     LaminError,
     NoInstanceError,
+    NotUniqueError,
     ReadOnlyError,
     StorageError,
 )
@@ -47,8 +53,8 @@ class InstanceInfo:
     user: str
 
     def __str__(self) -> str:
-        rows = [(name.replace("_", " "), value) for name, value in asdict(self).items() if value not in (None, False)]
-        return "\n".join(f"{name + ':':<12} {value}" for name, value in rows)
+        rows = [(name.replace("_", " "), value) for name, value in asdict(self).items() if value]
+        return "\n".join(f"{name + ':':<12} {printable(str(value))}" for name, value in rows)
 
 
 def init(
@@ -86,7 +92,7 @@ def init(
         messages.success(f"made the instance {name!r} in {root_url}")
     else:
         existing = folders.read(home)
-        if db is not None and existing.database != database.shown_url(db):
+        if db is not None and not db_url.is_same(existing.database or "", db):
             raise ConflictError(
                 f"there is an instance with another database in {root_url}: "
                 "use `lamin migrate-to` to move it, or another storage folder"
@@ -138,26 +144,27 @@ def connect(
 ) -> Instance:
     """Make an existing instance the current one, here and for the working folder.
 
+    An instance whose records are on a server is opened only at an address that was passed here or to `init`, now or
+    before for the same folder: a password never goes to a server that only the folder names.
+
     Args:
-        identifier: A storage folder, a project folder that contains one, or a registered name; None: the one that
-            belongs to the working folder.
+        identifier: A storage folder, a project folder that contains one, a registered name, or the address of a
+            PostgreSQL database; None: the one that belongs to the working folder.
         database_url: The database's address with its password, where it is not registered here.
-        storage: Where the folder was moved to, with a registered name as identifier.
+        storage: Where the folder was moved to, with a registered name; where its storage is, with a database.
 
     Raises:
-        NoInstanceError: There is none.
+        NoInstanceError: There is none, or its server is not registered here; the message has the command to use.
         NotUniqueError: Several fit; their paths are listed.
+        DatabaseError: The database cannot be reached.
     """
-    if storage is not None:
-        identifier = storage
-    if identifier is not None and "://" in str(identifier):
-        home = place_of(str(identifier))[1]
-        found = discovery.Found(home, _working_folder() or home.parent)
-        if not (found.home / folders.FILE_NAME).is_file():
-            raise NoInstanceError(f"{identifier} was not made here: run `lamin init --storage {identifier}`")
+    if identifier is not None and str(identifier).startswith(("postgresql://", "postgres://")):
+        database_url = str(identifier)
+        found = _on_server(database_url, storage)
     else:
-        found = discovery.locate(os.fspath(identifier)) if identifier is not None else discovery.find()
-    project = (_working_folder() or found.project) if identifier is not None else found.project
+        found = _of(storage if storage is not None else identifier)
+    is_named = identifier is not None or storage is not None
+    project = (_working_folder() or found.project) if is_named else found.project
     instance = open_at(found.home, project, database_url or found.database_url or registry.database_url_of(found.home))
     registry.register(instance, str(project))
     ownership.claim_on_connect(instance)
@@ -165,6 +172,105 @@ def connect(
     context.set_disconnected(False)
     messages.debug(f"connected {instance.name!r}")
     return instance
+
+
+def _of(identifier: str | os.PathLike[str] | None) -> discovery.Found:
+    """Find the instance of a folder, storage address or name.
+
+    Raises:
+        NoInstanceError: There is none.
+        NotUniqueError: Several fit; their paths are listed.
+    """
+    if identifier is None:
+        return discovery.find()
+    if "://" not in str(identifier):
+        return discovery.locate(os.fspath(identifier))
+    home = place_of(str(identifier))[1]
+    if not (home / folders.FILE_NAME).is_file():
+        raise NoInstanceError(
+            f"{identifier} was not connected here: run `lamin init --storage {identifier}`, or, if its records are in "
+            f"PostgreSQL, `lamin connect postgresql://USER@HOST/NAME --storage {identifier}`"
+        )
+    return discovery.Found(home, _working_folder() or home.parent)
+
+
+def _on_server(url: str, storage: str | None) -> discovery.Found:
+    """Find the folder of an instance whose records are in a database that the user named, or make it for a bucket.
+
+    Raises:
+        InvalidInputError: The address cannot be read.
+        NoInstanceError: The database has no instance, or its storage is not here.
+        DatabaseError: The database cannot be reached.
+    """
+    roots = _roots_on_server(url)
+    project = _working_folder()
+    if storage is not None:
+        root_url, home = place_of(storage)
+        if "://" not in root_url:
+            return discovery.Found(discovery.locate(root_url).home, project or home.parent)
+        if root_url not in roots:
+            raise NoInstanceError(f"{root_url} is not a storage of the instance in {database.shown_url(url)}")
+    else:
+        for home in _homes_on_server(url, roots, project):
+            if _has_storage(home, set(roots.values())):
+                return discovery.Found(home, project or home.parent)
+        root_url = next(iter(roots))
+        if "://" not in root_url:
+            raise NoInstanceError(
+                f"the storage of the instance in {database.shown_url(url)} is {root_url}, where no instance folder is: "
+                "add --storage PATH, where it is on this machine"
+            )
+        home = place_of(root_url)[1]
+    if not (home / folders.FILE_NAME).is_file():
+        make(root_url, home, _checked_name(_default_name(root_url, url)), url, "none")
+    return discovery.Found(home, project or home.parent)
+
+
+def _roots_on_server(url: str) -> dict[str, str]:
+    """Return the ids of the storages that the instance in a database has, by their roots; the first is its own.
+
+    Raises:
+        NoInstanceError: The database has no instance.
+        DatabaseError: It cannot be reached.
+    """
+    import lamindb.models  # noqa: F401  configures Django
+
+    alias = f"{database.ALIAS_PREFIX}asked:{hashlib.sha256(url.encode()).hexdigest()}"
+    database.register(alias, database.postgres_config(url))
+    try:
+        found = {}
+        if migrate.applied(alias):
+            with database.connection(alias).cursor() as cursor:
+                cursor.execute("SELECT location, id FROM lamindb_storage ORDER BY created_at, id")
+                found = dict(cursor.fetchall())
+    finally:
+        database.unregister(alias)
+    if not found:
+        shown = shlex.quote(database.shown_url(url))
+        raise NoInstanceError(
+            f"that database has no instance: make one by `lamin init --storage ./mydata --db {shown}`"
+        )
+    return found
+
+
+def _homes_on_server(url: str, roots: Iterable[str], project: Path | None) -> Iterator[Path]:
+    """Yield the instance folders that may be meant: those around the working folder first."""
+    if project is not None:
+        with contextlib.suppress(NoInstanceError, NotUniqueError):
+            yield discovery.find(project).home
+    yield from registry.homes_on(url)
+    for root_url in roots:
+        if "://" in root_url or os.path.isabs(root_url):
+            yield place_of(root_url)[1]
+
+
+def _has_storage(home: Path, ids: Iterable[str]) -> bool:
+    """Return True if a folder belongs to an instance on a server that has one of some storages."""
+    try:
+        there = folders.read(home)
+    except LaminError:
+        return False
+    return there.database is not None and there.storage_id in ids
 
 
 def _working_folder() -> Path | None:
@@ -231,10 +337,10 @@ def open_instance(home: Path, *, project: Path | None, database_url: str | None 
     Args:
         home: The folder that holds `instance.toml`.
         project: The folder to which references of notebooks and scripts are relative.
-        database_url: The database's address with its password, if `instance.toml` has one without.
+        database_url: The database's address with its password, if it is on a server; never that of `instance.toml`.
 
     Raises:
-        NoInstanceError: The folder or its database is gone.
+        NoInstanceError: The folder or its database is gone, or the database is on a server and no address was passed.
         NewerDatabaseError: A newer version of the library made it.
         DatabaseError: The database cannot be reached.
     """
@@ -242,7 +348,9 @@ def open_instance(home: Path, *, project: Path | None, database_url: str | None 
     is_local = description.storage == "."
     root_url = str(home.parent) if is_local else description.storage
     alias = f"{database.ALIAS_PREFIX}{description.id}:{home}"
-    url = (database_url or description.database) if description.database else None
+    url = database_url if description.database is not None else None
+    if description.database is not None and url is None:
+        raise unregistered(description, home)
     is_read_only = False
     if url:
         database.register(alias, database.postgres_config(url))
@@ -285,6 +393,24 @@ def _check_records(alias: str, description: folders.Description, shown: str) -> 
     else:
         reason = "is empty, although the instance exists: its records were lost"
     raise NoInstanceError(f"the database {shown} {reason}, and run `lamin restore {description.name}`")
+
+
+def unregistered(description: folders.Description, home: Path) -> NoInstanceError:
+    """Return the error about a server that only an instance folder names, with the command that connects it.
+
+    Nothing of the folder's address is used but what the user may read and type: see `database_url.suggested`.
+    """
+    root_url = str(home.parent) if description.storage == "." else description.storage
+    try:
+        address = db_url.suggested(description.database or "")
+        host = db_url.parse(address).host or "this machine"
+    except InvalidInputError:
+        address, host = "postgresql://USER@HOST/NAME", "a server whose address cannot be read"
+    return NoInstanceError(
+        f"the instance {description.name!r} in {root_url} has its records on a database server ({host}) that is not "
+        "registered here: if you trust it, run "
+        f"`lamin connect {shlex.quote(address)} --storage {shlex.quote(root_url)}`"
+    )
 
 
 def _register_sqlite(alias: str, home: Path) -> bool:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lamindb.core import context, filesystem, messages
+from lamindb.core import database_url as db_url
 from lamindb.core.hashing import Content
 from lamindb.core.keys import DATABASE_FILE
 from lamindb.core.progress import Progress
@@ -74,10 +75,14 @@ class MigrationReport:
 
     def __str__(self) -> str:
         n_rows = sum(table.n_rows for table in self.tables)
-        moved = f"{n_rows:,} rows in {len(self.tables)} tables"
+        there = f"{_counted(n_rows, 'row')} in {_counted(len(self.tables), 'table')}"
         if self.objects:
-            moved += f", {self.objects:,} objects with {self.n_bytes:,} bytes"
-        return f"moved and compared {moved}; the instance is in {self.database} and {self.storage} now"
+            there += f", {_counted(self.objects, 'object')} with {_counted(self.n_bytes, 'byte')}, all compared"
+        return f"the instance is in {self.database} and {self.storage}: {there}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +121,14 @@ def migrate_to(
         IntegrityError: An object is missing or damaged: heal it first. The old instance stays as it was.
         StorageError, DatabaseError: Something failed. The old instance stays as it was; calling again goes on.
     """
+    if db is None and storage is None:
+        raise InvalidInputError("pass the database or the storage to move to")
     instance = _present()
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: copy it to where it can be written")
     target = _plan(instance, db, storage)
     if not target.moves_objects and not target.moves_rows:
-        if not finish_move.take_finished(instance.home_path):
-            raise InvalidInputError("the instance is there already: pass another database or another storage")
-        return _end(instance, target, copy_tables.described(instance.alias), {})
+        return _end(instance, target, copy_tables.described(instance.alias, progress=progress), {}, progress)
     old = instance.store
     new = old
     compared: dict[ObjectName, int] = {}
@@ -144,10 +149,9 @@ def migrate_to(
             _close(instance, target)
     lifecycle.close_connections(instance)
     finish_move.finish(instance.home_path)
-    finish_move.take_finished(target.home)
     moved = lifecycle.open_at(target.home, instance.project_path, target.database_url)
     lifecycle.make_current(moved)
-    return _end(moved, target, found, compared)
+    return _end(moved, target, found, compared, progress)
 
 
 def _present() -> Instance:
@@ -160,11 +164,17 @@ def _present() -> Instance:
     return found
 
 
-def _end(instance: Instance, target: _Target, found: list[Table], compared: dict[ObjectName, int]) -> MigrationReport:
-    """Let the view of the moved instance show everything, and report."""
+def _end(
+    instance: Instance,
+    target: _Target,
+    found: list[Table],
+    compared: dict[ObjectName, int],
+    progress: Progress | None,
+) -> MigrationReport:
+    """Rebuild the view of the moved instance, and report."""
     if instance.is_local:
-        view_repair.rebuild_view(instance)
-    report = MigrationReport(
+        view_repair.rebuild_view(instance, progress=progress)
+    return MigrationReport(
         tables=tuple(found),
         objects=len(compared),
         n_bytes=sum(compared.values()),
@@ -172,8 +182,6 @@ def _end(instance: Instance, target: _Target, found: list[Table], compared: dict
         storage=target.root_url,
         home=str(target.home),
     )
-    messages.success(str(report))
-    return report
 
 
 def _plan(instance: Instance, db: str | None, storage: str | os.PathLike[str] | None) -> _Target:
@@ -190,7 +198,9 @@ def _plan(instance: Instance, db: str | None, storage: str | os.PathLike[str] | 
         root_url, home = lifecycle.place_of(storage)
     url = db if db is not None else instance.database_url
     moves_objects = root_url != instance.root_url
-    moves_rows = (db is not None and db != instance.database_url) or (moves_objects and url is None)
+    moves_rows = (db is not None and not db_url.is_same(db, instance.database_url or "")) or (
+        moves_objects and url is None
+    )
     if moves_objects and (home / folders.FILE_NAME).is_file():
         there = folders.read(home)
         what = "another instance" if there.id != instance.id else "a copy of this instance"
@@ -301,7 +311,7 @@ def _move_rows(instance: Instance, alias: str, target: _Target, progress: Progre
         ConflictError: The database holds other records.
         DatabaseError: What arrived is not what left.
     """
-    wanted = copy_tables.described(instance.alias, place=target.place)
+    wanted = copy_tables.described(instance.alias, place=target.place, progress=progress)
     if not target.moves_rows:
         move_note.write(instance.home_path, _move(instance, target))
         query = Storage.objects.using(alias).filter(id=target.place.storage_id).order_by()
@@ -314,7 +324,7 @@ def _move_rows(instance: Instance, alias: str, target: _Target, progress: Progre
         move_note.write(instance.home_path, _move(instance, target))
         if differ or n_rows == 0:
             copy_tables.copy(instance.alias, alias, place=target.place, progress=progress)
-    found = copy_tables.described(alias)
+    found = copy_tables.described(alias, progress=progress)
     wrong = copy_tables.differing(wanted, found)
     if wrong:
         raise DatabaseError(f"{', '.join(wrong)} did not arrive as they left: nothing was moved; call again")

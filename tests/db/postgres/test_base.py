@@ -136,6 +136,7 @@ def test_a_database_that_does_not_exist_is_said(
     said = init_fails(postgres_url.replace("/t_", "/absent_"), tmp_path, monkeypatch)
     assert "absent_" in said
     assert "does not exist" in said
+    assert "`createdb absent_" in said
 
 
 def test_a_registered_password_connects_and_shows_nowhere(
