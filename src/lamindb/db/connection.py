@@ -6,10 +6,12 @@ in a notebook needs the opposite, so each database has a subclass of Django's ow
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import re
 import shlex
+import threading
 import weakref
 from types import TracebackType
 from typing import Any, Final
@@ -244,3 +246,14 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _close_at_exit() -> None:
+    """Close this thread's connections when the process ends; other threads may be using theirs."""
+    for wrapper in list(_live):
+        if getattr(wrapper, "_thread_ident", None) == threading.get_ident():
+            wrapper.drop()
+
+
+# Handlers run in reverse order: the runs of this process, which are watched later, are ended first.
+atexit.register(_close_at_exit)

@@ -206,22 +206,13 @@ def verify(
         forget(instance)
     work = _Work.from_plain(plain) if plain is not None else _Work(prefix, quick)
     course = _Course(instance, work, seconds, progress)
-    edited: list[str] = []
-    untracked: list[str] = []
-    orphans: list[str] = []
-    lost: list[str] = []
+    beside = _Beside()
     damages = findings.of_database(instance)
     is_complete = False
     try:
         is_complete = _run(instance, work, course)
         if is_complete:
-            edited = findings.edited(instance, prefix)
-            untracked = findings.untracked(instance, prefix)
-            if prefix is None:
-                unneeded = [name for name, _ in gc.unneeded(instance)]
-                orphans = sorted(name.digest + name.suffix for name in unneeded)
-                shown = [name.digest + name.suffix for name in findings.shown_orphans(instance, unneeded)]
-                lost = shown if len(shown) >= findings.MANY_LOST else []
+            beside = _look_beside(instance, prefix)
     except BaseException as error:
         course.note(is_last=True)
         if not damages or not isinstance(error, DatabaseError):
@@ -238,15 +229,35 @@ def verify(
         n_bytes=work.n_bytes,
         missing=tuple(work.missing),
         corrupt=tuple(work.corrupt),
-        edited=tuple(edited),
-        untracked=tuple(untracked),
-        orphans=tuple(orphans),
-        lost=tuple(lost),
+        edited=tuple(beside.edited),
+        untracked=tuple(beside.untracked),
+        orphans=tuple(beside.orphans),
+        lost=tuple(beside.lost),
         incoming=tuple(view_repair.left_behind(instance)),
         is_complete=is_complete,
         seconds=course.seconds(),
         database=tuple(damages),
     )
+
+
+@dataclass(slots=True)
+class _Beside:
+    """What lies in the storage and is not what was saved; see `VerifyReport`."""
+
+    edited: list[str] = field(default_factory=list)
+    untracked: list[str] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+
+def _look_beside(instance: Instance, prefix: str | None) -> _Beside:
+    found = _Beside(findings.edited(instance, prefix), findings.untracked(instance, prefix))
+    if prefix is None:
+        unneeded = [name for name, _ in gc.unneeded(instance)]
+        found.orphans = sorted(name.digest + name.suffix for name in unneeded)
+        shown = [name.digest + name.suffix for name in findings.shown_orphans(instance, unneeded)]
+        found.lost = shown if len(shown) >= findings.MANY_LOST else []
+    return found
 
 
 class _Course:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import context, filesystem, locks, messages, paths, storage_url
+from lamindb.core import context, messages, paths, storage_url
 from lamindb.core import database_url as db_url
 from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
 from lamindb.core.text import printable
@@ -31,8 +31,8 @@ from lamindb.errors import (
 from lamindb.instance import config as folders
 from lamindb.instance import discovery, registry
 from lamindb.instance import user as instance_user
-from lamindb.records.open_instance import Instance, ensure_user
-from lamindb.setup import finish_move
+from lamindb.records.open_instance import Instance
+from lamindb.setup import creation, finish_move
 from lamindb.storage import ownership
 from lamindb.storage.ownership import Owner
 
@@ -88,7 +88,7 @@ def init(
         database.postgres_config(db)
     name = folders.check_name(name or _default_name(root_url, db))
     if not (home / folders.FILE_NAME).is_file():
-        make(root_url, home, name, db, view)
+        creation.make(root_url, home, name, db, view)
         messages.success(f"made the instance {name!r} in {root_url}")
     else:
         existing = folders.read(home)
@@ -222,7 +222,7 @@ def _on_server(url: str, storage: str | None) -> discovery.Found:
             )
         home = place_of(root_url)[1]
     if not (home / folders.FILE_NAME).is_file():
-        make(root_url, home, _checked_name(_default_name(root_url, url)), url, "none")
+        creation.make(root_url, home, folders.check_name(_default_name(root_url, url)), url, "none")
     return discovery.Found(home, project or home.parent)
 
 
@@ -607,99 +607,3 @@ __all__ = [
     "place_of",
     "reset",
 ]
-
-
-def make(root_url: str, home: Path, name: str, db: str | None, view: str) -> None:
-    """Make an instance where there is none; of several processes that try, one does.
-
-    Args:
-        root_url: The storage root.
-        home: The folder that will hold `instance.toml`.
-        name: What to call it.
-        db: The address of its database, None for a SQLite file.
-        view: How files appear in the folder.
-
-    Raises:
-        ConflictError: The bucket is another instance's. Nothing was changed in it. Nor in a database, unless the other
-            one took the bucket in the same moment: then tables and the user's record stay, but no storage.
-        StorageError: The folder or bucket cannot be written.
-        DatabaseError: The database cannot be reached.
-    """
-    from lamindb.storage import ownership
-    from lamindb.storage.open_store import open_store
-
-    is_local = home.name == HIDDEN_FOLDER
-    mark = ownership.owner(root_url)
-    if mark is not None and db is None and not (home / DATABASE_FILE).exists():
-        raise ownership.owned_by_another(root_url, mark)
-    if not is_local:
-        try:
-            home.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"cannot make the folder {home}: {error.strerror}") from error
-    open_store(root_url).prepare()
-    if not is_local and db is None:
-        messages.info(
-            f"the records of {root_url} are kept in {home}, for one person on this machine: "
-            "to share them pass --db postgresql://…"
-        )
-    try:
-        with locks.held(home / "init.lock"):
-            if not (home / folders.FILE_NAME).is_file():
-                _make_records(root_url, home, name, db, view, mark)
-        if is_local:
-            filesystem.share_files(str(home), os.stat(root_url))
-    except OSError as error:
-        if isinstance(error, LaminError):
-            raise
-        raise StorageError(f"cannot make an instance in {home}: {error.strerror}") from error
-
-
-def _make_records(root_url: str, home: Path, name: str, db: str | None, view: str, mark: Owner | None) -> None:
-    from lamindb.models import Storage
-    from lamindb.setup import copy_tables
-    from lamindb.storage import ownership
-
-    alias = f"{database.ALIAS_PREFIX}new:{home}"
-    if db is None:
-        database.create_sqlite(home / DATABASE_FILE)
-        database.register(alias, database.sqlite_config(home / DATABASE_FILE))
-    else:
-        database.register(alias, database.postgres_config(db))
-    try:
-        if mark is not None and not migrate.applied(alias):
-            raise ownership.owned_by_another(root_url, mark)
-        migrate.bring_up_to_date(alias, home=home)
-        is_new = False
-        with database.writing(alias) as link:
-            database.lock_key(link, "storage")
-            user = ensure_user(alias)
-            known = list(Storage.objects.using(alias).order_by("created_at", "id"))
-            location, kind = copy_tables.location_of(root_url, db)
-            own = next((row for row in known if row.location == location), None)
-            if mark is not None and (not known or known[0].id != mark.id):
-                raise ownership.owned_by_another(root_url, mark)
-            if own is None:
-                is_new = True
-                own = Storage._blank(location=location, type=kind, created_by_id=user)
-                own.save_row(using=alias, force_insert=True)
-        is_local = home.name == HIDDEN_FOLDER
-        description = folders.Description(
-            id=known[0].id if known else own.id,
-            name=name,
-            storage_id=own.id,
-            storage="." if is_local else root_url,
-            database=database.shown_url(db) if db else None,
-            view=view if is_local else "none",
-        )
-        if mark is None and not known:
-            ownership.warn_of_leftovers(root_url)
-        try:
-            ownership.claim(root_url, Owner(description.id, name), home)
-        except ConflictError:
-            if is_new:
-                Storage.objects.using(alias).filter(id=own.id).order_by()._delete_rows()
-            raise
-    finally:
-        database.unregister(alias)
-    folders.write(home, description)
