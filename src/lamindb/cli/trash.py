@@ -32,6 +32,24 @@ def mv(name: str, new: str) -> None:
     messages.success(f"renamed {resolve.ascii_quoted(old or file.name)} to {resolve.ascii_quoted(file.key)}")
 
 
+@command("revert", "lamin revert study/results.csv --to 1")
+@click.argument("name", metavar="KEY|ID", shell_complete=keys)
+@click.option("--to", "version", type=click.IntRange(min=1), required=True, help="The version to bring back.")
+def revert(name: str, version: int) -> None:
+    """Make an older version of a file the current one again.
+
+    It becomes a new version with the same bytes, which came from where these did; every version stays.
+    """
+    file = resolve.file(name, version=version)
+    before = file.versions.filter(is_latest=True).first()
+    new = file.make_current()
+    shown = resolve.ascii_quoted(new.key or new.name)
+    if new == before:
+        messages.info(f"version {new.version} of {shown} is current already, and has these bytes")
+    else:
+        messages.success(f"version {new.version} of {shown} is version {version}, brought back")
+
+
 @command("rm", "lamin rm study/results.csv", "lamin rm study/results.csv --permanent", "lamin rm -r study/old")
 @click.argument("names", metavar="KEY|ID...", nargs=-1, required=True, shell_complete=keys)
 @click.option("--permanent", is_flag=True, help="Skip the trash. Inputs of runs cannot be removed for good.")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Final
 
 from lamindb.errors import InvalidKeyError
+
+OWN_ROOT: Final = "."
+"""What stands for the instance's own local folder, so that the folder can be moved or copied."""
 
 HIDDEN_FOLDER = ".lamindb"
 """The folder of a storage root that belongs to this library alone."""

@@ -33,7 +33,8 @@ FORMAT_VERSION = 1
 class FileNode:
     """One version of a file.
 
-    `made_again` counts the runs that produced the same bytes again and have no edge in the graph.
+    `made_again` counts the runs that produced the same bytes again and have no edge in the graph; `same_as_version` is
+    the older version that `user` brought back by this one, None for any other.
     """
 
     id: str
@@ -47,6 +48,8 @@ class FileNode:
     created_at: datetime
     storage: str | None = None
     made_again: int = 0
+    same_as_version: int | None = None
+    user: str | None = None
 
     @property
     def kind(self) -> NodeKind:

@@ -206,22 +206,13 @@ def verify(
         forget(instance)
     work = _Work.from_plain(plain) if plain is not None else _Work(prefix, quick)
     course = _Course(instance, work, seconds, progress)
-    edited: list[str] = []
-    untracked: list[str] = []
-    orphans: list[str] = []
-    lost: list[str] = []
+    beside = _Beside()
     damages = findings.of_database(instance)
     is_complete = False
     try:
         is_complete = _run(instance, work, course)
         if is_complete:
-            edited = findings.edited(instance, prefix)
-            untracked = findings.untracked(instance, prefix)
-            if prefix is None:
-                unneeded = [name for name, _ in gc.unneeded(instance)]
-                orphans = sorted(name.digest + name.suffix for name in unneeded)
-                shown = [name.digest + name.suffix for name in findings.shown_orphans(instance, unneeded)]
-                lost = shown if len(shown) >= findings.MANY_LOST else []
+            beside = _Beside.look(instance, prefix)
     except BaseException as error:
         course.note(is_last=True)
         if not damages or not isinstance(error, DatabaseError):
@@ -238,15 +229,37 @@ def verify(
         n_bytes=work.n_bytes,
         missing=tuple(work.missing),
         corrupt=tuple(work.corrupt),
-        edited=tuple(edited),
-        untracked=tuple(untracked),
-        orphans=tuple(orphans),
-        lost=tuple(lost),
+        edited=beside.edited,
+        untracked=beside.untracked,
+        orphans=beside.orphans,
+        lost=beside.lost,
         incoming=tuple(view_repair.left_behind(instance)),
         is_complete=is_complete,
         seconds=course.seconds(),
         database=tuple(damages),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What lies beside what is recorded; see `VerifyReport`."""
+
+    edited: tuple[str, ...] = ()
+    untracked: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+
+    @classmethod
+    def look(cls, instance: Instance, prefix: str | None) -> _Beside:
+        edited = tuple(findings.edited(instance, prefix))
+        untracked = tuple(findings.untracked(instance, prefix))
+        if prefix is not None:
+            return cls(edited, untracked)
+        unneeded = [name for name, _ in gc.unneeded(instance)]
+        orphans = sorted(name.digest + name.suffix for name in unneeded)
+        shown = [name.digest + name.suffix for name in findings.shown_orphans(instance, unneeded)]
+        lost = shown if len(shown) >= findings.MANY_LOST else []
+        return cls(edited, untracked, tuple(orphans), tuple(lost))
 
 
 class _Course:

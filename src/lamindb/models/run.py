@@ -231,9 +231,7 @@ class Run(Traced):
             "updated_at",
         }
     )
-    NOT_JOINED: ClassVar[frozenset[str]] = frozenset(
-        {"created_by", "parent", "children", "input_links", "output_links"}
-    )
+    NOT_JOINED: ClassVar[frozenset[str]] = frozenset({"parent", "children", "input_links", "output_links"})
     BULK_UPDATABLE: ClassVar[frozenset[str]] = frozenset({"name", "external_id"})
     OBJECT_FIELDS: ClassVar[tuple[str, ...]] = (
         "source_digest",

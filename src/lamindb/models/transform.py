@@ -45,7 +45,6 @@ class Transform(Traced):
     ALIASES: ClassVar[dict[str, str]] = {"v": "version", "title": "name", "runs": "run_set", "files": "file_set"}
     FIXED: ClassVar[frozenset[str]] = frozenset({"created_at", "updated_at", "code_hash", "cell_ids"})
     HIDDEN: ClassVar[frozenset[str]] = frozenset({"code_hash", "cell_ids"})
-    NOT_JOINED: ClassVar[frozenset[str]] = frozenset({"created_by"})
     POSITIONAL: ClassVar[tuple[str, ...]] = ("name",)
     TYPE: ClassVar[str | None] = None
 

@@ -11,12 +11,12 @@ from django.db import IntegrityError as DuplicateError
 from django.db import models, transaction
 
 from lamindb.core import context, ids, storage_url
+from lamindb.core.keys import OWN_ROOT
 from lamindb.core.text import storable
 from lamindb.db import database
 from lamindb.errors import ConflictError, InvalidInputError, ReadOnlyError
 from lamindb.models import File, Record, Run, Storage, Transform, User
 from lamindb.models.base import check_texts, now
-from lamindb.models.storage import OWN_ROOT
 from lamindb.records.open_instance import Instance, ensure_user
 
 
