@@ -47,7 +47,7 @@ def open_table(path: Path, suffix: str) -> Table:
     try:
         import pyarrow  # noqa: F401
     except ImportError as error:
-        raise NotATableError(f"tables in {suffix} need pyarrow: pip install 'lamindb[table]'") from error
+        raise NotATableError(f"tables in {suffix} need pyarrow: {pip_install('pyarrow')}") from error
     return ParquetTable(path) if suffix == ".parquet" else FeatherTable(path)
 
 

@@ -17,26 +17,13 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
+from lamindb.core.requirements import pip_install
 from lamindb.errors import InvalidInputError, InvalidTypeError, LaminError, StorageError, UnsupportedError
 
 Loader = Callable[[Path], Any]
 _L = TypeVar("_L", bound=Loader)
 
 GROUP: Final = "lamindb.loaders"
-
-_EXTRA_OF_MODULE: Final = {
-    "anndata": "anndata",
-    "dnaio": "bio",
-    "h5py": "hdf5",
-    "numpy": "table",
-    "openpyxl": "excel",
-    "pandas": "table",
-    "PIL": "image",
-    "pyarrow": "table",
-    "pysam": "bio",
-    "yaml": "yaml",
-    "zarr": "zarr",
-}
 
 _registered: dict[str, Loader] = {}
 
@@ -52,7 +39,7 @@ def load(path: Path, suffix: str, *, trust: bool = False) -> Any:
         trust: Allow formats that can run code when they are read (pickle).
 
     Returns:
-        The object, or the path itself where no loader knows the suffix.
+        The object, or the path itself where no loader knows the suffix, or only one for files and this is a folder.
 
     Raises:
         UnsupportedError: The loader needs a package that is not installed; the message says which.
@@ -67,6 +54,9 @@ def load(path: Path, suffix: str, *, trust: bool = False) -> Any:
         raise InvalidInputError(
             f"{path.name} is a pickle, which can run any code when it is read: pass trust=True if you trust its maker"
         )
+    if path.is_dir() and loader.__module__ == __name__ and loader not in _OF_FOLDERS:
+        # Some programs write a folder `x.csv` of parts, which the library for that format cannot read.
+        return path
     with _translated(f"loading {path.name} as .{name}"):
         return loader(path)
 
@@ -298,6 +288,10 @@ def load_zarr(path: Path) -> Any:
     return anndata.read_zarr(str(path))
 
 
+_OF_FOLDERS: Final = (load_parquet, load_zarr)
+"""Our loaders that read folders, too."""
+
+
 def _find(suffix: str) -> tuple[str, Loader] | None:
     parts = suffix.lower().removeprefix(".").split(".")
     for start in range(len(parts)):
@@ -325,8 +319,8 @@ def _translated(doing: str) -> Iterator[None]:
     except (LaminError, MemoryError):
         raise
     except ImportError as exc:
-        extra = _EXTRA_OF_MODULE.get((exc.name or "").partition(".")[0], "all")
-        raise UnsupportedError(f"{doing} needs {exc.name or exc}: pip install 'lamindb[{extra}]'") from exc
+        advice = f": {pip_install(exc.name)}" if exc.name else ""
+        raise UnsupportedError(f"{doing} needs {exc.name or exc}{advice}") from exc
     except Exception as exc:
         cause = " ".join(str(exc).split()) or type(exc).__name__
         if isinstance(exc, OSError) and exc.errno is not None:

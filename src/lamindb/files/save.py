@@ -23,7 +23,7 @@ from lamindb.core import progress as progressing
 from lamindb.core.progress import Progress
 from lamindb.db import bulk, database
 from lamindb.errors import InvalidInputError, InvalidTypeError, LaminError, ReadOnlyError, StorageError
-from lamindb.files import gc_marks, plan, rename, source, unchanged, versions, view_publish, view_repair
+from lamindb.files import gc_marks, key_conflicts, plan, rename, source, unchanged, versions, view_publish, view_repair
 from lamindb.files.plan import Outcome, Plan
 from lamindb.files.source import Pending
 from lamindb.files.unchanged import Recognised
@@ -431,6 +431,8 @@ def _save_new(
     executor: Executor | None,
 ) -> None:
     known, rest = unchanged.recognise(instance, files)
+    own = [one._source for one in rest if one._source.key is not None and not one._source.is_in_place]
+    key_conflicts.check(instance, [(one.key, one.is_folder) for one in own], leaving=[one.key for one in leaving])
     damaged = view_publish.check(instance, rest)
     view_publish.put_aside(instance, damaged)
     _store_bytes(instance, rest, progress, executor)

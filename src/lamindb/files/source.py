@@ -358,6 +358,8 @@ def replace_data(file: File, data: Any, run: Run | None, format: str | None) -> 
     pending.seen_key = file.key
     pending.stem_id = file.stem_id
     pending.has_own_name = file.key is None or file.name != basename(file.key)
+    if pending.has_own_name and suffix != file.suffix and file.suffix and file.name.endswith(file.suffix):
+        file.name = file.name.removesuffix(file.suffix) + suffix
     candidate = run or context.run()
     if candidate is not None and (candidate._state.db or file._state.db) == file._state.db:
         file.run = candidate

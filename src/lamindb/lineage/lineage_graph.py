@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from lamindb.core.requirements import pip_install
 from lamindb.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ class LineageGraph:
         try:
             import pandas as pd
         except ImportError as exc:
-            raise UnsupportedError("a DataFrame needs pandas: pip install 'lamindb[table]'") from exc
+            raise UnsupportedError(f"a DataFrame needs pandas: {pip_install('pandas')}") from exc
         files = {file.id: file for file in self.files}
         runs = {run.id: run for run in self.runs}
         rows = []

@@ -22,7 +22,7 @@ from lamindb.core import context, documents, filesystem, messages, paths
 from lamindb.core.keys import check_key
 from lamindb.core.progress import Progress
 from lamindb.errors import DatabaseError, IntegrityError, InvalidInputError
-from lamindb.files import view_repair
+from lamindb.files import key_conflicts, view_repair
 from lamindb.maintenance import findings, gc, reachable
 from lamindb.maintenance.findings import Finding
 from lamindb.maintenance.reachable import FolderSizes, Needed
@@ -98,6 +98,7 @@ class VerifyReport:
         lost: Orphans that the folder still shows under a key, where there are many of them: the database is older than
             what lies beside it.
         incoming: What dead writers left; `lamin gc` removes it.
+        overlapping: Keys that lie in a folder which is stored as one: no new ones can be made.
         database: What is wrong with the database itself, in lines for a person.
         is_complete: Everything was looked at; False if the time was up, or the database could not be read to its end.
         seconds: How long it took, including the times before this one that it went on from.
@@ -115,6 +116,7 @@ class VerifyReport:
     is_complete: bool
     seconds: float
     database: tuple[str, ...] = ()
+    overlapping: tuple[str, ...] = ()
 
     @property
     def is_clean(self) -> bool:
@@ -138,6 +140,8 @@ class VerifyReport:
         lines += [f"{len(names):,} {kind}" for kind, names in rest.items() if names]
         if self.lost:
             lines.append(findings.describe_lost(len(self.lost)))
+        if self.overlapping:
+            lines.append(f"in a folder that is stored as one, too: {', '.join(self.overlapping)}")
         if self.incoming:
             lines.append(f"{len(self.incoming):,} unfinished writes of dead processes")
         if not self.is_complete and not self.database:
@@ -237,6 +241,7 @@ def verify(
         is_complete=is_complete,
         seconds=course.seconds(),
         database=tuple(damages),
+        overlapping=beside.overlapping,
     )
 
 
@@ -248,6 +253,7 @@ class _Beside:
     untracked: tuple[str, ...] = ()
     orphans: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    overlapping: tuple[str, ...] = ()
 
     @classmethod
     def look(cls, instance: Instance, prefix: str | None) -> _Beside:
@@ -259,7 +265,8 @@ class _Beside:
         orphans = sorted(name.digest + name.suffix for name in unneeded)
         shown = [name.digest + name.suffix for name in findings.shown_orphans(instance, unneeded)]
         lost = shown if len(shown) >= findings.MANY_LOST else []
-        return cls(edited, untracked, tuple(orphans), tuple(lost))
+        overlapping = tuple(key_conflicts.overlapping(instance))
+        return cls(edited, untracked, tuple(orphans), tuple(lost), overlapping)
 
 
 class _Course:

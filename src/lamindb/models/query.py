@@ -369,7 +369,8 @@ def _conditions(node: Any) -> list[str]:
         if getattr(child, "_soft", None):
             continue
         if hasattr(child, "children"):
-            found.extend(_conditions(child))
+            inner = list(dict.fromkeys(_conditions(child)))
+            found += [" or ".join(inner)] if child.connector == "OR" and inner else inner
         elif hasattr(child, "lhs") and hasattr(child.lhs, "target"):
             relation = "=" if child.lookup_name == "exact" else f" {child.lookup_name} "
             value = child.rhs
