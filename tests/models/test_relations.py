@@ -89,3 +89,19 @@ def test_users_are_joined_by_what_they_created(project: dict[str, Any], kind: An
     assert kind.select().join(ln.User, handle="bob").count() == 0
     assert ln.User.select().join(kind).one().handle == "ada"
     assert ln.User.select().join(kind, id="nothing").count() == 0
+
+
+def test_get_returns_the_one_that_is_named(project: dict[str, Any]) -> None:
+    two, one = project["two"], project["one"]
+    assert ln.File.get("clean.txt") == ln.File.get(two.id) == ln.File.get(key="clean.txt") == two
+    assert ln.File.get(one.id) == one
+    assert ln.Transform.get("clean").version == "2"
+    assert ln.Pipeline.get("clean", version="1") == project["first"].transform
+    assert ln.User.get("ada").handle == "ada"
+    with pytest.raises(NoResultFound, match=r"did you mean 'clean\.txt'"):
+        ln.File.get("cleam.txt")
+    project["raw"].delete()
+    with pytest.raises(NoResultFound, match="trash"):
+        ln.File.get("raw.txt")
+    with pytest.raises(MultipleResultsFound):
+        ln.Run.get(transform="clean")

@@ -72,7 +72,9 @@ def rm(names: tuple[str, ...], permanent: bool, versions: bool, recursive: bool)
     files = list(by_id.values())
     (files_trash.purge if permanent else files_trash.trash)(files, context.instance())
     done = "removed for good" if permanent else "moved to the trash"
-    messages.success(f"{_named(files)} {'was' if len(files) == 1 else 'were'} {done}")
+    is_one_of = len(files) == 1 and files[0].versions.filter(trashed_at__isnull=True).exists()
+    what = f"version {files[0].version} of {_named(files)}" if is_one_of else _named(files)
+    messages.success(f"{what} {'was' if len(files) == 1 else 'were'} {done}")
     for file in files:
         _report_successor(file)
 
@@ -100,7 +102,10 @@ def _report_successor(file: Any) -> None:
     if file.key is not None:
         now_current = File.select(key=file.key, storage_id=file.storage_id).first()
         if now_current is not None and now_current.stem_id == file.stem_id:
-            messages.info(f"version {now_current.version} of {resolve.ascii_quoted(file.key)} is now the current one")
+            shown = resolve.ascii_quoted(file.key)
+            messages.info(
+                f"version {now_current.version} of {shown} is now the current one; `lamin rm --versions` trashes the whole file"
+            )
 
 
 @click.group("trash", cls=Group, examples=("lamin trash list", "lamin trash restore study/results.csv"))

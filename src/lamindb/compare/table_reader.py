@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from lamindb.core.requirements import pip_install
+
 SUFFIXES: Final = frozenset({".csv", ".tsv", ".parquet", ".feather"})
 _BATCH_ROWS: Final = 10_000
 _MAX_LINE: Final = 1 << 20

@@ -26,7 +26,6 @@ from lamindb.storage.source_reader import changed
 
 _STORED = (f"{HIDDEN_FOLDER}/objects/", f"{HIDDEN_FOLDER}/staged/")
 """Where the paths lie that `stage()` gives out, below a root."""
-_WRITABLE = frozenset({".parquet", ".csv", ".h5ad", ".zarr"})
 
 
 class ResolvedPath(str):
@@ -169,11 +168,12 @@ def _look(
         return _look_at_path(instance, text, key)
     if not loaders.in_memory_kind(data):
         raise InvalidTypeError(
-            f"a {type(data).__name__} cannot be stored: pass a path, a DataFrame, an AnnData or bytes"
+            f"a {type(data).__name__} cannot be stored: pass a path, bytes, a saved file, a table, an array, an "
+            "AnnData, a figure, a dict or a list; ln.register_writer() adds your own"
         )
     if key is None and not name:
         raise InvalidInputError("an object in memory needs a key or a name: File(df, key='folder/name.parquet')")
-    content, suffix = loaders.to_bytes(data, format or _format_of(key))
+    content, suffix = loaders.to_bytes(data, format or _format_of(key or name))
     if isinstance(content, (str, os.PathLike)):
         pending, shown, size = _look_at_path(instance, os.fspath(content), key, is_temporary=True)
         pending.source = replace(pending.source, suffix=suffix)
@@ -196,7 +196,7 @@ def _look_at_record(instance: Instance, file: File, key: str | None) -> tuple[Pe
 
 def _format_of(key: str | None) -> str | None:
     suffix = suffix_of(basename(key)) if key else ""
-    return suffix.lstrip(".") if suffix in _WRITABLE else None
+    return suffix.lstrip(".") if loaders.is_format(suffix) else None
 
 
 def _address(data: Any) -> str | None:

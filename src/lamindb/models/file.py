@@ -138,14 +138,16 @@ class File(Traced):
         """Describe a new file. Nothing is stored before `save()`.
 
         Args:
-            data: A path to a file or folder, a pandas `DataFrame`, an `AnnData`, bytes, or a saved file: its bytes are
-                taken, and its key if none is given.
+            data: A path to a file or folder; bytes; an object in memory, such as a table, an array, an `AnnData`, a
+                figure, a dict; or a saved file: its bytes are taken, and its key if none is given. Text is a path:
+                text that is to be stored has to be encoded.
             key: The path-like name under which to keep it, relative to the storage root. None: no key, unless the
                 path lies in a storage root already.
             name: A name; the last part of the key or path by default.
             run: The run that produces it; the current run by default. `source` is its older name.
             description: Any text.
-            format: How to store an object in memory: "parquet", "csv", "h5ad" or "zarr".
+            format: How to store an object in memory, such as "parquet", "csv", "h5ad", "npy", "png", "json"; by default
+                what the suffix of the key says.
             source: See `run`.
 
         Raises:
