@@ -104,7 +104,8 @@ def _report_successor(file: Any) -> None:
         if now_current is not None and now_current.stem_id == file.stem_id:
             shown = resolve.ascii_quoted(file.key)
             messages.info(
-                f"version {now_current.version} of {shown} is now the current one; `lamin rm --versions` trashes the whole file"
+                f"version {now_current.version} of {shown} is now the current one; "
+                "`lamin rm --versions` trashes the whole file"
             )
 
 
