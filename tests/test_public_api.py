@@ -14,7 +14,8 @@ from tests.support.processes import clean_environment, run_python
 
 PUBLIC = """
     DObject File LaminError MultipleResultsFound NoResultFound Notebook Pipeline Q Run Session Storage Transform User
-    __version__ add close connect context delete dev diff disconnect errors finish flow lineage register_loader save
+    __version__ add close connect context delete dev diff disconnect errors finish flow lineage register_loader
+    register_writer save
     schema select settings setup step track view
 """.split()
 

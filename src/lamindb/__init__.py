@@ -37,6 +37,7 @@ _HOMES = {
     "connect": "lamindb.setup.lifecycle",
     "disconnect": "lamindb.setup.lifecycle",
     "register_loader": "lamindb.files.loaders",
+    "register_writer": "lamindb.files.loaders",
     "settings": "lamindb.core.settings",
     "LaminError": "lamindb.errors",
     "MultipleResultsFound": "lamindb.errors",
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from lamindb.errors import MultipleResultsFound as MultipleResultsFound
     from lamindb.errors import NoResultFound as NoResultFound
     from lamindb.files.loaders import register_loader as register_loader
+    from lamindb.files.loaders import register_writer as register_writer
     from lamindb.models import DObject as DObject
     from lamindb.models import File as File
     from lamindb.models import Notebook as Notebook

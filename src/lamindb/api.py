@@ -82,13 +82,20 @@ def delete(
         model: Any = record
         found: list[Any] = list(model.select(**fields))
     else:
-        found = [record] if isinstance(record, Record) else list(record)
+        found = [record] if isinstance(record, Record) else _listed(record)
     for one in found:
         if not isinstance(one, Record):
             raise InvalidTypeError(f"cannot delete {one!r}: it is not a record; nothing was deleted")
     from lamindb.maintenance import trash
 
     trash.delete_many(found, permanent=bool(permanent), storage=delete_data_from_storage)
+
+
+def _listed(records: Any) -> list[Any]:
+    if isinstance(records, (str, bytes)) or not isinstance(records, Iterable):
+        shown = "None" if records is None else f"a {type(records).__name__}"
+        raise InvalidTypeError(f"{shown} is no record and cannot be deleted: pass a record or a list")
+    return list(records)
 
 
 def view(n: int = 10) -> None:

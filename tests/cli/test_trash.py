@@ -62,7 +62,9 @@ def test_rm_is_all_or_nothing(cli: Cli, project: Path) -> None:
 def test_rm_of_a_version_tells_which_is_current_then(cli: Cli, project: Path) -> None:
     (project / "x.txt").write_text("second")
     cli("save", "x.txt")
-    assert "version 1 of 'x.txt' is now the current one" in cli("rm", "x.txt").err
+    told = cli("rm", "x.txt").err
+    assert "version 2 of 'x.txt' was moved to the trash" in told
+    assert "version 1 of 'x.txt' is now the current one; `lamin rm --versions` trashes the whole file" in told
     assert cli("cat", "x.txt").out == "x.txt"
     cli("trash", "restore", "x.txt")
     cli("rm", "x.txt", "--versions")

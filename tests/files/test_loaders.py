@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import lamindb as ln
 from lamindb.errors import InvalidInputError, InvalidTypeError, StorageError, UnsupportedError
 from lamindb.files import loaders
 
@@ -161,25 +162,25 @@ def test_a_loader_needs_a_suffix(suffix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "module", "extra"),
+    ("suffix", "module", "wanted"),
     [
-        (".parquet", "pandas", "table"),
-        (".parquet", "pyarrow", "table"),
-        (".h5ad", "anndata", "anndata"),
-        (".h5", "h5py", "hdf5"),
-        (".xlsx", "openpyxl", "excel"),
-        (".png", "PIL", "image"),
-        (".yaml", "yaml", "yaml"),
-        (".zarr", "zarr", "zarr"),
-        (".bam", "pysam", "bio"),
-        (".fasta", "dnaio", "bio"),
+        (".parquet", "pandas", "pandas>="),
+        (".parquet", "pyarrow", "pyarrow>="),
+        (".h5ad", "anndata", "anndata>="),
+        (".h5", "h5py", "h5py>="),
+        (".xlsx", "openpyxl", "openpyxl>="),
+        (".png", "PIL", "pillow>="),
+        (".yaml", "yaml", "pyyaml>="),
+        (".zarr", "zarr", "zarr>="),
+        (".bam", "pysam", "pysam>="),
+        (".fasta", "dnaio", "dnaio>="),
     ],
 )
-def test_a_missing_package_is_named_with_its_extra(
-    suffix: str, module: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_package_is_named_with_its_bound(
+    suffix: str, module: str, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(UnsupportedError, match=rf"{module}.*pip install 'lamindb\[{extra}\]'"):
+    with pytest.raises(UnsupportedError, match=rf"{module}.*pip install '{wanted}"):
         loaders.load(tmp_path / "x", suffix)
 
 
@@ -300,8 +301,8 @@ def test_the_same_anndata_gives_the_same_bytes() -> None:
 
 
 def test_what_cannot_be_written_is_a_clear_error_and_leaves_nothing(temporary_folder: Path) -> None:
-    with pytest.raises(InvalidTypeError, match="not dict"):
-        loaders.to_bytes({"a": 1})
+    with pytest.raises(InvalidTypeError, match="a set cannot"):
+        loaders.to_bytes({1})
     with pytest.raises(InvalidInputError, match="parquet or csv"):
         loaders.to_bytes(TABLE, "h5ad")
     with pytest.raises(InvalidInputError, match="writing DataFrame"):
@@ -320,7 +321,7 @@ def test_kinds_are_told_without_importing_anything() -> None:
         """
         import sys
         from lamindb.files.loaders import in_memory_kind
-        assert in_memory_kind({}) is None
+        assert in_memory_kind({1}) is None
         print([name for name in ("pandas", "anndata", "numpy", "pyarrow") if name in sys.modules])
         """
     )
@@ -328,3 +329,42 @@ def test_kinds_are_told_without_importing_anything() -> None:
     assert loaders.in_memory_kind(TABLE) == "table"
     assert loaders.in_memory_kind(_anndata()) == "anndata"
     assert loaders.in_memory_kind(TABLE["gene"]) is None
+
+
+def test_objects_of_every_day_are_saved_and_load_as_they_were(local_instance: Path) -> None:
+    pl, pa = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    array = np.arange(6).reshape(2, 3)
+    assert ln.File({"a": [1, "ä"]}, key="x.json").save().load() == {"a": [1, "ä"]}
+    assert ln.File([1, 2], name="list", format="json").save().load() == [1, 2]
+    assert (ln.File(array, key="x.npy").save().load() == array).all()
+    table = ln.File(pl.DataFrame({"a": [1, 2]}), key="p.parquet").save()
+    assert table.load().a.tolist() == [1, 2]
+    assert ln.File(pa.table({"a": [1, 2]}), key="q.csv").save().load().a.tolist() == [1, 2]
+    for wrong in (lambda: ln.File({"a": 1}, key="x.txt"), lambda: ln.File({"a": float("nan")}, key="y.json")):
+        with pytest.raises(InvalidInputError, match=r"format='json'|JSON compliant"):
+            wrong()
+    with pytest.raises(InvalidInputError, match="saved as npy, not as 'csv'"):
+        ln.File(array, key="x.csv")
+
+
+@pytest.mark.parametrize("format", ["png", "svg", "pdf"])
+def test_a_figure_gives_the_same_bytes_each_time(local_instance: Path, format: str) -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    figure.subplots().plot([1, 2])
+    first = ln.File(figure, key=f"x.{format}").save()
+    assert first.size > 500 and ln.File(figure, key=f"x.{format}").save() == first
+
+
+def test_an_own_writer_is_chosen_by_class_and_suffix(local_instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaders, "_registered", {})
+
+    class Plate:
+        pass
+
+    with pytest.raises(InvalidInputError, match="register_writer"):
+        ln.File(Plate(), key="x.wells")
+    ln.register_writer(".wells", Plate)(lambda plate: b"A1")
+    ln.register_writer(".broken", Plate)(lambda plate: "text")
+    assert ln.File(Plate(), key="x.wells").save().stage().read_bytes() == b"A1"
+    with pytest.raises(InvalidInputError, match="must return bytes"):
+        ln.File(Plate(), key="x.broken")

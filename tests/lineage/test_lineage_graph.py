@@ -82,5 +82,5 @@ def test_df_has_a_row_for_each_edge() -> None:
 
 def test_df_without_pandas_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(UnsupportedError, match=r"lamindb\[table\]"):
+    with pytest.raises(UnsupportedError, match=r"pip install 'pandas>="):
         small_graph().df()

@@ -27,7 +27,7 @@ def test_a_frame_has_a_row_for_each_record(world: SimpleNamespace) -> None:
 
 def test_without_pandas_it_says_what_to_install(world: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(UnsupportedError, match=r"pip install 'lamindb\[table\]'"):
+    with pytest.raises(UnsupportedError, match=r"pip install 'pandas>="):
         ln.File.select().df()
 
 

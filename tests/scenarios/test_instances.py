@@ -16,6 +16,7 @@ import pytest
 import lamindb as ln
 from lamindb.db import database as databases
 from lamindb.errors import ConflictError, InvalidInputError, NoInstanceError, NotUniqueError
+from lamindb.maintenance import verify
 from tests.support.processes import lamin, run_python
 
 
@@ -384,3 +385,25 @@ def test_an_emptied_postgres_database_is_refused(
     ln.setup.close()
     with pytest.raises(NoInstanceError, match=r"is empty.*lamin restore"):
         ln.connect("mydata")
+
+
+def test_a_storage_in_a_git_repository_is_ignored_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q"], check=True)
+    ln.setup.init(storage="./mydata")
+    save("x")
+    status = subprocess.run(["git", "status", "--porcelain"], check=True, capture_output=True, text=True).stdout
+    assert status == ""
+    report = verify.verify()
+    assert report.is_clean and report.untracked == ()
+    file = ln.File(b"mine", key=".gitignore").save()
+    assert Path("mydata/.gitignore").read_text() == "mine" and file.stage().read_text() == "mine"
+    assert verify.verify().edited == ()
+    Path("own").mkdir()
+    Path("own/tracked.txt").write_text("tracked")
+    ln.setup.init(storage="./own")
+    assert not Path("own/.gitignore").exists()
+
+
+def test_a_storage_outside_of_git_has_no_gitignore(local_instance: Path) -> None:
+    assert not (local_instance / ".gitignore").exists()

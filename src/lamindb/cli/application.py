@@ -52,6 +52,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "cat": Entry(_FILES, "files", "cat", "Write a file's bytes to standard output."),
     "ls": Entry(_FILES, "query", "ls", "List files by key."),
     "mv": Entry(_FILES, "trash", "mv", "Rename a file: give it another key."),
+    "revert": Entry(_FILES, "trash", "revert", "Make an older version of a file the current one again."),
     "rm": Entry(_FILES, "trash", "rm", "Move files to the trash."),
     "trash": Entry(_FILES, "trash", "trash", "List, restore or purge files in the trash."),
     "describe": Entry(_LINEAGE, "query", "describe", "Show everything about a record."),

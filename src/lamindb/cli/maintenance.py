@@ -50,7 +50,7 @@ def verify(
     Exits 5 if bytes are missing or damaged. Saving the right bytes again repairs them.
 
     JSON keys: is_clean, database, checked, n_bytes, missing, corrupt, edited, untracked, orphans, lost, incoming,
-    is_complete, seconds.
+    overlapping, is_complete, seconds.
     """
     from lamindb.maintenance import verify as maintenance_verify
 

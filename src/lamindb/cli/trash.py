@@ -32,6 +32,24 @@ def mv(name: str, new: str) -> None:
     messages.success(f"renamed {resolve.ascii_quoted(old or file.name)} to {resolve.ascii_quoted(file.key)}")
 
 
+@command("revert", "lamin revert study/results.csv --to 1")
+@click.argument("name", metavar="KEY|ID", shell_complete=keys)
+@click.option("--to", "version", type=click.IntRange(min=1), required=True, help="The version to bring back.")
+def revert(name: str, version: int) -> None:
+    """Make an older version of a file the current one again.
+
+    It becomes a new version with the same bytes, which came from where these did; every version stays.
+    """
+    file = resolve.file(name, version=version)
+    before = file.versions.filter(is_latest=True).first()
+    new = file.make_current()
+    shown = resolve.ascii_quoted(new.key or new.name)
+    if new == before:
+        messages.info(f"version {new.version} of {shown} is current already, and has these bytes")
+    else:
+        messages.success(f"version {new.version} of {shown} is version {version}, brought back")
+
+
 @command("rm", "lamin rm study/results.csv", "lamin rm study/results.csv --permanent", "lamin rm -r study/old")
 @click.argument("names", metavar="KEY|ID...", nargs=-1, required=True, shell_complete=keys)
 @click.option("--permanent", is_flag=True, help="Skip the trash. Inputs of runs cannot be removed for good.")
@@ -54,7 +72,9 @@ def rm(names: tuple[str, ...], permanent: bool, versions: bool, recursive: bool)
     files = list(by_id.values())
     (files_trash.purge if permanent else files_trash.trash)(files, context.instance())
     done = "removed for good" if permanent else "moved to the trash"
-    messages.success(f"{_named(files)} {'was' if len(files) == 1 else 'were'} {done}")
+    is_one_of = len(files) == 1 and files[0].versions.filter(trashed_at__isnull=True).exists()
+    what = f"version {files[0].version} of {_named(files)}" if is_one_of else _named(files)
+    messages.success(f"{what} {'was' if len(files) == 1 else 'were'} {done}")
     for file in files:
         _report_successor(file)
 
@@ -82,7 +102,11 @@ def _report_successor(file: Any) -> None:
     if file.key is not None:
         now_current = File.select(key=file.key, storage_id=file.storage_id).first()
         if now_current is not None and now_current.stem_id == file.stem_id:
-            messages.info(f"version {now_current.version} of {resolve.ascii_quoted(file.key)} is now the current one")
+            shown = resolve.ascii_quoted(file.key)
+            messages.info(
+                f"version {now_current.version} of {shown} is now the current one; "
+                "`lamin rm --versions` trashes the whole file"
+            )
 
 
 @click.group("trash", cls=Group, examples=("lamin trash list", "lamin trash restore study/results.csv"))

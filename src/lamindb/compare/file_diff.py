@@ -17,6 +17,7 @@ from lamindb.compare.table_reader import SUFFIXES, NotATableError, open_table
 from lamindb.compare.text_diff import TextDifference, compare_text
 from lamindb.compare.tree_diff import TreeDifference, compare_trees
 from lamindb.core import context
+from lamindb.core.requirements import pip_install
 from lamindb.core.text import printable, size_text
 from lamindb.errors import IntegrityError, InvalidInputError
 from lamindb.models import File
@@ -212,7 +213,7 @@ def _parse_yaml(data: bytes) -> Any:
     try:
         import yaml
     except ImportError as error:
-        raise _NotATreeError("yaml needs PyYAML: pip install 'lamindb[yaml]'") from error
+        raise _NotATreeError(f"yaml needs PyYAML: {pip_install('yaml')}") from error
     if len(data) > _MAX_YAML_BYTES:
         raise _NotATreeError("it is larger than 1 MB")
     try:

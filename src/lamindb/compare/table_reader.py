@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from lamindb.core.requirements import pip_install
+
 SUFFIXES: Final = frozenset({".csv", ".tsv", ".parquet", ".feather"})
 _BATCH_ROWS: Final = 10_000
 _MAX_LINE: Final = 1 << 20
@@ -47,7 +49,7 @@ def open_table(path: Path, suffix: str) -> Table:
     try:
         import pyarrow  # noqa: F401
     except ImportError as error:
-        raise NotATableError(f"tables in {suffix} need pyarrow: pip install 'lamindb[table]'") from error
+        raise NotATableError(f"tables in {suffix} need pyarrow: {pip_install('pyarrow')}") from error
     return ParquetTable(path) if suffix == ".parquet" else FeatherTable(path)
 
 

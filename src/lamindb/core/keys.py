@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Final
 
 from lamindb.errors import InvalidKeyError
+
+GITIGNORE: Final = ".gitignore"
+GITIGNORE_TEXT: Final = "# Written by lamindb: data and records do not belong into a git repository.\n*\n"
+"""What keeps a storage folder out of the git repository in which it lies."""
+
+OWN_ROOT: Final = "."
+"""What stands for the instance's own local folder, so that the folder can be moved or copied."""
 
 HIDDEN_FOLDER = ".lamindb"
 """The folder of a storage root that belongs to this library alone."""

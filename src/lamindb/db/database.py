@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from lamindb.core import context, filesystem, messages
 from lamindb.core import database_url as db_url
+from lamindb.core.requirements import pip_install
 from lamindb.errors import ConflictError, DatabaseError, InvalidInputError, UnsupportedError
 from lamindb.instance import move_note
 
@@ -132,7 +133,7 @@ def postgres_config(url: str) -> dict[str, Any]:
         import psycopg
         from psycopg.conninfo import make_conninfo
     except ImportError:
-        raise UnsupportedError("PostgreSQL needs psycopg: run pip install 'lamindb[postgres]'") from None
+        raise UnsupportedError(f"PostgreSQL needs psycopg: {pip_install('psycopg')}") from None
     if not str(options["connect_timeout"]).isdecimal():
         raise InvalidInputError("connect_timeout in the database address must be a number of seconds")
     try:

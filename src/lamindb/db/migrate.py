@@ -128,7 +128,7 @@ def _missing(alias: str) -> set[str]:
     if have - want:
         raise NewerDatabaseError(
             f"the database was made by a newer lamindb (it has {', '.join(sorted(have - want))}): "
-            "upgrade by pip install --upgrade lamindb"
+            "install a newer version here"
         )
     return want - have
 

@@ -80,13 +80,14 @@ def _who(user: User | None) -> str | None:
 
 def _saved(file: File) -> Event:
     title = file.transform.name if file.transform is not None else None
+    same = file.same_as_version if file.version > 1 else None
     return Event(
         file.created_at,
         "saved",
         _who(file.created_by),
         file.key or file.name,
         file.id,
-        f"version {file.version}",
+        f"version {file.version}" + (f" = version {same}, brought back" if same is not None else ""),
         title,
     )
 

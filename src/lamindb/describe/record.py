@@ -122,6 +122,9 @@ def _kind(record: Any) -> str:
 
 def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
     count = file.versions.count()
+    same = file.same_as_version if file.version > 1 else None
+    back = f"; = version {same}, brought back by {_handle(file)}" if same is not None else ""
+    of_all = f", of {count}" if count > 1 else ""
     state = "in trash" if file.is_trashed else "current" if file.is_latest else "older"
     reasons = file.staleness().reasons
     state += ", stale" if reasons else ""
@@ -133,7 +136,12 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
             ("description", file.description),
             Fact("size", file.size, "bytes"),
             ("files inside", file.n_files if file.is_folder else None),
-            Fact("version", file.version, shown=f"{file.version}, {state}" + (f", of {count}" if count > 1 else "")),
+            Fact(
+                "version",
+                file.version,
+                shown=f"{file.version}, {state}{of_all}{back}",
+            ),
+            Fact("same as version", same, shown=""),
             Fact("is latest", file.is_latest, shown=""),
             Fact("versions", count, shown=""),
             Fact("is stale", bool(reasons), shown=""),
@@ -325,7 +333,9 @@ def _derived(record: Any) -> Section:
     """Return a section with the newest descendants of a record, without a run's own outputs. Ids sort by time."""
     ids = set(lineage_query.descendant_ids(record))
     if isinstance(record, Run):
-        ids -= set(File.objects.using(record._state.db).filter(run=record).order_by().values_list("id", flat=True))
+        ids -= set(
+            File.objects.using(record._state.db).filter(run_id=record.id).order_by().values_list("id", flat=True)
+        )
     if not ids:
         return Section("derived from it")
     newest = File.objects.using(record._state.db).filter(id__in=sorted(ids)[-FEW:]).order_by("-id")

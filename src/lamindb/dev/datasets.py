@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lamindb.core import messages
+from lamindb.core.requirements import pip_install
 from lamindb.errors import InvalidInputError, ReadOnlyError, StorageError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def df_iris() -> pd.DataFrame:
     Raises:
         UnsupportedError: pandas is not installed.
     """
-    pandas = _imported("pandas", "table")
+    pandas = _imported("pandas")
     rows = [
         [*(int(flower[start : start + 2]) / 10 for start in range(0, 8, 2)), species]
         for species, flowers in _IRISES.items()
@@ -186,7 +187,7 @@ def fake_bio_notebook_titles(n: int = 100) -> list[str]:
 
 def _cells(*, seed: int, cells: int, genes: int, gene_prefix: str, columns: Mapping[str, tuple[str, ...]]) -> Any:
     """Return an AnnData: skewed counts, cells named by barcodes, columns drawn from the given values."""
-    anndata = _imported("anndata", "anndata")
+    anndata = _imported("anndata")
     import numpy as np
     import pandas as pd
 
@@ -287,13 +288,13 @@ def _download(found: list[bytes]) -> None:
         messages.debug(f"{address} sent another picture")
 
 
-def _imported(module: str, extra: str) -> Any:
+def _imported(module: str) -> Any:
     import importlib
 
     try:
         return importlib.import_module(module)
     except ImportError as exc:
-        raise UnsupportedError(f"this data set needs {module}: pip install 'lamindb[{extra}]'") from exc
+        raise UnsupportedError(f"this data set needs {module}: {pip_install(module)}") from exc
 
 
 def _holds(path: Path, is_right: Callable[[bytes], bool]) -> bool:

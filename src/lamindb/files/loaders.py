@@ -15,30 +15,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
+from lamindb.core.requirements import pip_install
 from lamindb.errors import InvalidInputError, InvalidTypeError, LaminError, StorageError, UnsupportedError
 
 Loader = Callable[[Path], Any]
+Writer = Callable[[Any], bytes | Path]
 _L = TypeVar("_L", bound=Loader)
+_W = TypeVar("_W", bound=Writer)
 
 GROUP: Final = "lamindb.loaders"
 
-_EXTRA_OF_MODULE: Final = {
-    "anndata": "anndata",
-    "dnaio": "bio",
-    "h5py": "hdf5",
-    "numpy": "table",
-    "openpyxl": "excel",
-    "pandas": "table",
-    "PIL": "image",
-    "pyarrow": "table",
-    "pysam": "bio",
-    "yaml": "yaml",
-    "zarr": "zarr",
-}
-
-_registered: dict[str, Loader] = {}
+_registered: dict[str | tuple[str, type], Any] = {}
+"""Loaders of this process by suffix, and its writers by suffix and class."""
 
 
 def load(path: Path, suffix: str, *, trust: bool = False) -> Any:
@@ -52,7 +42,7 @@ def load(path: Path, suffix: str, *, trust: bool = False) -> Any:
         trust: Allow formats that can run code when they are read (pickle).
 
     Returns:
-        The object, or the path itself where no loader knows the suffix.
+        The object, or the path itself where no loader knows the suffix, or only one for files and this is a folder.
 
     Raises:
         UnsupportedError: The loader needs a package that is not installed; the message says which.
@@ -67,6 +57,9 @@ def load(path: Path, suffix: str, *, trust: bool = False) -> Any:
         raise InvalidInputError(
             f"{path.name} is a pickle, which can run any code when it is read: pass trust=True if you trust its maker"
         )
+    if path.is_dir() and loader.__module__ == __name__ and loader not in _OF_FOLDERS:
+        # Some programs write a folder `x.csv` of parts, which the library for that format cannot read.
+        return path
     with _translated(f"loading {path.name} as .{name}"):
         return loader(path)
 
@@ -98,9 +91,7 @@ def register_loader(suffix: str) -> Callable[[_L], _L]:
         ... def load_fragments(path):
         ...     return path.read_text().splitlines()
     """
-    name = suffix.lower().removeprefix(".")
-    if not name or "/" in name:
-        raise InvalidInputError(f"a loader's suffix must look like '.csv' or '.csv.gz', not {suffix!r}")
+    name = _suffix_name(suffix)
 
     def register(loader: _L) -> _L:
         _registered[name] = loader
@@ -109,42 +100,93 @@ def register_loader(suffix: str) -> Callable[[_L], _L]:
     return register
 
 
-def in_memory_kind(data: object) -> Literal["table", "anndata"] | None:
-    """Tell whether an object is a pandas DataFrame or an AnnData, without importing either."""
-    for module, name, kind in (("pandas", "DataFrame", "table"), ("anndata", "AnnData", "anndata")):
+def register_writer(suffix: str, cls: type) -> Callable[[_W], _W]:
+    """Make a function the writer of objects of a class in this process: it takes an object, and returns its bytes.
+
+    Of several writers for a class, the suffix of the key, or `format=`, chooses; else the first counts.
+
+    Examples:
+        >>> @register_writer(".wells", Plate)
+        ... def write_wells(plate):
+        ...     return plate.to_text().encode()
+    """
+    name = _suffix_name(suffix)
+    if not isinstance(cls, type):
+        raise InvalidTypeError(f"a writer is for a class, not for a {type(cls).__name__}")
+
+    def register(writer: _W) -> _W:
+        _registered[name, cls] = writer
+        return writer
+
+    return register
+
+
+def _suffix_name(suffix: str) -> str:
+    name = suffix.lower().removeprefix(".")
+    if not name or "/" in name:
+        raise InvalidInputError(f"a suffix must look like '.csv' or '.csv.gz', not {suffix!r}")
+    return name
+
+
+def in_memory_kind(data: object) -> str | None:
+    """Return which kind of object can be stored from memory, such as "table"; None for any other. Imports nothing."""
+    for kind, (module, name, _) in _KINDS.items():
         cls = getattr(sys.modules.get(module), name, None)
         if cls is not None and isinstance(data, cls):
-            return kind  # type: ignore[return-value]
-    return None
+            return kind
+    return type(data).__name__ if _own_writers(data) else None
+
+
+def _own_writers(data: object) -> dict[str, Writer]:
+    return {
+        name[0]: writer for name, writer in _registered.items() if isinstance(name, tuple) and isinstance(data, name[1])
+    }
+
+
+def is_format(suffix: str) -> bool:
+    """Return True if objects in memory can be written with a suffix such as `.csv`."""
+    name = suffix.lower().removeprefix(".")
+    own = {key[0] for key in _registered if isinstance(key, tuple)}
+    return name in own or any(name in writers for _, _, writers in _KINDS.values())
 
 
 def to_bytes(data: object, format: str | None = None) -> tuple[bytes | Path, str]:
-    """Turn a DataFrame or AnnData into what is stored, leaving the object as it is.
+    """Turn an object in memory into what is stored, leaving it as it is.
 
     A table's index and column types survive the way through parquet; csv keeps only what text can.
 
     Args:
-        data: A pandas DataFrame or an AnnData.
-        format: `parquet` (default) or `csv` for a table, `h5ad` (default) or `zarr` for an AnnData.
+        data: A table of pandas, polars or pyarrow, an AnnData, a numpy array, a matplotlib figure, a dict or list, or
+            an object of a class that has a writer.
+        format: `parquet` (default) or `csv` for a table, `h5ad` (default) or `zarr` for an AnnData, `npy` for an array,
+            `png` (default), `svg` or `pdf` for a figure. `json` for a dict or list has to be said.
 
     Returns:
         The bytes, or for an AnnData the path of a file or folder that stands alone in a new temporary folder,
         which the caller removes (`path.parent`); and the suffix.
 
     Raises:
-        InvalidTypeError: The object is neither.
+        InvalidTypeError: The object is nothing of that.
         InvalidInputError: The format is unknown, or cannot hold this object. Nothing is left behind.
         UnsupportedError: The format needs a package that is not installed.
     """
     kind = in_memory_kind(data)
+    shown = type(data).__name__
     if kind is None:
-        raise InvalidTypeError(f"a DataFrame or an AnnData can be saved from memory, not {type(data).__name__}")
-    writers = _WRITERS[kind]
+        raise InvalidTypeError(f"a {shown} cannot be saved from memory, as a table, an array, an AnnData or a dict can")
+    writers = {**_own_writers(data), **(_KINDS[kind][2] if kind in _KINDS else {})}
+    if format is None and kind in _SAID:
+        raise InvalidInputError(
+            f"a {shown} is stored as JSON where that is said: by a key ending in .json, or format='json'"
+        )
     chosen = (format or next(iter(writers))).lower().removeprefix(".")
     if chosen not in writers:
-        raise InvalidInputError(f"{type(data).__name__} is saved as {' or '.join(writers)}, not as {format!r}")
-    with _translated(f"writing {type(data).__name__} as .{chosen}"):
-        return writers[chosen](data), f".{chosen}"
+        raise InvalidInputError(f"{shown} is saved as {' or '.join(writers)}, not as {format!r}")
+    with _translated(f"writing {shown} as .{chosen}"):
+        content = writers[chosen](data)
+        if not isinstance(content, (bytes, Path)):
+            raise InvalidTypeError(f"the writer of .{chosen} must return bytes, not {type(content).__name__}")
+        return content, f".{chosen}"
 
 
 def load_arrow(path: Path) -> Any:
@@ -298,6 +340,10 @@ def load_zarr(path: Path) -> Any:
     return anndata.read_zarr(str(path))
 
 
+_OF_FOLDERS: Final = (load_parquet, load_zarr)
+"""Our loaders that read folders, too."""
+
+
 def _find(suffix: str) -> tuple[str, Loader] | None:
     parts = suffix.lower().removeprefix(".").split(".")
     for start in range(len(parts)):
@@ -325,8 +371,8 @@ def _translated(doing: str) -> Iterator[None]:
     except (LaminError, MemoryError):
         raise
     except ImportError as exc:
-        extra = _EXTRA_OF_MODULE.get((exc.name or "").partition(".")[0], "all")
-        raise UnsupportedError(f"{doing} needs {exc.name or exc}: pip install 'lamindb[{extra}]'") from exc
+        advice = f": {pip_install(exc.name)}" if exc.name else ""
+        raise UnsupportedError(f"{doing} needs {exc.name or exc}{advice}") from exc
     except Exception as exc:
         cause = " ".join(str(exc).split()) or type(exc).__name__
         if isinstance(exc, OSError) and exc.errno is not None:
@@ -379,7 +425,74 @@ def _in_new_folder(name: str, write: Callable[[Path], object]) -> Path:
     return folder / name
 
 
-_WRITERS: Final[Mapping[str, Mapping[str, Callable[[Any], bytes | Path]]]] = {
-    "table": {"parquet": _table_to_parquet, "csv": _table_to_csv},
-    "anndata": {"h5ad": _anndata_to_h5ad, "zarr": _anndata_to_zarr},
+def _json(data: Any) -> bytes:
+    import json
+
+    return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _array(data: Any) -> bytes:
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, data, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _figure(data: Any, format: str, **metadata: None) -> bytes:
+    matplotlib: Any = sys.modules["matplotlib"]
+    buffer = io.BytesIO()
+    # Without times and random names, so that the same figure gives the same bytes.
+    with matplotlib.rc_context({"svg.hashsalt": "lamindb"}):
+        data.savefig(buffer, format=format, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _polars(data: Any, format: str) -> bytes:
+    buffer = io.BytesIO()
+    getattr(data, f"write_{format}")(buffer)
+    return buffer.getvalue()
+
+
+def _arrow_to_parquet(data: Any) -> bytes:
+    import pyarrow.parquet
+
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(data, buffer)
+    return buffer.getvalue()
+
+
+def _arrow_to_csv(data: Any) -> bytes:
+    import pyarrow.csv
+
+    buffer = io.BytesIO()
+    pyarrow.csv.write_csv(data, buffer)
+    return buffer.getvalue()
+
+
+_KINDS: Final[Mapping[str, tuple[str, str, Mapping[str, Writer]]]] = {
+    "table": ("pandas", "DataFrame", {"parquet": _table_to_parquet, "csv": _table_to_csv}),
+    "anndata": ("anndata", "AnnData", {"h5ad": _anndata_to_h5ad, "zarr": _anndata_to_zarr}),
+    "polars": (
+        "polars",
+        "DataFrame",
+        {"parquet": lambda data: _polars(data, "parquet"), "csv": lambda data: _polars(data, "csv")},
+    ),
+    "arrow": ("pyarrow", "Table", {"parquet": _arrow_to_parquet, "csv": _arrow_to_csv}),
+    "array": ("numpy", "ndarray", {"npy": _array}),
+    "figure": (
+        "matplotlib.figure",
+        "Figure",
+        {
+            "png": lambda data: _figure(data, "png"),
+            "svg": lambda data: _figure(data, "svg", Date=None),
+            "pdf": lambda data: _figure(data, "pdf", CreationDate=None),
+        },
+    ),
+    "dict": ("builtins", "dict", {"json": _json}),
+    "list": ("builtins", "list", {"json": _json}),
 }
+"""What can be stored from memory: module and name of the class, and the writers by format, the first by default."""
+
+_SAID: Final = ("dict", "list")
+"""Kinds of which no format is taken for granted."""

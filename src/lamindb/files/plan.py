@@ -160,6 +160,7 @@ class _Known:
         self.by_digest: dict[tuple[str, str, bool], list[File]] = {}
         self.families: dict[str, tuple[File | None, int]] = {}
         self._highest: dict[str, int] = {}
+        self._producers: dict[tuple[str, str, str], tuple[str, str | None]] = {}
         keys = {plan.pending.key for plan in plans if plan.pending.key is not None}
         query = File.objects.using(alias).filter(trashed_at__isnull=True)
         for part in bulk.chunks(sorted(keys)):
@@ -170,6 +171,21 @@ class _Known:
         for part in bulk.chunks(sorted(digests)):
             for row in query.filter(digest__in=part).order_by("created_at", "id"):
                 self.by_digest.setdefault((row.digest, row.suffix, row.is_folder), []).append(self._one(row))
+
+        unknown = {plan.pending.key for plan in plans if plan.file.run_id is None and plan.pending.key is not None}
+        for part in bulk.chunks(sorted(unknown & {key for _, key in self.current})):
+            made = query.filter(key__in=part, run_id__isnull=False).order_by("version")
+            for storage_id, key, digest, *producer in made.values_list(
+                "storage_id", "key", "digest", "run_id", "transform_id"
+            ):
+                self._producers[storage_id, str(key), digest] = (producer[0], producer[1])
+
+    def producer(self, plan: Plan) -> tuple[str, str | None] | None:
+        """Return run and transform that made these bytes for an earlier version of the key, None if none is known."""
+        pending = plan.pending
+        if plan.file.run_id is not None or pending.key is None:
+            return None
+        return self._producers.get((pending.storage_id, pending.key, plan.content.digest))
 
     def _one(self, row: File) -> File:
         """Return the one record that stands for a row here, however it was found: what becomes of it is seen by all."""
@@ -211,6 +227,8 @@ def _decide_one(plan: Plan, known: _Known) -> Outcome:
     policy = known.policy
     content, pending = plan.content, plan.pending
     same = known.by_digest.get((content.digest, plan.file.suffix, pending.is_folder), [])
+    if pending.is_brought_back:
+        same = [row for row in same if row.stem_id != pending.stem_id]
     if policy == "error" and same:
         raise HashExistsError(f"these bytes are stored already, as {same[-1]!r}; the settings ask for an error")
     if pending.stem_id is not None:
@@ -237,7 +255,7 @@ def _decide_one(plan: Plan, known: _Known) -> Outcome:
 
 
 def _existing(plan: Plan, row: File) -> Outcome:
-    return Outcome(plan, row, is_new=False, output=_output(plan, row))
+    return Outcome(plan, row, is_new=False, output=_output(row, plan.file.run_id) if plan.file.run_id else None)
 
 
 def _new(
@@ -250,8 +268,12 @@ def _new(
     else:
         new_id = plan.file.id if plan.file._state.adding else ids.file_id()
     row = plan.new_row(known.alias, new_id)
+    producer = known.producer(plan) if current is not None else None
+    if producer is not None:
+        # Bytes that are brought back come from where they came from.
+        row.run_id, row.transform_id = producer
     known.add(row)
-    return Outcome(plan, row, True, current, _output(plan, row), renames)
+    return Outcome(plan, row, True, current, _output(row), renames)
 
 
 def _continue_family(plan: Plan, known: _Known, stem: str) -> Outcome:
@@ -274,8 +296,9 @@ def _continue_family(plan: Plan, known: _Known, stem: str) -> Outcome:
     return _new(plan, known, current, (stem, key, name))
 
 
-def _output(plan: Plan, row: File) -> RunOutput | None:
-    if plan.file.run_id is None:
+def _output(row: File, run_id: str | None = None) -> RunOutput | None:
+    run_id = run_id or row.run_id
+    if run_id is None:
         return None
-    values = {"run_id": plan.file.run_id, "file_id": row.id, "seen_by": "call", "created_at": now()}
+    values = {"run_id": run_id, "file_id": row.id, "seen_by": "call", "created_at": now()}
     return RunOutput._filled(values, row._state.db, is_new=True)

@@ -6,7 +6,7 @@ from lamindb.core import ids, messages
 from lamindb.core.keys import basename, check_key, suffix_of
 from lamindb.db import database
 from lamindb.errors import ConflictError, InvalidInputError, KeyExistsError, ViewConflictError
-from lamindb.files import versions, view_repair, view_sync
+from lamindb.files import key_conflicts, versions, view_repair, view_sync
 from lamindb.files.view_sync import Left
 from lamindb.models import File
 from lamindb.models.base import check_texts, now
@@ -101,6 +101,7 @@ def _check_rename(file: File, stored: File, instance: Instance) -> None:
     )
     if taken is not None:
         raise KeyExistsError(f"cannot rename to {file.key!r}: that is {taken!r}")
+    key_conflicts.check(instance, [(file.key, stored.is_folder)], leaving=[stored.key] if stored.key else [])
     reason = instance.view.conflict(file.key, None, [stored.digest])
     if reason is not None:
         raise ViewConflictError(f"cannot rename to {file.key!r}: {reason}")

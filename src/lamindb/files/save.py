@@ -23,7 +23,7 @@ from lamindb.core import progress as progressing
 from lamindb.core.progress import Progress
 from lamindb.db import bulk, database
 from lamindb.errors import InvalidInputError, InvalidTypeError, LaminError, ReadOnlyError, StorageError
-from lamindb.files import gc_marks, plan, rename, source, unchanged, versions, view_publish, view_repair
+from lamindb.files import gc_marks, key_conflicts, plan, rename, source, unchanged, versions, view_publish, view_repair
 from lamindb.files.plan import Outcome, Plan
 from lamindb.files.source import Pending
 from lamindb.files.unchanged import Recognised
@@ -31,7 +31,7 @@ from lamindb.files.view_publish import Change
 from lamindb.files.view_sync import Left
 from lamindb.models import File, FolderMember, Record, Run
 from lamindb.models.base import now
-from lamindb.records import save
+from lamindb.records import edges, save
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import BATCH, ObjectName
 from lamindb.storage.source_reader import changed
@@ -74,6 +74,8 @@ class Written:
         """What the view may still show under keys that files have left; in no order."""
         self._moved: set[str] = set()
         """Keys and stems where a later file of the save may have changed what an earlier one became."""
+        self._producers: dict[str, tuple[str | None, str | None]] = {}
+        """Run and transform of rows that bring back the bytes of an older version, and have its producer."""
         self._gone: set[int] = set()
         """Places of files whose row nobody could read after the commit."""
         self.edited: list[str] = []
@@ -110,6 +112,8 @@ class Written:
 
     def _keep(self, outcome: Outcome) -> None:
         before = outcome.replaces
+        if outcome.is_new and outcome.row.run_id != outcome.plan.file.run_id:
+            self._producers[outcome.row.id] = (outcome.row.run_id, outcome.row.transform_id)
         self._ids.append(outcome.row.id)
         self._is_new.append(outcome.is_new)
         self._replaced.append(before.id if before is not None else None)
@@ -168,6 +172,7 @@ class Written:
         run = file._state.fields_cache.get("run")
         if row is None:
             row = plan.new_row(self._instance.alias, row_id)
+            row.run_id, row.transform_id = self._producers.get(row_id, (row.run_id, row.transform_id))
             row.is_latest = row_id not in self._superseded
             file._take_over(row)
         else:
@@ -260,6 +265,14 @@ def _insert(link: Any, outcomes: Sequence[Outcome]) -> None:
                 )
     bulk.insert_many(link, [o.row for o in outcomes if o.is_new])
     bulk.insert_many(link, [o.output for o in outcomes if o.output is not None], ignore_conflicts=True)
+    made: dict[tuple[str, str | None], list[str]] = {}
+    for outcome in outcomes:
+        # Bytes without a key may be those of a file with one, which did not come from here.
+        if outcome.output is not None and not outcome.is_new and outcome.row.key == outcome.plan.pending.key:
+            file = outcome.plan.file
+            made.setdefault((outcome.output.run_id, file.transform_id), []).append(outcome.row.id)
+    for (run_id, transform_id), file_ids in made.items():
+        edges.become_producer(link, run_id, transform_id, file_ids)
     members = {
         (o.plan.content.digest, m.digest, m.suffix): None for o in outcomes if o.is_new for m in o.plan.pending.members
     }
@@ -418,6 +431,8 @@ def _save_new(
     executor: Executor | None,
 ) -> None:
     known, rest = unchanged.recognise(instance, files)
+    own = [one._source for one in rest if one._source.key is not None and not one._source.is_in_place]
+    key_conflicts.check(instance, [(one.key, one.is_folder) for one in own], leaving=[one.key for one in leaving])
     damaged = view_publish.check(instance, rest)
     view_publish.put_aside(instance, damaged)
     _store_bytes(instance, rest, progress, executor)

@@ -24,7 +24,8 @@ from lamindb.storage.hash_cache import HashCache, Known
 from lamindb.storage.manifest import folder_content, suffix_of_member, walk
 from lamindb.storage.source_reader import changed
 
-_WRITABLE = frozenset({".parquet", ".csv", ".h5ad", ".zarr"})
+_STORED = (f"{HIDDEN_FOLDER}/objects/", f"{HIDDEN_FOLDER}/staged/")
+"""Where the paths lie that `stage()` gives out, below a root."""
 
 
 class ResolvedPath(str):
@@ -50,6 +51,7 @@ class Pending:
         members: The files of a folder, once they are stored.
         n_files: Their number; 1 for a file.
         stem_id: The family of versions to continue, for `replace()`.
+        is_brought_back: The bytes are those of an older version of that family.
         seen_key: The key that the record had when the bytes were looked at; another one was set since.
         shown: What to call it in messages.
     """
@@ -66,6 +68,7 @@ class Pending:
     members: tuple[Member, ...] = ()
     n_files: int = 1
     stem_id: str | None = None
+    is_brought_back: bool = False
     seen_key: str | None = None
     shown: str = field(default="")
     cleaner: Any = None
@@ -80,7 +83,7 @@ def prepare(file: File, data: Any, options: dict[str, Any]) -> None:
         InvalidInputError: The data cannot be stored.
         InvalidTypeError: It is of a type that cannot be stored.
     """
-    instance = _instance_for(file)
+    instance = instance_of(file)
     key = options.get("key")
     if key is not None:
         key = check_key(os.fspath(key) if isinstance(key, os.PathLike) else key)
@@ -136,7 +139,12 @@ def _leave_place(pending: Pending) -> None:
     pending.source = replace(pending.source, take_over=False)
 
 
-def _instance_for(file: File) -> Instance:
+def instance_of(file: File) -> Instance:
+    """Return the open instance of a file.
+
+    Raises:
+        InvalidInputError: It was closed.
+    """
     instance = context.connected(file._state.db)
     if instance is None:
         raise InvalidInputError("the run belongs to an instance that was closed: connect it again")
@@ -146,6 +154,8 @@ def _instance_for(file: File) -> Instance:
 def _look(
     instance: Instance, data: Any, key: str | None, name: str | None, format: str | None
 ) -> tuple[Pending, str, int | None]:
+    if isinstance(data, File):
+        return _look_at_record(instance, data, key)
     if isinstance(data, (bytes, bytearray, memoryview)):
         return _look_at_bytes(instance, bytes(data), key, name, "", None)
     address = _address(data)
@@ -158,11 +168,12 @@ def _look(
         return _look_at_path(instance, text, key)
     if not loaders.in_memory_kind(data):
         raise InvalidTypeError(
-            f"a {type(data).__name__} cannot be stored: pass a path, a DataFrame, an AnnData or bytes"
+            f"a {type(data).__name__} cannot be stored: pass a path, bytes, a saved file, a table, an array, an "
+            "AnnData, a figure, a dict or a list; ln.register_writer() adds your own"
         )
     if key is None and not name:
         raise InvalidInputError("an object in memory needs a key or a name: File(df, key='folder/name.parquet')")
-    content, suffix = loaders.to_bytes(data, format or _format_of(key))
+    content, suffix = loaders.to_bytes(data, format or _format_of(key or name))
     if isinstance(content, (str, os.PathLike)):
         pending, shown, size = _look_at_path(instance, os.fspath(content), key, is_temporary=True)
         pending.source = replace(pending.source, suffix=suffix)
@@ -172,9 +183,20 @@ def _look(
     return _look_at_bytes(instance, content, key, name, suffix, data)
 
 
+def _look_at_record(instance: Instance, file: File, key: str | None) -> tuple[Pending, str, int | None]:
+    """Take the stored bytes of a file, checked; under its own key if none is given."""
+    if file._state.adding:
+        raise InvalidInputError("this file is not saved yet: save it before its bytes are used again")
+    staged = str(file.stage())
+    pending, name, size = _look_at_path(instance, staged, key or file.key, is_temporary=True)
+    pending.source = replace(pending.source, suffix=file.suffix)
+    pending.shown = repr(file.key or file.name)
+    return pending, basename(key) if key else file.name or name, size
+
+
 def _format_of(key: str | None) -> str | None:
     suffix = suffix_of(basename(key)) if key else ""
-    return suffix.lstrip(".") if suffix in _WRITABLE else None
+    return suffix.lstrip(".") if loaders.is_format(suffix) else None
 
 
 def _address(data: Any) -> str | None:
@@ -227,6 +249,9 @@ def _look_at_path(
         raise InvalidInputError(f"cannot save {path!r}: it contains the storage of this instance itself")
     name = os.path.basename(path)
     storage_id, inside, is_own = _root_of(instance, real)
+    if inside is not None and inside.split("/", 1)[0] == HIDDEN_FOLDER:
+        # A staged path of a stored file: its bytes may be saved anew, under a key.
+        is_temporary = True
     in_root = inside is not None and not is_temporary and (key is None or key == inside)
     if in_root:
         assert inside is not None
@@ -299,7 +324,7 @@ def _root_of(instance: Instance, real: str) -> tuple[str, str | None, bool]:
             best = (storage_id, real[len(prefix) :], storage_id == instance.storage_id)
             depth = len(prefix)
     inside = best[1]
-    if inside is not None and inside.split("/", 1)[0] == HIDDEN_FOLDER:
+    if inside is not None and inside.split("/", 1)[0] == HIDDEN_FOLDER and not inside.startswith(_STORED):
         raise InvalidInputError(f"cannot save {real!r}: {HIDDEN_FOLDER}/ belongs to lamindb")
     return best
 
@@ -313,7 +338,7 @@ def replace_data(file: File, data: Any, run: Run | None, format: str | None) -> 
     """
     from lamindb.core import context
 
-    instance = _instance_for(file)
+    instance = instance_of(file)
     if file._state.adding:
         raise InvalidInputError("this file is not saved yet: make it from the other data instead")
     if run is not None and not isinstance(run, Run):
@@ -333,6 +358,8 @@ def replace_data(file: File, data: Any, run: Run | None, format: str | None) -> 
     pending.seen_key = file.key
     pending.stem_id = file.stem_id
     pending.has_own_name = file.key is None or file.name != basename(file.key)
+    if pending.has_own_name and suffix != file.suffix and file.suffix and file.name.endswith(file.suffix):
+        file.name = file.name.removesuffix(file.suffix) + suffix
     candidate = run or context.run()
     if candidate is not None and (candidate._state.db or file._state.db) == file._state.db:
         file.run = candidate
@@ -352,7 +379,7 @@ def content_of(file: File) -> Content:
     """
     pending: Pending = file._source
     if pending.content is None:
-        pending.content, pending.n_files = read_content(pending, _instance_for(file).hash_cache)
+        pending.content, pending.n_files = read_content(pending, instance_of(file).hash_cache)
         pending.source = replace(pending.source, content=pending.content if not pending.is_folder else None)
     return pending.content
 

@@ -18,6 +18,7 @@ from lamindb.files.plan import Raced
 from lamindb.files.source import Pending
 from lamindb.models import File
 from lamindb.models.base import now
+from lamindb.records import edges
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import FileStat, ObjectName
 from lamindb.storage.local import LocalStore
@@ -185,12 +186,12 @@ def write_outputs(link: Any, alias: str, known: Sequence[Recognised]) -> None:
     Raises:
         Raced: One was superseded or removed meanwhile. Nothing may be written.
     """
-    by_run: dict[str | None, list[str]] = {}
+    by_run: dict[tuple[str | None, str | None], list[str]] = {}
     for one in known:
-        by_run.setdefault(one.file.run_id, []).append(one.row_id)
+        by_run.setdefault((one.file.run_id, one.file.transform_id), []).append(one.row_id)
     moment = link.ops.adapt_datetimefield_value(now())
     with link.cursor() as cursor:
-        for run_id, ids in by_run.items():
+        for (run_id, transform_id), ids in by_run.items():
             for part in bulk.chunks(ids):
                 marks = ", ".join(["%s"] * len(part))
                 found = f"FROM lamindb_file WHERE is_latest AND trashed_at IS NULL AND id IN ({marks})"
@@ -203,3 +204,4 @@ def write_outputs(link: Any, alias: str, known: Sequence[Recognised]) -> None:
                         f"SELECT %s, id, 'call', %s {found} ON CONFLICT DO NOTHING",
                         [run_id, moment, *part],
                     )
+                    edges.become_producer(link, run_id, transform_id, part)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from lamindb.core import messages
+from lamindb.core.keys import GITIGNORE, GITIGNORE_TEXT
 from lamindb.db import bulk
 from lamindb.errors import LaminError, ViewConflictError
 from lamindb.files import source, view_repair, view_sync
@@ -74,6 +75,9 @@ def put_aside(instance: Instance, damaged: dict[str, list[str]]) -> None:
         StorageError: The disk failed. What was moved stays beside its key.
     """
     for key, paths in damaged.items():
+        if key == GITIGNORE and is_own_gitignore(instance.root_url):
+            os.unlink(f"{instance.root_url}/{key}")
+            continue
         for path in paths:
             instance.view.move_aside(path, beside=key)
 
@@ -96,6 +100,15 @@ def _folders_of(files: Iterable[File]) -> dict[str, str]:
     return folders
 
 
+def is_own_gitignore(root: str) -> bool:
+    """Return True if the `.gitignore` of a storage folder is the one that was written when it was made."""
+    try:
+        with open(f"{root}/{GITIGNORE}", encoding="utf-8") as stream:
+            return stream.read(len(GITIGNORE_TEXT) + 1) == GITIGNORE_TEXT
+    except (OSError, ValueError):
+        return False
+
+
 def _check_one(instance: Instance, key: str, known: set[ObjectName], pending: Pending) -> list[str]:
     """Refuse a key that the view could not show; return the paths under it where damaged bytes stand.
 
@@ -113,6 +126,9 @@ def _check_one(instance: Instance, key: str, known: set[ObjectName], pending: Pe
         reason = view.conflict(key, None, [name.digest for name in known])
     if reason is None:
         return []
+    if key == GITIGNORE and is_own_gitignore(instance.root_url):
+        # Ours gives way to a file of the user's.
+        return [key]
     damaged = {path: None for name in known for path in _damaged(instance, key, name)}
     if not damaged and not view_sync.is_ours(instance, key) and not _shows_already(instance, key, pending):
         raise ViewConflictError(f"cannot save {pending.shown} as {key!r}: {reason}")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from lamindb.core.requirements import pip_install
 from lamindb.db import database
 from lamindb.errors import InvalidInputError, UnsupportedError
 from lamindb.lineage import query, sql, subgraph
@@ -119,7 +120,7 @@ class Impact:
         try:
             import pandas as pd
         except ImportError as exc:
-            raise UnsupportedError("a DataFrame needs pandas: pip install 'lamindb[table]'") from exc
+            raise UnsupportedError(f"a DataFrame needs pandas: {pip_install('pandas')}") from exc
         return pd.DataFrame.from_records(list(self._rows()), columns=_COLUMNS)
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:

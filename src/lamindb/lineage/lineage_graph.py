@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from lamindb.core.requirements import pip_install
 from lamindb.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class FileNode:
     """One version of a file.
 
     `made_again` counts the runs that produced the same bytes again and have no edge in the graph. `is_stale` is about
-    the newest of them.
+    the newest of them. `same_as_version` is the older version that `user` brought back by this one, None for any other.
     """
 
     id: str
@@ -49,6 +50,8 @@ class FileNode:
     storage: str | None = None
     made_again: int = 0
     is_stale: bool = False
+    same_as_version: int | None = None
+    user: str | None = None
 
     @property
     def kind(self) -> NodeKind:
@@ -217,7 +220,7 @@ class LineageGraph:
         try:
             import pandas as pd
         except ImportError as exc:
-            raise UnsupportedError("a DataFrame needs pandas: pip install 'lamindb[table]'") from exc
+            raise UnsupportedError(f"a DataFrame needs pandas: {pip_install('pandas')}") from exc
         files = {file.id: file for file in self.files}
         runs = {run.id: run for run in self.runs}
         rows = []

@@ -9,6 +9,7 @@ from itertools import chain, pairwise, zip_longest
 from typing import Any, TypeVar
 
 from lamindb.core import context
+from lamindb.core.ids import STEM_LENGTH
 from lamindb.db import database
 from lamindb.environment.redaction import redact_text
 from lamindb.errors import InvalidInputError, InvalidTypeError
@@ -107,8 +108,12 @@ def read_files(connection: Any, ids: Collection[str], *, all_producers: bool = F
     rows = sql.fetch(
         connection,
         "SELECT f.id, f.key, f.name, f.suffix, f.size, f.version, f.is_latest, f.trashed_at, f.created_at, "
-        f"s.id, s.location, {again} FROM ({listed}) listed CROSS JOIN {File._meta.db_table} f "
-        f"JOIN {Storage._meta.db_table} s ON s.id = f.storage_id WHERE f.id = listed.id",
+        f"s.id, s.location, {again}, u.handle, CASE WHEN f.version > 1 THEN (SELECT MIN(b.version) "
+        f"FROM {File._meta.db_table} b WHERE b.id >= substr(f.id, 1, {STEM_LENGTH}) AND b.id < f.id "
+        "AND b.digest = f.digest) END "
+        f"FROM ({listed}) listed CROSS JOIN {File._meta.db_table} f "
+        f"JOIN {Storage._meta.db_table} s ON s.id = f.storage_id "
+        f"LEFT JOIN {User._meta.db_table} u ON u.id = f.created_by_id WHERE f.id = listed.id",
         params,
     )
     stale_ids = staleness.stale_among(connection, ids)
@@ -126,6 +131,8 @@ def read_files(connection: Any, ids: Collection[str], *, all_producers: bool = F
             storage=None if storage_id == own_id else redact_text(root),
             made_again=again,
             is_stale=file_id in stale_ids,
+            same_as_version=same,
+            user=user,
         )
         for (
             file_id,
@@ -140,6 +147,8 @@ def read_files(connection: Any, ids: Collection[str], *, all_producers: bool = F
             storage_id,
             root,
             again,
+            user,
+            same,
         ) in rows
     ]
     return tuple(sorted(nodes, key=lambda node: node.id))

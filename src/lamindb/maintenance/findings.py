@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from lamindb.core import messages
 from lamindb.core.hashing import digest_file
-from lamindb.core.keys import HIDDEN_FOLDER, check_key
+from lamindb.core.keys import GITIGNORE, HIDDEN_FOLDER, check_key
 from lamindb.db import database
 from lamindb.errors import DatabaseError, LaminError
+from lamindb.files.view_publish import is_own_gitignore
 from lamindb.maintenance import reachable
 from lamindb.models import File, FolderMember, Run, Storage
 from lamindb.records.open_instance import Instance
@@ -243,7 +244,8 @@ def untracked(instance: Instance, prefix: str | None) -> list[str]:
         return []
     root = instance.root_url
     start = root if prefix is None else f"{root}/{prefix}"
-    return sorted(relative for relative in _walk(root, start, folders) if relative not in files)
+    found = (relative for relative in _walk(root, start, folders) if relative not in files)
+    return sorted(relative for relative in found if not (relative == GITIGNORE and is_own_gitignore(root)))
 
 
 def describe_lost(count: int) -> str:

@@ -22,7 +22,7 @@ from lamindb.core import context, documents, filesystem, messages, paths
 from lamindb.core.keys import check_key
 from lamindb.core.progress import Progress
 from lamindb.errors import DatabaseError, IntegrityError, InvalidInputError
-from lamindb.files import view_repair
+from lamindb.files import key_conflicts, view_repair
 from lamindb.maintenance import findings, gc, reachable
 from lamindb.maintenance.findings import Finding
 from lamindb.maintenance.reachable import FolderSizes, Needed
@@ -98,6 +98,7 @@ class VerifyReport:
         lost: Orphans that the folder still shows under a key, where there are many of them: the database is older than
             what lies beside it.
         incoming: What dead writers left; `lamin gc` removes it.
+        overlapping: Keys that lie in a folder which is stored as one: no new ones can be made.
         database: What is wrong with the database itself, in lines for a person.
         is_complete: Everything was looked at; False if the time was up, or the database could not be read to its end.
         seconds: How long it took, including the times before this one that it went on from.
@@ -115,6 +116,7 @@ class VerifyReport:
     is_complete: bool
     seconds: float
     database: tuple[str, ...] = ()
+    overlapping: tuple[str, ...] = ()
 
     @property
     def is_clean(self) -> bool:
@@ -138,6 +140,8 @@ class VerifyReport:
         lines += [f"{len(names):,} {kind}" for kind, names in rest.items() if names]
         if self.lost:
             lines.append(findings.describe_lost(len(self.lost)))
+        if self.overlapping:
+            lines.append(f"in a folder that is stored as one, too: {', '.join(self.overlapping)}")
         if self.incoming:
             lines.append(f"{len(self.incoming):,} unfinished writes of dead processes")
         if not self.is_complete and not self.database:
@@ -212,7 +216,7 @@ def verify(
     try:
         is_complete = _run(instance, work, course)
         if is_complete:
-            beside = _look_beside(instance, prefix)
+            beside = _Beside.look(instance, prefix)
     except BaseException as error:
         course.note(is_last=True)
         if not damages or not isinstance(error, DatabaseError):
@@ -229,35 +233,40 @@ def verify(
         n_bytes=work.n_bytes,
         missing=tuple(work.missing),
         corrupt=tuple(work.corrupt),
-        edited=tuple(beside.edited),
-        untracked=tuple(beside.untracked),
-        orphans=tuple(beside.orphans),
-        lost=tuple(beside.lost),
+        edited=beside.edited,
+        untracked=beside.untracked,
+        orphans=beside.orphans,
+        lost=beside.lost,
         incoming=tuple(view_repair.left_behind(instance)),
         is_complete=is_complete,
         seconds=course.seconds(),
         database=tuple(damages),
+        overlapping=beside.overlapping,
     )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Beside:
-    """What lies in the storage and is not what was saved; see `VerifyReport`."""
+    """What lies beside what is recorded; see `VerifyReport`."""
 
-    edited: list[str] = field(default_factory=list)
-    untracked: list[str] = field(default_factory=list)
-    orphans: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
+    edited: tuple[str, ...] = ()
+    untracked: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    overlapping: tuple[str, ...] = ()
 
-
-def _look_beside(instance: Instance, prefix: str | None) -> _Beside:
-    found = _Beside(findings.edited(instance, prefix), findings.untracked(instance, prefix))
-    if prefix is None:
+    @classmethod
+    def look(cls, instance: Instance, prefix: str | None) -> _Beside:
+        edited = tuple(findings.edited(instance, prefix))
+        untracked = tuple(findings.untracked(instance, prefix))
+        if prefix is not None:
+            return cls(edited, untracked)
         unneeded = [name for name, _ in gc.unneeded(instance)]
-        found.orphans = sorted(name.digest + name.suffix for name in unneeded)
+        orphans = sorted(name.digest + name.suffix for name in unneeded)
         shown = [name.digest + name.suffix for name in findings.shown_orphans(instance, unneeded)]
-        found.lost = shown if len(shown) >= findings.MANY_LOST else []
-    return found
+        lost = shown if len(shown) >= findings.MANY_LOST else []
+        overlapping = tuple(key_conflicts.overlapping(instance))
+        return cls(edited, untracked, tuple(orphans), tuple(lost), overlapping)
 
 
 class _Course:

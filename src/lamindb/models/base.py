@@ -13,8 +13,9 @@ from django.db.models.base import ModelBase, ModelState
 
 from lamindb.core import context
 from lamindb.core.verbs import verb
-from lamindb.errors import InvalidInputError, InvalidTypeError
+from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
 from lamindb.models import field_names as models_field_names
+from lamindb.models import relations
 from lamindb.models.query import RecordManager, RecordQuery
 
 if TYPE_CHECKING:
@@ -180,6 +181,33 @@ class Record(models.Model, metaclass=RecordType):
             UnknownFieldError: A name is no field; the message names the nearest one.
         """
         return cls.objects.softened().filter(*conditions, **filters)
+
+    @classmethod
+    def get(cls, text: str | None = None, **filters: Any) -> Self:
+        """Return the one record that text names, or that passes filters, as for `select`.
+
+        Args:
+            text: An id, or else a key, name, handle, reference or root. A key means the current version of its file,
+                the name of a transform its newest version.
+            **filters: As for `select`.
+
+        Raises:
+            NoResultFound: There is none; the message tells what is near.
+            MultipleResultsFound: There are several.
+        """
+        query = cls.select(**filters)
+        if text is None:
+            return query.one()
+        if not isinstance(text, str):
+            raise InvalidTypeError(f"an id or name must be text, not {type(text).__name__}")
+        named = relations.named(cls._meta.concrete_model, query.db, text)
+        if named == [text]:
+            return query.filter(id=text).one()
+        # Asked by a query, so that old versions and the trash stay left out.
+        found: Self | None = query.filter(id__in=cls.objects.filter(id__in=named).values("id")).order_by("-id").first()
+        if found is None:
+            raise NoResultFound(f"{ascii(text)} is in the trash, or does not pass the filters")
+        return found
 
     @classmethod
     def filter(cls, *conditions: Any, **filters: Any) -> RecordQuery[Self]:

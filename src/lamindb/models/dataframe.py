@@ -6,6 +6,7 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lamindb.core.requirements import pip_install
 from lamindb.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def frame(query: RecordQuery[Any]) -> pd.DataFrame:
     try:
         import pandas as pd
     except ImportError:
-        raise UnsupportedError("tables need pandas: run pip install 'lamindb[table]'") from None
+        raise UnsupportedError(f"tables need pandas: {pip_install('pandas')}") from None
     chosen = getattr(query, "_fields", None)
     if chosen is not None:
         return pd.DataFrame.from_records(list(query.values(*chosen)), columns=list(chosen))

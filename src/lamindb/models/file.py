@@ -84,6 +84,7 @@ class File(Traced):
         "v": "version",
         "input_of": "reader_links__run",
         "targets": "reader_links__run",
+        "producers": "writer_links__run",
     }
     SOFT_DEFAULTS: ClassVar[dict[str, models.Q]] = {
         "is_latest": models.Q(is_latest=True),
@@ -103,9 +104,7 @@ class File(Traced):
         {"digest", "is_folder", "n_files", "is_latest", "trashed_by", "updated_at"}
     )
     INTERNAL: ClassVar[frozenset[str]] = frozenset({"computed_filter", "stem_id", "targets"})
-    NOT_JOINED: ClassVar[frozenset[str]] = frozenset(
-        {"reader_links", "writer_links", "transform", "created_by", "trashed_by"}
-    )
+    NOT_JOINED: ClassVar[frozenset[str]] = frozenset({"reader_links", "writer_links", "transform", "trashed_by"})
 
     class Meta:
         app_label = "lamindb"
@@ -139,13 +138,16 @@ class File(Traced):
         """Describe a new file. Nothing is stored before `save()`.
 
         Args:
-            data: A path to a file or folder, a pandas `DataFrame`, an `AnnData`, or bytes.
+            data: A path to a file or folder; bytes; an object in memory, such as a table, an array, an `AnnData`, a
+                figure, a dict; or a saved file: its bytes are taken, and its key if none is given. Text is a path:
+                text that is to be stored has to be encoded.
             key: The path-like name under which to keep it, relative to the storage root. None: no key, unless the
                 path lies in a storage root already.
             name: A name; the last part of the key or path by default.
             run: The run that produces it; the current run by default. `source` is its older name.
             description: Any text.
-            format: How to store an object in memory: "parquet", "csv", "h5ad" or "zarr".
+            format: How to store an object in memory, such as "parquet", "csv", "h5ad", "npy", "png", "json"; by default
+                what the suffix of the key says.
             source: See `run`.
 
         Raises:
@@ -327,6 +329,29 @@ class File(Traced):
         """
         verb("lamindb.files.source.replace_data")(self, data, run, format)
         return self
+
+    def make_current(self) -> File:
+        """Make this older version the current one again: a new version with its bytes, which came from where these did.
+
+        It is carried out at once. Every version stays.
+
+        Returns:
+            The new current version; the current one itself where it has these bytes already.
+
+        Raises:
+            InvalidInputError: It is not saved, is in the trash, or stays in place, where old bytes are not kept.
+            ConflictError: Another file has its key by now.
+            IntegrityError: Its stored bytes are missing or damaged. Nothing was written.
+        """
+        current: File = verb("lamindb.files.revert.bring_back")(self)
+        return current
+
+    @property
+    def same_as_version(self) -> int | None:
+        """The number of an older version with the same bytes, which this one brought back; None if there is none."""
+        older = self.versions.filter(version__lt=self.version, digest=self.digest, is_folder=self.is_folder)
+        found: int | None = older.order_by("version").values_list("version", flat=True).first()
+        return found
 
     def restore(self) -> Self:
         """Take the file out of the trash; if its key has a newer current version, it becomes an older one of it."""

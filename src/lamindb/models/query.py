@@ -15,7 +15,7 @@ from django.db.models.sql.where import WhereNode
 from lamindb.core import context
 from lamindb.core.verbs import verb
 from lamindb.errors import InvalidInputError, InvalidTypeError, MultipleResultsFound, NoResultFound
-from lamindb.models import field_names
+from lamindb.models import field_names, relations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,14 +191,17 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         """Keep the records that are related to a record of another kind which passes the filters.
 
         The relation is the nearest along foreign keys, in either direction; from a run to a file it is the file
-        that the run produced. Records stay single.
+        that the run produced, and a user is who created a record. Records stay single.
 
         Raises:
             InvalidInputError: There is no relation, or two equally near ones.
         """
         start = [self.model, *self.__dict__.get("_joined", [])]
-        path = _relation(start, model)
         inner = cast("Any", model)._default_manager.using(self.db).softened().filter(**filters)
+        if _is_user(self.model) and len(start) == 1 and any(f.name == "created_by" for f in model._meta.get_fields()):
+            # Users have no relation back to what they made.
+            return self.filter(id__in=inner.order_by().values("created_by_id"))
+        path = _relation(start, model)
         result = self.filter(**{f"{path}__in": inner})
         result.__dict__["_joined"] = [*self.__dict__.get("_joined", []), (path, model)]
         return result
@@ -312,6 +315,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         if rewrite is not None and not negate:
             extra, kwargs = rewrite(kwargs)
             args = (*args, *extra)
+        args, kwargs = relations.resolve(self.model, self.db, args, kwargs)
         try:
             super()._filter_or_exclude_inplace(negate, args, kwargs)  # type: ignore[misc]
         except (FieldError, ValidationError, ValueError, TypeError) as error:
@@ -365,13 +369,18 @@ def _conditions(node: Any) -> list[str]:
         if getattr(child, "_soft", None):
             continue
         if hasattr(child, "children"):
-            found.extend(_conditions(child))
+            inner = list(dict.fromkeys(_conditions(child)))
+            found += [" or ".join(inner)] if child.connector == "OR" and inner else inner
         elif hasattr(child, "lhs") and hasattr(child.lhs, "target"):
             relation = "=" if child.lookup_name == "exact" else f" {child.lookup_name} "
             value = child.rhs
             is_query = hasattr(value, "query") or hasattr(value, "where")
             found.append("…" if is_query else f"{child.lhs.target.name}{relation}{value!r}")
     return found
+
+
+def _is_user(model: Any) -> bool:
+    return bool(model._meta.concrete_model._meta.model_name == "user")
 
 
 def _relation(start: list[Any], target: type[models.Model]) -> str:

@@ -53,9 +53,11 @@ class RunFiles:
         """Return a query for these files, all versions, also those in the trash."""
         return self._run._files_query(self._kind)
 
-    def list(self) -> builtins.list[File]:
-        """Return these files as a list."""
-        return list(self._pending) if self._run._state.adding else list(self.all())
+    def list(self, field: str | None = None) -> builtins.list[Any]:
+        """Return these files, or the values of one field, as a list."""
+        if self._run._state.adding:
+            return [file if field is None else getattr(file, field) for file in self._pending]
+        return self.all().list(field)
 
     def add(self, *files: File) -> None:
         """Link files; those that are linked already stay as they are.
@@ -231,9 +233,7 @@ class Run(Traced):
             "updated_at",
         }
     )
-    NOT_JOINED: ClassVar[frozenset[str]] = frozenset(
-        {"created_by", "parent", "children", "input_links", "output_links"}
-    )
+    NOT_JOINED: ClassVar[frozenset[str]] = frozenset({"parent", "children", "input_links", "output_links"})
     BULK_UPDATABLE: ClassVar[frozenset[str]] = frozenset({"name", "external_id"})
     OBJECT_FIELDS: ClassVar[tuple[str, ...]] = (
         "source_digest",

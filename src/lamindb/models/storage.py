@@ -8,12 +8,10 @@ from typing import Any, ClassVar
 from django.db import models
 
 from lamindb.core import context, ids
+from lamindb.core.keys import OWN_ROOT
 from lamindb.models.base import Record, now
 from lamindb.models.fields import CharField, ForeignKey, TextField, TimeField
 from lamindb.models.user import User
-
-OWN_ROOT = "."
-"""What stands for the instance's own local folder, so that the folder can be moved or copied."""
 
 
 def _new_id() -> str:

@@ -45,7 +45,6 @@ class Transform(Traced):
     ALIASES: ClassVar[dict[str, str]] = {"v": "version", "title": "name", "runs": "run_set", "files": "file_set"}
     FIXED: ClassVar[frozenset[str]] = frozenset({"created_at", "updated_at", "code_hash", "cell_ids"})
     HIDDEN: ClassVar[frozenset[str]] = frozenset({"code_hash", "cell_ids"})
-    NOT_JOINED: ClassVar[frozenset[str]] = frozenset({"created_by"})
     POSITIONAL: ClassVar[tuple[str, ...]] = ("name",)
     TYPE: ClassVar[str | None] = None
 
@@ -74,7 +73,9 @@ class Transform(Traced):
                 raise InvalidInputError(f"a {type(self).__name__} has the type {self.TYPE!r}, not {kwargs['type']!r}")
             kwargs["type"] = self.TYPE
         super().__init__(*args, **kwargs)
-        if not isinstance(self.name, str) or not self.name:
+        if self.name and not isinstance(self.name, str):
+            raise InvalidTypeError(f"name must be text, not {type(self.name).__name__}")
+        if not self.name:
             raise InvalidTypeError(f"{type(self).__name__}() needs a name: {type(self).__name__}(name='My pipeline')")
         if not self.type:
             self.type = "notebook" if verb("lamindb.environment.kernels.in_ipython")() else "pipeline"

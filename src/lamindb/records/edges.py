@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lamindb.core import context, messages
@@ -50,10 +50,43 @@ def link(run: Run, files: Sequence[File], *, kind: str, seen_by: str = "call") -
             wanted = [file for file in wanted if file.id not in made and file.run_id != run.id]
         links = [model._blank(run_id=run.id, file_id=f.id, seen_by=seen_by, created_at=now()) for f in wanted]
         bulk.insert_many(connection, links, ignore_conflicts=True)
+        if kind == "output":
+            become_producer(connection, run.id, run.transform_id, [file.id for file in wanted])
     for file in files:
         if file not in wanted:
             messages.hint(f"{file.key or file.name!r} was made by this run and is not its input")
     return wanted
+
+
+def become_producer(connection: Any, run_id: str, transform_id: str | None, file_ids: Iterable[str]) -> None:
+    """Inside a transaction: make a run the producer of those of these files whose producer is not known.
+
+    A file never comes from itself: one that the run read, or from which something that it read came, is left alone.
+    """
+    for part in bulk.chunks(list(dict.fromkeys(file_ids))):
+        marks = ", ".join(["%s"] * len(part))
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT DISTINCT file_id FROM lamindb_runinput WHERE file_id IN ({marks})", part)
+            read = [row[0] for row in cursor.fetchall()]
+            wanted = [one for one in part if one not in read or not _comes_from(cursor, run_id, one)]
+            if wanted:
+                marks = ", ".join(["%s"] * len(wanted))
+                cursor.execute(
+                    "UPDATE lamindb_file SET run_id = %s, transform_id = %s, updated_at = %s "
+                    f"WHERE run_id IS NULL AND id IN ({marks})",
+                    [run_id, transform_id, connection.ops.adapt_datetimefield_value(now()), *wanted],
+                )
+
+
+def _comes_from(cursor: Any, run_id: str, file_id: str) -> bool:
+    """Return True if a run read a file, or what other runs made of it."""
+    cursor.execute(
+        "WITH RECURSIVE became (run_id) AS (SELECT run_id FROM lamindb_runinput WHERE file_id = %s UNION "
+        "SELECT i.run_id FROM became b JOIN lamindb_runoutput o ON o.run_id = b.run_id "
+        "JOIN lamindb_runinput i ON i.file_id = o.file_id) SELECT 1 FROM became WHERE run_id = %s LIMIT 1",
+        [file_id, run_id],
+    )
+    return cursor.fetchone() is not None
 
 
 def unlink(run: Run, files: Sequence[File], *, kind: str) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 from django.db import IntegrityError as DuplicateError
 from django.db import models, transaction
 
-from lamindb.core import context, ids, storage_url
+from lamindb.core import context, ids, messages, storage_url
+from lamindb.core.keys import OWN_ROOT
 from lamindb.core.text import storable
 from lamindb.db import database
-from lamindb.errors import ConflictError, InvalidInputError, ReadOnlyError
+from lamindb.errors import ConflictError, InvalidInputError, ReadOnlyError, StorageError
 from lamindb.models import File, Record, Run, Storage, Transform, User
 from lamindb.models.base import check_texts, now
-from lamindb.models.storage import OWN_ROOT
 from lamindb.records.open_instance import Instance, ensure_user
 
 
@@ -84,6 +84,10 @@ def undone_on_failure(records: Iterable[Record]) -> Iterator[None]:
 def _save_one(record: Record, alias: str) -> None:
     check_texts(record)
     _make_storable(record)
+    for field in record._meta.concrete_fields:
+        other = record._state.fields_cache.get(field.name) if field.is_relation else None
+        if other is not None and other._state.adding and field.name != "transform":
+            raise InvalidInputError(f"{field.name} is a {type(other).__name__} that is not saved yet: save it first")
     if record._state.adding:
         _prepare_new(record, alias)
         if isinstance(record, Run) and record.transform is not None and record.transform._state.adding:
@@ -119,6 +123,7 @@ def _prepare_storage(storage: Storage) -> None:
     location = storage.location
     if "://" in location:
         storage.location, storage.type = storage_url.canonical(location), storage_url.split(location)[0]
+        _check_bucket(storage.location)
         return
     root = os.path.realpath(os.path.expanduser(location))
     if not os.path.isdir(root):
@@ -129,6 +134,20 @@ def _prepare_storage(storage: Storage) -> None:
         storage.location = OWN_ROOT if instance.database_url is None else root
     elif (root + "/").startswith(instance.root_url + "/.lamindb/"):
         raise InvalidInputError(f"{root} lies in the library's own folder: choose another one")
+
+
+def _check_bucket(location: str) -> None:
+    """Refuse a bucket that does not exist; one that cannot be listed, or reached now, is taken.
+
+    Raises:
+        InvalidInputError: There is no such bucket.
+    """
+    try:
+        next(iter(context.instance().open_root(location).list()), None)
+    except StorageError as error:
+        if "no such bucket" in str(error):
+            raise InvalidInputError(f"there is no bucket of {location}: make it first") from error
+        messages.debug(f"{location} cannot be looked at: {error}")
 
 
 def _forget_storages(alias: str) -> None:
@@ -176,6 +195,10 @@ def _insert_or_adopt(record: Record, alias: str) -> None:
             return
         except DuplicateError as error:
             existing = model.objects.using(alias).filter(**natural).first() if natural is not None else None
+            if existing is None and model.objects.using(alias).filter(pk=record.pk).exists():
+                raise ConflictError(
+                    f"there is a {model.__name__} with the id {record.pk!r} already: leave the id out, or take another"
+                ) from error
             if existing is None:
                 raise ConflictError(f"cannot save this {model.__name__}: {str(error).splitlines()[0]}") from error
     description = getattr(record, "description", None)

@@ -16,6 +16,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db import models
 
 from lamindb.core import context
+from lamindb.core.requirements import pip_install
 from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from lamindb.models import File, Run, User, field_names
@@ -158,7 +159,7 @@ class Hits(list[Any]):
         try:
             import pandas as pd
         except ImportError:
-            raise UnsupportedError("a DataFrame needs pandas: pip install 'lamindb[table]'") from None
+            raise UnsupportedError(f"a DataFrame needs pandas: {pip_install('pandas')}") from None
         from lamindb.models.dataframe import columns_of
 
         if not self:

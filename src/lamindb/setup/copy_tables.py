@@ -12,13 +12,13 @@ from blake3 import blake3
 from django.apps import apps
 from django.db import ProgrammingError, models, transaction
 
+from lamindb.core.keys import OWN_ROOT
 from lamindb.core.progress import Progress
 from lamindb.core.text import storable
 from lamindb.db import database
 from lamindb.db.bulk import chunks
 from lamindb.errors import DatabaseError
 from lamindb.models import Storage, SweepMark
-from lamindb.models.storage import OWN_ROOT
 
 _MODULUS: Final = 1 << 256
 _AT_ONCE: Final = 500

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from lamindb.core import filesystem, locks, messages
-from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
+from lamindb.core.keys import DATABASE_FILE, GITIGNORE, GITIGNORE_TEXT, HIDDEN_FOLDER
 from lamindb.db import database, migrate
 from lamindb.errors import (
     ConflictError,
@@ -57,11 +57,22 @@ def make(root_url: str, home: Path, name: str, db: str | None, view: str) -> Non
             if not (home / folders.FILE_NAME).is_file():
                 _make_records(root_url, home, name, db, view, mark)
         if is_local:
+            _ignore_in_git(Path(root_url))
             filesystem.share_files(str(home), os.stat(root_url))
     except OSError as error:
         if isinstance(error, LaminError):
             raise
         raise StorageError(f"cannot make an instance in {home}: {error.strerror}") from error
+
+
+def _ignore_in_git(root: Path) -> None:
+    """Keep a new storage folder out of the git repository in which it lies; one with files of the user's is left."""
+    if not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        return
+    if any(entry != HIDDEN_FOLDER for entry in os.listdir(root)):
+        return
+    filesystem.write_text(root / GITIGNORE, GITIGNORE_TEXT)
+    messages.info(f"git ignores what is in {root}: its {GITIGNORE} says so, and may be removed")
 
 
 def _make_records(root_url: str, home: Path, name: str, db: str | None, view: str, mark: Owner | None) -> None:

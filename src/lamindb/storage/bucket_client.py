@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from lamindb.core import storage_url
+from lamindb.core.requirements import pip_install
 from lamindb.errors import InvalidInputError, LaminError, ReadOnlyError, StorageError, UnsupportedError
 from lamindb.storage import aws_profile
 
@@ -56,7 +57,7 @@ def open_bucket(url: str) -> Backend:
         from obstore.exceptions import BaseError
     except ImportError as error:
         raise UnsupportedError(
-            f"'{url}' needs a package that is not installed: pip install 'lamindb[objects]'"
+            f"'{url}' needs packages that are not installed: {pip_install('obstore', 'upath', 'fsspec')}"
         ) from error
     if scheme == "memory":
         return _memory_buckets.open(f"{bucket}/{prefix}", stores.MemoryStore)

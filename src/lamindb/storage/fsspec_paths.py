@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from blake3 import blake3
 
 from lamindb.core import storage_url
+from lamindb.core.requirements import pip_install
 from lamindb.errors import InvalidInputError, ReadOnlyError, UnsupportedError
 from lamindb.storage import bucket_client, manifest
 from lamindb.storage.base import Member, ObjectName
@@ -330,7 +331,7 @@ def universal_path(url: str, *, is_folder: bool = False) -> Any:
         return _path_class()(folder_address(url) if is_folder else url)
     except ImportError as error:
         raise UnsupportedError(
-            f"'{url}' needs a package that is not installed: pip install 'lamindb[objects]'"
+            f"'{url}' needs packages that are not installed: {pip_install('obstore', 'upath', 'fsspec')}"
         ) from error
 
 

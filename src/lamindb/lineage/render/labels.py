@@ -54,6 +54,9 @@ def file_facts(file: FileNode) -> list[str]:
         facts.append(f"v{file.version}")
     if file.is_stale:
         facts.append("stale")
+    if file.same_as_version is not None:
+        by = f" by {isolated(printable(file.user))}" if file.user else ""
+        facts.append(f"= v{file.same_as_version}, brought back{by}")
     facts.append(size_text(file.size))
     if file.made_again:
         facts.append(f"+{file.made_again:,} made again")

@@ -1,0 +1,197 @@
+"""What filters by relations mean: a record, or text that names one; and runs that made the same bytes again."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django.core.exceptions import FieldDoesNotExist
+from django.db import models
+from django.db.models import Q
+
+from lamindb.core import context, ids
+from lamindb.core.keys import OWN_ROOT
+from lamindb.errors import MultipleResultsFound, NoResultFound
+from lamindb.models import field_names
+
+_LISTED: Final = 10
+_NEAR_AMONG: Final = 10_000
+
+_NAMES: Final = {
+    "user": ("user", ("handle", "name")),
+    "storage": ("storage", ("location",)),
+    "transform": ("notebook, script or pipeline", ("reference", "name")),
+    "run": ("run", ("name", "external_id")),
+    "file": ("file", ("key", "name")),
+}
+"""What each kind is called in messages, and the fields by which text names a record, the first that fits counts."""
+
+
+def resolve(model: Any, alias: str, args: Iterable[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Return filters in which text for a relation is replaced by the ids of what it names.
+
+    Raises:
+        NoResultFound: Text names nothing; the message tells what is near.
+        MultipleResultsFound: It names several records; they are listed.
+    """
+    found, rest = [_resolve_q(model, alias, one) if isinstance(one, Q) else one for one in args], {}
+    for name, value in kwargs.items():
+        replaced = _resolve_one(model, alias, name, value)
+        if isinstance(replaced, Q):
+            found.append(replaced)
+        else:
+            rest[replaced[0]] = replaced[1]
+    return found, rest
+
+
+def _resolve_q(model: Any, alias: str, condition: Any) -> Any:
+    def resolved(child: Any) -> Any:
+        if isinstance(child, Q):
+            return _resolve_q(model, alias, child)
+        return _resolve_one(model, alias, *child) if isinstance(child, tuple) else child
+
+    children = [resolved(child) for child in condition.children]
+    return Q.create(children, connector=condition.connector, negated=condition.negated)
+
+
+def _resolve_one(model: Any, alias: str, name: str, value: Any) -> Any:
+    """Return a condition as it was, with ids for text, or as a `Q` that takes its place."""
+    parts = field_names.canonical(model, name.split("__"))
+    lookup = parts.pop() if parts[-1] in ("exact", "in") else "exact"
+    if (
+        value is None
+        or not parts
+        or (lookup == "in") != isinstance(value, (list, tuple, set, frozenset, models.QuerySet))
+    ):
+        return name, value
+    owner, field = _last_field(model, parts)
+    if field is None:
+        return name, value
+    if field.model._meta.model_name == "storage" and field.name == "location":
+        given = list(value) if lookup == "in" else [value]
+        return f"{'__'.join(parts)}__in", [*given, *(_location(one, alias) for one in given)]
+    if not field.is_relation or (parts[-1] == getattr(field, "attname", None) and field.name != parts[-1]):
+        return name, value
+    target = field.related_model._meta.concrete_model
+    kind = target._meta.model_name
+    if kind in _NAMES and not isinstance(value, models.QuerySet):
+        values = list(value) if lookup == "in" else [value]
+        if any(isinstance(one, str) for one in values):
+            value, lookup = _ids(target, alias, values), "in"
+    if owner._meta.model_name == "file" and len(parts) == 1 and field.name in ("run", "transform"):
+        return _made_by(model, alias, field.name, value if lookup == "in" else [value])
+    return (f"{'__'.join(parts)}__in", value) if lookup == "in" else (name, value)
+
+
+def _last_field(model: Any, parts: list[str]) -> tuple[Any, Any]:
+    """Return the field at the end of a path of real names, and the model that has it; None where there is none."""
+    owner, field = model, None
+    for part in parts:
+        if owner is None:
+            return None, None
+        try:
+            field = owner._meta.get_field(part)
+        except FieldDoesNotExist:
+            return None, None
+        holder, owner = owner, field.related_model if field.is_relation else None
+    return holder._meta.concrete_model, field
+
+
+def _ids(target: Any, alias: str, values: list[Any]) -> list[Any]:
+    found: list[Any] = []
+    for one in values:
+        if isinstance(one, str):
+            found += named(target, alias, one)
+        else:
+            found.append(one.pk if isinstance(one, models.Model) else one)
+    return found
+
+
+def _made_by(model: Any, alias: str, relation: str, values: Any) -> Q:
+    """Return the condition for files that runs made, the first time or again."""
+    outputs = model._meta.apps.get_model("lamindb", "RunOutput").objects.using(alias).order_by()
+    path = "run__in" if relation == "run" else "run__transform__in"
+    return Q(**{f"{relation}_id__in": _plain(values)}) | Q(id__in=outputs.filter(**{path: values}).values("file_id"))
+
+
+def _plain(values: Any) -> Any:
+    if isinstance(values, models.QuerySet):
+        return values if values.query.values_select or values.query.is_sliced else values.values("pk")
+    return [one.pk if isinstance(one, models.Model) else one for one in values]
+
+
+def named(target: Any, alias: str, text: str) -> list[str]:
+    """Return the ids of what text names: by its id, or else handle, name, reference, root or key.
+
+    A key means all versions of its file, the name or path of a transform all versions of that.
+
+    Raises:
+        NoResultFound: It names nothing; the message tells what is near.
+        MultipleResultsFound: It names several records; they are listed.
+    """
+    kind = target._meta.model_name
+    query = target.objects.using(alias).order_by()
+    if query.filter(pk=text).exists():
+        return [text]
+    called, fields = _NAMES[kind]
+    found: list[Any] = []
+    for field in fields:
+        condition = Q(**{field: _location(text, alias) if kind == "storage" else text})
+        if field == "reference":
+            condition |= Q(reference__endswith=f"/{text}")
+        found = list(query.filter(condition).order_by("pk"))
+        if found:
+            break
+    if not found and kind == "storage":
+        found = [row for row in query.order_by("pk") if row.root.rstrip("/").rsplit("/", 1)[-1] == text]
+    if not found:
+        raise NoResultFound(f"there is no {called} {ascii(text)}{_near(query, fields, text)}")
+    groups = _groups(kind, found)
+    if len(groups) > 1:
+        listed = ", ".join(f"{_shown(rows[-1], fields)} ({rows[-1].pk})" for rows in list(groups.values())[:_LISTED])
+        plural = "storages" if kind == "storage" else f"{kind}s"
+        raise MultipleResultsFound(f"several {plural} are called {ascii(text)}: name one of {listed}")
+    if kind == "file" and found[0].key == text:
+        return list(query.filter(id__range=ids.version_range(found[0].stem_id)).values_list("pk", flat=True))
+    return [row.pk for row in found]
+
+
+def _groups(kind: str, found: list[Any]) -> dict[Any, list[Any]]:
+    """Group records that are versions of one thing; of files, those in the trash count only where there is no other."""
+    if kind == "file":
+        found = [row for row in found if row.is_latest and row.trashed_at is None] or found
+    groups: dict[Any, list[Any]] = {}
+    for row in found:
+        if kind == "transform":
+            name: Any = (row.type, row.reference)
+        else:
+            name = row.stem_id if kind == "file" else row.pk
+        groups.setdefault(name, []).append(row)
+    return groups
+
+
+def _shown(row: Any, fields: tuple[str, ...]) -> str:
+    if fields == ("location",):
+        return str(row.root)
+    return str(next((value for field in fields if (value := getattr(row, field))), row.pk))
+
+
+def _near(query: Any, fields: tuple[str, ...], text: str) -> str:
+    known = (value for field in fields for value in query.values_list(field, flat=True).distinct()[:_NEAR_AMONG])
+    near = difflib.get_close_matches(text, {str(value) for value in known if value}, 1, 0.6)
+    return f": did you mean {ascii(near[0])}?" if near else ""
+
+
+def _location(root: Any, alias: str) -> Any:
+    """Return what is stored for a storage root: the own one is stored so that its folder can move."""
+    if not isinstance(root, (str, os.PathLike)):
+        return root
+    text = os.fspath(root)
+    instance = context.connected(alias)
+    if "://" in text:
+        return text.rstrip("/")
+    real = os.path.realpath(os.path.expanduser(text)) if text != OWN_ROOT else text
+    is_own = instance is not None and real == instance.root_url and instance.database_url is None
+    return OWN_ROOT if is_own else real
