@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import messages
+from lamindb.core import messages, plain
 from lamindb.core.text import storable
 from lamindb.environment import detect, notebook_matching, notebooks, scripts
 from lamindb.environment.detect import Running
@@ -130,20 +127,36 @@ def _anonymous(running: notebook_matching.AnonymousNotebook, instance: Instance)
 def checked(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters as they are stored.
 
-    Numbers of numpy become Python's. Whatever has a secret-looking name is replaced, and so are secrets in texts. What
-    no database can hold is written visibly, in names and values.
+    Values become plain ones (`core.plain`); one that cannot is recorded by its type, with a warning that names the
+    parameter. Whatever has a secret-looking name is replaced, and so are secrets in texts. What no database can hold
+    is written visibly, in names and values.
 
     Raises:
         InvalidTypeError: They are no dictionary with text as names.
-        InvalidInputError: A value is not plain.
     """
     if not isinstance(params, Mapping) or not all(isinstance(name, str) for name in params):
         raise InvalidTypeError("params must be a dictionary with text as names")
+    found = {name: _recorded(name, value) for name, value in params.items()}
+    return storable(without_secrets(found))  # type: ignore[no-any-return]
+
+
+def _recorded(name: str, value: Any) -> Any:
+    unknown: list[str] = []
+
+    def stand_in(other: Any) -> str:
+        unknown.append(type(other).__name__)
+        return f"<{type(other).__name__}>"
+
     try:
-        plain = json.loads(json.dumps(dict(params), allow_nan=False, default=_plain))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"params must be plain values (text, numbers, lists, dictionaries): {error}") from None
-    return storable(without_secrets(plain))  # type: ignore[no-any-return]
+        found = plain.plain(value, stand_in)
+    except Exception as error:
+        # Whatever an object's own methods do must not end the program.
+        unknown.append(f"{type(value).__name__}: {error}")
+        found = f"<{type(value).__name__}>"
+    if unknown:
+        kinds = ", ".join(dict.fromkeys(unknown))
+        messages.warning(f"the parameter {storable(name)!r} is not recorded in full: no plain value stands for {kinds}")
+    return found
 
 
 def without_secrets(value: Any, name: str = "") -> Any:
@@ -155,16 +168,3 @@ def without_secrets(value: Any, name: str = "") -> Any:
     if name and value not in (None, "", True, False) and is_secret_name(name):
         return HIDDEN
     return redact_text(value) if isinstance(value, str) else value
-
-
-def _plain(value: Any) -> Any:
-    """Turn what is nearly plain into what is: numpy's numbers, paths, sets, dates."""
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, (datetime.datetime, datetime.date)):
-        return value.isoformat()
-    if isinstance(value, (set, frozenset)):
-        return sorted(value, key=repr)
-    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"a {type(value).__name__} is not plain")
