@@ -27,7 +27,7 @@ from lamindb.models.base import now
 from lamindb.records import save
 from lamindb.records.open_instance import Instance
 from lamindb.runs import capture as runs_capture
-from lamindb.runs import identify, liveness, metadata
+from lamindb.runs import identify, liveness, log_file, metadata
 from lamindb.runs import parent as runs_parent
 from lamindb.runs.commands import declared
 
@@ -104,8 +104,14 @@ def run_command(
     watching = _watching(instance, run, folder, expected, settings.capture if capture is None else capture)
     environment = {**os.environ, **runs_parent.variables(instance, run), **watching.variables}
     saved = declared.Saved()
+    log = log_file.open_for(instance.id, run.id)
     try:
-        done = run_program.launch(watching.command(argv), environment=environment, cwd=str(folder) if cwd else None)
+        done = run_program.launch(
+            watching.command(argv),
+            environment=environment,
+            cwd=str(folder) if cwd else None,
+            sink=log.add if log is not None else None,
+        )
         try:
             seen = watching.finish(saves=done.exit_code == 0)
             if done.exit_code == 0:
@@ -115,7 +121,7 @@ def run_command(
         if saved.unsaved:
             messages.warning(f"not saved: {_listed(saved.unsaved)}")
         status = "failed" if done.exit_code else "completed"
-        _end(instance, run, status, done, {**watching.summary(), **saved.facts()}, asking)
+        _end(instance, run, status, done, {**watching.summary(), **saved.facts()}, asking, log)
     finally:
         watching.close()
     return CommandResult(
@@ -368,6 +374,7 @@ def _end(
     done: run_program.Launched,
     capture: dict[str, Any] | None,
     asking: metadata.Asking,
+    log: log_file.LogFile | None,
 ) -> None:
     """Write how a command ended; never raises."""
     instance.part(liveness.Heartbeat).remove(run.id)
@@ -386,6 +393,8 @@ def _end(
             values["capture"] = {**(run.capture or {}), **capture}
         metadata.write(instance, run.id, values, data)
         run.__dict__.update(values)
+        if log is not None:
+            log.remove()
     except (LaminError, Error, OSError) as problem:
         messages.warning(f"the end of run {run.id} could not be recorded: {problem}")
 
