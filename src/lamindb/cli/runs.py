@@ -142,6 +142,7 @@ def _params(pairs: tuple[str, ...]) -> dict[str, Any] | None:
 )
 @click.option("--param", "params", metavar="NAME=VALUE", multiple=True, help="A parameter to record. Repeatable.")
 @click.option("--capture/--no-capture", default=None, help="Detect which files it reads and writes, or not.")
+@click.option("--strict", is_flag=True, help="Do not run it if the run cannot be recorded.")
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -151,6 +152,7 @@ def run(
     outputs: tuple[str, ...],
     params: tuple[str, ...],
     capture: bool | None,
+    strict: bool,
 ) -> None:
     """Run any program and record it: command, inputs, outputs, log and exit code.
 
@@ -167,6 +169,7 @@ def run(
         outputs=list(outputs),
         params=_params(params),
         capture=capture,
+        strict=strict,
     )
     ctx.exit(done.exit_code or (StorageError.exit_code if done.problems else 0))
 

@@ -90,4 +90,9 @@ def reader_of(file: File, is_run_input: bool | Run | None) -> Run | None:
         raise InvalidInputError("this file is not saved yet and cannot be an input: save it first")
     if run._state.db != file._state.db:
         raise InvalidInputError("the file and the current run belong to different instances")
+    if run is context.run() and run._state.adding:
+        # It could not be recorded when it began.
+        from lamindb.records import save
+
+        save.save(run)
     return run  # type: ignore[no-any-return]

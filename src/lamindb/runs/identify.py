@@ -66,9 +66,24 @@ def transform_of(running: Running | notebook_matching.AnonymousNotebook, instanc
         for field, value in facts.items():
             setattr(known, field, value)
         return known
-    new = Transform._blank(type=running.kind, reference=reference, **facts)
-    new._state.db = instance.alias
+    new = new_transform(running, instance)
     messages.success(f"new {running.kind} {name!r} ({reference})")
+    return new
+
+
+def new_transform(running: Running | notebook_matching.AnonymousNotebook, instance: Instance) -> Transform:
+    """Return a new transform of what runs, without a look at the database; saving it finds the one that exists."""
+    if isinstance(running, Running):
+        reference = storable(scripts.relative_reference(running.path, instance.project_path))
+        name, code_hash, cell_ids = storable(_read(running))
+        facts = {"short_name": storable(running.path.stem), "code_hash": code_hash, "cell_ids": cell_ids}
+        new = Transform._blank(type=running.kind, reference=reference, name=name, **facts)
+    else:
+        reference = _reference_of(running, instance)
+        new = Transform._blank(
+            name=storable(running.name), type="notebook", reference=reference, code_hash=running.code_hash
+        )
+    new._state.db = instance.alias
     return new
 
 
@@ -112,16 +127,20 @@ def _exists(reference: str, running: Running, instance: Instance) -> bool:
         return True
 
 
-def _anonymous(running: notebook_matching.AnonymousNotebook, instance: Instance) -> Transform:
+def _reference_of(running: notebook_matching.AnonymousNotebook, instance: Instance) -> str:
     place = storable(scripts.relative_reference(running.folder, instance.project_path))
-    reference = f"notebook without a file in {place}, code {running.code_hash[:16]}"
-    found = Transform.objects.using(instance.alias).filter(type="notebook", reference=reference).first()
-    if found is None:
-        found = Transform._blank(
-            name=storable(running.name), type="notebook", reference=reference, code_hash=running.code_hash
-        )
-        found._state.db = instance.alias
-    return found
+    return f"notebook without a file in {place}, code {running.code_hash[:16]}"
+
+
+def _anonymous(running: notebook_matching.AnonymousNotebook, instance: Instance) -> Transform:
+    """Return the transform of a notebook whose file is unknown: all with the same first cells in a folder are one."""
+    messages.warning(
+        "the file of this notebook is unknown: any other one in this folder that begins with the same cells counts as "
+        "the same; name it by ln.track(notebook_path='x.ipynb'), or LAMIN_NOTEBOOK_PATH"
+    )
+    query = Transform.objects.using(instance.alias).filter(type="notebook", reference=_reference_of(running, instance))
+    found: Transform | None = query.first()
+    return found if found is not None else new_transform(running, instance)
 
 
 def checked(params: Mapping[str, Any]) -> dict[str, Any]:

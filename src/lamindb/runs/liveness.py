@@ -16,9 +16,12 @@ from lamindb.db import database
 from lamindb.errors import LaminError, NoInstanceError
 from lamindb.models import Run
 from lamindb.models.base import now
+from lamindb.records import save
 from lamindb.records.open_instance import Instance
 from lamindb.runs import log_file, metadata
 
+PATIENCE_SECONDS: Final = 10.0
+"""How long the beginning of a run waits for a lock of the database."""
 BEAT_SECONDS: Final = 60.0
 SILENT_SECONDS: Final = 15 * 60
 """A run of another machine counts as aborted after so long without a heartbeat."""
@@ -149,7 +152,10 @@ def finish_run(
         finished_at = now()
         values, data = metadata.end(instance, run, report=report)
         values |= {"status": status, "finished_at": finished_at, "error": error, "exit_code": exit_code}
-        if not metadata.write(instance, run.id, values, data):
+        if run._state.adding:
+            run.__dict__.update(values)
+            save.save(run)
+        elif not metadata.write(instance, run.id, values, data):
             messages.debug(f"run {run.id} was deleted before it ended")
         metadata.remove_log(instance, run.id)
         run.__dict__.update(values)

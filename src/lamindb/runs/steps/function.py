@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from lamindb.core import context, plain
 from lamindb.core.text import storable
+from lamindb.db import database
 from lamindb.environment import scripts
 from lamindb.environment.redaction import HIDDEN, is_secret_name, redact_text
 from lamindb.files import locate
 from lamindb.models import File, Run, Transform
 from lamindb.records import save
 from lamindb.records.open_instance import Instance
-from lamindb.runs import metadata
+from lamindb.runs import liveness, metadata
 
 
 class Function:
@@ -34,6 +35,8 @@ class Function:
         self._sources: dict[str, str | None] = {}
         self._text: str | bool | None = False
         self.signature = _signature(function)
+        self.has_failed = False
+        """Whether a call could not be recorded, so that it is told once."""
 
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call by name, defaults included, without the object that a method belongs to."""
@@ -65,7 +68,8 @@ class Function:
             )
             new._state.db = instance.alias
             code_hash = new.code_hash
-            save.save(new)
+            with database.waiting_at_most(instance.alias, liveness.PATIENCE_SECONDS):
+                save.save(new)
             if new.code_hash != code_hash:
                 new.code_hash = code_hash
                 save.save(new)
