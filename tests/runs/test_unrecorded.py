@@ -14,11 +14,15 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
+from lamindb.core import context
 from lamindb.db import database
 from lamindb.errors import DatabaseError, InvalidInputError
-from lamindb.runs import liveness
+from lamindb.runs import journal, liveness
 from lamindb.runs.commands.command import run_command
+from tests.cli.conftest import Cli
+from tests.cli.conftest import cli as cli
 from tests.support.processes import BIN_FOLDER, clean_environment
+from tests.support.ways import stored
 
 
 @contextmanager
@@ -152,3 +156,38 @@ def test_a_step_inside_of_a_run_that_was_not_recorded(local_instance: Path) -> N
     assert work(1) == 2
     ln.finish()
     assert ln.Run.select(parent=run).one().transform.name.endswith("work")
+
+
+def test_what_cannot_be_recorded_at_the_end_waits(
+    local_instance: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
+) -> None:
+    instance = context.instance()
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_SECONDS", 0)
+    began = ln.track(ln.Transform(name="p", type="pipeline"))
+    with locked(local_instance):
+        print("last words")
+        ln.finish()
+        unrecorded = ln.track(ln.Transform(name="q", type="pipeline"), params={"a": 1, "password": "hunter2-Xy12Zq98"})
+        ln.finish()
+    entries = journal.waiting(instance)
+    assert [path.stem for path in entries] == [began.id, unrecorded.id]
+    for path in entries:
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert "hunter2" not in path.read_text()
+    assert "wait to be recorded: 2" in cli("info").err
+    ln.connect(local_instance)
+    assert not journal.waiting(context.instance())
+    first, second = (ln.Run.select(id=run.id).one() for run in (began, unrecorded))
+    assert (first.status, second.status, second.transform.name) == ("completed", "completed", "q")
+    assert second.params == {"a": 1, "password": "***"}
+    assert second.started_at == unrecorded.started_at
+    assert stored(first.log_digest).endswith("last words\n")
+
+
+def test_an_entry_that_can_never_be_written_stays(local_instance: Path, cli: Cli) -> None:
+    folder = journal.folder_of(context.instance())
+    assert folder is not None
+    folder.mkdir(parents=True)
+    (folder / "bad.json").write_text('{"run": 1}')
+    journal.take_in(context.instance())
+    assert "wait to be recorded: 1" in cli("info").err

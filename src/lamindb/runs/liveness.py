@@ -144,6 +144,7 @@ def finish_run(
         messages.debug(f"run {run.id} ended, and its instance was closed before")
         return
     instance.part(Heartbeat).remove(run.id)
+    log: tuple[bytes | None, str] = (None, "")
     try:
         _stop_capture(instance, run)
         if not _is_there(instance):
@@ -151,6 +152,7 @@ def finish_run(
             return
         finished_at = now()
         values, data = metadata.end(instance, run, report=report)
+        log = data.get("log_digest", (None, ""))
         values |= {"status": status, "finished_at": finished_at, "error": error, "exit_code": exit_code}
         if run._state.adding:
             run.__dict__.update(values)
@@ -162,7 +164,12 @@ def finish_run(
     except NoInstanceError:
         messages.debug(f"run {run.id} ended, and its instance is gone")
     except (LaminError, Error, OSError) as problem:
-        messages.warning(f"the end of run {run.id} could not be recorded: {problem}")
+        from lamindb.runs import journal
+
+        run.__dict__.update({"status": status, "finished_at": now(), "error": error, "exit_code": exit_code})
+        is_kept = journal.add(instance, run, log[0])
+        later = "; it will be with the next use of the instance" if is_kept else ""
+        messages.warning(f"the end of run {run.id} could not be recorded{later}: {problem}")
 
 
 def _is_there(instance: Instance) -> bool:
