@@ -59,7 +59,7 @@ def add(instance: Instance, run: Run, log: bytes | None) -> bool:
     if folder is None or len(data) > _MOST_BYTES or len(waiting(instance)) >= _MOST_ENTRIES:
         return False
     try:
-        paths.make_private(folder)
+        paths.make_private_folder(folder)
         descriptor = os.open(folder / f"{run.id}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)

@@ -48,7 +48,7 @@ class LogFile:
         self._timer: threading.Timer | None = None
         self._descriptor: int | None = None
         try:
-            paths.make_private(path.parent)
+            paths.make_private_folder(path.parent)
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             messages.debug(f"the output of this run is not kept while it runs: {error}")
