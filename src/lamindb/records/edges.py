@@ -7,6 +7,7 @@ from typing import Any
 
 from lamindb.core import context, messages
 from lamindb.core.settings import settings
+from lamindb.core.verbs import verb
 from lamindb.db import bulk, database
 from lamindb.errors import InvalidInputError, InvalidTypeError
 from lamindb.models import File, Run, RunInput, RunOutput
@@ -92,7 +93,5 @@ def reader_of(file: File, is_run_input: bool | Run | None) -> Run | None:
         raise InvalidInputError("the file and the current run belong to different instances")
     if run is context.run() and run._state.adding:
         # It could not be recorded when it began.
-        from lamindb.records import save
-
-        save.save(run)
+        verb("lamindb.records.save.save")(run)
     return run  # type: ignore[no-any-return]

@@ -112,9 +112,28 @@ def run_command(
             raise
         messages.warning(f"this run could not be recorded so far: {error}")
         return _run_first(instance, transform, argv, folder, given, inputs, expected, in_other_folder=cwd is not None)
+    is_captured = settings.capture if capture is None else capture
+    return _run_recorded(
+        instance, run, argv, folder, script, read, expected, is_captured=is_captured, in_other_folder=cwd is not None
+    )
+
+
+def _run_recorded(
+    instance: Instance,
+    run: Run,
+    argv: Sequence[str],
+    folder: Path,
+    script: Path | None,
+    read: list[File],
+    expected: declared.Outputs,
+    *,
+    is_captured: bool,
+    in_other_folder: bool,
+) -> CommandResult:
+    """Run a program whose run has begun, and record how it ended and what it made."""
     asking = metadata.Asking(instance, script or folder).start()
     declared.link_inputs(run, read)
-    watching = _watching(instance, run, folder, expected, settings.capture if capture is None else capture)
+    watching = _watching(instance, run, folder, expected, is_captured)
     environment = {**os.environ, **runs_parent.variables(instance, run), **watching.variables}
     saved = declared.Saved()
     log = log_file.open_for(instance.id, run.id)
@@ -122,7 +141,7 @@ def run_command(
         done = run_program.launch(
             watching.command(argv),
             environment=environment,
-            cwd=str(folder) if cwd else None,
+            cwd=str(folder) if in_other_folder else None,
             sink=log.add if log is not None else None,
         )
         try:
