@@ -94,3 +94,14 @@ def test_runs_are_named_by_enough_of_their_ids(file: ln.File) -> None:
     for text in ("zzzzzzzz", "", "a b", "%"):
         with pytest.raises(NoResultFound):
             resolve.run(text)
+
+
+def test_a_run_is_the_last_one_of_a_name(local_instance: Path) -> None:
+    runs = [ln.track(ln.Transform(name="crash", type="pipeline"), new_run=True, name=name) for name in ("a", None, "b")]
+    assert resolve.run_of("crash") == runs[-1]
+    assert resolve.run_of("a") == runs[0]
+    assert resolve.run_of(runs[1].id) == runs[1]
+    assert resolve.run_of(runs[1].id[:-1]) == runs[1]
+    for text in ("crashed", "cras", "no such run", "x\0"):
+        with pytest.raises(NoResultFound):
+            resolve.run_of(text)

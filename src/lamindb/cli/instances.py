@@ -49,6 +49,12 @@ def info(as_json: bool) -> None:
         out_json(asdict(found))
     else:
         out(str(found))
+    from lamindb.core import context
+    from lamindb.runs import journal
+
+    left = journal.waiting(context.instance())
+    if left:
+        messages.warning(f"runs that wait to be recorded: {len(left)}, in {left[0].parent}")
 
 
 def _connect(identifier: str | None, storage: str | None) -> None:

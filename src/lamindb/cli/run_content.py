@@ -11,7 +11,7 @@ from lamindb.cli import resolve
 from lamindb.cli.completion import keys
 from lamindb.cli.output import out_json, out_pages
 from lamindb.cli.params import command, json_option
-from lamindb.core import messages
+from lamindb.core import messages, processes
 from lamindb.core.text import printable
 
 _run_argument = click.argument("name", metavar="RUN|KEY|NAME", shell_complete=keys)
@@ -86,7 +86,9 @@ def _print(run: Any, kind: str) -> None:
     data = run_content.stored_bytes(run, kind)
     if data is None:
         what = "packages list" if kind == "packages" else kind
-        messages.info(f"run {run.id} has no {what}")
+        is_elsewhere = kind == "log" and run.status == "aborted" and run.host not in {None, processes.host()}
+        where = f" here: its output may lie on {run.host}, ask there" if is_elsewhere else ""
+        messages.info(f"run {run.id} has no {what}{where}")
     elif sys.stdout.isatty():
         text = data.decode("utf-8", "replace")
         out_pages(printable(line.expandtabs()) for line in text.splitlines())

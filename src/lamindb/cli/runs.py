@@ -96,7 +96,8 @@ def _query(
 def _duration(run: Any) -> str:
     if run.started_at is None or run.finished_at is None:
         return ""
-    return duration_text((run.finished_at - run.started_at).total_seconds())
+    shown = duration_text((run.finished_at - run.started_at).total_seconds())
+    return f"at least {shown}" if run.status == "aborted" else shown
 
 
 @command("show", "lamin show 0Xk2fQ", "lamin show 0Xk2fQ --json")
@@ -105,9 +106,9 @@ def _duration(run: Any) -> str:
 def show(run_id: str, as_json: bool) -> None:
     """Show everything about a run: status, code, arguments, inputs, outputs.
 
-    RUN is its id, or the first characters of it.
+    RUN is its id, the first characters of it, the key of a file it made, or a name: then its last run.
     """
-    show_page(resolve.run(run_id), as_json=as_json)
+    show_page(resolve.run_of(run_id), as_json=as_json)
 
 
 _RUN_VARIABLE = "LAMIN_RUN_ID"
@@ -141,6 +142,7 @@ def _params(pairs: tuple[str, ...]) -> dict[str, Any] | None:
 )
 @click.option("--param", "params", metavar="NAME=VALUE", multiple=True, help="A parameter to record. Repeatable.")
 @click.option("--capture/--no-capture", default=None, help="Detect which files it reads and writes, or not.")
+@click.option("--strict", is_flag=True, help="Do not run it if the run cannot be recorded.")
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -150,6 +152,7 @@ def run(
     outputs: tuple[str, ...],
     params: tuple[str, ...],
     capture: bool | None,
+    strict: bool,
 ) -> None:
     """Run any program and record it: command, inputs, outputs, log and exit code.
 
@@ -166,6 +169,7 @@ def run(
         outputs=list(outputs),
         params=_params(params),
         capture=capture,
+        strict=strict,
     )
     ctx.exit(done.exit_code or (StorageError.exit_code if done.problems else 0))
 

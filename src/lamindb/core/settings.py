@@ -96,6 +96,9 @@ PREFERENCES: Final[dict[str, Preference]] = {
             ("warn_return_existing", "error", "warn_create_new"),
             "What saving bytes that are stored already does.",
         ),
+        Preference(
+            "tracking_failure", "warn", ("warn", "error"), "What a run that cannot be recorded does: warn, or stop."
+        ),
         Preference("capture", False, (False, True), "Whether tracked runs watch which files are read and written."),
     )
 }
@@ -296,6 +299,15 @@ class Settings:
         if not isinstance(value, bool):
             raise InvalidInputError(f"settings.error_on_file_hash_exists must be True or False, not {value!r}")
         self.upon_file_create_if_hash_exists = "error" if value else "warn_create_new"
+
+    @property
+    def tracking_failure(self) -> str:
+        """What `ln.track()`, a step or `lamin run` does where the database fails: `warn` and go on, or `error`."""
+        return str(self._value("tracking_failure"))
+
+    @tracking_failure.setter
+    def tracking_failure(self, value: str) -> None:
+        self._set("tracking_failure", value)
 
     @property
     def capture(self) -> bool:

@@ -85,7 +85,7 @@ def _translate(error: Exception) -> Exception:
         )
     if "database is locked" in text:
         return TranslatedOperationalError(
-            "the database stayed locked by another process for 30 s: end that process's transaction and call again"
+            "the database stayed locked by another process: end that process's transaction and call again"
         )
     if "disk is full" in text:
         return TranslatedOperationalError("the disk that holds the database is full: free some space and call again")

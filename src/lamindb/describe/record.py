@@ -262,6 +262,10 @@ def _run_sections(run: Run, instance: Instance) -> Iterator[Section]:
     yield _derived(run)
 
 
+def _at_least(seconds: float | None) -> str | None:
+    return f"at least {duration_text(seconds)}" if seconds is not None else None
+
+
 def _about_run(run: Run) -> tuple[Fact, ...]:
     transform = run.transform
     seconds = (run.finished_at - run.started_at).total_seconds() if run.started_at and run.finished_at else None
@@ -279,7 +283,7 @@ def _about_run(run: Run) -> tuple[Fact, ...]:
         ("by", _handle(run)),
         ("started at", run.started_at),
         ("finished at", run.finished_at),
-        Fact("took", seconds, "seconds"),
+        Fact("took", seconds, "seconds", shown=_at_least(seconds) if run.status == "aborted" else None),
         Fact("git commit", commit, shown=f"{commit} with uncommitted changes" if run.git_is_dirty else None),
         Fact("git is dirty", run.git_is_dirty, shown=""),
         ("params", identify.without_secrets(run.params) or None),

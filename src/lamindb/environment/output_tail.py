@@ -20,10 +20,12 @@ LIMIT: Final = 64 * 1024
 class Tail:
     """The end of a text that grows."""
 
-    __slots__ = ("_limit", "_parts", "_size", "_streams", "_total")
+    __slots__ = ("_limit", "_parts", "_size", "_streams", "_total", "sink")
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = LIMIT, sink: Callable[[str], None] | None = None) -> None:
         self._limit = limit
+        self.sink = sink
+        """Gets every text, too."""
         self._parts: deque[str] = deque()
         self._size = 0
         self._total = 0
@@ -36,6 +38,8 @@ class Tail:
         self._total += len(text)
         while self._size > 2 * self._limit and self._parts:
             self._size -= len(self._parts.popleft())
+        if self.sink is not None:
+            self.sink(text)
 
     def attach(self) -> None:
         """Add what this process prints from now on; another tail that is attached is detached."""

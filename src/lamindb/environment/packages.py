@@ -30,9 +30,13 @@ def packages_snapshot() -> bytes:
 @lru_cache(maxsize=1)
 def _snapshot(folders: tuple[str, ...]) -> bytes:
     found: dict[str, str] = {}
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        here = ""
     for folder in dict.fromkeys(folders):
         # The script's own folder may hold a million data files, and no installed packages.
-        if folder and folder != os.getcwd() and (folder != folders[0] or _holds_packages(folder)):
+        if folder and folder != here and (folder != folders[0] or _holds_packages(folder)):
             for name, version in _distributions(folder):
                 found.setdefault(_SEPARATORS.sub("-", name).lower(), version)
     return "".join(f"{name}=={version}\n" for name, version in sorted(found.items())).encode()

@@ -6,6 +6,7 @@ because a program that draws on it needs it whole: what it prints there is not k
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import selectors
@@ -14,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
@@ -76,7 +77,9 @@ class _Stream:
 class _Tail:
     """The last bytes of all streams together, and of the error stream alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, sink: Callable[[str], None] | None) -> None:
+        self._sink = sink
+        self._decoders = [codecs.getincrementaldecoder("utf-8")("replace") for _ in range(2)]
         self._parts: deque[bytes] = deque()
         self._errors: deque[bytes] = deque()
         self._sizes = [0, 0]
@@ -88,6 +91,8 @@ class _Tail:
         self._push(0, self._parts, data)
         if is_error:
             self._push(1, self._errors, data)
+        if self._sink is not None:
+            self._sink(self._decoders[is_error].decode(data))
 
     def _push(self, which: int, parts: deque[bytes], data: bytes) -> None:
         parts.append(data)
@@ -112,15 +117,17 @@ def _shown(parts: deque[bytes], total: int) -> str:
     return output_tail.cut(text, output_tail.LIMIT, total or None)
 
 
-def launch(argv: Sequence[str], *, environment: Mapping[str, str], cwd: str | None) -> Launched:
+def launch(
+    argv: Sequence[str], *, environment: Mapping[str, str], cwd: str | None, sink: Callable[[str], None] | None = None
+) -> Launched:
     """Run a program to its end.
 
     Signals that this process gets meanwhile are forwarded to the program. Where a terminal sent one, the program has
-    it already.
+    it already. `sink` gets what the program prints, as it comes.
     """
     begun = time.monotonic()
     pipes = [subprocess.PIPE if _is_kept(descriptor) else None for descriptor in (1, 2)]
-    tail = _Tail()
+    tail = _Tail(sink)
     with _forwarded_signals() as processes:
         try:
             process = subprocess.Popen(argv, env=dict(environment), cwd=cwd, stdout=pipes[0], stderr=pipes[1])

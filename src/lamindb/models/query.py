@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import builtins
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from django.core.exceptions import FieldError, ValidationError
 from django.db import models
 from django.db.models import sql
+from django.db.models.fields.json import KeyTransform
 from django.db.models.sql.where import WhereNode
 
-from lamindb.core import context
+from lamindb.core import context, plain
 from lamindb.core.verbs import verb
 from lamindb.errors import InvalidInputError, InvalidTypeError, MultipleResultsFound, NoResultFound
 from lamindb.models import field_names, relations
@@ -307,6 +308,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         return super().in_bulk(id_list, field_name=self._real([field_name])[0])
 
     def _filter_or_exclude_inplace(self, negate: bool, args: Any, kwargs: Any) -> None:
+        alternatives, kwargs = self._json_conditions(kwargs)
         conditions = list(field_names.conditions(args, kwargs, negated=negate))
         for name, value, _ in conditions:
             self._check(name, value)
@@ -316,6 +318,8 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
             extra, kwargs = rewrite(kwargs)
             args = (*args, *extra)
         args, kwargs = relations.resolve(self.model, self.db, args, kwargs)
+        if alternatives:
+            args, kwargs = (*args, *(alternatives.get(name, models.Q((name, kwargs[name]))) for name in kwargs)), {}
         try:
             super()._filter_or_exclude_inplace(negate, args, kwargs)  # type: ignore[misc]
         except (FieldError, ValidationError, ValueError, TypeError) as error:
@@ -324,6 +328,35 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
             raise InvalidInputError(f"cannot filter {self.model.__name__}: {_one_line(error)}") from None
         if getattr(self._query, "crosses_many", False):  # type: ignore[attr-defined]
             self._query.distinct = True  # type: ignore[attr-defined]
+
+    def _json_conditions(self, filters: dict[str, Any]) -> tuple[dict[str, models.Q], dict[str, Any]]:
+        """Return filters with the values of JSON fields as they are stored, and other readings of `params__a__b`.
+
+        That may be `b` inside of `a`, or a name with two underscores: either fits.
+        """
+        alternatives: dict[str, models.Q] = {}
+        found = dict(filters)
+        for name, value in filters.items():
+            parts = field_names.canonical(self.model, name.split("__"))
+            place = next((n for n in range(len(parts)) if self._is_json(parts[: n + 1])), None)
+            if place is None:
+                continue
+            found[name] = stored = plain.plain(value, lambda other: other)
+            keys = parts[place + 1 :]
+            lookup = [keys.pop()] if keys and keys[-1] in KeyTransform.get_lookups() else []
+            either = models.Q((name, stored))
+            for spelling in _joinings(keys):
+                alias = f"_json_{len(self.query.annotations)}"
+                self.query.add_annotation(KeyTransform(spelling[0], "__".join(parts[: place + 1])), alias, select=False)
+                other = models.Q(("__".join([alias, *spelling[1:], *lookup]), stored))
+                # Null is what neither reading finds.
+                either = either & other if lookup == ["isnull"] and stored else either | other
+            if len(keys) > 1:
+                alternatives[name] = either
+        return alternatives, found
+
+    def _is_json(self, parts: builtins.list[str]) -> bool:
+        return isinstance(field_names.follow(self.model, parts)[1], models.JSONField)
 
     def _check(self, name: str, value: Any) -> None:
         """Refuse to compare with what belongs elsewhere, or with what no database holds."""
@@ -381,6 +414,12 @@ def _conditions(node: Any) -> list[str]:
 
 def _is_user(model: Any) -> bool:
     return bool(model._meta.concrete_model._meta.model_name == "user")
+
+
+def _joinings(keys: list[str]) -> Iterator[list[str]]:
+    """Yield the other readings of keys, in which the first ones are one name with two underscores inside."""
+    for count in range(2, len(keys) + 1):
+        yield ["__".join(keys[:count]), *keys[count:]]
 
 
 def _relation(start: list[Any], target: type[models.Model]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lamindb.core import context, messages
 from lamindb.core.settings import settings
+from lamindb.core.verbs import verb
 from lamindb.db import bulk, database
 from lamindb.errors import InvalidInputError, InvalidTypeError
 from lamindb.models import File, Run, RunInput, RunOutput
@@ -123,4 +124,7 @@ def reader_of(file: File, is_run_input: bool | Run | None) -> Run | None:
         raise InvalidInputError("this file is not saved yet and cannot be an input: save it first")
     if run._state.db != file._state.db:
         raise InvalidInputError("the file and the current run belong to different instances")
+    if run is context.run() and run._state.adding:
+        # It could not be recorded when it began.
+        verb("lamindb.records.save.save")(run)
     return run  # type: ignore[no-any-return]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import messages
+from lamindb.core import messages, plain
 from lamindb.core.text import storable
 from lamindb.environment import detect, notebook_matching, notebooks, scripts
 from lamindb.environment.detect import Running
@@ -69,9 +66,24 @@ def transform_of(running: Running | notebook_matching.AnonymousNotebook, instanc
         for field, value in facts.items():
             setattr(known, field, value)
         return known
-    new = Transform._blank(type=running.kind, reference=reference, **facts)
-    new._state.db = instance.alias
+    new = new_transform(running, instance)
     messages.success(f"new {running.kind} {name!r} ({reference})")
+    return new
+
+
+def new_transform(running: Running | notebook_matching.AnonymousNotebook, instance: Instance) -> Transform:
+    """Return a new transform of what runs, without a look at the database; saving it finds the one that exists."""
+    if isinstance(running, Running):
+        reference = storable(scripts.relative_reference(running.path, instance.project_path))
+        name, code_hash, cell_ids = storable(_read(running))
+        facts = {"short_name": storable(running.path.stem), "code_hash": code_hash, "cell_ids": cell_ids}
+        new = Transform._blank(type=running.kind, reference=reference, name=name, **facts)
+    else:
+        reference = _reference_of(running, instance)
+        new = Transform._blank(
+            name=storable(running.name), type="notebook", reference=reference, code_hash=running.code_hash
+        )
+    new._state.db = instance.alias
     return new
 
 
@@ -115,35 +127,55 @@ def _exists(reference: str, running: Running, instance: Instance) -> bool:
         return True
 
 
-def _anonymous(running: notebook_matching.AnonymousNotebook, instance: Instance) -> Transform:
+def _reference_of(running: notebook_matching.AnonymousNotebook, instance: Instance) -> str:
     place = storable(scripts.relative_reference(running.folder, instance.project_path))
-    reference = f"notebook without a file in {place}, code {running.code_hash[:16]}"
-    found = Transform.objects.using(instance.alias).filter(type="notebook", reference=reference).first()
-    if found is None:
-        found = Transform._blank(
-            name=storable(running.name), type="notebook", reference=reference, code_hash=running.code_hash
-        )
-        found._state.db = instance.alias
-    return found
+    return f"notebook without a file in {place}, code {running.code_hash[:16]}"
+
+
+def _anonymous(running: notebook_matching.AnonymousNotebook, instance: Instance) -> Transform:
+    """Return the transform of a notebook whose file is unknown: all with the same first cells in a folder are one."""
+    messages.warning(
+        "the file of this notebook is unknown: any other one in this folder that begins with the same cells counts as "
+        "the same; name it by ln.track(notebook_path='x.ipynb'), or LAMIN_NOTEBOOK_PATH"
+    )
+    query = Transform.objects.using(instance.alias).filter(type="notebook", reference=_reference_of(running, instance))
+    found: Transform | None = query.first()
+    return found if found is not None else new_transform(running, instance)
 
 
 def checked(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters as they are stored.
 
-    Numbers of numpy become Python's. Whatever has a secret-looking name is replaced, and so are secrets in texts. What
-    no database can hold is written visibly, in names and values.
+    Values become plain ones (`core.plain`); one that cannot is recorded by its type, with a warning that names the
+    parameter. Whatever has a secret-looking name is replaced, and so are secrets in texts. What no database can hold
+    is written visibly, in names and values.
 
     Raises:
         InvalidTypeError: They are no dictionary with text as names.
-        InvalidInputError: A value is not plain.
     """
     if not isinstance(params, Mapping) or not all(isinstance(name, str) for name in params):
         raise InvalidTypeError("params must be a dictionary with text as names")
+    found = {name: _recorded(name, value) for name, value in params.items()}
+    return storable(without_secrets(found))  # type: ignore[no-any-return]
+
+
+def _recorded(name: str, value: Any) -> Any:
+    unknown: list[str] = []
+
+    def stand_in(other: Any) -> str:
+        unknown.append(type(other).__name__)
+        return f"<{type(other).__name__}>"
+
     try:
-        plain = json.loads(json.dumps(dict(params), allow_nan=False, default=_plain))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"params must be plain values (text, numbers, lists, dictionaries): {error}") from None
-    return storable(without_secrets(plain))  # type: ignore[no-any-return]
+        found = plain.plain(value, stand_in)
+    except Exception as error:
+        # Whatever an object's own methods do must not end the program.
+        unknown.append(f"{type(value).__name__}: {error}")
+        found = f"<{type(value).__name__}>"
+    if unknown:
+        kinds = ", ".join(dict.fromkeys(unknown))
+        messages.warning(f"the parameter {storable(name)!r} is not recorded in full: no plain value stands for {kinds}")
+    return found
 
 
 def without_secrets(value: Any, name: str = "") -> Any:
@@ -155,16 +187,3 @@ def without_secrets(value: Any, name: str = "") -> Any:
     if name and value not in (None, "", True, False) and is_secret_name(name):
         return HIDDEN
     return redact_text(value) if isinstance(value, str) else value
-
-
-def _plain(value: Any) -> Any:
-    """Turn what is nearly plain into what is: numpy's numbers, paths, sets, dates."""
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, (datetime.datetime, datetime.date)):
-        return value.isoformat()
-    if isinstance(value, (set, frozenset)):
-        return sorted(value, key=repr)
-    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"a {type(value).__name__} is not plain")

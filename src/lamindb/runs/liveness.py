@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import sys
 import threading
+from pathlib import Path
 from typing import Final
 
 from django.db import Error
@@ -15,9 +16,12 @@ from lamindb.db import database
 from lamindb.errors import LaminError, NoInstanceError
 from lamindb.models import Run
 from lamindb.models.base import now
+from lamindb.records import save
 from lamindb.records.open_instance import Instance
-from lamindb.runs import metadata
+from lamindb.runs import log_file, metadata
 
+PATIENCE_SECONDS: Final = 10.0
+"""How long the beginning of a run waits for a lock of the database."""
 BEAT_SECONDS: Final = 60.0
 SILENT_SECONDS: Final = 15 * 60
 """A run of another machine counts as aborted after so long without a heartbeat."""
@@ -140,6 +144,7 @@ def finish_run(
         messages.debug(f"run {run.id} ended, and its instance was closed before")
         return
     instance.part(Heartbeat).remove(run.id)
+    log: tuple[bytes | None, str] = (None, "")
     try:
         _stop_capture(instance, run)
         if not _is_there(instance):
@@ -147,14 +152,24 @@ def finish_run(
             return
         finished_at = now()
         values, data = metadata.end(instance, run, report=report)
+        log = data.get("log_digest", (None, ""))
         values |= {"status": status, "finished_at": finished_at, "error": error, "exit_code": exit_code}
-        if not metadata.write(instance, run.id, values, data):
+        if run._state.adding:
+            run.__dict__.update(values)
+            save.save(run)
+        elif not metadata.write(instance, run.id, values, data):
             messages.debug(f"run {run.id} was deleted before it ended")
+        metadata.remove_log(instance, run.id)
         run.__dict__.update(values)
     except NoInstanceError:
         messages.debug(f"run {run.id} ended, and its instance is gone")
     except (LaminError, Error, OSError) as problem:
-        messages.warning(f"the end of run {run.id} could not be recorded: {problem}")
+        from lamindb.runs import journal
+
+        run.__dict__.update({"status": status, "finished_at": now(), "error": error, "exit_code": exit_code})
+        is_kept = journal.add(instance, run, log[0])
+        later = "; it will be with the next use of the instance" if is_kept else ""
+        messages.warning(f"the end of run {run.id} could not be recorded{later}: {problem}")
 
 
 def _is_there(instance: Instance) -> bool:
@@ -175,7 +190,7 @@ def status_of(run: Run) -> str | None:
     query = Run.objects.using(run._state.db).filter(id=run.id).order_by()
     status: str | None = "aborted"
     # The first heartbeat may predate started_at slightly.
-    finished_at = max(filter(None, (run.heartbeat_at, run.started_at)), default=None)
+    finished_at = max(filter(None, (run.heartbeat_at, run.started_at, _printed_at(run))), default=None)
     try:
         changed = query.filter(status="running")._update_rows(
             {"status": status, "finished_at": finished_at, "updated_at": now()}
@@ -187,7 +202,54 @@ def status_of(run: Run) -> str | None:
         messages.debug(f"run {run.id} is dead, which cannot be written: {error}")
     run.__dict__["finished_at"] = finished_at
     run.__dict__["status"] = status
+    if status == "aborted":
+        _take_in_log(run)
     return status
+
+
+def _log_of(run: Run) -> Path | None:
+    """Return the file with the output of a run of this machine."""
+    instance = context.connected(run._state.db)
+    return log_file.path_of(instance.id, run.id) if instance is not None and run.host == processes.host() else None
+
+
+def _printed_at(run: Run) -> datetime.datetime | None:
+    """Return when a run of this machine last printed something, as far as its output was kept."""
+    path = _log_of(run)
+    try:
+        return datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC) if path is not None else None
+    except OSError:
+        return None
+
+
+def _take_in_log(run: Run) -> None:
+    """Store what a dead run of this machine printed, and remove the file; what fails is tried again later."""
+    path, instance = _log_of(run), context.connected(run._state.db)
+    text = log_file.read(path) if path is not None else None
+    if path is None or instance is None or text is None or instance.is_read_only:
+        return
+    try:
+        if text and not run.log_digest:
+            data = {"log_digest": (text.encode("utf-8", "backslashreplace"), ".log")}
+            values = metadata.kept(instance, data)
+            if not values:
+                return
+            metadata.write(instance, run.id, dict(values), data)
+            run.__dict__.update(values)
+        path.unlink()
+    except (LaminError, Error, OSError) as error:
+        messages.debug(f"the output of run {run.id} could not be stored: {error}")
+
+
+def _take_in_logs(instance: Instance) -> None:
+    """Store the output of runs of this machine that another one found dead, and remove files without need."""
+    folder = log_file.folder_of(instance.id)
+    if folder is None or not folder.is_dir():
+        return
+    ids = [path.stem for path in folder.glob("*.log")][:_MOST_AT_ONCE]
+    for run in Run.objects.using(instance.alias).filter(id__in=ids).exclude(status="running").order_by():
+        if has_died(run):
+            _take_in_log(run)
 
 
 def has_died(run: Run) -> bool:
@@ -209,5 +271,6 @@ def notice_dead_runs(instance: Instance) -> None:
     try:
         for run in Run.objects.using(instance.alias).filter(status="running").order_by()[:_MOST_AT_ONCE]:
             status_of(run)
+        _take_in_logs(instance)
     except (LaminError, Error, OSError) as error:
         messages.debug(f"runs that died could not be looked for: {error}")

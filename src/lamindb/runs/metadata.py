@@ -22,6 +22,7 @@ from lamindb.files import gc_marks
 from lamindb.models import Run
 from lamindb.models.base import now
 from lamindb.records.open_instance import Instance
+from lamindb.runs import log_file
 from lamindb.storage.base import ObjectName, Source
 
 NO_CAPTURE: Final = {"mode": "off", "completeness": "off"}
@@ -44,6 +45,7 @@ class Watched:
     ran: Ran | None
     asking: Asking | None = None
     tail: output_tail.Tail | None = None
+    log: log_file.LogFile | None = None
 
 
 class Watching:
@@ -58,14 +60,19 @@ class Watching:
 
     def close(self) -> None:
         """Drop it all; what the process prints is not remembered any more."""
-        for one in self.open.values():
+        for one in [*self.open.values(), *self.ended.values()]:
             if one.tail is not None:
                 one.tail.detach()
+            if one.log is not None:
+                one.log.leave()
         self.open.clear()
         self.ended.clear()
 
     def before_fork(self) -> None:
-        """Wait for the threads that ask git."""
+        """Wait for the threads that ask git, and for what is written to logs."""
+        for one in self.open.values():
+            if one.log is not None:
+                one.log.before_fork()
         while self.asked:
             self.asked.pop().wait(1.0)
 
@@ -217,11 +224,12 @@ def begin(instance: Instance, ran: Ran | None, *, process: processes.Process | N
 
 def watch(instance: Instance, run: Run, beginning: Beginning) -> None:
     """Keep in memory what the end of a run needs, once its row is there; begin to remember its output."""
-    tail = None
+    watched = Watched(beginning.ran, beginning.asking)
     if not kernels.in_notebook():
-        tail = output_tail.Tail()
-        tail.attach()
-    instance.part(Watching).open[run.id] = Watched(beginning.ran, beginning.asking, tail)
+        watched.log = log_file.open_for(instance.id, run.id)
+        watched.tail = output_tail.Tail(sink=watched.log.add if watched.log is not None else None)
+        watched.tail.attach()
+    instance.part(Watching).open[run.id] = watched
     if beginning.asking is not None:
         beginning.asking.write_to(run.id)
 
@@ -231,6 +239,10 @@ def resume(instance: Instance, run: Run) -> None:
     watching = instance.part(Watching)
     watched = watching.ended.pop(run.id, None) or Watched(None)
     if watched.tail is not None:
+        watched.log = log_file.open_for(instance.id, run.id)
+        if watched.log is not None:
+            watched.log.add(watched.tail.text())
+        watched.tail.sink = watched.log.add if watched.log is not None else None
         watched.tail.attach()
     watching.open[run.id] = watched
 
@@ -271,6 +283,14 @@ def end(instance: Instance, run: Run, *, report: bool = False) -> tuple[dict[str
         watched.tail.detach()
         data["log_digest"] = (watched.tail.text().encode("utf-8", "backslashreplace"), ".log")
     return {**kept(instance, data), **values}, data
+
+
+def remove_log(instance: Instance, run_id: str) -> None:
+    """Remove the file with the output of a run that has ended, once its row names the stored log."""
+    watched = instance.part(Watching).ended.get(run_id)
+    if watched is not None and watched.log is not None:
+        watched.log.remove()
+        watched.log = None
 
 
 def source_of(ran: Ran | None) -> bytes | None:

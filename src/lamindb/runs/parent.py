@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from lamindb.core import context
+from django.db.models.base import ModelState
+
+from lamindb.core import context, messages
 from lamindb.core.context import INSTANCE_VARIABLE, RUN_VARIABLE
 from lamindb.core.text import storable
 from lamindb.errors import LaminError
 from lamindb.models import Run
+from lamindb.records import save
 from lamindb.records.open_instance import Instance
 
 
@@ -54,6 +57,21 @@ def run() -> Any:
         except LaminError:
             return None
     return found[wanted]
+
+
+def above(instance: Instance) -> Run | None:
+    """Return the current run of an instance, saved if it was not so far; None where there is none, or saving fails."""
+    found = context.run()
+    if not isinstance(found, Run) or found._state.db != instance.alias:
+        return None
+    # The state of a step's run writes its row when it is asked, which is not wanted here.
+    if type(found._state) is ModelState and found._state.adding:
+        try:
+            save.save(found)
+        except LaminError as error:
+            messages.debug(f"the run above is not recorded: {error}")
+            return None
+    return found
 
 
 def hand_down(instance: Instance, run: Run) -> None:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lamindb.core import context as core_context
-from lamindb.core import messages
+from lamindb.core import messages, processes
 from lamindb.core.settings import settings
 from lamindb.core.text import storable
-from lamindb.environment import detect, notebook_matching, process_exit
-from lamindb.errors import ConflictError, InvalidInputError, InvalidTypeError, NoResultFound, ReadOnlyError
+from lamindb.db import database
+from lamindb.environment import detect, notebook_matching, process_exit, scripts
+from lamindb.errors import (
+    ConflictError,
+    DatabaseError,
+    InvalidInputError,
+    InvalidTypeError,
+    NoResultFound,
+    ReadOnlyError,
+)
 from lamindb.models import Pipeline, Run, Transform
 from lamindb.models.base import now
 from lamindb.records import save
@@ -34,7 +43,7 @@ class Runs:
 
     def add(self, run: Run) -> None:
         """Note a run that this process began."""
-        self._of[str(run.transform_id)] = run
+        self._of[run.id if run._state.adding else str(run.transform_id)] = run
 
     def find(self, run_id: str) -> Run | None:
         """Return the object that this process keeps of a run that it began."""
@@ -99,9 +108,63 @@ def track(
         InvalidInputError: Nothing that runs could be found. The current run stays as it was.
         InvalidTypeError: `transform` is something else. The current run stays as it was.
         ReadOnlyError: The instance can only be read.
+        DatabaseError: The database failed, and `ln.settings.tracking_failure` is "error". By default that is a warning:
+            the program goes on, and its run is recorded with its first file, or at its end, if the database is back.
     """
     instance = core_context.instance()
     _check(instance, transform, name)
+    try:
+        with database.waiting_at_most(instance.alias, liveness.PATIENCE_SECONDS):
+            run = _track(instance, transform, new_run, name, params, notebook_path)
+    except (DatabaseError, ReadOnlyError) as error:
+        if settings.tracking_failure == "error":
+            raise
+        run = _unrecorded(instance, transform, name, params, notebook_path)
+        messages.warning(f"this run could not be recorded so far: {error}")
+    if settings.capture if capture is None else capture:
+        from lamindb.runs import capture as runs_capture
+
+        runs_capture.start(run)
+    return run
+
+
+def _unrecorded(
+    instance: Instance,
+    transform: Transform | None,
+    name: str | None,
+    params: Mapping[str, Any] | None,
+    notebook_path: str | Path | None,
+) -> Run:
+    """Return a run without a row, made current; it is saved with the first file that names it, or at its end."""
+    if transform is None:
+        transform = identify.new_transform(identify.what_runs(notebook_path), instance)
+    process = processes.this_process()
+    run = Run._blank(
+        name=storable(name),
+        params=identify.checked(params) if params is not None else None,
+        status="running",
+        started_at=now(),
+        heartbeat_at=now(),
+        host=process.host,
+        process=asdict(process),
+        arguments=list(scripts.invocation().arguments),
+    )
+    run._state.db = instance.alias
+    run.transform = transform
+    instance.part(Runs).add(run)
+    core_context.set_run(run)
+    instance.part(Runs).watch()
+    return run
+
+
+def _track(
+    instance: Instance,
+    transform: Transform | None,
+    new_run: bool,
+    name: str | None,
+    params: Mapping[str, Any] | None,
+    notebook_path: str | Path | None,
+) -> Run:
     name = storable(name)
     checked = identify.checked(params) if params is not None else None
     is_detected = transform is None
@@ -123,10 +186,6 @@ def track(
         _resume(instance, run, name, checked)
         metadata.follow(instance, run, running)
     _make_current(instance, run)
-    if settings.capture if capture is None else capture:
-        from lamindb.runs import capture as runs_capture
-
-        runs_capture.start(run)
     return run
 
 
@@ -259,7 +318,9 @@ def _own_current(instance: Instance) -> Run | None:
 
 def _current_of(instance: Instance) -> Run | None:
     run = core_context.run()
-    return run if isinstance(run, Run) and run._state.db == instance.alias and not run._state.adding else None
+    if not isinstance(run, Run) or run._state.db != instance.alias:
+        return None
+    return run if instance.part(Runs).find(run.id) is not None or not run._state.adding else None
 
 
 def finish(run: Run | None = None, *, report: bool = False) -> None:

@@ -483,6 +483,16 @@ def make_current(instance: Instance) -> None:
         from lamindb.runs import liveness
 
         liveness.notice_dead_runs(instance)
+    if _has_unrecorded(instance):
+        from lamindb.runs import journal
+
+        journal.take_in(instance)
+
+
+def _has_unrecorded(instance: Instance) -> bool:
+    """Return True if runs wait that could not be recorded: `runs.journal` has them."""
+    base = paths.data_folder()
+    return base is not None and (base / "unrecorded" / instance.id).is_dir()
 
 
 def _has_writers(instance: Instance) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import shlex
 import shutil
@@ -18,16 +19,17 @@ from django.db import Error
 from lamindb.core import context, messages, processes
 from lamindb.core.settings import settings
 from lamindb.core.text import storable
+from lamindb.db import database
 from lamindb.environment import git, packages, run_program, scripts
 from lamindb.environment.redaction import redact_arguments, redact_text
 from lamindb.environment.scripts import calling_shell, script_of
-from lamindb.errors import InvalidInputError, LaminError, NoResultFound, ReadOnlyError
+from lamindb.errors import DatabaseError, InvalidInputError, LaminError, NoResultFound, ReadOnlyError
 from lamindb.models import File, Run, Transform
 from lamindb.models.base import now
 from lamindb.records import save
 from lamindb.records.open_instance import Instance
 from lamindb.runs import capture as runs_capture
-from lamindb.runs import identify, liveness, metadata
+from lamindb.runs import identify, liveness, log_file, metadata
 from lamindb.runs import parent as runs_parent
 from lamindb.runs.commands import declared
 
@@ -69,6 +71,7 @@ def run_command(
     outputs: Sequence[str] = (),
     params: Mapping[str, Any] | None = None,
     capture: bool | None = None,
+    strict: bool = False,
     cwd: str | os.PathLike[str] | None = None,
 ) -> CommandResult:
     """Run a program and record it; it behaves as it would without us, its exit code and its output included.
@@ -83,9 +86,12 @@ def run_command(
         outputs: Paths or patterns, such as `out/*.csv`, of files that it makes.
         params: Parameters to record.
         capture: Watch which files it reads and writes; None does what `ln.settings.capture` says.
+        strict: Do not run it if the database fails; else it is run, and recorded afterwards if the database is back.
         cwd: Where to run it; the working folder by default.
 
     Raises:
+        DatabaseError: The database failed, and `strict` or `ln.settings.tracking_failure` wants an error. Nothing was
+            run.
         InvalidInputError: An argument cannot be right. Nothing was run.
         NoResultFound: An input is neither a file nor a key. Nothing was run.
         ReadOnlyError: The instance cannot be written. Nothing was run.
@@ -95,17 +101,49 @@ def run_command(
     folder = Path(cwd).resolve() if cwd is not None else Path.cwd()
     given = identify.checked(params) if params is not None else None
     expected = declared.expect(outputs, folder)
-    read = declared.inputs_of(instance, inputs, folder)
-    what = _transform(instance, transform, argv, folder)
     script = _script(argv, folder)
-    run = _begin(instance, what, argv, folder, script, given, expected)
+    try:
+        with database.waiting_at_most(instance.alias, liveness.PATIENCE_SECONDS):
+            read = declared.inputs_of(instance, inputs, folder)
+            what = _transform(instance, transform, argv, folder)
+            run = _begin(instance, what, argv, folder, script, given, expected)
+    except DatabaseError as error:
+        if strict or settings.tracking_failure == "error":
+            raise
+        messages.warning(f"this run could not be recorded so far: {error}")
+        return _run_first(instance, transform, argv, folder, given, inputs, expected, in_other_folder=cwd is not None)
+    is_captured = settings.capture if capture is None else capture
+    return _run_recorded(
+        instance, run, argv, folder, script, read, expected, is_captured=is_captured, in_other_folder=cwd is not None
+    )
+
+
+def _run_recorded(
+    instance: Instance,
+    run: Run,
+    argv: Sequence[str],
+    folder: Path,
+    script: Path | None,
+    read: list[File],
+    expected: declared.Outputs,
+    *,
+    is_captured: bool,
+    in_other_folder: bool,
+) -> CommandResult:
+    """Run a program whose run has begun, and record how it ended and what it made."""
     asking = metadata.Asking(instance, script or folder).start()
     declared.link_inputs(run, read)
-    watching = _watching(instance, run, folder, expected, settings.capture if capture is None else capture)
+    watching = _watching(instance, run, folder, expected, is_captured)
     environment = {**os.environ, **runs_parent.variables(instance, run), **watching.variables}
     saved = declared.Saved()
+    log = log_file.open_for(instance.id, run.id)
     try:
-        done = run_program.launch(watching.command(argv), environment=environment, cwd=str(folder) if cwd else None)
+        done = run_program.launch(
+            watching.command(argv),
+            environment=environment,
+            cwd=str(folder) if in_other_folder else None,
+            sink=log.add if log is not None else None,
+        )
         try:
             seen = watching.finish(saves=done.exit_code == 0)
             if done.exit_code == 0:
@@ -115,7 +153,7 @@ def run_command(
         if saved.unsaved:
             messages.warning(f"not saved: {_listed(saved.unsaved)}")
         status = "failed" if done.exit_code else "completed"
-        _end(instance, run, status, done, {**watching.summary(), **saved.facts()}, asking)
+        _end(instance, run, status, done, {**watching.summary(), **saved.facts()}, asking, log)
     finally:
         watching.close()
     return CommandResult(
@@ -126,6 +164,44 @@ def run_command(
         _names(read),
         _names([*saved.files, *watching.linked_outputs()]),
         (*saved.unsaved, *([f"its output: {done.unwritten}"] if done.unwritten is not None else [])),
+    )
+
+
+def _run_first(
+    instance: Instance,
+    transform: str | Transform | None,
+    argv: Sequence[str],
+    folder: Path,
+    params: dict[str, Any] | None,
+    inputs: Sequence[str],
+    expected: declared.Outputs,
+    *,
+    in_other_folder: bool,
+) -> CommandResult:
+    """Run a program whose beginning cannot be recorded, and record it afterwards, if that can be done by then."""
+    begun_at = now()
+    done = run_program.launch(argv, environment=os.environ, cwd=str(folder) if in_other_folder else None)
+    status = "failed" if done.exit_code else "completed"
+    saved = declared.Saved()
+    read: list[File] = []
+    run_id = ""
+    try:
+        what = _transform(instance, transform, argv, folder)
+        run = _begin(instance, what, argv, folder, _script(argv, folder), params, expected, begun_at)
+        run_id = run.id
+        read = declared.inputs_of(instance, inputs, folder)
+        declared.link_inputs(run, read)
+        if done.exit_code == 0:
+            _save_outputs(instance, run, expected, folder, None, saved)
+        asking = metadata.Asking(instance, folder).start()
+        _end(instance, run, status, done, {**metadata.NO_CAPTURE, **saved.facts()}, asking, None)
+    except (LaminError, Error, OSError) as error:
+        messages.warning(f"this run is not recorded: {error}")
+        if done.exit_code == 0 and expected.patterns:
+            saved.add_unsaved("what the command wrote", error)
+    problems = [*saved.unsaved, *([f"its output: {done.unwritten}"] if done.unwritten is not None else [])]
+    return CommandResult(
+        run_id, done.exit_code, status, done.seconds, _names(read), _names(saved.files), tuple(problems)
     )
 
 
@@ -238,6 +314,7 @@ def _begin(
     script: Path | None,
     params: dict[str, Any] | None,
     expected: declared.Outputs,
+    begun_at: datetime.datetime | None = None,
 ) -> Run:
     """Write the run of a command, with everything that is known before it starts."""
     process = processes.this_process()
@@ -255,6 +332,7 @@ def _begin(
         "python_version": packages.python_version() if is_own_python else None,
         "capture": capture,
         "params": params,
+        **({"started_at": begun_at} if begun_at is not None else {}),
     }
     values |= metadata.kept(instance, data)
     return insert_run(instance, transform, values, data)
@@ -277,8 +355,7 @@ def facts_of_process(process: processes.Process) -> dict[str, Any]:
 
 def insert_run(instance: Instance, transform: Transform, values: dict[str, Any], data: metadata.Data) -> Run:
     """Write a run that has begun; its parent is the run that this process inherited, else the current one."""
-    inherited = context.run()
-    parent = inherited if isinstance(inherited, Run) and inherited._state.db == instance.alias else None
+    parent = runs_parent.above(instance)
     run = Run._blank(
         transform_id=transform.id,
         status="running",
@@ -368,6 +445,7 @@ def _end(
     done: run_program.Launched,
     capture: dict[str, Any] | None,
     asking: metadata.Asking,
+    log: log_file.LogFile | None,
 ) -> None:
     """Write how a command ended; never raises."""
     instance.part(liveness.Heartbeat).remove(run.id)
@@ -386,6 +464,8 @@ def _end(
             values["capture"] = {**(run.capture or {}), **capture}
         metadata.write(instance, run.id, values, data)
         run.__dict__.update(values)
+        if log is not None:
+            log.remove()
     except (LaminError, Error, OSError) as problem:
         messages.warning(f"the end of run {run.id} could not be recorded: {problem}")
 

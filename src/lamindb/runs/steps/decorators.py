@@ -7,13 +7,15 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, ParamSpec, TypeVar, overload
 
-from lamindb.core import context
-from lamindb.errors import InvalidTypeError, ReadOnlyError
+from lamindb.core import context, messages
+from lamindb.core.settings import settings
+from lamindb.errors import DatabaseError, InvalidTypeError, ReadOnlyError
 from lamindb.runs.steps.function import Function
-from lamindb.runs.steps.step import Step, ended_by
+from lamindb.runs.steps.step import NoStep, Step, ended_by
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Begin = Callable[..., Step | NoStep]
 
 
 @overload
@@ -59,7 +61,7 @@ def flow(function: Any = None, /, *, name: str | None = None, version: str | Non
     return _decorator("flow", function, name, version, _begin_flow)
 
 
-def _decorator(kind: str, function: Any, name: str | None, version: str | None, begin: Callable[..., Step]) -> Any:
+def _decorator(kind: str, function: Any, name: str | None, version: str | None, begin: Begin) -> Any:
     def decorate(wrapped: Callable[..., Any]) -> Callable[..., Any]:
         if not callable(wrapped) or inspect.isclass(wrapped):
             raise InvalidTypeError(f"{kind}() decorates functions, not a {type(wrapped).__name__}")
@@ -68,20 +70,48 @@ def _decorator(kind: str, function: Any, name: str | None, version: str | None, 
     return decorate if function is None else decorate(function)
 
 
-def _begin_step(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step:
+def _begin_step(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step | NoStep:
+    try:
+        return _step(function, args, kwargs)
+    except DatabaseError as error:
+        return _not_recorded(function, error)
+
+
+def _not_recorded(function: Function, error: DatabaseError) -> NoStep:
+    """Return what stands in for a step whose beginning cannot be recorded.
+
+    Raises:
+        DatabaseError: The settings say so.
+    """
+    if settings.tracking_failure == "error":
+        raise error
+    if not function.has_failed:
+        function.has_failed = True
+        messages.warning(f"calls of {function.name} are not recorded: {error}")
+    return NoStep()
+
+
+def _step(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step:
     instance = context.instance()
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be tracked in it")
     return Step(instance, function, function.bound(args, kwargs))
 
 
-def _begin_flow(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step:
+def _begin_flow(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step | NoStep:
     begun = _begin_step(function, args, kwargs)
-    begun.begin_flow()
+    try:
+        begun.begin_flow()
+    except DatabaseError as error:
+        if settings.tracking_failure == "error":
+            begun.end("failed", reason="its beginning could not be recorded")
+            raise
+        # Its row is written at its end, if the database is back.
+        messages.warning(f"the call of {function.name} could not be recorded so far: {error}")
     return begun
 
 
-def _decorated(function: Function, begin: Callable[..., Step]) -> Callable[..., Any]:
+def _decorated(function: Function, begin: Begin) -> Callable[..., Any]:
     wrapped = function.function
     if inspect.isasyncgenfunction(wrapped):
         return _async_generator(function, begin)
@@ -105,17 +135,17 @@ def _decorated(function: Function, begin: Callable[..., Step]) -> Callable[..., 
     return call
 
 
-def _complete(step: Step, result: Any) -> None:
+def _complete(step: Step | NoStep, result: Any) -> None:
     step.note_result(result)
     step.end("completed")
 
 
-def _fail(step: Step, error: BaseException) -> None:
+def _fail(step: Step | NoStep, error: BaseException) -> None:
     status, reason = ended_by(error)
     step.end(status, error if status == "failed" and reason is None else None, reason)
 
 
-def _coroutine(function: Function, begin: Callable[..., Step]) -> Callable[..., Any]:
+def _coroutine(function: Function, begin: Begin) -> Callable[..., Any]:
     wrapped = function.function
 
     @functools.wraps(wrapped)
@@ -133,7 +163,7 @@ def _coroutine(function: Function, begin: Callable[..., Step]) -> Callable[..., 
     return call
 
 
-def _generator(function: Function, begin: Callable[..., Step]) -> Callable[..., Any]:
+def _generator(function: Function, begin: Begin) -> Callable[..., Any]:
     wrapped = function.function
 
     @functools.wraps(wrapped)
@@ -168,7 +198,7 @@ def _generator(function: Function, begin: Callable[..., Step]) -> Callable[..., 
     return call
 
 
-def _async_generator(function: Function, begin: Callable[..., Step]) -> Callable[..., Any]:
+def _async_generator(function: Function, begin: Begin) -> Callable[..., Any]:
     wrapped = function.function
 
     @functools.wraps(wrapped)

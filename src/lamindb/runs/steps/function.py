@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import inspect
 import os
@@ -10,15 +11,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from lamindb.core import context
+from lamindb.core import context, plain
 from lamindb.core.text import storable
+from lamindb.db import database
 from lamindb.environment import scripts
 from lamindb.environment.redaction import HIDDEN, is_secret_name, redact_text
 from lamindb.files import locate
 from lamindb.models import File, Run, Transform
 from lamindb.records import save
 from lamindb.records.open_instance import Instance
-from lamindb.runs import metadata
+from lamindb.runs import liveness, metadata
 
 
 class Function:
@@ -33,6 +35,8 @@ class Function:
         self._sources: dict[str, str | None] = {}
         self._text: str | bool | None = False
         self.signature = _signature(function)
+        self.has_failed = False
+        """Whether a call could not be recorded, so that it is told once."""
 
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call by name, defaults included, without the object that a method belongs to."""
@@ -64,7 +68,8 @@ class Function:
             )
             new._state.db = instance.alias
             code_hash = new.code_hash
-            save.save(new)
+            with database.waiting_at_most(instance.alias, liveness.PATIENCE_SECONDS):
+                save.save(new)
             if new.code_hash != code_hash:
                 new.code_hash = code_hash
                 save.save(new)
@@ -141,8 +146,8 @@ _QUICK: Final = frozenset({"builtins", "datetime", "decimal", "fractions", "path
 def described(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments as plain values of bounded size that can be queried; secrets are replaced.
 
-    Numbers and short texts are themselves, files their keys. Of other objects the type is told, and the shape where
-    there is one: nobody's `repr` is called that could take long.
+    Single values are as `core.plain` writes them, files their keys. Of other objects the type is recorded, and the
+    shape where there is one: no `repr` is called that could take long.
     """
     return {storable(name): _plain(value, name, 0) for name, value in arguments.items()}
 
@@ -152,21 +157,24 @@ def _plain(value: Any, name: str, depth: int) -> Any:
         return value
     if name and is_secret_name(name):
         return HIDDEN
-    if isinstance(value, int):
-        return int(value) if abs(value) < 2**63 else _short(str(value))
-    if isinstance(value, float):
-        return float(value) if value - value == 0 else repr(float(value))
-    if isinstance(value, str):
-        return _short(value)
     if isinstance(value, File):
         return value.key or value.name if value._state.adding else value.key or value.id
-    if isinstance(value, os.PathLike):
-        return _short(os.fsdecode(value))
+    try:
+        found = plain.scalar(value)
+    except Exception:
+        found = None
+    if isinstance(found, int):
+        return found if abs(found) < 2**63 else _short(str(found))
+    if found is not None:
+        return _short(found) if isinstance(found, str) else found
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {one.name: getattr(value, one.name, None) for one in dataclasses.fields(value)}
     if depth < _MOST_DEPTH and isinstance(value, Mapping):
         some = list(value.items())[:_MOST_ITEMS]
         return {_short(str(key)): _plain(inner, str(key), depth + 1) for key, inner in some} | _more(value)
     if depth < _MOST_DEPTH and isinstance(value, (list, tuple, set, frozenset)):
-        some_items: list[Any] = [_plain(inner, "", depth + 1) for inner in list(value)[:_MOST_ITEMS]]
+        items = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else list(value)
+        some_items: list[Any] = [_plain(inner, "", depth + 1) for inner in items[:_MOST_ITEMS]]
         return some_items + ([f"… {len(value)} in all"] if len(value) > _MOST_ITEMS else [])
     return _other(value)
 
@@ -178,8 +186,6 @@ def _more(value: Mapping[Any, Any]) -> dict[str, str]:
 def _other(value: Any) -> Any:
     kind = type(value)
     try:
-        if kind.__module__ == "numpy" and not getattr(value, "shape", (1,)):
-            return _plain(value.item(), "", _MOST_DEPTH)
         shape = getattr(value, "shape", None)
         if isinstance(shape, tuple) and all(isinstance(size, int) for size in shape):
             return f"<{kind.__name__} {'×'.join(map(str, shape))}>"

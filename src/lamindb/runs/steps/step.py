@@ -7,6 +7,7 @@ result, and the run above it is found aborted.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -174,9 +175,7 @@ class Step:
         self._lock = threading.RLock()
         self._has_row = False
         self._environment: dict[str, str | None] = {}
-        above = context.run()
-        same = isinstance(above, Run) and above._state.db == instance.alias
-        self._parent: Run | None = above if same else None
+        self._parent = parent.above(instance)
         process = processes.this_process()
         moment = now()
         self.run: Run = Run._blank(
@@ -309,6 +308,23 @@ class Step:
             *(RunInput._blank(file_id=file.id, **options) for file in read),
             *(RunOutput._blank(file_id=file.id, **{**options, "seen_by": "result"}) for file in made),
         ]
+
+
+class NoStep:
+    """Stands in for a step that cannot be recorded: its function runs all the same."""
+
+    def inside(self) -> contextlib.AbstractContextManager[None]:
+        """Change nothing."""
+        return contextlib.nullcontext()
+
+    def begin_flow(self) -> None:
+        """Do nothing."""
+
+    def note_result(self, value: Any) -> None:
+        """Do nothing."""
+
+    def end(self, status: str, error: BaseException | None = None, reason: str | None = None) -> None:
+        """Do nothing."""
 
 
 def ended_by(error: BaseException) -> tuple[str, str | None]:
