@@ -23,7 +23,7 @@ TextField: Any = models.TextField
 
 
 class LazyAttribute(DeferredAttribute):
-    """A field of an unsaved file that is worked out when somebody looks, such as its hash."""
+    """A field of an unsaved file that is computed when it is read, such as its hash."""
 
     def __get__(self, record: Any, cls: Any = None) -> Any:
         """Return the value, working it out first where the record can."""

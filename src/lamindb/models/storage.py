@@ -1,4 +1,4 @@
-"""Where bytes live: the roots that an instance knows."""
+"""Storages: the roots of an instance's bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lamindb.models.fields import CharField, ForeignKey, TextField, TimeField
 from lamindb.models.user import User
 
 OWN_ROOT = "."
-"""What stands for the instance's own local folder, so that the folder can be moved or copied."""
+"""The location of the instance's own local folder, so that the folder can be moved or copied."""
 
 
 def _new_id() -> str:
@@ -64,7 +64,7 @@ class Storage(Record):
 
     @root.setter
     def root(self, value: Any) -> None:
-        """Say where a further storage is now, for its files to be found there; `save()` writes it."""
+        """Set where a further storage is now, so that its files are found there; `save()` writes it."""
         self.location = str(value)
 
     @property
