@@ -193,10 +193,10 @@ class File(Traced):
         verb("lamindb.files.source.prepare")(self, data, {"key": key, "name": name, "format": format})
 
     _source: Any = None
-    """What the bytes are taken from at the next save; None when there is nothing to store."""
+    """The source of the bytes for the next save; None if there is nothing to store."""
 
     def _compute(self) -> None:
-        """Work out hash, digest and size of what is not saved yet."""
+        """Compute hash, digest and size of an unsaved file."""
         if self._source is not None:
             content = verb("lamindb.files.source.content_of")(self)
             self.__dict__.update(hash=content.hash, digest=content.digest, size=content.size)

@@ -69,7 +69,7 @@ def switch(home: Path, move: move_note.Move, description: Description, database_
 
 
 def finish(home: Path) -> Moved | None:
-    """Finish a move that was interrupted after the new place was described: retire the old one. Concurrent calls are safe.
+    """Retire the old place of a move that was interrupted after the new one was described; concurrent calls are safe.
 
     Args:
         home: The old place or the new one.
