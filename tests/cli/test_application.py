@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+import lamindb as ln
 from lamindb import errors
 from lamindb.cli import application, main
 from lamindb.cli.application import COMMANDS
@@ -193,3 +194,25 @@ def test_an_old_terminal_gets_escapes_rather_than_an_error(local_instance: Path,
 def test_nothing_is_asked_even_where_input_is_offered(tmp_path: Path) -> None:
     done = run_command(BIN_FOLDER / "lamin", "delete", "unknown", cwd=tmp_path, stdin="y\ny\n")
     assert done.returncode == 0 and "nothing was deleted" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ("ls >&-", 4, "standard output is closed"),
+        ("ls --json >&-", 4, "standard output is closed"),
+        ("ls >/dev/null 2>&-", 0, ""),
+        ("ls <&- >/dev/null", 0, ""),
+        ("run -- sh -c 'exit 7' >&-", 7, ""),
+        ("run -- sh -c 'exit 7' >&- 2>&-", 7, ""),
+        ("run -- sh -c 'exit 7' <&- >&- 2>&-", 7, ""),
+        ("run -- sh -c 'echo hi' >&-", 4, "could not be written"),
+    ],
+)
+def test_closed_standard_streams_change_no_exit_code(local_instance: Path, line: str, code: int, says: str) -> None:
+    ln.File(b"x", key="x.txt").save()
+    done = run_command("sh", "-c", f"{BIN_FOLDER / 'lamin'} {line}", cwd=local_instance.parent, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert says in done.stderr and (says or not done.stderr)
+    assert "unexpected" not in done.stderr
+    assert ln.File.select().one().load() == "x"

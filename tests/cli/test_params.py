@@ -7,7 +7,9 @@ import datetime
 import click
 import pytest
 
-from lamindb.cli.params import Size, Time
+import lamindb as ln
+from lamindb.cli.params import Count, Depth, Size, Time
+from lamindb.errors import InvalidInputError
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,28 @@ def test_dates_and_times() -> None:
     assert local.tzinfo is not None and local.replace(tzinfo=None) == datetime.datetime(2026, 1, 31)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-3d", "2026-13-01", "999999999999999w", "1.5h"])
+@pytest.mark.parametrize("text", ["", "soon", "-3d", "2026-13-01", "1.5h"])
 def test_wrong_times(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a time"):
         Time().convert(text, None, None)
+
+
+HUGE = "9" * 400
+
+
+@pytest.mark.parametrize("text", [HUGE, "99999999999999999999", "10000000000"])
+def test_a_huge_number_of_results_or_generations_means_all(text: str) -> None:
+    assert Count().convert(text, None, None) in {10**18, 10**10}
+    assert Depth().convert(text, None, None) == 10**9
+
+
+def test_a_huge_duration_or_size_is_named_as_such() -> None:
+    for kind, text, says in ((Time(), f"{HUGE}d", "shorter duration"), (Size(), f"{HUGE}TB", "smaller size")):
+        with pytest.raises(click.BadParameter, match=says):
+            kind.convert(text, None, None)
+
+
+def test_a_limit_that_no_database_can_hold_is_wrong_input(local_instance: object) -> None:
+    del local_instance
+    with pytest.raises(InvalidInputError, match="larger than"):
+        list(ln.File.select()[: 10**30])

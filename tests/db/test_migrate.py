@@ -205,7 +205,7 @@ def test_a_backup_that_fails_stops_the_migration(
 
 def test_an_older_database_that_cannot_be_written_is_refused(local_instance: Path, later: None) -> None:
     alias = context.instance().alias
-    with pytest.raises(ReadOnlyError, match="copy it first, or let somebody who can write it"):
+    with pytest.raises(ReadOnlyError, match="copy it first, or have a user who can write it"):
         migrate.bring_up_to_date(alias, home=local_instance / ".lamindb", is_read_only=True)
     assert tables(alias) == []
 
@@ -295,4 +295,4 @@ def test_a_dump_under_way_is_told_of(
     told: list[str] = []
     monkeypatch.setattr(migrate, "dump_tables", lambda alias, target: told.append(capsys.readouterr().err))
     migrate._back_up(made.alias, made.home_path, "0999_test")
-    assert "everybody waits until that is done" in told[0]
+    assert "other processes wait until that is done" in told[0]

@@ -144,7 +144,7 @@ def test_damage_stops_a_move(local_instance: Path, tmp_path: Path) -> None:
     path = local_instance / ".lamindb/objects" / file.digest[:2] / f"{file.digest}.txt"
     path.chmod(0o644)
     path.write_bytes(b"wrong")
-    with pytest.raises(IntegrityError, match="heal it first"):
+    with pytest.raises(IntegrityError, match="repair it first"):
         setup_move.migrate_to(storage=tmp_path / "elsewhere")
     assert context.instance().root_url == str(local_instance)
     ln.File(b"right", key="a.txt").save()
@@ -163,7 +163,7 @@ def test_what_arrives_otherwise_stops_a_move(
         Run.objects.using(target).filter(name="renamed").order_by()._update_rows({"name": "Renamed"})
 
     monkeypatch.setattr(copy_tables, "copy", careless)
-    with pytest.raises(LaminError, match="lamindb_run did not arrive"):
+    with pytest.raises(LaminError, match="lamindb_run differ from their source"):
         setup_move.migrate_to(migrated_postgres_url)
     monkeypatch.undo()
     assert context.instance().dialect == "sqlite"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -161,6 +162,7 @@ def lamin() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; errors are one line on standard error."""
+    _open_standard_streams()
     _escape_unencodable()
     try:
         code = _invoke(sys.argv[1:] if arguments is None else list(arguments))
@@ -205,6 +207,10 @@ def _report(error: Exception) -> int:
     if isinstance(error, UnicodeEncodeError):
         say("an argument is not valid UTF-8")
         return InvalidInputError.exit_code
+    if isinstance(error, OSError) and error.errno == errno.EBADF and error.filename is None:
+        _silence_stdout()
+        say("standard output is closed")
+        return StorageError.exit_code
     if isinstance(error, OSError):
         where = f"{os.fspath(error.filename)!r}: " if isinstance(error.filename, str) else ""
         say(f"{where}{error.strerror or error}")
@@ -237,6 +243,25 @@ def _escape_unencodable() -> None:
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+
+
+def _open_standard_streams() -> None:
+    """Put something in the place of standard streams that are closed.
+
+    Otherwise the next file that is opened, such as the database, would become the standard output of what we start.
+    Writing to them fails as before, since they are open for reading only.
+    """
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            with contextlib.suppress(OSError):
+                os.fstat(descriptor)
+                continue
+            null = os.open(os.devnull, os.O_RDONLY)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _silence_stdout() -> None:

@@ -15,6 +15,24 @@ _SPANS = {"min": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
+_MOST = 10**18
+"""What a larger number of results or generations means: every database can hold it."""
+
+
+_DEEPEST = 10**9
+
+
+class Count(click.IntRange):
+    """A number from 1; a very large one means all."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        return min(int(super().convert(value, param, ctx)), _MOST)
+
+
 class Command(click.Command):
     """A command with examples in its help. Settings are read just before it runs, not for `--help`."""
 
@@ -92,7 +110,9 @@ class Time(click.ParamType):  # type: ignore[type-arg, unused-ignore]
                 seconds = int(span[1]) * _SPANS[span[2]]
                 return datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds)
             return datetime.datetime.fromisoformat(text).astimezone()
-        except (ValueError, OverflowError):
+        except OverflowError:
+            self.fail(f"{text!a} is before the year 1: pass a shorter duration")
+        except ValueError:
             self.fail(
                 f"{text!a} is not a time: pass a date such as 2026-01-31, or a duration such as 30min, 12h, 7d, 2w"
             )
@@ -110,7 +130,10 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]i?)?b?", str(value).strip().lower())
         if not found:
             self.fail(f"{value!a} is not a size: pass bytes, or a number with a unit such as 10k, 1.5MB, 2GiB")
-        return math.ceil(float(found[1]) * _UNITS[found[2] or ""])
+        size = float(found[1]) * _UNITS[found[2] or ""]
+        if math.isinf(size):
+            self.fail(f"{value!a} is larger than any file: pass a smaller size")
+        return math.ceil(size)
 
 
 class Depth(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -123,6 +146,6 @@ class Depth(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         text = str(value).strip()
         if text == "all":
             return text
-        if not re.fullmatch(r"[0-9]{1,9}", text):
+        if not re.fullmatch(r"[0-9]+", text):
             self.fail(f"{value!a} is not a depth: pass a number from 0, or all")
-        return int(text)
+        return int(text) if len(text) < len(str(_DEEPEST)) else _DEEPEST

@@ -15,7 +15,7 @@ import click
 from lamindb.cli import resolve
 from lamindb.cli.completion import keys, run_ids
 from lamindb.cli.output import counted, out, out_json, out_json_list, styled, table, time_text
-from lamindb.cli.params import Depth, Size, Time, command, json_option
+from lamindb.cli.params import Count, Depth, Size, Time, command, json_option
 from lamindb.core import messages
 from lamindb.core.text import printable, size_text
 from lamindb.errors import InvalidInputError
@@ -38,9 +38,7 @@ _SHOW_MORE = "use --depth all to see all"
 @click.option(
     "--type", "kind", type=click.Choice(_KINDS), default="file", show_default=True, help="The kind of record."
 )
-@click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The maximum number of results."
-)
+@click.option("-n", "--limit", type=Count(), default=20, show_default=True, help="The maximum number of results.")
 @click.option("--field", help="Compare only this field instead of the defaults.")
 @json_option
 def search(text: str, kind: str, limit: int, field: str | None, as_json: bool) -> None:
@@ -80,9 +78,7 @@ def _hit(hit: Any, kind: str) -> tuple[str, str]:
 
 
 @command("history", "lamin history", "lamin history -n 50 --since 7d --user ada")
-@click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The maximum number of results."
-)
+@click.option("-n", "--limit", type=Count(), default=20, show_default=True, help="The maximum number of results.")
 @click.option("--since", type=Time(), help="Only events since a date, or within a duration such as 7d.")
 @click.option("--user", "handle", metavar="HANDLE", help="Only events of this user.")
 @json_option
@@ -141,7 +137,7 @@ def show_page(record: Any, *, as_json: bool) -> None:
 @click.option("--up", is_flag=True, help="Only ancestors.")
 @click.option("--down", is_flag=True, help="Only descendants.")
 @click.option("--depth", type=Depth(), help="The number of generations of files in each direction, or `all`.")
-@click.option("--max-nodes", type=click.IntRange(min=1), help="The maximum number of files and runs to show.")
+@click.option("--max-nodes", type=Count(), help="The maximum number of files and runs to show.")
 @click.option("--all-producers", is_flag=True, help="Follow all runs that produced the same bytes, not only the first.")
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="The output format; a tree by default.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")

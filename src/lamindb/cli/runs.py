@@ -12,7 +12,7 @@ import click
 from lamindb.cli import resolve
 from lamindb.cli.completion import run_ids
 from lamindb.cli.output import out, out_json, table, time_text
-from lamindb.cli.params import Time, command, json_option
+from lamindb.cli.params import Count, Time, command, json_option
 from lamindb.cli.query import show_page
 from lamindb.core import context, messages
 from lamindb.core.text import duration_text
@@ -29,9 +29,7 @@ _HEADERS = ("id", "when", "took", "status", "exit", "who", "transform")
 @click.option("--user", "handle", metavar="HANDLE", help="Only runs of this user.")
 @click.option("--parent", metavar="RUN", help="Only steps of this run.", shell_complete=run_ids)
 @click.option("--since", type=Time(), help="Only runs since a date, or within a duration such as 7d.")
-@click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="The maximum number of results."
-)
+@click.option("-n", "--limit", type=Count(), default=50, show_default=True, help="The maximum number of results.")
 @json_option
 def runs(limit: int, as_json: bool, **filters: Any) -> None:
     """List runs, the latest first.

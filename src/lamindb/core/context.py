@@ -64,7 +64,7 @@ def instance_or_none() -> Instance | None:
 
 
 def connected(alias: str | None) -> Instance | None:
-    """Return the open instance with an alias, None if it was closed; the current one for None."""
+    """Return the open instance with an alias, None if it is disconnected; the current one for None."""
     return _process.connected.get(alias) if alias is not None else instance()
 
 
@@ -79,7 +79,7 @@ def add_connected(new: Instance) -> None:
 
 
 def drop_connected(alias: str) -> None:
-    """Note that an instance was closed."""
+    """Note that an instance is disconnected."""
     _process.connected.pop(alias, None)
 
 
@@ -89,12 +89,12 @@ def set_instance(new: Instance | None) -> None:
 
 
 def is_disconnected() -> bool:
-    """Return True if this process closed its instance, so that none is opened unasked."""
+    """Return True if this process disconnected from its instance, so that none is opened unasked."""
     return _process.is_disconnected
 
 
 def set_disconnected(value: bool) -> None:
-    """Note whether this process closed its instance."""
+    """Note whether this process disconnected from its instance."""
     _process.is_disconnected = value
 
 

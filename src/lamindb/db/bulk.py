@@ -1,4 +1,4 @@
-"""Writing many rows fast: one statement for a list, values adapted as the database needs them."""
+"""Bulk writes: one statement for many rows, with values adapted to the database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from django.db import models
 
 AT_ONCE = 2_000
-"""So many rows are worked on at once: a list of any length needs no more memory."""
+"""Rows in a batch, so that memory does not grow with the number of rows."""
 
 
 def insert_many(
@@ -25,7 +25,7 @@ def insert_many(
     Args:
         link: The connection.
         records: Unsaved records, all fields set. Ids that the database makes are left out.
-        ignore_conflicts: Leave rows alone that exist already.
+        ignore_conflicts: Keep rows that exist already as they are.
         overwritten: Columns to set in rows that exist already, by their ids.
 
     Raises:

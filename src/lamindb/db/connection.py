@@ -1,4 +1,4 @@
-"""What our two database connections share: instances close, processes fork, event loops run.
+"""What our two database connections share: disconnecting, forks and event loops.
 
 Django closes its connections at the ends of web requests and refuses to work under a running event loop. A library
 in a notebook needs the opposite, so each database has a subclass of Django's own wrapper, with this class mixed in.
@@ -32,7 +32,7 @@ from lamindb import errors
 from lamindb.instance.move_note import MOVED
 
 _live: weakref.WeakSet[Guarded] = weakref.WeakSet()
-"""Every wrapper of every thread, so that closing an instance and forking reach all of them."""
+"""Every wrapper of every thread, so that disconnecting and forking reach all of them."""
 
 
 class TranslatedOperationalError(errors.DatabaseError, OperationalError):
@@ -64,6 +64,8 @@ _ABSENT: Final = re.compile('FATAL: +database "(.*)" does not exist')
 
 def _translate(error: Exception) -> Exception:
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, IntegrityError) and text == "datatype mismatch":
+        return TranslatedDataError(f"a number is larger than the database can hold: {text}")
     if isinstance(error, IntegrityError):
         about = "a record that this belongs to was deleted meanwhile, or is referred to"
         if "foreign key" not in text.lower():
@@ -132,7 +134,7 @@ class _Translator:
 def without_async_guard(cls: type) -> type:
     """Remove Django's refusal to work while an event loop runs, on this class only.
 
-    In a notebook an event loop always runs; a query there blocks the cell, as people expect.
+    In a notebook an event loop always runs; a query there blocks the cell, as users expect.
     """
     marker = BaseDatabaseWrapper.close.__code__
     for name in dir(cls):
@@ -168,14 +170,14 @@ class Guarded:
         return translator
 
     def connect(self) -> None:
-        """Open the connection, unless the instance was closed in the meantime.
+        """Open the connection, unless this process disconnected from the instance meanwhile.
 
         Raises:
-            NoInstanceError: The instance was closed by this process; another thread still holds its records.
+            NoInstanceError: This process disconnected from the instance; another thread still has its records.
         """
         if connections.settings.get(self.alias) is not self.settings_dict:
             raise errors.NoInstanceError(
-                "this record belongs to an instance that was closed: connect it again and query it anew"
+                "this record belongs to an instance that is disconnected: connect it again and query it anew"
             )
         with self.wrap_database_errors:
             try:

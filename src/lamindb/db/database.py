@@ -21,7 +21,7 @@ _ROUTER = "lamindb.db.database.Router"
 
 
 class Router:
-    """Sends our models to the instance that a record belongs to, else to the current one; leaves others alone."""
+    """Route our models to the instance that a record belongs to, else to the current one; others are not routed."""
 
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
         """Name the database for a read."""
@@ -103,7 +103,7 @@ def sqlite_config(path: Path, *, is_read_only: bool = False) -> dict[str, Any]:
 
     Args:
         path: The file.
-        is_read_only: Open it without any write, as read-only media need; nobody else may write it meanwhile.
+        is_read_only: Open it without any write, as read-only media need; no other process may write it meanwhile.
     """
     mode = "mode=ro&immutable=1" if is_read_only else "mode=rw"
     return {
@@ -166,7 +166,7 @@ def register(alias: str, config: dict[str, Any]) -> None:
 
 
 def unregister(alias: str) -> None:
-    """Close all connections to a database and forget it. Records of it then say that it was closed."""
+    """Close all connections to a database and forget it. Its records then say that it is disconnected."""
     from django.db import connections
 
     from lamindb.db.connection import close_alias
@@ -256,7 +256,7 @@ _WRITERS: Final = "lamindb writers"
 """The lock that every writer of files shares, and garbage collection has for itself."""
 
 MANY: Final = 50
-"""Who wants more locks than these takes all."""
+"""A writer that wants more locks than these takes all."""
 
 
 def take(link: Any, names: Iterable[str]) -> None:
@@ -323,7 +323,7 @@ def create_sqlite(path: Path) -> None:
 
 
 def remove_sqlite(path: Path) -> None:
-    """Remove a database file that nobody has open, and what SQLite keeps beside it, as far as they are there.
+    """Remove a database file that no process has open, and the files that SQLite keeps beside it, if they exist.
 
     Raises:
         OSError: One cannot be removed.

@@ -1,4 +1,4 @@
-"""Bringing a database to the form that this version of the library needs, and refusing what it does not know."""
+"""Migrate a database to this version of the library, after a backup; refuse a newer one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MIGRATIONS = "django_migrations"
 
 
 def dump_tables(alias: str, target: Path) -> None:
-    r"""Write all tables of ours, as they were at one moment, to a zip file with a CSV file for each.
+    r"""Write all tables of ours, as they were at one time, to a zip file with a CSV file for each.
 
     PostgreSQL reads each back by `\copy TABLE FROM FILE WITH (FORMAT csv, HEADER)`.
 
@@ -111,7 +111,7 @@ def bring_up_to_date(alias: str, *, home: Path, is_read_only: bool = False) -> b
     if is_read_only:
         raise ReadOnlyError(
             "the instance was made by an older lamindb and cannot be written here: "
-            "copy it first, or let somebody who can write it connect once"
+            "copy it first, or have a user who can write it connect once"
         )
     with _lock(alias, home):
         missing = _missing(alias)
@@ -138,9 +138,9 @@ def _migrate(alias: str) -> None:
     from django.db.migrations.executor import MigrationExecutor
 
     class Executor(MigrationExecutor):
-        """Writes down that a migration was done in the transaction that does it, where the database can.
+        """Record a migration in the transaction that does it, where the database can.
 
-        Django does that afterwards: whoever dies in between leaves tables that nobody knows of.
+        Django does that afterwards: a crash in between would leave tables that no migration is recorded for.
         """
 
         def apply_migration(self, *args: Any, **kwargs: Any) -> Any:
@@ -167,14 +167,14 @@ def _back_up(alias: str, home: Path, first: str) -> None:
         back_up_sqlite(home / DATABASE_FILE, target)
     else:
         messages.info(
-            f"the records are copied to {target} before they are migrated; everybody waits until that is done"
+            f"the records are copied to {target} before they are migrated; other processes wait until that is done"
         )
         dump_tables(alias, target)
     messages.info(f"the database is of an older version and is migrated now; a backup is at {target}")
 
 
 def back_up_sqlite(source: Path, target: Path) -> None:
-    """Copy a SQLite database that may be in use, in one step, flushed.
+    """Copy a SQLite database that may be in use, in one step, with fsync.
 
     Raises:
         DatabaseError: It cannot be read, or the target cannot be written. Nothing is left at the target.

@@ -1,4 +1,4 @@
-"""Days and hours in queries are those of UTC, as all that is stored, whatever zone a project around us has."""
+"""Days and hours in queries are in UTC, like stored times, whatever zone a host project has."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ class UTCOperations:
     """Mixed in before a Django class of a database's operations."""
 
     def datetime_cast_date_sql(self, sql: str, params: Any, tzname: str | None) -> Any:
-        """Take the day of a moment."""
+        """Return SQL for the day of a timestamp."""
         del tzname
         return super().datetime_cast_date_sql(sql, params, _UTC)  # type: ignore[misc]
 
     def datetime_cast_time_sql(self, sql: str, params: Any, tzname: str | None) -> Any:
-        """Take the time of the day of a moment."""
+        """Return SQL for the time of day of a timestamp."""
         del tzname
         return super().datetime_cast_time_sql(sql, params, _UTC)  # type: ignore[misc]
 
     def datetime_extract_sql(self, lookup_type: str, sql: str, params: Any, tzname: str | None) -> Any:
-        """Take a part of a moment, such as its month."""
+        """Return SQL for a field of a timestamp, such as its month."""
         del tzname
         return super().datetime_extract_sql(lookup_type, sql, params, _UTC)  # type: ignore[misc]
 
     def datetime_trunc_sql(self, lookup_type: str, sql: str, params: Any, tzname: str | None) -> Any:
-        """Cut a moment to the beginning of such a part."""
+        """Return SQL that truncates a timestamp."""
         del tzname
         return super().datetime_trunc_sql(lookup_type, sql, params, _UTC)  # type: ignore[misc]
 
     def date_trunc_sql(self, lookup_type: str, sql: str, params: Any, tzname: str | None = None) -> Any:
-        """Cut a day, or the day of a moment, which alone has a zone, to the beginning of such a part."""
+        """Return SQL that truncates a date, or the date of a timestamp; only the latter has a zone."""
         return super().date_trunc_sql(lookup_type, sql, params, tzname and _UTC)  # type: ignore[misc]
 
     def time_trunc_sql(self, lookup_type: str, sql: str, params: Any, tzname: str | None = None) -> Any:
-        """Cut a time of the day, or that of a moment, which alone has a zone, to the beginning of such a part."""
+        """Return SQL that truncates a time, or the time of a timestamp; only the latter has a zone."""
         return super().time_trunc_sql(lookup_type, sql, params, tzname and _UTC)  # type: ignore[misc]
 
     def year_lookup_bounds_for_datetime_field(self, value: int, iso_year: bool = False) -> Any:
-        """Return the first and the last moment of a year."""
+        """Return the first and the last timestamp of a year."""
         with timezone.override(datetime.UTC):
             return super().year_lookup_bounds_for_datetime_field(value, iso_year)  # type: ignore[misc]

@@ -1,7 +1,7 @@
-"""What is recorded: thin Django models and one query object.
+"""The record classes: thin Django models and one query class.
 
 Importing this package configures Django, unless a Django project has: Django needs that before a model is defined.
-What happens to records is done by functions of other rooms, see `lamindb.core.verbs`.
+The functions behind their methods are in other rooms, see `lamindb.core.verbs`.
 """
 
 from __future__ import annotations

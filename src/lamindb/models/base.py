@@ -1,4 +1,4 @@
-"""What all records have in common: identity, constructor, queries, how they show themselves."""
+"""The base class of all records: identity, constructor, queries, `repr`."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class RecordType(ModelBase):
 
 
 class Record(models.Model, metaclass=RecordType):
-    """Something that an instance remembers. Records are equal if they are of one kind and have the same id."""
+    """A row of an instance. Records are equal if they are of one kind and have the same id."""
 
     ALIASES: ClassVar[dict[str, str]] = {}
     """Other spellings of fields, for the constructor, for attributes and in queries."""
@@ -232,7 +232,7 @@ class Record(models.Model, metaclass=RecordType):
                 name; of files also the key, of runs the name of the transform, of users the handle.
             top_hit: Return the one best record (of equal ones the newest), or None if there is none.
             limit: How many to return at most; None for all that fit.
-            case_sensitive: Tell upper from lower case.
+            case_sensitive: Distinguish upper and lower case.
 
         Returns:
             A ranked list of records; `.df()` shows them with their scores.
@@ -277,7 +277,7 @@ class Record(models.Model, metaclass=RecordType):
     def rebase(self, stored: Record) -> None:
         """Take all fields from the row as it is now, but those that were set since the record was read.
 
-        Others may have changed the row meanwhile: what nobody set here must not be written back as it was.
+        Other processes may have changed the row meanwhile: only fields that were set here are written.
         """
         own = self.__dict__
         kept = own.get("_assigned", frozenset()) | self.EDITED

@@ -77,7 +77,7 @@ class FolderMember(Record):
 class LastVersion(Record):
     """The highest version number that a file has had, kept where that version was removed for good.
 
-    A number is never given twice: what somebody still holds, or wrote down, must not become another file.
+    A number is never reused: an id that a user wrote down must not become another file.
     """
 
     id: str = CharField(primary_key=True, max_length=16)

@@ -60,7 +60,7 @@ def follow(model: type[Model], parts: list[str]) -> tuple[type[Model] | None, An
 
 
 def exists(model: type[Model], parts: list[str]) -> bool:
-    """Tell whether a path of real names leads from field to field to its end."""
+    """Return True if a path of real names leads from field to field to its end."""
     current: type[Model] | None = model
     for part in parts:
         if current is None or follow(current, [part])[1] is None:

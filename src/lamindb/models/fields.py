@@ -23,7 +23,7 @@ TextField: Any = models.TextField
 
 
 class LazyAttribute(DeferredAttribute):
-    """A field of an unsaved file that is worked out when somebody looks, such as its hash."""
+    """A field of an unsaved file that is computed when it is read, such as its hash."""
 
     def __get__(self, record: Any, cls: Any = None) -> Any:
         """Return the value, working it out first where the record can."""
@@ -57,7 +57,7 @@ class _LazyBigIntegerField(models.BigIntegerField):  # type: ignore[type-arg]
 
 
 class _TimeField(models.DateTimeField):  # type: ignore[type-arg]
-    """A time. What names no time zone is UTC, as all that is stored and shown; a day is its beginning."""
+    """A time in UTC, also where a value has no time zone; a date means its start."""
 
     def to_python(self, value: Any) -> Any:
         """Turn a time, a day, or either as ISO 8601 text, into an aware time."""
@@ -82,7 +82,7 @@ class StatusAttribute(DeferredAttribute):
     """Reads a status; one that says `running` is checked against the process first."""
 
     def __get__(self, record: Any, cls: Any = None) -> Any:
-        """Return the status as it stands now."""
+        """Return the current status."""
         value = super().__get__(record, cls)
         if value == "running" and not record._state.adding:
             return verb("lamindb.runs.liveness.status_of")(record)
@@ -94,7 +94,7 @@ class StatusAttribute(DeferredAttribute):
 
 
 class _StatusField(models.TextField):  # type: ignore[type-arg]
-    """How a run stands."""
+    """The status of a run."""
 
     descriptor_class = StatusAttribute
 

@@ -167,8 +167,8 @@ class File(Traced):
             candidate = context.run()
             run = candidate if candidate is not None and candidate._state.db == alias else None
         # Set at once rather than by Django's constructor, which costs more than all else here; size, hash, digest
-        # and n_files are left out, and worked out when somebody looks.
-        moment = now()
+        # and n_files are left out, and computed when they are read.
+        created = now()
         self._state = ModelState()
         self._state.db = alias
         self.__dict__.update(
@@ -185,8 +185,8 @@ class File(Traced):
             storage_id=None,
             transform_id=None,
             run_id=None,
-            created_at=moment,
-            updated_at=moment,
+            created_at=created,
+            updated_at=created,
             created_by_id=None,
         )
         if run is not None:
@@ -195,10 +195,10 @@ class File(Traced):
         verb("lamindb.files.source.prepare")(self, data, {"key": key, "name": name, "format": format})
 
     _source: Any = None
-    """What the bytes are taken from at the next save; None when there is nothing to store."""
+    """The source of the bytes for the next save; None if there is nothing to store."""
 
     def _compute(self) -> None:
-        """Work out hash, digest and size of what is not saved yet."""
+        """Compute hash, digest and size of an unsaved file."""
         if self._source is not None:
             content = verb("lamindb.files.source.content_of")(self)
             self.__dict__.update(hash=content.hash, digest=content.digest, size=content.size)
@@ -395,7 +395,7 @@ class File(Traced):
 
     @classmethod
     def rewrite_filters(cls, filters: dict[str, Any]) -> tuple[list[models.Q], dict[str, Any]]:
-        """Let `name="output", suffix=".bam"` find `output.bam`: with both given, the name may be without suffix."""
+        """Make `name="output", suffix=".bam"` find `output.bam`: with both given, the name may be without suffix."""
         name, suffix = filters.get("name"), filters.get("suffix")
         if not isinstance(name, str) or not isinstance(suffix, str):
             return [], filters

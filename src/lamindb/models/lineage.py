@@ -1,4 +1,4 @@
-"""Records that came from something and became something: files, runs, and what is run."""
+"""The base class of records with lineage: files, runs and transforms."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Traced(Record):
         return closure(self, upward=False, model=model, depth=depth, all_producers=all_producers)
 
     def view_lineage(self, **options: Any) -> Any:
-        """Draw where this record came from and what became of it.
+        """Draw the ancestors and descendants of this record.
 
         Args:
             **options: `depth`: generations in each direction (3); `max_nodes` (300); `up`, `down`: directions;

@@ -1,4 +1,4 @@
-"""One execution of a transform, with what it read and what it made."""
+"""Runs: executions of a transform, with their inputs and outputs."""
 
 from __future__ import annotations
 
@@ -343,7 +343,7 @@ class Run(Traced):
         self.transform = value
 
     def __enter__(self) -> Self:
-        """Go on as the current run until the block ends; another run inside it comes and goes."""
+        """Make this the current run until the block ends; the current run may change inside the block."""
         verb("lamindb.runs.track.enter_block")(self)
         return self
 

@@ -1,4 +1,4 @@
-"""Where bytes live: the roots that an instance knows."""
+"""Storages: the roots of an instance's bytes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Storage(Record):
 
     @root.setter
     def root(self, value: Any) -> None:
-        """Say where a further storage is now, for its files to be found there; `save()` writes it."""
+        """Set where a further storage is now, so that its files are found there; `save()` writes it."""
         self.location = str(value)
 
     @property

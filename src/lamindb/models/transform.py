@@ -1,4 +1,4 @@
-"""What is run: notebooks, scripts, pipelines and their like, each at a version."""
+"""Transforms: notebooks, scripts, pipelines and other code, each at a version."""
 
 from __future__ import annotations
 

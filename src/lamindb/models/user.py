@@ -1,4 +1,4 @@
-"""Who: the people on whose behalf records are made."""
+"""Users, who create records."""
 
 from __future__ import annotations
 

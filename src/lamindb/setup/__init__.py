@@ -1,4 +1,4 @@
-"""Instances and people, from Python: the twins of `lamin init`, `connect`, `disconnect`, `delete` and `login`."""
+"""Instances and users, from Python: the same as `lamin init`, `connect`, `disconnect`, `delete` and `login`."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class StorageSettings:
         return _context.instance().storage_id
 
     def key_to_filepath(self, key: str) -> Any:
-        """Return where a key stands under the root."""
+        """Return the path of a key under the root."""
         from lamindb.core.keys import check_key
 
         return self.root / check_key(key)
@@ -118,11 +118,11 @@ class StorageSettings:
 
 
 class SetupSettings:
-    """Who works here, and with what: `ln.setup.settings`."""
+    """The user and the instance: `ln.setup.settings`."""
 
     @property
     def user(self) -> Person:
-        """Who works here."""
+        """The user."""
         return _user.current()
 
     @property

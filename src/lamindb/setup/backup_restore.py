@@ -26,8 +26,8 @@ from lamindb.storage import ownership
 from lamindb.storage.ownership import Owner
 
 _ORIGIN: Final = "origin.json"
-_MOMENT: Final = "%Y-%m-%dT%H-%M-%S.%f"
-"""How moments (UTC) are written: names of folders cannot hold colons everywhere."""
+_TIME_FORMAT: Final = "%Y-%m-%dT%H-%M-%S.%f"
+"""The format of times (UTC): some file systems allow no colon in the name of a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Origin:
         Raises:
             OSError: It cannot be written.
         """
-        values = asdict(self) | {"home": str(self.home), "made_at": self.made_at.strftime(_MOMENT)}
+        values = asdict(self) | {"home": str(self.home), "made_at": self.made_at.strftime(_TIME_FORMAT)}
         filesystem.write_text(folder / _ORIGIN, json.dumps(values, indent=1) + "\n", mode=0o600)
 
     @classmethod
@@ -65,7 +65,7 @@ class Origin:
         path = folder / _ORIGIN
         try:
             values: dict[str, Any] = documents.parse_json(documents.read(path))
-            made_at = datetime.datetime.strptime(values["made_at"], _MOMENT).replace(tzinfo=datetime.UTC)
+            made_at = datetime.datetime.strptime(values["made_at"], _TIME_FORMAT).replace(tzinfo=datetime.UTC)
             return cls(Path(values["home"]), values.get("database_url"), made_at, tuple(values.get("projects", ())))
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror}") from error
@@ -107,7 +107,7 @@ def backup(path: str | os.PathLike[str] | None = None) -> Path:
     instance = context.instance()
     if path is None:
         projects = _projects_of(instance.home_path)
-        return _keep(instance.home_path, instance.database_url, projects, with_records=True)
+        return _write_backup(instance.home_path, instance.database_url, projects, with_records=True)
     target = Path(path).expanduser().absolute()
     if target.exists():
         raise ConflictError(f"{target} exists already: name a new file")
@@ -133,8 +133,8 @@ def _projects_of(home: Path) -> list[str]:
     return [entry.project for entry in registry.entries() if entry.home == str(home)]
 
 
-def _keep(home: Path, database_url: str | None, projects: Iterable[str], *, with_records: bool) -> Path:
-    """Keep what brings an instance back: its description, where it comes from, and its records if wanted.
+def _write_backup(home: Path, database_url: str | None, projects: Iterable[str], *, with_records: bool) -> Path:
+    """Write a backup: the description of an instance, its origin and, if wanted, its records.
 
     Returns:
         The new folder.
@@ -149,7 +149,7 @@ def _keep(home: Path, database_url: str | None, projects: Iterable[str], *, with
     description = folders.read(home)
     origin = Origin(home, database_url, datetime.datetime.now(datetime.UTC), tuple(projects))
     safe_name = "".join(c if c.isalnum() or c in "._-" else "-" for c in description.name)
-    folder = base / "backups" / f"{safe_name}-{description.id}-{origin.made_at.strftime(_MOMENT)}"
+    folder = base / "backups" / f"{safe_name}-{description.id}-{origin.made_at.strftime(_TIME_FORMAT)}"
     try:
         paths.make_private_folder(folder)
         if with_records:
@@ -198,7 +198,7 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
                 lifecycle.close()
             else:
                 lifecycle.close_connections(instance)
-    kept = _keep(found.home, url, projects, with_records=drop_tables or is_sqlite)
+    kept = _write_backup(found.home, url, projects, with_records=drop_tables or is_sqlite)
     if is_sqlite:
         database.remove_sqlite(found.home / DATABASE_FILE)
     elif drop_tables and url is not None:
@@ -220,7 +220,7 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
 
 
 def _find(identifier: str) -> discovery.Found | None:
-    """Find what a name or path means: the instance of the working folder first, then a path, then a unique name.
+    """Find the instance of a name or path: the instance of the working folder first, then a path, then a unique name.
 
     Raises:
         NotUniqueError: Several fit.
@@ -236,7 +236,7 @@ def _find(identifier: str) -> discovery.Found | None:
 
 
 def _make_removable(root: Path) -> None:
-    """Give the owner the right to write to what is left, so that `rm -r` works without questions."""
+    """Make the remaining files writable for their owner, so that `rm -r` does not prompt."""
     for folder, _, names in os.walk(root):
         for name in names:
             path = os.path.join(folder, name)
@@ -261,7 +261,7 @@ def backups(name: str | None = None) -> list[Backup]:
 
 
 def _is_from_here(origin: Origin, name: str) -> bool:
-    """Tell whether an instance belonged to the working folder, or lay in it under this name."""
+    """Return True if an instance belonged to the working folder, or was in it under this name."""
     try:
         here = Path.cwd()
     except OSError:
@@ -283,7 +283,7 @@ def _lacks_records(home: Path, instance_id: str) -> bool:
 
 
 def restore(name: str | os.PathLike[str]) -> Any:
-    """Bring back a deleted instance from its newest backup, where it was, and connect it.
+    """Restore a deleted instance from its newest backup, where it was, and connect to it.
 
     Args:
         name: Its name or id, the folder where its storage is, or the folder of a backup. Of several instances of

@@ -1,4 +1,4 @@
-"""Copying all records from one database to another, of whatever kind each is, and comparing them."""
+"""Copy all records from one database to another, SQLite or PostgreSQL, and compare them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CLOSED: Final = "lamindb_has_moved"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a table holds, told so that two databases can be compared.
+    """A summary of a table, by which two databases can be compared.
 
     Attributes:
         name: The table.
@@ -43,7 +43,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the own storage of a database is said to be: the one field that differs after a move."""
+    """The recorded location of a database's own storage: the one field that differs after a move."""
 
     storage_id: str
     location: str
@@ -51,14 +51,14 @@ class Place:
 
 
 def location_of(root_url: str, database_url: str | None) -> tuple[str, str]:
-    """Return what the record of an instance's own storage says of its place: location and type."""
+    """Return the location and type in the record of an instance's own storage."""
     if "://" in root_url:
         return root_url, root_url.split("://", 1)[0]
     return OWN_ROOT if database_url is None else root_url, "local"
 
 
 def kinds() -> list[type[models.Model]]:
-    """Return the kinds of records that are worth keeping, each after those that it refers to."""
+    """Return the models whose rows are copied, each after those that it refers to."""
     waiting = [
         model for model in apps.get_app_config("lamindb").get_models() if model._meta.managed and not model._meta.proxy
     ]
@@ -87,7 +87,7 @@ def copy(source: str, target: str, *, place: Place | None = None, progress: Prog
         source: The alias of the database to read.
         target: The alias of one that has the tables and no rows.
         place: What to write as the place of the own storage; None leaves it.
-        progress: Told how many rows are copied, and how many there are.
+        progress: Called with how many rows are copied, and how many there are.
 
     Raises:
         DatabaseError, InvalidInputError: The target refuses a row. Roll its transaction back.
@@ -119,7 +119,7 @@ def copy(source: str, target: str, *, place: Place | None = None, progress: Prog
 
 
 def _set_sequences(link: Any) -> None:
-    """Let numbers that the database gives begin after those that were copied."""
+    """Set the sequences of the database to continue after the numbers that were copied."""
     from django.core.management.color import no_style
 
     with link.cursor() as cursor:
@@ -128,7 +128,7 @@ def _set_sequences(link: Any) -> None:
 
 
 def _rows(alias: str, model: type[models.Model], place: Place | None) -> Iterator[tuple[Any, ...]]:
-    """Yield rows as every database can hold them: older versions let SQLite have what no other takes."""
+    """Yield rows as every database can hold them: older versions stored values in SQLite that PostgreSQL refuses."""
     names = [field.attname for field in model._meta.concrete_fields]
     query: Any = models.QuerySet(model, using=alias).order_by("pk").values_list(*names)
     for row in map(storable, query.iterator(chunk_size=2000)):
@@ -177,8 +177,8 @@ def differing(one: list[Table], other: list[Table]) -> list[str]:
     return [table.name for table in one if known.get(table.name) != table]
 
 
-def hold_still(alias: str) -> None:
-    """Inside an open transaction: keep everybody else from writing until its end.
+def block_writers(alias: str) -> None:
+    """Inside an open transaction: keep other processes from writing until its end.
 
     Raises:
         DatabaseError: The database did not grant it.
@@ -191,14 +191,14 @@ def hold_still(alias: str) -> None:
 
 
 def close(alias: str, reason: str) -> None:
-    """Inside the transaction of `hold_still`: let a server's database refuse whatever is written to it from now on.
+    """Inside the transaction of `block_writers`: make a PostgreSQL database refuse all later writes.
 
     Its rows stay as they are, and can be read. Dropping the function `lamindb_has_moved` with what depends on it
     opens it again.
 
     Args:
         alias: The database.
-        reason: What who tries is told.
+        reason: The message of the error that a writer gets.
 
     Raises:
         DatabaseError: The server does not allow it; nothing was changed.

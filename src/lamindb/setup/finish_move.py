@@ -1,8 +1,8 @@
-"""The last steps of a move: the new place is described, the old one taken out of use, whoever dies in between.
+"""The last steps of a move: the new place is described, and the old one retired, also after a crash in between.
 
 A note in the old place says where the instance moves to. Until the description of the new place is there, the note
-means nothing but that rows of a move that stopped may lie there. From then on the instance has moved, and whoever
-opens the old place or the new one next does what is left to do.
+only means that rows of an interrupted move may be there. From then on the instance has moved, and the next process
+that opens the old place or the new one does the remaining steps.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ def switch(home: Path, move: move_note.Move, description: Description, database_
     except OSError as error:
         raise StorageError(f"cannot make the folder {target}: {error.strerror}") from error
     if target != home:
-        # So that who opens the new place first ends the move, too.
+        # A process that opens the new place first finishes the move, too.
         move_note.write(target, move)
     if database_url is not None:
-        # Under a name of its own, so that whoever finishes the move knows the password, and nobody else uses it.
+        # Registered for the new place itself: the process that finishes the move needs the password.
         _register(description, target, move.root_url, database_url, str(target))
     folders.write(target, description)
 
 
 def finish(home: Path) -> Moved | None:
-    """End a move that stopped after the new place was described: the old one is taken out of use; many may try.
+    """Retire the old place of a move that was interrupted after the new one was described; concurrent calls are safe.
 
     Args:
         home: The old place or the new one.
@@ -106,7 +106,7 @@ def _finish(home: Path) -> Moved | None:
 
 
 def _register_projects(home: Path, move: move_note.Move, there: Description) -> str | None:
-    """Let the folders that led to the old place lead to the new one; return its database's address."""
+    """Register the new place for the projects of the old one; return its database's address."""
     target = Path(move.home)
     entries = registry.entries()
     url = registry.database_url_of(target)
@@ -132,7 +132,7 @@ def _register(description: Description, home: Path, root_url: str, database_url:
 
 
 def _retire(home: Path, move: move_note.Move) -> None:
-    """Put the old records away, then the description, the mark, and last the note: who dies can be followed."""
+    """Retire the old records, then the description, the mark, and last the note: any step can be repeated."""
     try:
         if (home / DATABASE_FILE).exists():
             (home / "backups").mkdir(exist_ok=True)

@@ -1,11 +1,10 @@
-"""The life of an instance: made, connected, closed, described."""
+"""Create, connect, disconnect and describe instances."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
-import re
 import shlex
 import threading
 from collections.abc import Iterable, Iterator
@@ -13,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import context, messages, paths, storage_url
+from lamindb.core import context, messages, paths
 from lamindb.core import database_url as db_url
 from lamindb.core.keys import DATABASE_FILE, HIDDEN_FOLDER
 from lamindb.core.text import printable
@@ -32,7 +31,8 @@ from lamindb.instance import config as folders
 from lamindb.instance import discovery, registry
 from lamindb.instance import user as instance_user
 from lamindb.records.open_instance import Instance
-from lamindb.setup import creation, finish_move
+from lamindb.setup import finish_move
+from lamindb.setup.create import default_name, make, place_of
 from lamindb.storage import ownership
 from lamindb.storage.ownership import Owner
 
@@ -41,7 +41,7 @@ _opening = threading.RLock()
 
 @dataclass(frozen=True, slots=True)
 class InstanceInfo:
-    """What there is to tell about the connected instance and its user."""
+    """The connected instance and its user."""
 
     name: str
     id: str
@@ -86,9 +86,9 @@ def init(
         raise InvalidInputError(f"view must be one of {', '.join(folders.VIEW_MODES)}, not {view!r}")
     if db is not None:
         database.postgres_config(db)
-    name = folders.check_name(name or _default_name(root_url, db))
+    name = folders.check_name(name or default_name(root_url, db))
     if not (home / folders.FILE_NAME).is_file():
-        creation.make(root_url, home, name, db, view)
+        make(root_url, home, name, db, view)
         messages.success(f"made the instance {name!r} in {root_url}")
     else:
         existing = folders.read(home)
@@ -99,44 +99,6 @@ def init(
             )
         ownership.claim_if_reachable(root_url, Owner(existing.id, existing.name), home)
     return connect(home.parent if home.name == HIDDEN_FOLDER else home, database_url=db)
-
-
-def place_of(storage: str | os.PathLike[str]) -> tuple[str, Path]:
-    """Return the root of a storage, and the folder of the instance that has it.
-
-    Raises:
-        InvalidInputError: It cannot be a storage.
-        StorageError: There is no folder for the records of an instance on an object store.
-    """
-    text = os.fspath(storage)
-    if not isinstance(text, str) or not text.strip():
-        raise InvalidInputError("storage must be a folder such as './mydata' or an address such as 's3://bucket'")
-    if "://" in text:
-        root_url = storage_url.canonical(text)
-        storage_url.split(root_url)
-        if HIDDEN_FOLDER in root_url.split("/"):
-            raise InvalidInputError(f"storage {root_url} lies inside another instance's own folder: pass another one")
-        base = paths.data_folder()
-        if base is None:
-            raise StorageError("there is no folder for the database: set LAMIN_DATA_DIR")
-        mark = hashlib.sha256(root_url.encode()).hexdigest()[:12]
-        stem = re.sub(r"[^\w.-]", "-", root_url.rsplit("/", 1)[-1])
-        return root_url, base / "instances" / f"{stem}-{mark}"
-    try:
-        root = Path(text).expanduser().resolve()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise InvalidInputError(f"storage {text!a} cannot be a folder: {error}") from None
-    if root.exists() and not root.is_dir():
-        raise InvalidInputError(f"storage {root} is a file: pass a folder")
-    if HIDDEN_FOLDER in root.parts:
-        raise InvalidInputError(f"storage {root} lies inside another instance's own folder: pass another one")
-    return str(root), root / HIDDEN_FOLDER
-
-
-def _default_name(root_url: str, db: str | None) -> str:
-    if db is not None:
-        return database.postgres_config(db)["NAME"]  # type: ignore[no-any-return]
-    return root_url.rstrip("/").rsplit("/", 1)[-1] or "root"
 
 
 def connect(
@@ -222,7 +184,7 @@ def _on_server(url: str, storage: str | None) -> discovery.Found:
             )
         home = place_of(root_url)[1]
     if not (home / folders.FILE_NAME).is_file():
-        creation.make(root_url, home, folders.check_name(_default_name(root_url, url)), url, "none")
+        make(root_url, home, folders.check_name(default_name(root_url, url)), url, "none")
     return discovery.Found(home, project or home.parent)
 
 
@@ -274,7 +236,7 @@ def _has_storage(home: Path, ids: Iterable[str]) -> bool:
 
 
 def _working_folder() -> Path | None:
-    """Return the working folder, or None where somebody removed it."""
+    """Return the working folder, or None if it was removed."""
     try:
         return Path.cwd()
     except FileNotFoundError:
@@ -285,10 +247,10 @@ def open_current() -> Instance:
     """Open the instance of the working folder on first use.
 
     Raises:
-        NoInstanceError: There is none, or this process closed it.
+        NoInstanceError: There is none, or this process disconnected from it.
     """
     if context.is_disconnected():
-        raise NoInstanceError("the instance was closed by this process: connect one by ln.connect(PATH)")
+        raise NoInstanceError("this process disconnected from the instance: connect one by ln.connect(PATH)")
     with _opening:
         # Another thread may have opened it while this one waited.
         opened = context.instance_or_none()
@@ -303,7 +265,7 @@ def open_current() -> Instance:
 def open_at(home: Path, project: Path | None, database_url: str | None) -> Instance:
     """Open the instance of a folder anew; does not make it the current one.
 
-    If the instance was moved from there by somebody who died at it, the move is ended, and the new place is opened.
+    If a move of the instance was interrupted at its end, the move is finished, and the new place is opened.
 
     Raises:
         NoInstanceError: The folder or its database is gone.
@@ -457,7 +419,7 @@ def _close_parts(parts: list[Any]) -> None:
 
 
 def _correct_location(instance: Instance) -> None:
-    """Let the record of the own storage say where it is now: a move that died may not have come to that."""
+    """Update the location in the record of the own storage: an interrupted move may not have done that."""
     from lamindb.models import Storage
     from lamindb.setup import copy_tables
 
@@ -467,14 +429,14 @@ def _correct_location(instance: Instance) -> None:
 
 
 def make_current(instance: Instance) -> None:
-    """Make an opened instance the current one of this process, and put right what dead processes left in it."""
+    """Make an opened instance the current one of this process, and repair what dead processes left in it."""
     before = context.instance_or_none()
     if before is not None and before.alias != instance.alias:
         from lamindb.runs import track
 
         track.leave(before)
     context.set_instance(instance)
-    # What puts things right is imported where there is something to look at, so that a mere query starts quickly.
+    # Repairs are imported only if there is something to repair, so that a query starts quickly.
     if _has_writers(instance):
         from lamindb.files import view_repair
 
@@ -496,7 +458,7 @@ def _has_unrecorded(instance: Instance) -> bool:
 
 
 def _has_writers(instance: Instance) -> bool:
-    """Tell whether a process left its name among the writes under way."""
+    """Return True if a process left its marker of a running write."""
     try:
         return any(name.endswith(".writer") for name in os.listdir(instance.home_path / "incoming"))
     except FileNotFoundError:
@@ -508,7 +470,7 @@ def _has_writers(instance: Instance) -> bool:
 
 
 def _complete(instance: Instance) -> None:
-    """Make the folders that a copy has lost: many tools leave empty ones out."""
+    """Make the folders that a copy lacks: many tools leave empty ones out."""
     from lamindb.storage.open_store import open_store
 
     try:
@@ -558,7 +520,7 @@ close = disconnect
 
 
 def reset() -> None:
-    """Close all instances of this process as if it had just begun; runs are not ended, and what is registered stays."""
+    """Disconnect all instances, as in a new process; runs are not ended, and what is registered stays."""
     for instance in context.all_connected():
         close_connections(instance)
     context.open_blocks().clear()
@@ -568,7 +530,7 @@ def reset() -> None:
 
 
 def close_connections(instance: Instance) -> None:
-    """Let go of everything that this process holds open of an instance."""
+    """Close all stores and connections that this process has open for an instance."""
     instance.close()
     database.unregister(instance.alias)
     context.drop_connected(instance.alias)
@@ -614,6 +576,5 @@ __all__ = [
     "make_current",
     "open_at",
     "open_current",
-    "place_of",
     "reset",
 ]

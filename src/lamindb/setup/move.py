@@ -1,13 +1,13 @@
-"""Growing up: an instance moves to PostgreSQL, to another storage, or to both, with everything that it knows.
+"""Move an instance to PostgreSQL, to another storage, or to both, with all records and objects.
 
 1. Objects are copied while others may work, and compared byte by byte.
-2. Everybody else is kept from writing; what was saved meanwhile is copied, too.
+2. Other processes are kept from writing; what was saved meanwhile is copied, too.
 3. Rows are copied in one transaction of the new database, and compared before it commits.
 4. The description of the new place is written; from now on the project points there, and the old place is retired.
 
 Whatever dies before step 4 leaves the old instance as it was, and one can work on in it. Calling again goes on: objects
-that are there are not copied again, and rows are copied anew. What dies in step 4 is ended by whoever opens the old
-place or the new one next (`moves`).
+that are there are not copied again, and rows are copied anew. An interrupted step 4 is finished by the process that
+opens the old place or the new one next (`finish_move`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from lamindb.instance import move_note
 from lamindb.maintenance import reachable
 from lamindb.models import Storage
 from lamindb.records.open_instance import Instance
-from lamindb.setup import copy_tables, finish_move, lifecycle
+from lamindb.setup import copy_tables, create, finish_move, lifecycle
 from lamindb.setup.copy_tables import Place, Table
 from lamindb.storage import ownership
 from lamindb.storage.base import ObjectName, ObjectStore, Source
@@ -138,7 +138,7 @@ def migrate_to(
         new.prepare()
         _copy_objects(instance, old, new, set(), progress)
     with _target_database(instance, target) as alias, database.writing(instance.alias):
-        copy_tables.hold_still(instance.alias)
+        copy_tables.block_writers(instance.alias)
         if target.moves_objects:
             _copy_objects(instance, old, new, _compare_objects(instance, new, compared, progress), progress)
             _compare_objects(instance, new, compared, progress)
@@ -185,7 +185,7 @@ def _end(
 
 
 def _plan(instance: Instance, db: str | None, storage: str | os.PathLike[str] | None) -> _Target:
-    """Work out where everything goes, and refuse what cannot be right.
+    """Return where everything goes.
 
     Raises:
         InvalidInputError: The database's address cannot be read.
@@ -195,7 +195,7 @@ def _plan(instance: Instance, db: str | None, storage: str | os.PathLike[str] | 
         database.postgres_config(db)
     root_url, home = instance.root_url, instance.home_path
     if storage is not None:
-        root_url, home = lifecycle.place_of(storage)
+        root_url, home = create.place_of(storage)
     url = db if db is not None else instance.database_url
     moves_objects = root_url != instance.root_url
     moves_rows = (db is not None and not db_url.is_same(db, instance.database_url or "")) or (
@@ -243,7 +243,7 @@ def _copy_objects(
             size = old.size(name)
             if size is None:
                 raise IntegrityError(
-                    f"object {name.path} is missing: `lamin verify` tells what needs it, heal it first"
+                    f"object {name.path} is missing: `lamin verify` shows what needs it; repair it first"
                 )
             path = old.object_path(name) if old.is_local else str(old.local_path(name, name.digest + name.suffix))
             sources.append(Source(suffix=name.suffix, path=path, content=Content("", name.digest, size)))
@@ -253,7 +253,7 @@ def _copy_objects(
             for name, size in part:
                 damage = old.check(name, size)
                 if damage is not None:
-                    raise IntegrityError(f"{damage.detail}: heal it first, then call again") from error
+                    raise IntegrityError(f"{damage.detail}: repair it first, then call again") from error
             raise
         done += len(part)
         if progress is not None:
@@ -275,7 +275,7 @@ def _compare_objects(
         checks = pool.map(lambda one: (one[0], new.size(one[0]), new.check(*one)), wanted)
         for done, (name, size, damage) in enumerate(checks, 1):
             if damage is not None and damage.kind != "missing":
-                raise IntegrityError(f"{damage.detail}: it did not arrive as it left; call again")
+                raise IntegrityError(f"{damage.detail}: it differs from its source after the copy; call again")
             if damage is None:
                 compared[name] = size or 0
             if progress is not None:
@@ -309,7 +309,7 @@ def _move_rows(instance: Instance, alias: str, target: _Target, progress: Progre
 
     Raises:
         ConflictError: The database holds other records.
-        DatabaseError: What arrived is not what left.
+        DatabaseError: The copied rows differ from their source.
     """
     wanted = copy_tables.described(instance.alias, place=target.place, progress=progress)
     if not target.moves_rows:
@@ -327,7 +327,7 @@ def _move_rows(instance: Instance, alias: str, target: _Target, progress: Progre
     found = copy_tables.described(alias, progress=progress)
     wrong = copy_tables.differing(wanted, found)
     if wrong:
-        raise DatabaseError(f"{', '.join(wrong)} did not arrive as they left: nothing was moved; call again")
+        raise DatabaseError(f"{', '.join(wrong)} differ from their source: nothing was moved; call again")
     return found
 
 
@@ -344,7 +344,7 @@ def _make_room(instance: Instance, alias: str, target: _Target) -> None:
     here = _move(instance, target)
     if earlier is None or (earlier.home, earlier.database) != (here.home, here.database):
         raise ConflictError(
-            "that database holds other records of this instance already, so that somebody may work in it: "
+            "that database holds other records of this instance already, so that it may be in use: "
             "connect that one, or drop its tables first"
         )
     if target.database_url is not None:
@@ -359,11 +359,11 @@ def _make_room(instance: Instance, alias: str, target: _Target) -> None:
 
 
 def _close(instance: Instance, target: _Target) -> None:
-    """Let whoever still has the old database open be refused, rather than write what nobody would find."""
+    """Make the old database refuse writes of processes that still have it open: they would be lost."""
     try:
         copy_tables.close(instance.alias, f"{move_note.MOVED} to {_shown_database(target)}: connect it there")
     except DatabaseError as error:
-        messages.warning(f"the old database can still be written to, where nobody will look: {error}")
+        messages.warning(f"the old database can still be written to, and such writes are lost: {error}")
 
 
 def _shown_database(target: _Target) -> str:
@@ -423,7 +423,7 @@ def dump_to_sqlite(home: Path, database_url: str, target: Path) -> None:
                 copy_tables.copy(source, copied)
                 wrong = copy_tables.differing(copy_tables.described(source), copy_tables.described(copied))
                 if wrong:
-                    raise DatabaseError(f"{', '.join(wrong)} did not arrive as they left: call again")
+                    raise DatabaseError(f"{', '.join(wrong)} differ from their source: call again")
         with database.connection(copied).cursor() as cursor:
             cursor.execute("PRAGMA journal_mode=DELETE")
         database.unregister(copied)

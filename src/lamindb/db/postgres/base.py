@@ -10,7 +10,7 @@ from lamindb.db.utc import UTCOperations
 
 
 class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
-    """What PostgreSQL calls things, in UTC."""
+    """SQL of PostgreSQL, with times in UTC."""
 
 
 @without_async_guard
@@ -20,14 +20,14 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
     ops_class = DatabaseOperations
 
     def ensure_connection(self) -> None:
-        """Have a connection; outside a transaction, one that the server closed is opened again."""
+        """Open a connection if there is none; outside a transaction, reconnect if the server closed it."""
         if self.connection is not None and not self.in_atomic_block and self._was_dropped():
             self.drop()
-        # Named outright: through `super()` it would refuse to work while an event loop runs, as in every notebook.
+        # Bypass Django's async guard, which `super()` would keep: in a notebook an event loop always runs.
         BaseDatabaseWrapper.ensure_connection.__wrapped__(self)  # type: ignore[attr-defined]
 
     def _was_dropped(self) -> bool:
-        """Read what the server sent unasked, without waiting: first its last words, then the end."""
+        """Return True if the server ended the connection: read its last message and the end, without waiting."""
         import psycopg
 
         try:

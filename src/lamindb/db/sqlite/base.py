@@ -15,7 +15,7 @@ from lamindb.errors import NoInstanceError
 
 
 class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
-    """What SQLite calls things, in UTC."""
+    """SQL of SQLite, with times in UTC."""
 
 
 @without_async_guard
@@ -26,7 +26,7 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Open the file; it must exist, so that a deleted instance never comes back as an empty one."""
-        # Named outright: through `super()` it would refuse to work while an event loop runs, as in every notebook.
+        # Bypass Django's async guard, which `super()` would keep: in a notebook an event loop always runs.
         raw = base.DatabaseWrapper.get_new_connection.__wrapped__(self, conn_params)  # type: ignore[attr-defined]
         self._path = unquote(urlsplit(str(self.settings_dict["NAME"])).path)
         status = os.stat(self._path)

@@ -1,22 +1,59 @@
-"""Creation of an instance: folder or bucket, database and first records; `instance.toml` is written last."""
+"""Create an instance: its folder, database, tables and first records."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from pathlib import Path
 
-from lamindb.core import filesystem, locks, messages
+from lamindb.core import filesystem, locks, messages, paths, storage_url
 from lamindb.core.keys import DATABASE_FILE, GITIGNORE, GITIGNORE_TEXT, HIDDEN_FOLDER
 from lamindb.db import database, migrate
-from lamindb.errors import (
-    ConflictError,
-    LaminError,
-    StorageError,
-)
+from lamindb.errors import ConflictError, InvalidInputError, LaminError, StorageError
 from lamindb.instance import config as folders
 from lamindb.records.open_instance import ensure_user
 from lamindb.storage import ownership
 from lamindb.storage.ownership import Owner
+
+
+def place_of(storage: str | os.PathLike[str]) -> tuple[str, Path]:
+    """Return the root of a storage, and the folder of the instance that has it.
+
+    Raises:
+        InvalidInputError: It cannot be a storage.
+        StorageError: There is no folder for the records of an instance on an object store.
+    """
+    text = os.fspath(storage)
+    if not isinstance(text, str) or not text.strip():
+        raise InvalidInputError("storage must be a folder such as './mydata' or an address such as 's3://bucket'")
+    if "://" in text:
+        root_url = storage_url.canonical(text)
+        storage_url.split(root_url)
+        if HIDDEN_FOLDER in root_url.split("/"):
+            raise InvalidInputError(f"storage {root_url} lies inside another instance's own folder: pass another one")
+        base = paths.data_folder()
+        if base is None:
+            raise StorageError("there is no folder for the database: set LAMIN_DATA_DIR")
+        mark = hashlib.sha256(root_url.encode()).hexdigest()[:12]
+        stem = re.sub(r"[^\w.-]", "-", root_url.rsplit("/", 1)[-1])
+        return root_url, base / "instances" / f"{stem}-{mark}"
+    try:
+        root = Path(text).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InvalidInputError(f"storage {text!a} cannot be a folder: {error}") from None
+    if root.exists() and not root.is_dir():
+        raise InvalidInputError(f"storage {root} is a file: pass a folder")
+    if HIDDEN_FOLDER in root.parts:
+        raise InvalidInputError(f"storage {root} lies inside another instance's own folder: pass another one")
+    return str(root), root / HIDDEN_FOLDER
+
+
+def default_name(root_url: str, db: str | None) -> str:
+    """Return the name of an instance that the user gave none: that of its database, else the end of its storage."""
+    if db is not None:
+        return database.postgres_config(db)["NAME"]  # type: ignore[no-any-return]
+    return root_url.rstrip("/").rsplit("/", 1)[-1] or "root"
 
 
 def make(root_url: str, home: Path, name: str, db: str | None, view: str) -> None:
@@ -31,7 +68,7 @@ def make(root_url: str, home: Path, name: str, db: str | None, view: str) -> Non
 
     Raises:
         ConflictError: The bucket is another instance's. Nothing was changed in it. Nor in a database, unless the other
-            one took the bucket in the same moment: then tables and the user's record stay, but no storage.
+            one took the bucket at the same time: then tables and the user's record stay, but no storage.
         StorageError: The folder or bucket cannot be written.
         DatabaseError: The database cannot be reached.
     """
