@@ -11,7 +11,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models import Q
 
-from lamindb.core import context, ids
+from lamindb.core import context, ids, storage_url
 from lamindb.core.keys import OWN_ROOT
 from lamindb.errors import MultipleResultsFound, NoResultFound
 from lamindb.models import field_names
@@ -154,7 +154,7 @@ def named(target: Any, alias: str, text: str) -> list[str]:
         plural = "storages" if kind == "storage" else f"{kind}s"
         raise MultipleResultsFound(f"several {plural} are called {ascii(text)}: name one of {listed}")
     if kind == "file" and found[0].key == text:
-        return list(query.filter(id__range=ids.versions_of(found[0].stem_id)).values_list("pk", flat=True))
+        return list(query.filter(id__range=ids.version_range(found[0].stem_id)).values_list("pk", flat=True))
     return [row.pk for row in found]
 
 
@@ -191,7 +191,7 @@ def _location(root: Any, alias: str) -> Any:
     text = os.fspath(root)
     instance = context.connected(alias)
     if "://" in text:
-        return text.rstrip("/")
+        return storage_url.canonical(text)
     real = os.path.realpath(os.path.expanduser(text)) if text != OWN_ROOT else text
     is_own = instance is not None and real == instance.root_url and instance.database_url is None
     return OWN_ROOT if is_own else real
