@@ -11,7 +11,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models import Q
 
-from lamindb.core import context, ids
+from lamindb.core import context, ids, storage_url
 from lamindb.core.keys import OWN_ROOT
 from lamindb.errors import MultipleResultsFound, NoResultFound
 from lamindb.models import field_names
@@ -191,7 +191,7 @@ def _location(root: Any, alias: str) -> Any:
     text = os.fspath(root)
     instance = context.connected(alias)
     if "://" in text:
-        return text.rstrip("/")
+        return storage_url.canonical(text)
     real = os.path.realpath(os.path.expanduser(text)) if text != OWN_ROOT else text
     is_own = instance is not None and real == instance.root_url and instance.database_url is None
     return OWN_ROOT if is_own else real
