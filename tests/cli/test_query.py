@@ -54,7 +54,7 @@ def test_search_finds_files_by_name_and_by_key_and_users_by_name(cli: Cli, chain
     found = cli("search", "second table").out
     assert "tables/2.csv" in found and "the second table" in found
     assert "no matching files" in cli("search", "notes", "--field", "key").err
-    ln.User.objects.all()._update_rows({"name": "Zoë Dupont"})
+    ln.User.objects.all().update_rows({"name": "Zoë Dupont"})
     assert "Zoë Dupont" in cli("search", "dupont", "--type", "user").out
 
 

@@ -96,7 +96,7 @@ def test_purge(cli: Cli, project: Path) -> None:
     cli("trash", "purge", "x.txt")
     assert sorted(_trash(cli)) == ["d/one.txt", "d/two.txt"]
     assert "nothing to purge" in cli("trash", "purge", "--all", "--older-than", "1").err
-    ln.File.objects.get_queryset().filter(key="d/one.txt")._update_rows(
+    ln.File.objects.get_queryset().filter(key="d/one.txt").update_rows(
         {"trashed_at": datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=2)}
     )
     cli("trash", "purge", "--all", "--older-than", "1")

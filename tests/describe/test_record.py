@@ -95,7 +95,7 @@ def test_secrets_are_never_shown(project: dict[str, Any], monkeypatch: pytest.Mo
         "git_repository": "https://ada:hunter2hunter2@git.example/x.git",
         "error": "token=hunter2hunter2",
     }
-    ln.Run.objects.filter(id=first.id)._update_rows(stored)
+    ln.Run.objects.filter(id=first.id).update_rows(stored)
     for record in (project["raw"], ln.Run.select(id=first.id).one(), first.transform):
         page = record.describe()
         for text in (repr(page), page._repr_html_(), page.to_json()):
@@ -154,7 +154,7 @@ def test_the_trash_and_other_producers_are_said(project: dict[str, Any], tmp_pat
 
 def test_hostile_names_reach_neither_terminal_nor_notebook(instance: Path) -> None:
     written = write(Plain([None, 0], [0], {(0, 0)}))
-    ln.Transform.objects.filter(id=written.transforms[0])._update_rows({"name": "<b>\x1b[31m\n</b>"})
+    ln.Transform.objects.filter(id=written.transforms[0]).update_rows({"name": "<b>\x1b[31m\n</b>"})
     for record in (written.record("file", 1), written.record("run", 0), written.record("transform", 0)):
         page = record.describe()
         assert "\x1b" not in repr(page) + page._repr_html_()
@@ -198,7 +198,7 @@ def test_code_logs_and_how_files_were_watched_are_said(local_instance: Path, tmp
         "reasons": ["a process began", "an\x1b exec"],
         "files": [{}],
     }
-    ln.Run.objects.filter(id=file.run.id)._update_rows({"capture": watched, "report_digest": f"{'a' * 64}.html"})
+    ln.Run.objects.filter(id=file.run.id).update_rows({"capture": watched, "report_digest": f"{'a' * 64}.html"})
     run = ln.Run.select(id=file.run.id).one()
     assert facts(run, "capture")["reasons"] == watched["reasons"]
     assert facts(run, "capture")["files_seen"] == 1
@@ -234,7 +234,7 @@ def test_json_is_typed(project: dict[str, Any]) -> None:
 
 def test_lists_and_commands_are_told_apart(project: dict[str, Any]) -> None:
     first = project["runs"][0]
-    ln.Run.objects.filter(id=first.id)._update_rows({"arguments": ["tool", "two words", "--fast"]})
+    ln.Run.objects.filter(id=first.id).update_rows({"arguments": ["tool", "two words", "--fast"]})
     run = ln.Run.select(id=first.id).one()
     assert "tool 'two words' --fast" in repr(run.describe())
     assert facts(run, "run")["arguments"] == ["tool", "two words", "--fast"]

@@ -59,7 +59,7 @@ def test_a_folder_over_keys_is_refused(folder: Path) -> None:
 def test_such_keys_of_an_older_instance_are_named_and_read(folder: Path) -> None:
     ln.File(folder, key="o").save()
     file = ln.File(b"inside", key="elsewhere.txt").save()
-    File.objects.filter(id=file.id).order_by()._update_rows({"key": "o/inside.txt"})
+    File.objects.filter(id=file.id).order_by().update_rows({"key": "o/inside.txt"})
     report = verify.verify()
     assert report.overlapping == ("o/inside.txt",) and "o/inside.txt" in str(report)
     assert ln.File.select(key="o/inside.txt").one().load() == "inside"

@@ -17,9 +17,9 @@ def row_first() -> None:
 
     def only_hash(instance: Any, files: Any, progress: Any, executor: Any) -> None:
         for file in files:
-            source = file._source.source
+            source = file.pending.source
             waiting.append(source)
-            file._source.content = hash_bytes(source.data) if source.data is not None else hash_file(source.path)
+            file.pending.content = hash_bytes(source.data) if source.data is not None else hash_file(source.path)
 
     def store_then_show(instance: Any, *args: Any) -> None:
         instance.store.put_many(waiting)
@@ -49,7 +49,7 @@ def view_first() -> None:
 
     def show_then_write(instance: Any, files: Any, *args: Any) -> Any:
         for file in files:
-            pending = file._source
+            pending = file.pending
             name = ObjectName(pending.content.digest, pending.source.suffix)
             instance.view.show(pending.key, name, move_aside=True)
         return real(instance, files, *args)

@@ -55,8 +55,8 @@ def test_impact_of_any_version(instance: Path, tmp_path: Path) -> None:
 
 def test_names_cannot_write_to_the_terminal(instance: Path) -> None:
     written = write(Plain([None, 0], [0], {(0, 0)}))
-    ln.Transform.objects.filter(id=written.transforms[0])._update_rows({"name": "red \x1b[31m\nline"})
-    ln.File.objects.filter(id=written.files[0])._update_rows({"key": None, "name": "a\x1b[31m"})
+    ln.Transform.objects.filter(id=written.transforms[0]).update_rows({"name": "red \x1b[31m\nline"})
+    ln.File.objects.filter(id=written.files[0]).update_rows({"key": None, "name": "a\x1b[31m"})
     shown = repr(ln.lineage.impact(written.record("file", 0)))
     assert "\x1b" not in shown and len(shown.splitlines()) == 3
     assert "\x1b" not in repr(written.record("file", 0).view_lineage())
@@ -65,7 +65,7 @@ def test_names_cannot_write_to_the_terminal(instance: Path) -> None:
 def test_runs_made_by_hand_have_a_time_and_an_order(instance: Path) -> None:
     written = write(Plain([None], [2, 0, 1], {(run, 0) for run in range(3)}))
     moment = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    ln.Run.objects.filter(id__in=written.runs)._update_rows({"started_at": None, "created_at": moment})
+    ln.Run.objects.filter(id__in=written.runs).update_rows({"started_at": None, "created_at": moment})
     found = ln.lineage.impact(written.files[0])
     assert [group.name for group in found.groups] == ["Step 0", "Step 1", "Step 2"]
     assert {group.last_at for group in found.groups} == {moment}

@@ -171,7 +171,7 @@ def test_lineage_is_asked_anew_each_time(instance: Path) -> None:
 
 def test_old_versions_and_the_trash_are_not_hidden(instance: Path) -> None:
     written = write(chain(3))
-    ln.File.objects.filter(id=written.files[1])._update_rows({"is_latest": False})
+    ln.File.objects.filter(id=written.files[1]).update_rows({"is_latest": False})
     written.record("file", 2).delete()
     assert written.record("file", 2).is_trashed
     assert written.record("file", 3).ancestors().list("id") == written.files[:3]

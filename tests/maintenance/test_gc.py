@@ -275,8 +275,8 @@ def _ten_files() -> None:
 
 def _forget_all_rows(instance: Path) -> None:
     """Let the database be as it was before anything was saved."""
-    FolderMember.objects.all()._delete_rows()
-    File.objects.all()._delete_rows()
+    FolderMember.objects.all().delete_rows()
+    File.objects.all().delete_rows()
 
 
 @pytest.mark.parametrize("mode", ["auto", "copy"])
@@ -314,7 +314,7 @@ def test_nothing_is_removed_by_a_database_without_the_own_storage(instance: Path
     save("a.txt").delete(permanent=True)
     before = objects()
     alias = context.instance().alias
-    ln.Storage.objects.using(alias).all()._delete_rows()
+    ln.Storage.objects.using(alias).all().delete_rows()
     for dry_run in (True, False):
         with pytest.raises(IntegrityError, match="lamin restore"):
             sweep(dry_run=dry_run)

@@ -399,7 +399,7 @@ def test_a_store_that_fails_is_no_damage(local_instance: Path, monkeypatch: pyte
 
 
 def _set_digest(alias: str, file: File, digest: str) -> None:
-    File.objects.using(alias).filter(id=file.id).order_by()._update_rows({"digest": digest})
+    File.objects.using(alias).filter(id=file.id).order_by().update_rows({"digest": digest})
 
 
 def test_an_impossible_row_is_reported_and_does_not_stop_the_rest(instance: Path) -> None:

@@ -17,7 +17,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 @pytest.fixture
 def transform(instance: Path) -> ln.Transform:
     transform = ln.Transform(name="x").save()
-    ln.Transform.objects.filter(id=transform.id)._update_rows({"created_at": NOON})
+    ln.Transform.objects.filter(id=transform.id).update_rows({"created_at": NOON})
     return transform
 
 

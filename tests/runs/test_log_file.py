@@ -121,7 +121,7 @@ def test_what_another_machine_found_dead_is_taken_in_here(instance: Path, cli: C
     dead = {"host": processes.host(), "boot_id": processes.this_process().boot_id, "pid": 2**22 - 3, "started": "1"}
     run = ln.Run(transform=transform).save()
     values = {"status": "aborted", "host": processes.host(), "process": {**dead, "namespace": ""}}
-    ln.Run.objects.filter(id=run.id)._update_rows(values)
+    ln.Run.objects.filter(id=run.id).update_rows(values)
     file = log_file.open_for(context.instance().id, run.id)
     assert file is not None
     file.add("last words\n")
@@ -129,5 +129,5 @@ def test_what_another_machine_found_dead_is_taken_in_here(instance: Path, cli: C
     liveness.notice_dead_runs(context.instance())
     assert stored(ln.Run.select().one().log_digest) == "last words\n"
     assert not logs()
-    ln.Run.objects.filter(id=run.id)._update_rows({"host": "elsewhere", "log_digest": None})
+    ln.Run.objects.filter(id=run.id).update_rows({"host": "elsewhere", "log_digest": None})
     assert "its output may lie on elsewhere" in cli("log", run.id).err

@@ -29,7 +29,7 @@ def again(run: ln.Run) -> ln.Run:
 
 
 def write(run: ln.Run, **values: Any) -> None:
-    ln.Run.objects.using(run._state.db).filter(id=run.id).order_by()._update_rows(values)
+    ln.Run.objects.using(run._state.db).filter(id=run.id).order_by().update_rows(values)
 
 
 def kill(run: ln.Run) -> None:
@@ -356,7 +356,7 @@ def test_a_swept_object_is_stored_again(local_instance: Path, monkeypatch: pytes
         stored = kept(where, data)
         if "environment_digest" in data and not calls:
             # Garbage collection comes between the object and the row that names it.
-            SweepMark._blank(digest=name.digest).save_row(using=instance.alias, force_insert=True)
+            SweepMark.from_fields(digest=name.digest).save_row(using=instance.alias, force_insert=True)
             context.instance().store.delete(name)
             calls.append(1)
         return stored

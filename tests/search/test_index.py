@@ -53,7 +53,7 @@ def test_what_was_searched_before_is_never_out_of_date(instance: Path) -> None:
     assert found_names("umap") == ["umap"]
     ln.Transform(name="umap of all", type="pipeline").save()
     assert found_names("umap") == ["umap", "umap of all"]
-    ln.Transform.objects.filter(name="umap")._update_rows({"name": "pca"})
+    ln.Transform.objects.filter(name="umap").update_rows({"name": "pca"})
     assert found_names("umap") == ["umap of all"]
     ln.Transform.select(name="umap of all").one().delete()
     assert found_names("umap") == []
@@ -86,9 +86,9 @@ def test_a_transaction_that_is_rolled_back_leaves_nothing(instance: Path) -> Non
     assert found_names("umap") == ["umap"]
     transaction = database.writing(alias)
     transaction.__enter__()
-    ln.Transform.objects.filter(name="umap")._update_rows({"name": "umap changed"})
+    ln.Transform.objects.filter(name="umap").update_rows({"name": "umap changed"})
     assert found_names("umap") == ["umap changed"]
-    ln.Transform.objects.filter(name="umap changed")._update_rows({"name": "pca"})
+    ln.Transform.objects.filter(name="umap changed").update_rows({"name": "pca"})
     assert found_names("umap") == []
     transaction.__exit__(RuntimeError, RuntimeError("taken back"), None)
     assert found_names("umap") == ["umap"]
@@ -183,7 +183,7 @@ def test_runs_and_users_are_found_by_what_is_shown_of_them(instance: Path) -> No
     assert ln.Run.search("by nigth", top_hit=True) == named
     assert list(ln.Run.search("cell ranger", field="name")) == []
     user = ln.User.select().one()
-    ln.User.objects.filter(id=user.id)._update_rows({"name": "Zoë Dupont"})
+    ln.User.objects.filter(id=user.id).update_rows({"name": "Zoë Dupont"})
     assert ln.User.search("dupont", top_hit=True) == user
     assert ln.User.search(user.handle, top_hit=True) == user
     assert list(ln.User.search("dupont", field="handle")) == []

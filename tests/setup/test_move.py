@@ -160,7 +160,7 @@ def test_what_arrives_otherwise_stops_a_move(
 
     def careless(source: str, target: str, **options: Any) -> None:
         copy(source, target, **options)
-        Run.objects.using(target).filter(name="renamed").order_by()._update_rows({"name": "Renamed"})
+        Run.objects.using(target).filter(name="renamed").order_by().update_rows({"name": "Renamed"})
 
     monkeypatch.setattr(copy_tables, "copy", careless)
     with pytest.raises(LaminError, match="lamindb_run differ from their source"):
@@ -489,7 +489,7 @@ def test_numbers_that_differ_are_found_to(local_instance: Path) -> None:
     ln.finish()
 
     def digests(value: Any) -> list[copy_tables.Table]:
-        Run.objects.filter(id=run.id).order_by()._update_rows({"params": {"x": value}})
+        Run.objects.filter(id=run.id).order_by().update_rows({"params": {"x": value}})
         return copy_tables.described(alias)
 
     different: list[Any] = [

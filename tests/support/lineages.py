@@ -157,13 +157,13 @@ def write(plain: Plain, *, types: Sequence[str] = ("pipeline",)) -> Written:
     outputs = {(run, file) for file, run in enumerate(plain.made_by) if run is not None} | plain.made_again
     batches: list[list[Any]] = [
         [
-            Transform._blank(
+            Transform.from_fields(
                 id=found, name=f"Step {n}", type=types[n % len(types)], reference=f"{serial}/{n}", created_by_id=user_id
             )
             for n, found in enumerate(transforms)
         ],
         [
-            Run._blank(
+            Run.from_fields(
                 id=found,
                 transform_id=transforms[plain.transform_of[n]],
                 status="completed",
@@ -174,7 +174,7 @@ def write(plain: Plain, *, types: Sequence[str] = ("pipeline",)) -> Written:
             for n, found in enumerate(runs)
         ],
         [
-            File._blank(
+            File.from_fields(
                 id=found,
                 name=f"{n}.csv",
                 key=f"{serial}/{n}.csv",
@@ -190,8 +190,8 @@ def write(plain: Plain, *, types: Sequence[str] = ("pipeline",)) -> Written:
             )
             for n, (found, made_by) in enumerate(zip(files, plain.made_by, strict=True))
         ],
-        [RunInput._blank(run_id=runs[run], file_id=files[file]) for run, file in sorted(plain.read)],
-        [RunOutput._blank(run_id=runs[run], file_id=files[file]) for run, file in sorted(outputs)],
+        [RunInput.from_fields(run_id=runs[run], file_id=files[file]) for run, file in sorted(plain.read)],
+        [RunOutput.from_fields(run_id=runs[run], file_id=files[file]) for run, file in sorted(outputs)],
     ]
     with database.writing(alias) as link:
         for batch in batches:

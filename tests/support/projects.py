@@ -191,13 +191,15 @@ def write(project: PlainProject) -> None:
     instance = context.instance()
     users = {handle: ids.user_id(handle) for handle in HANDLES}
     batches: list[list[Any]] = [
-        [User._blank(id=user_id, handle=handle) for handle, user_id in users.items()],
+        [User.from_fields(id=user_id, handle=handle) for handle, user_id in users.items()],
         [
-            Transform._blank(id=one.id, name=one.name, type=one.type, reference=one.name, created_by_id=users[one.user])
+            Transform.from_fields(
+                id=one.id, name=one.name, type=one.type, reference=one.name, created_by_id=users[one.user]
+            )
             for one in project.transforms
         ],
         [
-            Run._blank(
+            Run.from_fields(
                 id=one.id,
                 transform_id=one.transform.id,
                 status=one.status,
@@ -210,7 +212,7 @@ def write(project: PlainProject) -> None:
             for one in project.runs
         ],
         [
-            File._blank(
+            File.from_fields(
                 id=one.id,
                 name=one.key.rpartition("/")[2],
                 key=one.key,
@@ -229,8 +231,8 @@ def write(project: PlainProject) -> None:
             )
             for number, one in enumerate(project.files)
         ],
-        [RunInput._blank(run_id=run.id, file_id=file.id) for run in project.runs for file in run.inputs],
-        [RunOutput._blank(run_id=run.id, file_id=file.id) for run in project.runs for file in run.outputs],
+        [RunInput.from_fields(run_id=run.id, file_id=file.id) for run in project.runs for file in run.inputs],
+        [RunOutput.from_fields(run_id=run.id, file_id=file.id) for run in project.runs for file in run.outputs],
     ]
     with database.writing(instance.alias) as link:
         for batch in batches:

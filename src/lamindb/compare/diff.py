@@ -67,11 +67,11 @@ def _as_stored(record: _Record) -> _Record:
     """Return a record as the database has it now: a run may have got its status, or a file been deleted, meanwhile."""
     if not isinstance(record, File | Run | Transform):
         raise InvalidTypeError(f"diff() takes files, runs or transforms, not {type(record).__name__}")
-    if record._state.adding and record.pk is not None:
+    if not record.is_saved and record.pk is not None:
         raise InvalidInputError(f"this {type(record).__name__.lower()} is not saved yet: save it first")
     query.check_exists(record)
     model: Any = record._meta.concrete_model
-    record = model.objects.using(record._state.db).get(id=record.id)
+    record = model.objects.using(record.alias).get(id=record.id)
     if isinstance(record, File) and record.is_trashed:
         raise InvalidInputError(
             f"version {record.version} of {record.key or record.name!r} is in the trash: restore it first"

@@ -130,7 +130,7 @@ def side(file: File) -> Side:
 
 
 def _instance(file: File) -> Instance:
-    found = context.connected(file._state.db)
+    found = context.connected(file.alias)
     if found is None:
         raise InvalidInputError("this file belongs to an instance that was disconnected: connect and query it again")
     return found

@@ -257,7 +257,7 @@ def _run_sections(run: Run, instance: Instance) -> Iterator[Section]:
     yield Section("capture", _capture_facts(run))
     for title, files in (("inputs", run.inputs.all()), ("outputs", run.outputs.all())):
         yield _listed(title, files)
-    children = Run.objects.using(run._state.db).filter(parent=run)
+    children = Run.objects.using(run.alias).filter(parent=run)
     yield _listed("runs inside", children, if_any=True)
     yield _derived(run)
 
@@ -318,7 +318,7 @@ def _transform_sections(transform: Transform) -> Iterator[Section]:
     )
     yield _listed("runs", runs.order_by("-created_at", "-id"))
     yield _listed("files made", files.order_by("-created_at", "-id"))
-    inputs = File.objects.using(transform._state.db).filter(reader_links__run__transform=transform)
+    inputs = File.objects.using(transform.alias).filter(reader_links__run__transform=transform)
     yield _listed("files read", inputs.order_by("-created_at", "-id"))
     others = transform.versions.exclude(id=transform.id)
     yield _listed("other versions", others.order_by("-created_at", "-id"), if_any=True)
@@ -337,12 +337,10 @@ def _derived(record: Any) -> Section:
     """Return a section with the newest descendants of a record, without a run's own outputs. Ids sort by time."""
     ids = set(lineage_query.descendant_ids(record))
     if isinstance(record, Run):
-        ids -= set(
-            File.objects.using(record._state.db).filter(run_id=record.id).order_by().values_list("id", flat=True)
-        )
+        ids -= set(File.objects.using(record.alias).filter(run_id=record.id).order_by().values_list("id", flat=True))
     if not ids:
         return Section("derived from it")
-    newest = File.objects.using(record._state.db).filter(id__in=sorted(ids)[-FEW:]).order_by("-id")
+    newest = File.objects.using(record.alias).filter(id__in=sorted(ids)[-FEW:]).order_by("-id")
     return Section("derived from it", (), tuple(_entry(found) for found in newest), len(ids))
 
 

@@ -29,7 +29,7 @@ def stored_bytes(run: Run, kind: str) -> bytes | None:
     name = ObjectName.parse(getattr(run, FIELDS[kind]) or "")
     if name is None:
         return None
-    instance = context.connected(run._state.db)
+    instance = context.connected(run.alias)
     if instance is None:
         raise InvalidInputError("this run belongs to an instance that was disconnected: connect and query it again")
     data: bytes = instance.store.read(name)

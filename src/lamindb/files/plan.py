@@ -83,7 +83,7 @@ class Plan:
             "updated_at": self.moment,
             "created_by_id": file.created_by_id,
         }
-        return File._filled(values, alias, is_new=True)
+        return File.from_columns(values, alias, is_new=True)
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ def lock(link: Any, files: Iterable[File]) -> None:
     """Make writers of the same keys, versions, or keyless bytes wait for each other; see `file_locks.take`."""
     names: set[str] = set()
     for file in files:
-        names.update(_lock_names(file._source))
+        names.update(_lock_names(file.pending))
         if len(names) > database.MANY:
             break
     database.take(link, names)
@@ -129,7 +129,7 @@ def _lock_names(pending: Pending) -> list[str]:
 def objects_of(files: Iterable[File]) -> Iterator[ObjectName]:
     """Yield the objects of the own storage that the rows of these files will name, those of folders' members too."""
     for file in files:
-        pending: Pending = file._source
+        pending: Pending = file.pending
         assert pending.content is not None
         if not pending.is_in_place:
             yield ObjectName(pending.content.digest, pending.source.suffix)
@@ -266,7 +266,7 @@ def _new(
         current.is_latest = False
         new_id = ids.file_id(current.stem_id, known.highest(current.stem_id) + 1)
     else:
-        new_id = plan.file.id if plan.file._state.adding else ids.file_id()
+        new_id = plan.file.id if not plan.file.is_saved else ids.file_id()
     row = plan.new_row(known.alias, new_id)
     producer = known.producer(plan) if current is not None else None
     if producer is not None:
@@ -301,4 +301,4 @@ def _output(row: File, run_id: str | None = None) -> RunOutput | None:
     if run_id is None:
         return None
     values = {"run_id": run_id, "file_id": row.id, "seen_by": "call", "created_at": now()}
-    return RunOutput._filled(values, row._state.db, is_new=True)
+    return RunOutput.from_columns(values, row.alias, is_new=True)

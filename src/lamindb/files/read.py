@@ -23,7 +23,7 @@ def path(file: File) -> Any:
 
     For a file that is not saved yet, where its bytes are taken from.
     """
-    if file._state.adding:
+    if not file.is_saved:
         return _source_path(file)
     instance = _instance(file)
     if not instance.is_own(file.storage_id):
@@ -52,7 +52,7 @@ def stage(file: File, is_run_input: bool | Run | None) -> Path:
 
 
 def _staged(file: File) -> Path:
-    if file._state.adding:
+    if not file.is_saved:
         return _source_path(file)
     instance = _instance(file)
     if not instance.is_own(file.storage_id):
@@ -87,7 +87,7 @@ def _read(file: File, reader: Callable[[Path], Any]) -> Any:
 
 def _is_unmoved(file: File, local: Path) -> bool:
     """Tell whether a path still has this file's bytes; paths outside the view keep them."""
-    if file._state.adding:
+    if not file.is_saved:
         return True
     instance = _instance(file)
     if not instance.is_local or not instance.is_own(file.storage_id):
@@ -184,7 +184,7 @@ def _checked_in_place(file: File, instance: Instance) -> Path:
 
 
 def _source_path(file: File) -> Path:
-    pending = file._source
+    pending = file.pending
     if pending is None or pending.source.path is None:
         raise InvalidInputError("this file is in memory only: save it, and it has a path")
     return Path(pending.source.path)
@@ -197,8 +197,8 @@ def load(file: File, is_run_input: bool | Run | None, options: dict[str, Any]) -
         IntegrityError: The bytes are missing or damaged.
         UnsupportedError: The library that reads this format is not installed.
     """
-    if file._state.adding and file._source is not None and file._source.memory is not None:
-        return file._source.memory
+    if not file.is_saved and file.pending is not None and file.pending.memory is not None:
+        return file.pending.memory
     backed = options.pop("backed", False)
     unknown = sorted(set(options) - {"trust"})
     if unknown:
@@ -206,7 +206,7 @@ def load(file: File, is_run_input: bool | Run | None, options: dict[str, Any]) -
     run = edges.reader_of(file, is_run_input)
     if backed:
         # What is read later must not change meanwhile.
-        loaded = loaders.backed(_staged(file) if file._state.adding else _kept(file), file.suffix)
+        loaded = loaders.backed(_staged(file) if not file.is_saved else _kept(file), file.suffix)
     else:
         loaded = _read(file, lambda local: loaders.load(local, file.suffix, **options))
     if run is not None:
@@ -239,7 +239,7 @@ def open_file(file: File, mode: str, is_run_input: bool | Run | None) -> Any:
 
 
 def _instance(file: File) -> Instance:
-    instance = context.connected(file._state.db)
+    instance = context.connected(file.alias)
     if instance is None:
         raise InvalidInputError("this file belongs to an instance that was closed: connect it and query the file anew")
     return instance

@@ -25,7 +25,7 @@ def save_changes(file: File, instance: Instance) -> None:
         InvalidInputError: A field was changed that only the library sets. Nothing was changed.
     """
     alias = instance.alias
-    is_renamed = "key" in file.__dict__.get("_assigned", ())
+    is_renamed = "key" in file.loaded.get("_assigned", ())
     leaving = _leaving(file, instance) if is_renamed else []
     if leaving:
         view_repair.announce(instance, leaving=leaving)
@@ -38,7 +38,7 @@ def save_changes(file: File, instance: Instance) -> None:
             raise ConflictError(f"{file!r} was deleted for good meanwhile")
         file.rebase(stored)
         fixed = [
-            name for name in _FIXED_OF_FILES if name in file.__dict__ and getattr(file, name) != getattr(stored, name)
+            name for name in _FIXED_OF_FILES if name in file.loaded and getattr(file, name) != getattr(stored, name)
         ]
         if fixed:
             raise InvalidInputError(f"{', '.join(fixed)} of a saved file cannot be set: use replace() for other bytes")
@@ -49,7 +49,7 @@ def save_changes(file: File, instance: Instance) -> None:
                 file.name = basename(file.key)
             _check_rename(file, stored, instance)
         check_texts(file)
-        if file._state.fields_cache.get("run") is not None:
+        if file.related("run") is not None:
             save_origin(file, instance)
         changed = [
             n for n in ("name", "description", "run_id", "transform_id") if getattr(file, n) != getattr(stored, n)
@@ -59,12 +59,12 @@ def save_changes(file: File, instance: Instance) -> None:
             return
         file.updated_at = now()
         values = {name: getattr(file, name) for name in changed} | {"updated_at": file.updated_at}
-        File.objects.using(alias).filter(id=file.id).order_by()._update_rows(values)
+        File.objects.using(alias).filter(id=file.id).order_by().update_rows(values)
         if moved:
             family = File.objects.using(alias).filter(id__range=ids.version_range(file.stem_id))
             # Another process may have saved a version under the old key since we looked.
             leaving = [view_sync.left_by(version) for version in family if version.key is not None]
-            family.order_by()._update_rows({"key": file.key, "updated_at": file.updated_at})
+            family.order_by().update_rows({"key": file.key, "updated_at": file.updated_at})
             # What was restored while its key belonged to another file has had no current version since.
             if file.id in versions.promote(alias, [file], keys=[stored.key]):
                 file.is_latest = True

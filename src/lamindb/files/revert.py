@@ -24,7 +24,7 @@ def bring_back(file: File) -> File:
     """
     instance = source.instance_of(file)
     shown = f"version {file.version} of {file.key or file.name!r}"
-    if file._state.adding:
+    if not file.is_saved:
         raise InvalidInputError("this file is not saved yet: only a stored version can become the current one")
     stored = File.objects.using(instance.alias).filter(id=file.id).first()
     if stored is None or stored.trashed_at is not None:
@@ -40,12 +40,12 @@ def bring_back(file: File) -> File:
         return current
     new: File = File.objects.using(instance.alias).get(id=current.id)
     source.replace_data(new, stored.stage(is_run_input=False), None, None)
-    pending: Pending = new._source
+    pending: Pending = new.pending
     pending.source = replace(pending.source, suffix=stored.suffix)
     pending.key = with_suffix(current.key, stored.suffix) if current.key is not None else None
     pending.is_brought_back = True
     new.run, new.transform_id = stored.run, stored.transform_id
-    new.__dict__["description"] = stored.description or new.description
+    new.loaded["description"] = stored.description or new.description
     new.created_by_id = None
     save.save_files([new])
     return new

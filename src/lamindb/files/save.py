@@ -108,7 +108,7 @@ class Written:
                 versions.promote(self._instance.alias, [], keys=renamed)
 
     def _plan(self, place: int, file: File) -> Plan:
-        return Plan(file, file._source, self._begun + datetime.timedelta(microseconds=place))
+        return Plan(file, file.pending, self._begun + datetime.timedelta(microseconds=place))
 
     def _keep(self, outcome: Outcome) -> None:
         before = outcome.replaces
@@ -157,7 +157,7 @@ class Written:
         if not self._is_new[place]:
             return True
         moved = self._moved
-        return bool(moved) and (self._ids[place][: ids.STEM_LENGTH] in moved or self._files[place]._source.key in moved)
+        return bool(moved) and (self._ids[place][: ids.STEM_LENGTH] in moved or self._files[place].pending.key in moved)
 
     def _apply_one(self, place: int, read: dict[str, File]) -> list[Told]:
         file, row_id = self._files[place], self._ids[place]
@@ -169,19 +169,19 @@ class Written:
             self._gone.add(place)
             return []
         told: list[Told] = []
-        run = file._state.fields_cache.get("run")
+        run = file.related("run")
         if row is None:
             row = plan.new_row(self._instance.alias, row_id)
             row.run_id, row.transform_id = self._producers.get(row_id, (row.run_id, row.transform_id))
             row.is_latest = row_id not in self._superseded
-            file._take_over(row)
+            file.take_over(row)
         else:
             if not is_new:
                 told += [(messages.warning, note) for note in _notes(plan, row)]
             file.adopt(row)
-        file.__dict__.pop("_source", None)
+        file.loaded.pop("pending", None)
         if run is not None and run.id == file.run_id:
-            file._state.fields_cache["run"] = run
+            file.set_related("run", run)
         if is_new:
             told.append((messages.hint, f"stored {file.key or file.name!r} (version {file.version})"))
         return told
@@ -222,7 +222,7 @@ def _cut(files: Sequence[File]) -> Iterator[list[File]]:
     """Cut files into parts; one that moves its versions to another key stands alone."""
     part: list[File] = []
     for file in files:
-        pending = file._source
+        pending = file.pending
         moves = pending.stem_id is not None and pending.key != pending.seen_key
         if part and (moves or len(part) == bulk.AT_ONCE):
             yield part
@@ -278,7 +278,7 @@ def _insert(link: Any, outcomes: Sequence[Outcome]) -> None:
     }
     bulk.insert_many(
         link,
-        [FolderMember._blank(folder_digest=f, digest=d, suffix=s) for f, d, s in members],
+        [FolderMember.from_fields(folder_digest=f, digest=d, suffix=s) for f, d, s in members],
         ignore_conflicts=True,
     )
     _describe(link, outcomes)
@@ -374,8 +374,8 @@ def _save_all(
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: copy it to where it can be written")
     runs = _runs_of(files)
     save.check_pending([*others, *runs], files)
-    waiting = [file for file in files if file._source is not None]
-    saved = [file for file in files if file._source is None]
+    waiting = [file for file in files if file.pending is not None]
+    saved = [file for file in files if file.pending is None]
     for file in waiting:
         source.take_changed_key(file)
     # Outside the transaction, whose failure would take the record of a new user with it.
@@ -395,7 +395,7 @@ def _save_all(
 
 def _runs_of(files: Iterable[File]) -> list[Run]:
     """Return the runs that files were given, each once; those that are new are saved with them."""
-    runs = {id(run): run for file in files if (run := file._state.fields_cache.get("run")) is not None}
+    runs = {id(run): run for file in files if (run := file.related("run")) is not None}
     return list(runs.values())
 
 
@@ -403,7 +403,7 @@ def _leaving(instance: Instance, files: Sequence[File]) -> list[Left]:
     """Find what the view shows of files whose replacement takes another key, by its other suffix."""
     found = []
     for file in files:
-        pending: Pending = file._source
+        pending: Pending = file.pending
         if pending.stem_id is not None:
             versions = File.objects.using(instance.alias).filter(id__range=ids.version_range(pending.stem_id))
             row = versions.filter(is_latest=True, trashed_at__isnull=True).first()
@@ -413,7 +413,7 @@ def _leaving(instance: Instance, files: Sequence[File]) -> list[Left]:
 
 
 def _one_instance(files: Sequence[File]) -> Instance:
-    aliases = {file._state.db for file in files}
+    aliases = {file.alias for file in files}
     if len(aliases) > 1:
         raise InvalidInputError("these files belong to several instances: save those of each one by itself")
     instance = context.connected(aliases.pop())
@@ -431,7 +431,7 @@ def _save_new(
     executor: Executor | None,
 ) -> None:
     known, rest = unchanged.recognise(instance, files)
-    own = [one._source for one in rest if one._source.key is not None and not one._source.is_in_place]
+    own = [one.pending for one in rest if one.pending.key is not None and not one.pending.is_in_place]
     key_conflicts.check(instance, [(one.key, one.is_folder) for one in own], leaving=[one.key for one in leaving])
     damaged = view_publish.check(instance, rest)
     view_publish.put_aside(instance, damaged)
@@ -475,12 +475,12 @@ def _store_bytes(
     instance: Instance, files: Sequence[File], progress: Progress | None, executor: Executor | None
 ) -> None:
     """Make the bytes of all files durable, and let each know what they are; those in place are only hashed."""
-    in_own = [file for file in files if not file._source.is_in_place]
+    in_own = [file for file in files if not file.pending.is_in_place]
     store = instance.store
     done = 0
     for part in bulk.chunks(in_own, BATCH):
         so_far = progress and progressing.with_offset(progress, done, len(in_own))
-        waiting = [file._source.source for file in part]
+        waiting = [file.pending.source for file in part]
         if executor is not None and len(in_own) > 1:
             from lamindb.files.parallel_store import store_by
 
@@ -490,13 +490,13 @@ def _store_bytes(
         else:
             found = store.put_many(waiting, progress=so_far)
         for file, stored in zip(part, found, strict=True):
-            pending: Pending = file._source
+            pending: Pending = file.pending
             if stored.is_folder != pending.is_folder:
                 raise changed(str(pending.source.path))
             pending.content, pending.members, pending.n_files = stored.content, stored.members, stored.n_files
         done += len(part)
     for file in files:
-        if file._source.is_in_place:
+        if file.pending.is_in_place:
             source.content_of(file)
 
 
@@ -517,7 +517,7 @@ def _write_rows(
 
     alias = instance.alias
     runs = _runs_of(itertools.chain(files, (one.file for one in known)))
-    made = [*others, *runs, *(run.transform for run in runs if run._state.adding)]
+    made = [*others, *runs, *(run.transform for run in runs if not run.is_saved)]
     try:
         with save.undone_on_failure(made), database.writing(alias) as link:
             plan.lock(link, files)
@@ -560,7 +560,7 @@ def save_records(
     unique = list({id(item): item for item in found}.values())
     others = [item for item in unique if not isinstance(item, File)]
     files = [item for item in unique if isinstance(item, File)]
-    if not files or len({item._state.db or context.instance().alias for item in unique}) > 1:
+    if not files or len({item.alias or context.instance().alias for item in unique}) > 1:
         save.save_all(others)
         others = []
     save_files(files, others=others, progress=progress, executor=executor)

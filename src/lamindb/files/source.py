@@ -99,7 +99,7 @@ def prepare(file: File, data: Any, options: dict[str, Any]) -> None:
     if not pending.is_folder:
         file.n_files = 1
     check_texts(file)
-    file._source = pending
+    file.pending = pending
     if file.run_id is None:
         messages.hint("no run is linked: call ln.track() first, or pass run=")
     if pending.key is not None:
@@ -119,7 +119,7 @@ def take_changed_key(file: File) -> None:
         InvalidKeyError: It cannot name a file.
         InvalidInputError: The file stays in place, where its key is its path.
     """
-    pending: Pending = file._source
+    pending: Pending = file.pending
     if file.key == pending.seen_key:
         return
     key = check_key(file.key) if file.key is not None else None
@@ -145,7 +145,7 @@ def instance_of(file: File) -> Instance:
     Raises:
         InvalidInputError: It was closed.
     """
-    instance = context.connected(file._state.db)
+    instance = context.connected(file.alias)
     if instance is None:
         raise InvalidInputError("the run belongs to an instance that was closed: connect it again")
     return instance
@@ -185,7 +185,7 @@ def _look(
 
 def _look_at_record(instance: Instance, file: File, key: str | None) -> tuple[Pending, str, int | None]:
     """Take the stored bytes of a file, checked; under its own key if none is given."""
-    if file._state.adding:
+    if not file.is_saved:
         raise InvalidInputError("this file is not saved yet: save it before its bytes are used again")
     staged = str(file.stage())
     pending, name, size = _look_at_path(instance, staged, key or file.key, is_temporary=True)
@@ -339,7 +339,7 @@ def replace_data(file: File, data: Any, run: Run | None, format: str | None) -> 
     from lamindb.core import context
 
     instance = instance_of(file)
-    if file._state.adding:
+    if not file.is_saved:
         raise InvalidInputError("this file is not saved yet: make it from the other data instead")
     if run is not None and not isinstance(run, Run):
         raise InvalidTypeError(f"run must be a Run, not {type(run).__name__}")
@@ -361,13 +361,13 @@ def replace_data(file: File, data: Any, run: Run | None, format: str | None) -> 
     if pending.has_own_name and suffix != file.suffix and file.suffix and file.name.endswith(file.suffix):
         file.name = file.name.removesuffix(file.suffix) + suffix
     candidate = run or context.run()
-    if candidate is not None and (candidate._state.db or file._state.db) == file._state.db:
+    if candidate is not None and (candidate.alias or file.alias) == file.alias:
         file.run = candidate
         file.transform_id = candidate.transform_id
     else:
         file.run = None
         file.transform_id = None
-    file._source = pending
+    file.pending = pending
 
 
 def content_of(file: File) -> Content:
@@ -377,7 +377,7 @@ def content_of(file: File) -> Content:
         SourceChangedError: The file changed since the record was made.
         StorageError: It cannot be read.
     """
-    pending: Pending = file._source
+    pending: Pending = file.pending
     if pending.content is None:
         pending.content, pending.n_files = read_content(pending, instance_of(file).hash_cache)
         pending.source = replace(pending.source, content=pending.content if not pending.is_folder else None)

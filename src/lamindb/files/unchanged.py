@@ -53,13 +53,13 @@ class Recognised:
 
 def become(file: File, row_id: str, content: Content) -> None:
     """Let a record become an existing one with these bytes; what it does not know of it is loaded when it is read."""
-    values = file.__dict__
+    values = file.loaded
     for name in _DROPPED:
         values.pop(name, None)
     values.update(id=row_id, hash=content.hash, digest=content.digest, size=content.size)
-    file._state.fields_cache.clear()
-    file._state.adding = False
-    values.pop("_source", None)
+    file.forget_related()
+    file.is_saved = True
+    values.pop("pending", None)
 
 
 def recognise(instance: Instance, files: Sequence[File]) -> tuple[list[Recognised], list[File]]:
@@ -86,18 +86,18 @@ def _keys_met_once(files: Sequence[File]) -> set[str]:
     once: set[str] = set()
     more: set[str] = set()
     for file in files:
-        key = file._source.key
+        key = file.pending.key
         if key is not None:
             (more if key in once else once).add(key)
     return once - more if more else once
 
 
 def _recognise_some(instance: Instance, store: LocalStore, files: Sequence[File], once: set[str]) -> list[Recognised]:
-    current = _current_rows(instance, [file._source.key for file in files if file._source.key in once])
-    candidates = [file for file in files if file._source.key in current]
+    current = _current_rows(instance, [file.pending.key for file in files if file.pending.key in once])
+    candidates = [file for file in files if file.pending.key in current]
     likely: list[Recognised] = []
     for file, content in zip(candidates, _contents(instance, candidates), strict=True):
-        row_id, *stored = current[file._source.key]
+        row_id, *stored = current[file.pending.key]
         if content is not None and stored == [content.digest, file.suffix, False]:
             likely.append(Recognised(file, row_id, content))
     return _shown_and_whole(instance, store, likely)
@@ -108,7 +108,7 @@ def _contents(instance: Instance, files: Sequence[File]) -> list[Content | None]
     asked: list[tuple[str, FileStat]] = []
     places: list[int] = []
     for index, file in enumerate(files):
-        pending: Pending = file._source
+        pending: Pending = file.pending
         source = pending.source
         if (
             pending.key is None
@@ -117,7 +117,7 @@ def _contents(instance: Instance, files: Sequence[File]) -> list[Content | None]
             or pending.is_in_place
             or pending.stem_id is not None
             or pending.has_own_name
-            or file.__dict__["description"]
+            or file.loaded["description"]
         ):
             continue
         try:

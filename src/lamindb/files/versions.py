@@ -42,7 +42,7 @@ def promote(alias: str, files: Iterable[File], *, keys: Iterable[str | None] = (
     families = _families(alias, stems)
     overtaken = [one.id for versions in families for one in versions[:-1] if one.is_current]
     for part in bulk.chunks(overtaken):
-        query.filter(id__in=part).order_by()._update_rows({"is_latest": False})
+        query.filter(id__in=part).order_by().update_rows({"is_latest": False})
     newest = sorted((versions[-1] for versions in families if not versions[-1].is_current), reverse=True)
     taken = _taken(alias, [one.key for one in newest])
     for one in newest:
@@ -50,7 +50,7 @@ def promote(alias: str, files: Iterable[File], *, keys: Iterable[str | None] = (
             promoted.add(one.id)
             taken.add((one.storage_id, one.key))
     for part in bulk.chunks(sorted(promoted)):
-        query.filter(id__in=part).order_by()._update_rows({"is_latest": True, "updated_at": now()})
+        query.filter(id__in=part).order_by().update_rows({"is_latest": True, "updated_at": now()})
     return promoted
 
 
@@ -112,10 +112,10 @@ def keep_last_versions(link: Any, alias: str, files: Sequence[File]) -> None:
     newest = [versions[-1].id for versions in _families(alias, set(highest), with_trash=True)]
     left = {file_id[: ids.STEM_LENGTH]: file_id for file_id in newest}
     kept = [
-        LastVersion._blank(id=stem, version=version)
+        LastVersion.from_fields(id=stem, version=version)
         for stem, version in highest.items()
         if version > known.get(stem, 0) and left.get(stem, "z") < ids.file_id(stem, version)
     ]
     bulk.insert_many(link, kept, overwritten=("version",))
     for part in bulk.chunks([stem for stem in known if stem not in left]):
-        LastVersion.objects.using(alias).filter(id__in=part).order_by()._delete_rows()
+        LastVersion.objects.using(alias).filter(id__in=part).order_by().delete_rows()

@@ -43,7 +43,7 @@ def check(instance: Instance, files: Sequence[File]) -> dict[str, list[str]]:
     folders = _folders_of(files)
     asked: set[str] = set()
     for part in bulk.chunks(filter(_appears, files), bulk.AT_ONCE):
-        waiting: dict[str, Pending] = {file._source.key: file._source for file in part}
+        waiting: dict[str, Pending] = {file.pending.key: file.pending for file in part}
         occupied: list[str] = []
         for key, pending in waiting.items():
             below = folders.get(key)
@@ -83,7 +83,7 @@ def put_aside(instance: Instance, damaged: dict[str, list[str]]) -> None:
 
 
 def _appears(file: File) -> bool:
-    pending: Pending = file._source
+    pending: Pending = file.pending
     return pending.key is not None and not pending.is_in_place and not pending.lies_at_key
 
 
@@ -92,7 +92,7 @@ def _folders_of(files: Iterable[File]) -> dict[str, str]:
     folders: dict[str, str] = {}
     for file in files:
         if _appears(file):
-            key: str = file._source.key
+            key: str = file.pending.key
             above = key.rpartition("/")[0]
             while above and above not in folders:
                 folders[above] = key

@@ -128,11 +128,11 @@ def alias_of(record: Any) -> str:
         raise InvalidTypeError(f"lineage is of a file, a run or a transform, not of {type(record).__name__}")
     kind = _kind(record)
     # A deleted file is trashed and unsaved; other deleted records have no id.
-    if record.pk is None or (record._state.adding and isinstance(record, File) and record.is_trashed):
+    if record.pk is None or (not record.is_saved and isinstance(record, File) and record.is_trashed):
         raise _deleted(record)
-    if record._state.adding:
+    if not record.is_saved:
         raise InvalidInputError(f"this {kind} is not saved yet and has no lineage: save it first")
-    alias = str(record._state.db)
+    alias = str(record.alias)
     if context.connected(alias) is None:
         raise InvalidInputError(f"this {kind} belongs to an instance that was disconnected: connect and query it again")
     return alias

@@ -233,7 +233,7 @@ def _mark(instance: Instance, names: Sequence[ObjectName]) -> None:
         database.take_all(link)
         needed = _needed(instance, names)
         digests = sorted({name.digest for name in names if name not in needed})
-        marks = [SweepMark._blank(digest=digest, created_at=now()) for digest in digests]
+        marks = [SweepMark.from_fields(digest=digest, created_at=now()) for digest in digests]
         bulk.insert_many(link, marks, ignore_conflicts=True)
 
 
@@ -255,7 +255,7 @@ def _remove_marked(instance: Instance, names: Sequence[ObjectName]) -> list[Obje
             store.delete(name)
         kept = {name.digest for name in needed} - {name.digest for name in removed}
         if kept:
-            SweepMark.objects.using(instance.alias).filter(digest__in=kept).order_by()._delete_rows()
+            SweepMark.objects.using(instance.alias).filter(digest__in=kept).order_by().delete_rows()
     return removed
 
 
@@ -265,7 +265,7 @@ def _forget_folders(instance: Instance) -> None:
         database.take_all(link)
         folders = File.objects.using(instance.alias).filter(is_folder=True).values("digest")
         members = FolderMember.objects.using(instance.alias).exclude(folder_digest__in=folders)
-        members.order_by()._delete_rows()
+        members.order_by().delete_rows()
 
 
 def _report(

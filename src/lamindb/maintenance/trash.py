@@ -53,9 +53,9 @@ def delete_many(records: Sequence[Record], *, permanent: bool = False, storage: 
 
 
 def _instance_to_delete_in(record: Record) -> Instance:
-    if record._state.adding:
+    if not record.is_saved:
         raise InvalidInputError(f"this {type(record).__name__} is not saved, so there is nothing to delete")
-    instance = context.connected(record._state.db)
+    instance = context.connected(record.alias)
     if instance is None:
         raise InvalidInputError("this record belongs to an instance that was closed")
     if instance.is_read_only:
@@ -64,15 +64,15 @@ def _instance_to_delete_in(record: Record) -> Instance:
 
 
 def _delete_rows(records: Sequence[Record], instance: Instance) -> None:
-    ids = [(record, record.pk, record._state.adding) for record in records]
+    ids = [(record, record.pk, record.is_saved) for record in records]
     try:
         with transaction.atomic(using=instance.alias):
             for record in records:
                 _delete_row(record)
     except BaseException:
         # What was taken back was never deleted.
-        for record, pk, adding in ids:
-            record.pk, record._state.adding = pk, adding
+        for record, pk, is_saved in ids:
+            record.pk, record.is_saved = pk, is_saved
         raise
 
 
@@ -101,7 +101,7 @@ def trash(files: Sequence[File], instance: Instance) -> None:
         moment = now()
         for part in bulk.chunks([file.id for file in files]):
             query = File.objects.using(alias).filter(id__in=part, trashed_at__isnull=True).order_by()
-            query._update_rows(
+            query.update_rows(
                 {"trashed_at": moment, "trashed_by_id": user_id, "is_latest": False, "updated_at": moment}
             )
         versions.promote(alias, files)
@@ -150,7 +150,7 @@ def restore(files: Sequence[File]) -> None:
     """
     if not files:
         return
-    instance = context.connected(files[0]._state.db)
+    instance = context.connected(files[0].alias)
     if instance is None:
         raise InvalidInputError("this file belongs to an instance that was closed")
     view_repair.announce(instance)
@@ -165,7 +165,7 @@ def restore(files: Sequence[File]) -> None:
                 raise InvalidInputError(f"{file.key or file.name!r} is not in the trash")
         for part in bulk.chunks(stored):
             query = File.objects.using(alias).filter(id__in=part).order_by()
-            query._update_rows({"trashed_at": None, "trashed_by_id": None, "updated_at": now()})
+            query.update_rows({"trashed_at": None, "trashed_by_id": None, "updated_at": now()})
         versions.promote(alias, files)
         found = _found(files, alias)
         owners = _owners([file for file in found.values() if not file.is_latest], alias)
@@ -217,13 +217,13 @@ def purge(files: Sequence[File], instance: Instance) -> None:
             database.take(link, _locks(files))
             _check_unread(files, alias)
             for part in bulk.chunks([file.id for file in files]):
-                File.objects.using(alias).filter(id__in=part).order_by()._delete_rows()
+                File.objects.using(alias).filter(id__in=part).order_by().delete_rows()
             versions.keep_last_versions(link, alias, files)
             versions.promote(alias, files)
     except IntegrityError as error:
         raise ReferencedError("a run began to read one of these files just now: they stay in the trash") from error
     for file in files:
-        file._state.adding = True
+        file.is_saved = False
     _show_current(files, instance, left)
 
 

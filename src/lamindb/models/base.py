@@ -87,7 +87,24 @@ class Record(models.Model, metaclass=RecordType):
     FIXED: ClassVar[frozenset[str]] = frozenset()
     """Fields that only the library sets; the constructor refuses them."""
     INTERNAL: ClassVar[frozenset[str]] = frozenset(
-        {"adopt", "delete_row", "from_db", "rebase", "refresh_from_db", "rewrite_filters", "save_row", "settle"}
+        {
+            "adopt",
+            "alias",
+            "delete_row",
+            "forget_related",
+            "from_db",
+            "from_fields",
+            "from_columns",
+            "loaded",
+            "rebase",
+            "refresh_from_db",
+            "related",
+            "rewrite_filters",
+            "save_row",
+            "set_related",
+            "settle",
+            "take_over",
+        }
     )
     """Methods for other rooms, which completion by Tab leaves out."""
     EDITED: ClassVar[frozenset[str]] = frozenset()
@@ -143,14 +160,14 @@ class Record(models.Model, metaclass=RecordType):
         return given
 
     @classmethod
-    def _blank(cls, *args: Any, **kwargs: Any) -> Self:
+    def from_fields(cls, *args: Any, **kwargs: Any) -> Self:
         """Make a record from field values as Django does, past the user's constructor."""
         new = cls.__new__(cls)
         models.Model.__init__(new, *args, **kwargs)
         return new
 
     @classmethod
-    def _filled(cls, values: dict[str, Any], db: str | None, *, is_new: bool) -> Self:
+    def from_columns(cls, values: dict[str, Any], db: str | None, *, is_new: bool) -> Self:
         """Make a record from the values of its columns at once; what is left out is loaded when it is read."""
         new = cls.__new__(cls)
         state = ModelState()
@@ -162,7 +179,7 @@ class Record(models.Model, metaclass=RecordType):
     @classmethod
     def from_db(cls, db: str | None, field_names: Iterable[str], values: Iterable[Any]) -> Self:
         """Make a record from a row; called by queries."""
-        return cls._filled(dict(zip(field_names, values, strict=True)), db, is_new=False)
+        return cls.from_columns(dict(zip(field_names, values, strict=True)), db, is_new=False)
 
     @classmethod
     def select(cls, *conditions: Any, **filters: Any) -> RecordQuery[Self]:
@@ -325,6 +342,36 @@ class Record(models.Model, metaclass=RecordType):
         """Whether the record is in a database."""
         return not self._state.adding
 
+    @is_saved.setter
+    def is_saved(self, value: bool) -> None:
+        self._state.adding = not value
+
+    @property
+    def alias(self) -> str | None:
+        """The alias of the database that the record belongs to, see `Instance.alias`."""
+        return self._state.db
+
+    @alias.setter
+    def alias(self, value: str | None) -> None:
+        self._state.db = value
+
+    @property
+    def loaded(self) -> dict[str, Any]:
+        """The fields that were loaded or set, by column; what is changed here does not count as set by the user."""
+        return self.__dict__
+
+    def related(self, name: str) -> Any:
+        """Return the record of a relation if it is loaded or was set, else None; asks no database."""
+        return self._state.fields_cache.get(name)
+
+    def set_related(self, name: str, record: Any) -> None:
+        """Keep the record of a relation whose column is set already."""
+        self._state.fields_cache[name] = record
+
+    def forget_related(self) -> None:
+        """Load the records of relations again when they are next read."""
+        self._state.fields_cache.clear()
+
     def adopt(self, other: Record) -> None:
         """Become another record of the same kind: its id, fields and state."""
         for field in self._meta.concrete_fields:
@@ -335,7 +382,7 @@ class Record(models.Model, metaclass=RecordType):
         self._state.db = other._state.db
         self.settle()
 
-    def _take_over(self, other: Record) -> None:
+    def take_over(self, other: Record) -> None:
         """Become another record of the same kind as `adopt` does, without a copy: the other is not to be used again."""
         state, fields = self._state, self.__dict__
         object.__setattr__(self, "__dict__", other.__dict__)

@@ -194,15 +194,15 @@ class File(Traced):
             self.transform_id = run.transform_id
         verb("lamindb.files.source.prepare")(self, data, {"key": key, "name": name, "format": format})
 
-    _source: Any = None
+    pending: Any = None
     """The source of the bytes for the next save; None if there is nothing to store."""
 
     def _compute(self) -> None:
         """Compute hash, digest and size of an unsaved file."""
-        if self._source is not None:
+        if self.pending is not None:
             content = verb("lamindb.files.source.content_of")(self)
             self.__dict__.update(hash=content.hash, digest=content.digest, size=content.size)
-            self.__dict__.setdefault("n_files", self._source.n_files)
+            self.__dict__.setdefault("n_files", self.pending.n_files)
 
     def _store(self) -> None:
         verb("lamindb.files.save.save_files")([self])

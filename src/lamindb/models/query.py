@@ -244,7 +244,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
 
     def create(self, **kwargs: Any) -> M:
         """Insert a record from field values."""
-        record = cast("Any", self.model)._blank(**kwargs)
+        record = cast("Any", self.model).from_fields(**kwargs)
         record.save_row(using=self.db, force_insert=True)
         return cast("M", record)
 
@@ -272,11 +272,11 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
             )
         return super().update(**real)
 
-    def _update_rows(self, values: dict[str, Any]) -> int:
+    def update_rows(self, values: dict[str, Any]) -> int:
         """Set fields of all rows at once, whatever hangs on them; for use cases that have seen to that."""
         return super().update(**values)
 
-    def _delete_rows(self) -> Any:
+    def delete_rows(self) -> Any:
         """Delete all rows and the links that go with them, for use cases that have seen to what hangs on them."""
         return super().delete()
 

@@ -31,14 +31,14 @@ def link(run: Run, files: Sequence[File], *, kind: str, seen_by: str = "call") -
     """
     if not files:
         return []
-    if run._state.adding:
+    if not run.is_saved:
         raise InvalidInputError("the run is not saved yet: save it first")
     for file in files:
-        if file._state.adding:
+        if not file.is_saved:
             raise InvalidInputError(f"the file {file.key or file.name!r} is not saved yet: save it first")
-        if file._state.db != run._state.db:
+        if file.alias != run.alias:
             raise InvalidInputError("the file and the run belong to different instances")
-    alias = str(run._state.db)
+    alias = str(run.alias)
     model: Any = RunInput if kind == "input" else RunOutput
     with database.writing(alias) as connection:
         wanted = list(files)
@@ -49,7 +49,7 @@ def link(run: Run, files: Sequence[File], *, kind: str, seen_by: str = "call") -
                 query = RunOutput.objects.using(alias).filter(run_id=run.id, file_id__in=part)
                 made.update(query.values_list("file_id", flat=True).order_by())
             wanted = [file for file in wanted if file.id not in made and file.run_id != run.id]
-        links = [model._blank(run_id=run.id, file_id=f.id, seen_by=seen_by, created_at=now()) for f in wanted]
+        links = [model.from_fields(run_id=run.id, file_id=f.id, seen_by=seen_by, created_at=now()) for f in wanted]
         bulk.insert_many(connection, links, ignore_conflicts=True)
         if kind == "output":
             become_producer(connection, run.id, run.transform_id, [file.id for file in wanted])
@@ -92,11 +92,11 @@ def _comes_from(cursor: Any, run_id: str, file_id: str) -> bool:
 
 def unlink(run: Run, files: Sequence[File], *, kind: str) -> None:
     """Forget that files were inputs or outputs of a run; the files stay, and so does `file.run`."""
-    alias = str(run._state.db)
+    alias = str(run.alias)
     model: Any = RunInput if kind == "input" else RunOutput
     with database.writing(alias):
         query = model.objects.using(alias).filter(run_id=run.id, file_id__in=[file.id for file in files])
-        query.order_by()._delete_rows()
+        query.order_by().delete_rows()
 
 
 def reader_of(file: File, is_run_input: bool | Run | None) -> Run | None:
@@ -110,7 +110,7 @@ def reader_of(file: File, is_run_input: bool | Run | None) -> Run | None:
         wanted: Any = context.run() if settings.track_run_inputs else None
         if wanted is None and context.run() is not None:
             messages.hint("not recorded as an input: pass is_run_input=True, or set ln.settings.track_run_inputs")
-        if wanted is None or wanted._state.db != file._state.db or file._state.adding:
+        if wanted is None or wanted.alias != file.alias or not file.is_saved:
             return None
         return wanted  # type: ignore[no-any-return]
     if is_run_input is False:
@@ -120,11 +120,11 @@ def reader_of(file: File, is_run_input: bool | Run | None) -> Run | None:
     run: Any = context.run() if is_run_input is True else is_run_input
     if run is None:
         raise InvalidInputError("there is no current run whose input this could be: call ln.track() first")
-    if file._state.adding:
+    if not file.is_saved:
         raise InvalidInputError("this file is not saved yet and cannot be an input: save it first")
-    if run._state.db != file._state.db:
+    if run.alias != file.alias:
         raise InvalidInputError("the file and the current run belong to different instances")
-    if run is context.run() and run._state.adding:
+    if run is context.run() and not run.is_saved:
         # It could not be recorded when it began.
         verb("lamindb.records.save.save")(run)
     return run  # type: ignore[no-any-return]

@@ -271,12 +271,12 @@ def ensure_user(alias: str) -> str:
         return str(found)
     try:
         with transaction.atomic(using=alias):
-            row = User._blank(id=who.id, handle=who.handle, name=who.name, email=who.email)
+            row = User.from_fields(id=who.id, handle=who.handle, name=who.name, email=who.email)
             row.save_row(using=alias, force_insert=True)
     except DuplicateError:
         existing = User.objects.using(alias).filter(handle=who.handle).values_list("id", flat=True).first()
         if existing is not None:
             return str(existing)
-        row = User._blank(id=ids.random_id(8), handle=who.handle, name=who.name, email=who.email)
+        row = User.from_fields(id=ids.random_id(8), handle=who.handle, name=who.name, email=who.email)
         row.save_row(using=alias, force_insert=True)
     return row.id

@@ -41,7 +41,7 @@ def save_all(records: Sequence[Record]) -> None:
     check_pending(records)
     by_alias: dict[str, list[Record]] = {}
     for record in records:
-        by_alias.setdefault(record._state.db or context.instance().alias, []).append(record)
+        by_alias.setdefault(record.alias or context.instance().alias, []).append(record)
     for alias in by_alias:
         instance = context.connected(alias)
         if instance is not None and instance.is_read_only:
@@ -70,14 +70,14 @@ def save_inside(records: Sequence[Record], instance: Instance) -> None:
 @contextlib.contextmanager
 def undone_on_failure(records: Iterable[Record]) -> Iterator[None]:
     """Give records their fields and state back if the block fails: what was rolled back was never saved."""
-    before = [(record, dict(record.__dict__), record._state.adding, record._state.db) for record in records]
+    before = [(record, dict(record.loaded), record.is_saved, record.alias) for record in records]
     try:
         yield
     except BaseException:
-        for record, values, adding, db in before:
-            record.__dict__.clear()
-            record.__dict__.update(values)
-            record._state.adding, record._state.db = adding, db
+        for record, values, is_saved, alias in before:
+            record.loaded.clear()
+            record.loaded.update(values)
+            record.is_saved, record.alias = is_saved, alias
         raise
 
 
@@ -85,12 +85,12 @@ def _save_one(record: Record, alias: str) -> None:
     check_texts(record)
     _make_storable(record)
     for field in record._meta.concrete_fields:
-        other = record._state.fields_cache.get(field.name) if field.is_relation else None
-        if other is not None and other._state.adding and field.name != "transform":
+        other = record.related(field.name) if field.is_relation else None
+        if other is not None and not other.is_saved and field.name != "transform":
             raise InvalidInputError(f"{field.name} is a {type(other).__name__} that is not saved yet: save it first")
-    if record._state.adding:
+    if not record.is_saved:
         _prepare_new(record, alias)
-        if isinstance(record, Run) and record.transform is not None and record.transform._state.adding:
+        if isinstance(record, Run) and record.transform is not None and not record.transform.is_saved:
             _save_one(record.transform, alias)
             record.transform_id = record.transform.id
         _insert_or_adopt(record, alias)
@@ -101,9 +101,9 @@ def _save_one(record: Record, alias: str) -> None:
 def _make_storable(record: Record) -> None:
     """Write visibly what no database can hold in JSON; a value that needs it not stays the object that it is."""
     for field in record._meta.concrete_fields:
-        value = record.__dict__.get(field.attname)
+        value = record.loaded.get(field.attname)
         if isinstance(field, models.JSONField) and (shown := storable(value)) != value:
-            record.__dict__[field.attname] = shown
+            record.loaded[field.attname] = shown
 
 
 def _prepare_new(record: Record, alias: str) -> None:
@@ -227,7 +227,7 @@ def _update(record: Record, alias: str) -> None:
     changed = [
         field.attname
         for field in record._meta.concrete_fields
-        if field.attname in record.__dict__ and record.__dict__[field.attname] != stored.__dict__[field.attname]
+        if field.attname in record.loaded and record.loaded[field.attname] != stored.loaded[field.attname]
     ]
     if not changed or changed == ["updated_at"]:
         record.settle()
@@ -237,8 +237,8 @@ def _update(record: Record, alias: str) -> None:
         changed.append("reference")
     if isinstance(record, Storage) and "location" in changed:
         _relocate_storage(record, stored, alias)
-    if "updated_at" in stored.__dict__:
-        record.__dict__["updated_at"] = now()
+    if "updated_at" in stored.loaded:
+        record.loaded["updated_at"] = now()
         changed.append("updated_at")
     try:
         with transaction.atomic(using=alias):
@@ -255,9 +255,9 @@ def check_pending(records: Iterable[Record], saved_with: Iterable[Record] = ()) 
     """
     together = {id(record) for record in saved_with}
     for run in records:
-        for kind, files in run.__dict__.get("_pending", {}).items() if isinstance(run, Run) else ():
+        for kind, files in run.loaded.get("_pending", {}).items() if isinstance(run, Run) else ():
             for file in files:
-                if file._state.adding and id(file) not in together:
+                if not file.is_saved and id(file) not in together:
                     raise InvalidInputError(
                         f"the {kind} {file.key or file.name!r} of a run is not saved yet: save it first"
                     )
@@ -270,7 +270,7 @@ def link_pending(records: Iterable[Record]) -> None:
     for run in records:
         if not isinstance(run, Run):
             continue
-        for kind, files in run.__dict__.get("_pending", {}).items():
+        for kind, files in run.loaded.get("_pending", {}).items():
             if files:
                 edges.link(run, list(files), kind=kind)
                 files.clear()
@@ -280,9 +280,9 @@ def save_origin(file: File, instance: Instance) -> None:
     """Inside a file's transaction: save its run and transform if they are new, and note who saves it."""
     if file.created_by_id is None:
         file.created_by_id = instance.user_id()
-    run = file._state.fields_cache.get("run")
+    run = file.related("run")
     if run is None:
         return
-    if run._state.adding:
+    if not run.is_saved:
         _save_one(run, instance.alias)
     file.run_id, file.transform_id = run.id, run.transform_id

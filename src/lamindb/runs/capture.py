@@ -92,7 +92,7 @@ class Captures:
 
 def start(run: Run) -> None:
     """Begin to watch which files this process opens, for a run; what it opened before is not seen."""
-    instance = context.connected(run._state.db)
+    instance = context.connected(run.alias)
     if instance is None or run.id in instance.part(Captures).active:
         return
     wrappers.install()
@@ -114,7 +114,7 @@ def stop(instance: Instance, run: Run) -> None:
         _cross_check(resolved, active, opened)
         summary = resolved.summary("python")
         metadata.write(instance, run.id, {"capture": summary})
-        run.__dict__["capture"] = summary
+        run.loaded["capture"] = summary
     except (LaminError, Error, OSError, RuntimeError) as error:
         messages.warning(f"what run {run.id} read and wrote could not be recorded: {error}")
 
@@ -394,7 +394,7 @@ def written_by(run: Run) -> frozenset[str] | None:
         watch = strace.read(Path(log), folder)
     except OSError:
         # It has ended since its row was read.
-        again = Run.objects.using(str(run._state.db)).filter(id=run.id).first()
+        again = Run.objects.using(str(run.alias)).filter(id=run.id).first()
         return written_by(again) if again is not None and (again.capture or {}).get("mode") == "strace" else None
     return frozenset(storable(os.path.realpath(path)) for path, seen in watch.seen.items() if seen.is_written)
 

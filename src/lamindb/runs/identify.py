@@ -77,13 +77,13 @@ def new_transform(running: Running | notebook_matching.AnonymousNotebook, instan
         reference = storable(scripts.relative_reference(running.path, instance.project_path))
         name, code_hash, cell_ids = storable(_read(running))
         facts = {"short_name": storable(running.path.stem), "code_hash": code_hash, "cell_ids": cell_ids}
-        new = Transform._blank(type=running.kind, reference=reference, name=name, **facts)
+        new = Transform.from_fields(type=running.kind, reference=reference, name=name, **facts)
     else:
         reference = _reference_of(running, instance)
-        new = Transform._blank(
+        new = Transform.from_fields(
             name=storable(running.name), type="notebook", reference=reference, code_hash=running.code_hash
         )
-    new._state.db = instance.alias
+    new.alias = instance.alias
     return new
 
 

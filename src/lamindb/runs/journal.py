@@ -48,10 +48,10 @@ def waiting(instance: Instance) -> list[Path]:
 def add(instance: Instance, run: Run, log: bytes | None) -> bool:
     """Keep a run until it can be written; return False if that cannot be done either."""
     folder = folder_of(instance)
-    transform = run._state.fields_cache.get("transform")
-    values = {name: run.__dict__.get(name) for name in (*_RUN_FIELDS, *_TIME_FIELDS)}
+    transform = run.related("transform")
+    values = {name: run.loaded.get(name) for name in (*_RUN_FIELDS, *_TIME_FIELDS)}
     entry = {
-        "run": plain({"id": run.id, "is_new": run._state.adding, "transform_id": run.transform_id, **values}, str),
+        "run": plain({"id": run.id, "is_new": not run.is_saved, "transform_id": run.transform_id, **values}, str),
         "transform": {name: getattr(transform, name, None) for name in _TRANSFORM_FIELDS} if transform else None,
         "log": log.decode("utf-8", "replace") if log else None,
     }
@@ -95,15 +95,15 @@ def _write(instance: Instance, entry: dict[str, Any]) -> None:
         values[name] = datetime.datetime.fromisoformat(given[name]) if given.get(name) else None
     run = Run.objects.using(instance.alias).filter(id=given["id"]).first()
     if run is None and given["is_new"]:
-        run = Run._blank(id=given["id"], **values)
-        run._state.db = instance.alias
+        run = Run.from_fields(id=given["id"], **values)
+        run.alias = instance.alias
         if entry["transform"] is not None:
-            transform = Transform._blank(**{name: entry["transform"][name] for name in _TRANSFORM_FIELDS})
-            transform._state.db = instance.alias
+            transform = Transform.from_fields(**{name: entry["transform"][name] for name in _TRANSFORM_FIELDS})
+            transform.alias = instance.alias
             run.transform = transform
         save.save(run)
         messages.info(f"recorded run {run.id}, which could not be recorded when it ended")
-    elif run is None or run.__dict__["status"] not in {"running", "aborted"}:
+    elif run is None or run.loaded["status"] not in {"running", "aborted"}:
         return
     data: metadata.Data = {"log_digest": (entry["log"].encode() if entry.get("log") else None, ".log")}
     ended = {name: values[name] for name in ("status", "finished_at", "exit_code", "error")}

@@ -108,9 +108,9 @@ class Heartbeat:
             return
         try:
             query = Run.objects.using(alias).filter(id__in=living).order_by()
-            query.filter(status="running")._update_rows({"heartbeat_at": now()})
+            query.filter(status="running").update_rows({"heartbeat_at": now()})
             # Another process may have taken a machine that slept for a dead one.
-            query.filter(status="aborted")._update_rows(
+            query.filter(status="aborted").update_rows(
                 {"status": "running", "finished_at": None, "heartbeat_at": now()}
             )
         except (NoInstanceError, ConnectionDoesNotExist):
@@ -137,9 +137,9 @@ def finish_run(
 
     Where the instance has been deleted meanwhile, nothing is written and nothing is made anew.
     """
-    if run.__dict__.get("status") != "running":
+    if run.loaded.get("status") != "running":
         return
-    instance = context.connected(str(run._state.db))
+    instance = context.connected(str(run.alias))
     if instance is None:
         messages.debug(f"run {run.id} ended, and its instance was closed before")
         return
@@ -154,19 +154,19 @@ def finish_run(
         values, data = metadata.end(instance, run, report=report)
         log = data.get("log_digest", (None, ""))
         values |= {"status": status, "finished_at": finished_at, "error": error, "exit_code": exit_code}
-        if run._state.adding:
-            run.__dict__.update(values)
+        if not run.is_saved:
+            run.loaded.update(values)
             save.save(run)
         elif not metadata.write(instance, run.id, values, data):
             messages.debug(f"run {run.id} was deleted before it ended")
         metadata.remove_log(instance, run.id)
-        run.__dict__.update(values)
+        run.loaded.update(values)
     except NoInstanceError:
         messages.debug(f"run {run.id} ended, and its instance is gone")
     except (LaminError, Error, OSError) as problem:
         from lamindb.runs import journal
 
-        run.__dict__.update({"status": status, "finished_at": now(), "error": error, "exit_code": exit_code})
+        run.loaded.update({"status": status, "finished_at": now(), "error": error, "exit_code": exit_code})
         is_kept = journal.add(instance, run, log[0])
         later = "; it will be with the next use of the instance" if is_kept else ""
         messages.warning(f"the end of run {run.id} could not be recorded{later}: {problem}")
@@ -187,12 +187,12 @@ def status_of(run: Run) -> str | None:
     """Return the status of a run that says it runs; one whose process died becomes `aborted`."""
     if not has_died(run):
         return "running"
-    query = Run.objects.using(run._state.db).filter(id=run.id).order_by()
+    query = Run.objects.using(run.alias).filter(id=run.id).order_by()
     status: str | None = "aborted"
     # The first heartbeat may predate started_at slightly.
     finished_at = max(filter(None, (run.heartbeat_at, run.started_at, _printed_at(run))), default=None)
     try:
-        changed = query.filter(status="running")._update_rows(
+        changed = query.filter(status="running").update_rows(
             {"status": status, "finished_at": finished_at, "updated_at": now()}
         )
         # It may have ended well after this record was read.
@@ -200,8 +200,8 @@ def status_of(run: Run) -> str | None:
             status, finished_at = query.values_list("status", "finished_at").first() or (None, None)
     except LaminError as error:
         messages.debug(f"run {run.id} is dead, which cannot be written: {error}")
-    run.__dict__["finished_at"] = finished_at
-    run.__dict__["status"] = status
+    run.loaded["finished_at"] = finished_at
+    run.loaded["status"] = status
     if status == "aborted":
         _take_in_log(run)
     return status
@@ -209,7 +209,7 @@ def status_of(run: Run) -> str | None:
 
 def _log_of(run: Run) -> Path | None:
     """Return the file with the output of a run of this machine."""
-    instance = context.connected(run._state.db)
+    instance = context.connected(run.alias)
     return log_file.path_of(instance.id, run.id) if instance is not None and run.host == processes.host() else None
 
 
@@ -224,7 +224,7 @@ def _printed_at(run: Run) -> datetime.datetime | None:
 
 def _take_in_log(run: Run) -> None:
     """Store what a dead run of this machine printed, and remove the file; what fails is tried again later."""
-    path, instance = _log_of(run), context.connected(run._state.db)
+    path, instance = _log_of(run), context.connected(run.alias)
     text = log_file.read(path) if path is not None else None
     if path is None or instance is None or text is None or instance.is_read_only:
         return
@@ -235,7 +235,7 @@ def _take_in_log(run: Run) -> None:
             if not values:
                 return
             metadata.write(instance, run.id, dict(values), data)
-            run.__dict__.update(values)
+            run.loaded.update(values)
         path.unlink()
     except (LaminError, Error, OSError) as error:
         messages.debug(f"the output of run {run.id} could not be stored: {error}")

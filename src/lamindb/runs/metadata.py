@@ -406,7 +406,7 @@ def write(instance: Instance, run_id: str, values: dict[str, Any], data: Data | 
     def write_rows(link: Any) -> None:
         nonlocal count
         del link
-        count = Run.objects.using(instance.alias).filter(id=run_id).order_by()._update_rows(values)
+        count = Run.objects.using(instance.alias).filter(id=run_id).order_by().update_rows(values)
 
     writing(instance, values, data or {}, write_rows)
     return count

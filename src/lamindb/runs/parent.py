@@ -62,10 +62,10 @@ def run() -> Any:
 def above(instance: Instance) -> Run | None:
     """Return the current run of an instance, saved if it was not so far; None where there is none, or saving fails."""
     found = context.run()
-    if not isinstance(found, Run) or found._state.db != instance.alias:
+    if not isinstance(found, Run) or found.alias != instance.alias:
         return None
     # The state of a step's run writes its row when it is asked, which is not wanted here.
-    if type(found._state) is ModelState and found._state.adding:
+    if type(found._state) is ModelState and not found.is_saved:
         try:
             save.save(found)
         except LaminError as error:

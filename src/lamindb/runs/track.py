@@ -43,7 +43,7 @@ class Runs:
 
     def add(self, run: Run) -> None:
         """Note a run that this process began."""
-        self._of[run.id if run._state.adding else str(run.transform_id)] = run
+        self._of[run.id if not run.is_saved else str(run.transform_id)] = run
 
     def find(self, run_id: str) -> Run | None:
         """Return the object that this process keeps of a run that it began."""
@@ -139,7 +139,7 @@ def _unrecorded(
     if transform is None:
         transform = identify.new_transform(identify.what_runs(notebook_path), instance)
     process = processes.this_process()
-    run = Run._blank(
+    run = Run.from_fields(
         name=storable(name),
         params=identify.checked(params) if params is not None else None,
         status="running",
@@ -149,7 +149,7 @@ def _unrecorded(
         process=asdict(process),
         arguments=list(scripts.invocation().arguments),
     )
-    run._state.db = instance.alias
+    run.alias = instance.alias
     run.transform = transform
     instance.part(Runs).add(run)
     core_context.set_run(run)
@@ -169,7 +169,7 @@ def _track(
     checked = identify.checked(params) if params is not None else None
     is_detected = transform is None
     transform, running = _what_runs(instance, transform, notebook_path)
-    run = None if new_run or transform._state.adding else _known_run(instance, transform, checked)
+    run = None if new_run or not transform.is_saved else _known_run(instance, transform, checked)
     previous = _own_current(instance)
     is_other = previous is not None and (run is None or previous.id != run.id)
     if previous is not None and is_other and previous not in core_context.open_blocks():
@@ -219,9 +219,9 @@ def _what_runs(
 
 def _save_given(transform: Transform, instance: Instance) -> None:
     """Save what the user passed if it is new: it may become one that this process has a run of."""
-    if transform._state.adding:
+    if not transform.is_saved:
         save.save(transform)
-    elif transform._state.db != instance.alias:
+    elif transform.alias != instance.alias:
         raise InvalidInputError("this transform belongs to another instance: query it anew")
     elif not Transform.objects.using(instance.alias).filter(id=transform.id).exists():
         raise ConflictError(f"{transform!r} was deleted meanwhile: save it anew")
@@ -251,7 +251,7 @@ def _begin(
     beginning = metadata.begin(instance, running)
     if beginning.params:
         params = {**identify.checked(beginning.params), **(params or {})}
-    run = Run._blank(
+    run = Run.from_fields(
         name=name,
         params=params,
         status="running",
@@ -259,14 +259,14 @@ def _begin(
         parent_id=_parent_id(instance),
         created_by_id=instance.user_id(),
     )
-    run._state.db = instance.alias
+    run.alias = instance.alias
     values = beginning.settle()
 
     def write_rows(link: Any) -> None:
         del link
         if is_detected:
             save.save(transform)
-        run.__dict__.update(values)
+        run.loaded.update(values)
         run.transform = transform
         save.save(run)
 
@@ -285,17 +285,17 @@ def _resume(instance: Instance, run: Run, name: str | None, params: dict[str, An
         values["name"] = name
     if params is not None:
         values["params"] = params
-    if run.__dict__["status"] != "running":
+    if run.loaded["status"] != "running":
         metadata.resume(instance, run)
         instance.part(liveness.Heartbeat).add(instance.alias, run.id)
     metadata.write(instance, run.id, values)
-    run.__dict__.update(values)
+    run.loaded.update(values)
 
 
 def _parent_id(instance: Instance) -> str | None:
     """Return the run within which another one begins: that of a step, else the one that this process inherited."""
     above = core_context.own_run()
-    is_saved = isinstance(above, Run) and above._state.db == instance.alias and not above._state.adding
+    is_saved = isinstance(above, Run) and above.alias == instance.alias and above.is_saved
     if is_saved and instance.part(Runs).find(above.id) is None:
         return str(above.id)
     inherited = parent.inherited_id(instance)
@@ -318,9 +318,9 @@ def _own_current(instance: Instance) -> Run | None:
 
 def _current_of(instance: Instance) -> Run | None:
     run = core_context.run()
-    if not isinstance(run, Run) or run._state.db != instance.alias:
+    if not isinstance(run, Run) or run.alias != instance.alias:
         return None
-    return run if instance.part(Runs).find(run.id) is not None or not run._state.adding else None
+    return run if instance.part(Runs).find(run.id) is not None or run.is_saved else None
 
 
 def finish(run: Run | None = None, *, report: bool = False) -> None:
@@ -344,11 +344,11 @@ def finish(run: Run | None = None, *, report: bool = False) -> None:
 
 def _own(run: Run) -> Run:
     """Return the object that this process keeps of a run, so that both spellings of one run end together."""
-    instance = core_context.connected(str(run._state.db))
+    instance = core_context.connected(str(run.alias))
     own = instance.part(Runs).find(run.id) if instance is not None else None
     if own is None or own is run:
         return run
-    run.__dict__["status"] = "completed"
+    run.loaded["status"] = "completed"
     return own
 
 
@@ -378,8 +378,8 @@ def finish_block(run: Run, error: BaseException | None) -> None:
     liveness.finish_run(run, "failed" if failed else "completed", error=text, exit_code=code)
     _drop_if_current(run)
     outer = blocks[-1] if blocks else None
-    if outer is not None and core_context.own_run() is None and outer.__dict__.get("status") == "running":
-        instance = core_context.connected(outer._state.db)
+    if outer is not None and core_context.own_run() is None and outer.loaded.get("status") == "running":
+        instance = core_context.connected(outer.alias)
         if instance is not None:
             _make_current(instance, outer)
 
@@ -394,7 +394,7 @@ def leave(instance: Instance) -> None:
     """End what runs in an instance that is left."""
     instance.part(Runs).leave()
     run = core_context.own_run()
-    if run is not None and run._state.db == instance.alias:
+    if run is not None and run.alias == instance.alias:
         _drop_current()
 
 

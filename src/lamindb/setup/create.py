@@ -137,7 +137,7 @@ def _make_records(root_url: str, home: Path, name: str, db: str | None, view: st
                 raise ownership.owned_by_another(root_url, mark)
             if own is None:
                 is_new = True
-                own = Storage._blank(location=location, type=kind, created_by_id=user)
+                own = Storage.from_fields(location=location, type=kind, created_by_id=user)
                 own.save_row(using=alias, force_insert=True)
         is_local = home.name == HIDDEN_FOLDER
         description = folders.Description(
@@ -154,7 +154,7 @@ def _make_records(root_url: str, home: Path, name: str, db: str | None, view: st
             ownership.claim(root_url, Owner(description.id, name), home)
         except ConflictError:
             if is_new:
-                Storage.objects.using(alias).filter(id=own.id).order_by()._delete_rows()
+                Storage.objects.using(alias).filter(id=own.id).order_by().delete_rows()
             raise
     finally:
         database.unregister(alias)

@@ -425,7 +425,7 @@ def _correct_location(instance: Instance) -> None:
 
     location, kind = copy_tables.location_of(instance.root_url, instance.database_url)
     query = Storage.objects.using(instance.alias).filter(id=instance.storage_id).order_by()
-    query._update_rows({"location": location, "type": kind})
+    query.update_rows({"location": location, "type": kind})
 
 
 def make_current(instance: Instance) -> None:

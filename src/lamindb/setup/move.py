@@ -315,7 +315,7 @@ def _move_rows(instance: Instance, alias: str, target: _Target, progress: Progre
     if not target.moves_rows:
         move_note.write(instance.home_path, _move(instance, target))
         query = Storage.objects.using(alias).filter(id=target.place.storage_id).order_by()
-        query._update_rows({"location": target.place.location, "type": target.place.type})
+        query.update_rows({"location": target.place.location, "type": target.place.type})
     else:
         n_rows = copy_tables.count(alias)
         differ = n_rows > 0 and copy_tables.differing(wanted, copy_tables.described(alias, place=target.place)) != []

@@ -394,7 +394,7 @@ def test_a_command_that_has_not_started_takes_no_part(local_instance: Path) -> N
     # As its row is between its beginning and the start of its program.
     capture = {"mode": "off", "declared": [str(Path("*.txt").resolve())]}
     running: Any = ln.Run.objects.filter(id=began.run_id)
-    running._update_rows({"capture": capture, "finished_at": None, "status": "running"})
+    running.update_rows({"capture": capture, "finished_at": None, "status": "running"})
     sh("echo 1 > mine.txt", outputs=["*.txt"])
     assert keys(newest().outputs) == ["mine.txt"]
 

@@ -238,14 +238,14 @@ def _names(files: Sequence[File]) -> tuple[str, ...]:
 def _transform(instance: Instance, given: str | Transform | None, argv: Sequence[str], folder: Path) -> Transform:
     """Return the transform of a command, saved: the one of this name, or the program with its script."""
     if isinstance(given, Transform):
-        if given._state.adding:
+        if not given.is_saved:
             save.save(given)
         return given
     if given is not None:
         return named_transform(instance, given)
     name = storable(command_name(argv, folder, instance.project_path))
-    new = Transform._blank(name=name, type="command", reference=name)
-    new._state.db = instance.alias
+    new = Transform.from_fields(name=name, type="command", reference=name)
+    new.alias = instance.alias
     save.save(new)
     return new
 
@@ -258,8 +258,8 @@ def named_transform(instance: Instance, name: str) -> Transform:
     query = Transform.objects.using(instance.alias).filter(name=name).exclude(type__in=["notebook", "script"])
     found = query.order_by("-created_at", "-id").first()
     if found is None:
-        found = Transform._blank(name=name, type="command", reference=name)
-        found._state.db = instance.alias
+        found = Transform.from_fields(name=name, type="command", reference=name)
+        found.alias = instance.alias
         save.save(found)
     return found
 
@@ -356,19 +356,19 @@ def facts_of_process(process: processes.Process) -> dict[str, Any]:
 def insert_run(instance: Instance, transform: Transform, values: dict[str, Any], data: metadata.Data) -> Run:
     """Write a run that has begun; its parent is the run that this process inherited, else the current one."""
     parent = runs_parent.above(instance)
-    run = Run._blank(
+    run = Run.from_fields(
         transform_id=transform.id,
         status="running",
         started_at=now(),
         parent_id=parent.id if parent is not None else None,
         created_by_id=instance.user_id(),
     )
-    run._state.db = instance.alias
+    run.alias = instance.alias
     run.transform = transform
 
     def write_rows(link: Any) -> None:
         del link
-        run.__dict__.update(storable(values))
+        run.loaded.update(storable(values))
         save.save(run)
 
     metadata.writing(instance, values, data, write_rows)
@@ -407,7 +407,7 @@ def _watching(
             told["calls"] = watching.log_path
         # Before the program starts: what stands there until then is not of its making, as others can tell.
         metadata.write(instance, run.id, {"capture": told})
-        run.__dict__["capture"] = told
+        run.loaded["capture"] = told
     return watching
 
 
@@ -463,7 +463,7 @@ def _end(
         if capture is not None:
             values["capture"] = {**(run.capture or {}), **capture}
         metadata.write(instance, run.id, values, data)
-        run.__dict__.update(values)
+        run.loaded.update(values)
         if log is not None:
             log.remove()
     except (LaminError, Error, OSError) as problem:
@@ -514,8 +514,8 @@ def end_shell(run_id: str, status: str = "completed", *, exit_code: int | None =
     run = Run.objects.using(instance.alias).filter(id=run_id).first()
     if run is None:
         raise NoResultFound(f"there is no run {run_id!r} in this instance")
-    if run.__dict__["status"] not in {"running", "aborted"}:
+    if run.loaded["status"] not in {"running", "aborted"}:
         messages.info(f"run {run_id} had ended before: {run.status}")
         return
-    run.__dict__["status"] = "running"
+    run.loaded["status"] = "running"
     liveness.finish_run(run, status, exit_code=exit_code)

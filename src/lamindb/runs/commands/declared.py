@@ -224,7 +224,7 @@ def _ids_above(run: Run) -> set[str]:
     wanted = run.parent_id
     while wanted is not None and wanted not in found:
         found.add(wanted)
-        query = Run.objects.using(str(run._state.db)).filter(id=wanted)
+        query = Run.objects.using(str(run.alias)).filter(id=wanted)
         wanted = query.values_list("parent_id", flat=True).order_by().first()
     return found
 

@@ -59,14 +59,14 @@ class Function:
         found = self._transforms.get(instance.alias)
         if found is None:
             text = self._source()
-            new = Transform._blank(
+            new = Transform.from_fields(
                 name=self.name,
                 type="function",
                 reference=storable(self._reference(instance)),
                 version=self.version,
                 code_hash=hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest() if text else None,
             )
-            new._state.db = instance.alias
+            new.alias = instance.alias
             code_hash = new.code_hash
             with database.waiting_at_most(instance.alias, liveness.PATIENCE_SECONDS):
                 save.save(new)
@@ -122,7 +122,7 @@ def _is_cell(path: Path) -> bool:
 def _place_of_current(instance: Instance) -> str | None:
     """Return the reference of what runs: cells are in no file of their own."""
     run = context.run()
-    while isinstance(run, Run) and run._state.db == instance.alias:
+    while isinstance(run, Run) and run.alias == instance.alias:
         if run.transform.type in {"notebook", "script"}:
             return run.transform.reference
         run = run.parent
@@ -158,7 +158,7 @@ def _plain(value: Any, name: str, depth: int) -> Any:
     if name and is_secret_name(name):
         return HIDDEN
     if isinstance(value, File):
-        return value.key or value.name if value._state.adding else value.key or value.id
+        return value.key or value.name if not value.is_saved else value.key or value.id
     try:
         found = plain.scalar(value)
     except Exception:
@@ -212,7 +212,7 @@ def files_in(instance: Instance, *values: Any) -> list[File]:
     paths = 0
     for value in _leaves(values, 0):
         if isinstance(value, File):
-            if not value._state.adding and value._state.db == instance.alias:
+            if value.is_saved and value.alias == instance.alias:
                 found.setdefault(value.id, value)
             continue
         paths += 1

@@ -178,7 +178,7 @@ class Step:
         self._parent = parent.above(instance)
         process = processes.this_process()
         moment = now()
-        self.run: Run = Run._blank(
+        self.run: Run = Run.from_fields(
             transform_id=function.transform_id(instance),
             params=steps_function.described(given),
             status="running",
@@ -191,7 +191,7 @@ class Step:
             process=asdict(process),
         )
         self._state = self.run._state = _State()
-        self._state.db = instance.alias
+        self.alias = instance.alias
         self._state.step = self
         self._inputs = steps_function.files_in(instance, given)
         self._results: dict[str, File] = {}
@@ -205,10 +205,10 @@ class Step:
         data: metadata.Data = {}
         if self._parent is None:
             beginning = metadata.begin(self.instance, detect.detect() or notebook_matching.fallback_notebook())
-            self.run.__dict__.update(beginning.settle())
+            self.run.loaded.update(beginning.settle())
             data = beginning.data
         with self._lock:
-            metadata.writing(self.instance, self.run.__dict__, data, self._insert)
+            metadata.writing(self.instance, self.run.loaded, data, self._insert)
             self._note_rows()
         self._environment = {name: os.environ.get(name) for name in parent.variables(self.instance, self.run)}
         parent.hand_down(self.instance, self.run)
@@ -282,7 +282,7 @@ class Step:
             "updated_at": moment,
             "error": process_exit.last_lines(error) if error is not None else reason,
         }
-        self.run.__dict__.update(storable(values))
+        self.run.loaded.update(storable(values))
         try:
             with self._lock:
                 group_commit.write(group_commit.Entry(self.instance, self.rows(), self._links(), self._restore))
@@ -305,8 +305,8 @@ class Step:
         ]
         options = {"run_id": self.run.id, "seen_by": "argument", "created_at": moment}
         return [
-            *(RunInput._blank(file_id=file.id, **options) for file in read),
-            *(RunOutput._blank(file_id=file.id, **{**options, "seen_by": "result"}) for file in made),
+            *(RunInput.from_fields(file_id=file.id, **options) for file in read),
+            *(RunOutput.from_fields(file_id=file.id, **{**options, "seen_by": "result"}) for file in made),
         ]
 
 
