@@ -103,7 +103,9 @@ def _name(name: Any) -> str:
         found = scalar(name)
     except TypeError:
         return repr(name)
-    return found if isinstance(found, str) else {None: "null", True: "true", False: "false"}.get(name, str(found))
+    if found is None or isinstance(found, bool):
+        return "null" if found is None else str(found).lower()
+    return str(found)
 
 
 def _is_of_numpy(value: Any) -> bool:

@@ -344,11 +344,11 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
             found[name] = stored = plain.plain(value, lambda other: other)
             keys = parts[place + 1 :]
             lookup = [keys.pop()] if keys and keys[-1] in KeyTransform.get_lookups() else []
-            either = models.Q((name, stored))
+            either = _present("__".join([*parts[: place + 1], *keys]), lookup, stored)
             for spelling in _joinings(keys):
                 alias = f"_json_{len(self.query.annotations)}"
                 self.query.add_annotation(KeyTransform(spelling[0], "__".join(parts[: place + 1])), alias, select=False)
-                other = models.Q(("__".join([alias, *spelling[1:], *lookup]), stored))
+                other = _present("__".join([alias, *spelling[1:]]), lookup, stored)
                 # Null is what neither reading finds.
                 either = either & other if lookup == ["isnull"] and stored else either | other
             if len(keys) > 1:
@@ -414,6 +414,12 @@ def _conditions(node: Any) -> list[str]:
 
 def _is_user(model: Any) -> bool:
     return bool(model._meta.concrete_model._meta.model_name == "user")
+
+
+def _present(path: str, lookup: list[str], value: Any) -> models.Q:
+    """Return a condition on a place in a JSON field; where there is no such place it is false, not unknown."""
+    condition = models.Q(("__".join([path, *lookup]), value))
+    return condition if lookup == ["isnull"] else condition & models.Q((f"{path}__isnull", False))
 
 
 def _joinings(keys: list[str]) -> Iterator[list[str]]:

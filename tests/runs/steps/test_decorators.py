@@ -173,7 +173,7 @@ def test_arguments_are_small_plain_values(local_instance: Path) -> None:
     assert values["nan"] == "nan"
     assert values["huge"] == str(2**80)
     assert values["data"] == "<bytes of 5>"
-    assert values["day"] == "datetime.date(2026, 1, 2)"
+    assert values["day"] == "2026-01-02"
     assert values["odd"] == "<Terrible>"
     assert values["table"] == "<Shaped 10×3>"
     assert values["token"] == "***"
