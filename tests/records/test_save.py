@@ -135,3 +135,10 @@ def test_an_input_may_be_saved_in_the_same_call(instance: Path) -> None:
     run = unsaved_run(inputs=[new])
     ln.save([new, ln.File(b"1", key="one.txt", run=run)])
     assert list(ln.Run.select(id=run.id).one().inputs) == [new]
+
+
+def test_a_storage_is_registered_while_a_run_is_tracked(local_instance: Path) -> None:
+    ln.track(ln.Transform(name="t"))
+    Path("archive").mkdir()
+    storage = ln.Storage(root="archive").save()
+    assert ln.Storage.get("archive") == storage
