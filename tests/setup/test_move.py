@@ -213,7 +213,7 @@ def test_the_report_can_be_written_down(local_instance: Path, tmp_path: Path) ->
     ln.File(b"x", key="x.txt").save()
     report = setup_move.migrate_to(storage=tmp_path / "elsewhere")
     assert json.loads(json.dumps(report.to_dict()))["objects"] == 1
-    assert "1 objects" in str(report)
+    assert "1 object " in str(report)
 
 
 def test_a_move_that_is_killed_goes_on(
