@@ -132,7 +132,8 @@ class Instance:
 
     def forget_storages(self) -> None:
         """Read the records of storages again at their next use."""
-        for name in [name for name in self._opened.values if name == "roots" or name.startswith("storage ")]:
+        names = [name for name in self._opened.values if isinstance(name, str)]
+        for name in [name for name in names if name == "roots" or name.startswith("storage ")]:
             self._opened.values.pop(name, None)
 
     def storage(self, storage_id: str) -> Storage:
