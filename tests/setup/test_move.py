@@ -396,8 +396,10 @@ def test_who_has_the_old_storage_open_saves_no_row_without_bytes(instance: Path,
 
 
 def test_a_shared_folder_may_have_another_name_on_another_machine(instance: Path, tmp_path: Path) -> None:
+    url = context.instance().database_url
     os.rename(instance, tmp_path / "renamed")
-    code = "import lamindb as ln; ln.connect('renamed'); print(ln.File(b'1', key='a').save().path())"
+    connect = f"ln.connect('renamed', database_url={url!r})"
+    code = f"import lamindb as ln; {connect}; print(ln.File(b'1', key='a').save().path())"
     assert run_python(code, cwd=tmp_path).stdout.split() == [str(tmp_path / "renamed/a")]
 
 
