@@ -177,7 +177,7 @@ def test_another_thread_does_not_bring_a_closed_instance_back(tmp_path: Path, mo
     closed.set()
     thread.join()
     assert len(errors) == 3
-    assert all("closed" in str(error) for error in errors), errors
+    assert all("disconnected" in str(error) for error in errors), errors
 
 
 def test_sixteen_threads_may_be_the_first() -> None:

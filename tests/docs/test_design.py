@@ -116,7 +116,7 @@ def test_the_walk_of_each_call_is_as_the_page_says(walks: dict[str, Walk]) -> No
 def test_the_steps_of_a_save_are_in_the_order_of_the_page(walks: dict[str, Walk]) -> None:
     rows = [named for line in _section().splitlines() if (named := _named(line))]
     steps = rows[1 : rows.index(["files/view_sync.py"]) + 1]
-    assert len(steps) == 7
+    assert len(steps) == 8
     order = list(walks["file.save()"].modules)
     assert [module for step in steps for module in step if module not in order] == []
     starts = [order.index(step[0]) for step in steps]

@@ -46,7 +46,7 @@ def insert_many(
         ending = f" ON CONFLICT (id) DO UPDATE SET {changes}"
     with link.cursor() as cursor:
         for part in chunks(records, AT_ONCE):
-            rows = [tuple(adapt(record.loaded[name]) for name in names) for record in part]
+            rows = [tuple(adapt(record.__dict__[name]) for name in names) for record in part]
             cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}){ending}", rows)
 
 

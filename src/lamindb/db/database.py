@@ -28,7 +28,7 @@ class Router:
         if model._meta.app_label != "lamindb":
             return None
         record = hints.get("instance")
-        return (record is not None and record.alias) or context.instance().alias
+        return (record is not None and record._state.db) or context.instance().alias
 
     db_for_write = db_for_read
 
@@ -36,7 +36,7 @@ class Router:
         """Allow relations inside one instance only."""
         if one._meta.app_label != "lamindb" or other._meta.app_label != "lamindb":
             return None
-        databases = {record.alias for record in (one, other) if record.alias}
+        databases = {record._state.db for record in (one, other) if record._state.db}
         return len(databases) <= 1
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
