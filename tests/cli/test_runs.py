@@ -70,7 +70,7 @@ def test_show_tells_everything(cli: Cli, project: Path) -> None:
     assert good["id"] in shown and "made.txt" in shown and "lr" in shown
     assert cli("show", good["id"], "--json").json["id"] == good["id"]
     cli("show", "zzzzzzzzzz", code=3)
-    cli("show", "ab", code=2)
+    cli("show", "ab", code=3)
 
 
 def test_log_prints_what_was_printed(cli: Cli, project: Path) -> None:

@@ -62,7 +62,7 @@ def test_every_method_and_property_of_a_record_is_documented(name: str) -> None:
         and not attribute.startswith("_")
         and (callable(value) or isinstance(value, property | classmethod | staticmethod))
     }
-    inside = {
+    inside = set().union(*(vars(cls).get("INTERNAL", ()) for cls in model.__mro__)) | {
         "adopt",
         "computed_filter",
         "delete_row",

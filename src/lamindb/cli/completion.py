@@ -91,10 +91,20 @@ def trashed_keys(incomplete: str) -> list[str]:
 @_silent
 def run_ids(incomplete: str) -> list[str]:
     """Return the ids of the newest runs."""
+    return _run_ids(incomplete)
+
+
+def _run_ids(incomplete: str) -> list[str]:
     from lamindb.models import Run
 
     query = Run.objects.get_queryset().filter(id__startswith=incomplete).order_by("-created_at", "-id")
     return [str(one) for one in query.values_list("id", flat=True)[:_MAX_OFFERS]]
+
+
+@_silent
+def runs_and_keys(incomplete: str) -> list[str]:
+    """Return keys of current files, and ids of the newest runs once something was typed."""
+    return _matching_keys(incomplete, in_trash=False) + (_run_ids(incomplete) if incomplete else [])
 
 
 @_silent

@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from lamindb.cli import resolve
-from lamindb.cli.completion import keys
+from lamindb.cli.completion import runs_and_keys
 from lamindb.cli.output import out_json, out_pages
 from lamindb.cli.params import command, json_option
 from lamindb.core import messages, processes
 from lamindb.core.text import printable
 
-_run_argument = click.argument("name", metavar="RUN|KEY|NAME", shell_complete=keys)
+_run_argument = click.argument("name", metavar="RUN|KEY|NAME", shell_complete=runs_and_keys)
 
 
 @command("code", "lamin code 0Xk2fQ", "lamin code study/results.csv", "lamin code analysis.ipynb > analysis.ipynb")

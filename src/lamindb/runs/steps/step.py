@@ -191,7 +191,7 @@ class Step:
             process=asdict(process),
         )
         self._state = self.run._state = _State()
-        self.alias = instance.alias
+        self._state.db = instance.alias
         self._state.step = self
         self._inputs = steps_function.files_in(instance, given)
         self._results: dict[str, File] = {}
