@@ -30,7 +30,7 @@ def place_of(instance: Instance, path: str) -> tuple[str, str] | None:
 
 
 def registered_at(instance: Instance, path: str, *, by_bytes: bool = True) -> File | None:
-    """Return the saved file that a path shows, with the bytes that it has now; None where nobody saved these bytes.
+    """Return the saved file that a path shows, with the bytes that it has now; None where these bytes were not saved.
 
     Inside a storage root the path is a key (or an object of the library), and the version with these bytes is meant.
     Elsewhere a current file with the same bytes and the same name is meant.
@@ -73,7 +73,7 @@ def _object_at(instance: Instance, query: Any, path: str, key: str) -> File | No
 
 
 def is_shown_at(instance: Instance, path: str) -> bool:
-    """Tell whether a path is what the view provably shows: the library, and nobody else, put it there."""
+    """Return True if a path is provably what the view shows, put there by the library alone."""
     place = place_of(instance, path)
     if place is None or place[0] != instance.storage_id:
         return False
@@ -90,7 +90,7 @@ def _one_of(query: Any, name: str, *, strictly: bool = False) -> File | None:
 
 
 def _is_shown(instance: Instance, file: File) -> bool:
-    """Tell whether the view provably shows this version under its key, which spares reading it."""
+    """Return True if the view provably shows this version under its key, which spares reading it."""
     if file.storage_id != instance.storage_id or not file.is_latest:
         return False
     name = ObjectName(file.digest, file.suffix)

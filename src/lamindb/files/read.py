@@ -86,7 +86,7 @@ def _read(file: File, reader: Callable[[Path], Any]) -> Any:
 
 
 def _is_unmoved(file: File, local: Path) -> bool:
-    """Tell whether a path still has this file's bytes; paths outside the view keep them."""
+    """Return True if a path still has this file's bytes; paths outside the view keep them."""
     if not file.is_saved:
         return True
     instance = _instance(file)
@@ -131,7 +131,7 @@ def _shown(file: File, instance: Instance, name: ObjectName) -> Path | None:
     if state == "ours":
         return where
     if state in ("edited", "foreign") and _is_still_current(file, instance):
-        # An older version, left there by a process that died, is not somebody's edit.
+        # An older version, left there by a process that died, is not an edit.
         if not instance.is_read_only and not view_sync.follow(instance, [key]):
             return where if view.state(key, name, is_folder=file.is_folder) == "ours" else None
         messages.warning(

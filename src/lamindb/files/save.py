@@ -77,7 +77,7 @@ class Written:
         self._producers: dict[str, tuple[str | None, str | None]] = {}
         """Run and transform of rows that bring back the bytes of an older version, and have its producer."""
         self._gone: set[int] = set()
-        """Places of files whose row nobody could read after the commit."""
+        """Positions of files whose row could not be read after the commit."""
         self.edited: list[str] = []
         """What to say of stored versions that were written over; in no order."""
 
@@ -138,7 +138,7 @@ class Written:
             self.edited.append(_edited_in_place(key, before.version))
 
     def apply(self, *, tell: bool) -> list[Told]:
-        """Let the users' records become what was written. It is committed: a database that fails now is no failure.
+        """Turn the users' records into what was written. It is committed: a database that fails now is no failure.
 
         Args:
             tell: Return what is to be said of each file.
@@ -153,7 +153,7 @@ class Written:
         return told
 
     def _has_to_be_read(self, place: int) -> bool:
-        """Tell whether the row cannot be worked out: it was there before, or a later file may have changed it."""
+        """Return True if the row cannot be worked out: it was there before, or a later file may have changed it."""
         if not self._is_new[place]:
             return True
         moved = self._moved
@@ -462,7 +462,7 @@ def _save_new(
 
 
 def _tell(told: Sequence[Told], total: int, new: int) -> None:
-    """Say what was unexpected: one by one where there are few, else how many."""
+    """Report what was unexpected: one by one where there are few, else how many."""
     for say, text in told:
         say(text)
     if total > TOLD_ONE_BY_ONE:

@@ -47,7 +47,7 @@ class Pending:
         has_own_name: The user gave a name.
         is_folder: The source is a folder.
         memory: The object in memory that the bytes were made from.
-        content: What the bytes are, once somebody asked, or they are stored.
+        content: What the bytes are, once they were asked for or stored.
         members: The files of a folder, once they are stored.
         n_files: Their number; 1 for a file.
         stem_id: The family of versions to continue, for `replace()`.
@@ -113,7 +113,7 @@ def _compare_suffixes(pending: Pending) -> None:
 
 
 def take_changed_key(file: File) -> None:
-    """Let a key that was set after the bytes were looked at count, as if it had been given with them.
+    """Apply a key that was set after the bytes were looked at, as if it had been given with them.
 
     Raises:
         InvalidKeyError: It cannot name a file.
@@ -134,7 +134,7 @@ def take_changed_key(file: File) -> None:
 
 
 def _leave_place(pending: Pending) -> None:
-    """Let the bytes be shown elsewhere than where they lie."""
+    """Note that the view will show the bytes elsewhere than where they are."""
     pending.lies_at_key = False
     pending.source = replace(pending.source, take_over=False)
 
@@ -262,7 +262,7 @@ def _look_at_path(
             suffix=suffix_of(name) or (suffix_of(basename(key)) if key else ""),
             path=real,
             stat=None if is_folder else FileStat.of(status),
-            # In the other modes nobody expects a file of their own to become the stored one.
+            # In the other modes users do not expect their own file to become the stored one.
             take_over=in_root and is_own and not is_folder and instance.view_mode == "auto",
         ),
         storage_id=storage_id if in_root else instance.storage_id,
@@ -276,7 +276,7 @@ def _look_at_path(
 
 
 def holds_instance(path: str, instance: Instance) -> bool:
-    """Tell whether a folder is the storage of an instance, or contains it."""
+    """Return True if a folder is the storage of an instance, or contains it."""
     return instance.is_local and (instance.root_url + "/").startswith(path.rstrip("/") + "/")
 
 

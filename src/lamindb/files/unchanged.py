@@ -47,12 +47,12 @@ class Recognised:
     content: Content
 
     def apply(self) -> None:
-        """Let the user's record become the existing one."""
+        """Turn the user's record into the existing one."""
         become(self.file, self.row_id, self.content)
 
 
 def become(file: File, row_id: str, content: Content) -> None:
-    """Let a record become an existing one with these bytes; what it does not know of it is loaded when it is read."""
+    """Turn a record into an existing one with these bytes; what it does not know of it is loaded when it is read."""
     values = file.loaded
     for name in _DROPPED:
         values.pop(name, None)

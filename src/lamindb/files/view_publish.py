@@ -193,7 +193,7 @@ def _names_under(instance: Instance, keys: Sequence[str]) -> dict[str, set[Objec
 
 
 def is_object_itself(instance: Instance, key: str, name: ObjectName) -> bool:
-    """Tell whether the view's file is the object itself, so that what was written into it damaged the object."""
+    """Return True if the view's file is the object itself, so that what was written into it damaged the object."""
     try:
         return os.path.samefile(f"{instance.root_url}/{key}", instance.store.object_path(name))
     except OSError:
@@ -203,7 +203,7 @@ def is_object_itself(instance: Instance, key: str, name: ObjectName) -> bool:
 def show(
     instance: Instance, changes: Iterable[Sequence[Change]], damaged: Collection[str], leaving: Sequence[Left] = ()
 ) -> None:
-    """Let the view show what is current now. The rows are right already, so nothing here can undo the save.
+    """Show in the view what is current now. The rows are right already, so nothing here can undo the save.
 
     Args:
         instance: The instance.

@@ -147,7 +147,7 @@ class _Work:
             return False
         if not stat.S_ISREG(found.st_mode):
             return False
-        # Before its bytes are compared: nobody opens it for writing after that.
+        # Before its bytes are compared: no process opens it for writing after that.
         is_protected = found_object is None or _protect(source, found_object)
         if self.store.check(name, found.st_size, quick=True) is not None:
             self.store.put(Source(suffix=name.suffix, path=target))
@@ -189,7 +189,7 @@ def _lstat(path: str) -> os.stat_result | None:
 
 
 def _drop_copies(store: LocalStore) -> None:
-    """Remove what was staged and is no link to an object any more: it is made anew when somebody asks for it."""
+    """Remove what was staged and is no link to an object any more: it is made anew at its next use."""
     base = f"{store.root_url}/.lamindb/staged"
     for shard in _names(base):
         for digest in _names(f"{base}/{shard}"):

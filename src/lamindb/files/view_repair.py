@@ -1,8 +1,8 @@
-"""Putting right what a process left that died between a row and its view.
+"""Repair of what a process left that died between a row and its view.
 
 A process that writes leaves its name in `incoming/` while it lives, and beside it what it is about to take out of the
-view. Whoever opens the instance next and finds the name of a dead process looks at both: at what was written since
-that one announced itself, and at what it noted.
+view. The next process that opens the instance and finds the name of a dead process checks both: what was written since
+that one announced itself, and what it noted.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _noted(path: str) -> list[Left]:
 
 
 def leave_unfinished(instance: Instance, conflicts: Iterable[LaminError]) -> None:
-    """Let whoever opens the instance after this process put the view right, if the disk kept us from doing so."""
+    """Leave the repair of the view to the next process that opens the instance, if the disk failed here."""
     if any(not isinstance(conflict, ViewConflictError) for conflict in conflicts):
         _unfinished.add((instance.alias, os.getpid()))
 
@@ -143,7 +143,7 @@ def rebuild_view(
     left: Iterable[Left] = (),
     progress: Progress | None = None,
 ) -> int:
-    """Let the view show every current file, and nothing that is not current; edits of users are left alone.
+    """Show in the view every current file, and nothing that is not current; edits of users are left alone.
 
     Args:
         instance: The instance.

@@ -1,7 +1,7 @@
-"""Letting the view follow the rows, whoever else writes the same keys at the same moment.
+"""Update of the view from the rows, beside other writers of the same keys.
 
 Two processes that save one key may show it in another order than they committed: the last one to show would win, not
-the last one to commit. So whoever shows a key looks at its row once more afterwards.
+the last one to commit. So a process that shows a key looks at its row once more afterwards.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def left_by(file: File) -> Left:
 
 
 def follow(instance: Instance, keys: Iterable[str], *, left: Sequence[Left] = ()) -> list[LaminError]:
-    """Let the view show what is current under each key, and nothing where nothing is.
+    """Show in the view what is current under each key, and nothing where nothing is.
 
-    Somebody's own file is left as it is.
+    A user's own file is left as it is.
 
     Args:
         instance: The instance.
@@ -107,7 +107,7 @@ def _current_ids_under(instance: Instance, keys: Sequence[str]) -> dict[str, str
 
 
 class _Versions:
-    """All that the view may show under some keys, the newest first: asked for once somebody needs it, all at once."""
+    """All that the view may show under some keys, the newest first: asked for when it is first needed, all at once."""
 
     def __init__(self, instance: Instance, keys: Sequence[str], left: Sequence[Left] = ()) -> None:
         self._instance = instance
@@ -172,7 +172,7 @@ def _check(instance: Instance, file: File) -> None:
 
 
 def is_ours(instance: Instance, key: str) -> bool:
-    """Tell whether all that stands under a key is of its versions: whole, or left half made by a process that died."""
+    """Return True if all that stands under a key is of its versions: whole, or half made by a process that died."""
     view = instance.view
     file = _current_under(instance, [key]).get(key)
     wanted = Left(key, ObjectName(file.digest, file.suffix), file.is_folder) if file is not None else None
@@ -227,7 +227,7 @@ class _Found:
         self._digest: str | None = None
 
     def holds(self, instance: Instance, *names: ObjectName) -> bool:
-        """Tell whether it is one of these objects, or a copy of one."""
+        """Return True if it is one of these objects, or a copy of one."""
         store = instance.store
         try:
             found = os.lstat(self._path)

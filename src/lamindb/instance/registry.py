@@ -174,7 +174,7 @@ def database_url_of(home: Path) -> str | None:
 
 
 def homes_on(url: str) -> list[Path]:
-    """Return the registered instance folders whose records are in a database, whoever connects to it."""
+    """Return the registered instance folders whose records are in a database, for every user."""
     known, servers = _read()
     urls = {one.home: one.url for one in servers} | {one.home: one.database_url for one in known if one.database_url}
     return [Path(home) for home, one in urls.items() if database_url.is_same(one, url)]

@@ -144,7 +144,7 @@ def _quoted(value: object) -> str:
 
 
 def shown(file: File) -> str:
-    """Say which file is meant, to a person and to a program."""
+    """Return which file is meant, for a person and for a program."""
     return f"{file.key or file.name} version {file.version} ({file.id})"
 
 

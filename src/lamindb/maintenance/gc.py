@@ -80,9 +80,9 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
     What is in the trash is needed. Safe beside writers, on this and other machines.
 
     Args:
-        dry_run: Only tell what would be removed.
-        grace_seconds: Leave objects alone that were stored or linked so shortly ago: a courtesy to whoever is about to
-            use them; nothing depends on it.
+        dry_run: Only return what would be removed.
+        grace_seconds: Keep objects that were stored or linked within this time: a courtesy to a process that is about
+            to use them; nothing depends on it.
         progress: Told how many of the objects that may go have been looked at, and how many there are.
 
     Returns:

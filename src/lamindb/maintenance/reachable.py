@@ -29,8 +29,8 @@ _TABLES = """
 class FolderSizes:
     """Sizes by digest, of manifests and of the members that they list.
 
-    A manifest is read when somebody first asks for something that it tells, and only once. What it tells is kept in a
-    temporary file that nobody else sees, however many members there are: of the manifests, one at a time is in memory.
+    A manifest is read when something in it is first asked for, and only once. Its content is kept in a temporary file
+    that no other process sees, however many members there are: one manifest at a time is in memory.
     """
 
     def __init__(self, instance: Instance) -> None:

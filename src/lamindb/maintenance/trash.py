@@ -119,7 +119,7 @@ def _locks(files: Sequence[File]) -> list[str]:
 
 
 def _show_current(files: Sequence[File], instance: Instance, left: Sequence[Left] = ()) -> None:
-    """Let the view show what is current under these files' keys now, or nothing. The rows are right already."""
+    """Show in the view what is current under these files' keys now, or nothing. The rows are right already."""
     keys = [file.key for file in files if file.key is not None and file.storage_id == instance.storage_id]
     try:
         conflicts = view_sync.follow(instance, keys, left=left)

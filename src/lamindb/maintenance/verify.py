@@ -92,7 +92,7 @@ class VerifyReport:
         n_bytes: Their size in bytes as rows and the lists of folders tell it, without what belongs to runs.
         missing: What is recorded and not there.
         corrupt: What is there and not what was saved.
-        edited: Files of the view that somebody changed: the saved bytes are unharmed.
+        edited: Files of the view that a user changed: the saved bytes are unharmed.
         untracked: Files in the storage folder that are not recorded.
         orphans: Objects that nothing needs; `lamin gc` removes them.
         lost: Orphans that the folder still shows under a key, where there are many of them: the database is older than

@@ -56,7 +56,7 @@ class AliasQuery(sql.Query):
         return super().build_filter(filter_expr, *args, **kwargs)
 
     def solve_lookup_type(self, lookup: Any, summarize: bool = False) -> Any:
-        """Tell fields from look-ups in the name of a filter.
+        """Separate fields from look-ups in the name of a filter.
 
         Raises:
             UnknownFieldError: What follows a relation is neither a field of it nor a look-up.

@@ -15,7 +15,7 @@ from lamindb.models.base import now
 
 
 def link(run: Run, files: Sequence[File], *, kind: str, seen_by: str = "call") -> list[File]:
-    """Record files as input or output of a run; twice is once. A file that a run produced is never its input.
+    """Record files as input or output of a run; idempotent. A file that a run produced is never its input.
 
     Args:
         run: A saved run.

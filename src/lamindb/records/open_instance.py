@@ -185,7 +185,7 @@ class Instance:
         return cast("_Opened", self.__dict__["_opened"])
 
     def close(self) -> None:
-        """Let go of everything that is open for it, but for the database connection."""
+        """Release everything that is open for it, but for the database connection."""
         for part in self.parts():
             if hasattr(part, "close"):
                 part.close()
@@ -193,7 +193,7 @@ class Instance:
         self._opened.is_closed = True
 
     def hand_over(self) -> list[Any]:
-        """Let go of the parts that go on when the same instance is opened anew, and return them."""
+        """Release the parts that go on when the same instance is opened anew, and return them."""
         kept = [part for part in self.parts() if getattr(part, "goes_on", False)]
         for part in kept:
             del self._opened.values[type(part)]
@@ -210,7 +210,7 @@ class Instance:
                 part.before_fork()
 
     def after_fork_in_parent(self) -> None:
-        """Let what works in the background go on."""
+        """Resume what works in the background."""
         for part in self.parts():
             if hasattr(part, "after_fork_in_parent"):
                 part.after_fork_in_parent()

@@ -157,7 +157,7 @@ def _forget_storages(alias: str) -> None:
 
 
 def _relocate_storage(storage: Storage, stored: Storage, alias: str) -> None:
-    """Take over another place of a further storage, whose folder or bucket somebody moved.
+    """Take over another place of a further storage, whose folder or bucket was moved.
 
     Raises:
         InvalidInputError: It is the own storage, or the new place is no folder.

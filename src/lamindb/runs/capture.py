@@ -120,7 +120,7 @@ def stop(instance: Instance, run: Run) -> None:
 
 
 def _cross_check(resolved: Resolved, active: _Active, opened: set[str]) -> None:
-    """Say what the system saw opened under the roots and no layer explains: it may be ours, or another program's."""
+    """Return what the system saw opened under the roots and no layer explains: it may be ours, or another program's."""
     if active.watch.children:
         resolved.reasons.append(f"{active.watch.children} other programs or processes were started and not watched")
     libraries = wrappers.unseen()
@@ -170,7 +170,7 @@ def resolve(instance: Instance, run: Run, watch: Watch, *, saves: bool = True) -
 
 
 def _was_only_read(instance: Instance, path: str, seen: Seen, *, in_root: bool) -> bool:
-    """Tell whether a file that was opened for both, as databases are, still has the bytes that are saved."""
+    """Return True if a file that was opened for both, as databases are, still has the bytes that are saved."""
     return in_root and seen.read_stamp is not None and locate.is_shown_at(instance, path)
 
 
@@ -290,7 +290,7 @@ def _libraries() -> tuple[str, ...]:
 
 
 def _is_ignored(path: str) -> bool:
-    """Tell whether a file is none of the user's: code, the system's own files, what the library keeps for itself."""
+    """Return True if a file is none of the user's: code, the system's own files, what the library keeps for itself."""
     return (
         path.startswith((*_IGNORED, *_libraries(), *_own_places()))
         or any(part in path for part in ("/__pycache__/", "/site-packages/", "/.git/"))
@@ -337,7 +337,7 @@ class CommandWatch:
         return str(self._log) if self._log is not None else None
 
     def finish(self, *, saves: bool) -> frozenset[str] | None:
-        """Read what was seen; returns the files that were written, links resolved, or None where nobody watched.
+        """Read what was seen; returns the files that were written, links resolved, or None where it was not watched.
 
         Args:
             saves: Save what was written under roots; else only list it, as for a command that failed.
@@ -378,7 +378,7 @@ class CommandWatch:
 
 
 def written_by(run: Run) -> frozenset[str] | None:
-    """Return the files that another command wrote, so far or in all; None where nobody watched it, or from afar.
+    """Return the files that another command wrote, so far or in all; None where it was not watched, or on another host.
 
     They are named as rows name them: a name that is no text is written visibly.
     """

@@ -116,7 +116,7 @@ def _renamed(
 
 
 def _exists(reference: str, running: Running, instance: Instance) -> bool:
-    """Tell whether the file of a known transform is still there: under the project, or under the git root."""
+    """Return True if the file of a known transform is still there: under the project, or under the git root."""
     if "\\udc" in reference:
         # Its name is no text: what stands here is how it is written, by which no file is found.
         return True

@@ -26,7 +26,7 @@ from lamindb.runs import log_file
 from lamindb.storage.base import ObjectName, Source
 
 NO_CAPTURE: Final = {"mode": "off", "completeness": "off"}
-"""What `run.capture` says where nobody watched."""
+"""What `run.capture` says where files were not watched."""
 DIFF_BYTES: Final = 1024 * 1024
 """The most of a patch that is kept."""
 _PATIENCE_SECONDS: Final = 0.02
@@ -82,7 +82,7 @@ class Watching:
 
 
 class Asking:
-    """A question to git, asked in a thread of its own; its answer is written by whoever has it first."""
+    """A question to git, asked in a thread of its own; its answer is written by the thread that has it first."""
 
     def __init__(self, instance: Instance, path: Path) -> None:
         self._instance = instance
@@ -106,7 +106,7 @@ class Asking:
         self._thread.join(seconds)
 
     def take(self, seconds: float) -> dict[str, Any]:
-        """Return the answer if it comes in time and nobody wrote it yet; else nothing."""
+        """Return the answer if it comes in time and it is not written yet; else nothing."""
         self._thread.join(seconds)
         if self in self._others:
             self._others.remove(self)
@@ -117,7 +117,7 @@ class Asking:
             return self._answer
 
     def write_to(self, run_id: str) -> None:
-        """Say which row the answer belongs to, once that row is there."""
+        """Set the row that the answer belongs to, once that row is there."""
         with self._lock:
             self._row = run_id
             late = not self._thread.is_alive() and not self._is_taken and bool(self._answer)
@@ -167,7 +167,7 @@ class Beginning:
     Attributes:
         values: Fields of the run.
         data: What was stored.
-        params: Parameters that whoever runs a notebook gave to it.
+        params: Parameters that the program which runs a notebook gave to it.
     """
 
     values: dict[str, Any]

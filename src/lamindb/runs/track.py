@@ -326,7 +326,7 @@ def _current_of(instance: Instance) -> Run | None:
 def finish(run: Run | None = None, *, report: bool = False) -> None:
     """End the current run, or the one given, as `completed`; nothing happens where none is running.
 
-    A run that this process inherited goes on: whoever began it ends it.
+    A run that this process inherited goes on: the process that began it ends it.
 
     Args:
         run: The run; the current one by default.

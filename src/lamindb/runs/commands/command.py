@@ -412,7 +412,7 @@ def _watching(
 
 
 def _must_watch(instance: Instance, run: Run, expected: declared.Outputs) -> bool:
-    """Tell whether another run that goes on now may write what our patterns name: only watching tells them apart."""
+    """Return True if another run that goes on now may write what our patterns name: only watching tells them apart."""
     if not any(declared.is_vague(pattern) for pattern in expected.patterns):
         return False
     return bool(declared.rivals(instance, run))

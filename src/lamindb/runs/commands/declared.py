@@ -1,7 +1,7 @@
 """The files that a command is said to read and to make: found before and after it, never taken from another run.
 
 What a command made is what stands under its patterns afterwards and was not there before as it is now. Where another
-run worked at the same time and its patterns name the same file, nobody can say whose it is, and it is not taken,
+run worked at the same time and its patterns name the same file, its producer is unknown, and it is not taken,
 unless the command's own system calls were watched.
 """
 
@@ -76,7 +76,7 @@ class Saved:
 
 
 def inputs_of(instance: Instance, items: Iterable[str], cwd: Path) -> list[File]:
-    """Return the saved files that are meant by paths, patterns or keys. Files that nobody registered are saved.
+    """Return the saved files that are meant by paths, patterns or keys. Files that are not registered are saved.
 
     Raises:
         NoResultFound: There is neither such a file nor such a key. Nothing was saved.
@@ -187,7 +187,7 @@ def _matching(patterns: Iterable[str]) -> list[str]:
 
 
 def _stamp(path: str) -> Stamp | None:
-    """Return what changes when somebody writes a file or, for a folder, anything in it."""
+    """Return what changes when a file is written or, for a folder, anything in it."""
     try:
         if not os.path.isdir(path):
             status = os.stat(path)
@@ -203,7 +203,7 @@ def _stamp(path: str) -> Stamp | None:
 
 
 def is_vague(pattern: str) -> bool:
-    """Tell whether a pattern may name files of others."""
+    """Return True if a pattern may name files of others."""
     return bool(_MAGIC & set(pattern)) and not os.path.lexists(pattern)
 
 
@@ -230,7 +230,7 @@ def _ids_above(run: Run) -> set[str]:
 
 
 def _is_ours(path: str, others: Iterable[Run], written_by: Callable[[Run], frozenset[str] | None]) -> bool | None:
-    """Tell whether a file is ours that patterns of other runs name, too; None where nobody knows."""
+    """Return True if a file is ours that patterns of other runs name, too; None where that is unknown."""
     known: bool | None = True
     # Patterns and paths of other runs are what their rows hold of them.
     shown, real = storable((path, os.path.realpath(path)))

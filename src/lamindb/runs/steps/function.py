@@ -115,7 +115,7 @@ class Function:
 
 
 def _is_cell(path: Path) -> bool:
-    """Tell whether a file is what a kernel keeps of a cell."""
+    """Return True if a file is what a kernel keeps of a cell."""
     return path.parent.name.startswith("ipykernel_") or path.name.startswith("<")
 
 
@@ -206,7 +206,7 @@ def _short(text: str) -> str:
 def files_in(instance: Instance, *values: Any) -> list[File]:
     """Return the saved files among values: records, and paths under registered roots that show registered bytes.
 
-    A path that nobody registered is passed over.
+    A path that is not registered is skipped.
     """
     found: dict[str, File] = {}
     paths = 0

@@ -1,4 +1,4 @@
-"""The rows of steps, written together by whoever of several threads comes first.
+"""The rows of steps, written together by the first of several threads.
 
 A step's row is committed before its caller gets the result: what was returned outlives the process, however that
 ends. Threads that end steps at the same moment share one transaction. SQLite does not flush the disk for it, which

@@ -147,7 +147,7 @@ class OpenSteps:
 
 
 class _State(ModelState):
-    """The state of a step's record: whoever asks whether it is saved gets it saved."""
+    """The state of a step's record: asking whether it is saved saves it."""
 
     step: Step | None = None
 
