@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -31,8 +30,8 @@ def test_on_a_folder(tmp_path: Path, case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.place == "S3"], ids=lambda case: case.name)
-def test_on_a_bucket(tmp_path: Path, seaweed_root: str, case: Case) -> None:
+def test_on_a_bucket(tmp_path: Path, seaweed_root: str, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     project = endings.make_project(tmp_path / "project", seaweed_root)
-    os.chdir(project)
+    monkeypatch.chdir(project)
     ln.connect(seaweed_root)
     assert endings.run_case(project, case) == endings.expected(case)
