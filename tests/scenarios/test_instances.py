@@ -80,7 +80,7 @@ def test_a_closed_instance_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ln.setup.init(storage="./mydata")
     file = save("1")
     assert ln.disconnect() == "mydata"
-    with pytest.raises(NoInstanceError, match="closed"):
+    with pytest.raises(NoInstanceError, match="disconnected"):
         ln.File.select().count()
     with pytest.raises((NoInstanceError, ValueError), match="closed"):
         file.save()

@@ -223,8 +223,8 @@ def test_runs_are_found_by_their_files_and_parameters(instance: Path) -> None:
     assert ln.Run.select(inputs=made).one() == slow
     assert ln.Run.select(inputs__key="raw.txt").one() == slow
     assert ln.File.select(input_of=slow).one() == made
-    with pytest.raises(ValueError, match="params"):
-        ln.track(pipeline("third"), params={"a": object()})
+    odd = ln.track(pipeline("third"), params={"a": object(), "b": 1})
+    assert odd.params["b"] == 1 and ln.Run.select(params__b=1).one() == odd
 
 
 def test_a_run_inside_the_block_of_another_comes_and_goes(instance: Path) -> None:

@@ -86,7 +86,7 @@ def test_unknown_fields_name_the_nearest(project: Path, filters: dict[str, objec
 
 
 def test_values_of_wrong_types_are_refused(project: Path) -> None:
-    for filters in ({"run": "x" * 3, "size": "abc"}, {"size": [1, 2]}, {"created_at": "not a time"}):
+    for filters in ({"size": "abc"}, {"size": [1, 2]}, {"created_at": "not a time"}):
         with pytest.raises((ValueError, TypeError)):
             list(ln.File.select(**filters))
     with pytest.raises(ValueError, match="not saved"):

@@ -24,11 +24,13 @@ def check(instance: Instance, wanted: Iterable[tuple[str, bool]], *, leaving: Co
     Raises:
         KeyExistsError: There is one. Nothing was written.
     """
-    keys = dict(wanted)
-    folders = [key for key, is_folder in keys.items() if is_folder]
+    folders: list[str] = []
     above: dict[str, str] = {}
-    for key in keys:
-        above |= dict.fromkeys(_above(key), key)
+    for key, is_folder in wanted:
+        if is_folder:
+            folders.append(key)
+        for folder in _above(key):
+            above.setdefault(folder, key)
     for folder in folders:
         if folder in above:
             raise KeyExistsError(f"cannot save both {folder!r} as one folder and {above[folder]!r}, which lies in it")

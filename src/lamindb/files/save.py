@@ -431,8 +431,9 @@ def _save_new(
     executor: Executor | None,
 ) -> None:
     known, rest = unchanged.recognise(instance, files)
-    own = [one.pending for one in rest if one.pending.key is not None and not one.pending.is_in_place]
-    key_conflicts.check(instance, [(one.key, one.is_folder) for one in own], leaving=[one.key for one in leaving])
+    waiting = (one.pending for one in rest)
+    own = ((one.key, one.is_folder) for one in waiting if one.key is not None and not one.is_in_place)
+    key_conflicts.check(instance, own, leaving=[one.key for one in leaving])
     damaged = view_publish.check(instance, rest)
     view_publish.put_aside(instance, damaged)
     _store_bytes(instance, rest, progress, executor)

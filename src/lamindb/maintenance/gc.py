@@ -108,11 +108,11 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
         return _report(found, n_young, left, lost, dry_run=True)
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be removed")
+    ownership.claim_for_removal(instance)
     _check_own_row(instance)
     damages = findings.of_database(instance)
     if damages:
         raise IntegrityError(f"nothing can be removed, as the database is damaged ({damages[0]}): see `lamin verify`")
-    ownership.claim_for_removal(instance)
     with _alone(instance):
         view_repair.repair_after_crash(instance)
         left = tuple(

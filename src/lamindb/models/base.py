@@ -47,6 +47,8 @@ class _Alias(property):
 
 
 _OFFERED: Final = (property, FunctionType, classmethod)
+_STATE: Final = frozenset({"alias", "is_saved", "pending"})
+"""Attributes that are no fields: setting them is no change of the record."""
 
 
 def _offered(kind: type[Record]) -> set[str]:
@@ -288,7 +290,7 @@ class Record(models.Model, metaclass=RecordType):
         """Set an attribute; for a saved record, remember that it was set and not read."""
         super().__setattr__(name, value)
         state = self.__dict__.get("_state")
-        if state is not None and not state.adding and name[0] != "_":
+        if state is not None and not state.adding and name[0] != "_" and name not in _STATE:
             self.__dict__.setdefault("_assigned", set()).add(name)
 
     def rebase(self, stored: Record) -> None:
