@@ -103,7 +103,9 @@ class File(Traced):
     HIDDEN: ClassVar[frozenset[str]] = frozenset(
         {"digest", "is_folder", "n_files", "is_latest", "trashed_by", "updated_at"}
     )
-    INTERNAL: ClassVar[frozenset[str]] = frozenset({"computed_filter", "stem_id", "targets"})
+    INTERNAL: ClassVar[frozenset[str]] = frozenset(
+        {"computed_filter", "df", "filter", "is_saved", "is_trashed", "same_as_version", "stem_id", "targets"}
+    )
     NOT_JOINED: ClassVar[frozenset[str]] = frozenset({"reader_links", "writer_links", "transform", "trashed_by"})
 
     class Meta:
