@@ -439,7 +439,7 @@ def test_a_damaged_page_is_reported(local_instance: Path) -> None:
     data = bytearray(path.read_bytes())
     size = int.from_bytes(data[16:18], "big")
     with sqlite3.connect(path) as link:
-        [root] = link.execute("SELECT rootpage FROM sqlite_master WHERE name = 'file_digest'").fetchone()
+        [root] = link.execute("SELECT rootpage FROM sqlite_master WHERE name = 'file_digest_suffix'").fetchone()
     link.close()
     data[(root - 1) * size + 20 : root * size - 20] = os.urandom(size - 40)
     path.write_bytes(data)
