@@ -36,8 +36,10 @@ class Walk:
         caller = frame.f_back
         while caller is not None and _module(caller) is None:
             caller = caller.f_back
-        if caller is not None and _height(module) > _height(_module(caller) or ""):
-            self.climbs.add((_module(caller) or "", module))
+        # An instance that makes a part for another room is called by that room.
+        below = _module(caller) if caller is not None else None
+        if below is not None and below != "records/open_instance.py" and _height(module) > _height(below):
+            self.climbs.add((below, module))
 
 
 def _module(frame: FrameType) -> str | None:
