@@ -273,7 +273,8 @@ _LOOSE = (
     (re.compile(r"\x1b\[[0-9;]*m"), ""),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?(\+00:00|Z| UTC)?"), "<time>"),
     (re.compile(r"\b\d+(\.\d+)? (seconds|s|ms|minutes)\b"), "<duration>"),
-    (re.compile(r"\b(?=[0-9A-Za-z]*\d)[0-9A-Za-z]{20}\b|\b(?=[0-9A-Za-z]*\d)[0-9A-Za-z]{16}\b"), "<id>"),
+    # An id may have no digit: letters of both kinds in the midst of a word tell it from one, too.
+    (re.compile(r"\b(?=[0-9A-Za-z]*(?:\d|[a-z][A-Z]))(?:[0-9A-Za-z]{20}|[0-9A-Za-z]{16})\b"), "<id>"),
     (re.compile(r"created_by_id='[0-9A-Za-z]{8}'"), "created_by_id=<id>"),
     (re.compile(r"storage_id='[0-9A-Za-z]{8}'"), "storage_id=<id>"),
     (re.compile(r"[ \t]+"), " "),
