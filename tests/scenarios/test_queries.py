@@ -9,6 +9,7 @@ import pytest
 import lamindb as ln
 import lamindb.schema as lns
 from lamindb.errors import LaminError, UnknownFieldError
+from lamindb.models import FolderMember
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_values_of_wrong_types_are_refused(project: Path) -> None:
     with pytest.raises(TypeError):
         ln.select("File")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not related"):
-        ln.select(ln.User).join(ln.Storage)
+        ln.select(ln.User).join(FolderMember)
 
 
 def test_a_nul_is_refused_and_not_searched_for(project: Path) -> None:
