@@ -28,12 +28,13 @@ from lamindb.storage.local import LocalStore
 from lamindb.storage.remote import RemoteStore
 from lamindb.storage.view import View
 from tests.kills.scenarios import SCENARIOS
-from tests.support import memory
+from tests.support import depth, memory
 from tests.support.processes import clean_environment, run_command, run_python
 
 REPOSITORY = Path(__file__).parents[2]
-FULL = os.environ.get("LAMIN_TEST_DEPTH") == "full"
+ALL = [name for name in SCENARIOS if name != "init"]
 FEW = ["save", "save_large", "replace", "new_folder_version", "purge", "sweep"]
+OTHERS = [name for name in ALL if name not in FEW]
 
 
 def left(root: Path) -> list[str]:
@@ -82,7 +83,7 @@ def fail(record_property: Callable[[str, object], None]) -> Iterator[Callable[..
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["ENOSPC", "EIO"])
-@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != "init"] if FULL else FEW)
+@pytest.mark.parametrize("scenario", ALL if depth.FULL else [*FEW, OTHERS[depth.SEED % len(OTHERS)]])
 def test_each_call_may_fail(scenario: str, number: int, fail: Any) -> None:
     answer = fail(scenario, number)
     assert answer["problems"] == []
