@@ -27,7 +27,7 @@ from lamindb.storage.cache import open_cache
 from lamindb.storage.local import LocalStore
 from lamindb.storage.remote import RemoteStore
 from lamindb.storage.view import View
-from tests.kills.scenarios import SCENARIOS
+from tests.kills.scenarios import SCENARIOS, SPARSE
 from tests.support import depth, memory
 from tests.support.processes import clean_environment, run_command, run_python
 
@@ -70,7 +70,7 @@ def fail(record_property: Callable[[str, object], None]) -> Iterator[Callable[..
             env=clean_environment(PYTHONPATH=str(REPOSITORY)),
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=1700,
         )
         assert done.returncode == 0, done.stderr[-4000:]
         answer = json.loads(done.stdout)
@@ -81,11 +81,11 @@ def fail(record_property: Callable[[str, object], None]) -> Iterator[Callable[..
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["ENOSPC", "EIO"])
 @pytest.mark.parametrize("scenario", ALL if depth.FULL else [*FEW, OTHERS[depth.SEED % len(OTHERS)]])
 def test_each_call_may_fail(scenario: str, number: int, fail: Any) -> None:
-    answer = fail(scenario, number)
+    answer = fail(scenario, number, **depth.one_in(SPARSE.get(scenario, 1)))
     assert answer["problems"] == []
     assert answer["kills"] >= 3
 

@@ -13,6 +13,11 @@ SEED = int(os.environ.setdefault("LAMIN_TEST_SEED", str(int(time.time() // 86_40
 """Kept in the environment, where the workers of a session that goes on past midnight find the same."""
 
 
+def one_in(number: int) -> dict[str, int]:
+    """Return which steps are tried: all in a full run, else one in a number, of which the seed says where it begins."""
+    return {} if FULL else {"every": number, "first": SEED % number}
+
+
 def description() -> str:
     """Return a line for the head of the report."""
     if FULL:
