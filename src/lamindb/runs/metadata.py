@@ -18,7 +18,7 @@ from lamindb.db import database
 from lamindb.environment import git, kernels, notebook_matching, notebooks, output_tail, packages, scripts
 from lamindb.environment.detect import Running
 from lamindb.errors import LaminError, StorageError
-from lamindb.files import gc_marks
+from lamindb.files import plan
 from lamindb.models import Run
 from lamindb.models.base import now
 from lamindb.records.open_instance import Instance
@@ -367,7 +367,7 @@ def claim(link: Any, instance: Instance, values: Mapping[str, Any]) -> None:
     if not objects:
         return
     database.share(link)
-    gc_marks.claim(link, instance, objects)
+    plan.claim(link, instance, objects)
 
 
 def writing(
@@ -393,7 +393,7 @@ def writing(
                 claim(link, instance, values)
                 write_rows(link)
             return
-        except gc_marks.Swept:
+        except plan.Swept:
             values |= kept(instance, data)
     raise StorageError("what belongs to this run was removed by garbage collection again and again: try later")
 

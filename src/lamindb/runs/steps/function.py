@@ -108,7 +108,7 @@ class Function:
             file = None
         path = Path(file) if file else None
         if path is None or not path.is_file() or _is_cell(path):
-            return f"{_place_of_current(instance) or module}:{self.name}"
+            return f"{_path_of_current(instance) or module}:{self.name}"
         if "site-packages" in path.parts:
             return f"{module}:{self.name}"
         return f"{scripts.relative_reference(path, instance.project_path)}:{self.name}"
@@ -119,7 +119,7 @@ def _is_cell(path: Path) -> bool:
     return path.parent.name.startswith("ipykernel_") or path.name.startswith("<")
 
 
-def _place_of_current(instance: Instance) -> str | None:
+def _path_of_current(instance: Instance) -> str | None:
     """Return the reference of what runs: cells are in no file of their own."""
     run = context.run()
     while isinstance(run, Run) and run.alias == instance.alias:
@@ -219,7 +219,7 @@ def files_in(instance: Instance, *values: Any) -> list[File]:
         if paths > _MOST_PATHS:
             break
         text = os.fspath(value)
-        if not isinstance(text, str) or locate.place_of(instance, text) is None or not os.path.exists(text):
+        if not isinstance(text, str) or locate.location_of(instance, text) is None or not os.path.exists(text):
             continue
         file = locate.registered_at(instance, text, by_bytes=False)
         if file is not None:

@@ -22,7 +22,7 @@ from django.db.models.base import ModelState
 
 from lamindb.core import context, messages, processes
 from lamindb.core.text import storable
-from lamindb.db import bulk
+from lamindb.db import database
 from lamindb.environment import detect, notebook_matching, process_exit
 from lamindb.errors import LaminError
 from lamindb.models import File, Run, RunInput, RunOutput
@@ -214,7 +214,7 @@ class Step:
         parent.hand_down(self.instance, self.run)
 
     def _insert(self, link: Any) -> None:
-        bulk.insert_many(link, self.rows(), overwritten=group_commit.ENDING)
+        database.insert_many(link, self.rows(), overwritten=group_commit.ENDING)
 
     def _end_flow(self) -> None:
         for name, value in self._environment.items():
