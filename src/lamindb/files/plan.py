@@ -22,7 +22,7 @@ from lamindb.errors import ConflictError, HashExistsError, KeyExistsError, Lamin
 from lamindb.files import versions
 from lamindb.files.source import Pending
 from lamindb.instance import config as folders
-from lamindb.models import File, RunOutput
+from lamindb.models import File, RunOutput, rows
 from lamindb.models.base import now
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName, ObjectStore
@@ -167,19 +167,21 @@ class _Known:
         self._highest: dict[str, int] = {}
         self._producers: dict[tuple[str, str, str], tuple[str, str | None]] = {}
         keys = {plan.pending.key for plan in plans if plan.pending.key is not None}
-        query = File.objects.using(alias).filter(trashed_at__isnull=True)
         for chunk in database.chunks(sorted(keys)):
-            for row in query.filter(key__in=chunk, is_latest=True).order_by():
+            condition = f"is_latest AND trashed_at IS NULL AND key IN ({rows.marks(chunk)})"
+            for row in rows.rows(File, alias, condition, chunk):
                 self.current[row.storage_id, str(row.key)] = self._one(row)
         self.policy = settings.upon_file_create_if_hash_exists
         digests = {plan.content.digest for plan in plans if plan.pending.key is None or self.policy == "error"}
         for chunk in database.chunks(sorted(digests)):
-            for row in query.filter(digest__in=chunk).order_by("created_at", "id"):
+            found = File.objects.using(alias).filter(trashed_at__isnull=True, digest__in=chunk)
+            for row in found.order_by("created_at", "id"):
                 self.by_digest.setdefault((row.digest, row.suffix, row.is_folder), []).append(self._one(row))
 
         unknown = {plan.pending.key for plan in plans if plan.file.run_id is None and plan.pending.key is not None}
         for chunk in database.chunks(sorted(unknown & {key for _, key in self.current})):
-            made = query.filter(key__in=chunk, run_id__isnull=False).order_by("version")
+            made = File.objects.using(alias).filter(trashed_at__isnull=True, key__in=chunk, run_id__isnull=False)
+            made = made.order_by("version")
             for storage_id, key, digest, *producer in made.values_list(
                 "storage_id", "key", "digest", "run_id", "transform_id"
             ):
@@ -406,12 +408,17 @@ def check_keys(instance: Instance, wanted: Iterable[tuple[str, bool]], *, leavin
     for folder in folders:
         if folder in above:
             raise KeyExistsError(f"cannot save both {folder!r} as one folder and {above[folder]!r}, which lies in it")
-    current = _current(instance).filter(is_folder=True)
     for chunk in database.chunks(set(above) - set(leaving)):
-        taken = current.filter(key__in=chunk).order_by().values_list("key", flat=True).first()
-        if taken is not None:
+        taken = rows.values(
+            instance.alias,
+            "SELECT key FROM lamindb_file WHERE storage_id = %s AND is_latest AND trashed_at IS NULL AND is_folder "
+            f"AND key IN ({rows.marks(chunk)}) LIMIT 1",
+            [instance.storage_id, *chunk],
+        )
+        if taken:
+            folder = taken[0][0]
             raise KeyExistsError(
-                f"{above[taken]!r} lies in the folder {taken!r}, which is stored as one: "
+                f"{above[folder]!r} lies in the folder {folder!r}, which is stored as one: "
                 "save that folder again with what is new in it, or choose another key"
             )
     for folder in folders:
