@@ -106,7 +106,7 @@ class Instance:
         if "://" in root_url:
             from lamindb.storage.cache import open_cache
 
-            cache = open_cache(paths.cache_folder())
+            cache = open_cache(paths.cache_folder(), self.hash_cache)
         return open_store(root_url, read_only=self.is_read_only, cache=cache, hash_cache=self.hash_cache)
 
     def remote_root(self, root_url: str) -> RemoteStore:
@@ -189,6 +189,9 @@ class Instance:
         for part in self.parts():
             if hasattr(part, "close"):
                 part.close()
+        remembers = self._opened.values.get("hash_cache")
+        if remembers is not None:
+            remembers.close()
         self._opened.values.clear()
         self._opened.is_closed = True
 
