@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -205,19 +206,62 @@ def writing(alias: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def waiting_at_most(alias: str, seconds: float) -> Iterator[None]:
-    """Wait less for locks of other processes inside a `with` block, on this thread's connection; SQLite only."""
+    """Wait at most so long for other processes, all statements of a `with` block together.
+
+    This holds for this thread's connection. A statement that finds the time used up fails at once where it would have
+    to wait.
+
+    Raises:
+        DatabaseError: The database cannot be reached.
+    """
     link = connection(alias)
-    if link.vendor != "sqlite":
-        yield
-        return
-    with link.cursor() as cursor:
-        cursor.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+    budget = _Budget(link, seconds)
+    budget.allow(seconds)
     try:
-        yield
+        with link.execute_wrapper(budget):
+            yield
     finally:
-        if link.connection is not None:
-            with link.cursor() as cursor:
-                cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
+        budget.end()
+
+
+class _Budget:
+    """What is left of the time that statements may wait; an execute wrapper of a connection."""
+
+    def __init__(self, link: Any, seconds: float) -> None:
+        self._link = link
+        self._deadline = time.monotonic() + seconds
+        self._allowed = 0.0
+
+    def __call__(self, execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+        """Execute a statement with what is left; a server is told of whole seconds only."""
+        left = max(0.0, self._deadline - time.monotonic())
+        if self._link.vendor == "sqlite" or left < self._allowed - 1:
+            self.allow(left)
+        return execute(sql, params, many, context)
+
+    def allow(self, seconds: float) -> None:
+        """Set how long one statement may wait."""
+        self._allowed = seconds
+        milliseconds = max(1, int(seconds * 1000))
+        if self._link.vendor == "sqlite":
+            self._tell(f"PRAGMA busy_timeout = {milliseconds}")
+        else:
+            self._tell(f"SET lock_timeout = {milliseconds}")
+
+    def end(self) -> None:
+        """Let statements wait as ever."""
+        if self._link.connection is None:
+            return
+        with contextlib.suppress(DatabaseError):
+            if self._link.vendor == "sqlite":
+                self._tell(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
+            else:
+                self._tell("RESET lock_timeout")
+
+    def _tell(self, sql: str) -> None:
+        self._link.ensure_connection()
+        with self._link.wrap_database_errors:
+            self._link.connection.cursor().execute(sql)
 
 
 def lock_key(link: Any, *parts: str) -> None:
