@@ -24,6 +24,7 @@ from lamindb.models import File
 from lamindb.setup import lifecycle
 from lamindb.storage.base import Source
 from lamindb.storage.cache import open_cache
+from lamindb.storage.hash_cache import HashCache
 from lamindb.storage.local import LocalStore
 from lamindb.storage.remote import RemoteStore
 from lamindb.storage.view import View
@@ -179,7 +180,7 @@ def test_many_files_on_a_full_disk_are_all_or_none(small_disk: Path, tmp_path: P
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_a_small_disk_with_the_cache_of_a_bucket(mount: Callable[..., Path], tmp_path: Path, is_folder: bool) -> None:
     disk = mount("-t", "tmpfs", "-o", "size=8m", "tmpfs")
-    store = RemoteStore("memory://small-disk", cache=open_cache(disk))
+    store = RemoteStore("memory://small-disk", cache=open_cache(disk, HashCache(disk)))
     files = []
     for number in range(20):
         source = tmp_path / f"{number}"
