@@ -49,7 +49,8 @@ def diff(
     compared by columns, rows and cells, JSON and YAML by path, text by lines, folders by their files.
 
     JSON keys: format, format_version, kind, is_equal, before, after; of files same_bytes, content, notes; of runs
-    run_ids, code, params, arguments, inputs, packages, facts, outputs, outputs_equal, seconds, notes.
+    run_ids, revisions, code, modules, params, arguments, inputs, packages, facts, outputs, outputs_equal, seconds,
+    notes.
     """
     from lamindb.compare.diff import diff as compare
 

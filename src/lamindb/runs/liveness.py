@@ -151,13 +151,13 @@ def finish_run(
             messages.debug(f"run {run.id} ended, and its instance is gone")
             return
         finished_at = now()
-        values, data = metadata.end(instance, run, report=report)
-        log = data.get("log_digest", (None, ""))
-        values |= {"status": status, "finished_at": finished_at, "error": error, "exit_code": exit_code}
+        ending = metadata.end(instance, run, report=report)
+        log = ending.data.get("log_digest", (None, ""))
+        values = ending.values | {"status": status, "finished_at": finished_at, "error": error, "exit_code": exit_code}
         if not run.is_saved:
             run.loaded.update(values)
             save.save(run)
-        elif not metadata.write(instance, run.id, values, data):
+        elif not metadata.write(instance, run.id, values, ending.data, source=ending.source, imported=ending.modules):
             messages.debug(f"run {run.id} was deleted before it ended")
         metadata.remove_log(instance, run.id)
         run.loaded.update(values)

@@ -29,7 +29,7 @@ from lamindb.models.base import now
 from lamindb.records import save
 from lamindb.records.open_instance import Instance
 from lamindb.runs import capture as runs_capture
-from lamindb.runs import identify, liveness, log_file, metadata
+from lamindb.runs import identify, liveness, log_file, metadata, revisions
 from lamindb.runs import parent as runs_parent
 from lamindb.runs.commands import declared
 
@@ -321,8 +321,9 @@ def _begin(
     capture = {"mode": "off", "declared": list(expected.patterns)} if expected.patterns else None
     program = shutil.which(argv[0], path=os.environ.get("PATH")) or argv[0]
     is_own_python = os.path.realpath(program) == os.path.realpath(sys.executable)
+    code = _readable_code(script, program)
     data: metadata.Data = {
-        "source_digest": _source(argv, script, program),
+        "source_digest": (code.data, code.suffix) if code is not None else (_command_line(argv), ".sh"),
         "environment_digest": (packages.packages_snapshot() if is_own_python else None, ".txt"),
     }
     values: dict[str, Any] = {
@@ -335,7 +336,7 @@ def _begin(
         **({"started_at": begun_at} if begun_at is not None else {}),
     }
     values |= metadata.kept(instance, data)
-    return insert_run(instance, transform, values, data)
+    return insert_run(instance, transform, values, data, code)
 
 
 def facts_of_place(path: Path) -> dict[str, Any]:
@@ -353,7 +354,9 @@ def facts_of_process(process: processes.Process) -> dict[str, Any]:
     return {"host": process.host, "process": asdict(process), "heartbeat_at": now()}
 
 
-def insert_run(instance: Instance, transform: Transform, values: dict[str, Any], data: metadata.Data) -> Run:
+def insert_run(
+    instance: Instance, transform: Transform, values: dict[str, Any], data: metadata.Data, code: Code | None
+) -> Run:
     """Write a run that has begun; its parent is the run that this process inherited, else the current one."""
     parent = runs_parent.above(instance)
     run = Run.from_fields(
@@ -365,10 +368,15 @@ def insert_run(instance: Instance, transform: Transform, values: dict[str, Any],
     )
     run.alias = instance.alias
     run.transform = transform
+    source = None
+    if code is not None:
+        values["code_path"] = scripts.relative_reference(code.path, instance.project_path)
+        source = revisions.source_of(code.data, values.get("source_digest"))
 
     def write_rows(link: Any) -> None:
-        del link
         run.loaded.update(storable(values))
+        if source is not None:
+            run.loaded["revision"] = revisions.number(link, transform.id, source)
         save.save(run)
 
     metadata.writing(instance, values, data, write_rows)
@@ -377,15 +385,33 @@ def insert_run(instance: Instance, transform: Transform, values: dict[str, Any],
     return run
 
 
-def _source(argv: Sequence[str], script: Path | None, program: str) -> tuple[bytes | None, str]:
-    """Return the code that a command runs: its script, else the program if that is text, else the command itself."""
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The file with the code that a command runs, and its text without secrets."""
+
+    path: Path
+    data: bytes
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the stored object."""
+        return self.path.suffix if self.path.suffix.isprintable() else ""
+
+
+def _readable_code(script: Path | None, program: str) -> Code | None:
+    """Return the code that a command runs: its script, else the program if that is text; None for a binary."""
     for path in (script, Path(program)):
         if path is not None and _is_text(path):
             try:
-                return scripts.script_source(path), path.suffix if path.suffix.isprintable() else ""
+                return Code(path, scripts.script_source(path))
             except LaminError as error:
                 messages.debug(f"the code of the command was not kept: {error}")
-    return (shlex.join(redact_arguments(argv)) + "\n").encode("utf-8", "surrogateescape"), ".sh"
+    return None
+
+
+def _command_line(argv: Sequence[str]) -> bytes:
+    """Return the command as text; kept in place of code that cannot be read, and no revision of it."""
+    return (shlex.join(redact_arguments(argv)) + "\n").encode("utf-8", "surrogateescape")
 
 
 def _is_text(path: Path) -> bool:
@@ -488,15 +514,17 @@ def begin_shell(transform: str | Transform, params: Mapping[str, Any] | None = N
     shell = calling_shell()
     script = script_of(shell.pid)
     data: metadata.Data = {}
+    code = None
     if script is not None and _is_text(script):
-        data = {"source_digest": (scripts.script_source(script), script.suffix or ".sh")}
+        code = Code(script, scripts.script_source(script))
+        data = {"source_digest": (code.data, code.suffix or ".sh")}
     values = {
         **facts_of_place(script or Path.cwd()),
         **facts_of_process(shell),
         "params": given,
         **metadata.kept(instance, data),
     }
-    run = insert_run(instance, what, values, data)
+    run = insert_run(instance, what, values, data, code)
     instance.part(liveness.Heartbeat).remove(run.id)
     return run.id
 
