@@ -99,8 +99,8 @@ def test_what_another_notebook_or_script_tracks_has_the_callers_code(
             ln.File(b"1", key="a.txt").save()
         script.write_text("a = 2\n")
     assert (run.revision, run.code_path) == (2, "main.py")
-    assert "align v1 · caller’s code 2" in repr(run.describe())
-    assert "align v1 · caller’s code 1" in ln.File.select(key="a.txt").one().view_lineage().to_text()
+    assert "align v1 · caller's code 2" in repr(run.describe())
+    assert "align v1 · caller's code 1" in ln.File.select(key="a.txt").one().view_lineage().to_text()
     assert run_file(script, monkeypatch).describe().as_dict()["sections"]["run"]["facts"]["revision"] == 1
 
 

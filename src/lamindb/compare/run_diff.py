@@ -190,16 +190,16 @@ def compare_runs(before: Run, after: Run, *, sides: tuple[Side, Side] | None = N
     code = _compare_code(before, after, notes)
     modules = tuple(_compare_modules(before, after, notes))
     packages = _compare_packages(before, after, notes)
-    outputs = _pairs(_files(before, "outputs"), _files(after, "outputs"))
+    outputs = pairs(_files(before, "outputs"), _files(after, "outputs"))
     differing = tuple(pair for pair in outputs if not (pair.same_bytes and _key(pair.before) == _key(pair.after)))
-    inputs = _pairs(_files(before, "inputs"), _files(after, "inputs"))
+    inputs = pairs(_files(before, "inputs"), _files(after, "inputs"))
     return RunDifference(
         *(sides or (side(before), side(after))),
         run_ids=(before.id, after.id),
         revisions=(before.revision, after.revision),
         code=code,
         modules=modules,
-        params=tuple(_param_changes(before, after)),
+        params=tuple(param_changes(before, after)),
         arguments=tuple(value_change("arguments", _arguments(before), _arguments(after))),
         inputs=tuple(pair for pair in inputs if pair.before != pair.after),
         packages=packages,
@@ -286,7 +286,8 @@ def _compare_packages(before: Run, after: Run, notes: list[str]) -> tuple[Change
     return tuple(change for name in names for change in value_change(name, old.get(name), new.get(name)))
 
 
-def _param_changes(before: Run, after: Run) -> Iterator[Change]:
+def param_changes(before: Run, after: Run) -> Iterator[Change]:
+    """Yield the parameters that differ, without secrets."""
     return tree_changes(identify.without_secrets(before.params) or {}, identify.without_secrets(after.params) or {})
 
 
@@ -331,7 +332,7 @@ def _key(file: FileRef | None) -> str | None:
     return file.key or file.name if file is not None else None
 
 
-def _pairs(before: list[FileRef], after: list[FileRef]) -> list[FilePair]:
+def pairs(before: list[FileRef], after: list[FileRef]) -> list[FilePair]:
     """Pair files: the same version, then versions of one file, then equal keys, then equal bytes; others stay alone."""
     criteria: tuple[Callable[[FileRef], Any], ...] = (
         lambda file: file.id,

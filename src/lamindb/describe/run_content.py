@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from lamindb.core import context
 from lamindb.errors import InvalidInputError, NoResultFound
@@ -88,24 +88,22 @@ def modules(run: Run) -> dict[str, str] | None:
     Raises:
         InvalidInputError: The run is not saved.
     """
-    digest = effective(run, "modules_digest")
+    digest = program_of(run).modules_digest
     if digest is None:
         return None
     query = ImportedModule.objects.using(run.alias).filter(set_digest=digest).order_by("path")
     return dict(query.values_list("path", "digest"))
 
 
-def effective(run: Run, field: str) -> Any:
-    """Return a field of a run; for a call of a function, which runs inside of another run, that of the nearest one."""
+def program_of(run: Run) -> Run:
+    """Return the run of the program that a run is part of: for a call of a function, the nearest one around it."""
     seen: set[str] = set()
-    above: Run | None = run
-    while above is not None and above.id not in seen:
-        value = getattr(above, field)
-        if value is not None or above.transform.type != "function":
-            return value
-        seen.add(above.id)
-        above = above.parent
-    return None
+    while run.transform.type == "function" and run.environment_digest is None and run.parent is not None:
+        if run.id in seen:
+            break
+        seen.add(run.id)
+        run = run.parent
+    return run
 
 
 def packages(run: Run) -> dict[str, str] | None:

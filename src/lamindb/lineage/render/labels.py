@@ -93,7 +93,8 @@ def version_label(version: str, revision: int | None, *, is_callers: bool) -> st
     """
     text = printable(version)
     shown = f"v{text}" if text[:1].isdigit() else text
-    code = f"{'caller’s ' * is_callers}code {revision}" if revision is not None else ""
+    owner = "caller's " if is_callers else ""
+    code = f"{owner}code {revision}" if revision is not None else ""
     return " · ".join(filter(None, [shown, code]))
 
 
