@@ -13,7 +13,7 @@ import pytest
 import lamindb as ln
 from lamindb.compare.causes import Cause, Why
 from lamindb.core import context
-from lamindb.db import bulk, database
+from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
 from lamindb.models import ImportedModule, RunInput, RunOutput
 from lamindb.storage.base import Source
@@ -42,7 +42,7 @@ def prepare() -> dict[str, str]:
         for path, digest in members.items()
     ]
     with database.writing(instance.alias) as link:
-        bulk.insert_many(link, rows)
+        database.insert_many(link, rows)
     stored = {text: instance.store.put(Source(suffix=".txt", data=text.encode())).name for text in PACKAGES}
     return {text: name.digest + name.suffix for text, name in stored.items()}
 

@@ -25,7 +25,7 @@ from lamindb.compare.result import Difference, Line, Section, Side, more, plain,
 from lamindb.compare.run_diff import FileRef, module_changes, pairs, param_changes
 from lamindb.core import ids
 from lamindb.core.text import isolated, printable
-from lamindb.db import bulk
+from lamindb.db import database
 from lamindb.describe import run_content
 from lamindb.describe.record import run_title
 from lamindb.environment.redaction import redact_arguments
@@ -482,7 +482,7 @@ class _Rows:
     def read(cls, alias: str, wanted: Collection[_Pair]) -> _Rows:
         """Read them, a batch at a time."""
         rows = cls({}, {}, {}, {})
-        for part in bulk.chunks(sorted({one.id for pair in wanted for one in (pair.before, pair.after)})):
+        for part in database.chunks(sorted({one.id for pair in wanted for one in (pair.before, pair.after)})):
             files = File.objects.using(alias).filter(id__in=part).order_by()
             for file_id, run_id, handle in files.values_list("id", "run_id", "created_by__handle"):
                 rows.producers[file_id] = (run_id, run_id)
@@ -497,7 +497,7 @@ class _Rows:
             for run_id in (rows.producers[pair.before.id][1], rows.producers[pair.after.id][0])
             if run_id is not None
         }
-        for part in bulk.chunks(sorted(chosen)):
+        for part in database.chunks(sorted(chosen)):
             runs = Run.objects.using(alias).filter(id__in=part).select_related("transform").order_by()
             rows.runs.update({run.id: run for run in runs})
             names = ("run_id", *(f"file__{name}" for name in ("id", "key", "name", "version", "digest", "size")))

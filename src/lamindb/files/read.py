@@ -47,7 +47,7 @@ def stage(file: File, is_run_input: bool | Run | None) -> Path:
     run = edges.reader_of(file, is_run_input)
     local = _staged(file)
     if run is not None:
-        edges.link(run, [file], kind="input")
+        edges.link_read(run, file)
     return local
 
 
@@ -210,7 +210,7 @@ def load(file: File, is_run_input: bool | Run | None, options: dict[str, Any]) -
     else:
         loaded = _read(file, lambda local: loaders.load(local, file.suffix, **options))
     if run is not None:
-        edges.link(run, [file], kind="input")
+        edges.link_read(run, file)
     return loaded
 
 
@@ -231,7 +231,7 @@ def open_file(file: File, mode: str, is_run_input: bool | Run | None) -> Any:
     stream = _read(file, lambda local: local.open(mode, encoding=None if "b" in mode else "utf-8"))
     try:
         if run is not None:
-            edges.link(run, [file], kind="input")
+            edges.link_read(run, file)
     except BaseException:
         stream.close()
         raise

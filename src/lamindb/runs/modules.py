@@ -16,7 +16,7 @@ from typing import Any, Final
 from lamindb.core import messages, paths
 from lamindb.core.hashing import Content, hash_bytes
 from lamindb.core.text import storable
-from lamindb.db import bulk
+from lamindb.db import database
 from lamindb.environment import own_modules, scripts
 from lamindb.errors import LaminError, StorageError
 from lamindb.models import ImportedModule
@@ -55,50 +55,55 @@ class ModuleSet:
         digest: Names the set: that of all paths and digests.
         members: The digest of each module by its path.
         files: The file of each module by its path.
-        data: The sources without secrets by path; empty if the database has the set.
     """
 
     digest: str
     members: dict[str, str]
     files: dict[str, Path]
-    data: dict[str, bytes]
 
     def objects(self) -> set[ObjectName]:
         """Return the stored objects."""
         return {ObjectName(digest, _SUFFIX) for digest in self.members.values()}
 
-    def store(self, instance: Instance) -> None:
-        """Store the modules; those that are stored already stay."""
-        if self.data:
-            instance.store.put_many([Source(suffix=_SUFFIX, data=data) for data in self.data.values()])
+    def stored(self, instance: Instance) -> ModuleSet | None:
+        """Return the set with its sources stored, if the database does not have it; None where that fails."""
+        try:
+            known = ImportedModule.objects.using(instance.alias).filter(set_digest=self.digest).count()
+            return self if known == len(self.members) else self._stored(instance)
+        except (StorageError, OSError, ValueError) as error:
+            messages.debug(f"the modules of the project were not recorded: {error}")
+            return None
 
     def stored_anew(self, instance: Instance) -> ModuleSet:
-        """Store the modules again, which garbage collection took meanwhile.
+        """Store the sources again, which garbage collection took meanwhile.
 
         Raises:
-            StorageError: They are not known any more, as their files changed.
+            StorageError: Their files changed, so that they are not known any more.
         """
-        data = self.data or {path: _source(file) for path, file in self.files.items()}
-        found = ModuleSet(self.digest, self.members, self.files, data)
-        if any(hash_bytes(data[path]).digest != digest for path, digest in self.members.items()):
+        found = self._stored(instance)
+        if found.digest != self.digest:
             raise StorageError("modules that this run imported were changed, and removed by garbage collection")
-        found.store(instance)
         return found
 
-    def insert(self, link: Any) -> None:
+    def _stored(self, instance: Instance) -> ModuleSet:
+        sources = {path: _source(file) for path, file in self.files.items()}
+        instance.store.put_many([Source(suffix=_SUFFIX, data=data) for data in sources.values()])
+        return _set({path: hash_bytes(data).digest for path, data in sources.items()}, self.files)
+
+    def insert(self, connection: Any) -> None:
         """Inside the transaction that writes a run: write the rows of the set."""
         rows = [
             ImportedModule.from_fields(set_digest=self.digest, path=path, digest=digest, suffix=_SUFFIX)
             for path, digest in self.members.items()
         ]
-        bulk.insert_many(link, rows, ignore_conflicts=True)
+        database.insert_many(connection, rows, ignore_conflicts=True)
 
 
 def collect(instance: Instance, place: Path, script: Path | None) -> ModuleSet | None:
-    """Return the modules that this process has imported, stored; None where they cannot be recorded.
+    """Return the modules that this process has imported; None where they cannot be recorded. Asks no database.
 
     Args:
-        instance: Where to store them.
+        instance: Paths are relative to its project.
         place: The folder of the script or notebook.
         script: Its file, which is no module.
     """
@@ -108,24 +113,16 @@ def collect(instance: Instance, place: Path, script: Path | None) -> ModuleSet |
         if len(files) > MOST_MODULES or sum(stat.st_size for _, stat in stats) > MOST_BYTES:
             messages.debug(f"{len(files):,} modules are too many to be recorded")
             return None
-        by_path = {_reference(instance, file): file for file in files}
-        found = _set(dict(_digests(instance, stats)), by_path, {})
-        known = ImportedModule.objects.using(instance.alias).filter(set_digest=found.digest).count()
-        if known == len(found.members):
-            return found
-        sources = {path: _source(file) for path, file in by_path.items()}
-        found = _set({path: hash_bytes(data).digest for path, data in sources.items()}, by_path, sources)
-        found.store(instance)
+        return _set(dict(_digests(instance, stats)), {_reference(instance, file): file for file in files})
     except (LaminError, OSError, ValueError) as error:
         messages.debug(f"the modules of the project were not recorded: {error}")
         return None
-    return found
 
 
-def _set(members: dict[str, str], files: dict[str, Path], data: dict[str, bytes]) -> ModuleSet:
+def _set(members: dict[str, str], files: dict[str, Path]) -> ModuleSet:
     members = dict(sorted(members.items()))
     text = "".join(f"{path}\0{digest}\n" for path, digest in members.items())
-    return ModuleSet(hash_bytes(text.encode("utf-8", "surrogateescape")).digest, members, files, data)
+    return ModuleSet(hash_bytes(text.encode("utf-8", "surrogateescape")).digest, members, files)
 
 
 def _digests(instance: Instance, stats: list[tuple[Path, os.stat_result]]) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +29,22 @@ class Source:
     stored: str | None = None
 
 
-def source_of(data: bytes | None, name: str | None) -> Source | None:
-    """Return the source in some bytes, stored as the object `name`; None where there are none."""
-    return Source(code_digest(data), name[:64] if name else None) if data else None
+def source_of(data: bytes | None, name: str | None, arguments: Sequence[str] | None = None) -> Source | None:
+    """Return the source in some bytes; None where there are none, and for a command line.
+
+    Args:
+        data: The bytes.
+        name: The object as which they are stored; None if they are not.
+        arguments: Those of the run: of a command without code, the command line is stored, which is no source.
+    """
+    if not data or (arguments and data == command_line(arguments)):
+        return None
+    return Source(code_digest(data), name[:64] if name else None)
+
+
+def command_line(arguments: Sequence[str]) -> bytes:
+    """Return what is stored in place of the code of a command that has none: its words, without secrets."""
+    return (shlex.join(arguments) + "\n").encode("utf-8", "surrogateescape")
 
 
 def of_object(name: str) -> Source:
@@ -37,17 +52,17 @@ def of_object(name: str) -> Source:
     return Source(name[:64])
 
 
-def number(link: Any, transform_id: str, source: Source) -> int:
+def number(connection: Any, transform_id: str, source: Source) -> int:
     """Return the number of a source of a transform; a new source gets the next one.
 
     Call it in the transaction that writes the run, which is on SQLite the only writer. On PostgreSQL, transactions
     that add a source of one transform wait for each other. If the transaction is rolled back, so is the number.
     """
-    with link.cursor() as cursor:
+    with connection.cursor() as cursor:
         known = _known(cursor, transform_id, source)
         if source.digest in known:
             return known[source.digest]
-        database.lock_key(link, "code revisions", transform_id)
+        database.lock_key(connection, "code revisions", transform_id)
         known = _known(cursor, transform_id, source)
         if source.digest in known:
             return known[source.digest]
@@ -62,7 +77,7 @@ def number(link: Any, transform_id: str, source: Source) -> int:
         found: int = cursor.fetchone()[0]
         cursor.execute(
             f"INSERT INTO {_TABLE} (transform_id, number, digest, created_at) VALUES (%s, %s, %s, %s)",
-            [transform_id, found, source.digest, link.ops.adapt_datetimefield_value(now())],
+            [transform_id, found, source.digest, connection.ops.adapt_datetimefield_value(now())],
         )
         return found
 
@@ -81,10 +96,10 @@ class Numbers:
     def __init__(self) -> None:
         self.known: dict[tuple[str, str], int] = {}
 
-    def of(self, link: Any, transform_id: str, source: Source, new: dict[tuple[str, str], int]) -> int:
+    def of(self, connection: Any, transform_id: str, source: Source, new: dict[tuple[str, str], int]) -> int:
         """Return the number of a source; one that is not known is added to `new`, to be kept after the commit."""
         key = (transform_id, source.digest)
         found = self.known.get(key) or new.get(key)
         if found is None:
-            found = new[key] = number(link, transform_id, source)
+            found = new[key] = number(connection, transform_id, source)
         return found
