@@ -325,7 +325,7 @@ def ls(is_long: bool, as_json: bool, **filters: Any) -> None:
     """List files by key: all of them, or those under PREFIX. Stale files are marked; see `lamin stale`.
 
     JSON keys: id, key, name, suffix, size, hash, version, is_latest, is_folder, n_files, description, storage, run,
-    transform, created_by, created_at, trashed_at, trashed_by.
+    transform, revision, created_by, created_at, trashed_at, trashed_by.
     """
     from lamindb.cli.output import file_rows
 
@@ -382,7 +382,7 @@ def _long(files: list[FileRow], stale_ids: frozenset[str]) -> list[str]:
             f"{file.version}{_mark(file)}{' stale' if file.id in stale_ids else ''}",
             time_text(file.created_at),
             file.created_by,
-            file.transform,
+            " · ".join(filter(None, [file.transform, f"code {file.revision}" if file.revision is not None else ""])),
             file.key or f"({file.name})",
         )
         for file in files

@@ -108,6 +108,8 @@ def _removed(file: File) -> Event:
 
 def _ran(run: Run) -> Event:
     detail = run.status or "by hand"
+    if run.revision is not None:
+        detail += f", code {run.revision}"
     if run.exit_code:
         detail += f", exit code {run.exit_code}"
     return Event(
