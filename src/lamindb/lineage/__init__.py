@@ -1,4 +1,4 @@
-"""Lineage queries, as `ln.lineage`: ancestors, descendants, paths, impact, staleness.
+"""Lineage queries, as `ln.lineage`: ancestors, descendants, paths, impact, staleness, flags.
 
 Each function takes a record or its id; for a file also its key. Names are imported on first use.
 """
@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
+    "affected": "lamindb.lineage.recall",
     "ancestor_ids": "lamindb.lineage.query",
     "between": "lamindb.lineage.draw",
     "common_ancestors": "lamindb.lineage.query",
@@ -22,6 +23,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "affected",
     "ancestor_ids",
     "between",
     "common_ancestors",
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from lamindb.lineage.query import descendant_ids as descendant_ids
     from lamindb.lineage.query import leaves as leaves
     from lamindb.lineage.query import roots as roots
+    from lamindb.lineage.recall import affected as affected
     from lamindb.lineage.staleness import stale as stale
 
 

@@ -311,10 +311,7 @@ def stale(*files: Any) -> RecordQuery[File]:
     if not files:
         current = File.objects.using(context.instance().alias).filter(is_latest=True, trashed_at__isnull=True)
         return current.filter(id__in=Stale())
-    records = [query.record_of(file) for file in files]
-    for record in records:
-        if not isinstance(record, File):
-            raise InvalidTypeError(f"a file can be stale, not a {type(record).__name__}")
+    records = query.files_of(files, "stale")
     alias = query.same_alias(*records)
     return File.objects.using(alias).filter(id__in=Stale([record.id for record in records]))
 

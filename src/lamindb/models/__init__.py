@@ -13,6 +13,7 @@ configure_django()
 from lamindb.models.base import Record  # noqa: E402
 from lamindb.models.edges import FolderMember, LastVersion, RunInput, RunOutput, SweepMark  # noqa: E402
 from lamindb.models.file import DObject, File  # noqa: E402
+from lamindb.models.flag import Flag  # noqa: E402
 from lamindb.models.query import RecordQuery  # noqa: E402
 from lamindb.models.run import Run  # noqa: E402
 from lamindb.models.storage import Storage  # noqa: E402
@@ -22,6 +23,7 @@ from lamindb.models.user import User  # noqa: E402
 __all__ = [
     "DObject",
     "File",
+    "Flag",
     "FolderMember",
     "LastVersion",
     "Notebook",
