@@ -62,6 +62,8 @@ COMMANDS: Final[dict[str, Entry]] = {
     "impact": Entry(_LINEAGE, "query", "impact", "Show what was derived from a record, and by whom."),
     "diff": Entry(_LINEAGE, "diff", "diff", "Show what differs between versions, folders or runs."),
     "stale": Entry(_LINEAGE, "query", "stale", "Show which files are stale, and why."),
+    "flag": Entry(_LINEAGE, "flags", "flag", "Flag a version of a file as wrong."),
+    "unflag": Entry(_LINEAGE, "flags", "unflag", "Remove the flags of a version of a file."),
     "search": Entry(_LINEAGE, "query", "search", "Find records by approximate names."),
     "history": Entry(_LINEAGE, "query", "history", "Show recent events."),
     "run": Entry(_RUNS, "runs", "run", "Run a program and record its inputs and outputs."),

@@ -83,9 +83,9 @@ def _hit(hit: Any, kind: str) -> tuple[str, str]:
 @click.option("--user", "handle", metavar="HANDLE", help="Only events of this user.")
 @json_option
 def history(limit: int, since: datetime.datetime | None, handle: str | None, as_json: bool) -> None:
-    """Show recent events: files saved and removed, runs, new transforms.
+    """Show recent events: files saved, removed and flagged, runs, new transforms.
 
-    JSON keys: at, kind (saved, removed, ran, registered), who, what, id, detail, transform.
+    JSON keys: at, kind (saved, removed, flagged, unflagged, ran, registered), who, what, id, detail, transform.
     """
     from lamindb.describe import history as histories
 
@@ -96,9 +96,9 @@ def history(limit: int, since: datetime.datetime | None, handle: str | None, as_
     if not events:
         messages.info("no matching events")
         return
+    own = ("ran", "registered")
     rows = [
-        (time_text(e.at), e.who, e.kind, e.what, e.detail, e.transform if e.kind in ("saved", "removed") else "", e.id)
-        for e in events
+        (time_text(e.at), e.who, e.kind, e.what, e.detail, "" if e.kind in own else e.transform, e.id) for e in events
     ]
     for line in table(("when", "who", "what", "which", "how", "by", "id"), rows):
         out(line)
@@ -322,25 +322,51 @@ _HEADERS = ("id", "size", "version", "when", "who", "transform", "key")
 @click.option("-l", "--long", "is_long", is_flag=True, help="Print a table with ids, sizes, times and users.")
 @json_option
 def ls(is_long: bool, as_json: bool, **filters: Any) -> None:
-    """List files by key: all of them, or those under PREFIX. Stale files are marked; see `lamin stale`.
+    """List files by key: all of them, or those under PREFIX.
+
+    Stale files are marked (see `lamin stale`), and so are flagged ones and what was derived from them (`lamin flag`).
 
     JSON keys: id, key, name, suffix, size, hash, version, is_latest, is_folder, n_files, description, storage, run,
-    transform, created_by, created_at, trashed_at, trashed_by.
+    transform, created_by, created_at, trashed_at, trashed_by, flags (reasons), affected_by (the nearest flagged file:
+    id, title, version, reasons; or null).
     """
     from lamindb.cli.output import file_rows
 
     query = _query(**filters)
+    flagged, affected = _recall_marks(query)
     rows = file_rows(query)
     if as_json:
-        out_json_list(row._asdict() for row in rows)
+        out_json_list(
+            {
+                **row._asdict(),
+                "flags": flagged.get(row.id, ()),
+                "affected_by": asdict(affected[row.id]) if row.id in affected else None,
+            }
+            for row in rows
+        )
         return
     found = list(rows)
     if not found:
         messages.info("no matching files")
         return
-    stale_ids = frozenset(query.filter(is_stale=True).order_by().values_list("id", flat=True))
-    for line in _long(found, stale_ids) if is_long else _tree(found, stale_ids):
+    marks = {file_id: ["stale"] for file_id in query.filter(is_stale=True).order_by().values_list("id", flat=True)}
+    for file_id, reasons in flagged.items():
+        marks.setdefault(file_id, []).append(f"flagged: {printable('; '.join(reasons))}")
+    for file_id, cause in affected.items():
+        marks.setdefault(file_id, []).append(f"affected: {cause}")
+    for line in _long(found, marks) if is_long else _tree(found, marks):
         out(line)
+
+
+def _recall_marks(query: Any) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
+    """Return the reasons of the flagged files of a query, and the nearest flagged file of the affected ones."""
+    from lamindb.db import database
+    from lamindb.lineage import recall
+    from lamindb.records import flags
+
+    if not flags.any_open(query.db):
+        return {}, {}
+    return recall.marks(database.connection(query.db), list(query.order_by().values_list("id", flat=True)))
 
 
 def _query(
@@ -374,12 +400,12 @@ def _query(
     return query.order_by("key", "version", "created_at", "id")
 
 
-def _long(files: list[FileRow], stale_ids: frozenset[str]) -> list[str]:
+def _long(files: list[FileRow], marks: dict[str, list[str]]) -> list[str]:
     rows = [
         (
             file.id,
             size_text(file.size),
-            f"{file.version}{_mark(file)}{' stale' if file.id in stale_ids else ''}",
+            " ".join([f"{file.version}{_mark(file)}", *(mark.partition(":")[0] for mark in marks.get(file.id, ()))]),
             time_text(file.created_at),
             file.created_by,
             file.transform,
@@ -404,7 +430,7 @@ class _Folder:
     files: dict[str, list[FileRow]] = field(default_factory=dict)
 
 
-def _tree(files: list[FileRow], stale_ids: frozenset[str]) -> list[str]:
+def _tree(files: list[FileRow], marks: dict[str, list[str]]) -> list[str]:
     """Return keys as an indented tree; files without a key come last, by name."""
     root = _Folder()
     for file in files:
@@ -415,33 +441,30 @@ def _tree(files: list[FileRow], stale_ids: frozenset[str]) -> list[str]:
                 node = node.folders.setdefault(folder, _Folder())
             node.files.setdefault(last, []).append(file)
     lines: list[str] = []
-    _draw(root, "", lines, stale_ids)
+    _draw(root, "", lines, marks)
     keyless = [file for file in files if file.key is None]
     if keyless:
         lines.append(styled("without a key:", "dim"))
-        lines.extend(
-            f"  {printable(file.name)}  {_facts(file, stale_ids)}  {styled(file.id, 'dim')}" for file in keyless
-        )
+        lines.extend(f"  {printable(file.name)}  {_facts(file, marks)}  {styled(file.id, 'dim')}" for file in keyless)
     total = sum(file.size for file in files)
     lines.append(styled(f"{counted(len(files), 'file')}, {size_text(total)}", "dim"))
     return lines
 
 
-def _draw(folder: _Folder, indent: str, lines: list[str], stale_ids: frozenset[str]) -> None:
+def _draw(folder: _Folder, indent: str, lines: list[str], marks: dict[str, list[str]]) -> None:
     for name in sorted({*folder.folders, *folder.files}):
         for file in folder.files.get(name, ()):
-            lines.append(f"{indent}{printable(name)}{'/' if file.is_folder else ''}  {_facts(file, stale_ids)}")
+            lines.append(f"{indent}{printable(name)}{'/' if file.is_folder else ''}  {_facts(file, marks)}")
         if name in folder.folders:
             lines.append(f"{indent}{styled(printable(name) + '/', 'bold')}")
-            _draw(folder.folders[name], indent + "  ", lines, stale_ids)
+            _draw(folder.folders[name], indent + "  ", lines, marks)
 
 
-def _facts(file: FileRow, stale_ids: frozenset[str]) -> str:
+def _facts(file: FileRow, marks: dict[str, list[str]]) -> str:
     parts = [size_text(file.size)]
     if file.version > 1 or not file.is_latest:
         parts.append(f"version {file.version}{_mark(file)}")
     elif file.trashed_at is not None:
         parts.append("in trash")
-    if file.id in stale_ids:
-        parts.append("stale")
+    parts += marks.get(file.id, [])
     return styled(f"({', '.join(parts)})", "dim")
