@@ -199,40 +199,45 @@ def path(
     _show_picture(picture, "json" if as_json else form, output)
 
 
-@command("impact", "lamin impact raw/reads.fastq.gz", "lamin impact raw/reads.fastq.gz --any-version --json")
-@click.argument("name", metavar="KEY|ID|NAME", shell_complete=keys)
+@command(
+    "impact",
+    "lamin impact raw/reads.fastq.gz",
+    "lamin impact raw/reads.fastq.gz@1 --files",
+    "lamin impact raw/reads.fastq.gz --any-version --json",
+)
+@click.argument("name", metavar="KEY[@N]|ID|NAME", shell_complete=keys)
 @click.option("--version", type=int, help="The version of a file; the current one by default.")
 @click.option("--any-version", is_flag=True, help="Include what was derived from other versions of the file.")
-@click.option("--all-producers", is_flag=True, help="Follow all runs that produced the same bytes, not only the first.")
+@click.option("--files", "is_list", is_flag=True, help="Print only the keys of all derived files, one a line.")
+@click.option("--all-producers", is_flag=True, hidden=True, help="Follow all producers, which is the default.")
 @json_option
-def impact(name: str, version: int | None, any_version: bool, all_producers: bool, as_json: bool) -> None:
-    """Show what was derived from a file, run or transform, and by whom.
+def impact(
+    name: str, version: int | None, any_version: bool, is_list: bool, all_producers: bool, as_json: bool
+) -> None:
+    """Show what was derived from a file, run or transform, who made it, and who read it last.
 
-    If the record turns out to be wrong, these are the results to make again and the users to inform.
+    If the record turns out to be wrong, these are the results to make again and the users to inform. All runs that
+    produced the same bytes are followed. A file without a key is shown by its name.
 
-    JSON keys: of, ids, read_versions, users, transforms (each with id, name, type, version, users, last_at, runs,
-    files).
+    JSON keys: of, ids, read_versions, n_from_other_versions, same_bytes, users, transforms (each with id, name, type,
+    version, users, last_at, runs, files, which have made_by, last_read_by, last_read_at).
     """
     from lamindb.lineage import impacts
 
-    record = resolve.record(name, version=version)
-    found = impacts.impact(record, any_version=any_version, all_producers=all_producers)
+    record = resolve.versioned(name) if version is None else resolve.record(name, version=version)
+    found = impacts.impact(record, any_version=any_version)
     if as_json:
         out(found.to_json())
         return
-    if found.groups:
-        out(f"derived from {printable(found.of)}: {counted(len(found.files), 'file')} in {_runs(found)}")
-        rows = [
-            (one.title, one.type, len(one.runs), len(one.files), ", ".join(one.users), time_text(one.last_at))
-            for one in found.groups
-        ]
-        heads = ("transform", "type", "runs", "files", "by", "last run")
-        for line in table(heads, rows, right=frozenset({"runs", "files"})):
-            out(line)
+    if is_list:
+        for title in sorted({file.title for file in found.files}):
+            out(printable(title))
+    elif found.groups:
+        out(found.to_text(clock=time_text, hints=False))
     else:
         messages.info(f"nothing was derived from {printable(found.of)}, and no run read it")
-    if found.read_versions:
-        messages.info(f"runs read {found.read_versions} of it; --any-version includes all versions")
+    for hint in found.hints("--any-version includes all versions"):
+        messages.info(hint)
 
 
 @command("stale", "lamin stale", "lamin stale study/results.csv", "lamin stale --json")
@@ -263,11 +268,6 @@ def stale(names: tuple[str, ...], as_json: bool) -> None:
             out(styled(f"  … and {counted(len(one.reasons) - _REASONS, 'more reason')}", "dim"))
     if one is None:
         messages.info("no stale files")
-
-
-def _runs(found: Any) -> str:
-    users = ", ".join(printable(user) for user in found.users)
-    return counted(len(found.runs), "run") + (f" by {users}" if users else "")
 
 
 def _show_picture(picture: Any, form: str | None, output: Path | None) -> None:
