@@ -56,3 +56,16 @@ def test_a_version_is_flagged_by_its_number_or_its_id(cli: Cli, local_instance: 
     old.delete()
     cli("unflag", old.id)
     assert not old.is_flagged
+
+
+def test_the_plan_names_what_to_run(cli: Cli, local_instance: Path) -> None:
+    raw = ln.File(b"1", key="raw.csv").save()
+    made("clean", [raw], b"clean", "clean.csv")
+    nothing = cli("plan")
+    assert (nothing.out, "no file is stale" in nothing.err) == ("", True)
+    assert cli("plan", "--json").json == {"units": [], "left_out": []}
+    ln.File(b"2", key="raw.csv").save()
+    assert cli("plan").out == "left out:\n  clean.csv: its run of 'clean' was recorded by hand\n"
+    (left,) = cli("plan", "clean.csv", "--json").json["left_out"]
+    assert (left["kind"], [file["key"] for file in left["files"]]) == ("no program", ["clean.csv"])
+    assert "did you mean" in cli("plan", "claen.csv", code=3).err

@@ -77,6 +77,30 @@ def _hit(hit: Any, kind: str) -> tuple[str, str]:
     return hit.handle, hit.name or ""
 
 
+@command("plan", "lamin plan", "lamin plan results/counts.csv", "lamin plan --json")
+@click.argument("names", metavar="[KEY|ID]...", nargs=-1, shell_complete=keys)
+@json_option
+def plan(names: tuple[str, ...], as_json: bool) -> None:
+    """Show what has to be run to make stale files fresh, in order: all current files, or those named.
+
+    Each entry is a process to start: a command line, from the folder of the project, or a notebook. Steps of a flow and
+    commands of a workflow belong to the run above them. What cannot be made fresh by running it here is left out with
+    the reason, and so is what waits for it. If it was derived from a flagged file, replace or unflag that file.
+
+    JSON keys: units (each with run, transform, transform_type, transform_version, command, notebook, files, reasons,
+    after, the positions of the units that it needs), left_out (each with files, run, kind, reason).
+    """
+    from lamindb.lineage import plans
+
+    found = plans.plan(*(resolve.versioned_file(name) for name in names))
+    if as_json:
+        out(found.to_json())
+    elif found:
+        out(repr(found))
+    else:
+        messages.info(repr(found))
+
+
 @command("history", "lamin history", "lamin history -n 50 --since 7d --user ada")
 @click.option("-n", "--limit", type=Count(), default=20, show_default=True, help="The maximum number of results.")
 @click.option("--since", type=Time(), help="Only events since a date, or within a duration such as 7d.")

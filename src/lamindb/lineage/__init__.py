@@ -18,6 +18,7 @@ _HOMES = {
     "impact": "lamindb.lineage.impacts",
     "leaves": "lamindb.lineage.query",
     "path": "lamindb.lineage.draw",
+    "plan": "lamindb.lineage.plans",
     "roots": "lamindb.lineage.query",
     "stale": "lamindb.lineage.staleness",
 }
@@ -32,6 +33,7 @@ __all__ = [
     "impact",
     "leaves",
     "path",
+    "plan",
     "roots",
     "stale",
 ]
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from lamindb.lineage.draw import graph as graph
     from lamindb.lineage.draw import path as path
     from lamindb.lineage.impacts import impact as impact
+    from lamindb.lineage.plans import plan as plan
     from lamindb.lineage.query import ancestor_ids as ancestor_ids
     from lamindb.lineage.query import common_ancestors as common_ancestors
     from lamindb.lineage.query import descendant_ids as descendant_ids
