@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.support import memory
+
 _REMOVED_PREFIXES = ("LAMIN_", "XDG_", "GIT_", "AWS_", "JUPYTER_", "JPY_", "NBPRJ_", "QUARTO_", "DJANGO_")
 
 # A shell's background job, or nohup, begins with these ignored, and so would every program that the tests start.
@@ -22,6 +25,11 @@ if threading.current_thread() is threading.main_thread():
     for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
         if signal.getsignal(_number) == signal.SIG_IGN:
             signal.signal(_number, _handler)
+
+
+# Where pytest makes the folders of tests, if it is not told otherwise; their number, not their size, takes the time.
+if (_memory := memory.folder()) is not None:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_memory))
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +92,23 @@ def fresh_library_state(isolated_home: Path, no_network: None) -> Iterator[None]
     settings = sys.modules.get("lamindb.core.settings")
     if settings is not None:
         settings.settings.reset()
+
+
+@pytest.fixture(scope="session")
+def tables() -> Iterator[Any]:
+    """Return what migrates; a SQLite database gets its tables by migrating once, and by copying from then on."""
+    from tests.support.tables import Tables
+
+    with contextlib.closing(Tables()) as tables:
+        yield tables
+
+
+@pytest.fixture(autouse=True)
+def copied_tables(tables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copy the tables of a new SQLite database into each instance that a test makes; `tests/db` migrates each."""
+    from lamindb.db import migrate
+
+    monkeypatch.setattr(migrate, "_migrate", tables.migrate)
 
 
 def _disconnect() -> None:

@@ -24,10 +24,12 @@ from lamindb.models import File
 from lamindb.setup import lifecycle
 from lamindb.storage.base import Source
 from lamindb.storage.cache import open_cache
+from lamindb.storage.hash_cache import HashCache
 from lamindb.storage.local import LocalStore
 from lamindb.storage.remote import RemoteStore
 from lamindb.storage.view import View
 from tests.kills.scenarios import SCENARIOS
+from tests.support import memory
 from tests.support.processes import clean_environment, run_command, run_python
 
 REPOSITORY = Path(__file__).parents[2]
@@ -54,7 +56,7 @@ def failure_of(act: Callable[[], object]) -> LaminError | None:
 @pytest.fixture
 def fail(record_property: Callable[[str, object], None]) -> Iterator[Callable[..., Any]]:
     """Return what lets each step of a scenario fail with an error number, in a program of its own."""
-    folder = tempfile.mkdtemp(prefix="lamindb-fails-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    folder = tempfile.mkdtemp(prefix="lamindb-fails-", dir=memory.folder())
 
     def run(scenario: str, number: int, **config: Any) -> Any:
         done = subprocess.run(
@@ -177,7 +179,7 @@ def test_many_files_on_a_full_disk_are_all_or_none(small_disk: Path, tmp_path: P
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_a_small_disk_with_the_cache_of_a_bucket(mount: Callable[..., Path], tmp_path: Path, is_folder: bool) -> None:
     disk = mount("-t", "tmpfs", "-o", "size=8m", "tmpfs")
-    store = RemoteStore("memory://small-disk", cache=open_cache(disk))
+    store = RemoteStore("memory://small-disk", cache=open_cache(disk, HashCache(disk)))
     files = []
     for number in range(20):
         source = tmp_path / f"{number}"

@@ -49,7 +49,7 @@ def stage(file: File, is_run_input: bool | Run | None) -> Path:
     flags.heed(file)
     local = _staged(file)
     if run is not None:
-        edges.link(run, [file], kind="input")
+        edges.link_read(run, file)
     return local
 
 
@@ -214,7 +214,7 @@ def load(file: File, is_run_input: bool | Run | None, options: dict[str, Any]) -
     else:
         loaded = _read(file, lambda local: loaders.load(local, file.suffix, **options))
     if run is not None:
-        edges.link(run, [file], kind="input")
+        edges.link_read(run, file)
     return loaded
 
 
@@ -237,7 +237,7 @@ def open_file(file: File, mode: str, is_run_input: bool | Run | None) -> Any:
     stream = _read(file, lambda local: local.open(mode, encoding=None if "b" in mode else "utf-8"))
     try:
         if run is not None:
-            edges.link(run, [file], kind="input")
+            edges.link_read(run, file)
     except BaseException:
         stream.close()
         raise

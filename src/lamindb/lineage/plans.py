@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from lamindb.core import context, processes
 from lamindb.core.text import printable
-from lamindb.db import bulk, database
+from lamindb.db import database
 from lamindb.lineage import query, recall, sql, staleness
 from lamindb.models import File, Run, RunInput
 
@@ -235,7 +235,7 @@ class _Facts:
         waiting = set(ids)
         while waiting:
             found: dict[str, Run] = {}
-            for part in bulk.chunks(sorted(waiting)):
+            for part in database.chunks(sorted(waiting)):
                 rows = Run.objects.using(self.alias).filter(id__in=part).select_related("transform")
                 found.update((run.id, run) for run in rows)
             self.runs |= found
@@ -244,7 +244,7 @@ class _Facts:
     def files(self, ids: Iterable[str]) -> dict[str, File]:
         """Return files by their ids."""
         found: dict[str, File] = {}
-        for part in bulk.chunks(sorted(set(ids))):
+        for part in database.chunks(sorted(set(ids))):
             found.update(File.objects.using(self.alias).in_bulk(part))
         return found
 

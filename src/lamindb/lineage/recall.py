@@ -21,7 +21,7 @@ from django.db.models.expressions import RawSQL
 from lamindb.core import context, messages
 from lamindb.core.settings import settings
 from lamindb.core.text import printable
-from lamindb.db import bulk, database
+from lamindb.db import database
 from lamindb.errors import FlaggedFileError, InvalidTypeError
 from lamindb.lineage import query, sql
 from lamindb.lineage.lineage_graph import FlaggedBy
@@ -270,7 +270,7 @@ def affected_by(file: File) -> AffectedBy:
 
 def explained(files: Iterable[File]) -> Iterator[AffectedBy]:
     """Yield why each of these saved files of one instance is affected, in their order, a batch of them at a time."""
-    for part in bulk.chunks(files):
+    for part in database.chunks(files):
         alias = query.alias_of(part[0])
         ways = _ways_of(database.connection(alias), [file.id for file in part])
         for file in part:
@@ -290,7 +290,7 @@ def marks(connection: Any, file_ids: Collection[str]) -> tuple[dict[str, tuple[s
     nearest = ways.nearest() if ways is not None else {}
     wanted = {file_id: nearest[file_id] for file_id in file_ids if file_id in nearest}
     files: dict[str, File] = {}
-    for part in bulk.chunks(sorted(set(wanted.values()))):
+    for part in database.chunks(sorted(set(wanted.values()))):
         files.update(File.objects.using(connection.alias).in_bulk(part))
     flagged_by = {
         file_id: FlaggedBy(one.id, one.key or one.name or one.id, one.version, reasons.get(one.id, ()))
@@ -382,10 +382,10 @@ def _back(file_id: str, led_to: dict[str, str | None]) -> Iterator[str]:
 def _causes(alias: str, chains: Iterator[tuple[str, ...]]) -> tuple[Cause, ...]:
     found = list(chains)
     files: dict[str, File] = {}
-    for part in bulk.chunks(sorted({file_id for chain in found for file_id in chain})):
+    for part in database.chunks(sorted({file_id for chain in found for file_id in chain})):
         files.update(File.objects.using(alias).in_bulk(part))
     open_flags: dict[str, tuple[Flag, ...]] = {}
-    for part in bulk.chunks(sorted({chain[0] for chain in found})):
+    for part in database.chunks(sorted({chain[0] for chain in found})):
         rows: Any = Flag.objects.using(alias).filter(file_id__in=part, removed_at__isnull=True)
         for flag in rows.select_related("created_by"):
             open_flags[flag.file_id] = (*open_flags.get(flag.file_id, ()), flag)

@@ -23,7 +23,7 @@ from django.db import models
 
 from lamindb.core import context
 from lamindb.core.text import printable
-from lamindb.db import bulk, database
+from lamindb.db import database
 from lamindb.errors import InvalidTypeError
 from lamindb.lineage import query, sql
 from lamindb.lineage.sql import FILE, RUN, Walk
@@ -344,7 +344,7 @@ def staleness(file: File) -> Staleness:
 
 def explained(files: Iterable[File]) -> Iterator[Staleness]:
     """Yield why each of these saved files of one instance is stale, in their order, a batch of them at a time."""
-    for part in bulk.chunks(files):
+    for part in database.chunks(files):
         alias = query.alias_of(part[0])
         connection = database.connection(alias)
         found = _Causes(sql.fetch(connection, *_reasons_sql(connection.vendor, [file.id for file in part])))
@@ -406,7 +406,7 @@ def _reasons(alias: str, ways: Iterator[_Way]) -> tuple[Reason, ...]:
     found = list(ways)
     wanted = {file_id for way in found for file_id in (*way.chain, way.current) if file_id is not None}
     files: dict[str, File] = {}
-    for part in bulk.chunks(sorted(wanted)):
+    for part in database.chunks(sorted(wanted)):
         files.update(File.objects.using(alias).in_bulk(part))
     return tuple(
         Reason(

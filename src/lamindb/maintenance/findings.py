@@ -15,7 +15,7 @@ from lamindb.core.hashing import digest_file
 from lamindb.core.keys import GITIGNORE, HIDDEN_FOLDER, check_key
 from lamindb.db import database
 from lamindb.errors import DatabaseError, LaminError
-from lamindb.files.view_publish import is_own_gitignore
+from lamindb.files.view_sync import is_own_gitignore
 from lamindb.maintenance import reachable
 from lamindb.models import File, FolderMember, Run, Storage
 from lamindb.records.open_instance import Instance

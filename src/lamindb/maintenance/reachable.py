@@ -169,13 +169,13 @@ def objects(
         condition, values = "AND (key = %s OR substr(key, 1, %s) = %s)", [prefix, len(inside), inside]
     while True:
         found: dict[tuple[str, str], list[Any]] = {}
-        with database.connection(instance.alias).cursor() as link:
+        with database.connection(instance.alias).cursor() as rows:
             of_members = [cursor[0], *cursor, instance.storage_id, *values, _PAGE]
-            link.execute(_MEMBERS_PAGE.format(condition=condition, collation=collation), of_members)
-            found.update({(digest, suffix): told for digest, suffix, *told in link.fetchall()})
+            rows.execute(_MEMBERS_PAGE.format(condition=condition, collation=collation), of_members)
+            found.update({(digest, suffix): told for digest, suffix, *told in rows.fetchall()})
             of_files = [instance.storage_id, cursor[0], *cursor, *values, _PAGE]
-            link.execute(_FILES_PAGE.format(condition=condition, collation=collation), of_files)
-            found.update({(digest, suffix): told for digest, suffix, *told in link.fetchall()})
+            rows.execute(_FILES_PAGE.format(condition=condition, collation=collation), of_files)
+            found.update({(digest, suffix): told for digest, suffix, *told in rows.fetchall()})
         page = sorted(found)[:_PAGE]
         if not page:
             return

@@ -8,10 +8,11 @@ from typing import Any
 from lamindb.core import context, messages
 from lamindb.core.settings import settings
 from lamindb.core.verbs import verb
-from lamindb.db import bulk, database
-from lamindb.errors import InvalidInputError, InvalidTypeError
+from lamindb.db import database
+from lamindb.errors import DatabaseError, InvalidInputError, InvalidTypeError, ReadOnlyError
 from lamindb.models import File, Run, RunInput, RunOutput
 from lamindb.models.base import now
+from lamindb.records.open_instance import Instance
 
 
 def link(run: Run, files: Sequence[File], *, kind: str, seen_by: str = "call") -> list[File]:
@@ -45,12 +46,12 @@ def link(run: Run, files: Sequence[File], *, kind: str, seen_by: str = "call") -
         if kind == "input":
             ids = [file.id for file in wanted]
             made: set[str] = set()
-            for part in bulk.chunks(ids):
-                query = RunOutput.objects.using(alias).filter(run_id=run.id, file_id__in=part)
+            for chunk in database.chunks(ids):
+                query = RunOutput.objects.using(alias).filter(run_id=run.id, file_id__in=chunk)
                 made.update(query.values_list("file_id", flat=True).order_by())
             wanted = [file for file in wanted if file.id not in made and file.run_id != run.id]
         links = [model.from_fields(run_id=run.id, file_id=f.id, seen_by=seen_by, created_at=now()) for f in wanted]
-        bulk.insert_many(connection, links, ignore_conflicts=True)
+        database.insert_many(connection, links, ignore_conflicts=True)
         if kind == "output":
             become_producer(connection, run.id, run.transform_id, [file.id for file in wanted])
     for file in files:
@@ -64,12 +65,12 @@ def become_producer(connection: Any, run_id: str, transform_id: str | None, file
 
     A file never comes from itself: one that the run read, or from which something that it read came, is left alone.
     """
-    for part in bulk.chunks(list(dict.fromkeys(file_ids))):
-        marks = ", ".join(["%s"] * len(part))
+    for chunk in database.chunks(list(dict.fromkeys(file_ids))):
+        marks = ", ".join(["%s"] * len(chunk))
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT DISTINCT file_id FROM lamindb_runinput WHERE file_id IN ({marks})", part)
+            cursor.execute(f"SELECT DISTINCT file_id FROM lamindb_runinput WHERE file_id IN ({marks})", chunk)
             read = [row[0] for row in cursor.fetchall()]
-            wanted = [one for one in part if one not in read or not _comes_from(cursor, run_id, one)]
+            wanted = [one for one in chunk if one not in read or not _comes_from(cursor, run_id, one)]
             if wanted:
                 marks = ", ".join(["%s"] * len(wanted))
                 cursor.execute(
@@ -88,6 +89,59 @@ def _comes_from(cursor: Any, run_id: str, file_id: str) -> bool:
         [file_id, run_id],
     )
     return cursor.fetchone() is not None
+
+
+class Unlinked:
+    """The inputs of runs that could not be recorded when they were read; they are with the end of their run."""
+
+    goes_on = True
+
+    def __init__(self) -> None:
+        self.by_run: dict[str, list[File]] = {}
+
+    def close(self) -> None:
+        """Forget them."""
+        self.by_run.clear()
+
+    def after_fork(self) -> None:
+        """Forget the runs of the parent process."""
+        self.by_run.clear()
+
+
+def link_read(run: Run, file: File) -> None:
+    """Record a file that was read as an input of a run: of this process's own at its end, if the database fails now.
+
+    Raises:
+        DatabaseError, ReadOnlyError: The database failed, and `ln.settings.tracking_failure` is "error", or the run
+            is not one of this process.
+    """
+    was_recorded = False
+    try:
+        if run is context.own_run() and not run.is_saved:
+            # It could not be recorded when it began.
+            verb("lamindb.records.save.save")(run)
+        was_recorded = True
+        link(run, [file], kind="input")
+    except (DatabaseError, ReadOnlyError) as error:
+        instance = context.connected(run.alias)
+        if settings.tracking_failure == "error" or run is not context.own_run() or instance is None:
+            raise
+        unlinked = instance.part(Unlinked).by_run
+        if was_recorded and run.id not in unlinked:
+            messages.warning(f"what this run reads could not be recorded so far: {error}")
+        if file not in unlinked.setdefault(run.id, []):
+            unlinked[run.id].append(file)
+
+
+def link_unlinked(instance: Instance, run: Run) -> None:
+    """Record the inputs of a run that could not be recorded when they were read.
+
+    Raises:
+        DatabaseError: The database failed; they still wait.
+    """
+    unlinked = instance.part(Unlinked).by_run
+    link(run, unlinked.get(run.id, []), kind="input")
+    unlinked.pop(run.id, None)
 
 
 def unlink(run: Run, files: Sequence[File], *, kind: str) -> None:
@@ -124,7 +178,4 @@ def reader_of(file: File, is_run_input: bool | Run | None) -> Run | None:
         raise InvalidInputError("this file is not saved yet and cannot be an input: save it first")
     if run.alias != file.alias:
         raise InvalidInputError("the file and the current run belong to different instances")
-    if run is context.run() and not run.is_saved:
-        # It could not be recorded when it began.
-        verb("lamindb.records.save.save")(run)
     return run  # type: ignore[no-any-return]

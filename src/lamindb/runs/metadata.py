@@ -18,7 +18,7 @@ from lamindb.db import database
 from lamindb.environment import git, kernels, notebook_matching, notebooks, output_tail, packages, scripts
 from lamindb.environment.detect import Running
 from lamindb.errors import LaminError, StorageError
-from lamindb.files import gc_marks
+from lamindb.files import plan
 from lamindb.models import Run
 from lamindb.models.base import now
 from lamindb.records.open_instance import Instance
@@ -46,6 +46,8 @@ class Watched:
     asking: Asking | None = None
     tail: output_tail.Tail | None = None
     log: log_file.LogFile | None = None
+    unstored: Data = field(default_factory=dict)
+    """What its beginning should have stored, where it could not be recorded."""
 
 
 class Watching:
@@ -82,10 +84,17 @@ class Watching:
 
 
 class Asking:
-    """A question to git, asked in a thread of its own; its answer is written by the thread that has it first."""
+    """A question to git, asked in a thread of its own; its answer is written by the thread that has it first.
 
-    def __init__(self, instance: Instance, path: Path) -> None:
+    Args:
+        instance: Where the patch is stored.
+        path: A file or folder in the repository.
+        stores: Store the patch; else `data` has it.
+    """
+
+    def __init__(self, instance: Instance, path: Path, *, stores: bool = True) -> None:
         self._instance = instance
+        self._stores = stores
         self._others = instance.part(Watching).asked
         self._path = path
         self._answer: dict[str, Any] = {}
@@ -96,8 +105,14 @@ class Asking:
         self._thread = threading.Thread(target=self._ask, name="lamindb git", daemon=True)
 
     def start(self) -> Asking:
-        """Ask."""
-        self._thread.start()
+        """Ask; without an answer where no thread can begin, as at the end of the program."""
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            messages.debug(f"git was not asked: {error}")
+            self._thread = threading.current_thread()
+            self._is_taken = True
+            return self
         self._others.append(self)
         return self
 
@@ -133,7 +148,8 @@ class Asking:
             diff = git.git_diff(state.root, DIFF_BYTES) if state.is_dirty else b""
             answer: dict[str, Any] = {"git_commit": state.commit, "git_is_dirty": state.is_dirty}
             self.data = {"diff_digest": (diff, ".diff")}
-            answer |= kept(self._instance, self.data)
+            if self._stores:
+                answer |= kept(self._instance, self.data)
         except Exception as error:
             # An error in a thread of ours would be printed into the user's output.
             messages.debug(f"git was not asked: {error!r}")
@@ -185,13 +201,13 @@ class Beginning:
         return self.values
 
 
-def begin(instance: Instance, ran: Ran | None, *, process: processes.Process | None = None) -> Beginning:
+def begin(instance: Instance, ran: Ran | None, *, stores: bool = True) -> Beginning:
     """Look at what runs, and store its code and the list of packages. Nothing here stops the run.
 
     Args:
         instance: Where to store.
         ran: What runs; None where there is neither a file nor a notebook.
-        process: Whose end is the end of the run; this process by default.
+        stores: Store what belongs to the run; else it is left in `data`.
     """
     asking = None
     values: dict[str, Any] = {}
@@ -200,10 +216,10 @@ def begin(instance: Instance, ran: Ran | None, *, process: processes.Process | N
             state = git.git_state(ran.path, dirty=False)
             if state is not None:
                 values |= {"git_repository": state.repository_url, "git_commit": state.commit}
-                asking = Asking(instance, ran.path).start()
+                asking = Asking(instance, ran.path, stores=stores).start()
         except (OSError, RuntimeError) as error:
             messages.debug(f"git was not asked: {error}")
-    process = process or processes.this_process()
+    process = processes.this_process()
     values |= {
         "host": process.host,
         "process": asdict(process),
@@ -217,20 +233,21 @@ def begin(instance: Instance, ran: Ran | None, *, process: processes.Process | N
         "source_digest": (source_of(ran), suffix_of(ran)),
         "environment_digest": (packages.packages_snapshot(), ".txt"),
     }
-    values |= kept(instance, data)
+    if stores:
+        values |= kept(instance, data)
     params = notebooks.injected_parameters() if is_notebook else {}
     return Beginning(values, data, params, ran, asking)
 
 
 def watch(instance: Instance, run: Run, beginning: Beginning) -> None:
-    """Keep in memory what the end of a run needs, once its row is there; begin to remember its output."""
-    watched = Watched(beginning.ran, beginning.asking)
+    """Keep in memory what the end of a run needs, once its row is there if it has one; remember its output."""
+    watched = Watched(beginning.ran, beginning.asking, unstored={} if run.is_saved else beginning.data)
     if not kernels.in_notebook():
         watched.log = log_file.open_for(instance.id, run.id)
         watched.tail = output_tail.Tail(sink=watched.log.add if watched.log is not None else None)
         watched.tail.attach()
     instance.part(Watching).open[run.id] = watched
-    if beginning.asking is not None:
+    if beginning.asking is not None and run.is_saved:
         beginning.asking.write_to(run.id)
 
 
@@ -255,9 +272,9 @@ def follow(instance: Instance, run: Run, ran: Ran | None) -> None:
 
 
 def end(instance: Instance, run: Run, *, report: bool = False) -> tuple[dict[str, Any], Data]:
-    """Return what is known when a run ends: the code as it really ran, the last lines that it printed.
+    """Return what is known when a run ends: its fields, and what is still to be stored.
 
-    The second value is what the objects among it are made of.
+    That is the code as it really ran, and the last lines that it printed.
 
     Args:
         instance: The instance of the run.
@@ -271,6 +288,8 @@ def end(instance: Instance, run: Run, *, report: bool = False) -> tuple[dict[str
     if watched is None:
         return values, data
     watching.ended[run.id] = watched
+    data |= watched.unstored
+    watched.unstored = {}
     if watched.asking is not None:
         values |= watched.asking.take(LAST_PATIENCE_SECONDS)
         data |= watched.asking.data
@@ -282,7 +301,7 @@ def end(instance: Instance, run: Run, *, report: bool = False) -> tuple[dict[str
     if watched.tail is not None:
         watched.tail.detach()
         data["log_digest"] = (watched.tail.text().encode("utf-8", "backslashreplace"), ".log")
-    return {**kept(instance, data), **values}, data
+    return values, data
 
 
 def remove_log(instance: Instance, run_id: str) -> None:
@@ -345,15 +364,24 @@ def kept(instance: Instance, data: Data) -> dict[str, str]:
 
     Whatever fails costs what should have been kept, with a warning, and not the run.
     """
-    wanted = {name: Source(suffix=suffix, data=content) for name, (content, suffix) in data.items() if content}
-    if not wanted:
-        return {}
     try:
-        stored = instance.store.put_many(list(wanted.values()))
+        return stored(instance, data)
     except Exception as error:
         messages.warning(f"what belongs to this run could not be kept: {error}")
         return {}
-    return {name: one.name.digest + one.name.suffix for name, one in zip(wanted, stored, strict=True)}
+
+
+def stored(instance: Instance, data: Data) -> dict[str, str]:
+    """Store several texts at once; returns the names of the objects, without those that there is nothing to store of.
+
+    Raises:
+        StorageError: They could not be stored.
+    """
+    wanted = {name: Source(suffix=suffix, data=content) for name, (content, suffix) in data.items() if content}
+    if not wanted:
+        return {}
+    objects = instance.store.put_many(list(wanted.values()))
+    return {name: one.name.digest + one.name.suffix for name, one in zip(wanted, objects, strict=True)}
 
 
 def claim(link: Any, instance: Instance, values: Mapping[str, Any]) -> None:
@@ -367,7 +395,7 @@ def claim(link: Any, instance: Instance, values: Mapping[str, Any]) -> None:
     if not objects:
         return
     database.share(link)
-    gc_marks.claim(link, instance, objects)
+    plan.claim(link, instance, objects)
 
 
 def writing(
@@ -393,7 +421,7 @@ def writing(
                 claim(link, instance, values)
                 write_rows(link)
             return
-        except gc_marks.Swept:
+        except plan.Swept:
             values |= kept(instance, data)
     raise StorageError("what belongs to this run was removed by garbage collection again and again: try later")
 

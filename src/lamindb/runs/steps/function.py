@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from lamindb.core import context, plain
+from lamindb.core import context, messages, plain
 from lamindb.core.text import storable
 from lamindb.db import database
 from lamindb.environment import scripts
@@ -35,8 +35,7 @@ class Function:
         self._sources: dict[str, str | None] = {}
         self._text: str | bool | None = False
         self.signature = _signature(function)
-        self.has_failed = False
-        """Whether a call could not be recorded, so that it is told once."""
+        self._failures: dict[bool, bool] = {}
 
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call by name, defaults included, without the object that a method belongs to."""
@@ -58,15 +57,7 @@ class Function:
         """Return the id of its transform, saved when it is first asked for."""
         found = self._transforms.get(instance.alias)
         if found is None:
-            text = self._source()
-            new = Transform.from_fields(
-                name=self.name,
-                type="function",
-                reference=storable(self._reference(instance)),
-                version=self.version,
-                code_hash=hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest() if text else None,
-            )
-            new.alias = instance.alias
+            new = self.new_transform(instance)
             code_hash = new.code_hash
             with database.waiting_at_most(instance.alias, liveness.PATIENCE_SECONDS):
                 save.save(new)
@@ -76,12 +67,41 @@ class Function:
             found = self._transforms[instance.alias] = new.id
         return found
 
+    def new_transform(self, instance: Instance) -> Transform:
+        """Return its transform without a look at the database; saving it finds the one that exists."""
+        text = self._source()
+        new = Transform.from_fields(
+            name=self.name,
+            type="function",
+            reference=storable(self._reference(instance)),
+            version=self.version,
+            code_hash=hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest() if text else None,
+        )
+        new.alias = instance.alias
+        return new
+
+    def note_failure(self, *, is_kept: bool, problem: object) -> None:
+        """Warn, once, that a call could not be recorded."""
+        if self._failures.get(is_kept):
+            return
+        self._failures[is_kept] = True
+        if is_kept:
+            messages.warning(
+                f"calls of {self.name} could not be recorded so far; they will be with the next use of the instance "
+                f"where it can be written: {problem}"
+            )
+        else:
+            messages.warning(f"calls of {self.name} are not recorded, and cannot be kept for later: {problem}")
+
+    def source_data(self) -> metadata.Data:
+        """Return its code, without secrets, as it is stored."""
+        text = self._source()
+        return {"source_digest": (redact_text(text).encode("utf-8", "surrogateescape") if text else None, ".py")}
+
     def source_name(self, instance: Instance) -> str | None:
         """Return the name of the object with its code, stored when it is first asked for."""
         if instance.alias not in self._sources:
-            text = self._source()
-            data = redact_text(text).encode("utf-8", "surrogateescape") if text else None
-            stored = metadata.kept(instance, {"source_digest": (data, ".py")})
+            stored = metadata.kept(instance, self.source_data())
             self._sources[instance.alias] = stored.get("source_digest")
         return self._sources[instance.alias]
 
@@ -108,7 +128,7 @@ class Function:
             file = None
         path = Path(file) if file else None
         if path is None or not path.is_file() or _is_cell(path):
-            return f"{_place_of_current(instance) or module}:{self.name}"
+            return f"{_path_of_current(instance) or module}:{self.name}"
         if "site-packages" in path.parts:
             return f"{module}:{self.name}"
         return f"{scripts.relative_reference(path, instance.project_path)}:{self.name}"
@@ -119,7 +139,7 @@ def _is_cell(path: Path) -> bool:
     return path.parent.name.startswith("ipykernel_") or path.name.startswith("<")
 
 
-def _place_of_current(instance: Instance) -> str | None:
+def _path_of_current(instance: Instance) -> str | None:
     """Return the reference of what runs: cells are in no file of their own."""
     run = context.run()
     while isinstance(run, Run) and run.alias == instance.alias:
@@ -203,6 +223,11 @@ def _short(text: str) -> str:
     return whole if len(whole) <= _MOST_TEXT else f"{whole[:_MOST_TEXT]}…"
 
 
+def records_in(*values: Any) -> list[File]:
+    """Return the saved files among values that are records; no database is asked."""
+    return [value for value in _leaves(values, 0) if isinstance(value, File) and value.is_saved]
+
+
 def files_in(instance: Instance, *values: Any) -> list[File]:
     """Return the saved files among values: records, and paths under registered roots that show registered bytes.
 
@@ -219,7 +244,7 @@ def files_in(instance: Instance, *values: Any) -> list[File]:
         if paths > _MOST_PATHS:
             break
         text = os.fspath(value)
-        if not isinstance(text, str) or locate.place_of(instance, text) is None or not os.path.exists(text):
+        if not isinstance(text, str) or locate.location_of(instance, text) is None or not os.path.exists(text):
             continue
         file = locate.registered_at(instance, text, by_bytes=False)
         if file is not None:

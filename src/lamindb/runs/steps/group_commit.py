@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from lamindb.db import bulk, database
+from lamindb.db import database
 from lamindb.errors import StorageError
-from lamindb.files import gc_marks
+from lamindb.files import plan
 from lamindb.models import Run, RunInput, RunOutput
 from lamindb.records.open_instance import Instance
 from lamindb.runs import metadata
@@ -102,12 +102,12 @@ def _commit(batch: Sequence[Entry]) -> None:
             with _without_fsync(instance), database.writing(instance.alias) as connection:
                 for name in named:
                     metadata.claim(connection, instance, {"source_digest": name})
-                bulk.insert_many(connection, list(runs.values()), overwritten=ENDING)
+                database.insert_many(connection, list(runs.values()), overwritten=ENDING)
                 for kind in (RunInput, RunOutput):
                     same = [link for link in links if isinstance(link, kind)]
-                    bulk.insert_many(connection, same, ignore_conflicts=True)
+                    database.insert_many(connection, same, ignore_conflicts=True)
             return
-        except gc_marks.Swept:
+        except plan.Swept:
             for entry in batch:
                 if entry.restore is not None:
                     entry.restore()

@@ -22,12 +22,13 @@ from django.db.models.base import ModelState
 
 from lamindb.core import context, messages, processes
 from lamindb.core.text import storable
-from lamindb.db import bulk
+from lamindb.db import database
 from lamindb.environment import detect, notebook_matching, process_exit
 from lamindb.errors import LaminError
 from lamindb.models import File, Run, RunInput, RunOutput
 from lamindb.models.base import now
-from lamindb.records.open_instance import Instance
+from lamindb.records import edges
+from lamindb.records.open_instance import Instance, Outage
 from lamindb.runs import liveness, metadata, parent
 from lamindb.runs.steps import function as steps_function
 from lamindb.runs.steps import group_commit
@@ -214,7 +215,7 @@ class Step:
         parent.hand_down(self.instance, self.run)
 
     def _insert(self, link: Any) -> None:
-        bulk.insert_many(link, self.rows(), overwritten=group_commit.ENDING)
+        database.insert_many(link, self.rows(), overwritten=group_commit.ENDING)
 
     def _end_flow(self) -> None:
         for name, value in self._environment.items():
@@ -283,15 +284,32 @@ class Step:
             "error": process_exit.last_lines(error) if error is not None else reason,
         }
         self.run.loaded.update(storable(values))
+        outage = self.instance.part(Outage)
         try:
-            with self._lock:
+            with self._lock, liveness.without_patience(self.instance, outage.now()):
                 group_commit.write(group_commit.Entry(self.instance, self.rows(), self._links(), self._restore))
                 self._note_rows()
+            liveness.note_success(self.instance)
+            if self._has_unlinked():
+                edges.link_unlinked(self.instance, self.run)
         except (LaminError, Error, OSError, RuntimeError) as problem:
-            messages.warning(f"the step {self._function.name} could not be recorded: {problem}")
+            self._keep(problem)
         finally:
             self._heartbeat.remove(self.run.id)
             self._state.step = None
+
+    def _has_unlinked(self) -> bool:
+        return self.run.id in self.instance.part(edges.Unlinked).by_run
+
+    def _keep(self, problem: Exception) -> None:
+        """Keep it until it can be written; that is told once for each function."""
+        from lamindb.runs import journal
+
+        entry = journal.entry_of(self.instance, self.run, {}, is_new=not self._has_row)
+        entry["read"] += [file.id for file in self._inputs if file.run_id != self.run.id]
+        if isinstance(problem, LaminError):
+            self.instance.part(Outage).note(problem)
+        self._function.note_failure(is_kept=journal.add(self.instance, entry), problem=problem)
 
     def _links(self) -> list[RunInput | RunOutput]:
         moment = now()
@@ -310,21 +328,49 @@ class Step:
         ]
 
 
-class NoStep:
-    """Stands in for a step that cannot be recorded: its function runs all the same."""
+class UnrecordedStep:
+    """A call whose beginning cannot be recorded: its function runs all the same, and it is recorded later."""
+
+    def __init__(self, instance: Instance, function: Function, given: dict[str, Any], problem: LaminError) -> None:
+        self._instance = instance
+        self._function = function
+        self._problem = problem
+        process = processes.this_process()
+        above = context.own_run()
+        self._run: Run = Run.from_fields(
+            params=steps_function.described(given),
+            status="running",
+            started_at=now(),
+            host=process.host,
+            process=asdict(process),
+        )
+        self._run.alias = instance.alias
+        self._run.transform = function.new_transform(instance)
+        self._run.loaded["parent_id"] = above.id if isinstance(above, Run) and above.alias == instance.alias else None
+        self._inputs = [file.id for file in steps_function.records_in(given)]
 
     def inside(self) -> contextlib.AbstractContextManager[None]:
-        """Change nothing."""
-        return contextlib.nullcontext()
+        """Make its run the current one of this task or thread: it is saved with the first file that names it."""
+        return context.using_run(self._run)
 
     def begin_flow(self) -> None:
-        """Do nothing."""
+        """Do nothing: there is no row."""
 
     def note_result(self, value: Any) -> None:
-        """Do nothing."""
+        """Do nothing: what a step saves itself is recorded with its files."""
 
     def end(self, status: str, error: BaseException | None = None, reason: str | None = None) -> None:
-        """Do nothing."""
+        """Keep how it ended until it can be written. Never raises."""
+        from lamindb.runs import journal
+
+        told = process_exit.last_lines(error) if error is not None else reason
+        if self._run.is_saved:
+            liveness.finish_run(self._run, status, error=told)
+            return
+        self._run.loaded.update(storable({"status": status, "finished_at": now(), "error": told}))
+        entry = journal.entry_of(self._instance, self._run, self._function.source_data())
+        entry["read"] += self._inputs
+        self._function.note_failure(is_kept=journal.add(self._instance, entry), problem=self._problem)
 
 
 def ended_by(error: BaseException) -> tuple[str, str | None]:
