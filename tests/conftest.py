@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -115,23 +114,6 @@ def fresh_library_state(isolated_home: Path, no_network: None) -> Iterator[None]
     settings = sys.modules.get("lamindb.core.settings")
     if settings is not None:
         settings.settings.reset()
-
-
-@pytest.fixture(scope="session")
-def tables() -> Iterator[Any]:
-    """Return what migrates; a SQLite database gets its tables by migrating once, and by copying from then on."""
-    from tests.support.tables import Tables
-
-    with contextlib.closing(Tables()) as tables:
-        yield tables
-
-
-@pytest.fixture(autouse=True)
-def copied_tables(tables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copy the tables of a new SQLite database into each instance that a test makes; `tests/db` makes those of each."""
-    from lamindb.db import migrate
-
-    monkeypatch.setattr(migrate, "_create", tables.create)
 
 
 def _disconnect() -> None:
