@@ -18,9 +18,11 @@ from lamindb.core.text import cell_width, duration_text, isolated, printable, si
 from lamindb.environment.redaction import redact_arguments, redact_text
 from lamindb.errors import LaminError
 from lamindb.lineage import query as lineage_query
+from lamindb.lineage import recall
 from lamindb.lineage.render.labels import Clock, counted, time_text, version_label
-from lamindb.models import File, Run, Transform
+from lamindb.models import File, Flag, Run, Transform
 from lamindb.models.code import is_callers
+from lamindb.records import flags as record_flags
 from lamindb.records.open_instance import Instance
 from lamindb.runs import identify
 from lamindb.storage.base import ObjectName
@@ -131,6 +133,10 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
     state = "in trash" if file.is_trashed else "current" if file.is_latest else "older"
     reasons = file.staleness().reasons
     state += ", stale" if reasons else ""
+    flags = list(file.flags.select_related("created_by", "removed_by"))
+    is_flagged = any(flag.removed_at is None for flag in flags)
+    causes = file.affected_by().reasons
+    state += (", flagged" if is_flagged else "") + (", affected" if causes else "")
     yield Section(
         "file",
         _facts(
@@ -148,10 +154,11 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
             Fact("is latest", file.is_latest, shown=""),
             Fact("versions", count, shown=""),
             Fact("is stale", bool(reasons), shown=""),
-            (
-                "stale because",
-                [*map(str, reasons[:FEW]), *([f"{len(reasons):,} reasons"] if len(reasons) > FEW else [])] or None,
-            ),
+            ("stale because", _first(reasons, "reasons")),
+            Fact("is flagged", is_flagged, shown=""),
+            Fact("flags", [recall.flag_as_dict(flag) for flag in flags], shown="; ".join(map(_flag_shown, flags))),
+            Fact("is affected", bool(causes), shown=""),
+            ("affected because", _first(causes, "flagged files")),
             ("hash", file.hash),
             ("blake3", file.digest),
             ("saved at", file.created_at),
@@ -160,6 +167,8 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
             ("removed by", file.trashed_by.handle if file.trashed_by is not None else None),
         ),
     )
+    if is_flagged:
+        yield _listed("not flagged, with the same bytes", record_flags.same_bytes(file), if_any=True)
     yield Section("storage", tuple(_storage_facts(file, instance)))
     if file.run is not None:
         yield Section("made by", _about_run(file.run))
@@ -173,9 +182,19 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
         yield _listed("versions", file.versions.order_by("-version"))
 
 
-def _first_lines(reasons: tuple[Any, ...]) -> str:
-    left = len(reasons) - FEW
-    return "\n".join([*map(str, reasons[:FEW]), *([f"… and {left:,} more"] if left > 0 else [])])
+def _first(reasons: tuple[Any, ...], noun: str) -> list[str] | None:
+    """Return the first reasons in words, with their number if there are more; None if there are none."""
+    return [*map(str, reasons[:FEW]), *([f"{len(reasons):,} {noun}"] if len(reasons) > FEW else [])] or None
+
+
+def _flag_shown(flag: Flag) -> str:
+    """Return what a flag says, who opened it and when, and what became of it."""
+    text = f"{recall.flag_text(flag)}, {time_text(flag.created_at)}"
+    if flag.removed_at is None:
+        return text
+    who = f" by {printable(flag.removed_by.handle)}" if flag.removed_by is not None else ""
+    why = f": {printable(flag.removal_reason)}" if flag.removal_reason else ""
+    return f"{text}, removed{who}{why}"
 
 
 def _storage_facts(file: File, instance: Instance) -> Iterator[Fact]:

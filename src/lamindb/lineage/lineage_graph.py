@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from lamindb.core.requirements import pip_install
+from lamindb.core.text import printable
 from lamindb.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -31,11 +32,27 @@ FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
+class FlaggedBy:
+    """The nearest flagged file that another file was derived from, and the reasons of its flags."""
+
+    id: str
+    title: str
+    version: int
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return it as one line that is safe to print."""
+        why = "; ".join(map(printable, self.reasons))
+        return f"version {self.version} of {printable(self.title)} is flagged: {why}"
+
+
+@dataclass(frozen=True, slots=True)
 class FileNode:
     """One version of a file.
 
     `made_again` counts the runs that produced the same bytes again and have no edge in the graph. `is_stale` is about
     the newest of them. `same_as_version` is the older version that `user` brought back by this one, None for any other.
+    `flags` has the reasons of its open flags, `affected_by` the nearest flagged file that it was derived from.
     """
 
     id: str
@@ -52,6 +69,8 @@ class FileNode:
     is_stale: bool = False
     same_as_version: int | None = None
     user: str | None = None
+    flags: tuple[str, ...] = ()
+    affected_by: FlaggedBy | None = None
 
     @property
     def kind(self) -> NodeKind:

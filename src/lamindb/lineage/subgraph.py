@@ -14,7 +14,7 @@ from lamindb.core.ids import STEM_LENGTH
 from lamindb.db import database
 from lamindb.environment.redaction import redact_text
 from lamindb.errors import InvalidInputError, InvalidTypeError
-from lamindb.lineage import query, sql, staleness
+from lamindb.lineage import query, recall, sql, staleness
 from lamindb.lineage.lineage_graph import Edge, FileNode, LineageGraph, RunNode
 from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, Record, Run, RunOutput, Storage, Transform, User
@@ -123,6 +123,7 @@ def read_files(connection: Any, ids: Collection[str], *, all_producers: bool = F
         params,
     )
     stale_ids = staleness.stale_among(connection, ids)
+    flagged, affected = recall.marks(connection, ids)
     nodes = [
         FileNode(
             id=file_id,
@@ -139,6 +140,8 @@ def read_files(connection: Any, ids: Collection[str], *, all_producers: bool = F
             is_stale=file_id in stale_ids,
             same_as_version=same,
             user=user,
+            flags=flagged.get(file_id, ()),
+            affected_by=affected.get(file_id),
         )
         for (
             file_id,

@@ -59,6 +59,10 @@ def file_facts(file: FileNode) -> list[str]:
         facts.append(f"v{file.version}")
     if file.is_stale:
         facts.append("stale")
+    if file.flags:
+        facts.append("flagged")
+    if file.affected_by is not None:
+        facts.append("affected")
     if file.same_as_version is not None:
         by = f" by {isolated(printable(file.user))}" if file.user else ""
         facts.append(f"= v{file.same_as_version}, brought back{by}")
@@ -66,6 +70,12 @@ def file_facts(file: FileNode) -> list[str]:
     if file.made_again:
         facts.append(f"+{file.made_again:,} made again")
     return facts
+
+
+def recall_facts(file: FileNode) -> list[str]:
+    """Return why a file is flagged, and by which flagged file it is affected, in full; safe to print."""
+    facts = [isolated(printable(reason)) for reason in file.flags]
+    return facts if file.affected_by is None else [*facts, isolated(str(file.affected_by))]
 
 
 def is_older(file: FileNode) -> bool:
@@ -141,6 +151,7 @@ def details(node: Node) -> list[str]:
             isolated(printable(node.title)),
             *([isolated(printable(node.name))] if node.key and node.name and node.name not in node.key else []),
             " · ".join(["file", *file_facts(node)]),
+            *recall_facts(node),
             f"saved {time_text(node.created_at)}",
             f"storage {isolated(printable(node.storage))}" if node.storage else "",
         ]
