@@ -250,8 +250,11 @@ class File(Traced):
         found: bool = verb("lamindb.lineage.staleness.is_stale")(self)
         return found
 
-    def staleness(self) -> Any:
+    def staleness(self, *, code: bool = False) -> Any:
         """Return why the file is stale: each version that was read and is no longer current, and its way to this file.
+
+        Args:
+            code: Include scripts, notebooks and modules that have other code in this checkout than ran.
 
         Returns:
             A frozen result that is true if the file is stale, with `.reasons`, `.as_dict()` and `.to_json()`.
@@ -260,7 +263,7 @@ class File(Traced):
             InvalidInputError: The file is not saved yet.
             NoResultFound: The file was deleted for good.
         """
-        return verb("lamindb.lineage.staleness.staleness")(self)
+        return verb("lamindb.lineage.staleness.staleness")(self, code=code)
 
     def flag(self, reason: str) -> Self:
         """Flag this version as wrong. Everything derived from it is *affected* from now on.
