@@ -209,7 +209,7 @@ def search(bench: Bench) -> Result:
     with bench.instance():
         import lamindb as ln
         from lamindb.core import context
-        from lamindb.db import bulk, database
+        from lamindb.db import database
 
         chance = random.Random(3)
         made = [
@@ -217,7 +217,7 @@ def search(bench: Bench) -> Result:
             for n in range(bench.count(100_000))
         ]
         with database.writing(context.instance().alias) as link:
-            bulk.insert_many(link, made)
+            database.insert_many(link, made)
         slowest = {
             text: _median(lambda text=text: ln.Transform.search(text), 5)[0]  # type: ignore[misc]
             for text in (

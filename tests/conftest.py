@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.support import memory
+
 _REMOVED_PREFIXES = ("LAMIN_", "XDG_", "GIT_", "AWS_", "JUPYTER_", "JPY_", "NBPRJ_", "QUARTO_", "DJANGO_")
 
 # A shell's background job, or nohup, begins with these ignored, and so would every program that the tests start.
@@ -22,6 +25,11 @@ if threading.current_thread() is threading.main_thread():
     for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
         if signal.getsignal(_number) == signal.SIG_IGN:
             signal.signal(_number, _handler)
+
+
+# Where pytest makes the folders of tests, if it is not told otherwise; their number, not their size, takes the time.
+if (_memory := memory.folder()) is not None:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_memory))
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +94,23 @@ def fresh_library_state(isolated_home: Path, no_network: None) -> Iterator[None]
         settings.settings.reset()
 
 
+@pytest.fixture(scope="session")
+def tables() -> Iterator[Any]:
+    """Return what migrates; a SQLite database gets its tables by migrating once, and by copying from then on."""
+    from tests.support.tables import Tables
+
+    with contextlib.closing(Tables()) as tables:
+        yield tables
+
+
+@pytest.fixture(autouse=True)
+def copied_tables(tables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copy the tables of a new SQLite database into each instance that a test makes; `tests/db` makes those of each."""
+    from lamindb.db import migrate
+
+    monkeypatch.setattr(migrate, "_create", tables.create)
+
+
 def _disconnect() -> None:
     """Disconnect this process from its instances, as if it had just begun; what is registered stays."""
     lifecycle = sys.modules.get("lamindb.setup.lifecycle")
@@ -113,7 +138,7 @@ def postgres_url(postgres_server: Any) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Make a database with all tables and no row, from which others are copied: migrating takes half a second."""
+    """Make a database with all tables and no row, from which others are copied."""
     import lamindb.models  # noqa: F401  configures Django
     from lamindb.db import database as databases
     from lamindb.db import migrate

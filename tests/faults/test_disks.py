@@ -29,6 +29,7 @@ from lamindb.storage.local import LocalStore
 from lamindb.storage.remote import RemoteStore
 from lamindb.storage.view import View
 from tests.kills.scenarios import SCENARIOS
+from tests.support import memory
 from tests.support.processes import clean_environment, run_command, run_python
 
 REPOSITORY = Path(__file__).parents[2]
@@ -55,7 +56,7 @@ def failure_of(act: Callable[[], object]) -> LaminError | None:
 @pytest.fixture
 def fail(record_property: Callable[[str, object], None]) -> Iterator[Callable[..., Any]]:
     """Return what lets each step of a scenario fail with an error number, in a program of its own."""
-    folder = tempfile.mkdtemp(prefix="lamindb-fails-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    folder = tempfile.mkdtemp(prefix="lamindb-fails-", dir=memory.folder())
 
     def run(scenario: str, number: int, **config: Any) -> Any:
         done = subprocess.run(

@@ -13,9 +13,9 @@ import pytest
 
 import lamindb as ln
 from lamindb.core import context
-from lamindb.db import bulk as database_rows
+from lamindb.db import database as database_rows
 from lamindb.errors import DatabaseError, HashExistsError, ViewConflictError
-from lamindb.files import save, view_repair
+from lamindb.files import save, view_sync
 from lamindb.models import File
 
 
@@ -195,7 +195,7 @@ def test_a_database_that_fails_after_the_commit_undoes_nothing(
     assert "the folder does not show it" in capsys.readouterr().err
     assert File.objects.count() == 2
     assert files[1].digest == File.objects.get(key="same.txt").digest
-    assert view_repair.left_behind(context.instance()) == [] and view_repair._unfinished
+    assert view_sync.left_behind(context.instance()) == [] and view_sync._unfinished
 
 
 def test_a_row_that_is_gone_right_after_the_commit_stops_nothing(

@@ -29,14 +29,14 @@ def folder(instance: Path) -> Path:
 
 def again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[ln.File], int]:
     seen: list[int] = []
-    original = unchanged.recognise
+    original = unchanged.find
 
     def counting(*args: object) -> object:
         known, rest = original(*args)  # type: ignore[arg-type]
         seen.append(len(known))
         return known, rest
 
-    monkeypatch.setattr(unchanged, "recognise", counting)
+    monkeypatch.setattr(unchanged, "find", counting)
     files = ln.File.from_dir(folder, key="d")
     ln.save(files)
     return files, seen[0]
@@ -83,7 +83,7 @@ def test_a_key_that_stands_twice_in_the_list_is_decided_in_order(folder: Path) -
 
 
 def test_a_file_that_was_superseded_meanwhile_is_decided_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = unchanged.recognise
+    original = unchanged.find
     done: list[bool] = []
 
     def superseded(*args: object) -> object:
@@ -93,7 +93,7 @@ def test_a_file_that_was_superseded_meanwhile_is_decided_anew(folder: Path, monk
             ln.File(b"newer", key="d/05.txt").save()
         return result
 
-    monkeypatch.setattr(unchanged, "recognise", superseded)
+    monkeypatch.setattr(unchanged, "find", superseded)
     files = ln.File.from_dir(folder, key="d")
     ln.save(files)
     assert files[5].version == 3

@@ -10,10 +10,10 @@ from typing import Any
 def row_first() -> None:
     """Write the rows, then the bytes."""
     from lamindb.core.hashing import hash_bytes, hash_file
-    from lamindb.files import save, view_publish
+    from lamindb.files import save, view_sync
 
     waiting: list[Any] = []
-    real_show = view_publish.show
+    real_show = view_sync.show
 
     def only_hash(instance: Any, files: Any, progress: Any, executor: Any) -> None:
         for file in files:
@@ -25,12 +25,12 @@ def row_first() -> None:
         instance.store.put_many(waiting)
         real_show(instance, *args)
 
-    save._store_bytes, view_publish.show = only_hash, store_then_show
+    save._store_bytes, view_sync.show = only_hash, store_then_show
 
 
 def in_place() -> None:
     """Write an object under its name from the beginning."""
-    from lamindb.storage.local_writer import Batch
+    from lamindb.storage.local import Batch
 
     def write(self: Any, source: Any, name: Any, data: bytes) -> None:
         descriptor = os.open(self._objects.path(name), os.O_WRONLY | os.O_CREAT, 0o644)
@@ -86,18 +86,18 @@ def part_by_part() -> None:
 
 def forgetful() -> None:
     """Change rows without leaving a note for whoever has to repair the view."""
-    from lamindb.files import view_repair
+    from lamindb.files import view_sync
 
-    view_repair.announce = lambda instance, leaving=(): None  # type: ignore[assignment]
+    view_sync.announce = lambda instance, leaving=(): None  # type: ignore[assignment]
 
 
 def purge_at_once() -> None:
     """Remove rows of files that the view still shows, without a note."""
-    from lamindb.files import view_repair
+    from lamindb.files import view_sync
     from lamindb.maintenance import trash
 
-    real = view_repair.announce
-    view_repair.announce = lambda instance, leaving=(): real(instance)  # type: ignore[assignment]
+    real = view_sync.announce
+    view_sync.announce = lambda instance, leaving=(): real(instance)  # type: ignore[assignment]
     trash.trash = lambda files, instance: None  # type: ignore[assignment]
 
 
@@ -124,10 +124,10 @@ def no_folder_flush() -> None:
 
 
 def _without_flushes(*names: str) -> None:
-    from lamindb.storage import local_writer
+    from lamindb.storage import local
 
     for name in names:
-        setattr(local_writer, name, lambda *args: None)
+        setattr(local, name, lambda *args: None)
 
 
 POWER_MUTANTS = {"no_flush": no_flush, "no_data_flush": no_data_flush, "no_folder_flush": no_folder_flush}

@@ -73,11 +73,11 @@ def save_many() -> None:
 
 def save_in_parts() -> None:
     """As above, where the bytes, the rows and the view take several rounds each."""
-    from lamindb.db import bulk
+    from lamindb.db import database
     from lamindb.files import save as files_save
 
     vars(files_save)["BATCH"] = 5
-    bulk.AT_ONCE = 4
+    database.AT_ONCE = 4
     save_many()
 
 

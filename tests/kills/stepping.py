@@ -129,15 +129,15 @@ def _wrap_database(steps: Steps, only_changes: bool) -> None:
 
 
 def _wrap_flush(steps: Steps) -> None:
-    from lamindb.storage import local_writer
+    from lamindb.storage import local
 
-    real = local_writer.sync_file_system
+    real = local.sync_file_system
 
     def stepped(descriptor: int) -> None:
         steps.step("flush the file system")
         real(descriptor)
 
-    local_writer.sync_file_system = stepped
+    local.sync_file_system = stepped
 
 
 def _wrap_buckets(steps: Steps) -> None:

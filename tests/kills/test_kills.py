@@ -20,6 +20,7 @@ import pytest
 
 from tests.kills.mutants import MUTANTS
 from tests.kills.scenarios import SCENARIOS
+from tests.support import memory
 from tests.support.processes import clean_environment
 
 REPOSITORY = Path(__file__).parents[2]
@@ -39,9 +40,7 @@ pytestmark = [
 @pytest.fixture
 def work() -> Iterator[Path]:
     """Make a folder in memory: whether a disk is fast does not matter to what is tested here."""
-    memory = Path("/dev/shm")
-    base = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="lamindb-kills-", dir=base))
+    folder = Path(tempfile.mkdtemp(prefix="lamindb-kills-", dir=memory.folder()))
     yield folder / "work"
     shutil.rmtree(folder, ignore_errors=True)
 

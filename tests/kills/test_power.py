@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import memory
 from tests.support.processes import clean_environment
 
 REPOSITORY = Path(__file__).parents[2]
@@ -59,8 +60,7 @@ def mounting() -> None:
 @pytest.fixture
 def cut(mounting: None, record_property: Callable[[str, object], None]) -> Iterator[Callable[..., Any]]:
     """Return what cuts the power at every step of a scenario."""
-    memory = Path("/dev/shm")
-    folder = tempfile.mkdtemp(prefix="lamindb-power-", dir=memory if memory.is_dir() else None)
+    folder = tempfile.mkdtemp(prefix="lamindb-power-", dir=memory.folder())
 
     def run(scenario: str, **config: Any) -> Any:
         text = json.dumps({"scenario": scenario, "work": folder, **config})

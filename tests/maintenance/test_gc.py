@@ -12,7 +12,7 @@ import pytest
 import lamindb as ln
 from lamindb.core import context
 from lamindb.errors import ConflictError, IntegrityError, InvalidInputError, StorageError
-from lamindb.files import gc_marks
+from lamindb.files import plan
 from lamindb.files import save as files_save
 from lamindb.maintenance import gc, verify
 from lamindb.models import File, FolderMember, SweepMark
@@ -110,7 +110,7 @@ def test_young_objects_are_left_alone(local_instance: Path) -> None:
 
 
 def test_what_dead_writers_left_goes(local_instance: Path) -> None:
-    from lamindb.storage.temp_files import this_writer
+    from lamindb.storage.object_folder import this_writer
 
     writer = this_writer()
     folder = local_instance / ".lamindb/incoming"
@@ -211,9 +211,9 @@ def test_a_mark_that_a_dead_collection_left_is_harmless(instance: Path, monkeypa
 
 def test_a_writer_gives_up_after_some_times_and_says_so(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def always(*args: Any) -> None:
-        raise gc_marks.Swept("x")
+        raise plan.Swept("x")
 
-    monkeypatch.setattr(gc_marks, "claim", always)
+    monkeypatch.setattr(plan, "claim", always)
     with pytest.raises(StorageError, match="garbage collection"):
         save("a.txt")
     assert File.objects.count() == 0

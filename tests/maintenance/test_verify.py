@@ -167,7 +167,7 @@ def test_edits_and_strangers_are_reported_and_are_no_damage(local_instance: Path
 
 
 def test_what_dead_writers_left_is_reported(local_instance: Path) -> None:
-    from lamindb.storage.temp_files import this_writer
+    from lamindb.storage.object_folder import this_writer
 
     writer = this_writer()
     left = local_instance / f".lamindb/incoming/{writer.machine}.{writer.pid}.{writer.start - 1}.0"

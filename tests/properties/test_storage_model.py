@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 import lamindb as ln
 from lamindb.errors import KeyExistsError
-from lamindb.files import view_publish
+from lamindb.files import view_sync
 from lamindb.maintenance import gc, verify
 from lamindb.models import File
 from lamindb.setup import lifecycle
@@ -377,7 +377,7 @@ def test_the_comparison_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.
     ln.setup.init(storage="./template")
     lifecycle.close()
     Comparison.template, Comparison.folder = tmp_path / "template", tmp_path
-    monkeypatch.setattr(view_publish, "show", lambda *args: None)
+    monkeypatch.setattr(view_sync, "show", lambda *args: None)
     machine = Comparison()
     try:
         machine.save("a.txt", b"one")

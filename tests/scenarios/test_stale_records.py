@@ -264,18 +264,18 @@ def test_a_rename_takes_a_version_along_that_another_process_just_saved(
 def test_a_version_whose_file_moves_before_it_is_shown_leaves_nothing_behind(
     instance: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lamindb.files import view_publish
+    from lamindb.files import view_sync
 
     first = ln.File(b"1", key="a.csv").save()
-    show = view_publish.show
+    show = view_sync.show
 
     def show_too_late(*args: object) -> None:
-        monkeypatch.setattr(view_publish, "show", show)
+        monkeypatch.setattr(view_sync, "show", show)
         first.key = "b.csv"
         first.save()
         show(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(view_publish, "show", show_too_late)
+    monkeypatch.setattr(view_sync, "show", show_too_late)
     ln.File(b"2", key="a.csv").save()
     assert not (instance / "a.csv").exists()
     assert (instance / "b.csv").read_bytes() == b"2"

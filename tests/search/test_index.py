@@ -11,7 +11,7 @@ import pytest
 
 import lamindb as ln
 from lamindb.core import context
-from lamindb.db import bulk, database
+from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError, UnknownFieldError
 from lamindb.search import index
 
@@ -22,7 +22,7 @@ def add_transforms(names: list[str]) -> None:
     """Add transforms of these names, the first one the newest."""
     made = [ln.Transform(name=name, type="pipeline", reference=str(n)) for n, name in enumerate(reversed(names))]
     with database.writing(context.instance().alias) as link:
-        bulk.insert_many(link, made)
+        database.insert_many(link, made)
 
 
 def found_names(text: str, **options: Any) -> list[str]:

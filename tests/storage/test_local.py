@@ -13,7 +13,7 @@ import pytest
 
 from lamindb.core.hashing import CHUNK_SIZE, hash_bytes
 from lamindb.errors import InvalidInputError, LaminError, ReadOnlyError, SourceChangedError, StorageError
-from lamindb.storage import local, local_writer
+from lamindb.storage import local
 from lamindb.storage.base import FileStat, ObjectName, ObjectStore, Source
 from lamindb.storage.hash_cache import HashCache
 from lamindb.storage.local import LocalStore
@@ -202,9 +202,9 @@ def test_a_failing_disk_gives_one_error_and_leaves_nothing(
         return real(first, *rest, **options)
 
     monkeypatch.setattr(os, step, fail)
-    flushed_at_once = step == "fsync" and len(sizes) > local_writer.FSYNC_EACH_UP_TO
+    flushed_at_once = step == "fsync" and len(sizes) > local.FSYNC_EACH_UP_TO
     if flushed_at_once:
-        monkeypatch.setattr(local_writer, "sync_file_system", fail)
+        monkeypatch.setattr(local, "sync_file_system", fail)
     with pytest.raises(StorageError, match=os.strerror(number).lower()) as caught:
         store.put_many(sources)
     monkeypatch.undo()
@@ -262,13 +262,13 @@ def steps_of(store: LocalStore, monkeypatch: pytest.MonkeyPatch, act: Callable[[
 
     for name in ("write", "fsync", "replace"):
         record(name)
-    whole = local_writer.sync_file_system
+    whole = local.sync_file_system
 
     def flush_all(descriptor: int) -> None:
         whole(descriptor)
         steps.append(("syncfs", ""))
 
-    monkeypatch.setattr(local_writer, "sync_file_system", flush_all)
+    monkeypatch.setattr(local, "sync_file_system", flush_all)
     act()
     monkeypatch.undo()
     return steps

@@ -145,7 +145,7 @@ class Written:
 def write(plain: Plain, *, types: Sequence[str] = ("pipeline",)) -> Written:
     """Write a graph into the current instance, in bulk, with ids that no other graph has."""
     from lamindb.core import context
-    from lamindb.db import bulk, database
+    from lamindb.db import database
     from lamindb.models import File, Run, RunInput, RunOutput, Transform, User
 
     instance = context.instance()
@@ -195,5 +195,5 @@ def write(plain: Plain, *, types: Sequence[str] = ("pipeline",)) -> Written:
     ]
     with database.writing(alias) as link:
         for batch in batches:
-            bulk.insert_many(link, batch)
+            database.insert_many(link, batch)
     return Written(alias, files, runs, transforms)

@@ -24,6 +24,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from tests.support import memory
+
 _NOBODY = 65534
 _PR_SET_PDEATHSIG = 1
 _SPEED = (
@@ -69,7 +71,7 @@ class Server:
 def running() -> Iterator[Server]:
     """Start a server with an empty data folder; stop it and remove the folder at the end."""
     user = _NOBODY if os.geteuid() == 0 else None
-    base = Path(tempfile.mkdtemp(prefix="lamindb-pg-", dir="/tmp"))
+    base = Path(tempfile.mkdtemp(prefix="lamindb-pg-", dir=memory.folder() or "/tmp"))
     try:
         programs = _programs(base, user)
         if user is not None:

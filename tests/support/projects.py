@@ -185,7 +185,7 @@ def _add_file(
 def write(project: PlainProject) -> None:
     """Write a project into the current instance, in bulk: rows only, no bytes."""
     from lamindb.core import context, ids
-    from lamindb.db import bulk, database
+    from lamindb.db import database
     from lamindb.models import File, Run, RunInput, RunOutput, Transform, User
 
     instance = context.instance()
@@ -236,4 +236,4 @@ def write(project: PlainProject) -> None:
     ]
     with database.writing(instance.alias) as link:
         for batch in batches:
-            bulk.insert_many(link, batch)
+            database.insert_many(link, batch)

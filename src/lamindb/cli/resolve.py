@@ -166,6 +166,21 @@ def versioned(text: str) -> Any:
     return _versioned_file(text) or record(text)
 
 
+def versioned_file(text: str) -> File:
+    """Return the file that an argument names, which may be `KEY@VERSION`, or the id of a file in the trash.
+
+    Raises:
+        NoResultFound: There is none; for an unknown version, the message lists the versions.
+        MultipleResultsFound: Several storages have this key; their ids are listed.
+    """
+    from lamindb.models import File
+
+    if (found := _versioned_file(text)) is not None:
+        return found
+    trashed = File.objects.get_queryset().filter(id=text).first() if _can_be_stored(text) else None
+    return trashed or file(text)
+
+
 def _versioned_file(text: str) -> File | None:
     found = _file_or_none(text, None, in_trash=False)
     key, sign, version = text.rpartition("@")

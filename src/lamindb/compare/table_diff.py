@@ -316,9 +316,9 @@ class _Comparison:
             return self._joined(rows, on)
 
     def _keyed(self, table: Table, on: list[str]) -> Iterator[tuple[str, str]]:
-        places = [self.names.index(name) for name in on]
+        positions = [self.names.index(name) for name in on]
         for row in table.rows(self.names):
-            yield self._canonical(row[i] for i in places), json.dumps([_storable(value) for value in row])
+            yield self._canonical(row[i] for i in positions), json.dumps([_storable(value) for value in row])
 
     def _joined(self, rows: sqlite3.Connection, on: list[str]) -> TableDifference:
         counts: dict[str, int] = {}

@@ -83,8 +83,8 @@ class CsvTable:
         """Yield the values of some columns as text, row by row; what is missing at the end of a row is ""."""
         width = len(self.columns)
         order = list(self.columns)
-        places = [order.index(name) for name in names]
-        pick: Any = operator.itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
+        positions = [order.index(name) for name in names]
+        pick: Any = operator.itemgetter(*positions) if len(positions) > 1 else lambda row: (row[positions[0]],)
         with _failures():
             records = self._records()
             next(records, None)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
+import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lamindb.core import context, filesystem, messages
 from lamindb.core import database_url as db_url
 from lamindb.core.requirements import pip_install
 from lamindb.errors import ConflictError, DatabaseError, InvalidInputError, UnsupportedError
 from lamindb.instance import move_note
+
+if TYPE_CHECKING:
+    from django.db import models
 
 ALIAS_PREFIX = "lamindb:"
 BUSY_TIMEOUT_SECONDS = 30
@@ -199,7 +204,7 @@ def writing(alias: str) -> Iterator[Any]:
 
     with transaction.atomic(using=alias):
         opened = context.connected(alias)
-        if opened is not None:
+        if opened is not None and os.path.exists(f"{opened.home_path}/{move_note.FILE_NAME}"):
             move_note.refuse_if_moved(opened)
         yield connection(alias)
 
@@ -214,11 +219,11 @@ def waiting_at_most(alias: str, seconds: float) -> Iterator[None]:
     Raises:
         DatabaseError: The database cannot be reached.
     """
-    link = connection(alias)
-    budget = _Budget(link, seconds)
+    opened = connection(alias)
+    budget = _Budget(opened, seconds)
     budget.allow(seconds)
     try:
-        with link.execute_wrapper(budget):
+        with opened.execute_wrapper(budget):
             yield
     finally:
         budget.end()
@@ -227,15 +232,15 @@ def waiting_at_most(alias: str, seconds: float) -> Iterator[None]:
 class _Budget:
     """What is left of the time that statements may wait; an execute wrapper of a connection."""
 
-    def __init__(self, link: Any, seconds: float) -> None:
-        self._link = link
+    def __init__(self, opened: Any, seconds: float) -> None:
+        self._connection = opened
         self._deadline = time.monotonic() + seconds
         self._allowed = 0.0
 
     def __call__(self, execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
         """Execute a statement with what is left; a server is told of whole seconds only."""
         left = max(0.0, self._deadline - time.monotonic())
-        if self._link.vendor == "sqlite" or left < self._allowed - 1:
+        if self._connection.vendor == "sqlite" or left < self._allowed - 1:
             self.allow(left)
         return execute(sql, params, many, context)
 
@@ -243,34 +248,34 @@ class _Budget:
         """Set how long one statement may wait."""
         self._allowed = seconds
         milliseconds = max(1, int(seconds * 1000))
-        if self._link.vendor == "sqlite":
+        if self._connection.vendor == "sqlite":
             self._tell(f"PRAGMA busy_timeout = {milliseconds}")
         else:
             self._tell(f"SET lock_timeout = {milliseconds}")
 
     def end(self) -> None:
         """Let statements wait as ever."""
-        if self._link.connection is None:
+        if self._connection.connection is None:
             return
         with contextlib.suppress(DatabaseError):
-            if self._link.vendor == "sqlite":
+            if self._connection.vendor == "sqlite":
                 self._tell(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
             else:
                 self._tell("RESET lock_timeout")
 
     def _tell(self, sql: str) -> None:
-        self._link.ensure_connection()
-        with self._link.wrap_database_errors:
-            self._link.connection.cursor().execute(sql)
+        self._connection.ensure_connection()
+        with self._connection.wrap_database_errors:
+            self._connection.connection.cursor().execute(sql)
 
 
-def lock_key(link: Any, *parts: str) -> None:
+def lock_key(connection: Any, *parts: str) -> None:
     """Make writers of the same thing wait for each other until the end of this transaction.
 
     SQLite has one writer at a time anyway; PostgreSQL takes an advisory lock named by `parts`.
     """
-    if link.vendor == "postgresql":
-        with link.cursor() as cursor:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", ["\x1f".join(parts)])
 
 
@@ -303,7 +308,7 @@ MANY: Final = 50
 """A writer that wants more locks than these takes all."""
 
 
-def take(link: Any, names: Iterable[str]) -> None:
+def take(connection: Any, names: Iterable[str]) -> None:
     """Make writers of the same things wait for each other until the end of this transaction.
 
     A writer of few locks those; a writer of many locks all. Garbage collection excludes both. Names are locked in one
@@ -311,26 +316,26 @@ def take(link: Any, names: Iterable[str]) -> None:
     """
     wanted = sorted(set(names))
     if len(wanted) > MANY:
-        take_all(link)
+        take_all(connection)
         return
-    share(link)
-    if link.vendor == "postgresql":
-        with link.cursor() as cursor:
+    share(connection)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
             for name in wanted:
                 cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
-def share(link: Any) -> None:
+def share(connection: Any) -> None:
     """Keep garbage collection out, beside other writers, until the end of this transaction."""
-    if link.vendor == "postgresql":
-        with link.cursor() as cursor:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", [_WRITERS])
 
 
-def take_all(link: Any) -> None:
+def take_all(connection: Any) -> None:
     """Wait until no writer is in the midst of a transaction, and keep them all out until the end of this one."""
-    if link.vendor == "postgresql":
-        with link.cursor() as cursor:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_WRITERS])
 
 
@@ -374,3 +379,77 @@ def remove_sqlite(path: Path) -> None:
     """
     for ending in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
+AT_ONCE = 2_000
+"""Rows in a batch, so that memory does not grow with the number of rows."""
+
+
+def insert_many(
+    connection: Any,
+    records: Sequence[models.Model],
+    *,
+    ignore_conflicts: bool = False,
+    overwritten: Sequence[str] = (),
+) -> None:
+    """Insert records of one kind inside the open transaction, without reading anything back.
+
+    Args:
+        connection: The connection.
+        records: Unsaved records, all fields set. Ids that the database makes are left out.
+        ignore_conflicts: Keep rows that exist already as they are.
+        overwritten: Columns to set in rows that exist already, by their ids.
+
+    Raises:
+        django.db.IntegrityError: A constraint refuses a row; the transaction has to be rolled back.
+    """
+    if not records:
+        return
+    from django.db.models import BigAutoField
+
+    fields = [f for f in records[0]._meta.concrete_fields if not isinstance(f, BigAutoField)]
+    names = [f.attname for f in fields]
+    adapt = _adapter(connection)
+    quote = connection.ops.quote_name
+    columns = ", ".join(quote(f.column) for f in fields)
+    marks = ", ".join(["%s"] * len(fields))
+    table = quote(records[0]._meta.db_table)
+    ending = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
+    if overwritten:
+        changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in overwritten)
+        ending = f" ON CONFLICT (id) DO UPDATE SET {changes}"
+    with connection.cursor() as cursor:
+        for chunk in chunks(records, AT_ONCE):
+            rows = [tuple(adapt(record.__dict__[name]) for name in names) for record in chunk]
+            cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}){ending}", rows)
+
+
+def _adapter(connection: Any) -> Any:
+    is_postgres = connection.vendor == "postgresql"
+    adapt_time = connection.ops.adapt_datetimefield_value
+    encode = None
+    if is_postgres:
+        from psycopg.types.json import Jsonb
+
+        encode = Jsonb
+
+    def adapt(value: Any) -> Any:
+        if isinstance(value, datetime.datetime):
+            return adapt_time(value)
+        if isinstance(value, (dict, list)):
+            return encode(value) if encode is not None else json.dumps(value)
+        return value
+
+    return adapt
+
+
+def chunks(values: Iterable[Any], size: int = 500) -> Iterator[list[Any]]:
+    """Yield values in lists of at most `size`: databases limit the number of values in a statement."""
+    chunk: list[Any] = []
+    for value in values:
+        chunk.append(value)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -34,12 +34,12 @@ def dump_tables(alias: str, target: Path) -> None:
     """
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive, database.writing(alias) as link:
-            with link.cursor() as cursor:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive, database.writing(alias) as connection:
+            with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                names = [name for name in link.introspection.table_names(cursor) if _is_ours(name)]
+                names = [name for name in connection.introspection.table_names(cursor) if _is_ours(name)]
             for name in sorted(names):
-                _dump_table(link, name, archive)
+                _dump_table(connection, name, archive)
         filesystem.replace(temporary, target)
     except OSError as error:
         raise DatabaseError(f"cannot back up to {target}: {error.strerror or error}") from error
@@ -52,11 +52,11 @@ def _is_ours(name: str) -> bool:
     return name.startswith(_PREFIX) or name == _MIGRATIONS
 
 
-def _dump_table(link: Any, name: str, archive: zipfile.ZipFile) -> None:
-    quoted = link.ops.quote_name(name)
+def _dump_table(connection: Any, name: str, archive: zipfile.ZipFile) -> None:
+    quoted = connection.ops.quote_name(name)
     with (
-        link.wrap_database_errors,
-        link.connection.cursor() as cursor,
+        connection.wrap_database_errors,
+        connection.connection.cursor() as cursor,
         cursor.copy(f"COPY {quoted} TO STDOUT WITH (FORMAT csv, HEADER)") as rows,
         archive.open(f"{name}.csv", "w", force_zip64=True) as stream,
     ):
@@ -76,9 +76,9 @@ def known() -> set[str]:
 
 def applied(alias: str) -> set[str]:
     """Return the names of the migrations that a database has had; none for an empty one."""
-    link = database.connection(alias)
-    with link.cursor() as cursor:
-        if link.vendor == "sqlite":
+    connection = database.connection(alias)
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
             cursor.execute("SELECT 1 FROM sqlite_master WHERE name = 'django_migrations'")
             exists = cursor.fetchone() is not None
         else:
@@ -119,7 +119,9 @@ def bring_up_to_date(alias: str, *, home: Path, is_read_only: bool = False) -> b
             return False
         if applied(alias):
             _back_up(alias, home, min(missing))
-        _migrate(alias)
+            _migrate(alias)
+        else:
+            _create(alias)
     return True
 
 
@@ -131,6 +133,34 @@ def _missing(alias: str) -> set[str]:
             "install a newer version here"
         )
     return want - have
+
+
+def _create(alias: str) -> None:
+    """Make the tables of an empty database in one transaction, and record all migrations as done.
+
+    Migrations take several times as long: they render the models anew for each change. A test holds that both lead to
+    the same tables. A migration that makes more than models say does that in a function `complete`, called here, too.
+    """
+    from importlib import import_module
+
+    from django.apps import apps
+    from django.db.migrations.loader import MigrationLoader
+    from django.db.migrations.recorder import MigrationRecorder
+
+    connection = database.connection(alias)
+    recorder = MigrationRecorder(connection)
+    with connection.schema_editor() as editor:
+        if not recorder.has_table():
+            editor.create_model(recorder.Migration)
+        for model in apps.get_app_config("lamindb").get_models():
+            if model._meta.managed and not model._meta.proxy:
+                editor.create_model(model)
+        package, _ = MigrationLoader.migrations_module("lamindb")
+        for name in sorted(known()):
+            complete = getattr(import_module(f"{package}.{name}"), "complete", None)
+            if complete is not None:
+                complete(editor)
+            recorder.migration_qs.create(app="lamindb", name=name)
 
 
 def _migrate(alias: str) -> None:
@@ -149,8 +179,8 @@ def _migrate(alias: str) -> None:
             with transaction.atomic(using=alias):
                 return super().apply_migration(*args, **kwargs)
 
-    link = database.connection(alias)
-    executor = Executor(link)
+    connection = database.connection(alias)
+    executor = Executor(connection)
     targets = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "lamindb"]
     executor.migrate(targets)
 
@@ -210,14 +240,14 @@ def _reader(path: Path) -> sqlite3.Connection:
 
 @contextlib.contextmanager
 def _lock(alias: str, home: Path) -> Iterator[None]:
-    link: Any = database.connection(alias)
-    if link.vendor == "postgresql":
-        with link.cursor() as cursor:
+    connection: Any = database.connection(alias)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [_POSTGRES_LOCK])
         try:
             yield
         finally:
-            with link.cursor() as cursor:
+            with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [_POSTGRES_LOCK])
         return
     with locks.held(home / "migrating.lock"):

@@ -14,7 +14,7 @@ from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName, Source
 
 
-def place_of(instance: Instance, path: str) -> tuple[str, str] | None:
+def location_of(instance: Instance, path: str) -> tuple[str, str] | None:
     """Return the storage and the key that a path has by its place, the deepest root first; None outside all roots.
 
     A name that is no text gets a key that no file can have.
@@ -40,10 +40,10 @@ def registered_at(instance: Instance, path: str, *, by_bytes: bool = True) -> Fi
         path: A file or folder.
         by_bytes: Also look for the bytes of files outside all roots; reads them once.
     """
-    place = place_of(instance, path)
+    location = location_of(instance, path)
     query = File.objects.using(instance.alias).filter(trashed_at__isnull=True)
-    if place is not None:
-        storage_id, key = place
+    if location is not None:
+        storage_id, key = location
         if key.startswith(f"{HIDDEN_FOLDER}/"):
             return _object_at(instance, query, path, key)
         found: list[File] = list(query.filter(storage_id=storage_id, key=key).order_by("-is_latest", "-version"))
@@ -74,10 +74,10 @@ def _object_at(instance: Instance, query: Any, path: str, key: str) -> File | No
 
 def is_shown_at(instance: Instance, path: str) -> bool:
     """Return True if a path is provably what the view shows, put there by the library alone."""
-    place = place_of(instance, path)
-    if place is None or place[0] != instance.storage_id:
+    location = location_of(instance, path)
+    if location is None or location[0] != instance.storage_id:
         return False
-    query = File.objects.using(instance.alias).filter(storage_id=place[0], key=place[1], is_latest=True)
+    query = File.objects.using(instance.alias).filter(storage_id=location[0], key=location[1], is_latest=True)
     file = query.filter(trashed_at__isnull=True).first()
     return file is not None and _is_shown(instance, file)
 

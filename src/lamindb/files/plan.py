@@ -1,30 +1,35 @@
 """What a save becomes: a new record, a new version, or a record that exists already.
 
-Decided inside the row's transaction, where nothing that was read can change any more.
+It is decided inside the row's transaction, where nothing that was read can change any more. There the objects that rows
+are about to name are claimed, too: garbage collection does not take them, and their storage has not moved.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from django.db.models import Q
 
 from lamindb.core import ids
 from lamindb.core.hashing import Content
 from lamindb.core.keys import basename
 from lamindb.core.settings import settings
-from lamindb.db import bulk, database
-from lamindb.errors import ConflictError, HashExistsError, KeyExistsError
+from lamindb.db import database
+from lamindb.errors import ConflictError, HashExistsError, KeyExistsError, LaminError
 from lamindb.files import versions
 from lamindb.files.source import Pending
-from lamindb.models import File, RunOutput
+from lamindb.instance import config as folders
+from lamindb.models import File, RunOutput, rows
 from lamindb.models.base import now
-from lamindb.storage.base import ObjectName
+from lamindb.records.open_instance import Instance
+from lamindb.storage.base import ObjectName, ObjectStore
 
 
 class Raced(ConflictError):
-    """Another process wrote the same key at the same moment."""
+    """Another process wrote the same key at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +39,12 @@ class Plan:
     Attributes:
         file: The user's record.
         pending: What is waiting to be saved; it knows its content.
-        moment: When it is saved: each file of a save is a microsecond later than the one before.
+        saved_at: When it is saved: each file of a save is a microsecond later than the one before.
     """
 
     file: File
     pending: Pending
-    moment: datetime.datetime
+    saved_at: datetime.datetime
 
     @property
     def content(self) -> Content:
@@ -79,8 +84,8 @@ class Plan:
             "storage_id": pending.storage_id,
             "transform_id": file.run.transform_id if file.run_id is not None and file.run is not None else None,
             "run_id": file.run_id,
-            "created_at": self.moment,
-            "updated_at": self.moment,
+            "created_at": self.saved_at,
+            "updated_at": self.saved_at,
             "created_by_id": file.created_by_id,
         }
         return File.from_columns(values, alias, is_new=True)
@@ -95,7 +100,7 @@ class Outcome:
         row: The record to be inserted, or the existing one that the file becomes.
         is_new: The row is to be inserted.
         replaces: The version that was current until now.
-        output: The link to the run that produced it.
+        output: The edge to the run that produced it.
         renames: Stem, key and name of a family of versions that moves to another key.
     """
 
@@ -107,14 +112,14 @@ class Outcome:
     renames: tuple[str, str | None, str] | None = None
 
 
-def lock(link: Any, files: Iterable[File]) -> None:
-    """Make writers of the same keys, versions, or keyless bytes wait for each other; see `file_locks.take`."""
+def lock(connection: Any, files: Iterable[File]) -> None:
+    """Make writers of the same keys, versions, or keyless bytes wait for each other; see `database.take`."""
     names: set[str] = set()
     for file in files:
         names.update(_lock_names(file.pending))
         if len(names) > database.MANY:
             break
-    database.take(link, names)
+    database.take(connection, names)
 
 
 def _lock_names(pending: Pending) -> list[str]:
@@ -162,19 +167,21 @@ class _Known:
         self._highest: dict[str, int] = {}
         self._producers: dict[tuple[str, str, str], tuple[str, str | None]] = {}
         keys = {plan.pending.key for plan in plans if plan.pending.key is not None}
-        query = File.objects.using(alias).filter(trashed_at__isnull=True)
-        for part in bulk.chunks(sorted(keys)):
-            for row in query.filter(key__in=part, is_latest=True).order_by():
+        for chunk in database.chunks(sorted(keys)):
+            condition = f"is_latest AND trashed_at IS NULL AND key IN ({rows.marks(chunk)})"
+            for row in rows.rows(File, alias, condition, chunk):
                 self.current[row.storage_id, str(row.key)] = self._one(row)
         self.policy = settings.upon_file_create_if_hash_exists
         digests = {plan.content.digest for plan in plans if plan.pending.key is None or self.policy == "error"}
-        for part in bulk.chunks(sorted(digests)):
-            for row in query.filter(digest__in=part).order_by("created_at", "id"):
+        for chunk in database.chunks(sorted(digests)):
+            found = File.objects.using(alias).filter(trashed_at__isnull=True, digest__in=chunk)
+            for row in found.order_by("created_at", "id"):
                 self.by_digest.setdefault((row.digest, row.suffix, row.is_folder), []).append(self._one(row))
 
         unknown = {plan.pending.key for plan in plans if plan.file.run_id is None and plan.pending.key is not None}
-        for part in bulk.chunks(sorted(unknown & {key for _, key in self.current})):
-            made = query.filter(key__in=part, run_id__isnull=False).order_by("version")
+        for chunk in database.chunks(sorted(unknown & {key for _, key in self.current})):
+            made = File.objects.using(alias).filter(trashed_at__isnull=True, key__in=chunk, run_id__isnull=False)
+            made = made.order_by("version")
             for storage_id, key, digest, *producer in made.values_list(
                 "storage_id", "key", "digest", "run_id", "transform_id"
             ):
@@ -207,9 +214,10 @@ class _Known:
         if stem in self.families:
             return self.families[stem][1]
         if not self._highest:
-            query = File.objects.using(self.alias).order_by("version").values_list("id", "version")
-            for part in bulk.chunks(sorted({key for _, key in self.current})):
-                self._highest.update((row_id[: ids.STEM_LENGTH], found) for row_id, found in query.filter(key__in=part))
+            for chunk in database.chunks(sorted({key for _, key in self.current})):
+                statement = f"SELECT id, version FROM lamindb_file WHERE key IN ({rows.marks(chunk)}) ORDER BY version"
+                found = rows.values(self.alias, statement, chunk)
+                self._highest.update((row_id[: ids.STEM_LENGTH], version) for row_id, version in found)
             stems = {row.stem_id for row in self.current.values()}
             for one, given in versions.last_versions(self.alias, stems).items():
                 self._highest[one] = max(given, self._highest.get(one, 0))
@@ -302,3 +310,147 @@ def _output(row: File, run_id: str | None = None) -> RunOutput | None:
         return None
     values = {"run_id": run_id, "file_id": row.id, "seen_by": "call", "created_at": now()}
     return RunOutput.from_columns(values, row.alias, is_new=True)
+
+
+class Swept(Exception):
+    """An object that a row needs was removed by garbage collection meanwhile."""
+
+
+def claim(connection: Any, instance: Instance, names: Iterable[ObjectName]) -> None:
+    """Inside a transaction that holds a lock of writers: take objects out of garbage collection.
+
+    Raises:
+        Swept: One is gone already: roll back, store it again, and write again.
+        ConflictError: The storage has moved since this process opened the instance: the objects lie in the old one.
+    """
+    _check_storage(connection, instance)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM lamindb_sweepmark LIMIT 1")
+        if cursor.fetchone() is not None:
+            _clear_marks(connection, cursor, _marked(cursor, names), instance.store)
+
+
+def _check_storage(connection: Any, instance: Instance) -> None:
+    """Refuse to name objects in a storage that the instance has left.
+
+    With SQLite the whole instance leaves, so that nothing can be written any more. A folder may be called otherwise on
+    each machine that shares it; but who leaves it takes away what describes the instance there.
+    """
+    if connection.vendor == "sqlite":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT location FROM lamindb_storage WHERE id = %s", [instance.storage_id])
+        found = cursor.fetchone()
+    location = found[0] if found is not None else instance.root_url
+    if location == instance.root_url or (instance.is_local and "://" not in location and _is_described(instance)):
+        return
+    raise ConflictError(
+        f"the storage of the instance {instance.name!r} has moved to {location}: nothing was saved; connect it anew, "
+        "and save again"
+    )
+
+
+def _is_described(instance: Instance) -> bool:
+    try:
+        there = folders.read(instance.home_path)
+    except LaminError:
+        return False
+    return (there.id, there.storage) == (instance.id, ".")
+
+
+def _marked(cursor: Any, names: Iterable[ObjectName]) -> dict[str, set[ObjectName]]:
+    """Return those of these objects whose digest is marked. No mark is added while writers hold their lock."""
+    found: dict[str, set[ObjectName]] = {}
+    for chunk in database.chunks(names):
+        marks = ", ".join(["%s"] * len(chunk))
+        cursor.execute(
+            f"SELECT digest FROM lamindb_sweepmark WHERE digest IN ({marks})", [name.digest for name in chunk]
+        )
+        marked = {digest for (digest,) in cursor.fetchall()}
+        for name in chunk:
+            if name.digest in marked:
+                found.setdefault(name.digest, set()).add(name)
+    return found
+
+
+def _clear_marks(connection: Any, cursor: Any, marked: dict[str, set[ObjectName]], store: ObjectStore) -> None:
+    """Remove marks, in the order of their digests, so that two writers never wait for each other in a circle."""
+    ending = " FOR UPDATE" if connection.vendor == "postgresql" else ""
+    for digest in sorted(marked):
+        cursor.execute(f"SELECT 1 FROM lamindb_sweepmark WHERE digest = %s{ending}", [digest])
+        if cursor.fetchone() is None:
+            continue
+        for name in marked[digest]:
+            if not store.exists(name):
+                raise Swept(digest)
+        cursor.execute("DELETE FROM lamindb_sweepmark WHERE digest = %s", [digest])
+
+
+def check_keys(instance: Instance, wanted: Iterable[tuple[str, bool]], *, leaving: Collection[str] = ()) -> None:
+    """Refuse keys of the own storage that lie in a current folder file, or contain current keys.
+
+    Args:
+        instance: The instance.
+        wanted: The keys that files are about to have, each with whether it is a folder.
+        leaving: Keys that these files have now, and leave.
+
+    Raises:
+        KeyExistsError: There is one. Nothing was written.
+    """
+    folders: list[str] = []
+    above: dict[str, str] = {}
+    for key, is_folder in wanted:
+        if is_folder:
+            folders.append(key)
+        for folder in _above(key):
+            above.setdefault(folder, key)
+    for folder in folders:
+        if folder in above:
+            raise KeyExistsError(f"cannot save both {folder!r} as one folder and {above[folder]!r}, which lies in it")
+    for chunk in database.chunks(set(above) - set(leaving)):
+        taken = rows.values(
+            instance.alias,
+            "SELECT key FROM lamindb_file WHERE storage_id = %s AND is_latest AND trashed_at IS NULL AND is_folder "
+            f"AND key IN ({rows.marks(chunk)}) LIMIT 1",
+            [instance.storage_id, *chunk],
+        )
+        if taken:
+            folder = taken[0][0]
+            raise KeyExistsError(
+                f"{above[folder]!r} lies in the folder {folder!r}, which is stored as one: "
+                "save that folder again with what is new in it, or choose another key"
+            )
+    for folder in folders:
+        inside = _current(instance).filter(_below(instance, folder)).exclude(key__in=leaving)
+        found = inside.order_by("key").values_list("key", flat=True).first()
+        if found is not None:
+            raise KeyExistsError(
+                f"{folder!r} cannot be stored as one folder: {found!r} lies in it and is a file of its own; "
+                "choose another key, or move that one to the trash first"
+            )
+
+
+def overlapping(instance: Instance) -> list[str]:
+    """Return the current keys of the own storage that lie in a folder which is stored as one, sorted."""
+    found: set[str] = set()
+    for folder in _current(instance).filter(is_folder=True).order_by().values_list("key", flat=True).iterator():
+        inside = _current(instance).filter(_below(instance, folder))
+        found.update(inside.order_by().values_list("key", flat=True))
+    return sorted(found)
+
+
+def _current(instance: Instance) -> Any:
+    query = File.objects.using(instance.alias)
+    return query.filter(storage_id=instance.storage_id, key__isnull=False, is_latest=True, trashed_at__isnull=True)
+
+
+def _above(key: str) -> list[str]:
+    parts = key.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _below(instance: Instance, folder: str) -> Q:
+    if instance.dialect == "sqlite":
+        # A range of the index; LIKE takes upper and lower case for the same. "0" comes just after "/".
+        return Q(key__gt=f"{folder}/", key__lt=f"{folder}0")
+    return Q(key__startswith=f"{folder}/")

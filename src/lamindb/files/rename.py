@@ -6,7 +6,7 @@ from lamindb.core import ids, messages
 from lamindb.core.keys import basename, check_key, suffix_of
 from lamindb.db import database
 from lamindb.errors import ConflictError, InvalidInputError, KeyExistsError, ViewConflictError
-from lamindb.files import key_conflicts, versions, view_repair, view_sync
+from lamindb.files import plan, versions, view_sync
 from lamindb.files.view_sync import Left
 from lamindb.models import File
 from lamindb.models.base import check_texts, now
@@ -28,11 +28,11 @@ def save_changes(file: File, instance: Instance) -> None:
     is_renamed = "key" in file.loaded.get("_assigned", ())
     leaving = _leaving(file, instance) if is_renamed else []
     if leaving:
-        view_repair.announce(instance, leaving=leaving)
-    with undone_on_failure([file]), database.writing(alias) as link:
+        view_sync.announce(instance, leaving=leaving)
+    with undone_on_failure([file]), database.writing(alias) as connection:
         if is_renamed:
             keys = [file.key, *(one.key for one in leaving)]
-            database.take(link, database.of_file(file.stem_id, file.storage_id, keys))
+            database.take(connection, database.of_file(file.stem_id, file.storage_id, keys))
         stored = File.objects.using(alias).filter(id=file.id).first()
         if stored is None:
             raise ConflictError(f"{file!r} was deleted for good meanwhile")
@@ -72,7 +72,7 @@ def save_changes(file: File, instance: Instance) -> None:
     if moved:
         both = {key for key in (stored.key, file.key) if key is not None}
         conflicts = view_sync.follow(instance, both, left=leaving)
-        view_repair.leave_unfinished(instance, conflicts)
+        view_sync.leave_unfinished(instance, conflicts)
         for conflict in conflicts:
             messages.warning(f"renamed, but the folder does not show it: {conflict}")
 
@@ -101,7 +101,7 @@ def _check_rename(file: File, stored: File, instance: Instance) -> None:
     )
     if taken is not None:
         raise KeyExistsError(f"cannot rename to {file.key!r}: that is {taken!r}")
-    key_conflicts.check(instance, [(file.key, stored.is_folder)], leaving=[stored.key] if stored.key else [])
+    plan.check_keys(instance, [(file.key, stored.is_folder)], leaving=[stored.key] if stored.key else [])
     reason = instance.view.conflict(file.key, None, [stored.digest])
     if reason is not None:
         raise ViewConflictError(f"cannot rename to {file.key!r}: {reason}")

@@ -1,7 +1,7 @@
 """Saving files: bytes, then row, then view; each step leaves a state that is right.
 
 1. bytes: the store makes every object durable; an object without a row is harmless.
-2. row: one short transaction writes the file, its run's output link and everything else that belongs to it.
+2. row: one short transaction writes the file, its run's output edge and everything else that belongs to it.
 3. view: the object appears under its key; it can be made anew from rows and objects at any time.
 
 Whatever dies and whenever: a row never lacks its bytes, and running the program again completes the work.
@@ -21,15 +21,14 @@ from typing import TYPE_CHECKING, Any, Final
 from lamindb.core import context, ids, messages
 from lamindb.core import progress as progressing
 from lamindb.core.progress import Progress
-from lamindb.db import bulk, database
+from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError, LaminError, ReadOnlyError, StorageError
-from lamindb.files import gc_marks, key_conflicts, plan, rename, source, unchanged, versions, view_publish, view_repair
+from lamindb.files import plan, rename, source, unchanged, versions, view_sync
 from lamindb.files.plan import Outcome, Plan
 from lamindb.files.source import Pending
-from lamindb.files.unchanged import Recognised
-from lamindb.files.view_publish import Change
-from lamindb.files.view_sync import Left
-from lamindb.models import File, FolderMember, Record, Run
+from lamindb.files.unchanged import UnchangedFile
+from lamindb.files.view_sync import Change, Left
+from lamindb.models import File, FolderMember, Record, Run, rows
 from lamindb.models.base import now
 from lamindb.records import edges, save
 from lamindb.records.open_instance import Instance
@@ -50,7 +49,7 @@ Told = tuple[Callable[[str], None], str]
 class Written:
     """What a save writes: inside its transaction `write`; after it `apply`, and let the view follow what is `shown`.
 
-    What is kept of a file stands at its place in the list of files, as long as nothing else is said.
+    What is kept of a file stands at its position in the list of files, unless a comment says otherwise.
 
     Args:
         instance: Where to write.
@@ -86,20 +85,20 @@ class Written:
         """How many rows were inserted; the other files were there already."""
         return sum(self._is_new)
 
-    def write(self, link: Any) -> None:
+    def write(self, connection: Any) -> None:
         """Decide what the files become, and write it.
 
         Raises:
-            KeyExistsError, HashExistsError, ConflictError: As `deciding.decide` says; the transaction has to be rolled
+            KeyExistsError, HashExistsError, ConflictError: As `plan.decide` says; the transaction has to be rolled
                 back.
         """
-        for part in _cut(self._files):
-            for file in part:
+        for chunk in _cut(self._files):
+            for file in chunk:
                 save.save_origin(file, self._instance)
             start = len(self._ids)
-            plans = [self._plan(start + index, file) for index, file in enumerate(part)]
+            plans = [self._plan(start + index, file) for index, file in enumerate(chunk)]
             outcomes = plan.decide(self._instance.alias, plans)
-            _insert(link, outcomes)
+            _insert(connection, outcomes)
             for outcome in outcomes:
                 self._keep(outcome)
             renamed = [o.replaces.key for o in outcomes if o.renames is not None and o.replaces is not None]
@@ -107,8 +106,8 @@ class Written:
                 # The newest version that is left has the key which a file has left.
                 versions.promote(self._instance.alias, [], keys=renamed)
 
-    def _plan(self, place: int, file: File) -> Plan:
-        return Plan(file, file.pending, self._begun + datetime.timedelta(microseconds=place))
+    def _plan(self, position: int, file: File) -> Plan:
+        return Plan(file, file.pending, self._begun + datetime.timedelta(microseconds=position))
 
     def _keep(self, outcome: Outcome) -> None:
         before = outcome.replaces
@@ -134,7 +133,7 @@ class Written:
         name = ObjectName(before.digest, before.suffix)
         if outcome.renames is not None:
             self._left.append(Left(key, name, before.is_folder))
-        if outcome.plan.pending.source.take_over and view_publish.is_object_itself(self._instance, key, name):
+        if outcome.plan.pending.source.take_over and view_sync.is_object_itself(self._instance, key, name):
             self.edited.append(_edited_in_place(key, before.version))
 
     def apply(self, *, tell: bool) -> list[Told]:
@@ -144,29 +143,31 @@ class Written:
             tell: Return what is to be said of each file.
         """
         told: list[Told] = []
-        for part in self._parts():
-            read = self._read_safely(self._ids[place] for place in part if self._has_to_be_read(place))
-            for place in part:
-                notes = self._apply_one(place, read)
+        for chunk in self._parts():
+            read = self._read_safely(self._ids[position] for position in chunk if self._has_to_be_read(position))
+            for position in chunk:
+                notes = self._apply_one(position, read)
                 if tell:
                     told += notes
         return told
 
-    def _has_to_be_read(self, place: int) -> bool:
+    def _has_to_be_read(self, position: int) -> bool:
         """Return True if the row cannot be worked out: it was there before, or a later file may have changed it."""
-        if not self._is_new[place]:
+        if not self._is_new[position]:
             return True
         moved = self._moved
-        return bool(moved) and (self._ids[place][: ids.STEM_LENGTH] in moved or self._files[place].pending.key in moved)
+        return bool(moved) and (
+            self._ids[position][: ids.STEM_LENGTH] in moved or self._files[position].pending.key in moved
+        )
 
-    def _apply_one(self, place: int, read: dict[str, File]) -> list[Told]:
-        file, row_id = self._files[place], self._ids[place]
-        plan = self._plan(place, file)
+    def _apply_one(self, position: int, read: dict[str, File]) -> list[Told]:
+        file, row_id = self._files[position], self._ids[position]
+        plan = self._plan(position, file)
         row = read.get(row_id)
-        is_new = bool(self._is_new[place])
+        is_new = bool(self._is_new[position])
         if row is None and not is_new:
             unchanged.become(file, row_id, plan.content)
-            self._gone.add(place)
+            self._gone.add(position)
             return []
         told: list[Told] = []
         run = file.related("run")
@@ -188,13 +189,13 @@ class Written:
 
     def shown(self) -> Iterator[list[Change]]:
         """Yield what the view has to follow, in parts; the files are what was written by now."""
-        for part in self._parts():
-            replaced = self._read(row_id for place in part if (row_id := self._replaced[place]) is not None)
+        for chunk in self._parts():
+            replaced = self._read(row_id for position in chunk if (row_id := self._replaced[position]) is not None)
             changes = []
-            for place in part:
-                if place not in self._gone:
-                    row_id = self._replaced[place]
-                    changes.append(Change(self._files[place], replaced.get(row_id) if row_id is not None else None))
+            for position in chunk:
+                if position not in self._gone:
+                    row_id = self._replaced[position]
+                    changes.append(Change(self._files[position], replaced.get(row_id) if row_id is not None else None))
             yield changes
 
     @property
@@ -203,12 +204,16 @@ class Written:
         return self._left
 
     def _parts(self) -> Iterator[range]:
-        for start in range(0, len(self._ids), bulk.AT_ONCE):
-            yield range(start, min(start + bulk.AT_ONCE, len(self._ids)))
+        for start in range(0, len(self._ids), database.AT_ONCE):
+            yield range(start, min(start + database.AT_ONCE, len(self._ids)))
 
     def _read(self, wanted: Iterable[str]) -> dict[str, File]:
-        query = File.objects.using(self._instance.alias).order_by()
-        return {row.id: row for part in bulk.chunks(dict.fromkeys(wanted)) for row in query.filter(id__in=part)}
+        alias = self._instance.alias
+        return {
+            row.id: row
+            for chunk in database.chunks(dict.fromkeys(wanted))
+            for row in rows.rows(File, alias, f"id IN ({rows.marks(chunk)})", chunk)
+        }
 
     def _read_safely(self, wanted: Iterable[str]) -> dict[str, File]:
         try:
@@ -220,19 +225,19 @@ class Written:
 
 def _cut(files: Sequence[File]) -> Iterator[list[File]]:
     """Cut files into parts; one that moves its versions to another key stands alone."""
-    part: list[File] = []
+    chunk: list[File] = []
     for file in files:
         pending = file.pending
         moves = pending.stem_id is not None and pending.key != pending.seen_key
-        if part and (moves or len(part) == bulk.AT_ONCE):
-            yield part
-            part = []
-        part.append(file)
+        if chunk and (moves or len(chunk) == database.AT_ONCE):
+            yield chunk
+            chunk = []
+        chunk.append(file)
         if moves:
-            yield part
-            part = []
-    if part:
-        yield part
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 def _edited_in_place(key: str, version: int) -> str:
@@ -250,21 +255,27 @@ def _notes(plan: Plan, row: File) -> list[str]:
     return []
 
 
-def _insert(link: Any, outcomes: Sequence[Outcome]) -> None:
+def _insert(connection: Any, outcomes: Sequence[Outcome]) -> None:
     superseded = [o.replaces.id for o in outcomes if o.is_new and o.replaces is not None]
-    with link.cursor() as cursor:
-        for part in bulk.chunks(superseded):
-            marks = ", ".join(["%s"] * len(part))
-            cursor.execute(f"UPDATE lamindb_file SET is_latest = %s WHERE id IN ({marks})", [False, *part])
+    adapt_time = connection.ops.adapt_datetimefield_value
+    with connection.cursor() as cursor:
+        for chunk in database.chunks(superseded):
+            marks = ", ".join(["%s"] * len(chunk))
+            cursor.execute(f"UPDATE lamindb_file SET is_latest = %s WHERE id IN ({marks})", [False, *chunk])
         for outcome in outcomes:
             if outcome.renames is not None:
                 stem, key, name = outcome.renames
                 cursor.execute(
                     "UPDATE lamindb_file SET key = %s, name = %s, updated_at = %s WHERE id BETWEEN %s AND %s",
-                    [key, name, link.ops.adapt_datetimefield_value(outcome.row.updated_at), *ids.version_range(stem)],
+                    [
+                        key,
+                        name,
+                        adapt_time(outcome.row.updated_at),
+                        *ids.version_range(stem),
+                    ],
                 )
-    bulk.insert_many(link, [o.row for o in outcomes if o.is_new])
-    bulk.insert_many(link, [o.output for o in outcomes if o.output is not None], ignore_conflicts=True)
+    database.insert_many(connection, [o.row for o in outcomes if o.is_new])
+    database.insert_many(connection, [o.output for o in outcomes if o.output is not None], ignore_conflicts=True)
     made: dict[tuple[str, str | None], list[str]] = {}
     for outcome in outcomes:
         # Bytes without a key may be those of a file with one, which did not come from here.
@@ -272,27 +283,27 @@ def _insert(link: Any, outcomes: Sequence[Outcome]) -> None:
             file = outcome.plan.file
             made.setdefault((outcome.output.run_id, file.transform_id), []).append(outcome.row.id)
     for (run_id, transform_id), file_ids in made.items():
-        edges.become_producer(link, run_id, transform_id, file_ids)
+        edges.become_producer(connection, run_id, transform_id, file_ids)
     members = {
         (o.plan.content.digest, m.digest, m.suffix): None for o in outcomes if o.is_new for m in o.plan.pending.members
     }
-    bulk.insert_many(
-        link,
+    database.insert_many(
+        connection,
         [FolderMember.from_fields(folder_digest=f, digest=d, suffix=s) for f, d, s in members],
         ignore_conflicts=True,
     )
-    _describe(link, outcomes)
+    _describe(connection, outcomes)
 
 
-def _describe(link: Any, outcomes: Sequence[Outcome]) -> None:
+def _describe(connection: Any, outcomes: Sequence[Outcome]) -> None:
     """Give rows that were there already the descriptions with which their files are saved again."""
-    with link.cursor() as cursor:
+    with connection.cursor() as cursor:
         for outcome in outcomes:
             description = outcome.plan.file.description
             if not outcome.is_new and description and description != outcome.row.description:
                 cursor.execute(
                     "UPDATE lamindb_file SET description = %s, updated_at = %s WHERE id = %s",
-                    [description, link.ops.adapt_datetimefield_value(outcome.plan.moment), outcome.row.id],
+                    [description, connection.ops.adapt_datetimefield_value(outcome.plan.saved_at), outcome.row.id],
                 )
 
 
@@ -377,13 +388,14 @@ def _save_all(
     waiting = [file for file in files if file.pending is not None]
     saved = [file for file in files if file.pending is None]
     for file in waiting:
-        source.take_changed_key(file)
+        if file.key != file.pending.seen_key:
+            source.take_changed_key(file)
     # Outside the transaction, whose failure would take the record of a new user with it.
     user_id = instance.user_id()
     for file in waiting:
         file.created_by_id = file.created_by_id or user_id
     leaving = _leaving(instance, waiting)
-    view_repair.announce(instance, leaving=leaving)
+    view_sync.announce(instance, leaving=leaving)
     if waiting:
         _save_new(instance, waiting, others, leaving, progress, executor)
     elif others:
@@ -430,18 +442,21 @@ def _save_new(
     progress: Progress | None,
     executor: Executor | None,
 ) -> None:
-    known, rest = unchanged.recognise(instance, files)
+    known: list[UnchangedFile] = []
+    rest = list(files)
+    if len(files) >= unchanged.WORTH_FROM:
+        known, rest = unchanged.find(instance, files)
     waiting = (one.pending for one in rest)
     own = ((one.key, one.is_folder) for one in waiting if one.key is not None and not one.is_in_place)
-    key_conflicts.check(instance, own, leaving=[one.key for one in leaving])
-    damaged = view_publish.check(instance, rest)
-    view_publish.put_aside(instance, damaged)
+    plan.check_keys(instance, own, leaving=[one.key for one in leaving])
+    damaged = view_sync.check(instance, rest)
+    view_sync.put_aside(instance, damaged)
     _store_bytes(instance, rest, progress, executor)
     for attempt in range(_ATTEMPTS):
         try:
             written = _write_rows(instance, rest, known, others, leaving)
             break
-        except gc_marks.Swept:
+        except plan.Swept:
             # Garbage collection removed an object between our look and our row: store the bytes again.
             _store_bytes(instance, rest, None, None)
         except plan.Raced:
@@ -458,7 +473,7 @@ def _save_new(
     for one in known:
         one.apply()
     save.link_pending([*others, *_runs_of(files)])
-    view_publish.show(instance, written.shown(), damaged, written.left)
+    view_sync.show(instance, written.shown(), damaged, written.left)
     _tell(told, len(files), written.n_new)
 
 
@@ -479,9 +494,9 @@ def _store_bytes(
     in_own = [file for file in files if not file.pending.is_in_place]
     store = instance.store
     done = 0
-    for part in bulk.chunks(in_own, BATCH):
+    for chunk in database.chunks(in_own, BATCH):
         so_far = progress and progressing.with_offset(progress, done, len(in_own))
-        waiting = [file.pending.source for file in part]
+        waiting = [file.pending.source for file in chunk]
         if executor is not None and len(in_own) > 1:
             from lamindb.files.parallel_store import store_by
 
@@ -490,12 +505,12 @@ def _store_bytes(
             found = [store.put(waiting[0])]
         else:
             found = store.put_many(waiting, progress=so_far)
-        for file, stored in zip(part, found, strict=True):
+        for file, stored in zip(chunk, found, strict=True):
             pending: Pending = file.pending
             if stored.is_folder != pending.is_folder:
                 raise changed(str(pending.source.path))
             pending.content, pending.members, pending.n_files = stored.content, stored.members, stored.n_files
-        done += len(part)
+        done += len(chunk)
     for file in files:
         if file.pending.is_in_place:
             source.content_of(file)
@@ -504,15 +519,15 @@ def _store_bytes(
 def _write_rows(
     instance: Instance,
     files: Sequence[File],
-    known: Sequence[Recognised],
+    known: Sequence[UnchangedFile],
     others: Sequence[Record],
     leaving: Sequence[Left],
 ) -> Written:
     """Write everything that belongs to these files in one transaction.
 
     Raises:
-        keeping.Swept: An object is marked and gone. Nothing was written.
-        deciding.Raced: Another process wrote the same key at the same moment. Nothing was written.
+        plan.Swept: An object is marked and gone. Nothing was written.
+        plan.Raced: Another process wrote the same key at the same time. Nothing was written.
     """
     from django.db import IntegrityError
 
@@ -520,16 +535,16 @@ def _write_rows(
     runs = _runs_of(itertools.chain(files, (one.file for one in known)))
     made = [*others, *runs, *(run.transform for run in runs if not run.is_saved)]
     try:
-        with save.undone_on_failure(made), database.writing(alias) as link:
-            plan.lock(link, files)
-            gc_marks.claim(link, instance, plan.objects_of(files))
+        with save.undone_on_failure(made), database.writing(alias) as connection:
+            plan.lock(connection, files)
+            plan.claim(connection, instance, plan.objects_of(files))
             save.save_inside(others, instance)
             written = Written(instance, files, leaving)
-            written.write(link)
+            written.write(connection)
             if known:
                 for one in known:
                     save.save_origin(one.file, instance)
-                unchanged.write_outputs(link, alias, known)
+                unchanged.write_outputs(connection, alias, known)
     except IntegrityError as error:
         violated = database.violated_constraint(error)
         if "one_current_version" in violated or "storage_id" in violated or "file.id" in violated or "pkey" in violated:

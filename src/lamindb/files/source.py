@@ -461,7 +461,7 @@ def from_dir(path: Any, key: str | None, run: Run | None) -> list[File]:
     prefix = check_key(key.rstrip("/")) if key else (None if in_root else check_key(os.path.basename(folder)))
     files = []
     for relative, found in walk(real):
-        place = f"{real}/{relative}"
-        data = ResolvedPath(found) if found == place else place
+        expected = f"{real}/{relative}"
+        data = ResolvedPath(found) if found == expected else expected
         files.append(File(data, key=f"{prefix}/{relative}" if prefix is not None else None, run=run))
     return files

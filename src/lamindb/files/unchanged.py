@@ -1,4 +1,4 @@
-"""Recognising, among many files to be saved, those that are stored already under their keys and have not changed.
+"""Fast path of a save of many files: those that are stored already under their keys and have not changed.
 
 A folder that is saved again is mostly unchanged. Such a file is not read: its stat is as when it was last hashed, the
 current record of its key has these bytes, the object is there and as when it was last checked, and the view shows it.
@@ -13,7 +13,7 @@ from typing import Any
 
 from lamindb.core.hashing import Content
 from lamindb.core.settings import settings
-from lamindb.db import bulk
+from lamindb.db import database
 from lamindb.files.plan import Raced
 from lamindb.files.source import Pending
 from lamindb.models import File
@@ -24,7 +24,7 @@ from lamindb.storage.base import FileStat, ObjectName
 from lamindb.storage.local import LocalStore
 
 WORTH_FROM = 20
-"""With fewer files, looking costs more than it saves."""
+"""With fewer files, this look costs more than it saves."""
 
 _DROPPED = (
     "name", "description", "is_folder", "n_files", "version", "is_latest", "trashed_at", "trashed_by_id",
@@ -33,7 +33,7 @@ _DROPPED = (
 
 
 @dataclass(slots=True)
-class Recognised:
+class UnchangedFile:
     """A file, and the record that it is.
 
     Attributes:
@@ -62,23 +62,19 @@ def become(file: File, row_id: str, content: Content) -> None:
     values.pop("pending", None)
 
 
-def recognise(instance: Instance, files: Sequence[File]) -> tuple[list[Recognised], list[File]]:
+def find(instance: Instance, files: Sequence[File]) -> tuple[list[UnchangedFile], list[File]]:
     """Split files into those that are stored already, and the rest; reads no file."""
     store = instance.store
-    if (
-        len(files) < WORTH_FROM
-        or not isinstance(store, LocalStore)
-        or settings.upon_file_create_if_hash_exists != "warn_return_existing"
-    ):
+    if not isinstance(store, LocalStore) or settings.upon_file_create_if_hash_exists != "warn_return_existing":
         return [], list(files)
     once = _keys_met_once(files)
-    sure: list[Recognised] = []
+    sure: list[UnchangedFile] = []
     rest: list[File] = []
-    for part in bulk.chunks(files, bulk.AT_ONCE):
-        found = _recognise_some(instance, store, part, once)
+    for chunk in database.chunks(files, database.AT_ONCE):
+        found = _find_some(instance, store, chunk, once)
         sure += found
         known = {id(one.file) for one in found}
-        rest += [file for file in part if id(file) not in known]
+        rest += [file for file in chunk if id(file) not in known]
     return sure, rest
 
 
@@ -92,21 +88,21 @@ def _keys_met_once(files: Sequence[File]) -> set[str]:
     return once - more if more else once
 
 
-def _recognise_some(instance: Instance, store: LocalStore, files: Sequence[File], once: set[str]) -> list[Recognised]:
+def _find_some(instance: Instance, store: LocalStore, files: Sequence[File], once: set[str]) -> list[UnchangedFile]:
     current = _current_rows(instance, [file.pending.key for file in files if file.pending.key in once])
     candidates = [file for file in files if file.pending.key in current]
-    likely: list[Recognised] = []
+    likely: list[UnchangedFile] = []
     for file, content in zip(candidates, _contents(instance, candidates), strict=True):
         row_id, *stored = current[file.pending.key]
         if content is not None and stored == [content.digest, file.suffix, False]:
-            likely.append(Recognised(file, row_id, content))
+            likely.append(UnchangedFile(file, row_id, content))
     return _shown_and_whole(instance, store, likely)
 
 
 def _contents(instance: Instance, files: Sequence[File]) -> list[Content | None]:
     """Return what each file is known to hold now; None where that would have to be read, or does not matter."""
     asked: list[tuple[str, FileStat]] = []
-    places: list[int] = []
+    positions: list[int] = []
     for index, file in enumerate(files):
         pending: Pending = file.pending
         source = pending.source
@@ -123,11 +119,11 @@ def _contents(instance: Instance, files: Sequence[File]) -> list[Content | None]
         try:
             if FileStat.of(os.stat(source.path)) == source.stat:
                 asked.append((source.path, source.stat))
-                places.append(index)
+                positions.append(index)
         except OSError:
             continue
     found: list[Content | None] = [None] * len(files)
-    for index, content in zip(places, instance.hash_cache.get_many(asked), strict=True):
+    for index, content in zip(positions, instance.hash_cache.get_many(asked), strict=True):
         found[index] = content
     return found
 
@@ -137,13 +133,13 @@ def _current_rows(instance: Instance, keys: Sequence[str]) -> dict[str, tuple[st
         storage_id=instance.storage_id, is_latest=True, trashed_at__isnull=True
     )
     found: dict[str, tuple[str, str, str, bool]] = {}
-    for part in bulk.chunks(keys):
-        chosen = query.filter(key__in=part).order_by().values_list("key", "id", "digest", "suffix", "is_folder")
+    for chunk in database.chunks(keys):
+        chosen = query.filter(key__in=chunk).order_by().values_list("key", "id", "digest", "suffix", "is_folder")
         found.update((key, (row_id, digest, suffix, folder)) for key, row_id, digest, suffix, folder in chosen)
     return found
 
 
-def _shown_and_whole(instance: Instance, store: LocalStore, likely: Sequence[Recognised]) -> list[Recognised]:
+def _shown_and_whole(instance: Instance, store: LocalStore, likely: Sequence[UnchangedFile]) -> list[UnchangedFile]:
     """Keep those whose object is as when it was last checked, and whose file in the view is the object or equals it."""
     objects = [store.object_path(ObjectName(one.content.digest, one.file.suffix)) for one in likely]
     stats = [_stat(path) for path in objects]
@@ -157,8 +153,8 @@ def _shown_and_whole(instance: Instance, store: LocalStore, likely: Sequence[Rec
     ]
     if instance.view.mode == "none":
         return [one for one, _ in whole]
-    sure: list[Recognised] = []
-    copies: list[tuple[Recognised, str, FileStat]] = []
+    sure: list[UnchangedFile] = []
+    copies: list[tuple[UnchangedFile, str, FileStat]] = []
     for one, found in whole:
         path = f"{instance.root_url}/{one.file.key}"
         shown = _stat(path)
@@ -180,7 +176,7 @@ def _stat(path: str) -> FileStat | None:
         return None
 
 
-def write_outputs(link: Any, alias: str, known: Sequence[Recognised]) -> None:
+def write_outputs(connection: Any, alias: str, known: Sequence[UnchangedFile]) -> None:
     """Inside the transaction: make sure that these records are still the current ones, and link them to their runs.
 
     Raises:
@@ -189,19 +185,19 @@ def write_outputs(link: Any, alias: str, known: Sequence[Recognised]) -> None:
     by_run: dict[tuple[str | None, str | None], list[str]] = {}
     for one in known:
         by_run.setdefault((one.file.run_id, one.file.transform_id), []).append(one.row_id)
-    moment = link.ops.adapt_datetimefield_value(now())
-    with link.cursor() as cursor:
+    timestamp = connection.ops.adapt_datetimefield_value(now())
+    with connection.cursor() as cursor:
         for (run_id, transform_id), ids in by_run.items():
-            for part in bulk.chunks(ids):
-                marks = ", ".join(["%s"] * len(part))
+            for chunk in database.chunks(ids):
+                marks = ", ".join(["%s"] * len(chunk))
                 found = f"FROM lamindb_file WHERE is_latest AND trashed_at IS NULL AND id IN ({marks})"
-                cursor.execute(f"SELECT count(*) {found}", part)
-                if cursor.fetchone()[0] != len(part):
+                cursor.execute(f"SELECT count(*) {found}", chunk)
+                if cursor.fetchone()[0] != len(chunk):
                     raise Raced("a file was superseded or removed while it was saved again: try once more")
                 if run_id is not None:
                     cursor.execute(
                         "INSERT INTO lamindb_runoutput (run_id, file_id, seen_by, created_at) "
                         f"SELECT %s, id, 'call', %s {found} ON CONFLICT DO NOTHING",
-                        [run_id, moment, *part],
+                        [run_id, timestamp, *chunk],
                     )
-                    edges.become_producer(link, run_id, transform_id, part)
+                    edges.become_producer(connection, run_id, transform_id, chunk)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from django.db import connections
 
 from lamindb.core import ids
-from lamindb.db import bulk
-from lamindb.models import File, LastVersion
+from lamindb.db import database
+from lamindb.models import File, LastVersion, rows
 from lamindb.models.base import now
 
 
@@ -41,32 +41,32 @@ def promote(alias: str, files: Iterable[File], *, keys: Iterable[str | None] = (
     query = File.objects.using(alias)
     families = _families(alias, stems)
     overtaken = [one.id for versions in families for one in versions[:-1] if one.is_current]
-    for part in bulk.chunks(overtaken):
-        query.filter(id__in=part).order_by().update_rows({"is_latest": False})
+    for chunk in database.chunks(overtaken):
+        query.filter(id__in=chunk).order_by().update_rows({"is_latest": False})
     newest = sorted((versions[-1] for versions in families if not versions[-1].is_current), reverse=True)
     taken = _taken(alias, [one.key for one in newest])
     for one in newest:
         if one.key is None or (one.storage_id, one.key) not in taken:
             promoted.add(one.id)
             taken.add((one.storage_id, one.key))
-    for part in bulk.chunks(sorted(promoted)):
-        query.filter(id__in=part).order_by().update_rows({"is_latest": True, "updated_at": now()})
+    for chunk in database.chunks(sorted(promoted)):
+        query.filter(id__in=chunk).order_by().update_rows({"is_latest": True, "updated_at": now()})
     return promoted
 
 
 def _stems_under(alias: str, keys: set[str | None]) -> set[str]:
     query = File.objects.using(alias).filter(trashed_at__isnull=True).order_by()
     found: set[str] = set()
-    for part in bulk.chunks(sorted(key for key in keys if key is not None)):
-        found.update(file_id[: ids.STEM_LENGTH] for file_id in query.filter(key__in=part).values_list("id", flat=True))
+    for chunk in database.chunks(sorted(key for key in keys if key is not None)):
+        found.update(file_id[: ids.STEM_LENGTH] for file_id in query.filter(key__in=chunk).values_list("id", flat=True))
     return found
 
 
 def _taken(alias: str, keys: Iterable[str | None]) -> set[tuple[str, str | None]]:
     query = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True).order_by()
     found: set[tuple[str, str | None]] = set()
-    for part in bulk.chunks(dict.fromkeys(key for key in keys if key is not None)):
-        found.update(query.filter(key__in=part).values_list("storage_id", "key"))
+    for chunk in database.chunks(dict.fromkeys(key for key in keys if key is not None)):
+        found.update(query.filter(key__in=chunk).values_list("storage_id", "key"))
     return found
 
 
@@ -74,9 +74,9 @@ def _families(alias: str, stems: set[str], *, with_trash: bool = False) -> list[
     """Return the versions of each file, the oldest first; nothing for a file without any."""
     condition = "" if with_trash else " AND file.trashed_at IS NULL"
     families: dict[str, list[_Version]] = {}
-    for part in bulk.chunks(sorted(stems)):
-        marks = ", ".join(["(%s, %s)"] * len(part))
-        bounds = [bound for stem in part for bound in ids.version_range(stem)]
+    for chunk in database.chunks(sorted(stems)):
+        marks = ", ".join(["(%s, %s)"] * len(chunk))
+        bounds = [bound for stem in chunk for bound in ids.version_range(stem)]
         with connections[alias].cursor() as cursor:
             # The families come first in the join, so that each is one search of the primary key.
             cursor.execute(
@@ -94,13 +94,13 @@ def _families(alias: str, stems: set[str], *, with_trash: bool = False) -> list[
 def last_versions(alias: str, stems: Iterable[str]) -> dict[str, int]:
     """Return the highest version number that each file has had, of those of which anything is known."""
     found: dict[str, int] = {}
-    for part in bulk.chunks(sorted(set(stems))):
-        kept = LastVersion.objects.using(alias).filter(id__in=part).order_by()
-        found.update(kept.values_list("id", "version"))
+    for chunk in database.chunks(sorted(set(stems))):
+        statement = f"SELECT id, version FROM lamindb_lastversion WHERE id IN ({rows.marks(chunk)})"
+        found.update(rows.values(alias, statement, chunk))
     return found
 
 
-def keep_last_versions(link: Any, alias: str, files: Sequence[File]) -> None:
+def keep_last_versions(connection: Any, alias: str, files: Sequence[File]) -> None:
     """Inside a transaction, after the rows of these files were deleted: keep the numbers that they had.
 
     Of a file of which no version is left nothing is kept: nothing can continue it.
@@ -116,6 +116,6 @@ def keep_last_versions(link: Any, alias: str, files: Sequence[File]) -> None:
         for stem, version in highest.items()
         if version > known.get(stem, 0) and left.get(stem, "z") < ids.file_id(stem, version)
     ]
-    bulk.insert_many(link, kept, overwritten=("version",))
-    for part in bulk.chunks([stem for stem in known if stem not in left]):
-        LastVersion.objects.using(alias).filter(id__in=part).order_by().delete_rows()
+    database.insert_many(connection, kept, overwritten=("version",))
+    for chunk in database.chunks([stem for stem in known if stem not in left]):
+        LastVersion.objects.using(alias).filter(id__in=chunk).order_by().delete_rows()

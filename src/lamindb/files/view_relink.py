@@ -17,15 +17,15 @@ from typing import Any, Final
 from lamindb.core import context, filesystem, messages
 from lamindb.core.progress import Progress
 from lamindb.errors import InvalidInputError, LaminError, ReadOnlyError
-from lamindb.files import view_repair
+from lamindb.files import view_sync
 from lamindb.models import File
 from lamindb.records.open_instance import Instance
 from lamindb.storage import reflink
 from lamindb.storage.base import ObjectName, Source
 from lamindb.storage.local import LocalStore
 from lamindb.storage.manifest import read_manifest
+from lamindb.storage.object_folder import new_temp_path
 from lamindb.storage.os_errors import storage_failed
-from lamindb.storage.temp_files import new_temp_path
 
 _PAGE: Final = 500
 
@@ -79,7 +79,7 @@ def relink(progress: Progress | None = None) -> RelinkReport:
     view = instance.view
     if view.mode != "auto":
         raise InvalidInputError(f"{instance.root_url} shows its files as {view.mode!r}, without links: nothing to link")
-    view_repair.rebuild_view(instance)
+    view_sync.rebuild_view(instance)
     work = _Work(instance)
     query = File.objects.using(instance.alias).filter(
         storage_id=instance.storage_id, key__isnull=False, is_latest=True, trashed_at__isnull=True

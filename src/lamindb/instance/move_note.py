@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOVED: Final = "this instance has moved"
 """How the message begins that refuses a write to the old folder."""
 
-_FILE_NAME: Final = "moving.json"
+FILE_NAME: Final = "moving.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ def noted(home: Path, instance_id: str) -> Move | None:
 def read(home: Path) -> Move | None:
     """Return the note in an instance's folder, of whatever instance; None if there is none."""
     try:
-        values: Any = documents.parse_json(documents.read(home / _FILE_NAME))
+        values: Any = documents.parse_json(documents.read(home / FILE_NAME))
         return _checked(Move(**{one.name: values[one.name] for one in fields(Move)}))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
-        messages.debug(f"{home / _FILE_NAME} cannot be read: {error}")
+        messages.debug(f"{home / FILE_NAME} cannot be read: {error}")
         return None
 
 
@@ -95,9 +95,9 @@ def write(home: Path, move: Move) -> None:
         StorageError: It cannot be written.
     """
     try:
-        filesystem.write_text(home / _FILE_NAME, json.dumps(asdict(move), indent=1) + "\n")
+        filesystem.write_text(home / FILE_NAME, json.dumps(asdict(move), indent=1) + "\n")
     except OSError as error:
-        raise StorageError(f"cannot write {home / _FILE_NAME}: {error.strerror}") from error
+        raise StorageError(f"cannot write {home / FILE_NAME}: {error.strerror}") from error
 
 
 def forget(home: Path) -> None:
@@ -106,7 +106,7 @@ def forget(home: Path) -> None:
     Raises:
         OSError: It cannot be removed.
     """
-    (home / _FILE_NAME).unlink(missing_ok=True)
+    (home / FILE_NAME).unlink(missing_ok=True)
 
 
 def arrived(move: Move) -> Description | None:
@@ -128,8 +128,6 @@ def refuse_if_moved(instance: Instance) -> None:
     Raises:
         NoInstanceError: It has moved since this process opened it.
     """
-    if not os.path.exists(f"{instance.home_path}/{_FILE_NAME}"):
-        return
     move = noted(instance.home_path, instance.id)
     if move is None or arrived(move) is None:
         return

@@ -23,7 +23,7 @@ from django.db import models
 
 from lamindb.core import context
 from lamindb.core.text import printable
-from lamindb.db import bulk, database
+from lamindb.db import database
 from lamindb.errors import InvalidTypeError
 from lamindb.lineage import query, sql
 from lamindb.lineage.sql import FILE, RUN, Walk
@@ -37,13 +37,13 @@ _FILES, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, RunInput, 
 _GROUP = "CASE WHEN r.key IS NULL THEN substr(r.id, 1, 16) ELSE r.storage_id || ':' || r.key END"
 """What the versions of one file have in common: the storage and the key, or the stem of the ids. No id has a colon."""
 
-_CURRENT = f"""CASE WHEN r.key IS NULL THEN
+CURRENT = f"""CASE WHEN r.key IS NULL THEN
     (SELECT c.id FROM {_FILES} c WHERE c.id BETWEEN substr(r.id, 1, 16) AND substr(r.id, 1, 16) || 'zzzz'
      AND c.trashed_at IS NULL ORDER BY c.version DESC LIMIT 1)
     ELSE (SELECT c.id FROM {_FILES} c WHERE c.storage_id = r.storage_id AND c.key = r.key AND c.is_latest
      AND c.trashed_at IS NULL) END"""
 
-_PRODUCER = f"COALESCE((SELECT p.run_id FROM {_OUTPUTS} p WHERE p.file_id = f.id ORDER BY p.id DESC LIMIT 1), f.run_id)"
+PRODUCER = f"COALESCE((SELECT p.run_id FROM {_OUTPUTS} p WHERE p.file_id = f.id ORDER BY p.id DESC LIMIT 1), f.run_id)"
 """The newest producer of the file `f`."""
 
 _IS_NEWEST = f"NOT EXISTS (SELECT 1 FROM {_OUTPUTS} p WHERE p.file_id = o.file_id AND p.id > o.id)"
@@ -55,7 +55,7 @@ _MADE = (
 
 _RULES = f"""
 old AS (
-    SELECT i.run_id, i.file_id, i.id AS edge, r.digest, r.trashed_at, {_GROUP} AS family, {_CURRENT} AS current_id
+    SELECT i.run_id, i.file_id, i.id AS edge, r.digest, r.trashed_at, {_GROUP} AS family, {CURRENT} AS current_id
     FROM {{reads}} AND r.id = i.file_id AND (NOT r.is_latest OR r.trashed_at IS NOT NULL)
 ),
 last_read AS (
@@ -96,8 +96,8 @@ def _rules_sql(vendor: str, file_ids: Collection[str] | None) -> tuple[str, list
     else:
         listed, params = sql.listed_sql(vendor, file_ids)
         given = (
-            f"given AS ({listed}), origin(run_id) AS (SELECT ({_PRODUCER}){cast} FROM given CROSS JOIN {_FILES} f "
-            f"WHERE f.id = given.id UNION SELECT ({_PRODUCER}){cast} FROM origin CROSS JOIN {_INPUTS} i "
+            f"given AS ({listed}), origin(run_id) AS (SELECT ({PRODUCER}){cast} FROM given CROSS JOIN {_FILES} f "
+            f"WHERE f.id = given.id UNION SELECT ({PRODUCER}){cast} FROM origin CROSS JOIN {_INPUTS} i "
             f"CROSS JOIN {_FILES} f WHERE i.run_id = origin.run_id AND f.id = i.file_id), "
         )
         reads = f"origin CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} r WHERE i.run_id = origin.run_id"
@@ -152,7 +152,7 @@ def stale_sql(vendor: str, file_ids: Collection[str] | None = None) -> tuple[str
     if file_ids is not None:
         found = (
             f"SELECT f.id FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id "
-            f"AND ({_PRODUCER}) IN (SELECT run_id FROM stale_run)"
+            f"AND ({PRODUCER}) IN (SELECT run_id FROM stale_run)"
         )
     else:
         found = " UNION ".join(
@@ -175,15 +175,24 @@ def _reasons_sql(vendor: str, file_ids: Collection[str]) -> tuple[str, list[Any]
     stale = "IN (SELECT run_id FROM stale_run)"
     causes = "SELECT 'cause', run_id, file_id, current_id FROM superseded"
     steps = (
-        f"SELECT 'step', i.run_id, i.file_id, {_PRODUCER} FROM stale_run CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} f "
-        f"WHERE i.run_id = stale_run.run_id AND f.id = i.file_id AND ({_PRODUCER}) {stale} "
+        f"SELECT 'step', i.run_id, i.file_id, {PRODUCER} FROM stale_run CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} f "
+        f"WHERE i.run_id = stale_run.run_id AND f.id = i.file_id AND ({PRODUCER}) {stale} "
         "AND (i.run_id, i.file_id) NOT IN (SELECT run_id, file_id FROM earlier)"
     )
     starts = (
-        f"SELECT 'start', {_PRODUCER}, f.id, NULL FROM given CROSS JOIN {_FILES} f "
-        f"WHERE f.id = given.id AND ({_PRODUCER}) {stale}"
+        f"SELECT 'start', {PRODUCER}, f.id, NULL FROM given CROSS JOIN {_FILES} f "
+        f"WHERE f.id = given.id AND ({PRODUCER}) {stale}"
     )
     return f"{rules} {causes} UNION ALL {steps} UNION ALL {starts}", params
+
+
+def superseded_among(connection: Any, file_ids: Collection[str]) -> set[tuple[str, str]]:
+    """Return the runs behind some files, each with a version that it read and that is superseded or removed."""
+    if not file_ids:
+        return set()
+    rules, params = _rules_sql(connection.vendor, file_ids)
+    rows = sql.fetch(connection, f"{rules} SELECT run_id, file_id FROM superseded", params)
+    return {(run_id, read) for run_id, read in rows}
 
 
 class Stale(models.Expression):
@@ -311,10 +320,7 @@ def stale(*files: Any) -> RecordQuery[File]:
     if not files:
         current = File.objects.using(context.instance().alias).filter(is_latest=True, trashed_at__isnull=True)
         return current.filter(id__in=Stale())
-    records = [query.record_of(file) for file in files]
-    for record in records:
-        if not isinstance(record, File):
-            raise InvalidTypeError(f"a file can be stale, not a {type(record).__name__}")
+    records = query.files_of(files, "stale")
     alias = query.same_alias(*records)
     return File.objects.using(alias).filter(id__in=Stale([record.id for record in records]))
 
@@ -338,7 +344,7 @@ def staleness(file: File) -> Staleness:
 
 def explained(files: Iterable[File]) -> Iterator[Staleness]:
     """Yield why each of these saved files of one instance is stale, in their order, a batch of them at a time."""
-    for part in bulk.chunks(files):
+    for part in database.chunks(files):
         alias = query.alias_of(part[0])
         connection = database.connection(alias)
         found = _Causes(sql.fetch(connection, *_reasons_sql(connection.vendor, [file.id for file in part])))
@@ -400,7 +406,7 @@ def _reasons(alias: str, ways: Iterator[_Way]) -> tuple[Reason, ...]:
     found = list(ways)
     wanted = {file_id for way in found for file_id in (*way.chain, way.current) if file_id is not None}
     files: dict[str, File] = {}
-    for part in bulk.chunks(sorted(wanted)):
+    for part in database.chunks(sorted(wanted)):
         files.update(File.objects.using(alias).in_bulk(part))
     return tuple(
         Reason(

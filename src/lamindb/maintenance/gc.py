@@ -4,7 +4,7 @@
 2. In a transaction of its own it looks again: what is still marked and still needed by no row is removed; what a row
    needs by now loses its mark.
 3. A writer that finds one of its objects marked takes the mark away in the transaction of its row, if the bytes are
-   still there; else it stores them again (`keeping.claim`).
+   still there; else it stores them again (`plan.claim`).
 
 Both kinds of transaction exclude each other: SQLite has one writer, and PostgreSQL writers share a lock that garbage
 collection takes for itself. A mark stays after its object is removed, so that a process that dies between the removal
@@ -23,11 +23,11 @@ from django.db.models import Exists, OuterRef
 
 from lamindb.core import context, locks
 from lamindb.core.progress import Progress
-from lamindb.db import bulk, database
+from lamindb.db import database
 from lamindb.errors import ConflictError, IntegrityError, InvalidInputError, ReadOnlyError
-from lamindb.files import view_repair
+from lamindb.files import view_sync
 from lamindb.maintenance import findings, reachable
-from lamindb.models import File, FolderMember, Run, Storage, SweepMark
+from lamindb.models import File, FolderMember, ImportedModule, Run, Storage, SweepMark
 from lamindb.models.base import now
 from lamindb.records.open_instance import Instance
 from lamindb.storage import ownership
@@ -102,9 +102,7 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
         ownership.check(instance)
         _check_own_row(instance)
         found, n_young, lost = _removable(instance, grace_seconds)
-        left = tuple(
-            store.list_abandoned(older_than_seconds=view_repair.FOREIGN_SECONDS, foreign_seconds=grace_seconds)
-        )
+        left = tuple(store.list_abandoned(older_than_seconds=view_sync.FOREIGN_SECONDS, foreign_seconds=grace_seconds))
         return _report(found, n_young, left, lost, dry_run=True)
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be removed")
@@ -114,9 +112,9 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
     if damages:
         raise IntegrityError(f"nothing can be removed, as the database is damaged ({damages[0]}): see `lamin verify`")
     with _alone(instance):
-        view_repair.repair_after_crash(instance)
+        view_sync.repair_after_crash(instance)
         left = tuple(
-            store.remove_abandoned(older_than_seconds=view_repair.FOREIGN_SECONDS, foreign_seconds=grace_seconds)
+            store.remove_abandoned(older_than_seconds=view_sync.FOREIGN_SECONDS, foreign_seconds=grace_seconds)
         )
         found, n_young, lost = _removable(instance, grace_seconds)
         removed = _remove(instance, dict(found), progress)
@@ -151,9 +149,9 @@ def unneeded(instance: Instance) -> Iterator[tuple[ObjectName, int]]:
     """Yield the objects that no row needs now, with their sizes."""
     store = instance.store
     runs = reachable.run_objects(instance.alias)
-    for part in bulk.chunks(store.list(), _LOOK_AT_ONCE):
-        needed = _needed(instance, [name for name, _ in part], runs)
-        yield from (one for one in part if one[0] not in needed)
+    for chunk in database.chunks(store.list(), _LOOK_AT_ONCE):
+        needed = _needed(instance, [name for name, _ in chunk], runs)
+        yield from (one for one in chunk if one[0] not in needed)
 
 
 def _needed(instance: Instance, names: Sequence[ObjectName], runs: set[ObjectName] | None = None) -> set[ObjectName]:
@@ -173,6 +171,8 @@ def _needed(instance: Instance, names: Sequence[ObjectName], runs: set[ObjectNam
             query = Run.objects.using(alias).filter(**{f"{field}__in": values}).order_by()
             parsed = (ObjectName.parse(value) for value in query.values_list(field, flat=True).distinct())
             runs.update(name for name in parsed if name is not None)
+        modules = reachable.imported_modules(alias).filter(digest__in=digests)
+        found.update(modules.values_list("digest", "suffix"))
     return {name for name in names if (name.digest, name.suffix) in found or name in runs}
 
 
@@ -219,22 +219,22 @@ def _remove(instance: Instance, sizes: dict[ObjectName, int], progress: Progress
     """Mark objects and remove them, as far as nothing needs them; return what was removed."""
     removed: set[ObjectName] = set()
     done = 0
-    for part in bulk.chunks(sorted(sizes, key=lambda name: name.path), _AT_ONCE):
-        _mark(instance, part)
-        removed.update(_remove_marked(instance, part))
-        done += len(part)
+    for chunk in database.chunks(sorted(sizes, key=lambda name: name.path), _AT_ONCE):
+        _mark(instance, chunk)
+        removed.update(_remove_marked(instance, chunk))
+        done += len(chunk)
         if progress is not None:
             progress(done, len(sizes))
     return removed
 
 
 def _mark(instance: Instance, names: Sequence[ObjectName]) -> None:
-    with database.writing(instance.alias) as link:
-        database.take_all(link)
+    with database.writing(instance.alias) as connection:
+        database.take_all(connection)
         needed = _needed(instance, names)
         digests = sorted({name.digest for name in names if name not in needed})
         marks = [SweepMark.from_fields(digest=digest, created_at=now()) for digest in digests]
-        bulk.insert_many(link, marks, ignore_conflicts=True)
+        database.insert_many(connection, marks, ignore_conflicts=True)
 
 
 def _remove_marked(instance: Instance, names: Sequence[ObjectName]) -> list[ObjectName]:
@@ -244,8 +244,8 @@ def _remove_marked(instance: Instance, names: Sequence[ObjectName]) -> list[Obje
     tell writers that they may be gone.
     """
     store = instance.store
-    with database.writing(instance.alias) as link:
-        database.take_all(link)
+    with database.writing(instance.alias) as connection:
+        database.take_all(connection)
         _check_own_row(instance)
         query = SweepMark.objects.using(instance.alias).filter(digest__in=[name.digest for name in names]).order_by()
         marked = set(query.values_list("digest", flat=True))
@@ -260,12 +260,15 @@ def _remove_marked(instance: Instance, names: Sequence[ObjectName]) -> list[Obje
 
 
 def _forget_folders(instance: Instance) -> None:
-    """Drop the lists of what was in folders that no file is any more."""
-    with database.writing(instance.alias) as link:
-        database.take_all(link)
+    """Drop the lists of what was in folders that no file is any more, and of modules that no run imported."""
+    with database.writing(instance.alias) as connection:
+        database.take_all(connection)
         folders = File.objects.using(instance.alias).filter(is_folder=True).values("digest")
         members = FolderMember.objects.using(instance.alias).exclude(folder_digest__in=folders)
         members.order_by().delete_rows()
+        used = Run.objects.using(instance.alias).filter(modules_digest__isnull=False).order_by()
+        modules = ImportedModule.objects.using(instance.alias).exclude(set_digest__in=used.values("modules_digest"))
+        modules.order_by().delete_rows()
 
 
 def _report(
@@ -291,15 +294,15 @@ def _alone(instance: Instance) -> Iterator[None]:
     """
     busy = ConflictError(f"another garbage collection of {instance.name!r} runs: wait until it is done")
     if instance.database_url is not None:
-        link = database.connection(instance.alias)
-        with link.cursor() as cursor:
+        connection = database.connection(instance.alias)
+        with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [_LOCK])
             if not cursor.fetchone()[0]:
                 raise busy
         try:
             yield
         finally:
-            with link.cursor() as cursor:
+            with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [_LOCK])
         return
     path = f"{instance.home_path}/sweep.lock"

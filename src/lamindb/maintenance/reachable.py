@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
 
+from django.db.models import Exists, OuterRef
+
 from lamindb.db import database
 from lamindb.errors import IntegrityError, LaminError, StorageError
-from lamindb.models import File, Run
+from lamindb.models import File, ImportedModule, Run
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName
 from lamindb.storage.manifest import parse_manifest
@@ -169,13 +171,13 @@ def objects(
         condition, values = "AND (key = %s OR substr(key, 1, %s) = %s)", [prefix, len(inside), inside]
     while True:
         found: dict[tuple[str, str], list[Any]] = {}
-        with database.connection(instance.alias).cursor() as link:
+        with database.connection(instance.alias).cursor() as rows:
             of_members = [cursor[0], *cursor, instance.storage_id, *values, _PAGE]
-            link.execute(_MEMBERS_PAGE.format(condition=condition, collation=collation), of_members)
-            found.update({(digest, suffix): told for digest, suffix, *told in link.fetchall()})
+            rows.execute(_MEMBERS_PAGE.format(condition=condition, collation=collation), of_members)
+            found.update({(digest, suffix): told for digest, suffix, *told in rows.fetchall()})
             of_files = [instance.storage_id, cursor[0], *cursor, *values, _PAGE]
-            link.execute(_FILES_PAGE.format(condition=condition, collation=collation), of_files)
-            found.update({(digest, suffix): told for digest, suffix, *told in link.fetchall()})
+            rows.execute(_FILES_PAGE.format(condition=condition, collation=collation), of_files)
+            found.update({(digest, suffix): told for digest, suffix, *told in rows.fetchall()})
         page = sorted(found)[:_PAGE]
         if not page:
             return
@@ -214,10 +216,18 @@ def in_place(instance: Instance, prefix: str | None, cursor: str) -> Iterator[Ne
 
 
 def run_objects(alias: str) -> set[ObjectName]:
-    """Return all objects that runs name: code, packages, logs, reports."""
+    """Return all objects that runs name: code, modules, packages, logs, reports."""
     found: set[ObjectName] = set()
     for field in Run.OBJECT_FIELDS:
         query = Run.objects.using(alias).filter(**{f"{field}__isnull": False}).order_by()
         names = (ObjectName.parse(value) for value in query.values_list(field, flat=True).distinct())
         found.update(name for name in names if name is not None)
-    return found
+    rows = imported_modules(alias).values_list("digest", "suffix").distinct()
+    modules = (ObjectName.parse(digest + suffix) for digest, suffix in rows)
+    return found | {name for name in modules if name is not None}
+
+
+def imported_modules(alias: str) -> Any:
+    """Return a query for the modules of sets that a run names."""
+    runs = Run.objects.using(alias).filter(modules_digest=OuterRef("set_digest")).order_by()
+    return ImportedModule.objects.using(alias).filter(Exists(runs)).order_by()

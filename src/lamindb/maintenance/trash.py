@@ -8,9 +8,9 @@ from typing import Any
 from django.db import IntegrityError, models, transaction
 
 from lamindb.core import context, ids, messages
-from lamindb.db import bulk, database
+from lamindb.db import database
 from lamindb.errors import ConflictError, InvalidInputError, LaminError, ReadOnlyError, ReferencedError, StorageError
-from lamindb.files import versions, view_repair, view_sync
+from lamindb.files import versions, view_sync
 from lamindb.files.view_sync import Left
 from lamindb.models import File, Record, RunInput
 from lamindb.models.base import now
@@ -92,17 +92,17 @@ def trash(files: Sequence[File], instance: Instance) -> None:
     Raises:
         ConflictError: One was deleted for good meanwhile. Nothing was moved.
     """
-    view_repair.announce(instance)
+    view_sync.announce(instance)
     alias = instance.alias
     # Outside the transaction, whose failure would take the record of a new user with it.
     user_id = instance.user_id()
-    with database.writing(alias) as link:
-        database.take(link, _locks(files))
-        moment = now()
-        for part in bulk.chunks([file.id for file in files]):
-            query = File.objects.using(alias).filter(id__in=part, trashed_at__isnull=True).order_by()
+    with database.writing(alias) as connection:
+        database.take(connection, _locks(files))
+        timestamp = now()
+        for chunk in database.chunks([file.id for file in files]):
+            query = File.objects.using(alias).filter(id__in=chunk, trashed_at__isnull=True).order_by()
             query.update_rows(
-                {"trashed_at": moment, "trashed_by_id": user_id, "is_latest": False, "updated_at": moment}
+                {"trashed_at": timestamp, "trashed_by_id": user_id, "is_latest": False, "updated_at": timestamp}
             )
         versions.promote(alias, files)
         found = _found(files, alias)
@@ -125,7 +125,7 @@ def _show_current(files: Sequence[File], instance: Instance, left: Sequence[Left
         conflicts = view_sync.follow(instance, keys, left=left)
     except LaminError as error:
         conflicts = [error]
-    view_repair.leave_unfinished(instance, conflicts)
+    view_sync.leave_unfinished(instance, conflicts)
     for conflict in conflicts:
         messages.warning(f"the folder does not show what is current now: {conflict}")
 
@@ -153,18 +153,18 @@ def restore(files: Sequence[File]) -> None:
     instance = context.connected(files[0].alias)
     if instance is None:
         raise InvalidInputError("this file belongs to an instance that was closed")
-    view_repair.announce(instance)
+    view_sync.announce(instance)
     alias = instance.alias
-    with database.writing(alias) as link:
-        database.take(link, _locks(files))
+    with database.writing(alias) as connection:
+        database.take(connection, _locks(files))
         stored = _found(files, alias)
         for file in files:
             if file.id not in stored:
                 raise ConflictError(f"{file!r} was deleted for good and cannot be restored")
             if stored[file.id].trashed_at is None:
                 raise InvalidInputError(f"{file.key or file.name!r} is not in the trash")
-        for part in bulk.chunks(stored):
-            query = File.objects.using(alias).filter(id__in=part).order_by()
+        for chunk in database.chunks(stored):
+            query = File.objects.using(alias).filter(id__in=chunk).order_by()
             query.update_rows({"trashed_at": None, "trashed_by_id": None, "updated_at": now()})
         versions.promote(alias, files)
         found = _found(files, alias)
@@ -181,8 +181,8 @@ def _owners(files: Sequence[File], alias: str) -> dict[tuple[str, str | None], s
     """Return the ids of the files that are current under the keys of these."""
     owners: dict[tuple[str, str | None], str] = {}
     current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True).order_by()
-    for part in bulk.chunks(dict.fromkeys(file.key for file in files if file.key is not None)):
-        for file_id, storage_id, key in current.filter(key__in=part).values_list("id", "storage_id", "key"):
+    for chunk in database.chunks(dict.fromkeys(file.key for file in files if file.key is not None)):
+        for file_id, storage_id, key in current.filter(key__in=chunk).values_list("id", "storage_id", "key"):
             owners[storage_id, key] = file_id
     return owners
 
@@ -190,8 +190,8 @@ def _owners(files: Sequence[File], alias: str) -> dict[tuple[str, str | None], s
 def _found(files: Sequence[File], alias: str) -> dict[str, File]:
     """Read the rows of files anew, by their ids; what is gone is not among them."""
     found: dict[str, File] = {}
-    for part in bulk.chunks([file.id for file in files]):
-        found.update(File.objects.using(alias).in_bulk(part))
+    for chunk in database.chunks([file.id for file in files]):
+        found.update(File.objects.using(alias).in_bulk(chunk))
     return found
 
 
@@ -207,18 +207,18 @@ def purge(files: Sequence[File], instance: Instance) -> None:
     """
     alias = instance.alias
     _check_unread(files, alias)
-    view_repair.announce(instance, leaving=_left(files, instance))
+    view_sync.announce(instance, leaving=_left(files, instance))
     present = [file for file in files if file.trashed_at is None]
     if present:
         trash(present, instance)
     left = _left(files, instance)
     try:
-        with database.writing(alias) as link:
-            database.take(link, _locks(files))
+        with database.writing(alias) as connection:
+            database.take(connection, _locks(files))
             _check_unread(files, alias)
-            for part in bulk.chunks([file.id for file in files]):
-                File.objects.using(alias).filter(id__in=part).order_by().delete_rows()
-            versions.keep_last_versions(link, alias, files)
+            for chunk in database.chunks([file.id for file in files]):
+                File.objects.using(alias).filter(id__in=chunk).order_by().delete_rows()
+            versions.keep_last_versions(connection, alias, files)
             versions.promote(alias, files)
     except IntegrityError as error:
         raise ReferencedError("a run began to read one of these files just now: they stay in the trash") from error
@@ -228,8 +228,8 @@ def purge(files: Sequence[File], instance: Instance) -> None:
 
 
 def _check_unread(files: Sequence[File], alias: str) -> None:
-    for part in bulk.chunks([file.id for file in files]):
-        query = RunInput.objects.using(alias).filter(file_id__in=part)
+    for chunk in database.chunks([file.id for file in files]):
+        query = RunInput.objects.using(alias).filter(file_id__in=chunk)
         read = query.values_list("file_id", flat=True).order_by().first()
         if read is not None:
             shown = next(file for file in files if file.id == read)

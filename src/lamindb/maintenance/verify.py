@@ -22,7 +22,7 @@ from lamindb.core import context, documents, filesystem, messages, paths
 from lamindb.core.keys import check_key
 from lamindb.core.progress import Progress
 from lamindb.errors import DatabaseError, IntegrityError, InvalidInputError
-from lamindb.files import key_conflicts, view_repair
+from lamindb.files import plan, view_sync
 from lamindb.maintenance import findings, gc, reachable
 from lamindb.maintenance.findings import Finding
 from lamindb.maintenance.reachable import FolderSizes, Needed
@@ -32,7 +32,7 @@ from lamindb.storage.base import Damage, ObjectStore
 _FORMAT = 1
 
 
-def _places(instance: Instance) -> list[Path]:
+def _paths(instance: Instance) -> list[Path]:
     """Return where a note may lie: with the instance, or in the user's cache where that cannot be written."""
     found = [] if instance.is_read_only else [instance.home_path / "verify.json"]
     cache = paths.cache_folder()
@@ -44,12 +44,12 @@ def _places(instance: Instance) -> list[Path]:
 def store(instance: Instance, prefix: str | None, quick: bool, work: dict[str, Any]) -> bool:
     """Remember how far a verification is; False where that cannot be written."""
     text = json.dumps({"format": _FORMAT, "prefix": prefix, "quick": quick, "work": work}, ensure_ascii=False)
-    for place in _places(instance):
+    for path in _paths(instance):
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            filesystem.write_text(place, text + "\n")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            filesystem.write_text(path, text + "\n")
         except OSError as error:
-            messages.debug(f"cannot write {place}: {error}")
+            messages.debug(f"cannot write {path}: {error}")
         else:
             return True
     return False
@@ -57,9 +57,9 @@ def store(instance: Instance, prefix: str | None, quick: bool, work: dict[str, A
 
 def load(instance: Instance, prefix: str | None, quick: bool) -> dict[str, Any] | None:
     """Return what was remembered of a verification with these arguments; None if there is nothing, or it is damaged."""
-    for place in _places(instance):
+    for path in _paths(instance):
         try:
-            values = documents.parse_json(place.read_text(encoding="utf-8"))
+            values = documents.parse_json(path.read_text(encoding="utf-8"))
             if (values["format"], values["prefix"], values["quick"]) == (_FORMAT, prefix, quick):
                 work = values["work"]
                 return work if isinstance(work, dict) else None
@@ -70,9 +70,9 @@ def load(instance: Instance, prefix: str | None, quick: bool) -> dict[str, Any] 
 
 def forget(instance: Instance) -> None:
     """Drop what was remembered."""
-    for place in _places(instance):
+    for path in _paths(instance):
         with contextlib.suppress(OSError):
-            os.unlink(place)
+            os.unlink(path)
 
 
 _REMOTE_THREADS: Final = 8
@@ -237,7 +237,7 @@ def verify(
         untracked=beside.untracked,
         orphans=beside.orphans,
         lost=beside.lost,
-        incoming=tuple(view_repair.left_behind(instance)),
+        incoming=tuple(view_sync.left_behind(instance)),
         is_complete=is_complete,
         seconds=course.seconds(),
         database=tuple(damages),
@@ -265,7 +265,7 @@ class _Beside:
         orphans = sorted(name.digest + name.suffix for name in unneeded)
         shown = [name.digest + name.suffix for name in findings.shown_orphans(instance, unneeded)]
         lost = shown if len(shown) >= findings.MANY_LOST else []
-        overlapping = tuple(key_conflicts.overlapping(instance))
+        overlapping = tuple(plan.overlapping(instance))
         return cls(edited, untracked, tuple(orphans), tuple(lost), overlapping)
 
 

@@ -63,8 +63,8 @@ def html_records(model: Any, records: Sequence[Any], count: int, **first: Sequen
     """
     columns = [name for name in columns_of(model) if name not in _NOT_SHOWN]
     rows = [
-        (*(values[place] for values in first.values()), *(getattr(record, name) for name in columns))
-        for place, record in enumerate(records[:SHOWN_ROWS])
+        (*(values[position] for values in first.values()), *(getattr(record, name) for name in columns))
+        for position, record in enumerate(records[:SHOWN_ROWS])
     ]
     head = "".join(f"<th>{html.escape(name)}</th>" for name in (*first, *columns))
     body = "".join("<tr>" + "".join(f"<td>{html.escape(_cell(value))}</td>" for value in row) + "</tr>" for row in rows)

@@ -338,16 +338,18 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         found = dict(filters)
         for name, value in filters.items():
             parts = field_names.canonical(self.model, name.split("__"))
-            place = next((n for n in range(len(parts)) if self._is_json(parts[: n + 1])), None)
-            if place is None:
+            position = next((n for n in range(len(parts)) if self._is_json(parts[: n + 1])), None)
+            if position is None:
                 continue
             found[name] = stored = plain.plain(value, lambda other: other)
-            keys = parts[place + 1 :]
+            keys = parts[position + 1 :]
             lookup = [keys.pop()] if keys and keys[-1] in KeyTransform.get_lookups() else []
-            either = _present("__".join([*parts[: place + 1], *keys]), lookup, stored)
+            either = _present("__".join([*parts[: position + 1], *keys]), lookup, stored)
             for spelling in _joinings(keys):
                 alias = f"_json_{len(self.query.annotations)}"
-                self.query.add_annotation(KeyTransform(spelling[0], "__".join(parts[: place + 1])), alias, select=False)
+                self.query.add_annotation(
+                    KeyTransform(spelling[0], "__".join(parts[: position + 1])), alias, select=False
+                )
                 other = _present("__".join([alias, *spelling[1:]]), lookup, stored)
                 # Null is what neither reading finds.
                 either = either & other if lookup == ["isnull"] and stored else either | other

@@ -8,7 +8,7 @@ from typing import Any
 from lamindb.core import context, messages
 from lamindb.core.settings import settings
 from lamindb.core.verbs import verb
-from lamindb.db import bulk, database
+from lamindb.db import database
 from lamindb.errors import DatabaseError, InvalidInputError, InvalidTypeError, ReadOnlyError
 from lamindb.models import File, Run, RunInput, RunOutput
 from lamindb.models.base import now
@@ -46,12 +46,12 @@ def link(run: Run, files: Sequence[File], *, kind: str, seen_by: str = "call") -
         if kind == "input":
             ids = [file.id for file in wanted]
             made: set[str] = set()
-            for part in bulk.chunks(ids):
-                query = RunOutput.objects.using(alias).filter(run_id=run.id, file_id__in=part)
+            for chunk in database.chunks(ids):
+                query = RunOutput.objects.using(alias).filter(run_id=run.id, file_id__in=chunk)
                 made.update(query.values_list("file_id", flat=True).order_by())
             wanted = [file for file in wanted if file.id not in made and file.run_id != run.id]
         links = [model.from_fields(run_id=run.id, file_id=f.id, seen_by=seen_by, created_at=now()) for f in wanted]
-        bulk.insert_many(connection, links, ignore_conflicts=True)
+        database.insert_many(connection, links, ignore_conflicts=True)
         if kind == "output":
             become_producer(connection, run.id, run.transform_id, [file.id for file in wanted])
     for file in files:
@@ -65,12 +65,12 @@ def become_producer(connection: Any, run_id: str, transform_id: str | None, file
 
     A file never comes from itself: one that the run read, or from which something that it read came, is left alone.
     """
-    for part in bulk.chunks(list(dict.fromkeys(file_ids))):
-        marks = ", ".join(["%s"] * len(part))
+    for chunk in database.chunks(list(dict.fromkeys(file_ids))):
+        marks = ", ".join(["%s"] * len(chunk))
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT DISTINCT file_id FROM lamindb_runinput WHERE file_id IN ({marks})", part)
+            cursor.execute(f"SELECT DISTINCT file_id FROM lamindb_runinput WHERE file_id IN ({marks})", chunk)
             read = [row[0] for row in cursor.fetchall()]
-            wanted = [one for one in part if one not in read or not _comes_from(cursor, run_id, one)]
+            wanted = [one for one in chunk if one not in read or not _comes_from(cursor, run_id, one)]
             if wanted:
                 marks = ", ".join(["%s"] * len(wanted))
                 cursor.execute(

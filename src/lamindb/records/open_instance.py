@@ -159,7 +159,7 @@ class Instance:
 
     def user_id(self) -> str:
         """Return the id of the record of the user who works here, making it if need be; follows a new login."""
-        stamp = _user_stamp()
+        stamp = _user_stamp(self._opened.once("settings_folder", paths.settings_folder))
         found: tuple[object, str] | None = self._opened.values.get("user")
         if found is None or found[0] != stamp:
             found = self._opened.values["user"] = (stamp, ensure_user(self.alias))
@@ -282,11 +282,10 @@ def _open_hash_cache() -> HashCache:
     return HashCache(folder) if folder is not None else NoHashCache()
 
 
-def _user_stamp() -> object:
+def _user_stamp(folder: Path | None) -> object:
     override = os.environ.get("LAMIN_USER")
     if override:
         return override
-    folder = paths.settings_folder()
     try:
         return folder, os.stat(f"{folder}/user.toml").st_mtime_ns
     except OSError:

@@ -266,7 +266,7 @@ def _layer(seen: Seen) -> str:
 
 def _folder_of(instance: Instance, path: str) -> File | None:
     """Return the saved folder of which a file is a member, such as a zarr store."""
-    place = locate.place_of(instance, path)
+    place = locate.location_of(instance, path)
     if place is None:
         return None
     storage_id, key = place

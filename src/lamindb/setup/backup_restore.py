@@ -276,8 +276,8 @@ def _lacks_records(home: Path, instance_id: str) -> bool:
         return False
     path = home / DATABASE_FILE
     try:
-        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as link:
-            return link.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
     except sqlite3.Error:
         return not path.exists()
 
@@ -333,8 +333,8 @@ def restore(name: str | os.PathLike[str]) -> Any:
     for project in origin.projects:
         registry.register(instance, project)
     if instance.is_local:
-        from lamindb.files import view_repair
+        from lamindb.files import view_sync
 
-        view_repair.rebuild_view(instance)
+        view_sync.rebuild_view(instance)
     messages.success(f"restored the instance {instance.name!r} in {instance.root_url}")
     return instance

@@ -16,7 +16,7 @@ from lamindb.core.keys import OWN_ROOT
 from lamindb.core.progress import Progress
 from lamindb.core.text import storable
 from lamindb.db import database
-from lamindb.db.bulk import chunks
+from lamindb.db.database import chunks
 from lamindb.errors import DatabaseError
 from lamindb.models import Storage, SweepMark
 
@@ -92,38 +92,38 @@ def copy(source: str, target: str, *, place: Place | None = None, progress: Prog
     Raises:
         DatabaseError, InvalidInputError: The target refuses a row. Roll its transaction back.
     """
-    link = database.connection(target)
+    connection = database.connection(target)
     total = count(source) if progress is not None else 0
     done = 0
     for model in kinds():
         fields = list(model._meta.concrete_fields)
-        quote = link.ops.quote_name
+        quote = connection.ops.quote_name
         columns = ", ".join(quote(field.column) for field in fields)
         statement = f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES ({', '.join(['%s'] * len(fields))})"
-        with link.cursor() as cursor:
-            for part in chunks(_rows(source, model, place)):
+        with connection.cursor() as cursor:
+            for chunk in chunks(_rows(source, model, place)):
                 cursor.executemany(
                     statement,
                     [
                         tuple(
-                            field.get_db_prep_save(value, connection=link)
+                            field.get_db_prep_save(value, connection=connection)
                             for field, value in zip(fields, row, strict=True)
                         )
-                        for row in part
+                        for row in chunk
                     ],
                 )
-                done += len(part)
+                done += len(chunk)
                 if progress is not None:
                     progress(done, total)
-    _set_sequences(link)
+    _set_sequences(connection)
 
 
-def _set_sequences(link: Any) -> None:
+def _set_sequences(connection: Any) -> None:
     """Set the sequences of the database to continue after the numbers that were copied."""
     from django.core.management.color import no_style
 
-    with link.cursor() as cursor:
-        for statement in link.ops.sequence_reset_sql(no_style(), kinds()):
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_sql(no_style(), kinds()):
             cursor.execute(statement)
 
 
@@ -183,11 +183,11 @@ def block_writers(alias: str) -> None:
     Raises:
         DatabaseError: The database did not grant it.
     """
-    link = database.connection(alias)
-    database.take_all(link)
-    if link.vendor == "postgresql":
-        with link.cursor() as cursor:
-            cursor.execute(f"LOCK TABLE {', '.join(_quoted(link))} IN SHARE ROW EXCLUSIVE MODE")
+    connection = database.connection(alias)
+    database.take_all(connection)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {', '.join(_quoted(connection))} IN SHARE ROW EXCLUSIVE MODE")
 
 
 def close(alias: str, reason: str) -> None:
@@ -203,16 +203,16 @@ def close(alias: str, reason: str) -> None:
     Raises:
         DatabaseError: The server does not allow it; nothing was changed.
     """
-    link = database.connection(alias)
-    if link.vendor != "postgresql":
+    connection = database.connection(alias)
+    if connection.vendor != "postgresql":
         return
     try:
-        with transaction.atomic(using=alias), link.cursor() as cursor:
+        with transaction.atomic(using=alias), connection.cursor() as cursor:
             cursor.execute(
                 f"CREATE OR REPLACE FUNCTION {_CLOSED}() RETURNS trigger LANGUAGE plpgsql AS "
                 f"$body$ BEGIN RAISE EXCEPTION USING MESSAGE = {_text(reason)}, ERRCODE = '55000'; END $body$"
             )
-            for table in _quoted(link):
+            for table in _quoted(connection):
                 cursor.execute(
                     f"CREATE OR REPLACE TRIGGER {_CLOSED} BEFORE INSERT OR UPDATE OR DELETE ON {table} "
                     f"FOR EACH STATEMENT EXECUTE FUNCTION {_CLOSED}()"
@@ -221,9 +221,9 @@ def close(alias: str, reason: str) -> None:
         raise DatabaseError(f"the server does not allow it: {str(error).splitlines()[0]}") from error
 
 
-def _quoted(link: Any) -> list[str]:
+def _quoted(connection: Any) -> list[str]:
     every: list[type[models.Model]] = [*kinds(), SweepMark]
-    return [link.ops.quote_name(model._meta.db_table) for model in every]
+    return [connection.ops.quote_name(model._meta.db_table) for model in every]
 
 
 def _text(value: str) -> str:
@@ -233,23 +233,23 @@ def _text(value: str) -> str:
 
 def clear(alias: str) -> None:
     """Remove all rows inside an open transaction."""
-    link = database.connection(alias)
+    connection = database.connection(alias)
     every: list[Any] = [*reversed(kinds()), SweepMark]
-    with link.cursor() as cursor:
+    with connection.cursor() as cursor:
         for model in every:
-            cursor.execute(f"DELETE FROM {link.ops.quote_name(model._meta.db_table)}")
+            cursor.execute(f"DELETE FROM {connection.ops.quote_name(model._meta.db_table)}")
 
 
 def drop(alias: str) -> None:
     """Remove our tables from a database, and the notes of their migrations; other tables stay."""
-    link = database.connection(alias)
-    with database.writing(alias), link.cursor() as cursor:
+    connection = database.connection(alias)
+    with database.writing(alias), connection.cursor() as cursor:
         every: list[Any] = [*reversed(kinds()), SweepMark]
         for model in every:
-            cursor.execute(f"DROP TABLE IF EXISTS {link.ops.quote_name(model._meta.db_table)} CASCADE")
-        if link.vendor == "postgresql":
+            cursor.execute(f"DROP TABLE IF EXISTS {connection.ops.quote_name(model._meta.db_table)} CASCADE")
+        if connection.vendor == "postgresql":
             cursor.execute(f"DROP FUNCTION IF EXISTS {_CLOSED}")
-        if "django_migrations" in link.introspection.table_names(cursor):
+        if "django_migrations" in connection.introspection.table_names(cursor):
             cursor.execute("DELETE FROM django_migrations WHERE app = 'lamindb'")
             cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
             if cursor.fetchone() is None:

@@ -17,7 +17,7 @@ from lamindb.storage import ownership
 from lamindb.storage.ownership import Owner
 
 
-def place_of(storage: str | os.PathLike[str]) -> tuple[str, Path]:
+def root_and_home(storage: str | os.PathLike[str]) -> tuple[str, Path]:
     """Return the root of a storage, and the folder of the instance that has it.
 
     Raises:
@@ -127,8 +127,8 @@ def _make_records(root_url: str, home: Path, name: str, db: str | None, view: st
             raise ownership.owned_by_another(root_url, mark)
         migrate.bring_up_to_date(alias, home=home)
         is_new = False
-        with database.writing(alias) as link:
-            database.lock_key(link, "storage")
+        with database.writing(alias) as connection:
+            database.lock_key(connection, "storage")
             user = ensure_user(alias)
             known = list(Storage.objects.using(alias).order_by("created_at", "id"))
             location, kind = copy_tables.location_of(root_url, db)

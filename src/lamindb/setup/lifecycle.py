@@ -32,7 +32,7 @@ from lamindb.instance import discovery, registry
 from lamindb.instance import user as instance_user
 from lamindb.records.open_instance import Instance, Outage
 from lamindb.setup import finish_move
-from lamindb.setup.create import default_name, make, place_of
+from lamindb.setup.create import default_name, make, root_and_home
 from lamindb.storage import ownership
 from lamindb.storage.ownership import Owner
 
@@ -85,7 +85,7 @@ def init(
         StorageError: The folder or bucket cannot be written.
         DatabaseError: The database cannot be reached.
     """
-    root_url, home = place_of(storage)
+    root_url, home = root_and_home(storage)
     if view not in folders.VIEW_MODES:
         raise InvalidInputError(f"view must be one of {', '.join(folders.VIEW_MODES)}, not {view!r}")
     if db is not None:
@@ -151,7 +151,7 @@ def _of(identifier: str | os.PathLike[str] | None) -> discovery.Found:
         return discovery.find()
     if "://" not in str(identifier):
         return discovery.locate(os.fspath(identifier))
-    home = place_of(str(identifier))[1]
+    home = root_and_home(str(identifier))[1]
     if not (home / folders.FILE_NAME).is_file():
         raise NoInstanceError(
             f"{identifier} was not connected here: run `lamin init --storage {identifier}`, or, if its records are in "
@@ -171,7 +171,7 @@ def _on_server(url: str, storage: str | None) -> discovery.Found:
     roots = _roots_on_server(url)
     project = _working_folder()
     if storage is not None:
-        root_url, home = place_of(storage)
+        root_url, home = root_and_home(storage)
         if "://" not in root_url:
             return discovery.Found(discovery.locate(root_url).home, project or home.parent)
         if root_url not in roots:
@@ -186,7 +186,7 @@ def _on_server(url: str, storage: str | None) -> discovery.Found:
                 f"the storage of the instance in {database.shown_url(url)} is {root_url}, where no instance folder is: "
                 "add --storage PATH, where it is on this machine"
             )
-        home = place_of(root_url)[1]
+        home = root_and_home(root_url)[1]
     if not (home / folders.FILE_NAME).is_file():
         make(root_url, home, folders.check_name(default_name(root_url, url)), url, "none")
     return discovery.Found(home, project or home.parent)
@@ -227,7 +227,7 @@ def _homes_on_server(url: str, roots: Iterable[str], project: Path | None) -> It
     yield from registry.homes_on(url)
     for root_url in roots:
         if "://" in root_url or os.path.isabs(root_url):
-            yield place_of(root_url)[1]
+            yield root_and_home(root_url)[1]
 
 
 def _has_storage(home: Path, ids: Iterable[str]) -> bool:
@@ -522,9 +522,9 @@ def make_current(instance: Instance) -> None:
     context.set_instance(instance)
     # Repairs are imported only if there is something to repair, so that a query starts quickly.
     if _has_writers(instance):
-        from lamindb.files import view_repair
+        from lamindb.files import view_sync
 
-        view_repair.repair_after_crash(instance)
+        view_sync.repair_after_crash(instance)
     if _has_running(instance):
         from lamindb.runs import liveness
 

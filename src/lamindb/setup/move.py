@@ -24,7 +24,7 @@ from lamindb.core import database_url as db_url
 from lamindb.core.hashing import Content
 from lamindb.core.keys import DATABASE_FILE
 from lamindb.core.progress import Progress
-from lamindb.db import bulk, database, migrate
+from lamindb.db import database, migrate
 from lamindb.errors import (
     ConflictError,
     DatabaseError,
@@ -34,7 +34,7 @@ from lamindb.errors import (
     SourceChangedError,
     StorageError,
 )
-from lamindb.files import view_repair
+from lamindb.files import view_sync
 from lamindb.instance import config as folders
 from lamindb.instance import move_note
 from lamindb.maintenance import reachable
@@ -173,7 +173,7 @@ def _end(
 ) -> MigrationReport:
     """Rebuild the view of the moved instance, and report."""
     if instance.is_local:
-        view_repair.rebuild_view(instance, progress=progress)
+        view_sync.rebuild_view(instance, progress=progress)
     return MigrationReport(
         tables=tuple(found),
         objects=len(compared),
@@ -195,7 +195,7 @@ def _plan(instance: Instance, db: str | None, storage: str | os.PathLike[str] | 
         database.postgres_config(db)
     root_url, home = instance.root_url, instance.home_path
     if storage is not None:
-        root_url, home = create.place_of(storage)
+        root_url, home = create.root_and_home(storage)
     url = db if db is not None else instance.database_url
     moves_objects = root_url != instance.root_url
     moves_rows = (db is not None and not db_url.is_same(db, instance.database_url or "")) or (
@@ -237,9 +237,9 @@ def _copy_objects(
     known = set(there)
     done = 0
     wanted = [(name, size) for name, size in _needed(instance) if name not in known]
-    for part in bulk.chunks(wanted, _AT_ONCE):
+    for chunk in database.chunks(wanted, _AT_ONCE):
         sources = []
-        for name, _ in part:
+        for name, _ in chunk:
             size = old.size(name)
             if size is None:
                 raise IntegrityError(
@@ -250,12 +250,12 @@ def _copy_objects(
         try:
             new.put_many(sources)
         except SourceChangedError as error:
-            for name, size in part:
+            for name, size in chunk:
                 damage = old.check(name, size)
                 if damage is not None:
                     raise IntegrityError(f"{damage.detail}: repair it first, then call again") from error
             raise
-        done += len(part)
+        done += len(chunk)
         if progress is not None:
             progress(done, len(wanted))
 
@@ -416,8 +416,8 @@ def dump_to_sqlite(home: Path, database_url: str, target: Path) -> None:
         database.create_sqlite(temporary)
         database.register(copied, database.sqlite_config(temporary))
         migrate.bring_up_to_date(copied, home=home)
-        with database.writing(source) as link:
-            with link.cursor() as cursor:
+        with database.writing(source) as connection:
+            with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             with database.writing(copied):
                 copy_tables.copy(source, copied)

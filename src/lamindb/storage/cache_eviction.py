@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from lamindb.core import locks
-from lamindb.storage import temp_files
+from lamindb.storage import object_folder
 
 RECOUNT_SECONDS: Final = 1.0
 """How long a cache that is too large, but all in use, is not scanned again."""
@@ -159,7 +159,7 @@ class CacheEntries:
             self._write_total(total)
         abandoned: list[str] = []
         with contextlib.suppress(OSError):
-            abandoned = temp_files.remove_abandoned(f"{self.folder}/incoming", older_than_seconds=_STALE_SECONDS)
+            abandoned = object_folder.remove_abandoned(f"{self.folder}/incoming", older_than_seconds=_STALE_SECONDS)
         return total < there or bool(abandoned)
 
     def entries(self) -> Iterator[_Entry]:
@@ -176,7 +176,7 @@ class CacheEntries:
         """Return a path for a temporary file that no other process uses."""
         folder = f"{self.folder}/incoming"
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        return temp_files.new_temp_path(folder)
+        return object_folder.new_temp_path(folder)
 
     def discard(self, path: str) -> None:
         """Remove a file or folder: renamed first, so that it disappears at once."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from lamindb.core import filesystem
 from lamindb.core.hashing import Content, Hasher
 from lamindb.errors import IntegrityError, SourceChangedError, SourceNotFoundError
-from lamindb.storage import reflink
 from lamindb.storage.base import ObjectName
 from lamindb.storage.bucket import READ_SIZE
 from lamindb.storage.hash_cache import Known
@@ -57,7 +57,7 @@ def local_copy_of_key(store: RemoteStore, key: str, name: ObjectName, filename: 
             raise IntegrityError(f"'{store.root_url}/{key}' is gone, and no other copy is kept") from error
         for piece in _pieces(store, key, size):
             hasher.update(piece)
-            reflink.write_all(descriptor, piece)
+            filesystem.write_all(descriptor, piece)
         if hasher.hexdigest() != wanted.digest:
             raise IntegrityError(
                 f"'{store.root_url}/{key}' was changed since it was registered, and old bytes of files that stay in "

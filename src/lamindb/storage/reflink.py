@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from typing import Final, Literal
 
+from lamindb.core import filesystem
+
 Method = Literal["reflink", "link", "copy"]
 
 NO_LINK: Final = frozenset(
@@ -29,10 +31,6 @@ _NO_CLONE: Final = NO_LINK | {errno.EINVAL, errno.ENOTTY, errno.EBADF, errno.EIS
 _FICLONE: Final = 0x40049409
 _CHUNK: Final = 1 << 20
 _ZEROS: Final = bytes(_CHUNK)
-
-_WRITTEN_AT_ONCE: Final = 256 << 10
-"""Bytes of one call. For larger ones Linux allocates blocks of memory that a virtual machine with a balloon driver has
-to fetch from its host: ten times as slow. Smaller ones cost more calls."""
 
 
 def clone(source: int, target: int) -> bool:
@@ -126,14 +124,7 @@ def write_piece(descriptor: int, piece: bytes | memoryview, *, is_hole: bool) ->
     if is_hole:
         os.ftruncate(descriptor, os.lseek(descriptor, len(piece), os.SEEK_CUR))
     else:
-        write_all(descriptor, piece)
-
-
-def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    """Write all of the data, in calls for which the system needs no large blocks of memory."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest[:_WRITTEN_AT_ONCE]) :]
+        filesystem.write_all(descriptor, piece)
 
 
 def duplicate(source: str, target: str, *, allow_link: bool = True, allow_clone: bool = True) -> Method:

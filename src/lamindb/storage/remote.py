@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from blake3 import blake3
 
-from lamindb.core import messages
+from lamindb.core import filesystem, messages
 from lamindb.core.hashing import CHUNK_SIZE, Content
 from lamindb.core.progress import Progress
 from lamindb.core.text import counted
 from lamindb.errors import IntegrityError, SourceChangedError, UnsupportedError
-from lamindb.storage import bucket_client, manifest, reflink, source_reader
+from lamindb.storage import bucket_client, manifest, source_reader
 from lamindb.storage.base import Damage, FileStat, Member, ObjectName, Source, Stored
 from lamindb.storage.bucket import FOLDER, Bucket
 from lamindb.storage.cache import Cache, NoCache
@@ -224,7 +224,7 @@ class RemoteStore(Bucket):
         hasher = blake3()
         for piece in self.pieces(name):
             hasher.update(piece)
-            reflink.write_all(descriptor, piece)
+            filesystem.write_all(descriptor, piece)
         if hasher.hexdigest() != name.digest:
             raise self.damaged(name)
 

@@ -12,8 +12,7 @@ from lamindb.core import filesystem
 from lamindb.errors import InvalidInputError
 from lamindb.storage import reflink
 from lamindb.storage.base import Member, ObjectName
-from lamindb.storage.object_folder import ObjectFolder
-from lamindb.storage.temp_files import new_temp_path
+from lamindb.storage.object_folder import ObjectFolder, new_temp_path
 
 
 def check_filename(filename: str) -> str:

@@ -16,17 +16,108 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 from lamindb.core import filesystem, keys, messages
-from lamindb.core.hashing import Content
+from lamindb.core.hashing import Content, digest_file
 from lamindb.errors import IntegrityError, LaminError, ViewConflictError
 from lamindb.storage import reflink
-from lamindb.storage.base import FileStat, ObjectName, ObjectStore
+from lamindb.storage.base import FileStat, Member, ObjectName, ObjectStore
 from lamindb.storage.hash_cache import Known
 from lamindb.storage.local import LocalStore
-from lamindb.storage.manifest import read_manifest
-from lamindb.storage.object_folder import ObjectFolder
+from lamindb.storage.manifest import read_manifest, starts_as_manifest
+from lamindb.storage.object_folder import ObjectFolder, new_temp_path
 from lamindb.storage.os_errors import cause, read_only, write_failed
-from lamindb.storage.temp_files import new_temp_path
-from lamindb.storage.view_state import State, ViewInspector, is_object, lstat
+
+State = Literal["ours", "missing", "edited", "foreign"]
+
+
+class ViewInspector:
+    """Compares files in the root of a store with objects; changes nothing."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self._store = store
+
+    def members(self, name: ObjectName | None) -> dict[str, Member]:
+        """Return the members of the folder that was shown before; none if it was a file, or is not known."""
+        if name is None:
+            return {}
+        try:
+            with self._store.open(name) as stream:
+                if not starts_as_manifest(stream):
+                    return {}
+            return {member.path: member for member in read_manifest(self._store, name)}
+        except IntegrityError:
+            return {}
+
+    def bad_parent(self, key: str) -> str | None:
+        """Return why a key cannot be in its folders: one is a file, or a link that could lead out of the root."""
+        path = self._store.root_url
+        for part in key.split("/")[:-1]:
+            path = f"{path}/{part}"
+            found = lstat(path)
+            if found is None:
+                return None
+            if not stat.S_ISDIR(found.st_mode):
+                return f"'{path}' is not a folder: choose another key, or move it away"
+        return None
+
+    def state_of_folder(self, path: str, found: os.stat_result, name: ObjectName) -> State:
+        """Return whether a folder holds the members of a manifest and nothing else."""
+        if not stat.S_ISDIR(found.st_mode):
+            return "foreign"
+        members = {f"{path}/{member.path}": member for member in read_manifest(self._store, name)}
+        there = set(files_below(path))
+        if members and not there:
+            return "missing"
+        if there != set(members):
+            return "edited"
+        for target, member in members.items():
+            file = os.lstat(target)
+            if not stat.S_ISREG(file.st_mode) or self.digest(target, file, member.name) != member.digest:
+                return "edited"
+        return "ours"
+
+    def is_ours_or_empty(self, path: str, digests: set[str]) -> bool:
+        """Return True if a folder holds no file at all, or just the members of a manifest among `digests`."""
+        if next(files_below(path), None) is None:
+            return True
+        for digest in digests:
+            for name in self._store.objects.with_digest(digest):
+                members = self.members(name)
+                if members and self.state_of_folder(path, os.lstat(path), name) == "ours":
+                    return True
+        return False
+
+    def digest(self, path: str, found: os.stat_result, name: ObjectName | None) -> str:
+        """Return the digest of a file, read only if neither the object nor the cache has it."""
+        known = FileStat.of(found)
+        cache = self._store.hash_cache
+        if name is not None and is_object(found, self._store.objects.path(name)):
+            if self._store.objects.is_good(name, None):
+                return name.digest
+            return digest_file(path)
+        digest = cache.digest(path, known)
+        return digest if digest is not None else digest_file(path)
+
+
+def files_below(path: str) -> Iterator[str]:
+    """Yield the paths of all files below a folder; links are not followed."""
+    for folder, folders, files in os.walk(path):
+        yield from (f"{folder}/{file}" for file in files)
+        yield from (f"{folder}/{inner}" for inner in folders if os.path.islink(f"{folder}/{inner}"))
+
+
+def lstat(path: str) -> os.stat_result | None:
+    """Return the stat of a path, of a link itself; None if there is none."""
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None
+
+
+def is_object(found: os.stat_result, path: str) -> bool:
+    """Return True if a file is the object itself, under another name."""
+    object_stat = lstat(path)
+    return object_stat is not None and (found.st_ino, found.st_dev) == (object_stat.st_ino, object_stat.st_dev)
+
 
 Mode = Literal["auto", "copy", "none"]
 
@@ -340,11 +431,11 @@ class View:
         if aside is None:
             raise ViewConflictError(f"'{target}' holds something that is not saved: save it, or move it away")
         number = 1
-        while os.path.lexists(place := f"{self.store.root_url}/{aside}.edited-{number}{key.removeprefix(aside)}"):
+        while os.path.lexists(kept := f"{self.store.root_url}/{aside}.edited-{number}{key.removeprefix(aside)}"):
             number += 1
-        self._make_parents(place.removeprefix(f"{self.store.root_url}/"), set())
-        os.rename(target, place)
-        messages.warning(f"'{target}' was changed since it was saved; what it held is now '{place}'")
+        self._make_parents(kept.removeprefix(f"{self.store.root_url}/"), set())
+        os.rename(target, kept)
+        messages.warning(f"'{target}' was changed since it was saved; what it held is now '{kept}'")
 
     def _make_parents(self, key: str, made: set[str]) -> None:
         """Make the folders of a key, none of which may be a symbolic link: it could lead out of the root."""

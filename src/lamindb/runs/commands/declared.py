@@ -32,7 +32,7 @@ from lamindb.errors import (
     SourceNotFoundError,
 )
 from lamindb.files import save
-from lamindb.files.locate import place_of, registered_at
+from lamindb.files.locate import location_of, registered_at
 from lamindb.files.source import hash_local
 from lamindb.models import File, Run, RunOutput
 from lamindb.records import edges
@@ -131,7 +131,7 @@ def outputs_later(instance: Instance, outputs: Outputs, cwd: Path) -> list[tuple
 
 def _folder_at(instance: Instance, path: str) -> File | None:
     """Return the saved folder that shows a file among its members, with the bytes that the file has now."""
-    place = place_of(instance, path)
+    place = location_of(instance, path)
     if place is None or place[0] != instance.storage_id or not os.path.isfile(path):
         return None
     try:

@@ -32,6 +32,7 @@ class Function:
         self._has_name = name is not None
         self._transforms: dict[str, str] = {}
         self._sources: dict[str, str | None] = {}
+        self._code_paths: dict[str, str | None] = {}
         self._text: str | bool | None = False
         self.signature = _signature(function)
         self._failures: dict[bool, bool] = {}
@@ -119,18 +120,35 @@ class Function:
                 self._text = None
         return self._text if isinstance(self._text, str) else None
 
+    def code_path(self, instance: Instance) -> str | None:
+        """Return the file relative to the project and the function's qualified name, as in `study.py:clean`.
+
+        None where it stands in a cell or an installed package.
+        """
+        if instance.alias not in self._code_paths:
+            path = self._file()
+            name = getattr(self.function, "__qualname__", self.name)
+            is_own = path is not None and "site-packages" not in path.parts
+            found = f"{scripts.relative_reference(path, instance.project_path)}:{name}" if path and is_own else None
+            self._code_paths[instance.alias] = storable(found)
+        return self._code_paths[instance.alias]
+
+    def _file(self) -> Path | None:
+        try:
+            file = inspect.getsourcefile(self.function)
+        except TypeError:
+            return None
+        path = Path(file) if file else None
+        return path if path is not None and path.is_file() and not _is_cell(path) else None
+
     def _reference(self, instance: Instance) -> str:
         """Return where it stands: the file relative to the project, or the dotted name of an installed module."""
         if self._has_name:
             return self.name
         module = str(getattr(self.function, "__module__", None) or "")
-        try:
-            file = inspect.getsourcefile(self.function)
-        except TypeError:
-            file = None
-        path = Path(file) if file else None
-        if path is None or not path.is_file() or _is_cell(path):
-            return f"{_place_of_current(instance) or module}:{self.name}"
+        path = self._file()
+        if path is None:
+            return f"{_path_of_current(instance) or module}:{self.name}"
         if "site-packages" in path.parts:
             return f"{module}:{self.name}"
         return f"{scripts.relative_reference(path, instance.project_path)}:{self.name}"
@@ -141,7 +159,7 @@ def _is_cell(path: Path) -> bool:
     return path.parent.name.startswith("ipykernel_") or path.name.startswith("<")
 
 
-def _place_of_current(instance: Instance) -> str | None:
+def _path_of_current(instance: Instance) -> str | None:
     """Return the reference of what runs: cells are in no file of their own."""
     run = context.run()
     while isinstance(run, Run) and run.alias == instance.alias:
@@ -246,7 +264,7 @@ def files_in(instance: Instance, *values: Any) -> list[File]:
         if paths > _MOST_PATHS:
             break
         text = os.fspath(value)
-        if not isinstance(text, str) or locate.place_of(instance, text) is None or not os.path.exists(text):
+        if not isinstance(text, str) or locate.location_of(instance, text) is None or not os.path.exists(text):
             continue
         file = locate.registered_at(instance, text, by_bytes=False)
         if file is not None:

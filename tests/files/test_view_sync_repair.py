@@ -12,12 +12,12 @@ import pytest
 
 import lamindb as ln
 from lamindb.core import context
-from lamindb.files import view_repair, view_sync
+from lamindb.files import view_sync
 from lamindb.files.view_sync import Left
 from lamindb.models import File
 from lamindb.setup import lifecycle
 from lamindb.storage.base import ObjectName
-from lamindb.storage.temp_files import this_writer
+from lamindb.storage.object_folder import this_writer
 
 
 def save(key: str, data: bytes = b"ACGT") -> File:
@@ -51,10 +51,10 @@ def test_a_writer_leaves_its_name_while_it_lives(local_instance: Path) -> None:
     save("a.txt")
     assert len(markers(local_instance)) == 1
     assert markers(local_instance)[0].startswith(this_writer().prefix)
-    assert view_repair.left_behind(context.instance()) == []
+    assert view_sync.left_behind(context.instance()) == []
     die(lambda: save("b.txt"))
     assert len(markers(local_instance)) == 2
-    assert len(view_repair.left_behind(context.instance())) == 1
+    assert len(view_sync.left_behind(context.instance())) == 1
     again(local_instance)
     assert len(markers(local_instance)) == 1
 
@@ -67,12 +67,12 @@ def test_a_program_that_ends_leaves_no_name(local_instance: Path) -> None:
 
 
 def test_what_the_view_lacks_is_shown(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lamindb.files import view_publish
+    from lamindb.files import view_sync
 
     save("a.txt", b"old")
 
     def act() -> None:
-        view_publish.show = lambda *args: None  # type: ignore[assignment]
+        view_sync.show = lambda *args: None  # type: ignore[assignment]
         save("a.txt", b"new")
         save("deep/b.txt", b"b")
 
@@ -120,7 +120,7 @@ def test_half_a_note_is_passed_over(local_instance: Path) -> None:
     stem.with_name(stem.name + ".leaving").write_bytes(b'["a.txt", "xyz", ".txt", false]\n["b.txt", "01')
     again(local_instance)
     assert (local_instance / "a.txt").exists()
-    assert view_repair.left_behind(context.instance()) == []
+    assert view_sync.left_behind(context.instance()) == []
     assert file.stage().read_bytes() == b"ACGT"
 
 
@@ -129,10 +129,10 @@ def test_a_name_from_elsewhere_counts_as_dead_after_a_week(
 ) -> None:
     path = local_instance / ".lamindb/incoming/elsewhere.0123456789ab.1.1.0.writer"
     path.write_bytes(b"")
-    assert view_repair.left_behind(context.instance()) == []
+    assert view_sync.left_behind(context.instance()) == []
     real = time.time
-    monkeypatch.setattr(time, "time", lambda: real() + view_repair.FOREIGN_SECONDS + 60)
-    assert view_repair.left_behind(context.instance()) == [path.name]
+    monkeypatch.setattr(time, "time", lambda: real() + view_sync.FOREIGN_SECONDS + 60)
+    assert view_sync.left_behind(context.instance()) == [path.name]
 
 
 def test_the_last_to_show_is_not_the_last_to_save(instance: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from lamindb.core import processes
-from lamindb.storage import temp_files
-from lamindb.storage.temp_files import Writer, new_temp_path, remove_abandoned, this_writer
+from lamindb.storage import object_folder
+from lamindb.storage.object_folder import Writer, new_temp_path, remove_abandoned, this_writer
 
 WEEK = 7 * 86_400
 
@@ -25,7 +25,7 @@ def make(folder: Path, name: str, age: float = 0) -> Path:
 
 
 def a_dead_writer() -> Writer:
-    code = "from lamindb.storage.temp_files import this_writer as w; print(*[w().machine, w().pid, w().start])"
+    code = "from lamindb.storage.object_folder import this_writer as w; print(*[w().machine, w().pid, w().start])"
     machine, pid, start = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
@@ -59,7 +59,7 @@ def test_a_dead_writers_entries_go_at_once(tmp_path: Path) -> None:
 
 def test_a_living_writers_entries_stay_whatever_their_age(tmp_path: Path) -> None:
     mine = make(tmp_path, os.path.basename(new_temp_path(str(tmp_path))), age=10 * WEEK)
-    code = "import sys, lamindb.storage.temp_files as i; print(i.this_writer().prefix, flush=True); sys.stdin.read()"
+    code = "import sys, lamindb.storage.object_folder as i; print(i.this_writer().prefix, flush=True); sys.stdin.read()"
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert child.stdout is not None and child.stdin is not None
@@ -83,7 +83,7 @@ def test_what_others_left_goes_by_age(tmp_path: Path, name: str, monkeypatch: py
     path = make(tmp_path, name)
     assert remove_abandoned(str(tmp_path), older_than_seconds=WEEK) == []
     now = time.time()
-    monkeypatch.setattr(temp_files.time, "time", lambda: now + WEEK + 60)
+    monkeypatch.setattr(object_folder.time, "time", lambda: now + WEEK + 60)
     assert remove_abandoned(str(tmp_path), older_than_seconds=WEEK) == [name]
     assert not path.exists()
 
@@ -109,11 +109,11 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_name_identifies_its_writer(tmp_path: Path) -> None:
     entry = os.path.basename(new_temp_path(str(tmp_path)))
-    assert temp_files.writer_of(entry) == temp_files.writer_of(f"{entry}.writer") == this_writer()
-    assert temp_files.writer_of("litter") is None
+    assert object_folder.writer_of(entry) == object_folder.writer_of(f"{entry}.writer") == this_writer()
+    assert object_folder.writer_of("litter") is None
 
 
 def test_a_living_process_that_hides_is_not_taken_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     me = this_writer()
     monkeypatch.setattr(processes, "_status", lambda pid: None)
-    assert temp_files.is_alive(Writer(me.machine, os.getppid(), 1)) is None
+    assert object_folder.is_alive(Writer(me.machine, os.getppid(), 1)) is None
