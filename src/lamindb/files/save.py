@@ -462,6 +462,8 @@ def _save_new(
                 _store_bytes(instance, rest, None, None)
     else:
         raise StorageError("the bytes were removed by garbage collection again and again: try later")
+    for file in rest:
+        source.report_left_out(file.pending.shown, file.pending.left_out)
     for text in written.edited:
         messages.warning(text)
     told = written.apply(tell=len(files) <= TOLD_ONE_BY_ONE)
@@ -511,6 +513,7 @@ def _store_bytes(
             if stored.is_folder != pending.is_folder:
                 raise changed(str(pending.source.path))
             pending.content, pending.members, pending.n_files = stored.content, stored.members, stored.n_files
+            pending.left_out = stored.left_out
         done += len(chunk)
     for file in files:
         if file.pending.is_in_place:

@@ -455,7 +455,8 @@ def _read_again(source: Source, descriptor: int, before: os.stat_result, content
 
 def _upload_folder(store: RemoteStore, source: Source, budget: _Budget) -> Stored:
     """Store each file of a folder, then the manifest that lists them."""
-    listed = manifest.walk(source.path or "")
+    left_out: list[str] = []
+    listed = manifest.walk(source.path or "", source.links, left_out=left_out)
     sources = [Source(manifest.suffix_of_member(relative), path) for relative, path in listed]
     members = []
     all_reused = True
@@ -472,7 +473,7 @@ def _upload_folder(store: RemoteStore, source: Source, budget: _Budget) -> Store
     name = ObjectName(content.digest, source.suffix)
     whole = Content(content.hash, content.digest, len(written))
     reused = _send(store, source, name, whole, written) and all_reused
-    return Stored(name, content, reused, members=found, is_folder=True, n_files=len(found))
+    return Stored(name, content, reused, found, is_folder=True, n_files=len(found), left_out=tuple(left_out))
 
 
 def _send(store: RemoteStore, source: Source, name: ObjectName, content: Content, data: bytes) -> bool:
