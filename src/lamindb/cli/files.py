@@ -71,8 +71,6 @@ def save(
         raise InvalidInputError("--key and --prefix exclude each other: pass one of them")
     if len(paths) > 1 and (key is not None or name is not None):
         raise InvalidInputError("--key and --name are for one PATH: use --prefix for several")
-    if not context.instance().is_local and any("://" in path for path in paths):
-        as_folder = True
     run = resolve.run(run_id) if run_id else None
     how: dict[str, Any] = {"as_folder": as_folder, "links": links}
     files = [one for path in paths for one in _described(path, key, prefix, name, run, **how)]
@@ -101,8 +99,11 @@ def _described(
     """Return the unsaved files of one PATH."""
     from lamindb.models import File
 
-    if "://" in path:
-        return [File(path, key=key, name=name, run=run)]
+    if "://" in path and not path.startswith("file://"):
+        file = File(path, key=key, name=name, run=run)
+        if file.is_folder and not (as_folder or file.suffix.endswith(".zarr")):
+            return File.from_dir(path, key=key, run=run)
+        return [file]
     shown, path = path, os.path.expanduser(path)
     if not os.path.lexists(path):
         raise SourceNotFoundError(f"there is no file or folder {resolve.ascii_quoted(shown)}: nothing was saved")

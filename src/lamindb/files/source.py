@@ -315,27 +315,56 @@ def _look_at_address(instance: Instance, address: str, key: str | None) -> tuple
             f"{public_address(address)} holds credentials, which a record would keep: pass the plain address of an "
             "object, and put credentials in the environment"
         )
-    for root, storage_id in instance.roots():
-        if "://" in root and address.startswith(root.rstrip("/") + "/"):
-            inside = check_key(address[len(root.rstrip("/")) + 1 :])
-            if key is not None and key != inside:
-                raise InvalidInputError(f"{address} lies in the storage {root}: its key is {inside!r}, not {key!r}")
-            from lamindb.storage.in_place import content_of_key
+    from lamindb.storage import in_place
 
-            content = content_of_key(instance.remote_root(root), inside)
-            pending = Pending(
-                source=Source(suffix=suffix_of(basename(inside)), data=b"", content=content),
-                storage_id=storage_id,
-                is_in_place=True,
-                key=inside,
-                content=content,
-                shown=address,
-            )
-            return pending, basename(inside), content.size
-    raise InvalidInputError(
-        f"{public_address(address)} lies in no storage of this instance: register its bucket by "
-        "ln.Storage(root='…').save(), or download it first"
+    root, storage_id = _bucket_of(instance, address)
+    inside = in_place.check_key(address.removeprefix(f"{root}/"))
+    if key is not None and key != inside:
+        raise InvalidInputError(f"{address} lies in the storage {root}: its key is {inside!r}, not {key!r}")
+    store = instance.remote_root(root)
+    members: tuple[Member, ...] = ()
+    try:
+        content = in_place.content_of_key(store, inside)
+    except SourceNotFoundError:
+        members = in_place.members_of(store, inside)
+        if not members:
+            raise
+        content = folder_content(members)
+    name = basename(in_place.split_version(inside)[0])
+    pending = Pending(
+        source=Source(suffix=suffix_of(name), data=b"", content=content),
+        storage_id=storage_id,
+        is_in_place=True,
+        key=inside,
+        has_own_name=name != basename(inside),
+        is_folder=bool(members),
+        content=content,
+        n_files=len(members) or 1,
+        shown=address,
     )
+    return pending, name, content.size
+
+
+def _bucket_of(instance: Instance, address: str) -> tuple[str, str]:
+    """Return the deepest further storage in which an address lies, or which it is, and its id.
+
+    Raises:
+        InvalidInputError: There is none, or the address lies in the instance's own storage.
+    """
+    roots = [(root.rstrip("/"), storage_id) for root, storage_id in instance.roots() if "://" in root]
+    found = [one for one in roots if f"{address}/".startswith(f"{one[0]}/")]
+    if not found:
+        raise InvalidInputError(
+            f"{public_address(address)} lies in no storage of this instance: register its bucket by "
+            "ln.Storage(root='…').save(), or download it first"
+        )
+    root, storage_id = max(found, key=lambda one: len(one[0]))
+    if instance.is_own(storage_id):
+        raise InvalidInputError(
+            f"{address} lies in the instance's own storage, which holds what is saved and nothing in place: put it "
+            "under another prefix that is a storage, or download it first"
+        )
+    return root, storage_id
 
 
 def _root_of(instance: Instance, real: str) -> tuple[str, str | None, bool]:
@@ -464,7 +493,7 @@ def from_dir(path: Any, key: str | None, run: Run | None, links: str | None = No
     """Make one unsaved file for each file of a folder, recursively, in the order of their paths.
 
     Args:
-        path: The folder.
+        path: The folder, or the address of one in a registered bucket.
         key: The folder under which their keys start. None: the relative path, where the folder lies in a storage
             root; else the folder's own name.
         run: The run that produces them; the current run by default.
@@ -475,6 +504,9 @@ def from_dir(path: Any, key: str | None, run: Run | None, links: str | None = No
         InvalidInputError: It is a file, or holds pipes, sockets, devices or links that lead out of it, or contains the
             instance's own storage.
     """
+    address = _address(path)
+    if address is not None:
+        return _from_bucket(context.instance(), address, key, run)
     folder = os.path.abspath(os.path.expanduser(os.fspath(path)))
     if not os.path.exists(folder):
         raise SourceNotFoundError(f"there is no folder {folder!r}")
@@ -498,4 +530,27 @@ def from_dir(path: Any, key: str | None, run: Run | None, links: str | None = No
         data = ResolvedPath(found) if found == expected else expected
         files.append(File(data, key=f"{prefix}/{relative}" if prefix is not None else None, run=run))
     report_left_out(repr(folder), left_out)
+    return files
+
+
+def _from_bucket(instance: Instance, address: str, key: str | None, run: Run | None) -> list[File]:
+    """Make one unsaved file for each object below an address of a registered bucket."""
+    from lamindb.storage import in_place
+
+    root, _ = _bucket_of(instance, address)
+    inside = address.removeprefix(root).removeprefix("/")
+    if key is not None and key.rstrip("/") != inside:
+        raise InvalidInputError(f"{address} lies in the storage {root}: its key is {inside!r}, not {key!r}")
+    store = instance.remote_root(root)
+    found = in_place.keys_below(store, inside)
+    if not found:
+        raise SourceNotFoundError(f"there is no object below '{address}'")
+    files = []
+    for one in found:
+        if one.split("/", 1)[0].casefold() == HIDDEN_FOLDER:
+            continue
+        try:
+            files.append(File(f"{root}/{one}", run=run))
+        except SourceNotFoundError:
+            messages.debug(f"'{root}/{one}' is listed and not there: the mark of a folder")
     return files

@@ -70,6 +70,14 @@ class RemoteStore(Bucket):
         self.hash_cache = hash_cache if hash_cache is not None else NoHashCache()
         self.cache = cache if cache is not None else NoCache()
         self._creates = True
+        self._boto: Any = None
+
+    @property
+    def boto(self) -> Any:
+        """A client of boto3 for what the client of buckets cannot do, made at first use; see `boto_client`."""
+        if self._boto is None:
+            self._boto = bucket_client.boto_client(self.root_url)
+        return self._boto
 
     def prepare(self) -> None:
         """Write the README, which fails if the bucket does not exist or cannot be written."""
@@ -310,14 +318,14 @@ def upload_many(store: RemoteStore, sources: Sequence[Source], progress: Progres
             progress(1, 1)
         return stored
     stored = []
-    for each in _in_parallel(lambda source: _upload(store, source, budget), sources):
+    for each in in_parallel(lambda source: _upload(store, source, budget), sources):
         stored.append(each)
         if progress is not None:
             progress(len(stored), len(sources))
     return stored
 
 
-def _in_parallel(function: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
+def in_parallel(function: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
     """Yield results in order; few more than `AT_ONCE` calls wait, so that a million items need no more memory."""
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="lamindb-upload")
     waiting: deque[Future[_Out]] = deque()
@@ -461,7 +469,7 @@ def _upload_folder(store: RemoteStore, source: Source, budget: _Budget) -> Store
     members = []
     all_reused = True
     for (relative, _), stored in zip(
-        listed, _in_parallel(lambda member: _upload(store, member, budget), sources), strict=True
+        listed, in_parallel(lambda member: _upload(store, member, budget), sources), strict=True
     ):
         all_reused = all_reused and stored.reused
         members.append(Member(relative, stored.name.digest, stored.name.suffix, stored.content.size))
