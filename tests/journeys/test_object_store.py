@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 import lamindb as ln
+from lamindb.cli import resolve
+from lamindb.core import context
 from lamindb.errors import (
     IntegrityError,
     InvalidInputError,
@@ -24,6 +26,7 @@ from lamindb.errors import (
     UnsupportedError,
 )
 from lamindb.maintenance import verify
+from lamindb.runs.commands import declared
 from lamindb.storage import bucket_client
 from tests.storage.servers import S3Server
 
@@ -160,6 +163,7 @@ def test_a_folder_of_a_bucket_in_place(shelf: Shelf) -> None:
     ln.save(many)
     assert [file.key for file in many] == ["p/sub/y.csv", "p/x.csv"]
     assert ln.File(f"{shelf.root}/p").save() == folder
+    assert declared.inputs_of(context.instance(), [f"{shelf.root}/p"], Path.cwd()) == [folder]
     shelf.put("p/x.csv", b"other")
     with pytest.raises(IntegrityError, match="was changed"):
         ln.File.select(key="p").one().stage()
@@ -201,6 +205,8 @@ def test_a_version_of_an_object_in_place(shelf: Shelf) -> None:
     assert first in str(lost)
     with pytest.raises(SourceNotFoundError, match=f"no version '{first}'"):
         ln.File(f"{shelf.root}/x.csv?versionId={first}")
+    with pytest.raises(SourceNotFoundError, match="no version 'none'"):
+        ln.File(f"{shelf.root}/x.csv?versionId=none")
 
 
 def test_objects_whose_names_have_empty_parts_in_place(shelf: Shelf) -> None:
@@ -209,6 +215,7 @@ def test_objects_whose_names_have_empty_parts_in_place(shelf: Shelf) -> None:
     file = ln.File(f"{shelf.root}/odd/a//b.csv").save()
     assert (file.key, file.name, file.size) == ("odd/a//b.csv", "b.csv", 4)
     assert file.stage().read_bytes() == file.path().read_bytes() == b"0123"
+    assert resolve.file("odd/a//b.csv") == resolve.file(f"{shelf.root}/odd/a//b.csv") == file
     assert [one.key for one in ln.File.from_dir(f"{shelf.root}/odd")] == ["odd/a//b.csv", "odd/c.csv"]
     with pytest.raises(InvalidKeyError, match="an empty part"):
         ln.File(f"{shelf.root}/odd")

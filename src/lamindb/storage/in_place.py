@@ -6,6 +6,7 @@ A key may end in `?versionId=…`: then it means that version of an object, wher
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,8 @@ from lamindb.storage.hash_cache import Known
 from lamindb.storage.remote import RemoteStore, in_parallel, stat_of
 
 _VERSION: Final = "?versionId="
+_REFUSED: Final = re.compile(r"status code: 40[05]\b")
+"""How servers answer for text that is no version, and for one that marks a removal."""
 _GONE: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
 
 
@@ -162,6 +165,7 @@ def _changed(store: RemoteStore, key: str) -> IntegrityError:
 
 def _head(store: RemoteStore, key: str) -> tuple[int, str | None]:
     import obstore
+    from obstore.exceptions import BaseError
 
     path, version = split_version(key)
     if not _is_usual(path):
@@ -175,6 +179,10 @@ def _head(store: RemoteStore, key: str) -> tuple[int, str | None]:
                 head = obstore.get(store.backend, path, options={"version": version, "head": True}).meta
         except FileNotFoundError as error:
             raise _missing(store, path, version) from error
+        except BaseError as error:
+            if version is not None and _REFUSED.search(str(error)):
+                raise _missing(store, path, version) from error
+            raise
     return head["size"], head["e_tag"]
 
 
