@@ -467,7 +467,8 @@ def _save_new(
     else:
         raise StorageError("the bytes were removed by garbage collection again and again: try later")
     for file in rest:
-        source.report_left_out(file.pending.shown, file.pending.left_out)
+        if file.pending.left_out:
+            source.report_left_out(file.pending.shown, file.pending.left_out)
     for text in written.edited:
         messages.warning(text)
     told = written.apply(tell=len(files) <= TOLD_ONE_BY_ONE)
