@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -16,6 +18,15 @@ from lamindb.errors import NoInstanceError
 
 class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
     """SQL of SQLite, with times in UTC."""
+
+
+class Cursor(base.SQLiteCursorWrapper):
+    """A cursor that can be closed after its connection: a query that is not read to its end outlives that."""
+
+    def close(self) -> None:
+        """Close it."""
+        with contextlib.suppress(sqlite3.ProgrammingError):
+            super().close()
 
 
 @without_async_guard
@@ -50,7 +61,7 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
         if status is None or (status.st_dev, status.st_ino) != self.settings_dict["IDENTITY"]:
             self.drop()
             raise self._replaced()
-        return super().create_cursor(name)
+        return self.connection.cursor(factory=Cursor)
 
     def _replaced(self) -> NoInstanceError:
         return NoInstanceError(
