@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from lamindb.core import ids
+from lamindb.core import ids, storage_url
 from lamindb.core.keys import check_key
 from lamindb.errors import InvalidInputError, InvalidKeyError, MultipleResultsFound, NoResultFound
 
@@ -195,14 +195,14 @@ def file_version(text: str, version: int) -> File:
 
 def _keys(text: str) -> list[str]:
     """Return the keys that an argument may mean: itself, or the part of a path below the storage root."""
-    inside = _in_storage(text)
     found = []
-    for one in (text, inside):
-        if one:
+    for one in (text, _in_storage(text)):
+        if one and _can_be_stored(one):
             try:
                 found.append(check_key(one))
             except InvalidKeyError:
-                continue
+                # Files that stay in a bucket have other names, too, such as `a//b`.
+                found.append(one)
     return list(dict.fromkeys(found))
 
 
@@ -212,6 +212,10 @@ def _in_storage(text: str) -> str | None:
 
     root = context.instance().root_url
     path = text.rstrip("/")
+    if "://" in text:
+        path = storage_url.canonical(text)
+        roots = sorted((one for one, _ in context.instance().roots() if "://" in one), key=len, reverse=True)
+        root = next((one for one in roots if f"{path}/".startswith(f"{one}/")), root)
     if "://" not in root:
         if "\0" in text or not text:
             return None
