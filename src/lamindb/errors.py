@@ -13,6 +13,7 @@ LaminError
 │   ├── InvalidTypeError     (TypeError)          a value of another type
 │   └── UnknownFieldError    (AttributeError)     a field or setting that does not exist
 ├── ConflictError            (RuntimeError)       something else is there; decide which one stays
+│   ├── FlaggedFileError                          `if_flagged = "error"`, and the file is flagged or affected
 │   ├── KeyExistsError                            `if_key_exists = "error"`, and the key is taken
 │   ├── HashExistsError                           `upon_file_create_if_hash_exists = "error"`
 │   ├── ReferencedError                           other records refer to what was to be deleted
@@ -35,6 +36,7 @@ from __future__ import annotations
 __all__ = [
     "ConflictError",
     "DatabaseError",
+    "FlaggedFileError",
     "HashExistsError",
     "IntegrityError",
     "InvalidInputError",
@@ -115,6 +117,10 @@ class ConflictError(LaminError, RuntimeError):
     """Something that exists is in the way; it was left as it was."""
 
     exit_code = 6
+
+
+class FlaggedFileError(ConflictError):
+    """The file is flagged, or was derived from a flagged one, and the settings ask for an error."""
 
 
 class KeyExistsError(ConflictError):

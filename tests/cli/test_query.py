@@ -161,15 +161,18 @@ def test_path_shows_the_way(cli: Cli, chain: dict[str, ln.File]) -> None:
 def test_impact_says_what_and_who(cli: Cli, chain: dict[str, ln.File]) -> None:
     handle = ln.User.select().one().handle
     shown = cli("impact", "raw/reads.csv").out
-    assert f"2 files in 2 runs by {handle}" in shown
+    assert f"2 files of 2 transforms, by {handle}" in shown
+    assert f"  clean/clean.csv · made by {handle} · last read by {handle} " in shown
     assert shown.index("make plot v1") < shown.index("make clean v1")
     found = cli("impact", "raw/reads.csv", "--json").json
     assert [one["name"] for one in found["transforms"]] == ["make plot", "make clean"]
     assert "nothing was derived" in cli("impact", "plot/plot.csv").err
     ln.File(b"newer", key="raw/reads.csv").save()
     assert "--any-version" in cli("impact", "raw/reads.csv").err
-    assert "2 files in 2 runs" in cli("impact", "raw/reads.csv", "--any-version").out
-    assert "2 files in 2 runs" in cli("impact", "raw/reads.csv", "--version", "1").out
+    assert "2 files of 2 transforms" in cli("impact", "raw/reads.csv", "--any-version").out
+    assert "2 files of 2 transforms" in cli("impact", "raw/reads.csv", "--version", "1").out
+    assert cli("impact", "raw/reads.csv@1", "--files").out == "clean/clean.csv\nplot/plot.csv\n"
+    assert "2 more files come from version 1" in cli("impact", "raw/reads.csv").err
     cli("impact", "make plot", "--any-version", code=2)
 
 

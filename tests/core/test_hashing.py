@@ -104,6 +104,17 @@ def test_a_failure_in_the_thread_is_raised() -> None:
         hasher.content()
 
 
+def test_where_no_thread_begins_one_hashes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    hasher = hashing.hasher_for(hashing.THREADED_FROM)
+    hasher.update(b"ACGT")
+    assert hasher.content() == hashing.hash_bytes(b"ACGT")
+    hasher.close()
+
+
 def test_a_file_that_reports_no_size_is_read_whole() -> None:
     path = Path("/proc/self/status")
     if not path.exists():

@@ -67,7 +67,7 @@ VALUES: list[tuple[Any, Any]] = [
     (Namespace(a=(1, 2)), {"a": [1, 2]}),
     ({3, 1}, [1, 3]),
     ({1: "a", None: "b", Colour.RED: "c"}, {"1": "a", "null": "b", "RED": "c"}),
-    (Path, "pathlib.Path"),
+    (datetime.date, "datetime.date"),
     (json.dumps, "json.dumps"),
 ]
 

@@ -7,6 +7,7 @@ import json
 import pickle
 import sys
 import tomllib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,19 @@ def test_the_longest_suffix_wins(tmp_path: Path) -> None:
 def test_a_registered_loader_comes_before_an_installed_one(tmp_path: Path) -> None:
     loaders.register_loader("txt")(lambda path: 7)
     assert loaders.load(tmp_path / "a.txt", ".txt") == 7
+
+
+@pytest.mark.usefixtures("own_loaders")
+def test_a_warning_of_a_format_is_no_error(tmp_path: Path) -> None:
+    @loaders.register_loader(".old")
+    def load_old(path: Path) -> str:
+        warnings.warn("this format is old", DeprecationWarning, stacklevel=1)
+        return path.name
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("error")
+        assert loaders.load(tmp_path / "a.old", ".old") == "a.old"
+    assert [str(one.message) for one in seen] == ["this format is old"]
 
 
 @pytest.mark.usefixtures("own_loaders")

@@ -10,7 +10,9 @@ import pytest
 import lamindb as ln
 from tests.support.processes import run_python
 
-NAMES = "ancestor_ids between common_ancestors descendant_ids graph impact leaves path roots stale".split()
+NAMES = (
+    "affected ancestor_ids between common_ancestors descendant_ids graph impact leaves path plan roots stale"
+).split()
 
 
 def test_the_names_are_these() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import lamindb as ln
 from lamindb.errors import InvalidInputError
+from tests.support.histories import made
 from tests.support.lineages import Plain, write
 
 
@@ -58,7 +59,7 @@ def test_names_cannot_write_to_the_terminal(instance: Path) -> None:
     ln.Transform.objects.filter(id=written.transforms[0]).update_rows({"name": "red \x1b[31m\nline"})
     ln.File.objects.filter(id=written.files[0]).update_rows({"key": None, "name": "a\x1b[31m"})
     shown = repr(ln.lineage.impact(written.record("file", 0)))
-    assert "\x1b" not in shown and len(shown.splitlines()) == 3
+    assert "\x1b" not in shown and len(shown.splitlines()) == 4
     assert "\x1b" not in repr(written.record("file", 0).view_lineage())
 
 
@@ -85,3 +86,45 @@ def test_reads_of_other_versions_are_not_hidden(instance: Path) -> None:
     assert "version 1" in repr(found) and "any_version=True" in repr(found)
     assert ln.lineage.impact(second, any_version=True).read_versions == ""
     assert ln.lineage.impact(first).read_versions == ""
+
+
+def test_files_are_shown_with_who_made_and_who_last_read_them(instance: Path) -> None:
+    runs = 4
+    plain = Plain([None, *[0] * 23, 3], [0, 1, 2, 3], {(0, 0), (1, 1), (2, 1), (3, 2)}, {(1, 5)})
+    written = write(plain)
+    other = ln.User(handle="bob").save()
+    ln.Run.objects.filter(id=written.runs[2]).update_rows({"created_by_id": other.id})
+    ada = ln.User.select().exclude(handle="bob").one().handle
+    found = ln.lineage.impact(written.files[0])
+    people = found.people()
+    assert people[written.files[1]].made_by == (ada,)
+    assert (people[written.files[1]].last_read_by, people[written.files[2]].last_read_by) == ("bob", ada)
+    assert people[written.files[24]].last_read_by is None
+    assert len(found.files) == 24 and len(found.runs) == runs
+    shown = repr(found).splitlines()
+    assert f"  {found.files[0].title} · made by {ada} · last read by bob 2026-01-01 00:02" in shown
+    assert "  + 3 more" in shown
+    assert len(found.to_text(max_files=23).splitlines()) == len(shown) + 2
+    files = json.loads(found.to_json())["transforms"][-1]["files"]
+    assert len(files) == 23 and files[0]["last_read_by"] == "bob" and files[0]["made_by"] == [ada]
+
+
+def test_every_producer_is_followed_unless_told_otherwise(instance: Path) -> None:
+    written = write(Plain([None, None, 0], [0, 1, 2], {(0, 0), (1, 1), (2, 2)}, {(1, 2)}))
+    assert [file.id for file in ln.lineage.impact(written.files[1]).files] == [written.files[2]]
+    assert len(ln.lineage.impact(written.files[1]).runs) == 2
+    assert not ln.lineage.impact(written.files[1], all_producers=False).files
+
+
+def test_what_came_from_older_versions_is_counted_and_the_same_bytes_are_named(instance: Path) -> None:
+    old = ln.File(b"1", key="raw").save()
+    made("clean", [old], b"clean", "clean")
+    made("plot", [old], b"plot", "plot")
+    new = ln.File(b"2", key="raw").save()
+    made("clean", [new], b"clean again", "clean")
+    ln.File(b"2", key="copy").save()
+    found = ln.lineage.impact("raw")
+    assert ([file.version for file in found.files], found.n_from_other_versions) == ([2], 2)
+    assert "(2 more files come from version 1 of it; any_version=True includes all versions)" in repr(found)
+    assert found.same_bytes == ("copy",) and "(the same bytes: copy)" in repr(found)
+    assert ln.lineage.impact("raw", any_version=True).n_from_other_versions == 0

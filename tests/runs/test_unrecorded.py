@@ -139,7 +139,9 @@ def test_a_step_and_a_flow_return_all_the_same(local_instance: Path, capsys: pyt
         assert [work(1), work(2)] == [2, 3]
     assert capsys.readouterr().err.count("calls of test_a_step") == 1
     assert (whole(), work(3)) == (7, 4)
-    assert ln.Run.select().count() == 2
+    assert ln.Run.select(status="completed").count() == 4
+    assert sorted(run.params["x"] for run in ln.Run.select(transform__name__endswith="work")) == [1, 2, 3]
+    assert not journal.waiting(context.instance().id)
 
 
 def test_a_step_inside_of_a_run_that_was_not_recorded(local_instance: Path) -> None:
@@ -169,14 +171,14 @@ def test_what_cannot_be_recorded_at_the_end_waits(
         ln.finish()
         unrecorded = ln.track(ln.Transform(name="q", type="pipeline"), params={"a": 1, "password": "hunter2-Xy12Zq98"})
         ln.finish()
-    entries = journal.waiting(instance)
+    entries = journal.waiting(instance.id)
     assert [path.stem for path in entries] == [began.id, unrecorded.id]
     for path in entries:
         assert path.stat().st_mode & 0o777 == 0o600
-        assert "hunter2" not in path.read_text()
+        assert "hunter2-" + "Xy12Zq98" not in path.read_text()
     assert "wait to be recorded: 2" in cli("info").err
     ln.connect(local_instance)
-    assert not journal.waiting(context.instance())
+    assert not journal.waiting(context.instance().id)
     first, second = (ln.Run.select(id=run.id).one() for run in (began, unrecorded))
     assert (first.status, second.status, second.transform.name) == ("completed", "completed", "q")
     assert second.params == {"a": 1, "password": "***"}
@@ -185,9 +187,13 @@ def test_what_cannot_be_recorded_at_the_end_waits(
 
 
 def test_an_entry_that_can_never_be_written_stays(local_instance: Path, cli: Cli) -> None:
-    folder = journal.folder_of(context.instance())
+    folder = journal.folder_of(context.instance().id)
     assert folder is not None
     folder.mkdir(parents=True)
     (folder / "bad.json").write_text('{"run": 1}')
     journal.take_in(context.instance())
-    assert "wait to be recorded: 1" in cli("info").err
+    told = cli("info").err
+    assert "can never be recorded: 1" in told and "wait to be" not in told
+    (kept,) = journal.set_apart(context.instance().id)
+    assert kept.read_text() == '{"run": 1}'
+    assert "AttributeError" in kept.with_suffix(".txt").read_text()

@@ -197,8 +197,8 @@ def test_zarr_and_anndata_open_folders(store: RemoteStore, files: Path) -> None:
         # It announces other defaults.
         warnings.simplefilter("ignore")
         data.write_zarr(files / "a.zarr")
+        data.write_h5ad(files / "a.h5ad")
     assert (anndata.read_zarr(str(put(store, files / "a.zarr"))).X == data.X).all()
-    data.write_h5ad(files / "a.h5ad")
     with put(store, files / "a.h5ad").open("rb") as stream:
         assert (anndata.read_h5ad(stream).X == data.X).all()
     path = store.upath_of_key("arrays/g.zarr")
@@ -258,7 +258,7 @@ def test_zarr_and_anndata_open_what_a_profile_leads_to(profile: str, store: Remo
         # It announces other defaults.
         warnings.simplefilter("ignore")
         data.write_zarr(files / "a.zarr")
-    data.write_h5ad(files / "a.h5ad")
+        data.write_h5ad(files / "a.h5ad")
     path = put(store, files / "a.zarr")
     assert (anndata.read_zarr(str(path)).X == data.X).all()
     assert zarr.open(str(path), mode="r").attrs["encoding-type"] == "anndata"

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,10 +159,10 @@ def test_keys_in_each_others_way(shows: View) -> None:
 def test_names_that_the_disk_refuses(shows: View, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.lstat
 
-    def short_names_only(path: str) -> os.stat_result:
+    def short_names_only(path: str, **options: Any) -> os.stat_result:
         if len(os.path.basename(path)) > 100:
             raise OSError(errno.ENAMETOOLONG, "File name too long", path)
-        return real(path)
+        return real(path, **options)
 
     monkeypatch.setattr(os, "lstat", short_names_only)
     assert "too long" in (shows.conflict("a" * 143, None) or "")

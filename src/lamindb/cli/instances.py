@@ -11,6 +11,7 @@ from lamindb.cli.completion import instance_names
 from lamindb.cli.output import out, out_json, table
 from lamindb.cli.params import command, json_option
 from lamindb.core import messages
+from lamindb.errors import LaminError
 
 
 @command("init", "lamin init --storage ./mydata", "lamin init --storage s3://bucket/study --db postgresql://host/study")
@@ -44,17 +45,29 @@ def info(as_json: bool) -> None:
     """
     from lamindb.setup import lifecycle
 
-    found = lifecycle.info()
+    try:
+        found = lifecycle.info()
+    except LaminError:
+        _tell_unrecorded(lifecycle.id_here())
+        raise
     if as_json:
         out_json(asdict(found))
     else:
         out(str(found))
-    from lamindb.core import context
+    _tell_unrecorded(found.id)
+
+
+def _tell_unrecorded(instance_id: str | None) -> None:
+    """Say which runs wait to be recorded, and which never can be."""
     from lamindb.runs import journal
 
-    left = journal.waiting(context.instance())
+    if instance_id is None:
+        return
+    left, never = journal.waiting(instance_id), journal.set_apart(instance_id)
     if left:
         messages.warning(f"runs that wait to be recorded: {len(left)}, in {left[0].parent}")
+    if never:
+        messages.warning(f"runs that can never be recorded: {len(never)}, with the reasons in {never[0].parent}")
 
 
 def _connect(identifier: str | None, storage: str | None) -> None:

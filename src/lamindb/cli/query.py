@@ -77,15 +77,39 @@ def _hit(hit: Any, kind: str) -> tuple[str, str]:
     return hit.handle, hit.name or ""
 
 
+@command("plan", "lamin plan", "lamin plan results/counts.csv", "lamin plan --json")
+@click.argument("names", metavar="[KEY|ID]...", nargs=-1, shell_complete=keys)
+@json_option
+def plan(names: tuple[str, ...], as_json: bool) -> None:
+    """Show what has to be run to make stale files fresh, in order: all current files, or those named.
+
+    Each entry is a process to start: a command line, from the folder of the project, or a notebook. Steps of a flow and
+    commands of a workflow belong to the run above them. What cannot be made fresh by running it here is left out with
+    the reason, and so is what waits for it. If it was derived from a flagged file, replace or unflag that file.
+
+    JSON keys: units (each with run, transform, transform_type, transform_version, command, notebook, files, reasons,
+    after, the positions of the units that it needs), left_out (each with files, run, kind, reason).
+    """
+    from lamindb.lineage import plans
+
+    found = plans.plan(*(resolve.versioned_file(name) for name in names))
+    if as_json:
+        out(found.to_json())
+    elif found:
+        out(repr(found))
+    else:
+        messages.info(repr(found))
+
+
 @command("history", "lamin history", "lamin history -n 50 --since 7d --user ada")
 @click.option("-n", "--limit", type=Count(), default=20, show_default=True, help="The maximum number of results.")
 @click.option("--since", type=Time(), help="Only events since a date, or within a duration such as 7d.")
 @click.option("--user", "handle", metavar="HANDLE", help="Only events of this user.")
 @json_option
 def history(limit: int, since: datetime.datetime | None, handle: str | None, as_json: bool) -> None:
-    """Show recent events: files saved and removed, runs, new transforms.
+    """Show recent events: files saved, removed and flagged, runs, new transforms.
 
-    JSON keys: at, kind (saved, removed, ran, registered), who, what, id, detail, transform.
+    JSON keys: at, kind (saved, removed, flagged, unflagged, ran, registered), who, what, id, detail, transform.
     """
     from lamindb.describe import history as histories
 
@@ -96,9 +120,9 @@ def history(limit: int, since: datetime.datetime | None, handle: str | None, as_
     if not events:
         messages.info("no matching events")
         return
+    own = ("ran", "registered")
     rows = [
-        (time_text(e.at), e.who, e.kind, e.what, e.detail, e.transform if e.kind in ("saved", "removed") else "", e.id)
-        for e in events
+        (time_text(e.at), e.who, e.kind, e.what, e.detail, "" if e.kind in own else e.transform, e.id) for e in events
     ]
     for line in table(("when", "who", "what", "which", "how", "by", "id"), rows):
         out(line)
@@ -199,58 +223,65 @@ def path(
     _show_picture(picture, "json" if as_json else form, output)
 
 
-@command("impact", "lamin impact raw/reads.fastq.gz", "lamin impact raw/reads.fastq.gz --any-version --json")
-@click.argument("name", metavar="KEY|ID|NAME", shell_complete=keys)
+@command(
+    "impact",
+    "lamin impact raw/reads.fastq.gz",
+    "lamin impact raw/reads.fastq.gz@1 --files",
+    "lamin impact raw/reads.fastq.gz --any-version --json",
+)
+@click.argument("name", metavar="KEY[@N]|ID|NAME", shell_complete=keys)
 @click.option("--version", type=int, help="The version of a file; the current one by default.")
 @click.option("--any-version", is_flag=True, help="Include what was derived from other versions of the file.")
-@click.option("--all-producers", is_flag=True, help="Follow all runs that produced the same bytes, not only the first.")
+@click.option("--files", "is_list", is_flag=True, help="Print only the keys of all derived files, one a line.")
+@click.option("--all-producers", is_flag=True, hidden=True, help="Follow all producers, which is the default.")
 @json_option
-def impact(name: str, version: int | None, any_version: bool, all_producers: bool, as_json: bool) -> None:
-    """Show what was derived from a file, run or transform, and by whom.
+def impact(
+    name: str, version: int | None, any_version: bool, is_list: bool, all_producers: bool, as_json: bool
+) -> None:
+    """Show what was derived from a file, run or transform, who made it, and who read it last.
 
-    If the record turns out to be wrong, these are the results to make again and the users to inform.
+    If the record turns out to be wrong, these are the results to make again and the users to inform. All runs that
+    produced the same bytes are followed. A file without a key is shown by its name.
 
-    JSON keys: of, ids, read_versions, users, transforms (each with id, name, type, version, users, last_at, runs,
-    files).
+    JSON keys: of, ids, read_versions, n_from_other_versions, same_bytes, users, transforms (each with id, name, type,
+    version, users, last_at, runs, files, which have made_by, last_read_by, last_read_at).
     """
     from lamindb.lineage import impacts
 
-    record = resolve.record(name, version=version)
-    found = impacts.impact(record, any_version=any_version, all_producers=all_producers)
+    record = resolve.versioned(name) if version is None else resolve.record(name, version=version)
+    found = impacts.impact(record, any_version=any_version)
     if as_json:
         out(found.to_json())
         return
-    if found.groups:
-        out(f"derived from {printable(found.of)}: {counted(len(found.files), 'file')} in {_runs(found)}")
-        rows = [
-            (one.title, one.type, len(one.runs), len(one.files), ", ".join(one.users), time_text(one.last_at))
-            for one in found.groups
-        ]
-        heads = ("transform", "type", "runs", "files", "by", "last run")
-        for line in table(heads, rows, right=frozenset({"runs", "files"})):
-            out(line)
+    if is_list:
+        for title in sorted({file.title for file in found.files}):
+            out(printable(title))
+    elif found.groups:
+        out(found.to_text(clock=time_text, hints=False))
     else:
         messages.info(f"nothing was derived from {printable(found.of)}, and no run read it")
-    if found.read_versions:
-        messages.info(f"runs read {found.read_versions} of it; --any-version includes all versions")
+    for hint in found.hints("--any-version includes all versions"):
+        messages.info(hint)
 
 
 @command("stale", "lamin stale", "lamin stale study/results.csv", "lamin stale --json")
 @click.argument("names", metavar="[KEY|ID]...", nargs=-1, shell_complete=keys)
+@click.option("--code", is_flag=True, help="Include files made by code that changed in this checkout since.")
 @json_option
-def stale(names: tuple[str, ...], as_json: bool) -> None:
+def stale(names: tuple[str, ...], code: bool, as_json: bool) -> None:
     """Show which files are stale, and why: all current files, or those named.
 
     A file is stale if it was made, directly or some steps before, from a version that is no longer current. Making it
     again makes it fresh. A run that replaces its own input, such as a table to which it appends, is no reason.
 
-    JSON keys: key, id, version, reasons (each with kind, which is superseded or removed, read, current, chain; these
-    have key, id, version).
+    JSON keys: key, id, version, reasons (each with kind, which is superseded, removed or code; read, current, chain,
+    which have key, id, version; code, a list of paths).
     """
     from lamindb.lineage import staleness
 
-    query = staleness.stale(*(resolve.file(name) for name in names)).order_by("key", "version", "created_at", "id")
-    found = filter(None, staleness.explained(query.iterator()))
+    query = staleness.stale(*(resolve.file(name) for name in names), code=code)
+    query = query.order_by("key", "version", "created_at", "id")
+    found = filter(None, staleness.explained(query.iterator(), code=code))
     if as_json:
         out_json_list(one.as_dict() for one in found)
         return
@@ -263,11 +294,6 @@ def stale(names: tuple[str, ...], as_json: bool) -> None:
             out(styled(f"  … and {counted(len(one.reasons) - _REASONS, 'more reason')}", "dim"))
     if one is None:
         messages.info("no stale files")
-
-
-def _runs(found: Any) -> str:
-    users = ", ".join(printable(user) for user in found.users)
-    return counted(len(found.runs), "run") + (f" by {users}" if users else "")
 
 
 def _show_picture(picture: Any, form: str | None, output: Path | None) -> None:
@@ -322,25 +348,51 @@ _HEADERS = ("id", "size", "version", "when", "who", "transform", "key")
 @click.option("-l", "--long", "is_long", is_flag=True, help="Print a table with ids, sizes, times and users.")
 @json_option
 def ls(is_long: bool, as_json: bool, **filters: Any) -> None:
-    """List files by key: all of them, or those under PREFIX. Stale files are marked; see `lamin stale`.
+    """List files by key: all of them, or those under PREFIX.
+
+    Stale files are marked (see `lamin stale`), and so are flagged ones and what was derived from them (`lamin flag`).
 
     JSON keys: id, key, name, suffix, size, hash, version, is_latest, is_folder, n_files, description, storage, run,
-    transform, created_by, created_at, trashed_at, trashed_by.
+    transform, revision, created_by, created_at, trashed_at, trashed_by, flags (reasons), affected_by (the nearest
+    flagged file: id, title, version, reasons; or null).
     """
     from lamindb.cli.output import file_rows
 
     query = _query(**filters)
+    flagged, affected = _recall_marks(query)
     rows = file_rows(query)
     if as_json:
-        out_json_list(row._asdict() for row in rows)
+        out_json_list(
+            {
+                **row._asdict(),
+                "flags": flagged.get(row.id, ()),
+                "affected_by": asdict(affected[row.id]) if row.id in affected else None,
+            }
+            for row in rows
+        )
         return
     found = list(rows)
     if not found:
         messages.info("no matching files")
         return
-    stale_ids = frozenset(query.filter(is_stale=True).order_by().values_list("id", flat=True))
-    for line in _long(found, stale_ids) if is_long else _tree(found, stale_ids):
+    marks = {file_id: ["stale"] for file_id in query.filter(is_stale=True).order_by().values_list("id", flat=True)}
+    for file_id, reasons in flagged.items():
+        marks.setdefault(file_id, []).append(f"flagged: {printable('; '.join(reasons))}")
+    for file_id, cause in affected.items():
+        marks.setdefault(file_id, []).append(f"affected: {cause}")
+    for line in _long(found, marks) if is_long else _tree(found, marks):
         out(line)
+
+
+def _recall_marks(query: Any) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
+    """Return the reasons of the flagged files of a query, and the nearest flagged file of the affected ones."""
+    from lamindb.db import database
+    from lamindb.lineage import recall
+    from lamindb.records import flags
+
+    if not flags.any_open(query.db):
+        return {}, {}
+    return recall.marks(database.connection(query.db), list(query.order_by().values_list("id", flat=True)))
 
 
 def _query(
@@ -353,7 +405,7 @@ def _query(
     versions: bool,
     everything: bool,
 ) -> Any:
-    from lamindb.models import File
+    from lamindb.models import File, Run, Transform, User
 
     query: Any = File.objects.get_queryset() if versions or everything else File.select()
     if not everything:
@@ -361,12 +413,12 @@ def _query(
     if prefix:
         query = query.filter(resolve.under(prefix))
     if handle is not None:
-        query = query.filter(created_by__handle=resolve.handle(handle))
+        query = query.filter(created_by__in=resolve.ids_of(User, handle))
     # A run that produced bytes which were stored already has no file of its own, only an output edge.
     if transform is not None:
-        query = query.filter(writer_links__run__transform__in=resolve.transform_ids(transform))
+        query = query.filter(writer_links__run__transform__in=resolve.ids_of(Transform, transform))
     if run_id is not None:
-        query = query.filter(writer_links__run=resolve.run(run_id))
+        query = query.filter(writer_links__run__in=resolve.ids_of(Run, run_id))
     if since is not None:
         query = query.filter(created_at__gte=since)
     if min_size is not None:
@@ -374,15 +426,15 @@ def _query(
     return query.order_by("key", "version", "created_at", "id")
 
 
-def _long(files: list[FileRow], stale_ids: frozenset[str]) -> list[str]:
+def _long(files: list[FileRow], marks: dict[str, list[str]]) -> list[str]:
     rows = [
         (
             file.id,
             size_text(file.size),
-            f"{file.version}{_mark(file)}{' stale' if file.id in stale_ids else ''}",
+            " ".join([f"{file.version}{_mark(file)}", *(mark.partition(":")[0] for mark in marks.get(file.id, ()))]),
             time_text(file.created_at),
             file.created_by,
-            file.transform,
+            " · ".join(filter(None, [file.transform, f"code {file.revision}" if file.revision is not None else ""])),
             file.key or f"({file.name})",
         )
         for file in files
@@ -404,7 +456,7 @@ class _Folder:
     files: dict[str, list[FileRow]] = field(default_factory=dict)
 
 
-def _tree(files: list[FileRow], stale_ids: frozenset[str]) -> list[str]:
+def _tree(files: list[FileRow], marks: dict[str, list[str]]) -> list[str]:
     """Return keys as an indented tree; files without a key come last, by name."""
     root = _Folder()
     for file in files:
@@ -415,33 +467,30 @@ def _tree(files: list[FileRow], stale_ids: frozenset[str]) -> list[str]:
                 node = node.folders.setdefault(folder, _Folder())
             node.files.setdefault(last, []).append(file)
     lines: list[str] = []
-    _draw(root, "", lines, stale_ids)
+    _draw(root, "", lines, marks)
     keyless = [file for file in files if file.key is None]
     if keyless:
         lines.append(styled("without a key:", "dim"))
-        lines.extend(
-            f"  {printable(file.name)}  {_facts(file, stale_ids)}  {styled(file.id, 'dim')}" for file in keyless
-        )
+        lines.extend(f"  {printable(file.name)}  {_facts(file, marks)}  {styled(file.id, 'dim')}" for file in keyless)
     total = sum(file.size for file in files)
     lines.append(styled(f"{counted(len(files), 'file')}, {size_text(total)}", "dim"))
     return lines
 
 
-def _draw(folder: _Folder, indent: str, lines: list[str], stale_ids: frozenset[str]) -> None:
+def _draw(folder: _Folder, indent: str, lines: list[str], marks: dict[str, list[str]]) -> None:
     for name in sorted({*folder.folders, *folder.files}):
         for file in folder.files.get(name, ()):
-            lines.append(f"{indent}{printable(name)}{'/' if file.is_folder else ''}  {_facts(file, stale_ids)}")
+            lines.append(f"{indent}{printable(name)}{'/' if file.is_folder else ''}  {_facts(file, marks)}")
         if name in folder.folders:
             lines.append(f"{indent}{styled(printable(name) + '/', 'bold')}")
-            _draw(folder.folders[name], indent + "  ", lines, stale_ids)
+            _draw(folder.folders[name], indent + "  ", lines, marks)
 
 
-def _facts(file: FileRow, stale_ids: frozenset[str]) -> str:
+def _facts(file: FileRow, marks: dict[str, list[str]]) -> str:
     parts = [size_text(file.size)]
     if file.version > 1 or not file.is_latest:
         parts.append(f"version {file.version}{_mark(file)}")
     elif file.trashed_at is not None:
         parts.append("in trash")
-    if file.id in stale_ids:
-        parts.append("stale")
+    parts += marks.get(file.id, [])
     return styled(f"({', '.join(parts)})", "dim")

@@ -11,7 +11,7 @@ from lamindb.core.keys import check_key
 from lamindb.errors import InvalidInputError, InvalidKeyError, MultipleResultsFound, NoResultFound
 
 if TYPE_CHECKING:
-    from lamindb.models import File, Run, Transform
+    from lamindb.models import File, Record, Run, Transform
 
 _SUGGEST_AMONG = 100_000
 _MIN_PREFIX = 6
@@ -34,7 +34,7 @@ def record(text: str, *, version: int | None = None) -> Any:
         found = (
             File.objects.get_queryset().filter(id=text).first()
             or Run.objects.get_queryset().filter(id=text).first()
-            or _newest(_transforms_named(text), text)
+            or next(iter(_transforms_named(text)), None)
             or (_run_or_none(text) if len(text) >= _MIN_PREFIX else None)
         )
     if found is None:
@@ -43,56 +43,42 @@ def record(text: str, *, version: int | None = None) -> Any:
     return found
 
 
-def _transforms_named(text: str) -> list[Transform]:
-    """Return the transforms with an id or path, or else those with a name, the newest first."""
-    from django.db.models import Q
-
-    from lamindb.models import Transform
-
-    query = Transform.objects.get_queryset().order_by("-created_at", "-id")
-    exact = Q(id=text) | Q(reference=text) | Q(reference__endswith=f"/{text}")
-    return list(query.filter(exact)) or list(query.filter(name=text))
-
-
-def _newest(transforms: list[Transform], text: str) -> Transform | None:
-    if len({(one.type, one.reference) for one in transforms}) > 1:
-        listed = ", ".join(f"{one.reference or one.name} ({one.id})" for one in transforms[:_LISTED])
-        raise MultipleResultsFound(f"several transforms are called {ascii_quoted(text)}: name one of {listed}")
-    return transforms[0] if transforms else None
-
-
-def transform_ids(text: str) -> list[str]:
-    """Return the ids of all versions of a transform, named by an id, a path or a name.
+def ids_of(kind: type[Record], text: str) -> list[str]:
+    """Return the ids of what text names, as in `Run.select(transform="qc")`; of a run, the start of its id will do.
 
     Raises:
         NoResultFound: There is none; the message suggests the closest one.
+        MultipleResultsFound: Several different records have this name; they are listed.
+    """
+    from lamindb.core import context
+    from lamindb.models import Run, relations
+
+    if not _can_be_stored(text):
+        raise NoResultFound(
+            f"there is no {kind.__name__.lower()} {ascii_quoted(text)}: no name can have its characters"
+        )
+    try:
+        return relations.named(kind, context.instance().alias, text)
+    except NoResultFound:
+        by_id = _run_or_none(text) if kind is Run and len(text) >= _MIN_PREFIX else None
+        if by_id is None:
+            raise
+        return [by_id.id]
+
+
+def _transforms_named(text: str) -> list[Transform]:
+    """Return all versions of the transform that text names, the newest first; none where it names none.
+
+    Raises:
         MultipleResultsFound: Several notebooks, scripts or pipelines have this name; their ids are listed.
     """
     from lamindb.models import Transform
 
-    found = _transforms_named(text) if _can_be_stored(text) else []
-    if _newest(found, text) is None:
-        near = Transform.search(text, top_hit=True) if _can_be_stored(text) else None
-        advice = f": did you mean {ascii_quoted(near.name)}?" if near is not None else ""
-        raise NoResultFound(f"there is no notebook, script or pipeline {ascii_quoted(text)}{advice}")
-    return [one.id for one in found]
-
-
-def handle(text: str) -> str:
-    """Return a user's handle.
-
-    Raises:
-        NoResultFound: No user has it; the message lists the handles.
-    """
-    from lamindb.models import User
-
-    handles = User.objects.get_queryset().order_by("handle").list("handle")
-    if text not in handles:
-        listed = ", ".join(handles[:_LISTED])
-        raise NoResultFound(
-            f"there is no user {ascii_quoted(text)} in this instance" + (f": {listed}" if listed else "")
-        )
-    return text
+    try:
+        found = ids_of(Transform, text)
+    except NoResultFound:
+        return []
+    return list(Transform.objects.get_queryset().filter(id__in=found).order_by("-created_at", "-id"))
 
 
 def _can_be_stored(text: str) -> bool:
@@ -164,6 +150,21 @@ def versioned(text: str) -> Any:
         MultipleResultsFound: Several records fit; they are listed.
     """
     return _versioned_file(text) or record(text)
+
+
+def versioned_file(text: str) -> File:
+    """Return the file that an argument names, which may be `KEY@VERSION`, or the id of a file in the trash.
+
+    Raises:
+        NoResultFound: There is none; for an unknown version, the message lists the versions.
+        MultipleResultsFound: Several storages have this key; their ids are listed.
+    """
+    from lamindb.models import File
+
+    if (found := _versioned_file(text)) is not None:
+        return found
+    trashed = File.objects.get_queryset().filter(id=text).first() if _can_be_stored(text) else None
+    return trashed or file(text)
 
 
 def _versioned_file(text: str) -> File | None:
@@ -310,8 +311,7 @@ def run_of(text: str) -> Run:
         if made.run is None:
             raise NoResultFound(f"no run made the file {ascii_quoted(text)}")
         return made.run
-    named = _transforms_named(text) if _can_be_stored(text) else []
-    _newest(named, text)
+    named = _transforms_named(text)
     query: Any = Run.objects.get_queryset().order_by("-created_at", "-id")
     last = query.filter(transform__in=named).first() if named else None
     if last is None and _can_be_stored(text):

@@ -34,8 +34,8 @@ _HEADERS = ("id", "when", "took", "status", "exit", "who", "transform")
 def runs(limit: int, as_json: bool, **filters: Any) -> None:
     """List runs, the latest first.
 
-    JSON keys: id, name, transform, transform_id, transform_type, transform_version, status, exit_code, started_at,
-    finished_at, created_by, created_at, parent, params.
+    JSON keys: id, name, transform, transform_id, transform_type, transform_version, revision, status, exit_code,
+    started_at, finished_at, created_by, created_at, parent, params.
     """
     found = list(_query(**filters)[:limit])
     if as_json:
@@ -54,12 +54,18 @@ def runs(limit: int, as_json: bool, **filters: Any) -> None:
             run.status or "by hand",
             run.exit_code,
             run.created_by.handle if run.created_by is not None else "",
-            run.transform.name + (f": {run.name}" if run.name else ""),
+            _title(run) + (f": {run.name}" if run.name else ""),
         )
         for run in found
     ]
     for line in table(_HEADERS, rows, right=frozenset({"took", "exit"})):
         out(line)
+
+
+def _title(run: Any) -> str:
+    from lamindb.describe.record import run_title
+
+    return run_title(run)
 
 
 def _query(
@@ -70,7 +76,7 @@ def _query(
     parent: str | None,
     since: datetime.datetime | None,
 ) -> Any:
-    from lamindb.models import Run
+    from lamindb.models import Run, Transform, User
     from lamindb.runs.liveness import notice_dead_runs
 
     # Filters by status need the status of runs whose process died.
@@ -81,11 +87,11 @@ def _query(
     if status is not None:
         query = query.filter(status=status)
     if transform is not None:
-        query = query.filter(transform__in=resolve.transform_ids(transform))
+        query = query.filter(transform__in=resolve.ids_of(Transform, transform))
     if handle is not None:
-        query = query.filter(created_by__handle=resolve.handle(handle))
+        query = query.filter(created_by__in=resolve.ids_of(User, handle))
     if parent is not None:
-        query = query.filter(parent=resolve.run(parent))
+        query = query.filter(parent__in=resolve.ids_of(Run, parent))
     if since is not None:
         query = query.filter(created_at__gte=since)
     return query.select_related("transform", "created_by").order_by("-created_at", "-id")

@@ -113,7 +113,13 @@ class ThreadedHasher(Hasher):
 
 def hasher_for(size: int) -> Hasher:
     """Make the fastest hasher for about `size` bytes; `close()` it when it is not needed any more."""
-    return ThreadedHasher() if size >= THREADED_FROM else Hasher()
+    if size < THREADED_FROM:
+        return Hasher()
+    try:
+        return ThreadedHasher()
+    except RuntimeError:
+        # From Python 3.12 on no thread begins once the program has ended: a run's end may store large outputs then.
+        return Hasher()
 
 
 def encode_md5(digest: bytes) -> str:

@@ -100,6 +100,12 @@ PREFERENCES: Final[dict[str, Preference]] = {
         Preference(
             "tracking_failure", "warn", ("warn", "error"), "What a run that cannot be recorded does: warn, or stop."
         ),
+        Preference(
+            "if_flagged",
+            "warn",
+            ("warn", "error"),
+            "What reading a flagged file, or one derived from it, does: warn, or fail.",
+        ),
         Preference("capture", False, (False, True), "Whether tracked runs watch which files are read and written."),
     )
 }
@@ -368,6 +374,15 @@ class Settings:
     @tracking_failure.setter
     def tracking_failure(self, value: str) -> None:
         self._set("tracking_failure", value)
+
+    @property
+    def if_flagged(self) -> str:
+        """What reading a flagged file, or one derived from a flagged one, does: `warn` (default) or `error`."""
+        return str(self._value("if_flagged"))
+
+    @if_flagged.setter
+    def if_flagged(self, value: str) -> None:
+        self._set("if_flagged", value)
 
     @property
     def capture(self) -> bool:

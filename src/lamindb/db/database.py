@@ -7,17 +7,19 @@ import datetime
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
-
-from django.db import models
+from typing import TYPE_CHECKING, Any, Final
 
 from lamindb.core import context, filesystem, messages
 from lamindb.core import database_url as db_url
 from lamindb.core.requirements import pip_install
 from lamindb.errors import ConflictError, DatabaseError, InvalidInputError, UnsupportedError
 from lamindb.instance import move_note
+
+if TYPE_CHECKING:
+    from django.db import models
 
 ALIAS_PREFIX = "lamindb:"
 BUSY_TIMEOUT_SECONDS = 30
@@ -209,19 +211,62 @@ def writing(alias: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def waiting_at_most(alias: str, seconds: float) -> Iterator[None]:
-    """Wait less for locks of other processes inside a `with` block, on this thread's connection; SQLite only."""
+    """Wait at most so long for other processes, all statements of a `with` block together.
+
+    This holds for this thread's connection. A statement that finds the time used up fails at once where it would have
+    to wait.
+
+    Raises:
+        DatabaseError: The database cannot be reached.
+    """
     opened = connection(alias)
-    if opened.vendor != "sqlite":
-        yield
-        return
-    with opened.cursor() as cursor:
-        cursor.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+    budget = _Budget(opened, seconds)
+    budget.allow(seconds)
     try:
-        yield
+        with opened.execute_wrapper(budget):
+            yield
     finally:
-        if opened.connection is not None:
-            with opened.cursor() as cursor:
-                cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
+        budget.end()
+
+
+class _Budget:
+    """What is left of the time that statements may wait; an execute wrapper of a connection."""
+
+    def __init__(self, opened: Any, seconds: float) -> None:
+        self._connection = opened
+        self._deadline = time.monotonic() + seconds
+        self._allowed = 0.0
+
+    def __call__(self, execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+        """Execute a statement with what is left; a server is told of whole seconds only."""
+        left = max(0.0, self._deadline - time.monotonic())
+        if self._connection.vendor == "sqlite" or left < self._allowed - 1:
+            self.allow(left)
+        return execute(sql, params, many, context)
+
+    def allow(self, seconds: float) -> None:
+        """Set how long one statement may wait."""
+        self._allowed = seconds
+        milliseconds = max(1, int(seconds * 1000))
+        if self._connection.vendor == "sqlite":
+            self._tell(f"PRAGMA busy_timeout = {milliseconds}")
+        else:
+            self._tell(f"SET lock_timeout = {milliseconds}")
+
+    def end(self) -> None:
+        """Let statements wait as ever."""
+        if self._connection.connection is None:
+            return
+        with contextlib.suppress(DatabaseError):
+            if self._connection.vendor == "sqlite":
+                self._tell(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
+            else:
+                self._tell("RESET lock_timeout")
+
+    def _tell(self, sql: str) -> None:
+        self._connection.ensure_connection()
+        with self._connection.wrap_database_errors:
+            self._connection.connection.cursor().execute(sql)
 
 
 def lock_key(connection: Any, *parts: str) -> None:
@@ -360,7 +405,9 @@ def insert_many(
     """
     if not records:
         return
-    fields = [f for f in records[0]._meta.concrete_fields if not isinstance(f, models.BigAutoField)]
+    from django.db.models import BigAutoField
+
+    fields = [f for f in records[0]._meta.concrete_fields if not isinstance(f, BigAutoField)]
     names = [f.attname for f in fields]
     adapt = _adapter(connection)
     quote = connection.ops.quote_name

@@ -8,7 +8,7 @@ from typing import Any
 
 from lamindb.core import context
 from lamindb.errors import InvalidInputError, NoResultFound
-from lamindb.models import File, Run, Transform, User
+from lamindb.models import File, Flag, Run, Transform, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +17,11 @@ class Event:
 
     Attributes:
         at: The time.
-        kind: `saved`, `removed` (to the trash), `ran`, or `registered` (a transform).
+        kind: `saved`, `removed` (to the trash), `flagged`, `unflagged`, `ran`, or `registered` (a transform).
         who: The handle of the user, or None if unknown.
         what: The key or name of the record.
         id: The id of the record.
-        detail: More in a few words: the version of a file, the status of a run.
+        detail: More in a few words: the version of a file, the reason of a flag, the status of a run.
         transform: The name of the transform of a run, or of the run that produced a file.
     """
 
@@ -68,6 +68,8 @@ def history(
     events = [
         *(_saved(file) for file in newest(File, "created_at", "transform")),
         *(_removed(file) for file in newest(File, "trashed_at", "transform", by="trashed_by")),
+        *(_flagged(flag) for flag in newest(Flag, "created_at", "file__transform")),
+        *(_unflagged(flag) for flag in newest(Flag, "removed_at", "file__transform", by="removed_by")),
         *(_ran(run) for run in newest(Run, "created_at", "transform")),
         *(_registered(transform) for transform in newest(Transform, "created_at")),
     ]
@@ -106,8 +108,26 @@ def _removed(file: File) -> Event:
     )
 
 
+def _flagged(flag: Flag) -> Event:
+    return _of_flag(flag, "flagged", flag.created_at, flag.created_by, flag.reason)
+
+
+def _unflagged(flag: Flag) -> Event:
+    assert flag.removed_at is not None
+    return _of_flag(flag, "unflagged", flag.removed_at, flag.removed_by, flag.removal_reason)
+
+
+def _of_flag(flag: Flag, kind: str, at: datetime.datetime, user: User | None, reason: str | None) -> Event:
+    file = flag.file
+    title = file.transform.name if file.transform is not None else None
+    detail = f"version {file.version}" + (f": {reason}" if reason else "")
+    return Event(at, kind, _who(user), file.key or file.name, file.id, detail, title)
+
+
 def _ran(run: Run) -> Event:
     detail = run.status or "by hand"
+    if run.revision is not None:
+        detail += f", code {run.revision}"
     if run.exit_code:
         detail += f", exit code {run.exit_code}"
     return Event(

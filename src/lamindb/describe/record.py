@@ -18,8 +18,11 @@ from lamindb.core.text import cell_width, duration_text, isolated, printable, si
 from lamindb.environment.redaction import redact_arguments, redact_text
 from lamindb.errors import LaminError
 from lamindb.lineage import query as lineage_query
-from lamindb.lineage.render.labels import Clock, time_text
-from lamindb.models import File, Run, Transform
+from lamindb.lineage import recall
+from lamindb.lineage.render.labels import Clock, counted, time_text, version_label
+from lamindb.models import File, Flag, Run, Transform
+from lamindb.models.code import is_callers
+from lamindb.records import flags as record_flags
 from lamindb.records.open_instance import Instance
 from lamindb.runs import identify
 from lamindb.storage.base import ObjectName
@@ -28,6 +31,8 @@ FEW = 5
 """The maximum number of records that a section lists; it shows how many more there are."""
 
 _ERROR_LINES = 6
+_COMMIT_SHOWN = 12
+_DIGEST_SHOWN = 16
 
 _RUN_OBJECTS = {
     "source": "source_digest",
@@ -128,6 +133,10 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
     state = "in trash" if file.is_trashed else "current" if file.is_latest else "older"
     reasons = file.staleness().reasons
     state += ", stale" if reasons else ""
+    flags = list(file.flags.select_related("created_by", "removed_by"))
+    is_flagged = any(flag.removed_at is None for flag in flags)
+    causes = file.affected_by().reasons
+    state += (", flagged" if is_flagged else "") + (", affected" if causes else "")
     yield Section(
         "file",
         _facts(
@@ -145,10 +154,11 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
             Fact("is latest", file.is_latest, shown=""),
             Fact("versions", count, shown=""),
             Fact("is stale", bool(reasons), shown=""),
-            (
-                "stale because",
-                [*map(str, reasons[:FEW]), *([f"{len(reasons):,} reasons"] if len(reasons) > FEW else [])] or None,
-            ),
+            ("stale because", _first(reasons, "reasons")),
+            Fact("is flagged", is_flagged, shown=""),
+            Fact("flags", [recall.flag_as_dict(flag) for flag in flags], shown="; ".join(map(_flag_shown, flags))),
+            Fact("is affected", bool(causes), shown=""),
+            ("affected because", _first(causes, "flagged files")),
             ("hash", file.hash),
             ("blake3", file.digest),
             ("saved at", file.created_at),
@@ -157,6 +167,8 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
             ("removed by", file.trashed_by.handle if file.trashed_by is not None else None),
         ),
     )
+    if is_flagged:
+        yield _listed("not flagged, with the same bytes", record_flags.same_bytes(file), if_any=True)
     yield Section("storage", tuple(_storage_facts(file, instance)))
     if file.run is not None:
         yield Section("made by", _about_run(file.run))
@@ -170,9 +182,19 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
         yield _listed("versions", file.versions.order_by("-version"))
 
 
-def _first_lines(reasons: tuple[Any, ...]) -> str:
-    left = len(reasons) - FEW
-    return "\n".join([*map(str, reasons[:FEW]), *([f"… and {left:,} more"] if left > 0 else [])])
+def _first(reasons: tuple[Any, ...], noun: str) -> list[str] | None:
+    """Return the first reasons in words, with their number if there are more; None if there are none."""
+    return [*map(str, reasons[:FEW]), *([f"{len(reasons):,} {noun}"] if len(reasons) > FEW else [])] or None
+
+
+def _flag_shown(flag: Flag) -> str:
+    """Return what a flag says, who opened it and when, and what became of it."""
+    text = f"{recall.flag_text(flag)}, {time_text(flag.created_at)}"
+    if flag.removed_at is None:
+        return text
+    who = f" by {printable(flag.removed_by.handle)}" if flag.removed_by is not None else ""
+    why = f": {printable(flag.removal_reason)}" if flag.removal_reason else ""
+    return f"{text}, removed{who}{why}"
 
 
 def _storage_facts(file: File, instance: Instance) -> Iterator[Fact]:
@@ -273,7 +295,8 @@ def _about_run(run: Run) -> tuple[Fact, ...]:
     return _facts(
         ("run", run.name),
         ("id", run.id),
-        Fact("transform", transform.name, shown=f"{transform.name} {_version(transform)}"),
+        Fact("transform", transform.name, shown=run_title(run)),
+        Fact("revision", run.revision, shown=""),
         Fact("transform version", transform.version, shown=""),
         Fact("transform id", transform.id, shown=""),
         ("type", transform.type),
@@ -316,6 +339,7 @@ def _transform_sections(transform: Transform) -> Iterator[Section]:
             ("last run at", last),
         ),
     )
+    yield _revision_entries(transform)
     yield _listed("runs", runs.order_by("-created_at", "-id"))
     yield _listed("files made", files.order_by("-created_at", "-id"))
     inputs = File.objects.using(transform.alias).filter(reader_links__run__transform=transform)
@@ -357,14 +381,44 @@ def _entry(record: Any) -> Entry:
         return Entry("file", record.id, record.key or record.name, details)
     if isinstance(record, Run):
         started_at = record.started_at or record.created_at
-        details = _facts(("status", record.status), ("by", _handle(record)), ("started at", started_at))
-        return Entry("run", record.id, f"{record.transform.name} {_version(record.transform)}", details)
+        revision = Fact("revision", record.revision, shown="")
+        details = _facts(("status", record.status), ("by", _handle(record)), ("started at", started_at), revision)
+        return Entry("run", record.id, run_title(record), details)
     details = _facts(("type", record.type), ("created at", record.created_at))
     return Entry("transform", record.id, f"{record.name} {_version(record)}", details)
 
 
 def _version(transform: Transform) -> str:
-    return f"v{transform.version}" if transform.version[:1].isdigit() else transform.version
+    return version_label(transform.version, None, is_callers=False)
+
+
+def run_title(run: Run) -> str:
+    """Return the name of a run's transform with its version and code revision, as in `clean v1 · code 2`."""
+    what = run.transform
+    callers = is_callers(what.type, what.name, what.reference, run.code_path)
+    return f"{what.name} {version_label(what.version, run.revision, is_callers=callers)}"
+
+
+def _revision_entries(transform: Transform) -> Section:
+    """Return a section with the last code revisions of a transform."""
+    found = transform.revisions[::-1]
+    entries = tuple(
+        Entry(
+            "revision",
+            one.digest[:_DIGEST_SHOWN],
+            f"code {one.number}",
+            _facts(
+                Fact("number", one.number, shown=""),
+                Fact("digest", one.digest, shown=""),
+                Fact("runs", one.run_count, shown=counted(one.run_count, "run")),
+                Fact("first run", one.first_run.id if one.first_run is not None else None, shown=""),
+                Fact("last run", one.last_run.id if one.last_run is not None else None, shown=""),
+                Fact("commits", list(one.commits), shown=", ".join(c[:_COMMIT_SHOWN] for c in one.commits[:FEW])),
+            ),
+        )
+        for one in found[:FEW]
+    )
+    return Section("code revisions", (), entries, len(found) or None)
 
 
 def _handle(record: Any) -> str | None:

@@ -14,6 +14,7 @@ import functools
 import io
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
@@ -395,7 +396,8 @@ def _installed_writers() -> Mapping[tuple[str, str, str], EntryPoint]:
 def _translated(doing: str) -> Iterator[None]:
     """Turn what a format's library raises, which may be anything, into errors that say what was being done."""
     try:
-        yield
+        with _warnings_as_warnings():
+            yield
     except (LaminError, MemoryError):
         raise
     except ImportError as exc:
@@ -406,6 +408,17 @@ def _translated(doing: str) -> Iterator[None]:
         if isinstance(exc, OSError) and exc.errno is not None:
             raise StorageError(f"{doing} failed: {cause}") from exc
         raise InvalidInputError(f"{doing} failed, the content does not fit the format: {cause}") from exc
+
+
+@contextmanager
+def _warnings_as_warnings() -> Iterator[None]:
+    """Show what the format's library warns of where the program makes warnings errors: it cannot act on these."""
+    if not any(action == "error" for action, *_ in warnings.filters):
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        yield
 
 
 def _table_to_parquet(data: Any) -> bytes:
@@ -429,8 +442,6 @@ def _anndata_to_h5ad(data: Any) -> Path:
 
 
 def _anndata_to_zarr(data: Any) -> Path:
-    import warnings
-
     import anndata
     import zarr  # noqa: F401
 

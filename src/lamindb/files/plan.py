@@ -22,7 +22,7 @@ from lamindb.errors import ConflictError, HashExistsError, KeyExistsError, Lamin
 from lamindb.files import versions
 from lamindb.files.source import Pending
 from lamindb.instance import config as folders
-from lamindb.models import File, RunOutput
+from lamindb.models import File, RunOutput, rows
 from lamindb.models.base import now
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName, ObjectStore
@@ -190,19 +190,21 @@ class _Known:
         self._highest: dict[str, int] = {}
         self._producers: dict[tuple[str, str, str], tuple[str, str | None]] = {}
         keys = {plan.pending.key for plan in plans if plan.pending.key is not None}
-        query = File.objects.using(alias).filter(trashed_at__isnull=True)
         for chunk in database.chunks(sorted(keys)):
-            for row in query.filter(key__in=chunk, is_latest=True).order_by():
+            condition = f"is_latest AND trashed_at IS NULL AND key IN ({rows.marks(chunk)})"
+            for row in rows.rows(File, alias, condition, chunk):
                 self.current[row.storage_id, str(row.key)] = self._one(row)
         self.policy = settings.upon_file_create_if_hash_exists
         digests = {plan.content.digest for plan in plans if plan.pending.key is None or self.policy == "error"}
         for chunk in database.chunks(sorted(digests)):
-            for row in query.filter(digest__in=chunk).order_by("created_at", "id"):
+            found = File.objects.using(alias).filter(trashed_at__isnull=True, digest__in=chunk)
+            for row in found.order_by("created_at", "id"):
                 self.by_digest.setdefault((row.digest, row.suffix, row.is_folder), []).append(self._one(row))
 
         unknown = {plan.pending.key for plan in plans if plan.file.run_id is None and plan.pending.key is not None}
         for chunk in database.chunks(sorted(unknown & {key for _, key in self.current})):
-            made = query.filter(key__in=chunk, run_id__isnull=False).order_by("version")
+            made = File.objects.using(alias).filter(trashed_at__isnull=True, key__in=chunk, run_id__isnull=False)
+            made = made.order_by("version")
             for storage_id, key, digest, *producer in made.values_list(
                 "storage_id", "key", "digest", "run_id", "transform_id"
             ):
@@ -235,11 +237,10 @@ class _Known:
         if stem in self.families:
             return self.families[stem][1]
         if not self._highest:
-            query = File.objects.using(self.alias).order_by("version").values_list("id", "version")
             for chunk in database.chunks(sorted({key for _, key in self.current})):
-                self._highest.update(
-                    (row_id[: ids.STEM_LENGTH], found) for row_id, found in query.filter(key__in=chunk)
-                )
+                statement = f"SELECT id, version FROM lamindb_file WHERE key IN ({rows.marks(chunk)}) ORDER BY version"
+                found = rows.values(self.alias, statement, chunk)
+                self._highest.update((row_id[: ids.STEM_LENGTH], version) for row_id, version in found)
             stems = {row.stem_id for row in self.current.values()}
             for one, given in versions.last_versions(self.alias, stems).items():
                 self._highest[one] = max(given, self._highest.get(one, 0))
@@ -476,16 +477,13 @@ def _current(instance: Instance) -> Any:
 
 def _a_folder(instance: Instance, keys: Sequence[str]) -> str | None:
     """Return the key of a current folder that is among these, None if none is."""
-    # Every save asks this: building a query would take longer than the answer.
-    marks = ", ".join(["%s"] * len(keys))
-    with database.connection(instance.alias).cursor() as cursor:
-        cursor.execute(
-            f"SELECT key FROM lamindb_file WHERE storage_id = %s AND key IN ({marks}) AND is_latest "
-            "AND trashed_at IS NULL AND is_folder LIMIT 1",
-            [instance.storage_id, *keys],
-        )
-        found = cursor.fetchone()
-    return str(found[0]) if found is not None else None
+    found = rows.values(
+        instance.alias,
+        f"SELECT key FROM lamindb_file WHERE storage_id = %s AND key IN ({rows.marks(keys)}) AND is_latest "
+        "AND trashed_at IS NULL AND is_folder LIMIT 1",
+        [instance.storage_id, *keys],
+    )
+    return str(found[0][0]) if found else None
 
 
 def _above(key: str) -> list[str]:

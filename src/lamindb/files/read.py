@@ -11,7 +11,7 @@ from lamindb.core import context, messages
 from lamindb.errors import IntegrityError, InvalidInputError, InvalidTypeError, LaminError
 from lamindb.files import loaders, source, view_sync
 from lamindb.models import File, Run
-from lamindb.records import edges
+from lamindb.records import edges, flags
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName, Source
 
@@ -42,12 +42,14 @@ def stage(file: File, is_run_input: bool | Run | None) -> Path:
 
     Raises:
         IntegrityError: They are missing or damaged.
+        FlaggedFileError: It is flagged or affected, and the settings ask for an error.
         InvalidInputError: An input was asked for where there is no run.
     """
     run = edges.reader_of(file, is_run_input)
+    flags.heed(file)
     local = _staged(file)
     if run is not None:
-        edges.link(run, [file], kind="input")
+        edges.link_read(run, file)
     return local
 
 
@@ -201,6 +203,7 @@ def load(file: File, is_run_input: bool | Run | None, options: dict[str, Any]) -
 
     Raises:
         IntegrityError: The bytes are missing or damaged.
+        FlaggedFileError: It is flagged or affected, and the settings ask for an error.
         UnsupportedError: The library that reads this format is not installed.
     """
     if not file.is_saved and file.pending is not None and file.pending.memory is not None:
@@ -210,13 +213,14 @@ def load(file: File, is_run_input: bool | Run | None, options: dict[str, Any]) -
     if unknown:
         raise InvalidTypeError(f"load() does not take {', '.join(unknown)}: read the path that stage() returns instead")
     run = edges.reader_of(file, is_run_input)
+    flags.heed(file)
     if backed:
         # What is read later must not change meanwhile.
         loaded = loaders.backed(_staged(file) if not file.is_saved else _kept(file), file.suffix)
     else:
         loaded = _read(file, lambda local: loaders.load(local, file.suffix, **options))
     if run is not None:
-        edges.link(run, [file], kind="input")
+        edges.link_read(run, file)
     return loaded
 
 
@@ -226,6 +230,7 @@ def open_file(file: File, mode: str, is_run_input: bool | Run | None) -> Any:
     Raises:
         InvalidInputError: The mode would write.
         IntegrityError: The bytes are missing or damaged.
+        FlaggedFileError: It is flagged or affected, and the settings ask for an error.
     """
     if mode not in {"r", "rb", "rt"}:
         raise InvalidInputError(
@@ -234,10 +239,11 @@ def open_file(file: File, mode: str, is_run_input: bool | Run | None) -> Any:
     if file.is_folder:
         raise InvalidInputError(f"{file.key or file.name!r} is a folder: use stage() and open its members")
     run = edges.reader_of(file, is_run_input)
+    flags.heed(file)
     stream = _read(file, lambda local: local.open(mode, encoding=None if "b" in mode else "utf-8"))
     try:
         if run is not None:
-            edges.link(run, [file], kind="input")
+            edges.link_read(run, file)
     except BaseException:
         stream.close()
         raise

@@ -129,9 +129,8 @@ def _check_links(links: str | None) -> None:
 
 def report_left_out(shown: str, left_out: Sequence[str]) -> None:
     """Name the links of a folder that were not saved."""
-    if left_out:
-        listed = ", ".join(left_out[:_LISTED]) + (", …" if len(left_out) > _LISTED else "")
-        messages.warning(f"left out {counted(len(left_out), 'link')} of {shown}: {listed}")
+    listed = ", ".join(left_out[:_LISTED]) + (", …" if len(left_out) > _LISTED else "")
+    messages.warning(f"left out {counted(len(left_out), 'link')} of {shown}: {listed}")
 
 
 def _compare_suffixes(pending: Pending) -> None:
@@ -529,7 +528,8 @@ def from_dir(path: Any, key: str | None, run: Run | None, links: str | None = No
         expected = f"{real}/{relative}"
         data = ResolvedPath(found) if found == expected else expected
         files.append(File(data, key=f"{prefix}/{relative}" if prefix is not None else None, run=run))
-    report_left_out(repr(folder), left_out)
+    if left_out:
+        report_left_out(repr(folder), left_out)
     return files
 
 

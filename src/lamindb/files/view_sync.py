@@ -28,7 +28,7 @@ from lamindb.db import database
 from lamindb.errors import IntegrityError, InvalidInputError, LaminError, ViewConflictError
 from lamindb.files import source
 from lamindb.files.source import Pending
-from lamindb.models import File
+from lamindb.models import File, rows
 from lamindb.records.open_instance import Instance
 from lamindb.storage import object_folder
 from lamindb.storage.base import FileStat, ObjectName
@@ -117,8 +117,13 @@ def _current_under(instance: Instance, keys: Sequence[str]) -> dict[str, File]:
 
 
 def _current_ids_under(instance: Instance, keys: Sequence[str]) -> dict[str, str]:
-    query = _query(instance, keys).filter(is_latest=True, trashed_at__isnull=True)
-    return dict(query.values_list("key", "id"))
+    found = rows.values(
+        instance.alias,
+        "SELECT key, id FROM lamindb_file WHERE storage_id = %s AND is_latest AND trashed_at IS NULL "
+        f"AND key IN ({rows.marks(keys)})",
+        [instance.storage_id, *keys],
+    )
+    return dict(found)
 
 
 class _Versions:
@@ -430,9 +435,13 @@ def _shows_already(instance: Instance, key: str, pending: Pending) -> bool:
 def _names_under(instance: Instance, keys: Sequence[str]) -> dict[str, set[ObjectName]]:
     """Return the objects of all versions under each of some keys."""
     found: dict[str, set[ObjectName]] = {}
-    query = File.objects.using(instance.alias).filter(storage_id=instance.storage_id)
     for chunk in database.chunks(keys):
-        for key, digest, suffix in query.filter(key__in=chunk).values_list("key", "digest", "suffix").order_by():
+        named = rows.values(
+            instance.alias,
+            f"SELECT key, digest, suffix FROM lamindb_file WHERE storage_id = %s AND key IN ({rows.marks(chunk)})",
+            [instance.storage_id, *chunk],
+        )
+        for key, digest, suffix in named:
             found.setdefault(str(key), set()).add(ObjectName(digest, suffix))
     return found
 

@@ -1,4 +1,4 @@
-"""Lineage queries, as `ln.lineage`: ancestors, descendants, paths, impact, staleness.
+"""Lineage queries, as `ln.lineage`: ancestors, descendants, paths, impact, staleness, flags.
 
 Each function takes a record or its id; for a file also its key. Names are imported on first use.
 """
@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
+    "affected": "lamindb.lineage.recall",
     "ancestor_ids": "lamindb.lineage.query",
     "between": "lamindb.lineage.draw",
     "common_ancestors": "lamindb.lineage.query",
@@ -17,11 +18,13 @@ _HOMES = {
     "impact": "lamindb.lineage.impacts",
     "leaves": "lamindb.lineage.query",
     "path": "lamindb.lineage.draw",
+    "plan": "lamindb.lineage.plans",
     "roots": "lamindb.lineage.query",
     "stale": "lamindb.lineage.staleness",
 }
 
 __all__ = [
+    "affected",
     "ancestor_ids",
     "between",
     "common_ancestors",
@@ -30,6 +33,7 @@ __all__ = [
     "impact",
     "leaves",
     "path",
+    "plan",
     "roots",
     "stale",
 ]
@@ -39,11 +43,13 @@ if TYPE_CHECKING:
     from lamindb.lineage.draw import graph as graph
     from lamindb.lineage.draw import path as path
     from lamindb.lineage.impacts import impact as impact
+    from lamindb.lineage.plans import plan as plan
     from lamindb.lineage.query import ancestor_ids as ancestor_ids
     from lamindb.lineage.query import common_ancestors as common_ancestors
     from lamindb.lineage.query import descendant_ids as descendant_ids
     from lamindb.lineage.query import leaves as leaves
     from lamindb.lineage.query import roots as roots
+    from lamindb.lineage.recall import affected as affected
     from lamindb.lineage.staleness import stale as stale
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,45 @@ from lamindb.lineage import query, sql, subgraph
 from lamindb.lineage.lineage_graph import FileNode, LineageGraph, RunNode
 from lamindb.lineage.sql import FILE
 from lamindb.models import File
+from lamindb.records import flags
 
 if TYPE_CHECKING:
     import pandas as pd
 
+MAX_FILES = 20
+"""Text shows at most this many files of a transform."""
+
+_NAMED = 5
+
+Clock = Callable[[datetime], str]
+
 _COLUMNS = ["transform", "transform_type", "transform_version", "user", "run_id", "status", "started_at", "finished_at"]
 _COLUMNS += ["file_id", "file", "file_version", "size"]
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who made a file, and who read it last."""
+
+    made_by: tuple[str, ...]
+    last_read_by: str | None
+    last_read_at: datetime | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values; times are ISO 8601."""
+        return {
+            "made_by": list(self.made_by),
+            "last_read_by": self.last_read_by,
+            "last_read_at": _iso(self.last_read_at),
+        }
+
+    def text(self, clock: Clock) -> str:
+        """Return it in words, safe to print; "" if nothing is known."""
+        made = f" · made by {', '.join(map(_shown, self.made_by))}" if self.made_by else ""
+        if self.last_read_at is None:
+            return made
+        who = f" by {_shown(self.last_read_by)}" if self.last_read_by else ""
+        return f"{made} · last read{who} {clock(self.last_read_at)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +93,8 @@ class Impact:
         groups: One for each transform, the one that ran last first.
         graph: All files and runs, with their edges.
         read_versions: In words, which other versions of the file were read by runs; "" if none, or if included.
+        n_from_other_versions: How many more files were derived from these versions.
+        same_bytes: Other files and versions with the bytes of the file; what was derived from them is not included.
     """
 
     of: str
@@ -67,6 +102,8 @@ class Impact:
     groups: tuple[Group, ...]
     graph: LineageGraph
     read_versions: str = ""
+    n_from_other_versions: int = 0
+    same_bytes: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[FileNode, ...]:
@@ -83,14 +120,34 @@ class Impact:
         """The sorted handles of all users who ran them."""
         return tuple(sorted({user for group in self.groups for user in group.users}))
 
+    def people(self) -> dict[str, People]:
+        """Return who made each derived file, and who read it last, by its id."""
+        runs = {run.id: run for run in self.graph.runs}
+        made: dict[str, list[RunNode]] = {}
+        read: dict[str, list[RunNode]] = {}
+        for edge in self.graph.edges:
+            if edge.kind == "output":
+                made.setdefault(edge.target, []).append(runs[edge.source])
+            else:
+                read.setdefault(edge.source, []).append(runs[edge.target])
+        found = {}
+        for file in self.files:
+            last = max(read.get(file.id, ()), key=_time_of, default=None)
+            makers = tuple(sorted({run.user for run in made.get(file.id, ()) if run.user}))
+            found[file.id] = People(makers, last.user if last else None, _time_of(last) if last else None)
+        return found
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain dictionaries, lists, strings and numbers; times are ISO 8601."""
+        people = self.people()
         return {
             "format": "lamindb-impact",
             "format_version": 1,
             "of": self.of,
             "ids": list(self.ids),
             "read_versions": self.read_versions,
+            "n_from_other_versions": self.n_from_other_versions,
+            "same_bytes": list(self.same_bytes),
             "users": list(self.users),
             "transforms": [
                 {
@@ -101,7 +158,7 @@ class Impact:
                     "users": list(group.users),
                     "last_at": _iso(group.last_at),
                     "runs": [_plain(run) for run in group.runs],
-                    "files": [_plain(file) for file in group.files],
+                    "files": [{**_plain(file), **people[file.id].as_dict()} for file in group.files],
                 }
                 for group in self.groups
             ],
@@ -137,11 +194,23 @@ class Impact:
                     yield (*about, *times, None, None, None, None)
 
     def __repr__(self) -> str:
-        """Return a table of the transforms."""
+        """Return the transforms with the first files of each."""
+        return self.to_text()
+
+    def to_text(self, *, max_files: int = MAX_FILES, clock: Clock | None = None, hints: bool = True) -> str:
+        """Return a table of the transforms with the files of each, one a line, safe to print.
+
+        Args:
+            max_files: The maximum number of files of a transform; a line says how many more there are.
+            clock: Formats times; in UTC by default.
+            hints: Add what the answer leaves out.
+        """
+        notes = [f"({hint})" for hint in self.hints("any_version=True includes all versions")] if hints else []
         if not self.groups:
             nothing = f"nothing was derived from {_shown(self.of)}, and no run read it"
-            return "\n".join([nothing, *self._hints()])
-        rows = [("transform", "type", "runs", "files", "by", "last run (UTC)")]
+            return "\n".join([nothing, *notes])
+        as_text = clock or (lambda time: f"{time.astimezone(UTC):%Y-%m-%d %H:%M}")
+        rows = [("transform", "type", "runs", "files", "by", "last run" if clock else "last run (UTC)")]
         for group in self.groups:
             rows.append(
                 (
@@ -150,28 +219,44 @@ class Impact:
                     f"{len(group.runs):,}",
                     f"{len(group.files):,}",
                     _shown(", ".join(group.users)),
-                    f"{group.last_at.astimezone(UTC):%Y-%m-%d %H:%M}" if group.last_at else "",
+                    as_text(group.last_at) if group.last_at else "",
                 )
             )
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        head, *lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        people = self.people()
+        shown = [head]
+        for group, line in zip(self.groups, lines, strict=True):
+            shown.append(line)
+            shown += [f"  {_shown(file.title)}{people[file.id].text(as_text)}" for file in group.files[:max_files]]
+            left = len(group.files) - max_files
+            shown += [f"  + {left:,} more"] if left > 0 else []
         files, transforms = _counted(len(self.files), "file"), _counted(len(self.groups), "transform")
         counts = f"{files} of {transforms}, by {', '.join(self.users) or 'an unknown user'}"
-        return "\n".join([f"derived from {_shown(self.of)}: {_shown(counts)}", *lines, *self._hints()])
+        return "\n".join([f"derived from {_shown(self.of)}: {_shown(counts)}", *shown, *notes])
 
-    def _hints(self) -> list[str]:
-        if not self.read_versions:
-            return []
-        return [f"(runs read {self.read_versions} of it; any_version=True includes all versions)"]
+    def hints(self, advice: str) -> list[str]:
+        """Return what the answer leaves out, as sentences safe to print; `advice` is how to include other versions."""
+        found = []
+        if self.n_from_other_versions:
+            more = _counted(self.n_from_other_versions, "more file")
+            verb = "comes" if self.n_from_other_versions == 1 else "come"
+            found.append(f"{more} {verb} from {self.read_versions} of it; {advice}")
+        elif self.read_versions:
+            found.append(f"runs read {self.read_versions} of it; {advice}")
+        if self.same_bytes:
+            more_keys = " …" if len(self.same_bytes) > _NAMED else ""
+            found.append(f"the same bytes: {', '.join(map(_shown, self.same_bytes[:_NAMED]))}{more_keys}")
+        return found
 
 
-def impact(record: Any, *, any_version: bool = False, all_producers: bool = False) -> Impact:
+def impact(record: Any, *, any_version: bool = False, all_producers: bool = True) -> Impact:
     """Return everything that was derived from a record, and by whom, grouped by transform.
 
     Args:
         record: A file, run or transform, or its id or key.
         any_version: Include what was derived from other versions of the file.
-        all_producers: Follow every run that produced the same bytes, not only the first.
+        all_producers: Follow every run that produced the same bytes; False: only the first.
 
     Raises:
         InvalidInputError: `any_version` is set and the record is not a file.
@@ -188,9 +273,21 @@ def impact(record: Any, *, any_version: bool = False, all_producers: bool = Fals
     files, runs = sql.reached_both(connection, walk)
     focus = None if record._meta.model_name != "file" and not runs else record.id
     graph = subgraph.graph_of(connection, files, runs, focus=focus, all_producers=all_producers)
+    same: tuple[str, ...]
     of = (record.key or record.name) if isinstance(record, File) else record.name
-    others = "" if any_version or not isinstance(record, File) else _about_other_versions(record)
-    return Impact(str(of or record.id), tuple(sorted(starts)), _groups(graph, starts), graph, others)
+    others, more, same = "", 0, ()
+    if isinstance(record, File):
+        same = _same_bytes(record)
+        if not any_version and (others := _about_other_versions(record)):
+            every = sql.Walk(FILE, tuple(record.versions.list("id")), None, False, all_producers)
+            more = len(set(sql.reached_ids(connection, every, FILE)) - files - set(every.starts))
+    return Impact(str(of or record.id), tuple(sorted(starts)), _groups(graph, starts), graph, others, more, same)
+
+
+def _same_bytes(file: File) -> tuple[str, ...]:
+    """Return the names of the other files and versions with the bytes of a file."""
+    named = ((one, one.key or one.name) for one in flags.same_bytes(file))
+    return tuple(f"version {one.version} of {name}" if one.stem_id == file.stem_id else name for one, name in named)
 
 
 def _about_other_versions(file: File) -> str:
@@ -228,6 +325,11 @@ def _made_by(graph: LineageGraph) -> dict[str, list[str]]:
         if edge.kind == "output":
             made.setdefault(edge.source, []).append(edge.target)
     return made
+
+
+def _time_of(run: RunNode) -> datetime:
+    """Return when a run started; for a run recorded by hand, when it was recorded."""
+    return run.started_at or run.created_at or datetime.min.replace(tzinfo=UTC)
 
 
 def _iso(time: datetime | None) -> str | None:

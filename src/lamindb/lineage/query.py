@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import models
@@ -202,6 +203,19 @@ def _advice(text: str) -> str:
         if near is not None:
             return f"did you mean {near.key!r}?"
     return "connect the instance that it belongs to"
+
+
+def files_of(files: Iterable[Any], what: str) -> list[File]:
+    """Return files: themselves, or those with these ids or keys, as `record_of` does.
+
+    Raises:
+        InvalidTypeError: One is not a file; `what` is what only files can be.
+    """
+    records = [record_of(file) for file in files]
+    for record in records:
+        if not isinstance(record, File):
+            raise InvalidTypeError(f"a file can be {what}, not a {type(record).__name__}")
+    return records
 
 
 def same_alias(*records: Any) -> str:

@@ -42,6 +42,7 @@ class Walk:
         transform_id: Start from all runs of this transform.
         is_up: Towards ancestors.
         all_producers: Include an edge from every run that produced the bytes of a file, not only the first.
+        start: A query without parameters for the ids that it starts from, in place of `starts`.
     """
 
     kind: int
@@ -49,6 +50,7 @@ class Walk:
     transform_id: str | None = None
     is_up: bool = True
     all_producers: bool = False
+    start: str = ""
 
     def arms(self, kind: int) -> tuple[Arm, ...]:
         """Return the tables of edges from files, or from runs."""
@@ -81,31 +83,48 @@ def reached_sql(vendor: str, walk: Walk, kind: int, *, with_starts: bool = False
 
 
 def _recursion(vendor: str, walk: Walk) -> tuple[str, list[Any]]:
+    recursion, params = closure_sql(vendor, walk, "reached")
+    return f"WITH RECURSIVE {recursion}", params
+
+
+def closure_sql(vendor: str, walk: Walk, name: str, *, within: str = "") -> tuple[str, list[Any]]:
+    """Return a common table expression of all nodes that a walk reaches, with its starts, as ids and kinds.
+
+    Args:
+        vendor: `sqlite` or `postgresql`.
+        walk: The walk.
+        name: The name of the expression.
+        within: The name of another one: a step to a run is taken only if it is in there.
+    """
     start, params = _start_sql(vendor, walk)
+    bounds = ("", "") if not within else (f" AND {{run}} IN (SELECT id FROM {within} WHERE kind = {RUN})", "")
     if vendor == "postgresql":
         # PostgreSQL allows one reference to the recursive table, so both kinds of steps share it.
         steps = " UNION ALL ".join(
-            f"SELECT {arm.found}::text AS id FROM {arm.table} "
-            f"WHERE reached.kind = {kind} AND {arm.match} = reached.id AND {arm.found} IS NOT NULL"
+            f"SELECT {arm.found}::text AS id FROM {arm.table} WHERE {name}.kind = {kind} AND {arm.match} = {name}.id "
+            f"AND {arm.found} IS NOT NULL{bounds[kind].format(run=arm.found)}"
             for kind in (FILE, RUN)
             for arm in walk.arms(kind)
         )
-        recursive = f" UNION SELECT step.id, 1 - reached.kind FROM reached CROSS JOIN LATERAL ({steps}) step"
+        recursive = f" UNION SELECT step.id, 1 - {name}.kind FROM {name} CROSS JOIN LATERAL ({steps}) step"
     else:
         # CROSS JOIN fixes the join order in SQLite: it would scan a whole index otherwise.
         recursive = "".join(
-            f" UNION SELECT t.{arm.found}, {1 - kind} FROM reached CROSS JOIN {arm.table} t "
-            f"ON t.{arm.match} = reached.id WHERE reached.kind = {kind} AND t.{arm.found} IS NOT NULL"
+            f" UNION SELECT t.{arm.found}, {1 - kind} FROM {name} CROSS JOIN {arm.table} t "
+            f"ON t.{arm.match} = {name}.id WHERE {name}.kind = {kind} AND t.{arm.found} IS NOT NULL"
+            f"{bounds[kind].format(run=f't.{arm.found}')}"
             for kind in (FILE, RUN)
             for arm in walk.arms(kind)
         )
     first = f"SELECT start.id, {walk.kind} FROM ({start}) start"
-    return f"WITH RECURSIVE reached(id, kind) AS ({first}{recursive})", params
+    return f"{name}(id, kind) AS ({first}{recursive})", params
 
 
 def _start_sql(vendor: str, walk: Walk) -> tuple[str, list[Any]]:
     """Return the query for the ids that a walk starts from."""
     cast = "::text" if vendor == "postgresql" else ""
+    if walk.start:
+        return walk.start, []
     if walk.transform_id is not None:
         return f"SELECT id{cast} AS id FROM {Run._meta.db_table} WHERE transform_id = %s", [walk.transform_id]
     if len(walk.starts) == 1:

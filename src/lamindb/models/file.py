@@ -102,6 +102,7 @@ class File(Traced):
         "input_of": "reader_links__run",
         "targets": "reader_links__run",
         "producers": "writer_links__run",
+        "flags": "flag_links",
     }
     SOFT_DEFAULTS: ClassVar[dict[str, models.Q]] = {
         "is_latest": models.Q(is_latest=True),
@@ -123,7 +124,9 @@ class File(Traced):
     INTERNAL: ClassVar[frozenset[str]] = frozenset(
         {"computed_filter", "df", "filter", "is_saved", "is_trashed", "same_as_version", "stem_id", "targets"}
     )
-    NOT_JOINED: ClassVar[frozenset[str]] = frozenset({"reader_links", "writer_links", "transform", "trashed_by"})
+    NOT_JOINED: ClassVar[frozenset[str]] = frozenset(
+        {"reader_links", "writer_links", "flag_links", "transform", "trashed_by"}
+    )
 
     class Meta:
         app_label = "lamindb"
@@ -259,8 +262,11 @@ class File(Traced):
         found: bool = verb("lamindb.lineage.staleness.is_stale")(self)
         return found
 
-    def staleness(self) -> Any:
+    def staleness(self, *, code: bool = False) -> Any:
         """Return why the file is stale: each version that was read and is no longer current, and its way to this file.
+
+        Args:
+            code: Include scripts, notebooks and modules that have other code in this checkout than ran.
 
         Returns:
             A frozen result that is true if the file is stale, with `.reasons`, `.as_dict()` and `.to_json()`.
@@ -269,7 +275,74 @@ class File(Traced):
             InvalidInputError: The file is not saved yet.
             NoResultFound: The file was deleted for good.
         """
-        return verb("lamindb.lineage.staleness.staleness")(self)
+        return verb("lamindb.lineage.staleness.staleness")(self, code=code)
+
+    def flag(self, reason: str) -> Self:
+        """Flag this version as wrong. Everything derived from it is *affected* from now on.
+
+        The flag stays on this version also when another one becomes current. Other files with the same bytes are named
+        by a message, and not flagged.
+
+        Args:
+            reason: What is wrong with it, such as "contaminated".
+
+        Returns:
+            The file itself.
+
+        Raises:
+            InvalidInputError: The reason is empty, or the file is not saved yet. Nothing was written.
+            NoResultFound: The file was deleted for good.
+        """
+        verb("lamindb.records.flags.flag")(self, reason)
+        return self
+
+    def unflag(self, reason: str | None = None) -> Self:
+        """Remove the flags of this version; `flags` keeps them as history.
+
+        Args:
+            reason: Why they are removed.
+
+        Raises:
+            InvalidInputError: It is not flagged, or not saved yet. Nothing was written.
+            NoResultFound: The file was deleted for good.
+        """
+        verb("lamindb.records.flags.unflag")(self, reason)
+        return self
+
+    @property
+    def flags(self) -> RecordQuery[Any]:
+        """The flags of this version, the oldest first, also those that were removed: who, when, why."""
+        found: Any = self._meta.apps.get_model("lamindb", "Flag")
+        query: RecordQuery[Any] = found.objects.using(self._state.db).filter(file=self)
+        return query
+
+    @property
+    def is_flagged(self) -> bool:
+        """Whether this version has a flag that was not removed."""
+        return self.flags.filter(removed_at__isnull=True).exists()
+
+    @property
+    def is_affected(self) -> bool:
+        """Whether the file was derived from a flagged one, by any of its producers and any number of runs.
+
+        Raises:
+            InvalidInputError: The file is not saved yet.
+            NoResultFound: The file was deleted for good.
+        """
+        found: bool = verb("lamindb.lineage.recall.is_affected")(self)
+        return found
+
+    def affected_by(self) -> Any:
+        """Return the flagged files that this one was derived from, and their ways to it.
+
+        Returns:
+            A frozen result that is true if the file is affected, with `.reasons`, `.as_dict()` and `.to_json()`.
+
+        Raises:
+            InvalidInputError: The file is not saved yet.
+            NoResultFound: The file was deleted for good.
+        """
+        return verb("lamindb.lineage.recall.affected_by")(self)
 
     @property
     def is_trashed(self) -> bool:
@@ -289,6 +362,7 @@ class File(Traced):
 
         Raises:
             IntegrityError: The stored bytes are missing or damaged.
+            FlaggedFileError: It is flagged or derived from a flagged file, and `ln.settings.if_flagged` is "error".
         """
         staged: Path = verb("lamindb.files.read.stage")(self, is_run_input)
         return staged
@@ -302,6 +376,7 @@ class File(Traced):
 
         Raises:
             IntegrityError: The stored bytes are missing or damaged.
+            FlaggedFileError: As for `stage`.
             UnsupportedError: The library that reads this format is not installed.
         """
         return verb("lamindb.files.read.load")(self, is_run_input, options)
@@ -404,10 +479,14 @@ class File(Traced):
 
     @classmethod
     def computed_filter(cls, name: str, value: Any) -> models.Q | None:
-        """Return the condition of the filter `is_stale`, which is no field; None for other names."""
-        if name != "is_stale":
-            return None
-        found: models.Q = verb("lamindb.lineage.staleness.condition")(value)
+        """Return the condition of a filter that is no field, such as `is_stale`; None for other names."""
+        found: models.Q | None = None
+        if name == "is_stale":
+            found = verb("lamindb.lineage.staleness.condition")(value)
+        elif name == "is_affected":
+            found = verb("lamindb.lineage.recall.condition")(value)
+        elif name == "is_flagged":
+            found = verb("lamindb.lineage.recall.flagged_condition")(value)
         return found
 
     @classmethod

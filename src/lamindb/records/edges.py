@@ -9,9 +9,10 @@ from lamindb.core import context, messages
 from lamindb.core.settings import settings
 from lamindb.core.verbs import verb
 from lamindb.db import database
-from lamindb.errors import InvalidInputError, InvalidTypeError
+from lamindb.errors import DatabaseError, InvalidInputError, InvalidTypeError, ReadOnlyError
 from lamindb.models import File, Run, RunInput, RunOutput
 from lamindb.models.base import now
+from lamindb.records.open_instance import Instance
 
 
 def link(run: Run, files: Sequence[File], *, kind: str, seen_by: str = "call") -> list[File]:
@@ -90,6 +91,59 @@ def _comes_from(cursor: Any, run_id: str, file_id: str) -> bool:
     return cursor.fetchone() is not None
 
 
+class Unlinked:
+    """The inputs of runs that could not be recorded when they were read; they are with the end of their run."""
+
+    goes_on = True
+
+    def __init__(self) -> None:
+        self.by_run: dict[str, list[File]] = {}
+
+    def close(self) -> None:
+        """Forget them."""
+        self.by_run.clear()
+
+    def after_fork(self) -> None:
+        """Forget the runs of the parent process."""
+        self.by_run.clear()
+
+
+def link_read(run: Run, file: File) -> None:
+    """Record a file that was read as an input of a run: of this process's own at its end, if the database fails now.
+
+    Raises:
+        DatabaseError, ReadOnlyError: The database failed, and `ln.settings.tracking_failure` is "error", or the run
+            is not one of this process.
+    """
+    was_recorded = False
+    try:
+        if run is context.own_run() and not run.is_saved:
+            # It could not be recorded when it began.
+            verb("lamindb.records.save.save")(run)
+        was_recorded = True
+        link(run, [file], kind="input")
+    except (DatabaseError, ReadOnlyError) as error:
+        instance = context.connected(run.alias)
+        if settings.tracking_failure == "error" or run is not context.own_run() or instance is None:
+            raise
+        unlinked = instance.part(Unlinked).by_run
+        if was_recorded and run.id not in unlinked:
+            messages.warning(f"what this run reads could not be recorded so far: {error}")
+        if file not in unlinked.setdefault(run.id, []):
+            unlinked[run.id].append(file)
+
+
+def link_unlinked(instance: Instance, run: Run) -> None:
+    """Record the inputs of a run that could not be recorded when they were read.
+
+    Raises:
+        DatabaseError: The database failed; they still wait.
+    """
+    unlinked = instance.part(Unlinked).by_run
+    link(run, unlinked.get(run.id, []), kind="input")
+    unlinked.pop(run.id, None)
+
+
 def unlink(run: Run, files: Sequence[File], *, kind: str) -> None:
     """Forget that files were inputs or outputs of a run; the files stay, and so does `file.run`."""
     alias = str(run.alias)
@@ -124,7 +178,4 @@ def reader_of(file: File, is_run_input: bool | Run | None) -> Run | None:
         raise InvalidInputError("this file is not saved yet and cannot be an input: save it first")
     if run.alias != file.alias:
         raise InvalidInputError("the file and the current run belong to different instances")
-    if run is context.run() and not run.is_saved:
-        # It could not be recorded when it began.
-        verb("lamindb.records.save.save")(run)
     return run  # type: ignore[no-any-return]

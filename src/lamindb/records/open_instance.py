@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from lamindb.core import ids, paths
 from lamindb.core.keys import DATABASE_FILE
-from lamindb.errors import InvalidInputError
+from lamindb.errors import InvalidInputError, LaminError
 from lamindb.instance import user
 from lamindb.storage.base import ObjectStore
 from lamindb.storage.hash_cache import HashCache, NoHashCache
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lamindb.storage.view import Mode, View
 
 _ROOTS_SECONDS: Final = 5.0
+_OUTAGE_SECONDS: Final = 30.0
 
 _Part = TypeVar("_Part")
 
@@ -52,6 +53,8 @@ class Instance:
     view_mode: str = "auto"
     storage_id: str = ""
     """The id of the record of its own storage."""
+    is_away: bool = False
+    """Whether its database could not be opened: it is described by its folder, and runs wait to be recorded."""
 
     def __post_init__(self) -> None:
         self.__dict__["_opened"] = _Opened()
@@ -106,7 +109,7 @@ class Instance:
         if "://" in root_url:
             from lamindb.storage.cache import open_cache
 
-            cache = open_cache(paths.cache_folder())
+            cache = open_cache(paths.cache_folder(), self.hash_cache)
         return open_store(root_url, read_only=self.is_read_only, cache=cache, hash_cache=self.hash_cache)
 
     def remote_root(self, root_url: str) -> RemoteStore:
@@ -189,6 +192,9 @@ class Instance:
         for part in self.parts():
             if hasattr(part, "close"):
                 part.close()
+        remembers = self._opened.values.get("hash_cache")
+        if remembers is not None:
+            remembers.close()
         self._opened.values.clear()
         self._opened.is_closed = True
 
@@ -221,6 +227,33 @@ class Instance:
         for part in self.parts():
             if hasattr(part, "after_fork"):
                 part.after_fork()
+
+
+class Outage:
+    """Why the database of an instance failed, so that what is tracked soon after does not wait for it again."""
+
+    goes_on = True
+
+    def __init__(self) -> None:
+        self._error: LaminError | None = None
+        self._until = 0.0
+
+    def close(self) -> None:
+        """Forget it."""
+        self.end()
+
+    def note(self, error: LaminError) -> None:
+        """Note that the database failed just now."""
+        self._error, self._until = error, time.monotonic() + _OUTAGE_SECONDS
+
+    def now(self) -> LaminError | None:
+        """Return why it failed a moment ago, or None."""
+        return self._error if time.monotonic() < self._until else None
+
+    def end(self) -> bool:
+        """Note that the database works; return True if it failed before."""
+        had_failed, self._error, self._until = self._error is not None, None, 0.0
+        return had_failed
 
 
 class _Opened:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import datetime
 import sys
 import threading
+import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from django.db import Error
 from django.utils.connection import ConnectionDoesNotExist
 
 from lamindb.core import context, messages, processes
+from lamindb.core.verbs import verb
 from lamindb.db import database
-from lamindb.errors import LaminError, NoInstanceError
+from lamindb.errors import LaminError, NoInstanceError, ReadOnlyError
 from lamindb.models import Run
 from lamindb.models.base import now
-from lamindb.records import save
-from lamindb.records.open_instance import Instance
-from lamindb.runs import log_file, metadata
+from lamindb.records import edges, save
+from lamindb.records.open_instance import Instance, Outage
+from lamindb.runs import log_file, metadata, modules
 
 PATIENCE_SECONDS: Final = 10.0
-"""How long the beginning of a run waits for a lock of the database."""
+"""How long the beginning of a run waits for the database, all its waits together."""
 BEAT_SECONDS: Final = 60.0
 SILENT_SECONDS: Final = 15 * 60
 """A run of another machine counts as aborted after so long without a heartbeat."""
@@ -130,12 +133,41 @@ def _drop_connection(alias: str) -> None:
         messages.debug(f"the connection of the heartbeat did not close: {error}")
 
 
+def instance_to_track() -> tuple[Instance, LaminError | None, float]:
+    """Return the current instance, why nothing can be recorded in it, if so, and how many seconds may still be waited.
+
+    Raises:
+        NoInstanceError: There is none.
+    """
+    began_at = time.monotonic()
+    instance: Instance
+    problem: LaminError | None
+    instance, problem = verb("lamindb.setup.lifecycle.open_to_track")(PATIENCE_SECONDS)
+    if instance.is_read_only:
+        problem = ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be tracked in it")
+    return instance, problem, max(0.0, PATIENCE_SECONDS - (time.monotonic() - began_at))
+
+
+def without_patience(instance: Instance, outage: object) -> AbstractContextManager[None]:
+    """Return a context that does not wait for a lock of the database again, if it waited in vain a moment ago."""
+    return database.waiting_at_most(instance.alias, 0) if outage is not None else nullcontext()
+
+
+def note_success(instance: Instance) -> None:
+    """Record what could not be recorded while the database failed, if it did in this process."""
+    if instance.part(Outage).end():
+        from lamindb.runs import journal
+
+        journal.take_in(instance)
+
+
 def finish_run(
     run: Run, status: str, *, error: str | None = None, exit_code: int | None = None, report: bool = False
 ) -> None:
     """Write how a run ended. Never raises: a run's end must not break what the user runs.
 
-    Where the instance has been deleted meanwhile, nothing is written and nothing is made anew.
+    What cannot be written waits in the journal. Where the instance has been deleted meanwhile, nothing is written and
+    nothing is made anew.
     """
     if run.loaded.get("status") != "running":
         return
@@ -144,32 +176,96 @@ def finish_run(
         messages.debug(f"run {run.id} ended, and its instance was closed before")
         return
     instance.part(Heartbeat).remove(run.id)
-    log: tuple[bytes | None, str] = (None, "")
+    is_known = not instance.is_away
+    data: metadata.Data = {}
     try:
         _stop_capture(instance, run)
-        if not _is_there(instance):
+        if is_known and not _is_there(instance):
             messages.debug(f"run {run.id} ended, and its instance is gone")
             return
         finished_at = now()
-        values, data = metadata.end(instance, run, report=report)
-        log = data.get("log_digest", (None, ""))
-        values |= {"status": status, "finished_at": finished_at, "error": error, "exit_code": exit_code}
-        if not run.is_saved:
-            run.loaded.update(values)
-            save.save(run)
-        elif not metadata.write(instance, run.id, values, data):
-            messages.debug(f"run {run.id} was deleted before it ended")
-        metadata.remove_log(instance, run.id)
+        ending = metadata.end(instance, run, report=report)
+        data = ending.data
+        values = ending.values | {"status": status, "finished_at": finished_at, "error": error, "exit_code": exit_code}
+        was_new = not run.is_saved
+        # A run that is not saved is the caller's own object: its fields are what the journal keeps.
         run.loaded.update(values)
-    except NoInstanceError:
-        messages.debug(f"run {run.id} ended, and its instance is gone")
+        write_end(instance, run, values, data, ending.modules)
+        if was_new and is_known:
+            messages.debug(f"run {run.id} is recorded, which it could not be when it began")
     except (LaminError, Error, OSError) as problem:
-        from lamindb.runs import journal
+        if isinstance(problem, NoInstanceError) and is_known:
+            messages.debug(f"run {run.id} ended, and its instance is gone")
+            return
+        _keep(instance, run, data, problem)
 
-        run.loaded.update({"status": status, "finished_at": now(), "error": error, "exit_code": exit_code})
-        is_kept = journal.add(instance, run, log[0])
-        later = "; it will be with the next use of the instance" if is_kept else ""
-        messages.warning(f"the end of run {run.id} could not be recorded{later}: {problem}")
+
+def write_end(
+    instance: Instance,
+    run: Run,
+    values: dict[str, Any],
+    data: metadata.Data,
+    imported: modules.ModuleSet | None = None,
+) -> None:
+    """Write the fields of a run that ended, with what is to be stored, and its row if it has none.
+
+    Raises:
+        LaminError: The instance cannot be written. Nothing was written.
+    """
+    instance = to_end(instance)
+    with without_patience(instance, instance.part(Outage).now()):
+        if not run.is_saved:
+            # First the row: where the database fails, there is no need to store what belongs to it.
+            save.save(run)
+        values |= metadata.kept(instance, data)
+        if not metadata.write(instance, run.id, values, data, imported=imported):
+            messages.debug(f"run {run.id} was deleted before it ended")
+        edges.link_unlinked(instance, run)
+    metadata.remove_log(instance, run.id)
+    run.loaded.update(values)
+    note_success(instance)
+
+
+def to_end(instance: Instance) -> Instance:
+    """Return an instance for the end of a run, opened if it could not be opened before.
+
+    Raises:
+        LaminError: It cannot be written.
+    """
+    if instance.is_away:
+        outage = instance.part(Outage).now()
+        if outage is not None and instance.database_path is None:
+            raise outage
+        instance = verb("lamindb.setup.lifecycle.reopen")(instance, 0 if outage is not None else PATIENCE_SECONDS)
+    if instance.is_read_only:
+        raise ReadOnlyError(f"the instance in {instance.root_url} can only be read")
+    return instance
+
+
+def _keep(instance: Instance, run: Run, data: metadata.Data, problem: Exception) -> None:
+    """Keep the end of a run, and its beginning where that was not recorded either, until it can be written."""
+    from lamindb.runs import journal
+
+    entry = journal.entry_of(instance, run, data)
+    is_kept = journal.add(instance, entry)
+    if is_kept:
+        metadata.remove_log(instance, run.id)
+    tell_kept(entry, problem, is_kept=is_kept)
+
+
+def tell_kept(entry: dict[str, Any], problem: object, *, is_kept: bool) -> None:
+    """Tell that a run could not be recorded; one whose beginning could not be either was warned of already."""
+    run_id = entry["run"]["id"]
+    if not is_kept:
+        messages.warning(f"the end of run {run_id} could not be recorded, nor kept for later: {problem}")
+        return
+    later = "it will be with the next use of the instance where it can be written"
+    if entry["outputs"]:
+        later += ", with those of its outputs that are unchanged by then"
+    if entry["run"]["is_new"]:
+        messages.info(f"run {run_id} is not recorded yet; {later}")
+    else:
+        messages.warning(f"the end of run {run_id} could not be recorded; {later}: {problem}")
 
 
 def _is_there(instance: Instance) -> bool:

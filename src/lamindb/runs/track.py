@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lamindb.core import context as core_context
-from lamindb.core import messages, processes
+from lamindb.core import messages
 from lamindb.core.settings import settings
 from lamindb.core.text import storable
 from lamindb.db import database
-from lamindb.environment import detect, notebook_matching, process_exit, scripts
+from lamindb.environment import detect, notebook_matching, process_exit
 from lamindb.errors import (
     ConflictError,
     DatabaseError,
     InvalidInputError,
     InvalidTypeError,
+    LaminError,
     NoResultFound,
     ReadOnlyError,
 )
 from lamindb.models import Pipeline, Run, Transform
 from lamindb.models.base import now
 from lamindb.records import save
-from lamindb.records.open_instance import Instance
-from lamindb.runs import identify, liveness, metadata, parent
+from lamindb.records.open_instance import Instance, Outage
+from lamindb.runs import identify, liveness, metadata, parent, revisions
 
 
 class Runs:
@@ -43,6 +43,7 @@ class Runs:
 
     def add(self, run: Run) -> None:
         """Note a run that this process began."""
+        self._of.pop(run.id, None)
         self._of[run.id if not run.is_saved else str(run.transform_id)] = run
 
     def find(self, run_id: str) -> Run | None:
@@ -107,54 +108,74 @@ def track(
     Raises:
         InvalidInputError: Nothing that runs could be found. The current run stays as it was.
         InvalidTypeError: `transform` is something else. The current run stays as it was.
-        ReadOnlyError: The instance can only be read.
-        DatabaseError: The database failed, and `ln.settings.tracking_failure` is "error". By default that is a warning:
-            the program goes on, and its run is recorded with its first file, or at its end, if the database is back.
+        DatabaseError, ReadOnlyError: The database failed or can only be read, and `ln.settings.tracking_failure` is
+            "error". By default that is a warning: the program goes on, and its run is recorded with its first file or
+            at its end, if the database is back by then, else with the next use of the instance.
     """
-    instance = core_context.instance()
-    _check(instance, transform, name)
-    try:
-        with database.waiting_at_most(instance.alias, liveness.PATIENCE_SECONDS):
-            run = _track(instance, transform, new_run, name, params, notebook_path)
-    except (DatabaseError, ReadOnlyError) as error:
+    _check(transform, name)
+    instance, problem, seconds = liveness.instance_to_track()
+    if problem is None:
+        try:
+            with database.waiting_at_most(instance.alias, seconds):
+                run = _track(instance, transform, new_run, name, params, notebook_path)
+        except (DatabaseError, ReadOnlyError) as error:
+            problem = error
+            instance.part(Outage).note(error)
+    if problem is not None:
         if settings.tracking_failure == "error":
-            raise
-        run = _unrecorded(instance, transform, name, params, notebook_path)
-        messages.warning(f"this run could not be recorded so far: {error}")
+            raise problem
+        run = _track_unrecorded(instance, transform, new_run, name, params, notebook_path)
+        messages.warning(f"this run could not be recorded so far: {problem}")
     if settings.capture if capture is None else capture:
         from lamindb.runs import capture as runs_capture
 
-        runs_capture.start(run)
+        try:
+            runs_capture.start(run)
+        except LaminError as error:
+            messages.debug(f"the files of this run are not watched: {error}")
     return run
 
 
-def _unrecorded(
+def _track_unrecorded(
     instance: Instance,
     transform: Transform | None,
+    new_run: bool,
     name: str | None,
     params: Mapping[str, Any] | None,
     notebook_path: str | Path | None,
 ) -> Run:
     """Return a run without a row, made current; it is saved with the first file that names it, or at its end."""
+    given = identify.checked(params) if params is not None else None
+    running: metadata.Ran | None
     if transform is None:
-        transform = identify.new_transform(identify.what_runs(notebook_path), instance)
-    process = processes.this_process()
-    run = Run.from_fields(
-        name=storable(name),
-        params=identify.checked(params) if params is not None else None,
-        status="running",
-        started_at=now(),
-        heartbeat_at=now(),
-        host=process.host,
-        process=asdict(process),
-        arguments=list(scripts.invocation().arguments),
-    )
+        running = identify.what_runs(notebook_path)
+        transform = identify.new_transform(running, instance)
+    else:
+        running = detect.detect(notebook_path) or notebook_matching.fallback_notebook()
+    previous = _own_current(instance)
+    if previous is not None and not new_run and _is_of(previous, transform):
+        return previous
+    if previous is not None and previous not in core_context.open_blocks():
+        liveness.finish_run(previous, "completed")
+    beginning = metadata.begin(instance, running, stores=False)
+    if beginning.params:
+        given = {**identify.checked(beginning.params), **(given or {})}
+    run = Run.from_fields(name=storable(name), params=given, status="running", started_at=now())
     run.alias = instance.alias
+    run.loaded.update(beginning.settle())
     run.transform = transform
     instance.part(Runs).add(run)
+    metadata.watch(instance, run, beginning)
     core_context.set_run(run)
     instance.part(Runs).watch()
     return run
+
+
+def _is_of(run: Run, transform: Transform) -> bool:
+    """Return True if a run is one of a transform, as far as is known without the database."""
+    own = run.related("transform")
+    natural = ("type", "reference", "version", "name")
+    return own is not None and all(getattr(own, name) == getattr(transform, name) for name in natural)
 
 
 def _track(
@@ -168,6 +189,7 @@ def _track(
     name = storable(name)
     checked = identify.checked(params) if params is not None else None
     is_detected = transform is None
+    _save_unrecorded(instance)
     transform, running = _what_runs(instance, transform, notebook_path)
     run = None if new_run or not transform.is_saved else _known_run(instance, transform, checked)
     previous = _own_current(instance)
@@ -189,14 +211,12 @@ def _track(
     return run
 
 
-def _check(instance: Instance, transform: object, name: object) -> None:
+def _check(transform: object, name: object) -> None:
     """Refuse what cannot be tracked.
 
     Raises:
-        ReadOnlyError, InvalidTypeError: As `track` says.
+        InvalidTypeError: As `track` says.
     """
-    if instance.is_read_only:
-        raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be tracked in it")
     if transform is not None and not isinstance(transform, Transform):
         raise InvalidTypeError(
             f"track() takes a Transform, as in ln.Transform(name=…), not a {type(transform).__name__}"
@@ -215,6 +235,14 @@ def _what_runs(
     running = detect.detect(notebook_path) or notebook_matching.fallback_notebook()
     _save_given(transform, instance)
     return transform, running
+
+
+def _save_unrecorded(instance: Instance) -> None:
+    """Save the current run if it could not be recorded when it began: tracking the same again goes on with it."""
+    current = _own_current(instance)
+    if current is not None and not current.is_saved:
+        save.save(current)
+        instance.part(Runs).add(current)
 
 
 def _save_given(transform: Transform, instance: Instance) -> None:
@@ -262,12 +290,13 @@ def _begin(
     run.alias = instance.alias
     values = beginning.settle()
 
-    def write_rows(link: Any) -> None:
-        del link
+    def write_rows(connection: Any) -> None:
         if is_detected:
             save.save(transform)
         run.loaded.update(values)
         run.transform = transform
+        if beginning.source is not None and not beginning.is_notebook:
+            run.loaded["revision"] = revisions.number(connection, transform.id, beginning.source)
         save.save(run)
 
     metadata.writing(instance, values, beginning.data, write_rows)

@@ -8,7 +8,7 @@ import os
 import shlex
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,17 @@ from lamindb.errors import (
 from lamindb.instance import config as folders
 from lamindb.instance import discovery, registry
 from lamindb.instance import user as instance_user
-from lamindb.records.open_instance import Instance
+from lamindb.records.open_instance import Instance, Outage
 from lamindb.setup import finish_move
 from lamindb.setup.create import default_name, make, root_and_home
 from lamindb.storage import ownership
 from lamindb.storage.ownership import Owner
 
 _opening = threading.RLock()
+
+
+class LostRecordsError(NoInstanceError):
+    """The folder of an instance is there, and its records are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,10 +266,69 @@ def open_current() -> Instance:
     return instance
 
 
-def open_at(home: Path, project: Path | None, database_url: str | None) -> Instance:
+def open_to_track(patience: float) -> tuple[Instance, LaminError | None]:
+    """Return the current instance for what is tracked, opened if it is not; where that fails, also the reason.
+
+    An instance that cannot be opened is described by its folder. It is not the current one: the next use of the
+    instance opens it anew, and takes over what runs.
+
+    Args:
+        patience: How many seconds to wait for a locked database or a server.
+
+    Raises:
+        NoInstanceError: There is none, its server is not registered here, or this process disconnected from it.
+    """
+    opened = context.instance_or_none()
+    if opened is not None or context.is_disconnected():
+        return opened or open_current(), None
+    with _opening:
+        found = discovery.find()
+        away = _away_at(found.home)
+        problem = away.part(Outage).now() if away is not None else None
+        if away is not None and problem is not None:
+            return away, problem
+        try:
+            instance = open_at(found.home, found.project, found.database_url, patience)
+            make_current(instance)
+            return instance, None
+        except (DatabaseError, ReadOnlyError, LostRecordsError) as error:
+            away = _away_at(found.home) or _described(found.home, found.project, found.database_url, is_away=True)
+            away.part(Outage).note(error)
+            context.add_connected(away)
+            return away, error
+
+
+def _away_at(home: Path) -> Instance | None:
+    """Return the instance of a folder whose database could not be opened before."""
+    return next((known for known in context.all_connected() if known.home_path == home and known.is_away), None)
+
+
+def reopen(away: Instance, patience: float) -> Instance:
+    """Open an instance whose database could not be opened before, with what runs in it.
+
+    Raises:
+        LaminError: It cannot be opened now either; what runs in it goes on.
+    """
+    with _opening:
+        there = context.connected(away.alias)
+        if there is not None and not there.is_away:
+            return there
+        instance = open_at(away.home_path, away.project_path, away.database_url, patience)
+        if context.instance_or_none() is None and not context.is_disconnected():
+            make_current(instance)
+    return instance
+
+
+def open_at(home: Path, project: Path | None, database_url: str | None, patience: float | None = None) -> Instance:
     """Open the instance of a folder anew; does not make it the current one.
 
     If a move of the instance was interrupted at its end, the move is finished, and the new place is opened.
+
+    Args:
+        home: The folder that holds `instance.toml`.
+        project: The folder to which references of notebooks and scripts are relative.
+        database_url: The database's address with its password, if it is on a server.
+        patience: How many seconds to wait for a locked database or a server; None: as long as ever.
 
     Raises:
         NoInstanceError: The folder or its database is gone.
@@ -274,16 +337,22 @@ def open_at(home: Path, project: Path | None, database_url: str | None) -> Insta
     import lamindb.models  # noqa: F401  configures Django
 
     database.configure_django()
-    kept = _close_at(home)
+    before, kept = _close_at(home)
     try:
         moved = finish_move.finish(home)
         if moved is not None:
             _close_parts(kept)
             home, database_url = moved.home, moved.database_url or database_url
-            kept = _close_at(home)
-        instance = open_instance(home, project=project, database_url=database_url)
+            before, kept = _close_at(home)
+        instance = open_instance(home, project=project, database_url=database_url, patience=patience)
     except BaseException:
-        _close_parts(kept)
+        if before is not None and before.is_away:
+            # What is tracked there goes on, and is recorded later.
+            before = replace(before)
+            before.take_over(kept)
+            context.add_connected(before)
+        else:
+            _close_parts(kept)
         raise
     instance.take_over(kept)
     if moved is not None:
@@ -293,51 +362,66 @@ def open_at(home: Path, project: Path | None, database_url: str | None) -> Insta
     return instance
 
 
-def open_instance(home: Path, *, project: Path | None, database_url: str | None = None) -> Instance:
+def open_instance(
+    home: Path, *, project: Path | None, database_url: str | None = None, patience: float | None = None
+) -> Instance:
     """Connect the database of an instance folder, migrating an older one; does not make it the current one.
 
     Args:
         home: The folder that holds `instance.toml`.
         project: The folder to which references of notebooks and scripts are relative.
         database_url: The database's address with its password, if it is on a server; never that of `instance.toml`.
+        patience: How many seconds to wait for a locked database or a server; None: as long as ever.
 
     Raises:
         NoInstanceError: The folder or its database is gone, or the database is on a server and no address was passed.
         NewerDatabaseError: A newer version of the library made it.
         DatabaseError: The database cannot be reached.
     """
-    description = folders.read(home)
-    is_local = description.storage == "."
-    root_url = str(home.parent) if is_local else description.storage
-    alias = f"{database.ALIAS_PREFIX}{description.id}:{home}"
-    url = database_url if description.database is not None else None
-    if description.database is not None and url is None:
-        raise unregistered(description, home)
-    is_read_only = False
+    instance = _described(home, project, database_url)
+    alias, url = instance.alias, instance.database_url
     if url:
-        database.register(alias, database.postgres_config(url))
+        config = database.postgres_config(url)
+        if patience is not None:
+            config["OPTIONS"]["connect_timeout"] = str(min(int(config["OPTIONS"]["connect_timeout"]), int(patience)))
+        database.register(alias, config)
         database.check_reachable(alias)
-    else:
-        is_read_only = _register_sqlite(alias, home)
-    instance = Instance(
-        id=description.id,
-        name=description.name,
-        alias=alias,
-        root_url=root_url,
-        home_path=home,
-        database_url=url,
-        project_path=project,
-        is_read_only=is_read_only,
-        view_mode=description.view,
-        storage_id=description.storage_id,
-    )
+    elif _register_sqlite(alias, home):
+        instance = replace(instance, is_read_only=True)
+    waiting = database.waiting_at_most(alias, patience) if patience is not None else contextlib.nullcontext()
     try:
-        _check_records(alias, description, database.shown_url(url) if url else str(home / DATABASE_FILE))
-        migrate.bring_up_to_date(alias, home=home, is_read_only=is_read_only)
+        with waiting:
+            shown = database.shown_url(url) if url else str(home / DATABASE_FILE)
+            _check_records(alias, folders.read(home), shown)
+            migrate.bring_up_to_date(alias, home=home, is_read_only=instance.is_read_only)
     except BaseException:
         database.unregister(alias)
         raise
     return instance
+
+
+def _described(home: Path, project: Path | None, database_url: str | None, *, is_away: bool = False) -> Instance:
+    """Return an instance as its folder describes it; opens nothing.
+
+    Raises:
+        NoInstanceError: Its database is on a server, and no address was passed.
+    """
+    description = folders.read(home)
+    url = database_url if description.database is not None else None
+    if description.database is not None and url is None:
+        raise unregistered(description, home)
+    return Instance(
+        id=description.id,
+        name=description.name,
+        alias=f"{database.ALIAS_PREFIX}{description.id}:{home}",
+        root_url=str(home.parent) if description.storage == "." else description.storage,
+        home_path=home,
+        database_url=url,
+        project_path=project,
+        view_mode=description.view,
+        storage_id=description.storage_id,
+        is_away=is_away,
+    )
 
 
 def _check_records(alias: str, description: folders.Description, shown: str) -> None:
@@ -354,7 +438,7 @@ def _check_records(alias: str, description: folders.Description, shown: str) -> 
         reason = "holds no record of this instance's storage: move it away"
     else:
         reason = "is empty, although the instance exists: its records were lost"
-    raise NoInstanceError(f"the database {shown} {reason}, and run `lamin restore {description.name}`")
+    raise LostRecordsError(f"the database {shown} {reason}, and run `lamin restore {description.name}`")
 
 
 def unregistered(description: folders.Description, home: Path) -> NoInstanceError:
@@ -378,7 +462,7 @@ def unregistered(description: folders.Description, home: Path) -> NoInstanceErro
 def _register_sqlite(alias: str, home: Path) -> bool:
     path = home / DATABASE_FILE
     if not path.is_file():
-        raise NoInstanceError(
+        raise LostRecordsError(
             f"the database {path} is gone: bring it back by `lamin restore NAME`, or start anew by `lamin init`"
         )
     wal = path.with_name(path.name + "-wal")
@@ -403,14 +487,14 @@ def _register_sqlite(alias: str, home: Path) -> bool:
     return True
 
 
-def _close_at(home: Path) -> list[Any]:
-    """Close the instance of a folder if it is open, and return the parts of it that go on when it is opened anew."""
+def _close_at(home: Path) -> tuple[Instance | None, list[Any]]:
+    """Close the instance of a folder if it is open; return it and the parts that go on when it is opened anew."""
     for known in context.all_connected():
         if known.home_path == home:
             kept = known.hand_over()
             close_connections(known)
-            return kept
-    return []
+            return known, kept
+    return None, []
 
 
 def _close_parts(parts: list[Any]) -> None:
@@ -454,7 +538,12 @@ def make_current(instance: Instance) -> None:
 def _has_unrecorded(instance: Instance) -> bool:
     """Return True if runs wait that could not be recorded: `runs.journal` has them."""
     base = paths.data_folder()
-    return base is not None and (base / "unrecorded" / instance.id).is_dir()
+    try:
+        return base is not None and any(
+            name.endswith(".json") for name in os.listdir(base / "unrecorded" / instance.id)
+        )
+    except OSError:
+        return False
 
 
 def _has_writers(instance: Instance) -> bool:
@@ -534,6 +623,15 @@ def close_connections(instance: Instance) -> None:
     instance.close()
     database.unregister(instance.alias)
     context.drop_connected(instance.alias)
+
+
+def id_here() -> str | None:
+    """Return the id of the instance of the working folder, which may not be open; None where there is none."""
+    try:
+        opened = context.instance_or_none()
+        return opened.id if opened is not None else folders.read(discovery.find().home).id
+    except LaminError:
+        return None
 
 
 def info() -> InstanceInfo:

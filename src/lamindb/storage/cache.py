@@ -248,11 +248,12 @@ class NoCache(Cache):
                 weakref.finalize(self, shutil.rmtree, self._entries.folder, ignore_errors=True)
 
 
-def open_cache(folder: str | os.PathLike[str] | None) -> Cache:
+def open_cache(folder: str | os.PathLike[str] | None, hash_cache: HashCache | None = None) -> Cache:
     """Open the cache in a user's cache folder, with the limit that the environment sets.
 
     Args:
         folder: The folder; None for copies that end with the process.
+        hash_cache: Remembers which copies are as when they were last checked.
 
     Raises:
         InvalidInputError: The variable is not a positive number.
@@ -266,7 +267,7 @@ def open_cache(folder: str | os.PathLike[str] | None) -> Cache:
         raise InvalidInputError(f"{LIMIT_VARIABLE} is {text!a}: set it to a number of gigabytes such as 50")
     if folder is None:
         return NoCache()
-    return Cache(os.path.join(folder, "objects"), limit_bytes=limit_bytes, hash_cache=HashCache(folder))
+    return Cache(os.path.join(folder, "objects"), limit_bytes=limit_bytes, hash_cache=hash_cache)
 
 
 def _same_file(path: str, data: str) -> bool:

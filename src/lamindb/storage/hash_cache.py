@@ -9,6 +9,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,8 @@ class HashCache:
     """A small database of hashes in a folder of the user's.
 
     Safe for threads, forks and many processes at once. No method raises because the cache is damaged, locked, full
-    or cannot be written: it then knows nothing. A damaged cache is dropped and made again.
+    or cannot be written: it then knows nothing. A damaged cache is dropped and made again. Its connection is closed by
+    `close()`, or when nothing holds the cache any more.
 
     Args:
         folder: Where the cache is; made when it is first needed.
@@ -69,6 +71,7 @@ class HashCache:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
+        self._finalizer: weakref.finalize[..., HashCache] | None = None
 
     def get(self, path: str, stat: FileStat) -> Content | None:
         """Return hashes and size of a file, if its stat is as when it was hashed."""
@@ -162,6 +165,7 @@ class HashCache:
             connection.close()
             raise
         self._connection, self._pid = connection, os.getpid()
+        self._finalizer = weakref.finalize(self, _close_own, connection, self._pid)
         return connection
 
     def _give_up(self, error: Exception) -> None:
@@ -175,8 +179,8 @@ class HashCache:
 
     def _close(self) -> None:
         if self._connection is not None and self._pid == os.getpid():
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
+            if self._finalizer is not None:
+                self._finalizer()
             self._connection = None
 
 
@@ -191,6 +195,14 @@ class NoHashCache(HashCache):
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         del statement, rows
+
+
+def _close_own(connection: sqlite3.Connection, pid: int) -> None:
+    if pid != os.getpid():
+        HashCache._inherited.append(connection)
+        return
+    with contextlib.suppress(sqlite3.Error):
+        connection.close()
 
 
 def _numbers(stat: FileStat) -> tuple[int, int, int, int, int]:

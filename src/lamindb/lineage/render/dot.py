@@ -42,7 +42,8 @@ def dot(graph: LineageGraph) -> str:
 def _attributes(node: Node, *, is_focus: bool) -> str:
     if isinstance(node, FileNode):
         shape, looks = "note", ['fillcolor="#ffffff"', "style=filled"]
-        title, facts = [labels.file_name(node)], [labels.file_folder(node), *labels.file_facts(node)]
+        title = [labels.file_name(node)]
+        facts = [labels.file_folder(node), *labels.file_facts(node), *labels.recall_facts(node)]
         if node.is_trashed:
             looks = ['style="filled,dashed"']
     else:

@@ -49,7 +49,8 @@ def mermaid(graph: LineageGraph) -> str:
 
 def _node_line(name: str, node: Node, *, is_focus: bool) -> str:
     if isinstance(node, FileNode):
-        label = _label([labels.file_name(node)], [labels.file_folder(node), *labels.file_facts(node)])
+        facts = [labels.file_folder(node), *labels.file_facts(node), *labels.recall_facts(node)]
+        label = _label([labels.file_name(node)], facts)
         line = f'{name}["{label}"]:::file'
     else:
         title = [labels.run_name(node), labels.run_version(node)]

@@ -141,6 +141,10 @@ def _colours(scope: str, colour: dict[str, str]) -> str:
         (".d", f"fill:{colour['disc']};stroke:{colour['run_edge']}"),
         (".i", f"stroke:{colour['icon']}"),
         (".m", f"fill:{colour['page']};stroke:{colour['line']}"),
+        (".f-flagged", f"stroke:{colour['failed']};stroke-width:1.6"),
+        (".f-affected", f"stroke:{colour['aborted']};stroke-width:1.6"),
+        (".why-flagged", f"fill:{colour['failed']}"),
+        (".why", f"fill:{colour['aborted']}"),
         (".h", f"fill:{colour['halo']}"),
         (".o .f", f"stroke:{colour['focus']}"),
         (".o .r", f"stroke:{colour['focus']}"),
@@ -189,11 +193,15 @@ STUB_HEIGHT = 24
 
 _NAME_LIMIT = 244.0
 _FACTS_LIMIT = 256.0
+_VERSION_LIMIT = 150.0
+_RUN_NAME_LIMIT = 160.0
 _MIN_TEXT = 72.0
 _BAND = 40
 _FILE_TEXT = _BAND + 9
 _RUN_TEXT = 45
 _SIGN_WIDTH = 36
+_RECALL_LINE = 15
+"""The height of the line that a flagged or affected file has in addition."""
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 
@@ -254,25 +262,29 @@ def _file_shape(file: FileNode, is_focus: bool) -> Shape:
         folder = elide_middle(folder, available, _small_width)
         facts = f"{isolated(folder)} · {facts}"
         facts_width = _small_width(f"{folder} · ") + facts_width
-    text_width = max(_MIN_TEXT, _name_width(name), facts_width)
+    recall = elide_middle("; ".join(labels.recall_facts(file)), _FACTS_LIMIT, _small_width)
+    text_width = max(_MIN_TEXT, _name_width(name), facts_width, _small_width(recall))
+    height = HEIGHT + _RECALL_LINE * bool(recall)
     kind = labels.suffix_kind(file.suffix)
     classes = " ".join(["o"] * is_focus + ["t"] * file.is_trashed) or "x"
+    border = "f" + (" f-flagged" if file.flags else " f-affected" if recall else "")
 
     def draw(full_width: float) -> str:
         width = round(full_width)
-        stack = f'<rect class="w" x="4" y="-4" width="{width - 6}" height="{HEIGHT}" rx="6"/>' * labels.is_older(file)
-        card = f"M6 0H{width - 12}L{width} 12V{HEIGHT - 6}a6 6 0 0 1-6 6H6a6 6 0 0 1-6-6V6a6 6 0 0 1 6-6Z"
-        band = f"M6 .7H{_BAND}V{HEIGHT - 0.7}H6a5.3 5.3 0 0 1-5.3-5.3V6a5.3 5.3 0 0 1 5.3-5.3Z"
+        stack = f'<rect class="w" x="4" y="-4" width="{width - 6}" height="{height}" rx="6"/>' * labels.is_older(file)
+        card = f"M6 0H{width - 12}L{width} 12V{height - 6}a6 6 0 0 1-6 6H6a6 6 0 0 1-6-6V6a6 6 0 0 1 6-6Z"
+        band = f"M6 .7H{_BAND}V{height - 0.7}H6a5.3 5.3 0 0 1-5.3-5.3V6a5.3 5.3 0 0 1 5.3-5.3Z"
+        why = f'<text class="{"why-flagged" if file.flags else "why"}" x="{_FILE_TEXT}" y="50">{xml(recall)}</text>'
         return _group(
             file,
             classes,
-            f'{stack}<path class="f" d="{card}"/><path class="{kind}" d="{band}"/>'
-            f'<path class="f" d="M{width - 12} 0V9a3 3 0 0 0 3 3H{width}Z"/>{_suffix(file.suffix, kind)}'
+            f'{stack}<path class="{border}" d="{card}"/><path class="{kind}" d="{band}"/>'
+            f'<path class="{border}" d="M{width - 12} 0V9a3 3 0 0 0 3 3H{width}Z"/>{_suffix(file.suffix, kind)}'
             f'<text class="n" x="{_FILE_TEXT}" y="19">{xml(name)}</text>'
-            f'<text class="u" x="{_FILE_TEXT}" y="35">{xml(facts)}</text>',
+            f'<text class="u" x="{_FILE_TEXT}" y="35">{xml(facts)}</text>{why * bool(recall)}',
         )
 
-    return Shape(_FILE_TEXT + text_width + 12, HEIGHT, draw, 10 * is_focus)
+    return Shape(_FILE_TEXT + text_width + 12, height, draw, 10 * is_focus)
 
 
 def _suffix(suffix: str, kind: str) -> str:
@@ -294,10 +306,10 @@ def _letters(text: str, y: int, kind: str) -> str:
 
 
 def _run_shape(run: RunNode, is_focus: bool) -> Shape:
-    version = elide_middle(labels.run_version(run), 60.0, _version_width)
+    version = elide_middle(labels.run_version(run), _VERSION_LIMIT, _version_width)
     version_width = _version_width(version) + 5 if version else 0.0
-    name = elide_middle(labels.run_name(run), _NAME_LIMIT - version_width, _name_width)
-    facts = elide_middle(" · ".join(labels.run_facts(run)), _FACTS_LIMIT, _small_width)
+    name = elide_middle(labels.run_name(run), max(_NAME_LIMIT - version_width, _RUN_NAME_LIMIT), _name_width)
+    facts = _fitting(labels.run_facts(run))
     text_width = max(_MIN_TEXT, _name_width(name) + version_width, _small_width(facts))
     sign = STATUS_SIGNS.get(run.status or "")
     icon = TYPE_ICONS.get(run.transform_type, OTHER_ICON)
@@ -318,6 +330,15 @@ def _run_shape(run: RunNode, is_focus: bool) -> Shape:
         )
 
     return Shape(_RUN_TEXT + text_width + (_SIGN_WIDTH if sign else 18), HEIGHT, draw, 27 * is_focus)
+
+
+def _fitting(facts: list[str]) -> str:
+    """Return as many facts as fit, or the first one shortened; the tooltip has all of them."""
+    for count in range(len(facts), 1, -1):
+        text = " · ".join(facts[:count])
+        if _small_width(text) <= _FACTS_LIMIT:
+            return text
+    return elide_middle(facts[0], _FACTS_LIMIT, _small_width) if facts else ""
 
 
 def status_sign(status: str, x: float, y: float) -> str:

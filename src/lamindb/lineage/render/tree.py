@@ -20,6 +20,8 @@ _REPEATED = "↑ shown above"
 _MIN_WIDTH = 40
 _MIN_CAPTION = 30
 """The minimum width of a line without its indent."""
+_MIN_RECALL = 16
+"""Why a file is flagged or affected is shortened in the middle, to no less than this."""
 
 
 def text_tree(
@@ -174,8 +176,9 @@ def _caption(node: Node, width: int, clock: Clock, *, is_focus: bool = False, is
     if isinstance(node, FileNode):
         sign, name, version = _FILE_SIGN, printable(node.title), ""
         facts = [] if is_short else labels.file_facts(node)
+        recall = [] if is_short else labels.recall_facts(node)
     else:
-        name, version = labels.run_name(node), labels.run_version(node)
+        name, version, recall = labels.run_name(node), labels.run_version(node), []
         sign, facts = STATUS_SIGNS.get(node.status or "", _RUN_SIGN), labels.run_facts(node, clock)
         facts = facts[-1:] if is_short else [printable(node.transform_type), *facts]
         facts = facts if node.started_at or not is_short else []
@@ -189,4 +192,9 @@ def _caption(node: Node, width: int, clock: Clock, *, is_focus: bool = False, is
         if cell_width(longer) > width:
             break
         line = longer
+    for fact in recall:
+        left = width - cell_width(line) - 3
+        if left < _MIN_RECALL:
+            break
+        line = f"{line} · {elide_middle(fact, left)}"
     return line

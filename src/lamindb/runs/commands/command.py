@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-import shlex
 import shutil
 import sys
 import time
@@ -27,9 +25,9 @@ from lamindb.errors import DatabaseError, InvalidInputError, LaminError, NoResul
 from lamindb.models import File, Run, Transform
 from lamindb.models.base import now
 from lamindb.records import save
-from lamindb.records.open_instance import Instance
+from lamindb.records.open_instance import Instance, Outage
 from lamindb.runs import capture as runs_capture
-from lamindb.runs import identify, liveness, log_file, metadata
+from lamindb.runs import identify, journal, liveness, log_file, metadata, revisions
 from lamindb.runs import parent as runs_parent
 from lamindb.runs.commands import declared
 
@@ -86,31 +84,34 @@ def run_command(
         outputs: Paths or patterns, such as `out/*.csv`, of files that it makes.
         params: Parameters to record.
         capture: Watch which files it reads and writes; None does what `ln.settings.capture` says.
-        strict: Do not run it if the database fails; else it is run, and recorded afterwards if the database is back.
+        strict: Do not run it if the run cannot be recorded; else it is run, and recorded when the database is back.
         cwd: Where to run it; the working folder by default.
 
     Raises:
-        DatabaseError: The database failed, and `strict` or `ln.settings.tracking_failure` wants an error. Nothing was
-            run.
+        DatabaseError, ReadOnlyError: The database failed or can only be read, and `strict` or
+            `ln.settings.tracking_failure` wants an error. Nothing was run.
         InvalidInputError: An argument cannot be right. Nothing was run.
         NoResultFound: An input is neither a file nor a key. Nothing was run.
-        ReadOnlyError: The instance cannot be written. Nothing was run.
     """
-    instance = _instance()
     _check_words(argv)
+    instance, problem, seconds = liveness.instance_to_track()
     folder = Path(cwd).resolve() if cwd is not None else Path.cwd()
     given = identify.checked(params) if params is not None else None
     expected = declared.expect(outputs, folder)
     script = _script(argv, folder)
-    try:
-        with database.waiting_at_most(instance.alias, liveness.PATIENCE_SECONDS):
-            read = declared.inputs_of(instance, inputs, folder)
-            what = _transform(instance, transform, argv, folder)
-            run = _begin(instance, what, argv, folder, script, given, expected)
-    except DatabaseError as error:
+    if problem is None:
+        try:
+            with database.waiting_at_most(instance.alias, seconds):
+                read = declared.inputs_of(instance, inputs, folder)
+                what = _transform(instance, transform, argv, folder)
+                run = _begin(instance, what, argv, folder, script, given, expected)
+        except (DatabaseError, ReadOnlyError) as error:
+            problem = error
+            instance.part(Outage).note(error)
+    if problem is not None:
         if strict or settings.tracking_failure == "error":
-            raise
-        messages.warning(f"this run could not be recorded so far: {error}")
+            raise problem
+        messages.warning(f"this run could not be recorded so far: {problem}")
         return _run_first(instance, transform, argv, folder, given, inputs, expected, in_other_folder=cwd is not None)
     is_captured = settings.capture if capture is None else capture
     return _run_recorded(
@@ -153,7 +154,7 @@ def _run_recorded(
         if saved.unsaved:
             messages.warning(f"not saved: {_listed(saved.unsaved)}")
         status = "failed" if done.exit_code else "completed"
-        _end(instance, run, status, done, {**watching.summary(), **saved.facts()}, asking, log)
+        _end(instance, run, _ended(status, done), done, {**watching.summary(), **saved.facts()}, asking, log, saved)
     finally:
         watching.close()
     return CommandResult(
@@ -178,31 +179,68 @@ def _run_first(
     *,
     in_other_folder: bool,
 ) -> CommandResult:
-    """Run a program whose beginning cannot be recorded, and record it afterwards, if that can be done by then."""
+    """Run a program whose beginning cannot be recorded, and record it afterwards: now, or when that can be done."""
     begun_at = now()
-    done = run_program.launch(argv, environment=os.environ, cwd=str(folder) if in_other_folder else None)
+    places = declared.inputs_later(inputs, folder)
+    script = _script(argv, folder)
+    named = _new_transform(instance, transform, argv, folder)
+    values, data = _facts(instance, argv, folder, script, params, expected)
+    run = _new_run(instance, named, {**values, "started_at": begun_at})
+    log = log_file.open_for(instance.id, run.id)
+    done = run_program.launch(
+        argv,
+        environment=os.environ,
+        cwd=str(folder) if in_other_folder else None,
+        sink=log.add if log is not None else None,
+    )
     status = "failed" if done.exit_code else "completed"
     saved = declared.Saved()
     read: list[File] = []
-    run_id = ""
+    ended = _ended(status, done)
     try:
-        what = _transform(instance, transform, argv, folder)
-        run = _begin(instance, what, argv, folder, _script(argv, folder), params, expected, begun_at)
-        run_id = run.id
+        instance = liveness.to_end(instance)
+        with liveness.without_patience(instance, instance.part(Outage).now()):
+            run.transform = _transform(instance, transform, argv, folder)
+            run.loaded.update(metadata.kept(instance, data))
+            insert_run(instance, run, data)
         read = declared.inputs_of(instance, inputs, folder)
+        places = []
         declared.link_inputs(run, read)
         if done.exit_code == 0:
             _save_outputs(instance, run, expected, folder, None, saved)
         asking = metadata.Asking(instance, folder).start()
-        _end(instance, run, status, done, {**metadata.NO_CAPTURE, **saved.facts()}, asking, None)
+        _end(instance, run, ended, done, {**metadata.NO_CAPTURE, **saved.facts()}, asking, log, saved)
     except (LaminError, Error, OSError) as error:
-        messages.warning(f"this run is not recorded: {error}")
         if done.exit_code == 0 and expected.patterns:
+            saved.waiting = declared.outputs_later(instance, expected, folder)
             saved.add_unsaved("what the command wrote", error)
+        run.loaded.update(ended)
+        _keep(instance, run, {**data, **_log_of(done)}, places, saved, log, error)
     problems = [*saved.unsaved, *([f"its output: {done.unwritten}"] if done.unwritten is not None else [])]
+    run_id = run.id if run.is_saved else ""
     return CommandResult(
         run_id, done.exit_code, status, done.seconds, _names(read), _names(saved.files), tuple(problems)
     )
+
+
+def _keep(
+    instance: Instance,
+    run: Run,
+    data: metadata.Data,
+    inputs: list[dict[str, Any]],
+    saved: declared.Saved,
+    log: log_file.LogFile | None,
+    problem: Exception,
+) -> None:
+    """Keep a command that ended, and what it read and made, until it can be recorded."""
+    entry = journal.entry_of(instance, run, data)
+    entry["inputs"] = inputs
+    made = [journal.place_of(path, key) for path, key in saved.waiting[: journal.MOST_FILES]]
+    entry["outputs"] = [place for place in made if place is not None]
+    is_kept = journal.add(instance, entry)
+    if is_kept and log is not None:
+        log.remove()
+    liveness.tell_kept(entry, problem, is_kept=is_kept)
 
 
 def _check_words(argv: Sequence[str]) -> None:
@@ -226,9 +264,13 @@ def _check_words(argv: Sequence[str]) -> None:
 
 def _instance() -> Instance:
     instance = context.instance()
+    _check_writable(instance)
+    return instance
+
+
+def _check_writable(instance: Instance) -> None:
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be tracked in it")
-    return instance
 
 
 def _names(files: Sequence[File]) -> tuple[str, ...]:
@@ -237,16 +279,21 @@ def _names(files: Sequence[File]) -> tuple[str, ...]:
 
 def _transform(instance: Instance, given: str | Transform | None, argv: Sequence[str], folder: Path) -> Transform:
     """Return the transform of a command, saved: the one of this name, or the program with its script."""
-    if isinstance(given, Transform):
-        if not given.is_saved:
-            save.save(given)
-        return given
-    if given is not None:
+    if isinstance(given, str):
         return named_transform(instance, given)
-    name = storable(command_name(argv, folder, instance.project_path))
+    found = _new_transform(instance, given, argv, folder)
+    if not found.is_saved:
+        save.save(found)
+    return found
+
+
+def _new_transform(instance: Instance, given: str | Transform | None, argv: Sequence[str], folder: Path) -> Transform:
+    """Return the transform of a command, which is not saved if it is new; no database is asked."""
+    if isinstance(given, Transform):
+        return given
+    name = storable(given if given is not None else command_name(argv, folder, instance.project_path))
     new = Transform.from_fields(name=name, type="command", reference=name)
     new.alias = instance.alias
-    save.save(new)
     return new
 
 
@@ -314,15 +361,32 @@ def _begin(
     script: Path | None,
     params: dict[str, Any] | None,
     expected: declared.Outputs,
-    begun_at: datetime.datetime | None = None,
 ) -> Run:
     """Write the run of a command, with everything that is known before it starts."""
+    values, data = _facts(instance, argv, folder, script, params, expected)
+    run = _new_run(instance, transform, {**values, **metadata.kept(instance, data)})
+    insert_run(instance, run, data)
+    return run
+
+
+def _facts(
+    instance: Instance,
+    argv: Sequence[str],
+    folder: Path,
+    script: Path | None,
+    params: dict[str, Any] | None,
+    expected: declared.Outputs,
+) -> tuple[dict[str, Any], metadata.Data]:
+    """Return the fields of a run that are known before its command starts, and what is to be stored of it."""
     process = processes.this_process()
     capture = {"mode": "off", "declared": list(expected.patterns)} if expected.patterns else None
     program = shutil.which(argv[0], path=os.environ.get("PATH")) or argv[0]
     is_own_python = os.path.realpath(program) == os.path.realpath(sys.executable)
+    code = _readable_code(script, program)
     data: metadata.Data = {
-        "source_digest": _source(argv, script, program),
+        "source_digest": (
+            (code.data, code.suffix) if code is not None else (revisions.command_line(redact_arguments(argv)), ".sh")
+        ),
         "environment_digest": (packages.packages_snapshot() if is_own_python else None, ".txt"),
     }
     values: dict[str, Any] = {
@@ -332,10 +396,9 @@ def _begin(
         "python_version": packages.python_version() if is_own_python else None,
         "capture": capture,
         "params": params,
-        **({"started_at": begun_at} if begun_at is not None else {}),
+        "code_path": code.reference(instance) if code is not None else None,
     }
-    values |= metadata.kept(instance, data)
-    return insert_run(instance, transform, values, data)
+    return values, data
 
 
 def facts_of_place(path: Path) -> dict[str, Any]:
@@ -353,39 +416,59 @@ def facts_of_process(process: processes.Process) -> dict[str, Any]:
     return {"host": process.host, "process": asdict(process), "heartbeat_at": now()}
 
 
-def insert_run(instance: Instance, transform: Transform, values: dict[str, Any], data: metadata.Data) -> Run:
-    """Write a run that has begun; its parent is the run that this process inherited, else the current one."""
-    parent = runs_parent.above(instance)
-    run = Run.from_fields(
-        transform_id=transform.id,
-        status="running",
-        started_at=now(),
-        parent_id=parent.id if parent is not None else None,
-        created_by_id=instance.user_id(),
-    )
+def _new_run(instance: Instance, transform: Transform, values: dict[str, Any]) -> Run:
+    """Return a run that has begun and has no row yet."""
+    run = Run.from_fields(status="running", started_at=now())
     run.alias = instance.alias
     run.transform = transform
+    run.loaded.update(storable(values))
+    return run
 
-    def write_rows(link: Any) -> None:
-        del link
-        run.loaded.update(storable(values))
+
+def insert_run(instance: Instance, run: Run, data: metadata.Data) -> None:
+    """Write a run that has begun; its parent is the run that this process inherited, else the current one."""
+    parent = runs_parent.above(instance)
+    run.loaded.update({"parent_id": parent.id if parent is not None else None, "created_by_id": instance.user_id()})
+    values = {name: run.loaded[name] for name in Run.OBJECT_FIELDS if run.loaded.get(name)}
+    source = revisions.source_of(data.get("source_digest", (None, ""))[0], run.source_digest, run.arguments)
+
+    def write_rows(connection: Any) -> None:
+        run.loaded.update(values)
+        if source is not None:
+            run.loaded["revision"] = revisions.number(connection, run.transform_id, source)
         save.save(run)
 
     metadata.writing(instance, values, data, write_rows)
     instance.part(liveness.Heartbeat).add(instance.alias, run.id)
-    messages.debug(f"run {run.id} of {transform.name!r} began")
-    return run
+    messages.debug(f"run {run.id} of {run.transform.name!r} began")
 
 
-def _source(argv: Sequence[str], script: Path | None, program: str) -> tuple[bytes | None, str]:
-    """Return the code that a command runs: its script, else the program if that is text, else the command itself."""
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The file with the code that a command runs, and its text without secrets."""
+
+    path: Path
+    data: bytes
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the stored object."""
+        return self.path.suffix if self.path.suffix.isprintable() else ""
+
+    def reference(self, instance: Instance) -> str:
+        """Return its path relative to the project."""
+        return scripts.relative_reference(self.path, instance.project_path)
+
+
+def _readable_code(script: Path | None, program: str) -> Code | None:
+    """Return the code that a command runs: its script, else the program if that is text; None for a binary."""
     for path in (script, Path(program)):
         if path is not None and _is_text(path):
             try:
-                return scripts.script_source(path), path.suffix if path.suffix.isprintable() else ""
+                return Code(path, scripts.script_source(path))
             except LaminError as error:
                 messages.debug(f"the code of the command was not kept: {error}")
-    return (shlex.join(redact_arguments(argv)) + "\n").encode("utf-8", "surrogateescape"), ".sh"
+    return None
 
 
 def _is_text(path: Path) -> bool:
@@ -438,36 +521,51 @@ def _listed(items: Sequence[str]) -> str:
     return ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
 
 
+def _log_of(done: run_program.Launched) -> metadata.Data:
+    return {"log_digest": (done.log.encode("utf-8", "backslashreplace"), ".log")}
+
+
+def _ended(status: str, done: run_program.Launched) -> dict[str, Any]:
+    """Return the fields of a command that ended."""
+    return {
+        "status": status,
+        "finished_at": now(),
+        "exit_code": done.exit_code,
+        "error": done.error or (f"its output could not be written: {done.unwritten}" if done.unwritten else None),
+    }
+
+
 def _end(
     instance: Instance,
     run: Run,
-    status: str,
+    ended: dict[str, Any],
     done: run_program.Launched,
     capture: dict[str, Any] | None,
     asking: metadata.Asking,
     log: log_file.LogFile | None,
+    saved: declared.Saved,
 ) -> None:
-    """Write how a command ended; never raises."""
+    """Write how a command ended, or keep it until that can be done; never raises."""
     instance.part(liveness.Heartbeat).remove(run.id)
+    data = _log_of(done)
+    values = dict(ended)
+    if capture is not None:
+        values["capture"] = {**(run.capture or {}), **capture}
     try:
-        data: metadata.Data = {"log_digest": (done.log.encode("utf-8", "backslashreplace"), ".log")}
-        values: dict[str, Any] = {
-            "status": status,
-            "finished_at": now(),
-            "exit_code": done.exit_code,
-            "error": done.error or (f"its output could not be written: {done.unwritten}" if done.unwritten else None),
-            **metadata.kept(instance, data),
-        }
+        values |= metadata.kept(instance, data)
         values |= asking.take(metadata.LAST_PATIENCE_SECONDS)
         data = {**data, **asking.data}
-        if capture is not None:
-            values["capture"] = {**(run.capture or {}), **capture}
         metadata.write(instance, run.id, values, data)
         run.loaded.update(values)
         if log is not None:
             log.remove()
+        if saved.waiting:
+            _keep(instance, run, {}, [], saved, None, DatabaseError("; ".join(saved.unsaved[:1])))
+        else:
+            liveness.note_success(instance)
     except (LaminError, Error, OSError) as problem:
-        messages.warning(f"the end of run {run.id} could not be recorded: {problem}")
+        run.loaded.update(values)
+        _keep(instance, run, data, [], saved, log, problem)
 
 
 def begin_shell(transform: str | Transform, params: Mapping[str, Any] | None = None) -> str:
@@ -488,15 +586,20 @@ def begin_shell(transform: str | Transform, params: Mapping[str, Any] | None = N
     shell = calling_shell()
     script = script_of(shell.pid)
     data: metadata.Data = {}
+    code = None
     if script is not None and _is_text(script):
-        data = {"source_digest": (scripts.script_source(script), script.suffix or ".sh")}
+        code = Code(script, scripts.script_source(script))
+        data = {"source_digest": (code.data, code.suffix or ".sh")}
     values = {
         **facts_of_place(script or Path.cwd()),
         **facts_of_process(shell),
         "params": given,
         **metadata.kept(instance, data),
     }
-    run = insert_run(instance, what, values, data)
+    if code is not None:
+        values["code_path"] = code.reference(instance)
+    run = _new_run(instance, what, values)
+    insert_run(instance, run, data)
     instance.part(liveness.Heartbeat).remove(run.id)
     return run.id
 

@@ -12,10 +12,10 @@ import glob
 import os
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from django.db import Error
 
@@ -23,13 +23,21 @@ from lamindb.core import filesystem, messages, processes
 from lamindb.core.text import storable
 from lamindb.environment import scripts
 from lamindb.environment.redaction import redact_text
-from lamindb.errors import DatabaseError, InvalidInputError, LaminError, NoResultFound, SourceNotFoundError
+from lamindb.errors import (
+    DatabaseError,
+    InvalidInputError,
+    LaminError,
+    NoResultFound,
+    ReadOnlyError,
+    SourceNotFoundError,
+)
 from lamindb.files import save
 from lamindb.files.locate import location_of, registered_at
 from lamindb.files.source import hash_local
 from lamindb.models import File, Run, RunOutput
 from lamindb.records import edges
 from lamindb.records.open_instance import Instance
+from lamindb.runs import journal
 from lamindb.storage.base import ObjectName
 from lamindb.storage.manifest import read_manifest
 
@@ -61,10 +69,12 @@ class Saved:
     Attributes:
         files: Those that were saved.
         unsaved: Those that could not be, each with the reason.
+        waiting: The paths and keys of those that could not be because the database failed.
     """
 
     files: list[File] = field(default_factory=list)
     unsaved: list[str] = field(default_factory=list)
+    waiting: list[tuple[str, str | None]] = field(default_factory=list)
 
     def add_unsaved(self, what: str, error: Exception) -> None:
         """Note what could not be saved, and why."""
@@ -105,6 +115,22 @@ def inputs_of(instance: Instance, items: Iterable[str], cwd: Path) -> list[File]
     if new:
         save.save_files(new)
     return known + new
+
+
+def inputs_later(items: Iterable[str], cwd: Path) -> list[dict[str, Any]]:
+    """Return where inputs are and what they hold now, for a run that is recorded later; no database is asked."""
+    found: list[dict[str, Any]] = []
+    for item in items:
+        paths = _paths(item, cwd)
+        places = [journal.place_of(path, None) for path in paths] or [{"path": None, "key": item, "digest": None}]
+        found.extend(place for place in places if place is not None)
+    return found
+
+
+def outputs_later(instance: Instance, outputs: Outputs, cwd: Path) -> list[tuple[str, str | None]]:
+    """Return the paths and keys of what a command made, for a run that is recorded later; no database is asked."""
+    _tell_missing(outputs)
+    return [(path, key_of(instance, path, cwd, [instance.root_url])) for path in made(outputs)]
 
 
 def _folder_at(instance: Instance, path: str) -> File | None:
@@ -150,10 +176,10 @@ def _unmade(file: File) -> File:
     return file
 
 
-def key_of(instance: Instance, path: str, cwd: Path) -> str | None:
+def key_of(instance: Instance, path: str, cwd: Path, roots: Iterable[str] | None = None) -> str | None:
     """Return the key of a file: its path in the project; None inside a storage root, where its place is its key."""
     real = os.path.realpath(path)
-    for root, _ in instance.roots():
+    for root in [root for root, _ in instance.roots()] if roots is None else roots:
         if "://" not in root and real.startswith(root.rstrip("/") + "/"):
             return None
     for folder in (instance.project_path, scripts.project_root(Path(real).parent), cwd):
@@ -308,7 +334,7 @@ def save_outputs(
         candidates = [path for path in candidates if ours[path]]
     _tell_missing(outputs)
     theirs = _keys_of_steps(instance, run)
-    files = []
+    files = {}
     for path in candidates:
         try:
             file = _new_file(instance, path, cwd, run)
@@ -319,25 +345,28 @@ def save_outputs(
             saved.add_unsaved(_shown(path, cwd), error)
             continue
         if (file.storage_id, file.key) not in theirs:
-            files.append(file)
+            files[path] = file
     _save_each(files, saved)
     return doubtful
 
 
-def _save_each(files: Sequence[File], saved: Saved) -> None:
-    """Save files together; where that fails, each by itself, unless the database failed."""
+def _save_each(files: Mapping[str, File], saved: Saved) -> None:
+    """Save files, by their paths, together; where that fails, each by itself, unless the database failed."""
     if not files:
         return
     try:
-        save.save_files(files)
-        saved.files.extend(files)
+        save.save_files(list(files.values()))
+        saved.files.extend(files.values())
     except (LaminError, Error, OSError) as error:
-        if len(files) == 1 or isinstance(error, (DatabaseError, Error)):
-            for file in files:
+        is_failing = isinstance(error, (DatabaseError, ReadOnlyError))
+        if len(files) == 1 or is_failing:
+            for path, file in files.items():
                 saved.add_unsaved(file.key or file.name, error)
+                if is_failing:
+                    saved.waiting.append((path, file.key))
             return
-        for file in files:
-            _save_each([file], saved)
+        for path, file in files.items():
+            _save_each({path: file}, saved)
 
 
 def _shown(path: str, cwd: Path) -> str:

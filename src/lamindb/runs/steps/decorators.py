@@ -7,15 +7,18 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, ParamSpec, TypeVar, overload
 
-from lamindb.core import context, messages
+from lamindb.core import messages
 from lamindb.core.settings import settings
+from lamindb.db import database
 from lamindb.errors import DatabaseError, InvalidTypeError, ReadOnlyError
+from lamindb.records.open_instance import Outage
+from lamindb.runs import liveness
 from lamindb.runs.steps.function import Function
-from lamindb.runs.steps.step import NoStep, Step, ended_by
+from lamindb.runs.steps.step import Step, UnrecordedStep, ended_by
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Begin = Callable[..., Step | NoStep]
+Begin = Callable[..., Step | UnrecordedStep]
 
 
 @overload
@@ -70,39 +73,32 @@ def _decorator(kind: str, function: Any, name: str | None, version: str | None, 
     return decorate if function is None else decorate(function)
 
 
-def _begin_step(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step | NoStep:
-    try:
-        return _step(function, args, kwargs)
-    except DatabaseError as error:
-        return _not_recorded(function, error)
-
-
-def _not_recorded(function: Function, error: DatabaseError) -> NoStep:
-    """Return what stands in for a step whose beginning cannot be recorded.
-
-    Raises:
-        DatabaseError: The settings say so.
-    """
+def _begin_step(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step | UnrecordedStep:
+    instance, problem, seconds = liveness.instance_to_track()
+    given = function.bound(args, kwargs)
+    outage = instance.part(Outage).now() if problem is None else None
+    if outage is not None and instance.database_path is None:
+        # A server that is away may take its time to be so again.
+        problem = outage
+    if problem is None:
+        try:
+            if outage is None and function.is_known(instance):
+                return Step(instance, function, given)
+            with database.waiting_at_most(instance.alias, seconds if outage is None else 0):
+                return Step(instance, function, given)
+        except (DatabaseError, ReadOnlyError) as error:
+            problem = error
+            instance.part(Outage).note(error)
     if settings.tracking_failure == "error":
-        raise error
-    if not function.has_failed:
-        function.has_failed = True
-        messages.warning(f"calls of {function.name} are not recorded: {error}")
-    return NoStep()
+        raise problem
+    return UnrecordedStep(instance, function, given, problem)
 
 
-def _step(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step:
-    instance = context.instance()
-    if instance.is_read_only:
-        raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be tracked in it")
-    return Step(instance, function, function.bound(args, kwargs))
-
-
-def _begin_flow(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step | NoStep:
+def _begin_flow(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step | UnrecordedStep:
     begun = _begin_step(function, args, kwargs)
     try:
         begun.begin_flow()
-    except DatabaseError as error:
+    except (DatabaseError, ReadOnlyError) as error:
         if settings.tracking_failure == "error":
             begun.end("failed", reason="its beginning could not be recorded")
             raise
@@ -135,12 +131,12 @@ def _decorated(function: Function, begin: Begin) -> Callable[..., Any]:
     return call
 
 
-def _complete(step: Step | NoStep, result: Any) -> None:
+def _complete(step: Step | UnrecordedStep, result: Any) -> None:
     step.note_result(result)
     step.end("completed")
 
 
-def _fail(step: Step | NoStep, error: BaseException) -> None:
+def _fail(step: Step | UnrecordedStep, error: BaseException) -> None:
     status, reason = ended_by(error)
     step.end(status, error if status == "failed" and reason is None else None, reason)
 

@@ -11,16 +11,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from lamindb.core import context, plain
+from lamindb.core import context, messages, plain
 from lamindb.core.text import storable
-from lamindb.db import database
 from lamindb.environment import scripts
 from lamindb.environment.redaction import HIDDEN, is_secret_name, redact_text
 from lamindb.files import locate
 from lamindb.models import File, Run, Transform
 from lamindb.records import save
 from lamindb.records.open_instance import Instance
-from lamindb.runs import liveness, metadata
+from lamindb.runs import metadata
 
 
 class Function:
@@ -33,10 +32,10 @@ class Function:
         self._has_name = name is not None
         self._transforms: dict[str, str] = {}
         self._sources: dict[str, str | None] = {}
+        self._code_paths: dict[str, str | None] = {}
         self._text: str | bool | None = False
         self.signature = _signature(function)
-        self.has_failed = False
-        """Whether a call could not be recorded, so that it is told once."""
+        self._failures: dict[bool, bool] = {}
 
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call by name, defaults included, without the object that a method belongs to."""
@@ -54,34 +53,58 @@ class Function:
             del given[first]
         return given
 
+    def is_known(self, instance: Instance) -> bool:
+        """Return True if its transform was saved before."""
+        return instance.alias in self._transforms
+
     def transform_id(self, instance: Instance) -> str:
         """Return the id of its transform, saved when it is first asked for."""
         found = self._transforms.get(instance.alias)
         if found is None:
-            text = self._source()
-            new = Transform.from_fields(
-                name=self.name,
-                type="function",
-                reference=storable(self._reference(instance)),
-                version=self.version,
-                code_hash=hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest() if text else None,
-            )
-            new.alias = instance.alias
+            new = self.new_transform(instance)
             code_hash = new.code_hash
-            with database.waiting_at_most(instance.alias, liveness.PATIENCE_SECONDS):
-                save.save(new)
+            save.save(new)
             if new.code_hash != code_hash:
                 new.code_hash = code_hash
                 save.save(new)
             found = self._transforms[instance.alias] = new.id
         return found
 
+    def new_transform(self, instance: Instance) -> Transform:
+        """Return its transform without a look at the database; saving it finds the one that exists."""
+        text = self._source()
+        new = Transform.from_fields(
+            name=self.name,
+            type="function",
+            reference=storable(self._reference(instance)),
+            version=self.version,
+            code_hash=hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest() if text else None,
+        )
+        new.alias = instance.alias
+        return new
+
+    def note_failure(self, *, is_kept: bool, problem: object) -> None:
+        """Warn, once, that a call could not be recorded."""
+        if self._failures.get(is_kept):
+            return
+        self._failures[is_kept] = True
+        if is_kept:
+            messages.warning(
+                f"calls of {self.name} could not be recorded so far; they will be with the next use of the instance "
+                f"where it can be written: {problem}"
+            )
+        else:
+            messages.warning(f"calls of {self.name} are not recorded, and cannot be kept for later: {problem}")
+
+    def source_data(self) -> metadata.Data:
+        """Return its code, without secrets, as it is stored."""
+        text = self._source()
+        return {"source_digest": (redact_text(text).encode("utf-8", "surrogateescape") if text else None, ".py")}
+
     def source_name(self, instance: Instance) -> str | None:
         """Return the name of the object with its code, stored when it is first asked for."""
         if instance.alias not in self._sources:
-            text = self._source()
-            data = redact_text(text).encode("utf-8", "surrogateescape") if text else None
-            stored = metadata.kept(instance, {"source_digest": (data, ".py")})
+            stored = metadata.kept(instance, self.source_data())
             self._sources[instance.alias] = stored.get("source_digest")
         return self._sources[instance.alias]
 
@@ -97,17 +120,34 @@ class Function:
                 self._text = None
         return self._text if isinstance(self._text, str) else None
 
+    def code_path(self, instance: Instance) -> str | None:
+        """Return the file relative to the project and the function's qualified name, as in `study.py:clean`.
+
+        None where it stands in a cell or an installed package.
+        """
+        if instance.alias not in self._code_paths:
+            path = self._file()
+            name = getattr(self.function, "__qualname__", self.name)
+            is_own = path is not None and "site-packages" not in path.parts
+            found = f"{scripts.relative_reference(path, instance.project_path)}:{name}" if path and is_own else None
+            self._code_paths[instance.alias] = storable(found)
+        return self._code_paths[instance.alias]
+
+    def _file(self) -> Path | None:
+        try:
+            file = inspect.getsourcefile(self.function)
+        except TypeError:
+            return None
+        path = Path(file) if file else None
+        return path if path is not None and path.is_file() and not _is_cell(path) else None
+
     def _reference(self, instance: Instance) -> str:
         """Return where it stands: the file relative to the project, or the dotted name of an installed module."""
         if self._has_name:
             return self.name
         module = str(getattr(self.function, "__module__", None) or "")
-        try:
-            file = inspect.getsourcefile(self.function)
-        except TypeError:
-            file = None
-        path = Path(file) if file else None
-        if path is None or not path.is_file() or _is_cell(path):
+        path = self._file()
+        if path is None:
             return f"{_path_of_current(instance) or module}:{self.name}"
         if "site-packages" in path.parts:
             return f"{module}:{self.name}"
@@ -201,6 +241,11 @@ def _other(value: Any) -> Any:
 def _short(text: str) -> str:
     whole = storable(redact_text(text[: 4 * _MOST_TEXT]))
     return whole if len(whole) <= _MOST_TEXT else f"{whole[:_MOST_TEXT]}…"
+
+
+def records_in(*values: Any) -> list[File]:
+    """Return the saved files among values that are records; no database is asked."""
+    return [value for value in _leaves(values, 0) if isinstance(value, File) and value.is_saved]
 
 
 def files_in(instance: Instance, *values: Any) -> list[File]:

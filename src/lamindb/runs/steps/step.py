@@ -27,14 +27,18 @@ from lamindb.environment import detect, notebook_matching, process_exit
 from lamindb.errors import LaminError
 from lamindb.models import File, Run, RunInput, RunOutput
 from lamindb.models.base import now
-from lamindb.records.open_instance import Instance
-from lamindb.runs import liveness, metadata, parent
+from lamindb.records import edges
+from lamindb.records.open_instance import Instance, Outage
+from lamindb.runs import liveness, metadata, parent, revisions
 from lamindb.runs.steps import function as steps_function
 from lamindb.runs.steps import group_commit
 from lamindb.runs.steps.function import Function
 
 START_SECONDS: Final = 0.1
 """A step that lasts longer has its row while it runs."""
+
+
+_ALL: Final = tuple(field.attname for field in Run._meta.concrete_fields if not field.primary_key)
 
 
 class OpenSteps:
@@ -175,6 +179,7 @@ class Step:
         self._lock = threading.RLock()
         self._has_row = False
         self._environment: dict[str, str | None] = {}
+        self._ran: metadata.Ran | None = None
         self._parent = parent.above(instance)
         process = processes.this_process()
         moment = now()
@@ -187,6 +192,7 @@ class Step:
             parent_id=self._parent.id if self._parent is not None else None,
             created_by_id=instance.user_id(),
             source_digest=function.source_name(instance),
+            code_path=function.code_path(instance),
             host=process.host,
             process=asdict(process),
         )
@@ -202,19 +208,38 @@ class Step:
 
         Where nothing is tracked around it, it gets what a tracked run has: arguments, git, packages.
         """
-        data: metadata.Data = {}
-        if self._parent is None:
-            beginning = metadata.begin(self.instance, detect.detect() or notebook_matching.fallback_notebook())
-            self.run.loaded.update(beginning.settle())
-            data = beginning.data
+        # Under the lock: the thread that writes rows of steps that last must not write this one half known.
         with self._lock:
-            metadata.writing(self.instance, self.run.loaded, data, self._insert)
-            self._note_rows()
+            self._write_flow()
         self._environment = {name: os.environ.get(name) for name in parent.variables(self.instance, self.run)}
         parent.hand_down(self.instance, self.run)
 
-    def _insert(self, link: Any) -> None:
-        database.insert_many(link, self.rows(), overwritten=group_commit.ENDING)
+    def _write_flow(self) -> None:
+        data: metadata.Data = {}
+        source = None
+        if self._parent is None:
+            self._ran = detect.detect() or notebook_matching.fallback_notebook()
+            beginning = metadata.begin(self.instance, self._ran)
+            self.run.loaded.update(beginning.settle())
+            data, source = beginning.data, beginning.source
+        unnumbered = [run for run in self.rows() if run.revision is None]
+
+        def insert(connection: Any) -> None:
+            functions = [run for run in unnumbered if source is None or run is not self.run]
+            group_commit.number(connection, self.instance, functions, {})
+            if source is not None and self.run in unnumbered:
+                # The program is its script or notebook, not the function alone.
+                self.run.loaded["revision"] = revisions.number(connection, self.run.transform_id, source)
+            database.insert_many(connection, self.rows(), overwritten=_ALL)
+
+        try:
+            metadata.writing(self.instance, self.run.loaded, data, insert)
+        except BaseException:
+            # What was rolled back was never given.
+            for run in unnumbered:
+                run.loaded["revision"] = None
+            raise
+        self._note_rows()
 
     def _end_flow(self) -> None:
         for name, value in self._environment.items():
@@ -273,6 +298,7 @@ class Step:
         """Write how it ended, with what it read and made. Never raises: the caller gets the function's own result."""
         if not self._steps.remove(self.run.id):
             return
+        is_program = bool(self._environment) and self._parent is None
         self._end_flow()
         moment = now()
         values = {
@@ -283,15 +309,35 @@ class Step:
             "error": process_exit.last_lines(error) if error is not None else reason,
         }
         self.run.loaded.update(storable(values))
+        outage = self.instance.part(Outage)
         try:
-            with self._lock:
+            with self._lock, liveness.without_patience(self.instance, outage.now()):
                 group_commit.write(group_commit.Entry(self.instance, self.rows(), self._links(), self._restore))
                 self._note_rows()
+            liveness.note_success(self.instance)
+            if self._has_unlinked():
+                edges.link_unlinked(self.instance, self.run)
+            if is_program:
+                imported = metadata.modules_of(self.instance, self._ran)
+                metadata.write(self.instance, self.run.id, {}, imported=imported)
         except (LaminError, Error, OSError, RuntimeError) as problem:
-            messages.warning(f"the step {self._function.name} could not be recorded: {problem}")
+            self._keep(problem)
         finally:
             self._heartbeat.remove(self.run.id)
             self._state.step = None
+
+    def _has_unlinked(self) -> bool:
+        return self.run.id in self.instance.part(edges.Unlinked).by_run
+
+    def _keep(self, problem: Exception) -> None:
+        """Keep it until it can be written; that is told once for each function."""
+        from lamindb.runs import journal
+
+        entry = journal.entry_of(self.instance, self.run, {}, is_new=not self._has_row)
+        entry["read"] += [file.id for file in self._inputs if file.run_id != self.run.id]
+        if isinstance(problem, LaminError):
+            self.instance.part(Outage).note(problem)
+        self._function.note_failure(is_kept=journal.add(self.instance, entry), problem=problem)
 
     def _links(self) -> list[RunInput | RunOutput]:
         moment = now()
@@ -310,21 +356,50 @@ class Step:
         ]
 
 
-class NoStep:
-    """Stands in for a step that cannot be recorded: its function runs all the same."""
+class UnrecordedStep:
+    """A call whose beginning cannot be recorded: its function runs all the same, and it is recorded later."""
+
+    def __init__(self, instance: Instance, function: Function, given: dict[str, Any], problem: LaminError) -> None:
+        self._instance = instance
+        self._function = function
+        self._problem = problem
+        process = processes.this_process()
+        above = context.own_run()
+        self._run: Run = Run.from_fields(
+            params=steps_function.described(given),
+            status="running",
+            started_at=now(),
+            host=process.host,
+            process=asdict(process),
+            code_path=function.code_path(instance),
+        )
+        self._run.alias = instance.alias
+        self._run.transform = function.new_transform(instance)
+        self._run.loaded["parent_id"] = above.id if isinstance(above, Run) and above.alias == instance.alias else None
+        self._inputs = [file.id for file in steps_function.records_in(given)]
 
     def inside(self) -> contextlib.AbstractContextManager[None]:
-        """Change nothing."""
-        return contextlib.nullcontext()
+        """Make its run the current one of this task or thread: it is saved with the first file that names it."""
+        return context.using_run(self._run)
 
     def begin_flow(self) -> None:
-        """Do nothing."""
+        """Do nothing: there is no row."""
 
     def note_result(self, value: Any) -> None:
-        """Do nothing."""
+        """Do nothing: what a step saves itself is recorded with its files."""
 
     def end(self, status: str, error: BaseException | None = None, reason: str | None = None) -> None:
-        """Do nothing."""
+        """Keep how it ended until it can be written. Never raises."""
+        from lamindb.runs import journal
+
+        told = process_exit.last_lines(error) if error is not None else reason
+        if self._run.is_saved:
+            liveness.finish_run(self._run, status, error=told)
+            return
+        self._run.loaded.update(storable({"status": status, "finished_at": now(), "error": told}))
+        entry = journal.entry_of(self._instance, self._run, self._function.source_data())
+        entry["read"] += self._inputs
+        self._function.note_failure(is_kept=journal.add(self._instance, entry), problem=self._problem)
 
 
 def ended_by(error: BaseException) -> tuple[str, str | None]:

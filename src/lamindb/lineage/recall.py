@@ -1,0 +1,416 @@
+"""Which files are affected: derived from a flagged file, directly or some steps before, by any of their producers.
+
+A flag is on one version of a file, and stays there when another version becomes current. A file is affected if a run
+that produced it, the first time or again, read a flagged or an affected file. Affected is not stale: making it again
+from the same inputs would not help.
+
+The query walks down from the runs that read flagged files. For given files, it is restricted to what they came from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import models
+from django.db.models.expressions import RawSQL
+
+from lamindb.core import context, messages
+from lamindb.core.settings import settings
+from lamindb.core.text import printable
+from lamindb.db import database
+from lamindb.errors import FlaggedFileError, InvalidTypeError
+from lamindb.lineage import query, sql
+from lamindb.lineage.lineage_graph import FlaggedBy
+from lamindb.lineage.sql import FILE, RUN, Walk
+from lamindb.models import File, Flag, RecordQuery, RunInput, RunOutput
+from lamindb.records import flags
+
+_NAMED = 3
+"""A reason in words names at most this many of the files between."""
+
+_FILES, _FLAGS, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, Flag, RunInput, RunOutput))
+
+
+def _affected_cte(
+    vendor: str, file_ids: Collection[str] | None, *, current_only: bool = False
+) -> tuple[str, list[Any]]:
+    """Return how a query begins: with `affected`, the runs and files derived from flagged files, as ids and kinds."""
+    cast = "::text" if vendor == "postgresql" else ""
+    readers = (
+        f"SELECT DISTINCT i.run_id{cast} AS id FROM {_FLAGS} g CROSS JOIN {_INPUTS} i "
+        "WHERE i.file_id = g.file_id AND g.removed_at IS NULL"
+    )
+    if current_only:
+        readers += f" AND g.file_id IN (SELECT id FROM {_FILES} WHERE is_latest AND trashed_at IS NULL)"
+    if file_ids is None:
+        down, params = sql.closure_sql(vendor, Walk(RUN, is_up=False, all_producers=True, start=readers), "affected")
+        return f"WITH RECURSIVE {down}", params
+    up, params = sql.closure_sql(vendor, Walk(FILE, tuple(file_ids), None, True, True), "origin")
+    readers += f" AND i.run_id IN (SELECT id FROM origin WHERE kind = {RUN})"
+    walk = Walk(RUN, is_up=False, all_producers=True, start=readers)
+    down, more = sql.closure_sql(vendor, walk, "affected", within="origin")
+    return f"WITH RECURSIVE {up}, {down}", [*params, *more]
+
+
+def affected_sql(
+    vendor: str, file_ids: Collection[str] | None = None, *, current_only: bool = False
+) -> tuple[str, list[Any]]:
+    """Return the query for the ids of all affected files, current or not, or of those among `file_ids`.
+
+    With `current_only`, only flags of current versions count.
+    """
+    begin, params = _affected_cte(vendor, file_ids, current_only=current_only)
+    text = f"{begin} SELECT id FROM affected WHERE kind = {FILE}"
+    if file_ids is not None:
+        listed, more = sql.listed_sql(vendor, file_ids)
+        text, params = f"{text} AND id IN ({listed})", [*params, *more]
+    return text, params
+
+
+def _ways_sql(vendor: str, file_ids: Collection[str]) -> tuple[str, list[Any]]:
+    """Return the query for how files came to be affected, as rows of a kind, an id and the id of what follows it.
+
+    A `flagged` is a flagged file and a run that read it; a `read` an affected file and a run that read it; a `made` a
+    run and an affected file that it produced.
+    """
+    begin, params = _affected_cte(vendor, file_ids)
+    runs, files = (f"(SELECT id FROM affected WHERE kind = {kind})" for kind in (RUN, FILE))
+    cast = "::text" if vendor == "postgresql" else ""
+    flagged = (
+        f"i.file_id{cast}, i.run_id{cast} FROM {_FLAGS} g CROSS JOIN {_INPUTS} i WHERE i.file_id = g.file_id "
+        f"AND g.removed_at IS NULL AND i.run_id IN {runs}"
+    )
+    read = f"i.file_id{cast}, i.run_id{cast} FROM {_INPUTS} i WHERE i.run_id IN {runs} AND i.file_id IN {files}"
+    made = f"o.run_id{cast}, o.file_id{cast} FROM {_OUTPUTS} o WHERE o.run_id IN {runs}"
+    first_made = f"f.run_id{cast}, f.id{cast} FROM {_FILES} f WHERE f.run_id IN {runs}"
+    pairs = [("flagged", flagged), ("read", read), ("made", made), ("made", first_made)]
+    return f"{begin} {' UNION '.join(f'SELECT {kind!r}, {rest}' for kind, rest in pairs)}", params
+
+
+class Affected(models.Expression):
+    """The ids of affected files, as a sub-query, evaluated each time the outer query is; all files, or some."""
+
+    def __init__(self, file_ids: Collection[str] | None = None, *, current_only: bool = False) -> None:
+        super().__init__(output_field=models.TextField())
+        self.file_ids = file_ids
+        self.current_only = current_only
+
+    def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
+        """Return the sub-query for one database."""
+        del compiler
+        text, params = affected_sql(connection.vendor, self.file_ids, current_only=self.current_only)
+        if connection.vendor == "postgresql":
+            # See `query.Reached`: PostgreSQL would evaluate a recursive query again for each row.
+            text = f"SELECT string_to_table((SELECT string_agg(id, ',') FROM ({text}) found), ',')"
+        return f"({text})", params
+
+    def __repr__(self) -> str:
+        return "affected(…)"
+
+
+def condition(value: Any) -> models.Q:
+    """Return the condition of the filter `is_affected`.
+
+    Raises:
+        InvalidTypeError: The value is neither True nor False.
+    """
+    return _condition("is_affected", value, models.Q(id__in=Affected()))
+
+
+def flagged_condition(value: Any) -> models.Q:
+    """Return the condition of the filter `is_flagged`. Errors are those of `condition`."""
+    open_flags = RawSQL(f"SELECT file_id FROM {_FLAGS} WHERE removed_at IS NULL", [])
+    return _condition("is_flagged", value, models.Q(id__in=open_flags))
+
+
+def _condition(name: str, value: Any, found: models.Q) -> models.Q:
+    if not isinstance(value, bool):
+        raise InvalidTypeError(f"{name} must be True or False, not {value!r}")
+    return found if value else ~found
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One flagged file that another file was derived from.
+
+    Attributes:
+        flagged: The flagged version.
+        flags: Its open flags, the oldest first.
+        chain: The files on a shortest way: from the flagged version to the affected file, with both.
+    """
+
+    flagged: File
+    flags: tuple[Flag, ...]
+    chain: tuple[File, ...]
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether a run that produced the affected file read the flagged version itself."""
+        return len(self.chain) == 2
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain dictionaries, lists, strings and numbers."""
+        return {
+            "flagged": _plain(self.flagged),
+            "flags": [flag_as_dict(flag) for flag in self.flags],
+            "chain": [_plain(file) for file in self.chain],
+        }
+
+    def __str__(self) -> str:
+        """Return the cause as one line that is safe to print."""
+        between = [_title(file) for file in self.chain[1:-1]]
+        more = f" and {len(between) - _NAMED:,} more" if len(between) > _NAMED else ""
+        through = f", by way of {', '.join(between[:_NAMED])}{more}" if between else ""
+        why = "; ".join(flag_text(flag) for flag in self.flags)
+        return f"version {self.flagged.version} of {_title(self.flagged)} is flagged: {why}{through}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class AffectedBy:
+    """Whether a file is affected, and by which flagged files. It is true if the file is affected.
+
+    Attributes:
+        file: The file.
+        reasons: The flagged files that it was derived from, the nearest first; empty if there are none.
+    """
+
+    file: File
+    reasons: tuple[Cause, ...]
+
+    def __bool__(self) -> bool:
+        """Return True if the file is affected."""
+        return bool(self.reasons)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain dictionaries, lists, strings and numbers."""
+        return {**_plain(self.file), "reasons": [reason.as_dict() for reason in self.reasons]}
+
+    def to_json(self) -> str:
+        """Return JSON."""
+        return json.dumps(self.as_dict(), indent=2)
+
+    def __repr__(self) -> str:
+        """Return the reasons as text, one a line."""
+        title = _title(self.file)
+        if not self:
+            return f"{title} is not affected"
+        return "\n".join([f"{title} is affected:", *(f"  {one}" for one in self.reasons)])
+
+
+def flag_text(flag: Flag) -> str:
+    """Return why a file is flagged, and by whom, safe to print."""
+    who = f" ({printable(flag.created_by.handle)})" if flag.created_by is not None else ""
+    return f"{printable(flag.reason)}{who}"
+
+
+def flag_as_dict(flag: Flag) -> dict[str, Any]:
+    """Return a flag as plain values; times are ISO 8601."""
+    return {
+        "reason": flag.reason,
+        "by": flag.created_by.handle if flag.created_by is not None else None,
+        "at": flag.created_at.isoformat(),
+        "removed_by": flag.removed_by.handle if flag.removed_by is not None else None,
+        "removed_at": flag.removed_at.isoformat() if flag.removed_at is not None else None,
+        "removal_reason": flag.removal_reason,
+    }
+
+
+def _plain(file: File) -> dict[str, Any]:
+    return {"key": file.key, "id": file.id, "version": file.version}
+
+
+def _title(file: File) -> str:
+    return printable(file.key or file.name or file.id)
+
+
+def affected(*files: Any) -> RecordQuery[File]:
+    """Return a query for the affected files among these; without arguments, for all affected current files.
+
+    The query is evaluated anew each time.
+
+    Args:
+        *files: Files, or their ids or keys.
+
+    Raises:
+        InvalidTypeError: An argument is not a file, or the id or key of one.
+        InvalidInputError: A file is not saved, or they belong to different instances.
+        NoResultFound: There is no file with this id or key, it was deleted, or the key's file is in the trash.
+    """
+    if not files:
+        current = File.objects.using(context.instance().alias).filter(is_latest=True, trashed_at__isnull=True)
+        return current.filter(id__in=Affected())
+    records = query.files_of(files, "affected")
+    alias = query.same_alias(*records)
+    return File.objects.using(alias).filter(id__in=Affected([record.id for record in records]))
+
+
+def is_affected(file: File) -> bool:
+    """Return True if a file is affected. Errors are those of `affected`."""
+    query.check_exists(file)
+    return bool(affected_among(database.connection(query.alias_of(file)), [file.id]))
+
+
+def affected_among(connection: Any, file_ids: Collection[str], *, current_only: bool = False) -> set[str]:
+    """Return the ids of the affected files among these; with `current_only`, by flags of current versions."""
+    if not file_ids or not flags.any_open(connection.alias):
+        return set()
+    found = sql.fetch(connection, *affected_sql(connection.vendor, file_ids, current_only=current_only))
+    return {row[0] for row in found}
+
+
+def affected_by(file: File) -> AffectedBy:
+    """Return whether a file is affected, and by which flagged files. Errors are those of `affected`."""
+    query.check_exists(file)
+    return next(explained([file]))
+
+
+def explained(files: Iterable[File]) -> Iterator[AffectedBy]:
+    """Yield why each of these saved files of one instance is affected, in their order, a batch of them at a time."""
+    for part in database.chunks(files):
+        alias = query.alias_of(part[0])
+        ways = _ways_of(database.connection(alias), [file.id for file in part])
+        for file in part:
+            yield AffectedBy(file, _causes(alias, ways.chains_to(file.id)) if ways is not None else ())
+
+
+def marks(connection: Any, file_ids: Collection[str]) -> tuple[dict[str, tuple[str, ...]], dict[str, FlaggedBy]]:
+    """Return what a list or a picture shows of files.
+
+    Returns:
+        Of those that are flagged, the reasons. Of those that are affected, the nearest flagged file.
+    """
+    if not file_ids or not flags.any_open(connection.alias):
+        return {}, {}
+    reasons = _open_reasons(connection.alias)
+    ways = _ways_of(connection, file_ids)
+    nearest = ways.nearest() if ways is not None else {}
+    wanted = {file_id: nearest[file_id] for file_id in file_ids if file_id in nearest}
+    files: dict[str, File] = {}
+    for part in database.chunks(sorted(set(wanted.values()))):
+        files.update(File.objects.using(connection.alias).in_bulk(part))
+    flagged_by = {
+        file_id: FlaggedBy(one.id, one.key or one.name or one.id, one.version, reasons.get(one.id, ()))
+        for file_id, flagged_id in wanted.items()
+        if (one := files.get(flagged_id)) is not None
+    }
+    return {file_id: reasons[file_id] for file_id in file_ids if file_id in reasons}, flagged_by
+
+
+def _open_reasons(alias: str) -> dict[str, tuple[str, ...]]:
+    """Return the reasons of all open flags by file."""
+    found: dict[str, tuple[str, ...]] = {}
+    rows: Any = Flag.objects.using(alias).filter(removed_at__isnull=True)
+    for file_id, reason in rows.values_list("file_id", "reason"):
+        found[file_id] = (*found.get(file_id, ()), reason)
+    return found
+
+
+def _ways_of(connection: Any, file_ids: Collection[str]) -> _Ways | None:
+    if not flags.any_open(connection.alias):
+        return None
+    return _Ways(sql.fetch(connection, *_ways_sql(connection.vendor, file_ids)))
+
+
+class _Ways:
+    """How some files came to be affected: the rows of `_ways_sql` by their files and runs."""
+
+    def __init__(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        self._producers: dict[str, list[str]] = {}
+        self._flagged: dict[str, list[str]] = {}
+        self._read: dict[str, list[str]] = {}
+        for kind, source, target in sorted(rows):
+            if kind == "made":
+                self._producers.setdefault(target, []).append(source)
+            else:
+                (self._flagged if kind == "flagged" else self._read).setdefault(target, []).append(source)
+
+    def chains_to(self, file_id: str) -> Iterator[tuple[str, ...]]:
+        """Yield a shortest way from each flagged file that a file was derived from, the nearest first."""
+        led_to: dict[str, str | None] = {file_id: None}
+        waiting, reported, seen_runs = deque([file_id]), set(), set()
+        while waiting:
+            one = waiting.popleft()
+            for run_id in self._producers.get(one, ()):
+                if run_id in seen_runs:
+                    continue
+                seen_runs.add(run_id)
+                for flagged in self._flagged.get(run_id, ()):
+                    if flagged not in reported:
+                        reported.add(flagged)
+                        yield (flagged, *_back(one, led_to))
+                for read in self._read.get(run_id, ()):
+                    if read not in led_to:
+                        led_to[read] = one
+                        waiting.append(read)
+
+    def nearest(self) -> dict[str, str]:
+        """Return the nearest flagged file of each affected one: a search from all flagged files at once."""
+        made: dict[str, list[str]] = {}
+        readers: dict[str, list[str]] = {}
+        for pairs, index in ((self._producers, made), (self._read, readers)):
+            for target, sources in pairs.items():
+                for source in sources:
+                    index.setdefault(source, []).append(target)
+        found: dict[str, str] = {}
+        waiting = deque((run_id, flagged[0]) for run_id, flagged in sorted(self._flagged.items()))
+        seen = {run_id for run_id, _ in waiting}
+        while waiting:
+            run_id, flagged_id = waiting.popleft()
+            for file_id in made.get(run_id, ()):
+                if file_id in found:
+                    continue
+                found[file_id] = flagged_id
+                for reader in readers.get(file_id, ()):
+                    if reader not in seen:
+                        seen.add(reader)
+                        waiting.append((reader, flagged_id))
+        return found
+
+
+def _back(file_id: str, led_to: dict[str, str | None]) -> Iterator[str]:
+    """Yield the files from one to the start of the search."""
+    one: str | None = file_id
+    while one is not None:
+        yield one
+        one = led_to[one]
+
+
+def _causes(alias: str, chains: Iterator[tuple[str, ...]]) -> tuple[Cause, ...]:
+    found = list(chains)
+    files: dict[str, File] = {}
+    for part in database.chunks(sorted({file_id for chain in found for file_id in chain})):
+        files.update(File.objects.using(alias).in_bulk(part))
+    open_flags: dict[str, tuple[Flag, ...]] = {}
+    for part in database.chunks(sorted({chain[0] for chain in found})):
+        rows: Any = Flag.objects.using(alias).filter(file_id__in=part, removed_at__isnull=True)
+        for flag in rows.select_related("created_by"):
+            open_flags[flag.file_id] = (*open_flags.get(flag.file_id, ()), flag)
+    return tuple(
+        Cause(files[chain[0]], open_flags[chain[0]], tuple(files[file_id] for file_id in chain))
+        for chain in found
+        if chain[0] in open_flags and all(file_id in files for file_id in chain)
+    )
+
+
+def heed(file: File) -> None:
+    """Warn that a file which is read is flagged or affected, or fail, as `ln.settings.if_flagged` says.
+
+    Raises:
+        FlaggedFileError: It is, and the setting is `error`.
+    """
+    connection = database.connection(query.alias_of(file))
+    reasons, flagged_by = marks(connection, [file.id])
+    if file.id in reasons:
+        shown = f"is flagged: {'; '.join(map(printable, reasons[file.id]))}"
+    elif file.id in flagged_by:
+        shown = f"is affected: {flagged_by[file.id]}"
+    else:
+        return
+    text = f"version {file.version} of {file.key or file.name!r} {shown}"
+    if settings.if_flagged == "error":
+        raise FlaggedFileError(f"{text}; settings.if_flagged is 'error'")
+    messages.warning(text)
