@@ -187,8 +187,8 @@ def changed(path: str) -> SourceChangedError:
 def other_size(path: str) -> SourceChangedError:
     """Return the error for a file that has more or fewer bytes than its stat says."""
     return SourceChangedError(
-        f"'{path}' has another size than the system gives for it, and was not saved: it is being written, or made as it "
-        "is read, as files in /proc are; save a copy of it"
+        f"'{path}' has another size than the system gives for it, and was not saved: it is being written, or made as "
+        "it is read, as files in /proc are; save a copy of it"
     )
 
 
