@@ -120,7 +120,7 @@ def test_an_option_of_a_database_contacts_nobody(two: tuple[Path, Path], option:
 
     monkeypatch.setattr("psycopg.connect", contacted)
     change(two[1], database=f"postgresql://ada@127.0.0.1/lab?{option}")
-    with pytest.raises(LaminError, match="not registered here|is damaged"):
+    with pytest.raises(LaminError, match=r"not registered here|is damaged"):
         connect(two[1])
 
 
