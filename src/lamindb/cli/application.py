@@ -62,6 +62,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "impact": Entry(_LINEAGE, "query", "impact", "Show what was derived from a record, and by whom."),
     "diff": Entry(_LINEAGE, "diff", "diff", "Show what differs between versions, folders or runs."),
     "stale": Entry(_LINEAGE, "query", "stale", "Show which files are stale, and why."),
+    "status": Entry(_LINEAGE, "query", "status", "Show what needs attention: stale files, failed runs, edits."),
     "plan": Entry(_LINEAGE, "query", "plan", "Show what to run to make stale files fresh."),
     "flag": Entry(_LINEAGE, "flags", "flag", "Flag a version of a file as wrong."),
     "unflag": Entry(_LINEAGE, "flags", "unflag", "Remove the flags of a version of a file."),

@@ -101,6 +101,30 @@ def plan(names: tuple[str, ...], as_json: bool) -> None:
         messages.info(repr(found))
 
 
+@command("status", "lamin status", "lamin status --json")
+@json_option
+def status(as_json: bool) -> None:
+    """Show what needs attention: stale files by cause, flagged and affected ones, failed runs, edited files.
+
+    Stale and affected files are listed under their nearest cause. Runs are the last ones of each notebook, script,
+    pipeline or command, if they failed, or were started with uncommitted code. Edited are files in the storage folder
+    that are not what was saved.
+
+    JSON keys: stale (each with kind, read, current, files), affected (each with flagged, reasons, files), failed,
+    edited (keys), uncommitted. Files have key, id, version; runs have id, transform, transform_type, transform_version,
+    status, exit_code, git_commit, created_by, created_at.
+    """
+    from lamindb.describe import overview
+
+    found = overview.status()
+    if as_json:
+        out(found.to_json())
+    elif found:
+        out(found.to_text(clock=time_text))
+    else:
+        messages.info("nothing needs attention")
+
+
 @command("history", "lamin history", "lamin history -n 50 --since 7d --user ada")
 @click.option("-n", "--limit", type=Count(), default=20, show_default=True, help="The maximum number of results.")
 @click.option("--since", type=Time(), help="Only events since a date, or within a duration such as 7d.")
