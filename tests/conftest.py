@@ -105,10 +105,10 @@ def tables() -> Iterator[Any]:
 
 @pytest.fixture(autouse=True)
 def copied_tables(tables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copy the tables of a new SQLite database into each instance that a test makes; `tests/db` migrates each."""
+    """Copy the tables of a new SQLite database into each instance that a test makes; `tests/db` makes those of each."""
     from lamindb.db import migrate
 
-    monkeypatch.setattr(migrate, "_migrate", tables.migrate)
+    monkeypatch.setattr(migrate, "_create", tables.create)
 
 
 def _disconnect() -> None:
@@ -138,7 +138,7 @@ def postgres_url(postgres_server: Any) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Make a database with all tables and no row, from which others are copied: migrating takes half a second."""
+    """Make a database with all tables and no row, from which others are copied."""
     import lamindb.models  # noqa: F401  configures Django
     from lamindb.db import database as databases
     from lamindb.db import migrate

@@ -16,7 +16,7 @@ PUBLIC = """
     DObject File LaminError MultipleResultsFound NoResultFound Notebook Pipeline Q Run Session Storage Transform User
     __version__ add close connect context delete dev diff disconnect errors finish flow lineage register_loader
     register_writer save
-    schema select settings setup step track view
+    schema select settings setup step track view why
 """.split()
 
 HEAVY = ("django", "pandas", "numpy", "pyarrow", "anndata", "obstore", "fsspec", "psycopg", "asyncio", "subprocess",

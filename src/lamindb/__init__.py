@@ -28,6 +28,7 @@ _HOMES = {
     "select": "lamindb.api",
     "view": "lamindb.api",
     "diff": "lamindb.compare.diff",
+    "why": "lamindb.compare.causes",
     "context": "lamindb.runs.track",
     "finish": "lamindb.runs.track",
     "track": "lamindb.runs.track",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from lamindb.api import save as save
     from lamindb.api import select as select
     from lamindb.api import view as view
+    from lamindb.compare.causes import why as why
     from lamindb.compare.diff import diff as diff
     from lamindb.core.settings import settings as settings
     from lamindb.errors import LaminError as LaminError

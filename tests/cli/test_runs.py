@@ -11,8 +11,8 @@ from tests.cli.conftest import Cli
 from tests.support.processes import run_script
 
 RUN_KEYS = {
-    "id", "name", "transform", "transform_id", "transform_type", "transform_version", "status", "exit_code",
-    "started_at", "finished_at", "created_by", "created_at", "parent", "params",
+    "id", "name", "transform", "transform_id", "transform_type", "transform_version", "revision", "status",
+    "exit_code", "started_at", "finished_at", "created_by", "created_at", "parent", "params",
 }  # fmt: skip
 
 

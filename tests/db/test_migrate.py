@@ -12,6 +12,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,10 @@ from django.db import migrations
 def perhaps_die(apps, schema_editor):
     if os.environ.get("TEST_DIE_IN") == {name!r}:
         os.kill(os.getpid(), signal.SIGKILL)
+
+def complete(editor):
+    editor.execute("CREATE TABLE {table}_a (x integer)")
+    editor.execute("CREATE TABLE {table}_b (x integer)")
 
 class Migration(migrations.Migration):
     dependencies = [("lamindb", {before!r})]
@@ -102,6 +107,55 @@ def test_the_migrations_say_what_the_models_say() -> None:
     import lamindb.models  # noqa: F401
 
     call_command("makemigrations", "lamindb", check=True, dry_run=True, verbosity=0)
+
+
+def described(alias: str) -> dict[str, Any]:
+    """Return columns, constraints, indexes and triggers of our tables, as the database describes them."""
+    connection = database.connection(alias)
+    found: dict[str, Any] = {}
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            if not table.startswith("lamindb_"):
+                continue
+            for column in connection.introspection.get_table_description(cursor, table):
+                found[f"{table}.{column.name}"] = (column.type_code, column.null_ok, column.default, column.collation)
+            for name, one in connection.introspection.get_constraints(cursor, table).items():
+                # Django numbers the constraints of SQLite that have no name.
+                found[f"{table} {one if name.startswith(('__', 'fk_')) else name}"] = one
+        if connection.vendor == "sqlite":
+            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type IN ('index', 'trigger')")
+        else:
+            cursor.execute(
+                "SELECT indexname, indexdef FROM pg_indexes WHERE tablename LIKE 'lamindb\\_%%' UNION ALL "
+                "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal"
+            )
+        found.update(cursor.fetchall())
+    return found
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_tables_made_at_once_are_those_that_the_migrations_make(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for way in (migrate._create, migrate._migrate):
+        folder = tmp_path / way.__name__
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        url = (
+            None
+            if kind == "sqlite"
+            else request.getfixturevalue("postgres_server").url(request.getfixturevalue("postgres_server").create())
+        )
+        with monkeypatch.context() as patched:
+            patched.setattr(migrate, "_create", way)
+            alias = ln.setup.init(storage="./mydata", db=url).alias
+        assert migrate.applied(alias) == migrate.known()
+        found.append(described(alias))
+        ln.disconnect()
+    made, migrated = found
+    assert len(made) > 100
+    assert made == migrated
 
 
 def test_what_is_known_and_applied_agree(instance: Path) -> None:

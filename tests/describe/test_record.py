@@ -58,7 +58,7 @@ def test_a_file(project: dict[str, Any]) -> None:
     assert facts(raw, "made_by")["params"]["lr"] == 0.1
     assert facts(raw, "storage")["state"] == "there"
     assert facts(raw, "storage")["path"] == str(raw.path())
-    assert records(raw, "read_by") == ["Quality control v1"]
+    assert records(raw, "read_by") == ["Quality control v1 · caller's code 1"]
     assert records(raw, "derived_from_it") == ["qc/a.csv", "qc/a.csv"]
     assert [facts(table, "file")[name] for name in ("version", "is_latest", "versions")] == [2, True, 2]
     assert "2, current, of 2" in repr(table.describe())
@@ -147,7 +147,7 @@ def test_the_trash_and_other_producers_are_said(project: dict[str, Any], tmp_pat
     ln.track(ln.Transform(name="again"))
     ln.File(tmp_path / "raw.fastq.gz", key="raw/s1.fastq.gz").save()
     ln.finish()
-    assert records(raw, "made_again_by") == ["again v1"]
+    assert records(raw, "made_again_by") == ["again v1 · caller's code 1"]
     raw.delete()
     assert "in trash since" in ln.File.objects.get(id=raw.id).describe().to_text()
 

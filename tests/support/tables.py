@@ -1,7 +1,4 @@
-"""The tables of a new SQLite database, migrated once in a process and copied from then on.
-
-All migrations take a sixth of a second, and most tests make an instance.
-"""
+"""The tables of a new SQLite database, made once in a process and copied from then on: most tests make an instance."""
 
 from __future__ import annotations
 
@@ -11,23 +8,23 @@ from lamindb.db import database, migrate
 
 
 class Tables:
-    """Migrates as the library does, except that an empty SQLite database gets a copy of what that led to before."""
+    """Makes tables as the library does, except that a SQLite database gets a copy of those that were made before."""
 
     def __init__(self) -> None:
-        self._real_migrate = migrate._migrate
+        self._real_create = migrate._create
         # A test may change which migrations there are.
         self._copies: dict[frozenset[str], sqlite3.Connection] = {}
 
-    def migrate(self, alias: str) -> None:
-        """Migrate a database."""
+    def create(self, alias: str) -> None:
+        """Make the tables of an empty database."""
         link = database.connection(alias)
         wanted = frozenset(migrate.known())
-        if link.vendor != "sqlite" or migrate.applied(alias):
-            self._real_migrate(alias)
+        if link.vendor != "sqlite":
+            self._real_create(alias)
         elif wanted in self._copies:
             self._copies[wanted].backup(link.connection)
         else:
-            self._real_migrate(alias)
+            self._real_create(alias)
             kept = sqlite3.connect(":memory:", check_same_thread=False)
             link.connection.backup(kept)
             self._copies[wanted] = kept

@@ -49,7 +49,8 @@ def diff(
     compared by columns, rows and cells, JSON and YAML by path, text by lines, folders by their files.
 
     JSON keys: format, format_version, kind, is_equal, before, after; of files same_bytes, content, notes; of runs
-    run_ids, code, params, arguments, inputs, packages, facts, outputs, outputs_equal, seconds, notes.
+    run_ids, revisions, code, modules, params, arguments, inputs, packages, facts, outputs, outputs_equal, seconds,
+    notes.
     """
     from lamindb.compare.diff import diff as compare
 
@@ -57,7 +58,7 @@ def diff(
     if as_json:
         out(found.to_json())
     else:
-        out_pages(_lines(found))
+        out_pages(styled_lines(found))
     if with_exit_code and not found.is_equal:
         ctx.exit(1)
 
@@ -71,7 +72,8 @@ def _records(a: str, b: str | None, versions: tuple[int, ...]) -> tuple[Any, ...
     return named if len(named) == 2 else (*named, resolve.file(a))
 
 
-def _lines(found: Any) -> Iterator[str]:
+def styled_lines(found: Any) -> Iterator[str]:
+    """Yield the lines of a comparison in the colours of a terminal."""
     for line in found.lines():
         text = (line.sign + line.text).rstrip()
         yield styled(text, _STYLES[line.sign]) if line.sign in _STYLES else text

@@ -188,6 +188,7 @@ class FileRow(NamedTuple):
     storage: str
     run: str | None
     transform: str | None
+    revision: int | None
     created_by: str | None
     created_at: datetime.datetime
     trashed_at: datetime.datetime | None
@@ -198,6 +199,7 @@ _COLUMNS = {
     "storage": "storage_id",
     "run": "run_id",
     "transform": "transform__name",
+    "revision": "run__revision",
     "created_by": "created_by__handle",
     "trashed_by": "trashed_by__handle",
 }
@@ -230,6 +232,7 @@ def file_as_dict(file: File) -> dict[str, Any]:
         "storage": file.storage.root,
         "run": file.run_id,
         "transform": file.transform.name if file.transform is not None else None,
+        "revision": file.run.revision if file.run is not None else None,
         "created_by": file.created_by.handle if file.created_by is not None else None,
         "created_at": file.created_at,
         "trashed_at": file.trashed_at,
@@ -246,6 +249,7 @@ def run_as_dict(run: Run) -> dict[str, Any]:
         "transform_id": run.transform_id,
         "transform_type": run.transform.type,
         "transform_version": run.transform.version,
+        "revision": run.revision,
         "status": run.status,
         "exit_code": run.exit_code,
         "started_at": run.started_at,

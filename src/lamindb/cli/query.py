@@ -375,8 +375,8 @@ def ls(is_long: bool, as_json: bool, **filters: Any) -> None:
     Stale files are marked (see `lamin stale`), and so are flagged ones and what was derived from them (`lamin flag`).
 
     JSON keys: id, key, name, suffix, size, hash, version, is_latest, is_folder, n_files, description, storage, run,
-    transform, created_by, created_at, trashed_at, trashed_by, flags (reasons), affected_by (the nearest flagged file:
-    id, title, version, reasons; or null).
+    transform, revision, created_by, created_at, trashed_at, trashed_by, flags (reasons), affected_by (the nearest
+    flagged file: id, title, version, reasons; or null).
     """
     from lamindb.cli.output import file_rows
 
@@ -456,7 +456,7 @@ def _long(files: list[FileRow], marks: dict[str, list[str]]) -> list[str]:
             " ".join([f"{file.version}{_mark(file)}", *(mark.partition(":")[0] for mark in marks.get(file.id, ()))]),
             time_text(file.created_at),
             file.created_by,
-            file.transform,
+            " · ".join(filter(None, [file.transform, f"code {file.revision}" if file.revision is not None else ""])),
             file.key or f"({file.name})",
         )
         for file in files

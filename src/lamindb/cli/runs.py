@@ -34,8 +34,8 @@ _HEADERS = ("id", "when", "took", "status", "exit", "who", "transform")
 def runs(limit: int, as_json: bool, **filters: Any) -> None:
     """List runs, the latest first.
 
-    JSON keys: id, name, transform, transform_id, transform_type, transform_version, status, exit_code, started_at,
-    finished_at, created_by, created_at, parent, params.
+    JSON keys: id, name, transform, transform_id, transform_type, transform_version, revision, status, exit_code,
+    started_at, finished_at, created_by, created_at, parent, params.
     """
     found = list(_query(**filters)[:limit])
     if as_json:
@@ -54,12 +54,18 @@ def runs(limit: int, as_json: bool, **filters: Any) -> None:
             run.status or "by hand",
             run.exit_code,
             run.created_by.handle if run.created_by is not None else "",
-            run.transform.name + (f": {run.name}" if run.name else ""),
+            _title(run) + (f": {run.name}" if run.name else ""),
         )
         for run in found
     ]
     for line in table(_HEADERS, rows, right=frozenset({"took", "exit"})):
         out(line)
+
+
+def _title(run: Any) -> str:
+    from lamindb.describe.record import run_title
+
+    return run_title(run)
 
 
 def _query(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from lamindb.compare.result import LISTED, Change, Difference, Line, Section, Side, change_lines, more, value_change
@@ -58,6 +58,25 @@ class FilePair:
         return self.before is not None and self.after is not None and self.before.digest == self.after.digest
 
 
+@dataclass(frozen=True, slots=True)
+class ModuleDifference:
+    """A module of the project that differs.
+
+    Attributes:
+        path: Its path.
+        kind: `changed`, or `added` or `removed` where only one of the runs had imported it.
+        before: The digest of its earlier source; None if it was added.
+        after: The digest of its later source; None if it was removed.
+        text: The lines that differ; None unless it was changed.
+    """
+
+    path: str
+    kind: Literal["changed", "added", "removed"]
+    before: str | None
+    after: str | None
+    text: TextDifference | None = None
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class RunDifference(Difference):
     """What differs between two runs. The times and durations of two runs always differ and count as equal.
@@ -66,7 +85,9 @@ class RunDifference(Difference):
         before: The earlier run or transform.
         after: The later one.
         run_ids: The ids of the two runs.
+        revisions: The numbers of the code revisions; None if unknown.
         code: The lines of code that differ; None if none do, or it was not stored with both runs.
+        modules: Modules of the project that differ.
         params: Parameters that differ, by path.
         arguments: The command line arguments, if they differ.
         inputs: Input files that differ, paired by file, then by key.
@@ -81,7 +102,9 @@ class RunDifference(Difference):
     before: Side
     after: Side
     run_ids: tuple[str, str]
+    revisions: tuple[int | None, int | None]
     code: TextDifference | None
+    modules: tuple[ModuleDifference, ...]
     params: tuple[Change, ...]
     arguments: tuple[Change, ...]
     inputs: tuple[FilePair, ...]
@@ -96,13 +119,16 @@ class RunDifference(Difference):
     @property
     def is_equal(self) -> bool:
         """Return True if nothing differs but times and durations."""
-        changes = self.params or self.arguments or self.packages or self.facts
+        changes = self.modules or self.params or self.arguments or self.packages or self.facts
         return self.code is None and not changes and not self.inputs and not self.outputs
 
     def sections(self) -> Iterator[Section]:
         """Yield the parts of the report."""
         if self.code is not None:
-            yield Section("code", tuple(self.code.lines()))
+            numbers = "" if None in self.revisions else f" {self.revisions[0]} → {self.revisions[1]}"
+            yield Section(f"code{numbers}", tuple(self.code.lines()))
+        for module in self.modules:
+            yield Section(f"module {isolated(printable(module.path))}", tuple(_module_lines(module)))
         for title, changes in (("parameters", self.params), ("arguments", self.arguments)):
             if changes:
                 yield Section(title, tuple(change_lines(changes)))
@@ -119,6 +145,17 @@ class RunDifference(Difference):
             yield Section("duration", (Line(" ", f" {old} → {new}"),))
         if self.notes:
             yield Section("notes", tuple(Line(" ", f" {printable(note)}") for note in self.notes))
+
+
+def _module_lines(module: ModuleDifference) -> Iterator[Line]:
+    if module.text is not None:
+        yield from module.text.lines()
+    elif module.kind == "added":
+        yield Line("+", " imported by the later run only")
+    elif module.kind == "removed":
+        yield Line("-", " imported by the earlier run only")
+    else:
+        yield Line("~", " changed, but not in its text")
 
 
 def _pair_lines(pairs: tuple[FilePair, ...]) -> Iterator[Line]:
@@ -151,15 +188,18 @@ def compare_runs(before: Run, after: Run, *, sides: tuple[Side, Side] | None = N
         )
     notes: list[str] = []
     code = _compare_code(before, after, notes)
+    modules = tuple(_compare_modules(before, after, notes))
     packages = _compare_packages(before, after, notes)
-    outputs = _pairs(_files(before, "outputs"), _files(after, "outputs"))
+    outputs = pairs(_files(before, "outputs"), _files(after, "outputs"))
     differing = tuple(pair for pair in outputs if not (pair.same_bytes and _key(pair.before) == _key(pair.after)))
-    inputs = _pairs(_files(before, "inputs"), _files(after, "inputs"))
+    inputs = pairs(_files(before, "inputs"), _files(after, "inputs"))
     return RunDifference(
         *(sides or (side(before), side(after))),
         run_ids=(before.id, after.id),
+        revisions=(before.revision, after.revision),
         code=code,
-        params=tuple(_param_changes(before, after)),
+        modules=modules,
+        params=tuple(param_changes(before, after)),
         arguments=tuple(value_change("arguments", _arguments(before), _arguments(after))),
         inputs=tuple(pair for pair in inputs if pair.before != pair.after),
         packages=packages,
@@ -202,6 +242,27 @@ def _compare_code(before: Run, after: Run, notes: list[str]) -> TextDifference |
     return None if found.is_equal else found
 
 
+def module_changes(before: dict[str, str], after: dict[str, str]) -> Iterator[ModuleDifference]:
+    """Yield the modules that differ between two runs, by path; the arguments are what `run.modules()` returns."""
+    for path in sorted(before.keys() | after.keys()):
+        for change in value_change(path, before.get(path), after.get(path)):
+            yield ModuleDifference(path, change.kind, change.before, change.after)
+
+
+def _compare_modules(before: Run, after: Run, notes: list[str]) -> Iterator[ModuleDifference]:
+    old, new = before.modules(), after.modules()
+    if old is None or new is None:
+        if old is not new:
+            notes.append(f"the modules of run {before.id if old is None else after.id} were not stored")
+        return
+    for found in module_changes(old, new):
+        if found.kind != "changed":
+            yield found
+            continue
+        texts = (run.code(found.path) or "" for run in (before, after))
+        yield replace(found, text=compare_text(*texts))
+
+
 def _readable(code: str) -> str:
     """Return a notebook's JSON as its cells, each under a line `# %%`; other code as it is."""
     if not code.startswith("{"):
@@ -225,7 +286,8 @@ def _compare_packages(before: Run, after: Run, notes: list[str]) -> tuple[Change
     return tuple(change for name in names for change in value_change(name, old.get(name), new.get(name)))
 
 
-def _param_changes(before: Run, after: Run) -> Iterator[Change]:
+def param_changes(before: Run, after: Run) -> Iterator[Change]:
+    """Yield the parameters that differ, without secrets."""
     return tree_changes(identify.without_secrets(before.params) or {}, identify.without_secrets(after.params) or {})
 
 
@@ -270,7 +332,7 @@ def _key(file: FileRef | None) -> str | None:
     return file.key or file.name if file is not None else None
 
 
-def _pairs(before: list[FileRef], after: list[FileRef]) -> list[FilePair]:
+def pairs(before: list[FileRef], after: list[FileRef]) -> list[FilePair]:
     """Pair files: the same version, then versions of one file, then equal keys, then equal bytes; others stay alone."""
     criteria: tuple[Callable[[FileRef], Any], ...] = (
         lambda file: file.id,

@@ -119,7 +119,9 @@ def bring_up_to_date(alias: str, *, home: Path, is_read_only: bool = False) -> b
             return False
         if applied(alias):
             _back_up(alias, home, min(missing))
-        _migrate(alias)
+            _migrate(alias)
+        else:
+            _create(alias)
     return True
 
 
@@ -131,6 +133,34 @@ def _missing(alias: str) -> set[str]:
             "install a newer version here"
         )
     return want - have
+
+
+def _create(alias: str) -> None:
+    """Make the tables of an empty database in one transaction, and record all migrations as done.
+
+    Migrations take several times as long: they render the models anew for each change. A test holds that both lead to
+    the same tables. A migration that makes more than models say does that in a function `complete`, called here, too.
+    """
+    from importlib import import_module
+
+    from django.apps import apps
+    from django.db.migrations.loader import MigrationLoader
+    from django.db.migrations.recorder import MigrationRecorder
+
+    connection = database.connection(alias)
+    recorder = MigrationRecorder(connection)
+    with connection.schema_editor() as editor:
+        if not recorder.has_table():
+            editor.create_model(recorder.Migration)
+        for model in apps.get_app_config("lamindb").get_models():
+            if model._meta.managed and not model._meta.proxy:
+                editor.create_model(model)
+        package, _ = MigrationLoader.migrations_module("lamindb")
+        for name in sorted(known()):
+            complete = getattr(import_module(f"{package}.{name}"), "complete", None)
+            if complete is not None:
+                complete(editor)
+            recorder.migration_qs.create(app="lamindb", name=name)
 
 
 def _migrate(alias: str) -> None:

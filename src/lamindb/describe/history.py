@@ -126,6 +126,8 @@ def _of_flag(flag: Flag, kind: str, at: datetime.datetime, user: User | None, re
 
 def _ran(run: Run) -> Event:
     detail = run.status or "by hand"
+    if run.revision is not None:
+        detail += f", code {run.revision}"
     if run.exit_code:
         detail += f", exit code {run.exit_code}"
     return Event(

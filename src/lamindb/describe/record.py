@@ -19,8 +19,9 @@ from lamindb.environment.redaction import redact_arguments, redact_text
 from lamindb.errors import LaminError
 from lamindb.lineage import query as lineage_query
 from lamindb.lineage import recall
-from lamindb.lineage.render.labels import Clock, time_text
+from lamindb.lineage.render.labels import Clock, counted, time_text, version_label
 from lamindb.models import File, Flag, Run, Transform
+from lamindb.models.code import is_callers
 from lamindb.records import flags as record_flags
 from lamindb.records.open_instance import Instance
 from lamindb.runs import identify
@@ -30,6 +31,8 @@ FEW = 5
 """The maximum number of records that a section lists; it shows how many more there are."""
 
 _ERROR_LINES = 6
+_COMMIT_SHOWN = 12
+_DIGEST_SHOWN = 16
 
 _RUN_OBJECTS = {
     "source": "source_digest",
@@ -292,7 +295,8 @@ def _about_run(run: Run) -> tuple[Fact, ...]:
     return _facts(
         ("run", run.name),
         ("id", run.id),
-        Fact("transform", transform.name, shown=f"{transform.name} {_version(transform)}"),
+        Fact("transform", transform.name, shown=run_title(run)),
+        Fact("revision", run.revision, shown=""),
         Fact("transform version", transform.version, shown=""),
         Fact("transform id", transform.id, shown=""),
         ("type", transform.type),
@@ -335,6 +339,7 @@ def _transform_sections(transform: Transform) -> Iterator[Section]:
             ("last run at", last),
         ),
     )
+    yield _revision_entries(transform)
     yield _listed("runs", runs.order_by("-created_at", "-id"))
     yield _listed("files made", files.order_by("-created_at", "-id"))
     inputs = File.objects.using(transform.alias).filter(reader_links__run__transform=transform)
@@ -376,14 +381,44 @@ def _entry(record: Any) -> Entry:
         return Entry("file", record.id, record.key or record.name, details)
     if isinstance(record, Run):
         started_at = record.started_at or record.created_at
-        details = _facts(("status", record.status), ("by", _handle(record)), ("started at", started_at))
-        return Entry("run", record.id, f"{record.transform.name} {_version(record.transform)}", details)
+        revision = Fact("revision", record.revision, shown="")
+        details = _facts(("status", record.status), ("by", _handle(record)), ("started at", started_at), revision)
+        return Entry("run", record.id, run_title(record), details)
     details = _facts(("type", record.type), ("created at", record.created_at))
     return Entry("transform", record.id, f"{record.name} {_version(record)}", details)
 
 
 def _version(transform: Transform) -> str:
-    return f"v{transform.version}" if transform.version[:1].isdigit() else transform.version
+    return version_label(transform.version, None, is_callers=False)
+
+
+def run_title(run: Run) -> str:
+    """Return the name of a run's transform with its version and code revision, as in `clean v1 · code 2`."""
+    what = run.transform
+    callers = is_callers(what.type, what.name, what.reference, run.code_path)
+    return f"{what.name} {version_label(what.version, run.revision, is_callers=callers)}"
+
+
+def _revision_entries(transform: Transform) -> Section:
+    """Return a section with the last code revisions of a transform."""
+    found = transform.revisions[::-1]
+    entries = tuple(
+        Entry(
+            "revision",
+            one.digest[:_DIGEST_SHOWN],
+            f"code {one.number}",
+            _facts(
+                Fact("number", one.number, shown=""),
+                Fact("digest", one.digest, shown=""),
+                Fact("runs", one.run_count, shown=counted(one.run_count, "run")),
+                Fact("first run", one.first_run.id if one.first_run is not None else None, shown=""),
+                Fact("last run", one.last_run.id if one.last_run is not None else None, shown=""),
+                Fact("commits", list(one.commits), shown=", ".join(c[:_COMMIT_SHOWN] for c in one.commits[:FEW])),
+            ),
+        )
+        for one in found[:FEW]
+    )
+    return Section("code revisions", (), entries, len(found) or None)
 
 
 def _handle(record: Any) -> str | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from lamindb.core import context
-from lamindb.errors import InvalidInputError
-from lamindb.models import Run
+from lamindb.errors import InvalidInputError, NoResultFound
+from lamindb.models import ImportedModule, Run
 from lamindb.storage.base import ObjectName
 
 FIELDS: Final = {
@@ -17,6 +17,7 @@ FIELDS: Final = {
     "report": "report_digest",
 }
 """The field of a run that names each object."""
+_LISTED: Final = 10
 
 
 def stored_bytes(run: Run, kind: str) -> bytes | None:
@@ -26,7 +27,10 @@ def stored_bytes(run: Run, kind: str) -> bytes | None:
         InvalidInputError: The run belongs to an instance that was disconnected.
         IntegrityError: The stored bytes are missing or damaged.
     """
-    name = ObjectName.parse(getattr(run, FIELDS[kind]) or "")
+    return _read(run, ObjectName.parse(getattr(run, FIELDS[kind]) or ""))
+
+
+def _read(run: Run, name: ObjectName | None) -> bytes | None:
     if name is None:
         return None
     instance = context.connected(run.alias)
@@ -40,6 +44,66 @@ def stored_text(run: Run, kind: str) -> str | None:
     """Return one of the objects of `FIELDS` as text; bytes that are not UTF-8 become replacement characters."""
     data = stored_bytes(run, kind)
     return None if data is None else data.decode("utf-8", "replace")
+
+
+def code(run: Run, module: str | None = None) -> str | None:
+    """Return the code that ran, or the source of one of the modules that it imported; None if it was not kept.
+
+    Raises:
+        NoResultFound: The run imported no such module; the message lists those that it did.
+        InvalidInputError, IntegrityError: As for `stored_bytes`.
+    """
+    if module is None:
+        return stored_text(run, "code")
+    name = module_name(run, module)
+    data = _read(run, name)
+    return None if data is None else data.decode("utf-8", "replace")
+
+
+def module_bytes(run: Run, module: str) -> bytes | None:
+    """Return the source of a module as it was stored. Errors are those of `code`."""
+    return _read(run, module_name(run, module))
+
+
+def module_name(run: Run, module: str) -> ObjectName | None:
+    """Return the object of a module that a run imported; None if its modules were not kept.
+
+    Raises:
+        NoResultFound: The run imported no such module; the message lists those that it did.
+    """
+    found = modules(run)
+    if found is None:
+        return None
+    if module not in found:
+        listed = ", ".join(list(found)[:_LISTED]) or "none of the project"
+        raise NoResultFound(f"run {run.id} imported no module {module!r}: it imported {listed}")
+    return ObjectName(found[module], ".py")
+
+
+def modules(run: Run) -> dict[str, str] | None:
+    """Return the digests of the modules that a run had imported, by path; None if they were not kept.
+
+    Those of a step are those of the run in which it was called.
+
+    Raises:
+        InvalidInputError: The run is not saved.
+    """
+    digest = program_of(run).modules_digest
+    if digest is None:
+        return None
+    query = ImportedModule.objects.using(run.alias).filter(set_digest=digest).order_by("path")
+    return dict(query.values_list("path", "digest"))
+
+
+def program_of(run: Run) -> Run:
+    """Return the run of the program that a run is part of: for a call of a function, the nearest one around it."""
+    seen: set[str] = set()
+    while run.transform.type == "function" and run.environment_digest is None and run.parent is not None:
+        if run.id in seen:
+            break
+        seen.add(run.id)
+        run = run.parent
+    return run
 
 
 def packages(run: Run) -> dict[str, str] | None:

@@ -24,6 +24,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from lamindb.core import messages
+from lamindb.environment import notebook_patch
 from lamindb.environment.file_access import audit
 from lamindb.environment.redaction import redact_text
 from lamindb.environment.scripts import project_root
@@ -34,6 +35,9 @@ DIFF_SECONDS: Final = 10.0
 _CHUNK: Final = 64 * 1024
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _MOST_INDEX_BYTES: Final = 256 * 1024 * 1024
+_MOST_STATUS_BYTES: Final = 1024 * 1024
+_MOST_NOTEBOOKS: Final = 200
+"""Notebooks that are compared by their cells; where more files changed, all count as changed."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?$")
 _SECTION: Final = re.compile(r'\[\s*(?P<name>[\w.\-]+)(?:\s+"(?P<of>(?:\\.|[^"\\])*)")?\s*\]')
 _UNBORN: Final = "ref: refs/heads/unborn\n"
@@ -66,7 +70,8 @@ class GitState:
         commit: The full name of the checked-out commit; None before the first one, and where only git can read it
             (refs in the format `reftable`) and was not asked.
         is_dirty: Whether a tracked file, also of a submodule, or the file asked about differs from the commit; None
-            where git is missing, refuses or takes too long, and where it was not asked.
+            where git is missing, refuses or takes too long, and where it was not asked. Notebooks are compared by
+            their code cells.
     """
 
     repository_url: str | None
@@ -105,7 +110,7 @@ def git_diff(root: Path, limit_bytes: int = 1_000_000) -> bytes:
     """Return what tracked files have that the commit has not, as a patch without secrets, cut at a line's end.
 
     Empty where nothing differs, and where git is missing, refuses or takes longer than 10 seconds. Of submodules it
-    has the commits only.
+    has the commits only, of notebooks the cells, and of notebooks that were removed nothing.
 
     Args:
         root: A folder of the work tree.
@@ -134,7 +139,33 @@ def _raw_diff(root: Path, limit_bytes: int) -> bytes | None:
         base = commit or _EMPTY_TREE["sha256" if git.settings.get("extensions.objectformat") == "sha256" else "sha1"]
         shown = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--ignore-submodules=dirty")
         # Redaction shortens more often than it lengthens; the last cut is made on what is returned.
-        return git.ask("diff", *shown, base, "--", limit_bytes=limit_bytes + 1)
+        found = git.ask("diff", *shown, base, "--", ":(top,exclude)*.ipynb", limit_bytes=limit_bytes + 1)
+        if found is None or len(found) > limit_bytes:
+            return found
+        names = [name for _, name in git.changed() or () if name.endswith(b".ipynb")]
+        patches = (_notebook_patch(git, repository.root, commit, name) for name in names[:_MOST_NOTEBOOKS])
+        return found + b"".join(patches)
+
+
+def _notebook_patch(git: _Git, root: Path, commit: str | None, name: bytes) -> bytes:
+    present = _present(root, name)
+    if present is None:
+        return b""
+    text = notebook_patch.patch(os.fsdecode(name), git.committed(commit, name), present)
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _present(root: Path, name: bytes) -> bytes | None:
+    """Return a notebook of the work tree; None if it is gone, no regular file, or too large to be compared."""
+    path = root / os.fsdecode(name)
+    try:
+        with open(path, "rb", opener=_open_here) as stream:
+            about = os.fstat(stream.fileno())
+            if not stat.S_ISREG(about.st_mode) or about.st_size > notebook_patch.MOST_BYTES:
+                return None
+            return stream.read(notebook_patch.MOST_BYTES)
+    except OSError:
+        return None
 
 
 def without_credentials(url: str) -> str:
@@ -238,15 +269,23 @@ def _is_dirty(repository: _Repository, commit: str | None, path: Path, until: fl
         index = git.index()
         if index is None:
             return None
-        # Git would ask about changes inside a submodule under the submodule's own settings: they are looked for below.
-        shown = ("--porcelain", "--untracked-files=no", "--no-renames", "--ignore-submodules=dirty")
-        changed = git.ask("status", *shown, limit_bytes=1)
-    if changed is None or changed:
-        return bool(changed) if changed is not None else None
+        changed = git.changed()
+        if changed is None:
+            return None
+        if len(changed) > _MOST_NOTEBOOKS or any(_differs(git, repository.root, commit, *one) for one in changed):
+            return True
     if path.is_file() and b"\t" + os.fsencode(path.relative_to(repository.root).as_posix()) + b"\0" not in index:
         return True
     answers = {_is_submodule_dirty(repository.root, os.fsdecode(name), until) for name in _SUBMODULE.findall(index)}
     return True if True in answers else None if None in answers else False
+
+
+def _differs(git: _Git, root: Path, commit: str | None, kind: bytes, name: bytes) -> bool:
+    """Return True if a file that git calls changed counts as such: a notebook does not if only its outputs changed."""
+    if not name.endswith(b".ipynb") or kind.strip() not in {b"M", b"MM"}:
+        return True
+    committed, present = git.committed(commit, name), _present(root, name)
+    return committed is None or present is None or notebook_patch.has_other_code(committed, present)
 
 
 def _is_submodule_dirty(root: Path, name: str, until: float) -> bool | None:
@@ -324,6 +363,26 @@ class _Git:
         if listed is None or len(listed) == _MOST_INDEX_BYTES or _OUTSIDE.search(listed):
             return None
         return listed
+
+    def changed(self) -> list[tuple[bytes, bytes]] | None:
+        """Return how tracked files changed, as git's two letters, and their paths; None where git does not answer.
+
+        Git would ask about changes inside a submodule under the submodule's own settings: they are left out.
+        """
+        shown = ("--porcelain", "-z", "--untracked-files=no", "--no-renames", "--ignore-submodules=dirty")
+        answer = self.ask("status", *shown, limit_bytes=_MOST_STATUS_BYTES)
+        if answer is None:
+            return None
+        # What a limit cut is no whole line; there are more than enough before it.
+        return [(line[:2], line[3:]) for line in answer.split(b"\0")[:-1]]
+
+    def committed(self, commit: str | None, name: bytes) -> bytes | None:
+        """Return a committed file; None where there is none, git does not answer, or it is too large."""
+        if commit is None:
+            return None
+        limit = notebook_patch.MOST_BYTES
+        found = self.ask("cat-file", "blob", f"{commit}:{os.fsdecode(name)}", limit_bytes=limit)
+        return found if found is None or len(found) < limit else None
 
     def ask(self, *command: str, limit_bytes: int = -1) -> bytes | None:
         """Return what git answers, at most `limit_bytes`; None where it is missing, refuses or takes too long."""
@@ -414,6 +473,10 @@ def _text(path: Path) -> str:
             return stream.read(_MOST_BYTES).decode("utf-8", "replace") if is_file else ""
     except (OSError, ValueError):
         return ""
+
+
+def _open_here(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
 
 
 def _open_at_once(path: str, flags: int) -> int:

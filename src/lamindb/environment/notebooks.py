@@ -23,6 +23,7 @@ __all__ = [
     "Cell",
     "Notebook",
     "code_cells",
+    "code_of",
     "differs_from_disk",
     "executed_cells",
     "executed_source",
@@ -31,6 +32,7 @@ __all__ = [
     "is_injected",
     "overlap",
     "read_notebook",
+    "source_text",
     "stripped_source",
     "without_secrets",
 ]
@@ -106,7 +108,7 @@ def code_cells(path: str | Path) -> list[str]:
         LaminError: As `read_notebook`.
     """
     path = Path(path)
-    return _code(cells_of(load(path))) if path.suffix == ".ipynb" else [text_notebooks.read(_read(path)).source]
+    return code_of(load(path)) if path.suffix == ".ipynb" else [text_notebooks.read(_read(path)).source]
 
 
 def stripped_source(path: str | Path) -> bytes:
@@ -146,8 +148,24 @@ def _without_secrets(value: Any, name: str = "") -> Any:
 
 def executed_source() -> bytes:
     """Return a notebook built from the cells that this interpreter really ran; secrets are replaced."""
-    cells = [Cell("code", cell) for cell in executed_cells() if cell.strip()]
+    cells = [_executed(source) for source in executed_cells() if source.strip()]
     return _dump(cells, {"metadata": {"language_info": {"name": "python"}}})
+
+
+def source_text(cell: dict[str, Any]) -> str:
+    """Return the source of a cell in a notebook's JSON."""
+    return _as_text(cell.get("source", ""))
+
+
+def _executed(source: str) -> Cell:
+    if is_injected(source):
+        return Cell("code", source, tags=(INJECTED_TAG,), metadata={"tags": [INJECTED_TAG]})
+    return Cell("code", source)
+
+
+def code_of(document: dict[str, Any]) -> list[str]:
+    """Return the sources of the code cells in a notebook's JSON, without empty ones and injected parameters."""
+    return _code(cells_of(document))
 
 
 def differs_from_disk(path: str | Path) -> bool:

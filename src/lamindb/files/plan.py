@@ -214,11 +214,10 @@ class _Known:
         if stem in self.families:
             return self.families[stem][1]
         if not self._highest:
-            query = File.objects.using(self.alias).order_by("version").values_list("id", "version")
             for chunk in database.chunks(sorted({key for _, key in self.current})):
-                self._highest.update(
-                    (row_id[: ids.STEM_LENGTH], found) for row_id, found in query.filter(key__in=chunk)
-                )
+                statement = f"SELECT id, version FROM lamindb_file WHERE key IN ({rows.marks(chunk)}) ORDER BY version"
+                found = rows.values(self.alias, statement, chunk)
+                self._highest.update((row_id[: ids.STEM_LENGTH], version) for row_id, version in found)
             stems = {row.stem_id for row in self.current.values()}
             for one, given in versions.last_versions(self.alias, stems).items():
                 self._highest[one] = max(given, self._highest.get(one, 0))

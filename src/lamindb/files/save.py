@@ -28,7 +28,7 @@ from lamindb.files.plan import Outcome, Plan
 from lamindb.files.source import Pending
 from lamindb.files.unchanged import UnchangedFile
 from lamindb.files.view_sync import Change, Left
-from lamindb.models import File, FolderMember, Record, Run
+from lamindb.models import File, FolderMember, Record, Run, rows
 from lamindb.models.base import now
 from lamindb.records import edges, save
 from lamindb.records.open_instance import Instance
@@ -208,8 +208,12 @@ class Written:
             yield range(start, min(start + database.AT_ONCE, len(self._ids)))
 
     def _read(self, wanted: Iterable[str]) -> dict[str, File]:
-        query = File.objects.using(self._instance.alias).order_by()
-        return {row.id: row for chunk in database.chunks(dict.fromkeys(wanted)) for row in query.filter(id__in=chunk)}
+        alias = self._instance.alias
+        return {
+            row.id: row
+            for chunk in database.chunks(dict.fromkeys(wanted))
+            for row in rows.rows(File, alias, f"id IN ({rows.marks(chunk)})", chunk)
+        }
 
     def _read_safely(self, wanted: Iterable[str]) -> dict[str, File]:
         try:

@@ -9,7 +9,7 @@ from django.db import connections
 
 from lamindb.core import ids
 from lamindb.db import database
-from lamindb.models import File, LastVersion
+from lamindb.models import File, LastVersion, rows
 from lamindb.models.base import now
 
 
@@ -95,8 +95,8 @@ def last_versions(alias: str, stems: Iterable[str]) -> dict[str, int]:
     """Return the highest version number that each file has had, of those of which anything is known."""
     found: dict[str, int] = {}
     for chunk in database.chunks(sorted(set(stems))):
-        kept = LastVersion.objects.using(alias).filter(id__in=chunk).order_by()
-        found.update(kept.values_list("id", "version"))
+        statement = f"SELECT id, version FROM lamindb_lastversion WHERE id IN ({rows.marks(chunk)})"
+        found.update(rows.values(alias, statement, chunk))
     return found
 
 

@@ -435,11 +435,13 @@ def _shows_already(instance: Instance, key: str, pending: Pending) -> bool:
 def _names_under(instance: Instance, keys: Sequence[str]) -> dict[str, set[ObjectName]]:
     """Return the objects of all versions under each of some keys."""
     found: dict[str, set[ObjectName]] = {}
-    if not keys:
-        return found
-    query = File.objects.using(instance.alias).filter(storage_id=instance.storage_id)
     for chunk in database.chunks(keys):
-        for key, digest, suffix in query.filter(key__in=chunk).values_list("key", "digest", "suffix").order_by():
+        named = rows.values(
+            instance.alias,
+            f"SELECT key, digest, suffix FROM lamindb_file WHERE storage_id = %s AND key IN ({rows.marks(chunk)})",
+            [instance.storage_id, *chunk],
+        )
+        for key, digest, suffix in named:
             found.setdefault(str(key), set()).add(ObjectName(digest, suffix))
     return found
 

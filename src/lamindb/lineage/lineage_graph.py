@@ -85,7 +85,12 @@ class FileNode:
 
 @dataclass(frozen=True, slots=True)
 class RunNode:
-    """One run, with the transform that it ran."""
+    """One run, with the transform that it ran.
+
+    `revision` is the number of its code, None if that is unknown; `has_callers_code` is True if this is the code of the
+    notebook or script that tracked the transform. `params` are the parameters in which it differs from other runs of
+    its transform in the graph, as pairs of a name and a value.
+    """
 
     id: str
     name: str | None
@@ -98,6 +103,9 @@ class RunNode:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     created_at: datetime | None = None
+    revision: int | None = None
+    has_callers_code: bool = False
+    params: tuple[tuple[str, Any], ...] = field(default=(), hash=False)
 
     @property
     def kind(self) -> NodeKind:
@@ -223,7 +231,7 @@ class LineageGraph:
             "asked": list(self.asked),
             "is_truncated": self.is_truncated,
             "files": [_plain(asdict(file)) for file in self.files],
-            "runs": [_plain(asdict(run)) for run in self.runs],
+            "runs": [{**_plain(asdict(run)), "params": dict(run.params)} for run in self.runs],
             "edges": [asdict(edge) for edge in self.edges],
             "hidden_up": dict(self.hidden_up),
             "hidden_down": dict(self.hidden_down),
@@ -247,10 +255,10 @@ class LineageGraph:
             file_id, run_id = (edge.source, edge.target) if edge.kind == "input" else (edge.target, edge.source)
             file, run = files[file_id], runs[run_id]
             about_file = (edge.kind, file.id, file.title, file.version)
-            about_transform = (run.transform_name, run.transform_type, run.transform_version)
+            about_transform = (run.transform_name, run.transform_type, run.transform_version, run.revision)
             rows.append((*about_file, run.id, *about_transform, run.status, run.user, run.started_at, run.finished_at))
         columns = ["kind", "file_id", "file", "file_version", "run_id", "transform", "transform_type"]
-        columns += ["transform_version", "status", "user", "started_at", "finished_at"]
+        columns += ["transform_version", "revision", "status", "user", "started_at", "finished_at"]
         return pd.DataFrame(rows, columns=columns)
 
 

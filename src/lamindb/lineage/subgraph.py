@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +18,11 @@ from lamindb.lineage import query, recall, sql, staleness
 from lamindb.lineage.lineage_graph import Edge, FileNode, LineageGraph, RunNode
 from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, Record, Run, RunOutput, Storage, Transform, User
+from lamindb.models.code import is_callers
+
+_MAX_COMPARED = 2_000
+"""Parameters are compared among at most this many runs."""
+_MAX_NESTED = 10
 
 Ends = tuple[str, str]
 """The ids of the two ends of an edge, in the direction of data flow."""
@@ -163,7 +169,7 @@ def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
     rows = sql.fetch(
         connection,
         "SELECT r.id, r.name, r.status, t.id, t.name, t.type, t.version, u.handle, r.started_at, r.finished_at, "
-        "r.created_at "
+        "r.created_at, r.revision, r.code_path, t.reference "
         f"FROM ({listed}) listed CROSS JOIN {Run._meta.db_table} r "
         f"JOIN {Transform._meta.db_table} t ON t.id = r.transform_id "
         f"LEFT JOIN {User._meta.db_table} u ON u.id = r.created_by_id WHERE r.id = listed.id",
@@ -172,6 +178,7 @@ def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
     running = [row[0] for row in rows if row[2] == "running"]
     updated = Run.objects.using(connection.alias).filter(id__in=running) if running else ()
     statuses = {run.id: run.status for run in updated}
+    differing = _differing_params(connection, {row[0]: row[3] for row in rows})
     nodes = [
         RunNode(
             id=run_id,
@@ -185,6 +192,9 @@ def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
             started_at=_time(started_at),
             finished_at=_time(finished_at),
             created_at=_time(created_at),
+            revision=revision,
+            has_callers_code=revision is not None and is_callers(kind, transform_name, reference, code_path),
+            params=differing.get(run_id, ()),
         )
         for (
             run_id,
@@ -198,9 +208,58 @@ def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
             started_at,
             finished_at,
             created_at,
+            revision,
+            code_path,
+            reference,
         ) in rows
     ]
     return tuple(sorted(nodes, key=lambda node: node.id))
+
+
+def _differing_params(connection: Any, transform_of: Mapping[str, str]) -> dict[str, tuple[tuple[str, Any], ...]]:
+    """Return the parameters in which runs differ from others of the same transform, sorted by name.
+
+    Nothing is read for more runs than a picture shows.
+    """
+    if len(transform_of) > _MAX_COMPARED:
+        return {}
+    siblings: dict[str, list[str]] = {}
+    for run_id, transform_id in transform_of.items():
+        siblings.setdefault(transform_id, []).append(run_id)
+    several = [run_id for group in siblings.values() if len(group) > 1 for run_id in group]
+    listed, params = sql.listed_sql(connection.vendor, several)
+    read = sql.fetch(
+        connection,
+        f"SELECT r.id, r.params FROM ({listed}) listed CROSS JOIN {Run._meta.db_table} r WHERE r.id = listed.id",
+        params,
+    )
+    given = {run_id: dict(_flat(json.loads(text) if isinstance(text, str) else text)) for run_id, text in read}
+    found: dict[str, tuple[tuple[str, Any], ...]] = {}
+    for group in siblings.values():
+        known = [given[run_id] for run_id in group if run_id in given]
+        names = {name for values in known for name in values}
+        differing = {name for name in names if any(_text(one, name) != _text(known[0], name) for one in known)}
+        for run_id in group:
+            own = {name: value for name, value in given.get(run_id, {}).items() if name in differing}
+            found[run_id] = tuple((name, _without_secrets(own[name])) for name in sorted(own))
+    return found
+
+
+def _without_secrets(value: Any) -> Any:
+    return redact_text(value) if isinstance(value, str) else value
+
+
+def _text(values: Mapping[str, Any], name: str) -> str | None:
+    return json.dumps(values[name], sort_keys=True) if name in values else None
+
+
+def _flat(params: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Yield nested parameters by their paths, as in `model.depth`."""
+    for name, value in params.items() if isinstance(params, dict) else ():
+        if isinstance(value, dict) and value and depth < _MAX_NESTED:
+            yield from _flat(value, f"{prefix}{name}.", depth + 1)
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _time(value: Any) -> datetime | None:

@@ -16,7 +16,7 @@ from lamindb.db import database
 from lamindb.errors import DatabaseError, LaminError
 from lamindb.files.view_sync import is_own_gitignore
 from lamindb.maintenance import reachable
-from lamindb.models import File, FolderMember, Run, Storage
+from lamindb.models import File, FolderMember, ImportedModule, Run, Storage
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import Damage, FileStat, Member, ObjectName
 from lamindb.storage.local import LocalStore
@@ -120,6 +120,10 @@ def _impossible_rows(instance: Instance) -> list[str]:
     for row, digest, suffix in members.values_list("id", "digest", "suffix").iterator():
         if not _names_object(digest, suffix):
             found.append(f"row {row} of lamindb_foldermember names no object: {_quoted(f'{digest}{suffix}')}")
+    modules = ImportedModule.objects.using(instance.alias).order_by()
+    for row, digest, suffix in modules.values_list("id", "digest", "suffix").iterator():
+        if not _names_object(digest, suffix):
+            found.append(f"row {row} of lamindb_importedmodule names no object: {_quoted(f'{digest}{suffix}')}")
     for field in Run.OBJECT_FIELDS:
         runs = Run.objects.using(instance.alias).filter(**{f"{field}__isnull": False}).order_by()
         for run_id, value in runs.values_list("id", field).iterator():
@@ -156,6 +160,9 @@ def users_of(instance: Instance, name: ObjectName) -> tuple[str, ...]:
     members = FolderMember.objects.using(alias).filter(digest=name.digest, suffix=name.suffix)
     folders = files.filter(is_folder=True, digest__in=members.values("folder_digest"))
     found += [shown(file) for file in folders[:_MOST_SHOWN]]
+    sets = ImportedModule.objects.using(alias).filter(digest=name.digest, suffix=name.suffix).order_by()
+    importers = Run.objects.using(alias).filter(modules_digest__in=sets.values("set_digest"))
+    found += [f"run {run_id} (module)" for run_id in importers.values_list("id", flat=True)[:3]]
     for field in Run.OBJECT_FIELDS:
         runs = Run.objects.using(alias).filter(**{field: name.digest + name.suffix})
         found += [f"run {run_id} ({field.removesuffix('_digest')})" for run_id in runs.values_list("id", flat=True)[:3]]

@@ -27,7 +27,7 @@ from lamindb.db import database
 from lamindb.errors import ConflictError, IntegrityError, InvalidInputError, ReadOnlyError
 from lamindb.files import view_sync
 from lamindb.maintenance import findings, reachable
-from lamindb.models import File, FolderMember, Run, Storage, SweepMark
+from lamindb.models import File, FolderMember, ImportedModule, Run, Storage, SweepMark
 from lamindb.models.base import now
 from lamindb.records.open_instance import Instance
 from lamindb.storage import ownership
@@ -171,6 +171,8 @@ def _needed(instance: Instance, names: Sequence[ObjectName], runs: set[ObjectNam
             query = Run.objects.using(alias).filter(**{f"{field}__in": values}).order_by()
             parsed = (ObjectName.parse(value) for value in query.values_list(field, flat=True).distinct())
             runs.update(name for name in parsed if name is not None)
+        modules = reachable.imported_modules(alias).filter(digest__in=digests)
+        found.update(modules.values_list("digest", "suffix"))
     return {name for name in names if (name.digest, name.suffix) in found or name in runs}
 
 
@@ -258,12 +260,15 @@ def _remove_marked(instance: Instance, names: Sequence[ObjectName]) -> list[Obje
 
 
 def _forget_folders(instance: Instance) -> None:
-    """Drop the lists of what was in folders that no file is any more."""
+    """Drop the lists of what was in folders that no file is any more, and of modules that no run imported."""
     with database.writing(instance.alias) as connection:
         database.take_all(connection)
         folders = File.objects.using(instance.alias).filter(is_folder=True).values("digest")
         members = FolderMember.objects.using(instance.alias).exclude(folder_digest__in=folders)
         members.order_by().delete_rows()
+        used = Run.objects.using(instance.alias).filter(modules_digest__isnull=False).order_by()
+        modules = ImportedModule.objects.using(instance.alias).exclude(set_digest__in=used.values("modules_digest"))
+        modules.order_by().delete_rows()
 
 
 def _report(

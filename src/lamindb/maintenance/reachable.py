@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
 
+from django.db.models import Exists, OuterRef
+
 from lamindb.db import database
 from lamindb.errors import IntegrityError, LaminError, StorageError
-from lamindb.models import File, Run
+from lamindb.models import File, ImportedModule, Run
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName
 from lamindb.storage.manifest import parse_manifest
@@ -214,10 +216,18 @@ def in_place(instance: Instance, prefix: str | None, cursor: str) -> Iterator[Ne
 
 
 def run_objects(alias: str) -> set[ObjectName]:
-    """Return all objects that runs name: code, packages, logs, reports."""
+    """Return all objects that runs name: code, modules, packages, logs, reports."""
     found: set[ObjectName] = set()
     for field in Run.OBJECT_FIELDS:
         query = Run.objects.using(alias).filter(**{f"{field}__isnull": False}).order_by()
         names = (ObjectName.parse(value) for value in query.values_list(field, flat=True).distinct())
         found.update(name for name in names if name is not None)
-    return found
+    rows = imported_modules(alias).values_list("digest", "suffix").distinct()
+    modules = (ObjectName.parse(digest + suffix) for digest, suffix in rows)
+    return found | {name for name in modules if name is not None}
+
+
+def imported_modules(alias: str) -> Any:
+    """Return a query for the modules of sets that a run names."""
+    runs = Run.objects.using(alias).filter(modules_digest=OuterRef("set_digest")).order_by()
+    return ImportedModule.objects.using(alias).filter(Exists(runs)).order_by()

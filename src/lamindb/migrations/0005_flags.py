@@ -11,7 +11,7 @@ import lamindb.models.base
 class Migration(migrations.Migration):
     """Adds an empty table; no row is changed."""
 
-    dependencies = [("lamindb", "0003_file_indexes")]
+    dependencies = [("lamindb", "0004_code_revisions")]
 
     operations = [
         migrations.CreateModel(

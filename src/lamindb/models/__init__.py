@@ -11,6 +11,7 @@ from lamindb.db.database import configure_django
 configure_django()
 
 from lamindb.models.base import Record  # noqa: E402
+from lamindb.models.code import CodeRevision, ImportedModule  # noqa: E402
 from lamindb.models.edges import FolderMember, LastVersion, RunInput, RunOutput, SweepMark  # noqa: E402
 from lamindb.models.file import DObject, File  # noqa: E402
 from lamindb.models.flag import Flag  # noqa: E402
@@ -21,10 +22,12 @@ from lamindb.models.transform import Notebook, Pipeline, Transform  # noqa: E402
 from lamindb.models.user import User  # noqa: E402
 
 __all__ = [
+    "CodeRevision",
     "DObject",
     "File",
     "Flag",
     "FolderMember",
+    "ImportedModule",
     "LastVersion",
     "Notebook",
     "Pipeline",

@@ -187,6 +187,9 @@ class Run(Traced):
     error: str | None = TextField(null=True, blank=True)
     arguments: list[str] | None = JSONField(null=True, blank=True)
     source_digest: str | None = TextField(null=True, blank=True)
+    revision: int | None = IntegerField(null=True, blank=True)
+    code_path: str | None = TextField(null=True, blank=True)
+    modules_digest: str | None = TextField(null=True, blank=True)
     environment_digest: str | None = TextField(null=True, blank=True)
     diff_digest: str | None = TextField(null=True, blank=True)
     log_digest: str | None = TextField(null=True, blank=True)
@@ -212,13 +215,17 @@ class Run(Traced):
         "inputs": "input_links__file",
         "outputs": "output_links__file",
     }
-    FIXED: ClassVar[frozenset[str]] = frozenset({"created_at", "updated_at", "heartbeat_at", "process"})
+    FIXED: ClassVar[frozenset[str]] = frozenset(
+        {"created_at", "updated_at", "heartbeat_at", "process", "revision", "code_path", "modules_digest"}
+    )
     EDITED: ClassVar[frozenset[str]] = frozenset({"params"})
     HIDDEN: ClassVar[frozenset[str]] = frozenset(
         {
             "heartbeat_at",
             "arguments",
             "source_digest",
+            "code_path",
+            "modules_digest",
             "environment_digest",
             "diff_digest",
             "log_digest",
@@ -253,6 +260,11 @@ class Run(Traced):
                 fields=["status"],
                 name="run_running",
                 condition=models.Q(status="running"),
+            ),
+            models.Index(
+                fields=["modules_digest"],
+                name="run_modules",
+                condition=models.Q(modules_digest__isnull=False),
             ),
         ]
 
@@ -295,14 +307,26 @@ class Run(Traced):
     def outputs(self, files: Any) -> None:
         self._files("output").set(files)
 
-    def code(self) -> str | None:
+    def code(self, module: str | None = None) -> str | None:
         """Return the code that ran, without secrets; None if it was not kept. A notebook's code is its JSON.
 
+        Args:
+            module: The path of a module of the project that the run imported, see `modules`: return its code.
+
         Raises:
+            NoResultFound: The run imported no such module.
             IntegrityError: The stored bytes are missing or damaged.
         """
-        text: str | None = verb("lamindb.describe.run_content.stored_text")(self, "code")
+        text: str | None = verb("lamindb.describe.run_content.code")(self, module)
         return text
+
+    def modules(self) -> dict[str, str] | None:
+        """Return the project's own modules that the run had imported at its end: their digests by path.
+
+        `code(path)` returns the source of one. None if they were not kept.
+        """
+        found: dict[str, str] | None = verb("lamindb.describe.run_content.modules")(self)
+        return found
 
     def log(self) -> str | None:
         """Return what the run printed, as far as it was kept; errors as for `code`."""

@@ -105,6 +105,12 @@ class Transform(Traced):
         query = Transform.objects.using(self._state.db)
         return query.filter(type=self.type, reference=self.reference)
 
+    @property
+    def revisions(self) -> tuple[Any, ...]:
+        """The revisions of its code: `number`, `digest`, `first_run`, `last_run`, `run_count`, `commits` of each."""
+        found: tuple[Any, ...] = verb("lamindb.describe.code_revisions.revisions_of")(self)
+        return found
+
     def _related(self, model: str, **filters: Any) -> RecordQuery[Any]:
         found: Any = self._meta.apps.get_model("lamindb", model)
         query: RecordQuery[Any] = found.objects.using(self._state.db).filter(**filters)

@@ -35,7 +35,7 @@ _SET_APART: Final = "never"
 _TRANSFORM_FIELDS: Final = ("type", "name", "reference", "version", "short_name", "code_hash")
 _RUN_FIELDS: Final = (
     *("name", "params", "status", "exit_code", "error", "host", "process", "arguments", "python_version", "capture"),
-    *("git_repository", "git_commit", "git_is_dirty"),
+    *("git_repository", "git_commit", "git_is_dirty", "code_path"),
 )
 _ENDING: Final = ("status", "finished_at", "exit_code", "error", "capture")
 _TIME_FIELDS: Final = ("started_at", "finished_at", "heartbeat_at")

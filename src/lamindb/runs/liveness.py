@@ -21,7 +21,7 @@ from lamindb.models import Run
 from lamindb.models.base import now
 from lamindb.records import edges, save
 from lamindb.records.open_instance import Instance, Outage
-from lamindb.runs import log_file, metadata
+from lamindb.runs import log_file, metadata, modules
 
 PATIENCE_SECONDS: Final = 10.0
 """How long the beginning of a run waits for the database, all its waits together."""
@@ -184,12 +184,13 @@ def finish_run(
             messages.debug(f"run {run.id} ended, and its instance is gone")
             return
         finished_at = now()
-        values, data = metadata.end(instance, run, report=report)
-        values |= {"status": status, "finished_at": finished_at, "error": error, "exit_code": exit_code}
+        ending = metadata.end(instance, run, report=report)
+        data = ending.data
+        values = ending.values | {"status": status, "finished_at": finished_at, "error": error, "exit_code": exit_code}
         was_new = not run.is_saved
         # A run that is not saved is the caller's own object: its fields are what the journal keeps.
         run.loaded.update(values)
-        write_end(instance, run, values, data)
+        write_end(instance, run, values, data, ending.modules)
         if was_new and is_known:
             messages.debug(f"run {run.id} is recorded, which it could not be when it began")
     except (LaminError, Error, OSError) as problem:
@@ -199,7 +200,13 @@ def finish_run(
         _keep(instance, run, data, problem)
 
 
-def write_end(instance: Instance, run: Run, values: dict[str, Any], data: metadata.Data) -> None:
+def write_end(
+    instance: Instance,
+    run: Run,
+    values: dict[str, Any],
+    data: metadata.Data,
+    imported: modules.ModuleSet | None = None,
+) -> None:
     """Write the fields of a run that ended, with what is to be stored, and its row if it has none.
 
     Raises:
@@ -213,7 +220,7 @@ def write_end(instance: Instance, run: Run, values: dict[str, Any], data: metada
         # First the row: where the database fails, there is no need to store what belongs to it.
         save.save(run)
     values |= metadata.kept(instance, data)
-    if not metadata.write(instance, run.id, values, data):
+    if not metadata.write(instance, run.id, values, data, imported=imported):
         messages.debug(f"run {run.id} was deleted before it ended")
     edges.link_unlinked(instance, run)
     metadata.remove_log(instance, run.id)

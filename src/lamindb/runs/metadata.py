@@ -22,7 +22,7 @@ from lamindb.files import plan
 from lamindb.models import Run
 from lamindb.models.base import now
 from lamindb.records.open_instance import Instance
-from lamindb.runs import log_file
+from lamindb.runs import log_file, modules, revisions
 from lamindb.storage.base import ObjectName, Source
 
 NO_CAPTURE: Final = {"mode": "off", "completeness": "off"}
@@ -184,6 +184,8 @@ class Beginning:
         values: Fields of the run.
         data: What was stored.
         params: Parameters that the program which runs a notebook gave to it.
+        source: The code, as it is so far.
+        is_notebook: More code may follow, so that the source is known at the end of the run.
     """
 
     values: dict[str, Any]
@@ -191,6 +193,8 @@ class Beginning:
     params: dict[str, Any] = field(default_factory=dict)
     ran: Ran | None = None
     asking: Asking | None = None
+    source: revisions.Source | None = None
+    is_notebook: bool = False
 
     def settle(self) -> dict[str, Any]:
         """Return the fields of the run."""
@@ -235,8 +239,11 @@ def begin(instance: Instance, ran: Ran | None, *, stores: bool = True) -> Beginn
     }
     if stores:
         values |= kept(instance, data)
+    if isinstance(ran, Running):
+        values["code_path"] = scripts.relative_reference(ran.path, instance.project_path)
     params = notebooks.injected_parameters() if is_notebook else {}
-    return Beginning(values, data, params, ran, asking)
+    source = revisions.source_of(data["source_digest"][0], values.get("source_digest"))
+    return Beginning(values, data, params, ran, asking, source, is_notebook)
 
 
 def watch(instance: Instance, run: Run, beginning: Beginning) -> None:
@@ -271,10 +278,25 @@ def follow(instance: Instance, run: Run, ran: Ran | None) -> None:
         watched.ran = ran
 
 
-def end(instance: Instance, run: Run, *, report: bool = False) -> tuple[dict[str, Any], Data]:
+@dataclass(slots=True)
+class Ending:
+    """What is known when a run ends.
+
+    Attributes:
+        values: Fields of the run.
+        data: What is still to be stored.
+        modules: The modules that it imported.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    data: Data = field(default_factory=dict)
+    modules: modules.ModuleSet | None = None
+
+
+def end(instance: Instance, run: Run, *, report: bool = False) -> Ending:
     """Return what is known when a run ends: its fields, and what is still to be stored.
 
-    That is the code as it really ran, and the last lines that it printed.
+    That is the code as it really ran, the modules that it imported, and the last lines that it printed.
 
     Args:
         instance: The instance of the run.
@@ -286,7 +308,7 @@ def end(instance: Instance, run: Run, *, report: bool = False) -> tuple[dict[str
     values: dict[str, Any] = {}
     data: dict[str, tuple[bytes | None, str]] = {}
     if watched is None:
-        return values, data
+        return Ending()
     watching.ended[run.id] = watched
     data |= watched.unstored
     watched.unstored = {}
@@ -301,7 +323,14 @@ def end(instance: Instance, run: Run, *, report: bool = False) -> tuple[dict[str
     if watched.tail is not None:
         watched.tail.detach()
         data["log_digest"] = (watched.tail.text().encode("utf-8", "backslashreplace"), ".log")
-    return values, data
+    return Ending(values, data, modules_of(instance, watched.ran))
+
+
+def modules_of(instance: Instance, ran: Ran | None) -> modules.ModuleSet | None:
+    """Return the modules that this process imported so far; what runs itself is none of them."""
+    if isinstance(ran, Running):
+        return modules.collect(instance, ran.path.parent, ran.path)
+    return modules.collect(instance, ran.folder if ran is not None else Path.cwd(), None)
 
 
 def remove_log(instance: Instance, run_id: str) -> None:
@@ -384,14 +413,14 @@ def stored(instance: Instance, data: Data) -> dict[str, str]:
     return {name: one.name.digest + one.name.suffix for name, one in zip(wanted, objects, strict=True)}
 
 
-def claim(link: Any, instance: Instance, values: Mapping[str, Any]) -> None:
+def claim(link: Any, instance: Instance, values: Mapping[str, Any], imported: modules.ModuleSet | None = None) -> None:
     """Inside the transaction that writes a run: take its objects out of garbage collection.
 
     Raises:
         keeping.Swept: One is gone already. Roll back, store it again, and write again.
     """
     named = [ObjectName.parse(values[name]) for name in Run.OBJECT_FIELDS if values.get(name)]
-    objects = {name for name in named if name is not None}
+    objects = {name for name in named if name is not None} | (imported.objects() if imported is not None else set())
     if not objects:
         return
     database.share(link)
@@ -403,6 +432,7 @@ def writing(
     values: dict[str, Any],
     data: Data,
     write_rows: Callable[[Any], None],
+    imported: modules.ModuleSet | None = None,
 ) -> None:
     """Write rows that name objects in one transaction.
 
@@ -411,6 +441,7 @@ def writing(
         values: Fields, of which some name objects.
         data: What those objects are made of: garbage collection may take one between its storing and its row.
         write_rows: Writes the rows; called again where that happened.
+        imported: Modules, whose rows are written with them.
 
     Raises:
         DatabaseError: The database failed; nothing was written.
@@ -418,23 +449,51 @@ def writing(
     for _ in range(_ATTEMPTS):
         try:
             with database.writing(instance.alias) as link:
-                claim(link, instance, values)
+                claim(link, instance, values, imported)
                 write_rows(link)
+                if imported is not None:
+                    imported.insert(link)
             return
         except plan.Swept:
             values |= kept(instance, data)
+            if imported is not None:
+                imported = imported.stored_anew(instance)
     raise StorageError("what belongs to this run was removed by garbage collection again and again: try later")
 
 
-def write(instance: Instance, run_id: str, values: dict[str, Any], data: Data | None = None) -> int:
-    """Set fields of one run, made storable; returns how many rows there were: 0 if the run is gone."""
+def write(
+    instance: Instance,
+    run_id: str,
+    values: dict[str, Any],
+    data: Data | None = None,
+    *,
+    imported: modules.ModuleSet | None = None,
+) -> int:
+    """Set fields of one run, made storable; returns how many rows there were: 0 if the run is gone.
+
+    Args:
+        instance: Where to write.
+        run_id: The run.
+        values: The fields.
+        data: What the objects among them are made of. A source gets a number, unless the run has one already: that
+            never changes.
+        imported: The modules that it imported.
+    """
     values |= {**storable(values), "updated_at": now()}
+    imported = imported.stored(instance) if imported is not None else None
+    if imported is not None:
+        values["modules_digest"] = imported.digest
+    code = (data or {}).get("source_digest", (None, ""))[0]
     count = 0
 
-    def write_rows(link: Any) -> None:
+    def write_rows(connection: Any) -> None:
         nonlocal count
-        del link
-        count = Run.objects.using(instance.alias).filter(id=run_id).order_by().update_rows(values)
+        query = Run.objects.using(instance.alias).filter(id=run_id).order_by()
+        row = query.values_list("transform_id", "revision", "arguments").first() if code else None
+        source = revisions.source_of(code, values.get("source_digest"), row[2]) if row is not None else None
+        if source is not None and row is not None:
+            values["revision"] = row[1] or revisions.number(connection, row[0], source)
+        count = query.update_rows(values)
 
-    writing(instance, values, data or {}, write_rows)
+    writing(instance, values, data or {}, write_rows, imported)
     return count

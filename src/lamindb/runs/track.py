@@ -25,7 +25,7 @@ from lamindb.models import Pipeline, Run, Transform
 from lamindb.models.base import now
 from lamindb.records import save
 from lamindb.records.open_instance import Instance, Outage
-from lamindb.runs import identify, liveness, metadata, parent
+from lamindb.runs import identify, liveness, metadata, parent, revisions
 
 
 class Runs:
@@ -290,12 +290,13 @@ def _begin(
     run.alias = instance.alias
     values = beginning.settle()
 
-    def write_rows(link: Any) -> None:
-        del link
+    def write_rows(connection: Any) -> None:
         if is_detected:
             save.save(transform)
         run.loaded.update(values)
         run.transform = transform
+        if beginning.source is not None and not beginning.is_notebook:
+            run.loaded["revision"] = revisions.number(connection, transform.id, beginning.source)
         save.save(run)
 
     metadata.writing(instance, values, beginning.data, write_rows)

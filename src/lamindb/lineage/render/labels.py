@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import Any
 
-from lamindb.core.text import duration_text, isolated, printable, size_text
+from lamindb.core.text import duration_text, elide_middle, isolated, printable, size_text
 from lamindb.lineage.lineage_graph import FileNode, LineageGraph, Node, RunNode
 
 Clock = Callable[[datetime], str]
 """A function that formats a time: in UTC for documents, in local time for a terminal."""
 
 NOTHING = "nothing to show: no files and no runs"
+
+_MOST_PARAMS = 3
+_PARAM_WIDTH = 32
 
 UNREMARKABLE = (None, "completed")
 """Statuses that are not spelled out."""
@@ -84,19 +89,46 @@ def run_name(run: RunNode) -> str:
 
 
 def run_version(run: RunNode) -> str:
-    """Return the version of the run's transform with a `v` before a number, or ""; safe to print."""
-    version = printable(run.transform_version)
-    return f"v{version}" if version[:1].isdigit() else version
+    """Return the version of the run's transform and the revision of its code, as in `v1 · code 2`; safe to print."""
+    return version_label(run.transform_version, run.revision, is_callers=run.has_callers_code)
+
+
+def version_label(version: str, revision: int | None, *, is_callers: bool) -> str:
+    """Return a version with a `v` before a number, and the revision of the code if it is known; safe to print.
+
+    Args:
+        version: The version of a transform.
+        revision: The number of the code revision.
+        is_callers: The code is that of the notebook or script that tracked the transform.
+    """
+    text = printable(version)
+    shown = f"v{text}" if text[:1].isdigit() else text
+    owner = "caller's " if is_callers else ""
+    code = f"{owner}code {revision}" if revision is not None else ""
+    return " · ".join(filter(None, [shown, code]))
 
 
 def run_facts(run: RunNode, clock: Clock = time_text) -> list[str]:
-    """Return short facts about a run: its status unless it completed, its user and start."""
+    """Return short facts about a run: its status unless it completed, parameters that differ, its user and start."""
     facts = [] if run.status in UNREMARKABLE else [printable(str(run.status))]
+    if run.params:
+        facts.append(params_text(run.params[:_MOST_PARAMS]) + (" …" if len(run.params) > _MOST_PARAMS else ""))
     if run.user:
         facts.append(isolated(printable(run.user)))
     if run.started_at:
         facts.append(clock(run.started_at))
     return facts
+
+
+def params_text(params: Iterable[tuple[str, Any]]) -> str:
+    """Return parameters as `name=value`, each shortened in the middle; safe to print."""
+    return ", ".join(
+        isolated(printable(elide_middle(f"{name}={_value_text(value)}", _PARAM_WIDTH))) for name, value in params
+    )
+
+
+def _value_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def suffix_label(suffix: str) -> str:
@@ -128,6 +160,7 @@ def details(node: Node) -> list[str]:
             " ".join(filter(None, [isolated(run_name(node)), run_version(node)])),
             f"run “{isolated(printable(node.name))}”" if node.name and node.name != node.transform_name else "",
             " · ".join(filter(None, [printable(node.transform_type), printable(node.status or "")])),
+            params_text(node.params),
             f"by {isolated(printable(node.user))}" if node.user else "",
             _period(node),
         ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import sys
 import time
@@ -29,7 +28,7 @@ from lamindb.models.base import now
 from lamindb.records import save
 from lamindb.records.open_instance import Instance
 from lamindb.runs import capture as runs_capture
-from lamindb.runs import identify, journal, liveness, log_file, metadata
+from lamindb.runs import identify, journal, liveness, log_file, metadata, revisions
 from lamindb.runs import parent as runs_parent
 from lamindb.runs.commands import declared
 
@@ -185,7 +184,7 @@ def _run_first(
     places = declared.inputs_later(inputs, folder)
     script = _script(argv, folder)
     named = _new_transform(instance, transform, argv, folder)
-    values, data = _facts(argv, folder, script, params, expected)
+    values, data = _facts(instance, argv, folder, script, params, expected)
     run = _new_run(instance, named, {**values, "started_at": begun_at})
     log = log_file.open_for(instance.id, run.id)
     done = run_program.launch(
@@ -369,13 +368,14 @@ def _begin(
     expected: declared.Outputs,
 ) -> Run:
     """Write the run of a command, with everything that is known before it starts."""
-    values, data = _facts(argv, folder, script, params, expected)
+    values, data = _facts(instance, argv, folder, script, params, expected)
     run = _new_run(instance, transform, {**values, **metadata.kept(instance, data)})
     insert_run(instance, run, data)
     return run
 
 
 def _facts(
+    instance: Instance,
     argv: Sequence[str],
     folder: Path,
     script: Path | None,
@@ -387,8 +387,11 @@ def _facts(
     capture = {"mode": "off", "declared": list(expected.patterns)} if expected.patterns else None
     program = shutil.which(argv[0], path=os.environ.get("PATH")) or argv[0]
     is_own_python = os.path.realpath(program) == os.path.realpath(sys.executable)
+    code = _readable_code(script, program)
     data: metadata.Data = {
-        "source_digest": _source(argv, script, program),
+        "source_digest": (
+            (code.data, code.suffix) if code is not None else (revisions.command_line(redact_arguments(argv)), ".sh")
+        ),
         "environment_digest": (packages.packages_snapshot() if is_own_python else None, ".txt"),
     }
     values: dict[str, Any] = {
@@ -398,6 +401,7 @@ def _facts(
         "python_version": packages.python_version() if is_own_python else None,
         "capture": capture,
         "params": params,
+        "code_path": code.reference(instance) if code is not None else None,
     }
     return values, data
 
@@ -431,10 +435,12 @@ def insert_run(instance: Instance, run: Run, data: metadata.Data) -> None:
     parent = runs_parent.above(instance)
     run.loaded.update({"parent_id": parent.id if parent is not None else None, "created_by_id": instance.user_id()})
     values = {name: run.loaded[name] for name in Run.OBJECT_FIELDS if run.loaded.get(name)}
+    source = revisions.source_of(data.get("source_digest", (None, ""))[0], run.source_digest, run.arguments)
 
-    def write_rows(link: Any) -> None:
-        del link
+    def write_rows(connection: Any) -> None:
         run.loaded.update(values)
+        if source is not None:
+            run.loaded["revision"] = revisions.number(connection, run.transform_id, source)
         save.save(run)
 
     metadata.writing(instance, values, data, write_rows)
@@ -442,15 +448,32 @@ def insert_run(instance: Instance, run: Run, data: metadata.Data) -> None:
     messages.debug(f"run {run.id} of {run.transform.name!r} began")
 
 
-def _source(argv: Sequence[str], script: Path | None, program: str) -> tuple[bytes | None, str]:
-    """Return the code that a command runs: its script, else the program if that is text, else the command itself."""
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The file with the code that a command runs, and its text without secrets."""
+
+    path: Path
+    data: bytes
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the stored object."""
+        return self.path.suffix if self.path.suffix.isprintable() else ""
+
+    def reference(self, instance: Instance) -> str:
+        """Return its path relative to the project."""
+        return scripts.relative_reference(self.path, instance.project_path)
+
+
+def _readable_code(script: Path | None, program: str) -> Code | None:
+    """Return the code that a command runs: its script, else the program if that is text; None for a binary."""
     for path in (script, Path(program)):
         if path is not None and _is_text(path):
             try:
-                return scripts.script_source(path), path.suffix if path.suffix.isprintable() else ""
+                return Code(path, scripts.script_source(path))
             except LaminError as error:
                 messages.debug(f"the code of the command was not kept: {error}")
-    return (shlex.join(redact_arguments(argv)) + "\n").encode("utf-8", "surrogateescape"), ".sh"
+    return None
 
 
 def _is_text(path: Path) -> bool:
@@ -566,14 +589,18 @@ def begin_shell(transform: str | Transform, params: Mapping[str, Any] | None = N
     shell = calling_shell()
     script = script_of(shell.pid)
     data: metadata.Data = {}
+    code = None
     if script is not None and _is_text(script):
-        data = {"source_digest": (scripts.script_source(script), script.suffix or ".sh")}
+        code = Code(script, scripts.script_source(script))
+        data = {"source_digest": (code.data, code.suffix or ".sh")}
     values = {
         **facts_of_place(script or Path.cwd()),
         **facts_of_process(shell),
         "params": given,
         **metadata.kept(instance, data),
     }
+    if code is not None:
+        values["code_path"] = code.reference(instance)
     run = _new_run(instance, what, values)
     insert_run(instance, run, data)
     instance.part(liveness.Heartbeat).remove(run.id)

@@ -33,6 +33,7 @@ class Function:
         self._has_name = name is not None
         self._transforms: dict[str, str] = {}
         self._sources: dict[str, str | None] = {}
+        self._code_paths: dict[str, str | None] = {}
         self._text: str | bool | None = False
         self.signature = _signature(function)
         self._failures: dict[bool, bool] = {}
@@ -117,17 +118,34 @@ class Function:
                 self._text = None
         return self._text if isinstance(self._text, str) else None
 
+    def code_path(self, instance: Instance) -> str | None:
+        """Return the file relative to the project and the function's qualified name, as in `study.py:clean`.
+
+        None where it stands in a cell or an installed package.
+        """
+        if instance.alias not in self._code_paths:
+            path = self._file()
+            name = getattr(self.function, "__qualname__", self.name)
+            is_own = path is not None and "site-packages" not in path.parts
+            found = f"{scripts.relative_reference(path, instance.project_path)}:{name}" if path and is_own else None
+            self._code_paths[instance.alias] = storable(found)
+        return self._code_paths[instance.alias]
+
+    def _file(self) -> Path | None:
+        try:
+            file = inspect.getsourcefile(self.function)
+        except TypeError:
+            return None
+        path = Path(file) if file else None
+        return path if path is not None and path.is_file() and not _is_cell(path) else None
+
     def _reference(self, instance: Instance) -> str:
         """Return where it stands: the file relative to the project, or the dotted name of an installed module."""
         if self._has_name:
             return self.name
         module = str(getattr(self.function, "__module__", None) or "")
-        try:
-            file = inspect.getsourcefile(self.function)
-        except TypeError:
-            file = None
-        path = Path(file) if file else None
-        if path is None or not path.is_file() or _is_cell(path):
+        path = self._file()
+        if path is None:
             return f"{_path_of_current(instance) or module}:{self.name}"
         if "site-packages" in path.parts:
             return f"{module}:{self.name}"

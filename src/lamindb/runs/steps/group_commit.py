@@ -11,14 +11,14 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from lamindb.db import database
 from lamindb.errors import StorageError
 from lamindb.files import plan
 from lamindb.models import Run, RunInput, RunOutput
 from lamindb.records.open_instance import Instance
-from lamindb.runs import metadata
+from lamindb.runs import metadata, revisions
 
 ENDING: Final = ("status", "finished_at", "error", "exit_code", "params", "heartbeat_at", "updated_at")
 _ATTEMPTS: Final = 3
@@ -97,21 +97,43 @@ def _commit(batch: Sequence[Entry]) -> None:
     runs = {run.id: run for entry in batch for run in entry.runs}
     links = [link for entry in batch for link in entry.links]
     named = {run.source_digest for run in runs.values() if run.source_digest}
+    unnumbered = [run for run in runs.values() if run.revision is None]
     for _ in range(_ATTEMPTS):
+        new: dict[tuple[str, str], int] = {}
         try:
             with _without_fsync(instance), database.writing(instance.alias) as connection:
                 for name in named:
                     metadata.claim(connection, instance, {"source_digest": name})
+                number(connection, instance, unnumbered, new)
                 database.insert_many(connection, list(runs.values()), overwritten=ENDING)
                 for kind in (RunInput, RunOutput):
                     same = [link for link in links if isinstance(link, kind)]
                     database.insert_many(connection, same, ignore_conflicts=True)
+            instance.part(revisions.Numbers).known.update(new)
             return
         except plan.Swept:
             for entry in batch:
                 if entry.restore is not None:
                     entry.restore()
+        except BaseException:
+            # What was rolled back was never given.
+            for run in unnumbered:
+                run.loaded["revision"] = None
+            raise
     raise StorageError("the code of a step was removed by garbage collection again and again: try later")
+
+
+def number(connection: Any, instance: Instance, runs: Sequence[Run], new: dict[tuple[str, str], int]) -> None:
+    """Inside the transaction that writes runs of functions: give them the numbers of their code.
+
+    Numbers that were not known before are added to `new`. Locks are taken in the order of the transforms, so that two
+    batches never wait for each other in a circle.
+    """
+    numbers = instance.part(revisions.Numbers)
+    for run in sorted(runs, key=lambda run: run.transform_id):
+        if run.source_digest:
+            source = revisions.of_object(run.source_digest)
+            run.loaded["revision"] = numbers.of(connection, run.transform_id, source, new)
 
 
 @contextlib.contextmanager

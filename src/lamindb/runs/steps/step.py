@@ -29,13 +29,16 @@ from lamindb.models import File, Run, RunInput, RunOutput
 from lamindb.models.base import now
 from lamindb.records import edges
 from lamindb.records.open_instance import Instance, Outage
-from lamindb.runs import liveness, metadata, parent
+from lamindb.runs import liveness, metadata, parent, revisions
 from lamindb.runs.steps import function as steps_function
 from lamindb.runs.steps import group_commit
 from lamindb.runs.steps.function import Function
 
 START_SECONDS: Final = 0.1
 """A step that lasts longer has its row while it runs."""
+
+
+_ALL: Final = tuple(field.attname for field in Run._meta.concrete_fields if not field.primary_key)
 
 
 class OpenSteps:
@@ -176,6 +179,7 @@ class Step:
         self._lock = threading.RLock()
         self._has_row = False
         self._environment: dict[str, str | None] = {}
+        self._ran: metadata.Ran | None = None
         self._parent = parent.above(instance)
         process = processes.this_process()
         moment = now()
@@ -188,6 +192,7 @@ class Step:
             parent_id=self._parent.id if self._parent is not None else None,
             created_by_id=instance.user_id(),
             source_digest=function.source_name(instance),
+            code_path=function.code_path(instance),
             host=process.host,
             process=asdict(process),
         )
@@ -203,19 +208,38 @@ class Step:
 
         Where nothing is tracked around it, it gets what a tracked run has: arguments, git, packages.
         """
-        data: metadata.Data = {}
-        if self._parent is None:
-            beginning = metadata.begin(self.instance, detect.detect() or notebook_matching.fallback_notebook())
-            self.run.loaded.update(beginning.settle())
-            data = beginning.data
+        # Under the lock: the thread that writes rows of steps that last must not write this one half known.
         with self._lock:
-            metadata.writing(self.instance, self.run.loaded, data, self._insert)
-            self._note_rows()
+            self._write_flow()
         self._environment = {name: os.environ.get(name) for name in parent.variables(self.instance, self.run)}
         parent.hand_down(self.instance, self.run)
 
-    def _insert(self, link: Any) -> None:
-        database.insert_many(link, self.rows(), overwritten=group_commit.ENDING)
+    def _write_flow(self) -> None:
+        data: metadata.Data = {}
+        source = None
+        if self._parent is None:
+            self._ran = detect.detect() or notebook_matching.fallback_notebook()
+            beginning = metadata.begin(self.instance, self._ran)
+            self.run.loaded.update(beginning.settle())
+            data, source = beginning.data, beginning.source
+        unnumbered = [run for run in self.rows() if run.revision is None]
+
+        def insert(connection: Any) -> None:
+            functions = [run for run in unnumbered if source is None or run is not self.run]
+            group_commit.number(connection, self.instance, functions, {})
+            if source is not None and self.run in unnumbered:
+                # The program is its script or notebook, not the function alone.
+                self.run.loaded["revision"] = revisions.number(connection, self.run.transform_id, source)
+            database.insert_many(connection, self.rows(), overwritten=_ALL)
+
+        try:
+            metadata.writing(self.instance, self.run.loaded, data, insert)
+        except BaseException:
+            # What was rolled back was never given.
+            for run in unnumbered:
+                run.loaded["revision"] = None
+            raise
+        self._note_rows()
 
     def _end_flow(self) -> None:
         for name, value in self._environment.items():
@@ -274,6 +298,7 @@ class Step:
         """Write how it ended, with what it read and made. Never raises: the caller gets the function's own result."""
         if not self._steps.remove(self.run.id):
             return
+        is_program = bool(self._environment) and self._parent is None
         self._end_flow()
         moment = now()
         values = {
@@ -292,6 +317,9 @@ class Step:
             liveness.note_success(self.instance)
             if self._has_unlinked():
                 edges.link_unlinked(self.instance, self.run)
+            if is_program:
+                imported = metadata.modules_of(self.instance, self._ran)
+                metadata.write(self.instance, self.run.id, {}, imported=imported)
         except (LaminError, Error, OSError, RuntimeError) as problem:
             self._keep(problem)
         finally:
