@@ -310,7 +310,11 @@ def _start(run: Run, inputs: Collection[str]) -> _Start:
     if transform.type == "script":
         return _Start(run, shlex.join(["python", transform.reference, *words]))
     path, colon, _ = transform.reference.rpartition(":")
-    if transform.type == "function" and colon and path.endswith(".py"):
+    # A transform that a notebook or script tracks by its name is run by this notebook or script.
+    path = path if transform.type == "function" and colon else run.code_path or ""
+    if path.endswith(".ipynb"):
+        return _Start(run, notebook=path)
+    if path.endswith(".py"):
         return _Start(run, shlex.join(["python", path, *words]))
     return _Start(run, obstacle=("no program", f"the program that ran {title} is not recorded"))
 
