@@ -425,22 +425,14 @@ class _Planner:
         facts, found = self._facts, {}
         connection = database.connection(facts.alias)
         reasons, _ = recall.marks(connection, list(self._files))
-        affected = recall.affected_among(connection, facts.producer, current_only=True)
+        _, affected = recall.marks(connection, facts.producer, current_only=True)
         for unit_id, group in sorted(self._groups.items()):
             read = {one for run_id in group.members for _, one in facts.reads[run_id] if one in reasons}
-            causes = [(self._files[one], reasons[one]) for one in sorted(read) if one is not None]
-            if not causes and affected & group.stale:
-                causes = [
-                    (cause.flagged, tuple(flag.reason for flag in cause.flags))
-                    for answer in recall.explained(self._named(affected & group.stale)[:1])
-                    for cause in answer.reasons
-                    if cause.flagged.is_latest and not cause.flagged.is_trashed
-                ]
-            if causes:
-                file, why = causes[0]
-                found[unit_id] = (
-                    f"version {file.version} of {_title(file)} is flagged: {'; '.join(map(printable, why))}"
-                )
+            for one in sorted(filter(None, read))[:1]:
+                file, why = self._files[one], "; ".join(map(printable, reasons[one]))
+                found[unit_id] = f"version {file.version} of {_title(file)} is flagged: {why}"
+            for one in sorted(affected.keys() & group.stale)[:1]:
+                found.setdefault(unit_id, str(affected[one]))
         return found
 
     def _ordered(self) -> list[str]:

@@ -112,7 +112,8 @@ def closure_sql(vendor: str, walk: Walk, name: str, *, within: str = "") -> tupl
         recursive = "".join(
             f" UNION SELECT t.{arm.found}, {1 - kind} FROM {name} CROSS JOIN {arm.table} t "
             f"ON t.{arm.match} = {name}.id WHERE {name}.kind = {kind} AND t.{arm.found} IS NOT NULL"
-            f"{bounds[kind].format(run=f't.{arm.found}')}"
+            # A unary plus disables the index: it would look up each run of the other expression.
+            f"{bounds[kind].format(run=f'+t.{arm.found}')}"
             for kind in (FILE, RUN)
             for arm in walk.arms(kind)
         )
