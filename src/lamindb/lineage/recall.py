@@ -291,7 +291,7 @@ def marks(
     """
     if not file_ids or not flags.any_open(connection.alias):
         return {}, {}
-    reasons = _open_reasons(connection.alias)
+    reasons = open_reasons(connection.alias)
     ways = _ways_of(connection, file_ids, current_only=current_only)
     nearest = ways.nearest() if ways is not None else {}
     wanted = {file_id: nearest[file_id] for file_id in file_ids if file_id in nearest}
@@ -306,7 +306,7 @@ def marks(
     return {file_id: reasons[file_id] for file_id in file_ids if file_id in reasons}, flagged_by
 
 
-def _open_reasons(alias: str) -> dict[str, tuple[str, ...]]:
+def open_reasons(alias: str) -> dict[str, tuple[str, ...]]:
     """Return the reasons of all open flags by file."""
     found: dict[str, tuple[str, ...]] = {}
     rows: Any = Flag.objects.using(alias).filter(removed_at__isnull=True)
