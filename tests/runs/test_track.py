@@ -323,7 +323,7 @@ def test_a_database_that_fails_at_the_end_is_a_message(
     from lamindb.errors import DatabaseError
     from lamindb.runs import metadata
 
-    def failing(*args: Any) -> Any:
+    def failing(*args: Any, **options: Any) -> Any:
         raise DatabaseError("the disk that holds the database is full")
 
     run = ln.track(transform())

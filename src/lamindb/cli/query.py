@@ -300,20 +300,22 @@ def impact(
 
 @command("stale", "lamin stale", "lamin stale study/results.csv", "lamin stale --json")
 @click.argument("names", metavar="[KEY|ID]...", nargs=-1, shell_complete=keys)
+@click.option("--code", is_flag=True, help="Include files made by code that changed in this checkout since.")
 @json_option
-def stale(names: tuple[str, ...], as_json: bool) -> None:
+def stale(names: tuple[str, ...], code: bool, as_json: bool) -> None:
     """Show which files are stale, and why: all current files, or those named.
 
     A file is stale if it was made, directly or some steps before, from a version that is no longer current. Making it
     again makes it fresh. A run that replaces its own input, such as a table to which it appends, is no reason.
 
-    JSON keys: key, id, version, reasons (each with kind, which is superseded or removed, read, current, chain; these
-    have key, id, version).
+    JSON keys: key, id, version, reasons (each with kind, which is superseded, removed or code; read, current, chain,
+    which have key, id, version; code, a list of paths).
     """
     from lamindb.lineage import staleness
 
-    query = staleness.stale(*(resolve.file(name) for name in names)).order_by("key", "version", "created_at", "id")
-    found = filter(None, staleness.explained(query.iterator()))
+    query = staleness.stale(*(resolve.file(name) for name in names), code=code)
+    query = query.order_by("key", "version", "created_at", "id")
+    found = filter(None, staleness.explained(query.iterator(), code=code))
     if as_json:
         out_json_list(one.as_dict() for one in found)
         return
@@ -437,7 +439,7 @@ def _query(
     versions: bool,
     everything: bool,
 ) -> Any:
-    from lamindb.models import File
+    from lamindb.models import File, Run, Transform, User
 
     query: Any = File.objects.get_queryset() if versions or everything else File.select()
     if not everything:
@@ -445,12 +447,12 @@ def _query(
     if prefix:
         query = query.filter(resolve.under(prefix))
     if handle is not None:
-        query = query.filter(created_by__handle=resolve.handle(handle))
+        query = query.filter(created_by__in=resolve.ids_of(User, handle))
     # A run that produced bytes which were stored already has no file of its own, only an output edge.
     if transform is not None:
-        query = query.filter(writer_links__run__transform__in=resolve.transform_ids(transform))
+        query = query.filter(writer_links__run__transform__in=resolve.ids_of(Transform, transform))
     if run_id is not None:
-        query = query.filter(writer_links__run=resolve.run(run_id))
+        query = query.filter(writer_links__run__in=resolve.ids_of(Run, run_id))
     if since is not None:
         query = query.filter(created_at__gte=since)
     if min_size is not None:

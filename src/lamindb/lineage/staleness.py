@@ -6,6 +6,7 @@
   trash and its key has no current file. It is neither if the run itself, or something made from the run's outputs,
   wrote the current file: a run that appends to a table does not make its own result stale.
 - A file is stale if an input of its newest producer is superseded, removed, or itself stale.
+- On request, it is stale also if its newest producer executed other code than the checkout has now.
 
 The query starts from the versions that were read and are not current, and walks down from those that are superseded.
 For given files, it is restricted to the runs that they came from.
@@ -26,6 +27,7 @@ from lamindb.core.text import printable
 from lamindb.db import database
 from lamindb.errors import InvalidTypeError
 from lamindb.lineage import query, sql
+from lamindb.lineage.checkout import ChangedCode, changed_code
 from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, RecordQuery, RunInput, RunOutput
 
@@ -86,7 +88,7 @@ superseded AS (
 """
 
 
-def _rules_sql(vendor: str, file_ids: Collection[str] | None) -> tuple[str, list[Any]]:
+def _rules_sql(vendor: str, file_ids: Collection[str] | None, code: ChangedCode | None = None) -> tuple[str, list[Any]]:
     """Return how a query begins: with `superseded`, `earlier` and `stale_run`, of all files or of some."""
     cast = "::text" if vendor == "postgresql" else ""
     params: list[Any]
@@ -103,7 +105,10 @@ def _rules_sql(vendor: str, file_ids: Collection[str] | None) -> tuple[str, list
         reads = f"origin CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} r WHERE i.run_id = origin.run_id"
         bound = " AND i.run_id IN (SELECT run_id FROM origin)"
     rules = _RULES.format(reads=reads)
-    return f"WITH RECURSIVE {given}{rules}{_above_sql(vendor)}{_SUPERSEDED}{_stale_run_sql(vendor, bound)}", params
+    changed, more = code.runs_sql(vendor) if code is not None else ("", [])
+    starts = _stale_run_sql(vendor, bound, with_code=code is not None)
+    text = f"WITH RECURSIVE {given}{changed}{rules}{_above_sql(vendor)}{_SUPERSEDED}{starts}"
+    return text, [*params, *more]
 
 
 def _above_sql(vendor: str) -> str:
@@ -128,7 +133,7 @@ def _above_sql(vendor: str) -> str:
     return f"above(current_id, kind, id) AS ({first}{steps}),"
 
 
-def _stale_run_sql(vendor: str, bound: str) -> str:
+def _stale_run_sql(vendor: str, bound: str, *, with_code: bool) -> str:
     """Return `stale_run`: the runs whose outputs are stale, as far as no later run made the same bytes."""
     cast = "::text" if vendor == "postgresql" else ""
     counts = f" AND (i.run_id, i.file_id) NOT IN (SELECT run_id, file_id FROM earlier){bound}"
@@ -136,7 +141,7 @@ def _stale_run_sql(vendor: str, bound: str) -> str:
         made.format(more=f"{_INPUTS} i") + f"i.file_id = {column}{counts}"
         for made, column in zip(_MADE, ("o.file_id", "f.id"), strict=True)
     ]
-    first = f"SELECT run_id{cast} FROM superseded"
+    first = f"SELECT run_id{cast} FROM superseded" + (" UNION SELECT run_id FROM changed_code" if with_code else "")
     if vendor == "postgresql":
         inner = " UNION ALL ".join(f"SELECT i.run_id::text AS run_id FROM {step}" for step in steps)
         return (
@@ -146,9 +151,17 @@ def _stale_run_sql(vendor: str, bound: str) -> str:
     return f"stale_run(run_id) AS ({first}{more})"
 
 
-def stale_sql(vendor: str, file_ids: Collection[str] | None = None) -> tuple[str, list[Any]]:
-    """Return the query for the ids of all stale files, current or not, or of those among `file_ids`."""
-    rules, params = _rules_sql(vendor, file_ids)
+def stale_sql(
+    vendor: str, file_ids: Collection[str] | None = None, code: ChangedCode | None = None
+) -> tuple[str, list[Any]]:
+    """Return the query for the ids of all stale files, current or not, or of those among `file_ids`.
+
+    Args:
+        vendor: `sqlite` or `postgresql`.
+        file_ids: The files; None for all.
+        code: Code that makes files stale, too.
+    """
+    rules, params = _rules_sql(vendor, file_ids, code)
     if file_ids is not None:
         found = (
             f"SELECT f.id FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id "
@@ -165,13 +178,14 @@ def stale_sql(vendor: str, file_ids: Collection[str] | None = None) -> tuple[str
     return f"{rules} {found}", params
 
 
-def _reasons_sql(vendor: str, file_ids: Collection[str]) -> tuple[str, list[Any]]:
+def _reasons_sql(vendor: str, file_ids: Collection[str], code: ChangedCode | None) -> tuple[str, list[Any]]:
     """Return the query for what makes files stale, as rows of a kind, a run, a file and a third id.
 
     A `start` is a file and its newest producer; a `cause` a run, the version that it read, and the current one; a
-    `step` a run, a stale file that it read, and the newest producer of that file.
+    `step` a run, a stale file that it read, and the newest producer of that file; a `code` a run, the source and the
+    set of modules that are other ones by now, one of them None.
     """
-    rules, params = _rules_sql(vendor, file_ids)
+    rules, params = _rules_sql(vendor, file_ids, code)
     stale = "IN (SELECT run_id FROM stale_run)"
     causes = "SELECT 'cause', run_id, file_id, current_id FROM superseded"
     steps = (
@@ -183,7 +197,13 @@ def _reasons_sql(vendor: str, file_ids: Collection[str]) -> tuple[str, list[Any]
         f"SELECT 'start', {PRODUCER}, f.id, NULL FROM given CROSS JOIN {_FILES} f "
         f"WHERE f.id = given.id AND ({PRODUCER}) {stale}"
     )
-    return f"{rules} {causes} UNION ALL {steps} UNION ALL {starts}", params
+    found = f"{rules} {causes} UNION ALL {steps} UNION ALL {starts}"
+    if code is not None:
+        found += (
+            " UNION ALL SELECT 'code', run_id, source, modules FROM changed_code "
+            "WHERE run_id IN (SELECT run_id FROM origin)"
+        )
+    return found, params
 
 
 def superseded_among(connection: Any, file_ids: Collection[str]) -> set[tuple[str, str]]:
@@ -198,14 +218,15 @@ def superseded_among(connection: Any, file_ids: Collection[str]) -> set[tuple[st
 class Stale(models.Expression):
     """The ids of stale files, as a sub-query, evaluated each time the outer query is; all files, or some."""
 
-    def __init__(self, file_ids: Collection[str] | None = None) -> None:
+    def __init__(self, file_ids: Collection[str] | None = None, code: ChangedCode | None = None) -> None:
         super().__init__(output_field=models.TextField())
         self.file_ids = file_ids
+        self.code = code
 
     def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
         """Return the sub-query for one database."""
         del compiler
-        text, params = stale_sql(connection.vendor, self.file_ids)
+        text, params = stale_sql(connection.vendor, self.file_ids, self.code)
         if connection.vendor == "postgresql":
             # See `query.Reached`: PostgreSQL would evaluate a recursive query again for each row.
             text = f"SELECT string_to_table((SELECT string_agg(id, ',') FROM ({text}) found), ',')"
@@ -229,40 +250,49 @@ def condition(value: Any) -> models.Q:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason why a file is stale: a version that was read and is no longer current.
+    """One reason why a file is stale: a version that was read and is no longer current, or code that changed.
 
     Attributes:
-        kind: `superseded` if the key has a current file with other bytes, `removed` if it has none.
-        read: The version that was read.
-        current: The current file under its key; None if it was removed.
-        chain: The files on a shortest way: from the version that was read to the stale file, with both.
+        kind: `superseded` if the key has a current file with other bytes, `removed` if it has none; `code` if a script,
+            notebook or module has other code in this checkout than ran.
+        read: The version that was read; None for `code`.
+        current: The current file under its key; None if it was removed, and for `code`.
+        chain: The files on a shortest way: from the version that was read, or the file that the code made, to the stale
+            file, with both.
+        code: The paths of the code that changed; empty for other kinds.
     """
 
-    kind: Literal["superseded", "removed"]
-    read: File
+    kind: Literal["superseded", "removed", "code"]
+    read: File | None
     current: File | None
     chain: tuple[File, ...]
+    code: tuple[str, ...] = ()
 
     @property
     def is_direct(self) -> bool:
-        """Whether the run that produced the stale file read this version itself."""
-        return len(self.chain) == 2
+        """Whether the run that produced the stale file read this version, or executed this code, itself."""
+        return len(self.chain) == (1 if self.kind == "code" else 2)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain dictionaries, lists, strings and numbers."""
         return {
             "kind": self.kind,
-            "read": _plain(self.read),
+            "read": None if self.read is None else _plain(self.read),
             "current": None if self.current is None else _plain(self.current),
             "chain": [_plain(file) for file in self.chain],
+            "code": list(self.code),
         }
 
     def __str__(self) -> str:
         """Return the reason as one line that is safe to print."""
-        after = f"version {self.current.version} is current" if self.current is not None else "it is in the trash"
-        between = [_title(file) for file in self.chain[1:-1]]
+        between = [_title(file) for file in self.chain[self.read is not None : -1]]
         more = f" and {len(between) - _NAMED:,} more" if len(between) > _NAMED else ""
         through = f", by way of {', '.join(between[:_NAMED])}{more}" if between else ""
+        if self.read is None:
+            paths = ", ".join(printable(path) for path in self.code[:_NAMED])
+            others = f" and {len(self.code) - _NAMED:,} more" if len(self.code) > _NAMED else ""
+            return f"{paths}{others} changed since it ran{through}"
+        after = f"version {self.current.version} is current" if self.current is not None else "it is in the trash"
         return f"version {self.read.version} of {_title(self.read)} was read{through}; {after}"
 
 
@@ -304,13 +334,14 @@ def _title(file: File) -> str:
     return printable(file.key or file.name or file.id)
 
 
-def stale(*files: Any) -> RecordQuery[File]:
+def stale(*files: Any, code: bool = False) -> RecordQuery[File]:
     """Return a query for the stale files among these; without arguments, for all stale current files.
 
-    The query is evaluated anew each time.
+    The query is evaluated anew each time; code is compared at the call.
 
     Args:
         *files: Files, or their ids or keys.
+        code: Include files made by a script, notebook or module that has other code in this checkout than ran.
 
     Raises:
         InvalidTypeError: An argument is not a file, or the id or key of one.
@@ -318,11 +349,16 @@ def stale(*files: Any) -> RecordQuery[File]:
         NoResultFound: There is no file with this id or key, it was deleted, or the key's file is in the trash.
     """
     if not files:
-        current = File.objects.using(context.instance().alias).filter(is_latest=True, trashed_at__isnull=True)
-        return current.filter(id__in=Stale())
+        alias = context.instance().alias
+        current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True)
+        return current.filter(id__in=Stale(None, _changed(alias, code=code)))
     records = query.files_of(files, "stale")
     alias = query.same_alias(*records)
-    return File.objects.using(alias).filter(id__in=Stale([record.id for record in records]))
+    return File.objects.using(alias).filter(id__in=Stale([record.id for record in records], _changed(alias, code=code)))
+
+
+def _changed(alias: str, *, code: bool) -> ChangedCode | None:
+    return changed_code(database.connection(alias)) if code else None
 
 
 def is_stale(file: File) -> bool:
@@ -336,18 +372,21 @@ def stale_among(connection: Any, file_ids: Collection[str]) -> set[str]:
     return {row[0] for row in sql.fetch(connection, *stale_sql(connection.vendor, file_ids))} if file_ids else set()
 
 
-def staleness(file: File) -> Staleness:
-    """Return whether a file is stale, and why. Errors are those of `stale`."""
+def staleness(file: File, *, code: bool = False) -> Staleness:
+    """Return whether a file is stale, and why. Arguments and errors are those of `stale`."""
     query.check_exists(file)
-    return next(explained([file]))
+    return next(explained([file], code=code))
 
 
-def explained(files: Iterable[File]) -> Iterator[Staleness]:
+def explained(files: Iterable[File], *, code: bool = False) -> Iterator[Staleness]:
     """Yield why each of these saved files of one instance is stale, in their order, a batch of them at a time."""
+    changed: ChangedCode | None = None
     for part in database.chunks(files):
         alias = query.alias_of(part[0])
         connection = database.connection(alias)
-        found = _Causes(sql.fetch(connection, *_reasons_sql(connection.vendor, [file.id for file in part])))
+        changed = changed or _changed(alias, code=code)
+        rows = sql.fetch(connection, *_reasons_sql(connection.vendor, [file.id for file in part], changed))
+        found = _Causes(rows, changed)
         for file in part:
             yield Staleness(file, _reasons(alias, found.ways_to(file.id)))
 
@@ -380,22 +419,29 @@ def _by_key(file: File) -> tuple[str, str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """The ids of a version that was read, of the current one, and of the files from the former to a stale file."""
+    """The ids of a version that was read, of the current one, and of the files from the former to a stale file.
 
-    read: str
+    Or the paths of code that changed, and the ids of the files from the one that it made.
+    """
+
+    read: str | None
     current: str | None
     chain: tuple[str, ...]
+    code: tuple[str, ...] = ()
 
 
 class _Causes:
     """What makes some files stale: the rows of `_reasons_sql` by their runs."""
 
-    def __init__(self, rows: Sequence[tuple[str, str, str, str | None]]) -> None:
+    def __init__(self, rows: Sequence[tuple[str, str, Any, Any]], changed: ChangedCode | None) -> None:
         self._producers: dict[str, str] = {}
+        self._code: dict[str, tuple[str, ...]] = {}
         self._causes: dict[str, list[tuple[str, str | None]]] = {}
         self._steps: dict[str, list[tuple[str, str]]] = {}
-        for kind, run_id, file_id, other in sorted(rows, key=lambda row: row[:3]):
-            if kind == "start":
+        for kind, run_id, file_id, other in sorted(rows, key=lambda row: (*row[:2], row[2] or "", row[3] or "")):
+            if kind == "code" and changed is not None:
+                self._code[run_id] = (*self._code.get(run_id, ()), *changed.paths_of(file_id, other))
+            elif kind == "start":
                 self._producers[file_id] = run_id
             elif kind == "cause":
                 self._causes.setdefault(run_id, []).append((file_id, other))
@@ -431,6 +477,8 @@ class _Causes:
         waiting, reported = deque([start]), set()
         while waiting:
             run_id = waiting.popleft()
+            if run_id in self._code:
+                yield _Way(None, None, (*_between(run_id, led_to), file_id), self._code[run_id])
             for read, current in self._causes.get(run_id, ()):
                 if read not in reported:
                     reported.add(read)
@@ -456,10 +504,11 @@ def _reasons(alias: str, ways: Iterator[_Way]) -> tuple[Reason, ...]:
         files.update(File.objects.using(alias).in_bulk(part))
     return tuple(
         Reason(
-            "superseded" if way.current is not None else "removed",
-            files[way.read],
+            "code" if way.read is None else "superseded" if way.current is not None else "removed",
+            files[way.read] if way.read is not None else None,
             files[way.current] if way.current is not None else None,
             tuple(files[file_id] for file_id in way.chain),
+            way.code,
         )
         for way in found
         if (way.current is None or way.current in files) and all(file_id in files for file_id in way.chain)

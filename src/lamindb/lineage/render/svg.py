@@ -193,6 +193,8 @@ STUB_HEIGHT = 24
 
 _NAME_LIMIT = 244.0
 _FACTS_LIMIT = 256.0
+_VERSION_LIMIT = 150.0
+_RUN_NAME_LIMIT = 160.0
 _MIN_TEXT = 72.0
 _BAND = 40
 _FILE_TEXT = _BAND + 9
@@ -306,10 +308,10 @@ def _letters(text: str, y: int, kind: str) -> str:
 
 
 def _run_shape(run: RunNode, is_focus: bool) -> Shape:
-    version = elide_middle(labels.run_version(run), 60.0, _version_width)
+    version = elide_middle(labels.run_version(run), _VERSION_LIMIT, _version_width)
     version_width = _version_width(version) + 5 if version else 0.0
-    name = elide_middle(labels.run_name(run), _NAME_LIMIT - version_width, _name_width)
-    facts = elide_middle(" · ".join(labels.run_facts(run)), _FACTS_LIMIT, _small_width)
+    name = elide_middle(labels.run_name(run), max(_NAME_LIMIT - version_width, _RUN_NAME_LIMIT), _name_width)
+    facts = _fitting(labels.run_facts(run))
     text_width = max(_MIN_TEXT, _name_width(name) + version_width, _small_width(facts))
     sign = STATUS_SIGNS.get(run.status or "")
     icon = TYPE_ICONS.get(run.transform_type, OTHER_ICON)
@@ -332,6 +334,15 @@ def _run_shape(run: RunNode, is_focus: bool) -> Shape:
         )
 
     return Shape(_RUN_TEXT + text_width + (_SIGN_WIDTH if sign else 18), HEIGHT, draw, 27 * is_focus)
+
+
+def _fitting(facts: list[str]) -> str:
+    """Return as many facts as fit, or the first one shortened; the tooltip has all of them."""
+    for count in range(len(facts), 1, -1):
+        text = " · ".join(facts[:count])
+        if _small_width(text) <= _FACTS_LIMIT:
+            return text
+    return elide_middle(facts[0], _FACTS_LIMIT, _small_width) if facts else ""
 
 
 def status_sign(status: str, x: float, y: float) -> str:
