@@ -103,7 +103,8 @@ def _rules_sql(vendor: str, file_ids: Collection[str] | None, code: ChangedCode 
             f"CROSS JOIN {_FILES} f WHERE i.run_id = origin.run_id AND f.id = i.file_id), "
         )
         reads = f"origin CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} r WHERE i.run_id = origin.run_id"
-        bound = " AND i.run_id IN (SELECT run_id FROM origin)"
+        # A unary plus disables the index in SQLite: it would look up each run of the other expression.
+        bound = f" AND {'' if cast else '+'}i.run_id IN (SELECT run_id FROM origin)"
     rules = _RULES.format(reads=reads)
     changed, more = code.runs_sql(vendor) if code is not None else ("", [])
     starts = _stale_run_sql(vendor, bound, with_code=code is not None)
@@ -402,7 +403,7 @@ def by_cause(alias: str) -> list[tuple[File, File | None, tuple[File, ...]]]:
     stale_ids = list(current.filter(id__in=Stale()).order_by().values_list("id", flat=True))
     if not stale_ids:
         return []
-    found = _Causes(sql.fetch(connection, *_reasons_sql(connection.vendor, stale_ids))).nearest()
+    found = _Causes(sql.fetch(connection, *_reasons_sql(connection.vendor, stale_ids, None)), None).nearest()
     files: dict[str, File] = {}
     for part in database.chunks(sorted({one for pair, ids in found.items() for one in (*pair, *ids) if one})):
         files.update(File.objects.using(alias).in_bulk(part))
