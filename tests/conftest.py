@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -14,11 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
-from tests.support import memory
+from tests.support import depth, memory
 
 _REMOVED_PREFIXES = ("LAMIN_", "XDG_", "GIT_", "AWS_", "JUPYTER_", "JPY_", "NBPRJ_", "QUARTO_", "DJANGO_")
+
+_LONG = ("acceptance", "kills", "journeys", "faults", "docs", "files", "environment")
+
+_ON_DISK = ("tests/docs/", "tests/environment/", "tests/journeys/", "tests/runs/", "tests/cli/test_run")
 
 # A shell's background job, or nohup, begins with these ignored, and so would every program that the tests start.
 if threading.current_thread() is threading.main_thread():
@@ -26,6 +30,10 @@ if threading.current_thread() is threading.main_thread():
         if signal.getsignal(_number) == signal.SIG_IGN:
             signal.signal(_number, _handler)
 
+
+# How fast a machine is decides about nothing: neither about an example that takes long nor about making one.
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")
 
 # Where pytest makes the folders of tests, if it is not told otherwise; their number, not their size, takes the time.
 if (_memory := memory.folder()) is not None:
@@ -60,6 +68,20 @@ def isolated_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.fixture
+def tmp_path(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Return the folder of the test: in memory, or on a disk where the test is of watched programs.
+
+    What a run opens below `/dev` is not recorded, and memory is mounted there.
+    """
+    if memory.folder() is None or not request.node.nodeid.startswith(_ON_DISK):
+        yield tmp_path
+        return
+    folder = Path(tempfile.mkdtemp(prefix=f"{tmp_path.name}-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse connections that would leave this machine, and questions after names of others."""
@@ -92,23 +114,6 @@ def fresh_library_state(isolated_home: Path, no_network: None) -> Iterator[None]
     settings = sys.modules.get("lamindb.core.settings")
     if settings is not None:
         settings.settings.reset()
-
-
-@pytest.fixture(scope="session")
-def tables() -> Iterator[Any]:
-    """Return what migrates; a SQLite database gets its tables by migrating once, and by copying from then on."""
-    from tests.support.tables import Tables
-
-    with contextlib.closing(Tables()) as tables:
-        yield tables
-
-
-@pytest.fixture(autouse=True)
-def copied_tables(tables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copy the tables of a new SQLite database into each instance that a test makes; `tests/db` makes those of each."""
-    from lamindb.db import migrate
-
-    monkeypatch.setattr(migrate, "_create", tables.create)
 
 
 def _disconnect() -> None:
@@ -186,6 +191,20 @@ def _init(folder: Path, database: str | None, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(folder)
     ln.setup.init(storage="./mydata", db=database)
     return folder / "mydata"
+
+
+def pytest_report_header() -> str:
+    """Tell which part of the steps is tried, and how to try the same part again."""
+    return depth.description()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the rooms whose tests take long: at the end, no worker waits for one long test of another."""
+    items.sort(key=lambda item: _LONG.index(room) if (room := _room(item)) in _LONG else len(_LONG))
+
+
+def _room(item: pytest.Item) -> str:
+    return item.nodeid.split("/")[1]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

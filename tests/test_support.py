@@ -22,9 +22,9 @@ from tests.support.processes import (
 NETWORK = """
 import os, socket
 server = socket.create_server(("127.0.0.1", 0))
-socket.create_connection(server.getsockname(), timeout=5).close()
+socket.create_connection(server.getsockname(), timeout=60).close()
 try:
-    socket.create_connection(("192.0.2.1", 80), timeout=5)
+    socket.create_connection(("192.0.2.1", 80), timeout=60)
 except OSError as error:
     print(os.getuid(), error.errno)
 """
@@ -34,14 +34,14 @@ def test_a_program_runs_without_a_network_but_reaches_itself(tmp_path: Path) -> 
     if not _can_cut_off():
         pytest.skip("this kernel or container does not let a process leave the network")
     done = run_offline(
-        [sys.executable, "-c", NETWORK], user=None, cwd=tmp_path, env=clean_environment(), timeout_seconds=30
+        [sys.executable, "-c", NETWORK], user=None, cwd=tmp_path, env=clean_environment(), timeout_seconds=60
     )
     assert done.stdout == f"{os.getuid()} 101\n", done.stderr  # 101: network is unreachable
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_a_program_runs_as_another_user() -> None:
-    done = run_offline(["/usr/bin/id", "-u"], user=NOBODY, cwd=Path("/"), env={}, timeout_seconds=30)
+    done = run_offline(["/usr/bin/id", "-u"], user=NOBODY, cwd=Path("/"), env={}, timeout_seconds=60)
     assert done.stdout == f"{NOBODY}\n"
 
 

@@ -167,7 +167,7 @@ def test_an_interrupt_exits_130(tmp_path: Path) -> None:
         "from lamindb.cli import main\n"
         "def wait(*args, **kwargs):\n"
         "    print('ready', flush=True)\n"
-        "    time.sleep(60)\n"
+        "    time.sleep(600)\n"
         "from lamindb.instance import user\n"
         "user.login = wait\n"
         "sys.exit(main(['login', 'ada']))\n"
@@ -178,7 +178,7 @@ def test_an_interrupt_exits_130(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
 

@@ -90,7 +90,7 @@ def test_closing_reaches_the_connections_of_all_threads(instance: Path) -> None:
         ln.Transform.select().count()
         wrapper = database.connection()
         opened.wait()
-        closed.wait(30)
+        closed.wait(60)
         found.append(wrapper.connection)
 
     threads = [threading.Thread(target=work) for _ in range(3)]

@@ -163,7 +163,7 @@ def test_another_thread_does_not_bring_a_closed_instance_back(tmp_path: Path, mo
     def work() -> None:
         record = ln.Transform.select().one()
         done.set()
-        closed.wait(30)
+        closed.wait(60)
         for use in (record.refresh_from_db, record.save, lambda: ln.Transform.objects.using(record._state.db).count()):
             try:
                 use()
@@ -172,7 +172,7 @@ def test_another_thread_does_not_bring_a_closed_instance_back(tmp_path: Path, mo
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert done.wait(30)
+    assert done.wait(60)
     ln.disconnect()
     closed.set()
     thread.join()

@@ -7,7 +7,6 @@ that `PROBE_OUT` names.
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.storage.servers import free_ports
 from tests.support.jupyter import MARIMO, Server, wait_for
 from tests.support.jupyter import server as server
 from tests.support.processes import clean_environment, run_command, write_notebook
@@ -184,9 +184,7 @@ def test_marimo_as_an_application(probe: Probe) -> None:
 
     path = probe.folder / "m.py"
     path.write_text(MARIMO.format(body="\n".join(f"    {line}" for line in PROBE.splitlines() if "watch" not in line)))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     command = [sys.executable, "-m", "marimo", "run", "m.py", "--headless", "--no-token", "--port", str(port)]
     with (probe.folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=probe.folder, env=probe.environment, stdout=log, stderr=log)
@@ -194,7 +192,7 @@ def test_marimo_as_an_application(probe: Probe) -> None:
         deadline = time.monotonic() + 60
         while True:
             try:
-                connection = websocket.create_connection(f"ws://127.0.0.1:{port}/ws?session_id=s_abcdef", timeout=30)
+                connection = websocket.create_connection(f"ws://127.0.0.1:{port}/ws?session_id=s_abcdef", timeout=60)
                 break
             except OSError:
                 assert process.poll() is None and time.monotonic() < deadline, (probe.folder / "log").read_text()

@@ -9,7 +9,6 @@ import os
 import socketserver
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,12 @@ KERNEL = "0123abcd-aaaa-bbbb-cccc-0123456789ab"
 class Handler(http.server.BaseHTTPRequestHandler):
     answer: Any = b"[]"
     status = 200
-    delay_seconds = 0.0
+    answers: threading.Event
     seen: list[tuple[str, str | None]]
 
     def do_GET(self) -> None:
         self.seen.append((self.path, self.headers.get("Authorization")))
-        time.sleep(self.delay_seconds)
+        self.answers.wait(60)
         body = self.answer if isinstance(self.answer, bytes) else json.dumps(self.answer).encode()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.send_response(self.status)
@@ -43,7 +42,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Run a web server that plays a Jupyter server of this user, with one notebook in its folder."""
-    handler = type("Playing", (Handler,), {"seen": []})
+    handler = type("Playing", (Handler,), {"seen": [], "answers": threading.Event()})
+    handler.answers.set()
     httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -52,8 +52,12 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     (tmp_path / "root" / "sub").mkdir(parents=True)
     (tmp_path / "root" / "sub" / "a.ipynb").touch()
     monkeypatch.setattr(kernels, "connection_file", lambda: runtime / f"kernel-{KERNEL}.json")
+    # What answers is waited for, also by a machine that has other things to do.
+    monkeypatch.setattr(jupyter, "TIMEOUT_SECONDS", 60)
+    monkeypatch.setattr(jupyter, "_TOTAL_SECONDS", 120)
     describe(runtime, httpd.server_address[1], tmp_path / "root")
     yield handler
+    handler.answers.set()
     httpd.shutdown()
     thread.join()
     httpd.server_close()
@@ -95,10 +99,12 @@ def test_odd_answers_are_no_answer(server: Any, answer: Any) -> None:
     assert jupyter.session_path() is None
 
 
-def test_refusals_and_slow_servers_are_passed_over(server: Any, tmp_path: Path) -> None:
+def test_refusals_and_slow_servers_are_passed_over(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     server.answer, server.status = [session("sub/a.ipynb")], 403
     assert jupyter.session_path() is None
-    server.status, server.delay_seconds = 200, jupyter.TIMEOUT_SECONDS + 0.3
+    server.status = 200
+    server.answers.clear()
+    monkeypatch.setattr(jupyter, "TIMEOUT_SECONDS", 0.1)
     assert jupyter.session_path() is None
 
 

@@ -124,7 +124,7 @@ def test_an_exception_after_a_caught_exit_is_a_failure(tmp_path: Path) -> None:
 @posix
 def test_an_interrupt_is_a_failure(tmp_path: Path) -> None:
     done, reported = run_both(
-        tmp_path, "import signal\nos.kill(os.getpid(), signal.SIGINT)\nimport time\ntime.sleep(9)"
+        tmp_path, "import signal\nos.kill(os.getpid(), signal.SIGINT)\nimport time\ntime.sleep(90)"
     )
     assert done.returncode == -signal.SIGINT
     assert reported[0]["exit_code"] == 130 and "KeyboardInterrupt" in str(reported[0]["error"])
@@ -144,7 +144,7 @@ def test_an_interrupted_program_dies_of_it_whatever_the_report_runs(tmp_path: Pa
 @posix
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_signals_end_the_process_as_they_would_have(tmp_path: Path, name: str) -> None:
-    body = f"import signal, time\nsys.stdout.write('lost')\nos.kill(os.getpid(), signal.{name})\ntime.sleep(9)"
+    body = f"import signal, time\nsys.stdout.write('lost')\nos.kill(os.getpid(), signal.{name})\ntime.sleep(90)"
     number = getattr(signal, name)
     done, reported = run_both(tmp_path, body)
     assert done.returncode == -number
@@ -158,7 +158,7 @@ def test_a_signal_while_the_last_threads_end_is_reported(tmp_path: Path) -> None
     def work():
         threading.main_thread().join()
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(9)
+        time.sleep(90)
     threading.Thread(target=work).start()
     """
     done, reported = run_both(tmp_path, body)
@@ -195,7 +195,7 @@ def test_a_signal_ends_the_process_even_if_the_report_hangs(tmp_path: Path) -> N
         os.kill(os.getpid(), signal.SIGTERM)
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    done = subprocess.run(command, timeout=30, check=False, cwd=tmp_path)
+    done = subprocess.run(command, timeout=60, check=False, cwd=tmp_path)
     assert done.returncode == -signal.SIGTERM
 
 
@@ -211,7 +211,7 @@ def test_forked_children_report_nothing_and_die_of_signals_at_once(tmp_path: Pat
             if ending == "error":
                 sys.stderr = open(os.devnull, "w")
                 raise ValueError
-            time.sleep(9)
+            time.sleep(90)
             os._exit(7)
         if ending == "signal":
             os.kill(child, signal.SIGTERM)

@@ -28,13 +28,14 @@ from lamindb.storage.hash_cache import HashCache
 from lamindb.storage.local import LocalStore
 from lamindb.storage.remote import RemoteStore
 from lamindb.storage.view import View
-from tests.kills.scenarios import SCENARIOS
-from tests.support import memory
+from tests.kills.scenarios import SCENARIOS, SPARSE
+from tests.support import depth, memory
 from tests.support.processes import clean_environment, run_command, run_python
 
 REPOSITORY = Path(__file__).parents[2]
-FULL = os.environ.get("LAMIN_TEST_DEPTH") == "full"
+ALL = [name for name in SCENARIOS if name != "init"]
 FEW = ["save", "save_large", "replace", "new_folder_version", "purge", "sweep"]
+OTHERS = [name for name in ALL if name not in FEW]
 
 
 def left(root: Path) -> list[str]:
@@ -70,7 +71,7 @@ def fail(record_property: Callable[[str, object], None]) -> Iterator[Callable[..
             env=clean_environment(PYTHONPATH=str(REPOSITORY)),
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=1700,
         )
         assert done.returncode == 0, done.stderr[-4000:]
         answer = json.loads(done.stdout)
@@ -81,11 +82,11 @@ def fail(record_property: Callable[[str, object], None]) -> Iterator[Callable[..
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["ENOSPC", "EIO"])
-@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != "init"] if FULL else FEW)
+@pytest.mark.parametrize("scenario", ALL if depth.FULL else [*FEW, OTHERS[depth.SEED % len(OTHERS)]])
 def test_each_call_may_fail(scenario: str, number: int, fail: Any) -> None:
-    answer = fail(scenario, number)
+    answer = fail(scenario, number, **depth.one_in(SPARSE.get(scenario, 1)))
     assert answer["problems"] == []
     assert answer["kills"] >= 3
 

@@ -212,7 +212,7 @@ def test_versions_without_a_key_never_are_current_twice(
     stale = ln.File.objects.get(id=second.id)
 
     def replace() -> None:
-        here.wait(10)
+        here.wait(60)
         try:
             stale.replace(b"3").save()
         except ConflictError:
@@ -245,7 +245,7 @@ def test_naming_a_file_waits_for_who_saves_under_that_name(
     monkeypatch.setattr(rename, "_check_rename", waits)
 
     def save_other() -> None:
-        here.wait(10)
+        here.wait(60)
         save("a.txt", b"2")
         done.set()
         connections.close_all()

@@ -140,7 +140,9 @@ def _run(project: Path, case: Case) -> tuple[int, str]:
         path.write_text(f"{begin}\n{track}\n{prints}\natexit.register(lambda: {save})\n{statement}\n")
         return _seen(run_command(sys.executable, path, cwd=project, check=False))
     if case.way == "step":
-        body = f"    {prints or 'pass'}\n    {save}\n    time.sleep(0.5)\n    {statement}\n"
+        # What ends at once is recorded if its row was written before, which another thread does in a moment.
+        recorded = "    while not ln.Run.select(id=ln.context.run.id).exists():\n        time.sleep(0.02)\n"
+        body = f"    {prints or 'pass'}\n    {save}\n{recorded}    {statement}\n"
         path.write_text(f"{begin}\n@ln.step\ndef work(case):\n{body}\nwork({case.name!r})\n")
         return _seen(run_command(sys.executable, path, cwd=project, check=False))
     folder = f"made-{case.name}"

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,7 +132,7 @@ def test_the_same_under_lamin_run(project: Path) -> None:
 
 def test_signals_from_outside(project: Path) -> None:
     path = project / "program.py"
-    path.write_text(f"{BEGIN}time.sleep(60)\n".replace("quiet = None", TRACKING.replace("WAY", "plain"), 1))
+    path.write_text(f"{BEGIN}time.sleep(600)\n".replace("quiet = None", TRACKING.replace("WAY", "plain"), 1))
     for number, status, error in (
         (signal.SIGTERM, "failed", "stopped by signal SIGTERM"),
         (signal.SIGINT, "failed", "KeyboardInterrupt"),
@@ -153,7 +152,6 @@ def test_signals_from_outside(project: Path) -> None:
             assert process.stdout is not None
             assert process.stdout.readline() == b"out\n"
             assert ln.Run.select(status="running").count() == (2 if before else 1)
-            began = time.monotonic()
             if number == signal.SIGKILL:
                 # As a scheduler does: all of it.
                 os.killpg(process.pid, number)
@@ -161,7 +159,6 @@ def test_signals_from_outside(project: Path) -> None:
                 process.send_signal(number)
             code = process.wait(TIMEOUT_SECONDS)
             process.stdout.close()
-            assert time.monotonic() - began < 30
             assert code == (128 + number if before and number != signal.SIGKILL else -number)
             runs = list(ln.Run.select().order_by("created_at"))[last:]
             assert [run.status for run in runs] == [status] * (2 if before else 1), (number, before)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import lamindb as ln
+from tests.storage.servers import free_ports
 from tests.support.jupyter import MARIMO, Server
 from tests.support.jupyter import server as server
 from tests.support.processes import clean_environment, write_notebook
@@ -24,7 +24,7 @@ TELL = "import json; open('/TOLD', 'a').write(json.dumps([run.id, run.transform.
 
 def ended(run_id: str) -> ln.Run:
     """Wait until a kernel's run has ended: kernels end a moment after the server says so."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         run = ln.Run.select(id=run_id).one()
         if run.status != "running":
@@ -101,9 +101,7 @@ def test_an_application_of_marimo(local_instance: Path) -> None:
     body = "\n".join(f"    {line}" for line in f"{TRACK}\n{WORK.replace('WAY', 'app')}".splitlines())
     source = MARIMO.format(body=body)
     (project / "app.py").write_text(source)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     command = [sys.executable, "-m", "marimo", "run", "app.py", "--headless", "--no-token", "--port", str(port)]
     environment = clean_environment(HOME=os.environ["HOME"])
     with (project / "log").open("wb") as log:
@@ -112,7 +110,7 @@ def test_an_application_of_marimo(local_instance: Path) -> None:
         deadline = time.monotonic() + 60
         while True:
             try:
-                connection = websocket.create_connection(f"ws://127.0.0.1:{port}/ws?session_id=s_abcdef", timeout=30)
+                connection = websocket.create_connection(f"ws://127.0.0.1:{port}/ws?session_id=s_abcdef", timeout=60)
                 break
             except OSError:
                 assert process.poll() is None and time.monotonic() < deadline, (project / "log").read_text()

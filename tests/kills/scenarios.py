@@ -270,3 +270,6 @@ SCENARIOS = {
     "move": Scenario(move, folder_kept, only_local=True),
     "init": Scenario(init, makes_instance=True),
 }
+
+SPARSE = {"move": 9}
+"""Scenarios of hundreds of like steps, with the number of steps of which one is tried where time is short."""

@@ -7,7 +7,6 @@ must see the state from before or the one from after, find every byte right, and
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,20 +18,17 @@ from typing import Any
 import pytest
 
 from tests.kills.mutants import MUTANTS
-from tests.kills.scenarios import SCENARIOS
-from tests.support import memory
+from tests.kills.scenarios import SCENARIOS, SPARSE
+from tests.support import depth, memory
 from tests.support.processes import clean_environment
 
 REPOSITORY = Path(__file__).parents[2]
-FULL = os.environ.get("LAMIN_TEST_DEPTH") == "full"
 LOCAL = [name for name in SCENARIOS if name != "init"]
-SPARSE = {"move": 9}
-"""Scenarios of hundreds of like steps, of which few are tried where time is short."""
 REMOTE = [name for name in LOCAL if not SCENARIOS[name].only_local]
 
 pytestmark = [
     pytest.mark.kill,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc and fork"),
 ]
 
@@ -57,7 +53,7 @@ def kill(work: Path, record_property: Callable[[str, object], None]) -> Callable
             env=clean_environment(PYTHONPATH=str(REPOSITORY)),
             capture_output=True,
             text=True,
-            timeout=550,
+            timeout=1700,
         )
         assert done.returncode == 0, done.stderr[-4000:]
         answer = json.loads(done.stdout)
@@ -68,21 +64,16 @@ def kill(work: Path, record_property: Callable[[str, object], None]) -> Callable
     return run
 
 
-def stride(part: int) -> int:
-    """Return the stride through the steps; all of them in a full run."""
-    return 1 if FULL else part
-
-
 @pytest.mark.parametrize("scenario", LOCAL)
 def test_in_a_folder_with_sqlite(scenario: str, kill: Any) -> None:
-    answer = kill(scenario, every=stride(SPARSE.get(scenario, 1)))
+    answer = kill(scenario, **depth.one_in(SPARSE.get(scenario, 1)))
     assert answer["problems"] == []
     assert answer["kills"] >= 5
 
 
 @pytest.mark.parametrize("scenario", LOCAL)
 def test_in_a_folder_with_postgres(scenario: str, kill: Any, postgres_server: Any) -> None:
-    answer = kill(scenario, postgres=postgres_server.url("postgres"), every=stride(SPARSE.get(scenario, 1)))
+    answer = kill(scenario, postgres=postgres_server.url("postgres"), **depth.one_in(SPARSE.get(scenario, 1)))
     assert answer["problems"] == []
     assert answer["kills"] >= 5
 
@@ -105,7 +96,7 @@ def test_in_a_bucket_with_sqlite(scenario: str, kill: Any, bucket: str) -> None:
 
 @pytest.mark.parametrize("scenario", REMOTE)
 def test_in_a_bucket_with_postgres(scenario: str, kill: Any, bucket: str, postgres_server: Any) -> None:
-    answer = kill(scenario, storage=bucket, postgres=postgres_server.url("postgres"), every=stride(2))
+    answer = kill(scenario, storage=bucket, postgres=postgres_server.url("postgres"), **depth.one_in(2))
     assert answer["problems"] == []
     assert answer["kills"] >= 2
 
@@ -113,7 +104,7 @@ def test_in_a_bucket_with_postgres(scenario: str, kill: Any, bucket: str, postgr
 @pytest.mark.parametrize("place", ["folder", "bucket"])
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_making_an_instance(place: str, database: str, kill: Any, request: pytest.FixtureRequest) -> None:
-    config: dict[str, Any] = {"every": stride(11)}
+    config: dict[str, Any] = {**depth.one_in(11)}
     if place == "bucket":
         config["storage"] = request.getfixturevalue("bucket")
     if database == "postgres":

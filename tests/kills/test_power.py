@@ -26,7 +26,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 pytestmark = [
     pytest.mark.kill,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's loop devices"),
 ]
 
@@ -70,7 +70,7 @@ def cut(mounting: None, record_property: Callable[[str, object], None]) -> Itera
             env=clean_environment(PYTHONPATH=str(REPOSITORY)),
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=1700,
         )
         assert done.returncode == 0, done.stderr[-4000:]
         answer = json.loads(done.stdout)

@@ -24,8 +24,7 @@ from lamindb.models import File
 from lamindb.setup import lifecycle
 from tests.kills import stepping
 from tests.kills.runner import copy_tree
-
-FULL = os.environ.get("LAMIN_TEST_DEPTH") == "full"
+from tests.support import depth
 
 Content = bytes | tuple[tuple[str, bytes], ...]
 """The bytes of a file, or the members of a folder."""
@@ -362,8 +361,8 @@ def test_an_instance_is_what_a_dictionary_says(tmp_path: Path, monkeypatch: pyte
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Comparison,
         settings=hypothesis.settings(
-            max_examples=200 if FULL else 25,
-            stateful_step_count=25 if FULL else 16,
+            max_examples=200 if depth.FULL else 25,
+            stateful_step_count=25 if depth.FULL else 16,
             deadline=None,
             database=None,
             suppress_health_check=list(hypothesis.HealthCheck),

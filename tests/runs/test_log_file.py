@@ -91,16 +91,14 @@ def test_the_log_of_a_killed_script_is_stored(instance: Path, tmp_path: Path) ->
 
 
 def test_the_log_of_a_killed_command_is_stored(instance: Path) -> None:
-    code = f"{PRINTING}sys.stdout.flush(); os.kill(os.getppid(), signal.SIGKILL)\n"
-    command = [
-        BIN_FOLDER / "lamin",
-        "run",
-        "--",
-        sys.executable,
-        "-u",
-        "-c",
-        "import time\n" + code.replace("os.kill", "time.sleep(1); os.kill"),
-    ]
+    folder = log_file.folder_of(context.instance().id)
+    code = f"""{PRINTING}
+import pathlib, time
+while not any(b"last words" in path.read_bytes() for path in pathlib.Path({str(folder)!r}).glob("*")):
+    time.sleep(0.02)
+os.kill(os.getppid(), signal.SIGKILL)
+"""
+    command = [BIN_FOLDER / "lamin", "run", "--", sys.executable, "-u", "-c", code]
     assert subprocess.run(command, env=clean_environment(), capture_output=True, check=False).returncode == -9
     run = ln.Run.select().one()
     assert run.status == "aborted"

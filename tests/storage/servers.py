@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -58,14 +59,17 @@ class S3Server:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return free ports, which are also free 10,000 above, where some servers open a second one."""
+    """Return free ports, which are also free 10,000 above, where some servers open a second one.
+
+    Both lie below those that the system gives to connections, which would take a port before its server does.
+    """
     found: list[int] = []
     with contextlib.ExitStack() as held:
         while len(found) < count:
-            server = held.enter_context(socket.socket())
-            server.bind(("127.0.0.1", 0))
-            port = server.getsockname()[1]
-            if port < 50_000:
+            port = secrets.SystemRandom().randrange(10_000, 20_000)
+            with contextlib.suppress(OSError):
+                for each in (port, port + 10_000):
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", each))
                 found.append(port)
     return found
 
@@ -121,7 +125,7 @@ def _running(
             process.send_signal(signal.SIGCONT)
             process.send_signal(stop)
             try:
-                process.wait(5)
+                process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -129,12 +133,12 @@ def _running(
 
 def _wait(process: subprocess.Popen[bytes], endpoint: str, folder: Path) -> None:
     """Wait until the server answers, whatever it answers."""
-    give_up_at = time.monotonic() + 60
+    give_up_at = time.monotonic() + 120
     while time.monotonic() < give_up_at:
         if process.poll() is not None:
             break
         try:
-            urllib.request.urlopen(endpoint, timeout=2).close()
+            urllib.request.urlopen(endpoint, timeout=30).close()
         except urllib.error.HTTPError as answer:
             answer.close()
             if answer.code < 500:

@@ -24,17 +24,20 @@ from tests.support.processes import clean_environment
 pytest.importorskip("boto3")
 
 KILLED = """
-import os, signal, sys
+import datetime, os, signal, sys, time
 from lamindb.storage import remote
 from lamindb.storage.base import Source
+from lamindb.storage.multipart import Uploads
 from lamindb.storage.remote import RemoteStore
 
 remote.IN_MEMORY = 1 << 20
 
 def die_in_the_midst(*args):
     yield bytes(20 << 20)
-    import time
-    time.sleep(1)
+    # The upload begins in another thread.
+    uploads, later = Uploads(sys.argv[1]), datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)
+    while not uploads.started_before(later):
+        time.sleep(0.05)
     os.kill(os.getpid(), signal.SIGKILL)
 
 remote._read_again = die_in_the_midst

@@ -48,6 +48,9 @@ if __name__ == "__main__":
 """
 
 
+_PATIENCE = "import lamindb.environment.jupyter as _j; _j.TIMEOUT_SECONDS, _j._TOTAL_SECONDS = 60, 120; del _j"
+
+
 class Server:
     """A JupyterLab server of this test, and the part of its interface that a browser uses."""
 
@@ -61,22 +64,31 @@ class Server:
             method=method,
             headers={"Authorization": f"token {self.token}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             data = answer.read()
         return json.loads(data) if data else None
 
     def session(self, path: str, kind: str = "notebook") -> Any:
-        return self.call("POST", "sessions", path=path, name=path, type=kind, kernel={"name": "python3"})
+        """Open a document with a new kernel, in which the library waits for the server as long as that takes."""
+        session = self.call("POST", "sessions", path=path, name=path, type=kind, kernel={"name": "python3"})
+        self.execute(session["kernel"]["id"], _PATIENCE, is_cell=False)
+        return session
 
-    def execute(self, kernel: str, code: str) -> None:
-        """Run a cell as the browser does, and wait until the kernel has answered."""
+    def execute(self, kernel: str, code: str, *, is_cell: bool = True) -> None:
+        """Run a cell as the browser does, or code that is none, and wait until the kernel has answered."""
         import websocket
 
         address = f"{self.url}api/kernels/{kernel}/channels?session_id=s1".replace("http://", "ws://")
         connection = websocket.create_connection(address, header=[f"Authorization: token {self.token}"], timeout=60)
         number = uuid.uuid4().hex
         header = {"msg_id": number, "msg_type": "execute_request", "session": "s1", "username": "u", "version": "5.3"}
-        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": True, "stop_on_error": True}
+        content = {
+            "code": code,
+            "silent": not is_cell,
+            "store_history": is_cell,
+            "allow_stdin": True,
+            "stop_on_error": True,
+        }
         message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "buffers": []}
         try:
             connection.send(json.dumps({**message, "channel": "shell"}))
@@ -141,7 +153,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def wait_for(path: Path, count: int) -> list[str]:
     """Wait until a file has as many lines; kernels end a moment after the server says so."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         lines = path.read_text().splitlines() if path.exists() else []
         if len(lines) >= count:

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-TIMEOUT_SECONDS = 110
+TIMEOUT_SECONDS = 240
 BIN_FOLDER = Path(sys.executable).parent
 
 _FORWARDED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV")

@@ -71,7 +71,7 @@ def server(answer: bytes | None) -> Iterator[int]:
         ended = threading.Event()
 
         def serve() -> None:
-            listening.settimeout(20)
+            listening.settimeout(60)
             try:
                 connection, _ = listening.accept()
             except OSError:
@@ -79,7 +79,7 @@ def server(answer: bytes | None) -> Iterator[int]:
             with connection:
                 connection.recv(1024)
                 if answer is None:
-                    ended.wait(20)
+                    ended.wait(60)
                 else:
                     connection.sendall(answer)
                     connection.recv(1024)

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 
 from lamindb.lineage.lineage_graph import Edge, LineageGraph
 from lamindb.lineage.render.picture import LineagePicture
+from tests.storage.servers import free_ports
 from tests.support.graphs import cycle_graph, file_node, hostile_graph, project_graph, run_node, small_graph
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -131,9 +131,7 @@ def test_it_shows_in_an_exported_notebook(page: Any, tmp_path: Path) -> None:
 @pytest.fixture
 def lab_url(tmp_path: Path) -> Iterator[str]:
     """Run JupyterLab on a folder, on this machine only."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     options = {
         "ServerApp.ip": "127.0.0.1",
         "ServerApp.port": port,
@@ -156,17 +154,18 @@ def lab_url(tmp_path: Path) -> Iterator[str]:
     finally:
         server.terminate()
         try:
-            server.wait(timeout=30)
+            server.wait(timeout=60)
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
+    give_up_at = time.monotonic() + 120
+    while time.monotonic() < give_up_at:
         assert server.poll() is None, log.read_text("utf-8", "replace")
         try:
-            with urllib.request.urlopen(url, timeout=5):
+            with urllib.request.urlopen(url, timeout=30):
                 return
         except OSError:
             time.sleep(0.2)

@@ -323,7 +323,7 @@ def test_a_long_step_is_seen_while_it_runs(instance: Path, monkeypatch: pytest.M
 
     @ln.step
     def long() -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not ln.Run.select().exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         seen.extend(ln.Run.select())
@@ -354,7 +354,7 @@ def quick(number):
 @ln.step
 def slow():
     print("slow", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 
 with ln.track() as run:
     for number in range(50):
@@ -393,7 +393,7 @@ def test_a_step_that_is_killed_is_found(local_instance: Path, number: signal.Sig
     assert process.stdout is not None
     while process.stdout.readline() != "slow\n":
         pass
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not runs("slow") and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(number)
