@@ -75,16 +75,14 @@ class ModuleSet:
             messages.debug(f"the modules of the project were not recorded: {error}")
             return None
 
-    def stored_anew(self, instance: Instance) -> ModuleSet:
-        """Store the sources again, which garbage collection took meanwhile.
-
-        Raises:
-            StorageError: Their files changed, so that they are not known any more.
-        """
-        found = self._stored(instance)
-        if found.digest != self.digest:
-            raise StorageError("modules that this run imported were changed, and removed by garbage collection")
-        return found
+    def stored_anew(self, instance: Instance) -> ModuleSet | None:
+        """Store the sources again, which garbage collection took meanwhile; None where that fails."""
+        try:
+            found = self._stored(instance)
+        except (StorageError, OSError, ValueError) as error:
+            messages.debug(f"the modules of the project were not recorded: {error}")
+            return None
+        return found if found.digest == self.digest else None
 
     def _stored(self, instance: Instance) -> ModuleSet:
         sources = {path: _source(file) for path, file in self.files.items()}
