@@ -63,7 +63,7 @@ def test_a_file(project: dict[str, Any]) -> None:
     assert [facts(table, "file")[name] for name in ("version", "is_latest", "versions")] == [2, True, 2]
     assert "2, current, of 2" in repr(table.describe())
     assert records(table, "inputs_of_that_run") == ["raw/s1.fastq.gz"]
-    assert records(table, "read_by") == ["broken v1"]
+    assert records(table, "read_by") == ["broken v1 · caller's code 1"]
     assert len(records(table, "versions")) == 2
     older = table.versions.first()
     assert (facts(older, "file")["version"], facts(older, "file")["is_latest"]) == (1, False)
