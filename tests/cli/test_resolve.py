@@ -105,3 +105,20 @@ def test_a_run_is_the_last_one_of_a_name(local_instance: Path) -> None:
     for text in ("crashed", "cras", "no such run", "x\0"):
         with pytest.raises(NoResultFound):
             resolve.run_of(text)
+
+
+def test_text_names_records_as_in_python(instance: Path) -> None:
+    first, second = (ln.Transform(name="qc", type="script", reference=f"{at}/qc.py").save() for at in "ab")
+    run = ln.Run(transform=first, name="nightly").save()
+    assert resolve.ids_of(ln.Transform, "a/qc.py") == [first.id]
+    assert resolve.ids_of(ln.Run, "nightly") == resolve.ids_of(ln.Run, run.id[:12]) == [run.id]
+    for text in ("qc", "qc.py"):
+        with pytest.raises(MultipleResultsFound, match=f"{first.id}.*{second.id}|{second.id}.*{first.id}"):
+            resolve.ids_of(ln.Transform, text)
+        with pytest.raises(MultipleResultsFound):
+            ln.Run.select(transform=text)
+    with pytest.raises(NoResultFound, match="did you mean 'nightly'"):
+        resolve.ids_of(ln.Run, "nightlie")
+    for kind in (ln.User, ln.Transform, ln.Run):
+        with pytest.raises(NoResultFound):
+            resolve.ids_of(kind, "\0")

@@ -74,6 +74,7 @@ def failed(code: int | None, error: str | None = None) -> dict[str, object]:
         ("import argparse\nargparse.ArgumentParser().parse_args(['--nope'])", failed(2)),
         ("import threading\nthreading.Thread(target=sys.exit, args=(3,)).start()", COMPLETED),
         ("raise SystemExit(3)", failed(3)),
+        ("class Owned:\n    def __del__(self):\n        print('freed')\nowned = Owned()", COMPLETED),
     ],
 )
 def test_the_end_is_reported_once_and_changes_nothing(tmp_path: Path, body: str, ending: dict[str, object]) -> None:

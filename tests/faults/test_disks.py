@@ -161,6 +161,23 @@ def test_a_full_disk_can_be_read_and_freed(small_disk: Path) -> None:
     assert store.read(store.put(Source(".bin", data=b"fits again")).name) == b"fits again"
 
 
+def test_records_on_a_full_disk_are_read_and_not_written(small_disk: Path) -> None:
+    file = ln.File(b"before", key="before.txt").save()
+    lifecycle.reset()
+    ballast = fill(small_disk)
+    # The files beside a database that is not open have to be made, for which there is no space.
+    assert [found.load() for found in ln.File.select()] == ["before"]
+    assert verify.verify().is_clean
+    for act in (lambda: ln.File(b"after", key="after.txt").save(), ln.File.select().one().delete):
+        with pytest.raises(LaminError, match="free some space"):
+            act()
+    assert ln.File.select().list() == [file]
+    lifecycle.reset()
+    ballast.unlink()
+    assert ln.File(b"after", key="after.txt").save().is_latest
+    assert verify.verify().is_clean
+
+
 def test_many_files_on_a_full_disk_are_all_or_none(small_disk: Path, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()

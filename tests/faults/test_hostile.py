@@ -268,6 +268,54 @@ def test_links_are_followed_but_not_out_of_a_folder(instance: Path) -> None:
     assert not any("passwd" in str(path) for path in instance.rglob("*"))
 
 
+@pytest.mark.parametrize("links", ["keep", "follow", "skip"])
+def test_links_in_a_folder_are_kept_followed_or_skipped(local_instance: Path, links: str, capsys: Any) -> None:
+    write("secret/deep.txt", b"deep")
+    write("folder/inside.txt", b"inside")
+    for name, target in (("alias.txt", "inside.txt"), ("out", "../secret"), ("dead", "nowhere"), ("circle", ".")):
+        os.symlink(target, f"folder/{name}")
+    if links == "follow":
+        for name in ("dead", "circle"):
+            with pytest.raises(InvalidInputError, match=r"dead|circle"):
+                ln.File("folder", key="f", links=links).save()
+            os.unlink(f"folder/{name}")
+        os.symlink(local_instance, "folder/storage")
+        with pytest.raises(InvalidInputError, match="storage of an instance"):
+            ln.File("folder", key="f", links=links).save()
+        os.unlink("folder/storage")
+    wanted = {
+        "keep": ["alias.txt", "inside.txt"],
+        "follow": ["alias.txt", "inside.txt", "out/deep.txt"],
+        "skip": ["inside.txt"],
+    }[links]
+    file = ln.File("folder", key="f", links=links).save()
+    told = capsys.readouterr().err
+    staged = file.stage()
+    assert sorted(str(path.relative_to(staged)) for path in staged.rglob("*") if path.is_file()) == wanted
+    assert ln.File("folder", key="f", links=links).hash == file.hash
+    many = ln.File.from_dir("folder", key="m", links=links)
+    assert [one.key for one in many] == [f"m/{name}" for name in wanted]
+    ln.save(many)
+    for report in (told, capsys.readouterr().err):
+        assert ("'out' (to '../secret')" in report) == (links != "follow")
+        assert ("'alias.txt' (to 'inside.txt')" in report) == (links == "skip")
+    with pytest.raises(InvalidInputError, match="links must be one of"):
+        ln.File("folder", key="f", links="all")
+
+
+def test_links_of_a_folder_in_a_storage(local_instance: Path) -> None:
+    write(f"{local_instance}/own/a.txt", b"a")
+    write("shelf/b.txt", b"b")
+    ln.Storage(root="shelf").save()
+    with pytest.raises(InvalidInputError, match="lies in a storage"):
+        ln.File(f"{local_instance}/own", links="follow")
+    with pytest.raises(InvalidInputError, match="lies in a storage"):
+        ln.File.from_dir(f"{local_instance}/own", links="follow")
+    write("shelf/f/b.txt", b"b")
+    with pytest.raises(InvalidInputError, match="lies in a storage"):
+        ln.File("shelf/f", links="skip")
+
+
 def test_odd_names_survive(instance: Path) -> None:
     raw = os.path.join(os.fsencode(Path.cwd()), b"caf\xe9.bin")
     with open(raw, "wb") as stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle
 import sys
@@ -167,6 +168,26 @@ def test_a_warning_of_a_format_is_no_error(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         assert loaders.load(tmp_path / "a.old", ".old") == "a.old"
     assert [str(one.message) for one in seen] == ["this format is old"]
+
+
+@pytest.mark.usefixtures("own_loaders")
+def test_a_package_brings_writers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "plates-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plates\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[lamindb.writers]\nplates.Plate:WELLS = plates:write\nodd = plates:odd\n")
+    (tmp_path / "plates.py").write_text("class Plate: pass\ndef write(plate): return b'A1'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    loaders._installed_writers.cache_clear()
+    try:
+        assert loaders.is_format(".wells") and "plates" not in sys.modules
+        plate = importlib.import_module("plates").Plate()
+        assert loaders.in_memory_kind(plate) == "Plate" and loaders.to_bytes(plate) == (b"A1", ".wells")
+        loaders.register_writer(".wells", type(plate))(lambda plate: b"own")
+        assert loaders.to_bytes(plate, "wells") == (b"own", ".wells")
+    finally:
+        loaders._installed_writers.cache_clear()
+        sys.modules.pop("plates", None)
 
 
 @pytest.mark.parametrize("suffix", ["", ".", "a/b"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lamindb as ln
 from lamindb.core import context
 from lamindb.errors import KeyExistsError
+from lamindb.files import save
 from lamindb.maintenance import verify
 from lamindb.models import File
 
@@ -63,3 +65,53 @@ def test_such_keys_of_an_older_instance_are_named_and_read(folder: Path) -> None
     report = verify.verify()
     assert report.overlapping == ("o/inside.txt",) and "o/inside.txt" in str(report)
     assert ln.File.select(key="o/inside.txt").one().load() == "inside"
+
+
+def test_bringing_back_what_overlaps_is_refused(folder: Path) -> None:
+    ln.File(folder, key="o").save()
+    stored = ln.File.select(key="o").one()
+    stored.delete()
+    inside = ln.File(b"x", key="o/x.txt").save()
+    with pytest.raises(KeyExistsError, match=r"'o/x\.txt' lies in it"):
+        stored.restore()
+    assert ln.File.select(key="o").list() == [] and inside.load() == "x"
+    inside.delete()
+    assert stored.restore().is_latest
+    with pytest.raises(KeyExistsError, match="stored as one"):
+        inside.restore()
+    assert verify.verify().overlapping == ()
+
+
+def test_an_older_version_that_is_a_folder_comes_back_only_where_it_may(folder: Path) -> None:
+    ln.File(folder, key="o").save()
+    stored = ln.File.select(key="o").one()
+    second = stored.replace(b"bytes", format=None).save()
+    assert second.key == "o" and not second.is_folder
+    File.objects.filter(id=ln.File(b"x", key="p.txt").save().id).order_by().update_rows({"key": "o/x.txt"})
+    with pytest.raises(KeyExistsError, match="lies in it"):
+        File.objects.get(id=stored.versions[0].id).make_current()
+    with pytest.raises(KeyExistsError, match="lies in it"):
+        File.objects.get(id=stored.versions[1].id).delete()
+    assert [one.is_latest for one in second.versions] == [False, True]
+
+
+@pytest.mark.parametrize("first", ["folder", "file"])
+def test_a_key_that_is_taken_meanwhile_is_refused_in_the_transaction(
+    folder: Path, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = {"folder": ln.File(folder, key="o"), "file": ln.File(b"x", key="o/x.txt")}
+    winner = pair.pop(first)
+    [loser] = pair.values()
+    store_bytes = save._store_bytes
+
+    def overtaken(*arguments: Any) -> None:
+        monkeypatch.setattr(save, "_store_bytes", store_bytes)
+        winner.save()
+        store_bytes(*arguments)
+
+    monkeypatch.setattr(save, "_store_bytes", overtaken)
+    with pytest.raises(KeyExistsError, match="stored as one"):
+        loser.save()
+    assert not loser.is_saved and ln.File.select().list("key") == [winner.key]
+    report = verify.verify()
+    assert report.is_clean and report.overlapping == () and report.edited == ()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ PLACES: Final = ("folder", "S3")
 OBJECTS: Final = (0, 1, 5)
 
 _SUDDEN: Final = {"SIGKILL", "os._exit(5)"}
+_PRINTED: Final = {"raises", "SIGINT"}
 _PAST_ATEXIT: Final = {*_SUDDEN, "SIGTERM"}
 
 
@@ -100,13 +102,17 @@ def expected(case: Case) -> Recorded:
     code = ENDINGS[case.ending][1]
     status = "aborted" if case.ending in _SUDDEN else "failed" if code else "completed"
     exit_code: int | None = None if case.ending in _SUDDEN else code
+    # A traceback is output, too; what a killed program printed is kept.
+    has_log = case.objects > 0 or case.ending in _PRINTED
     if case.way == "lamin run":
         status, exit_code = "failed" if code else "completed", code
-        return Recorded(status, exit_code, 0 if code else case.files, case.objects > 0)
+        return Recorded(status, exit_code, 0 if code else case.files, has_log)
     if case.way == "script":
-        made = 0 if case.ending in _PAST_ATEXIT else case.files
-        return Recorded(status, exit_code, made, case.objects > 0 and status != "aborted")
-    # Neither a cell nor a function has an exit code or a log of its own.
+        return Recorded(status, exit_code, 0 if case.ending in _PAST_ATEXIT else case.files, has_log)
+    if case.way == "notebook":
+        # A cell has no log of its own, and no exit code unless a signal ends the kernel.
+        return Recorded(status, code if case.ending == "SIGTERM" else None, case.files, False)
+    # Neither has a function.
     return Recorded(status, None, case.files, False)
 
 
@@ -162,6 +168,8 @@ def main() -> int:
     import lamindb as ln
     from tests.storage import servers
 
+    # What a shell starts in the background ignores it, and so would all programs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     wrong = 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lamindb as ln
-from lamindb.errors import IntegrityError, InvalidInputError, InvalidKeyError, ReadOnlyError, UnsupportedError
+from lamindb.cli import resolve
+from lamindb.core import context
+from lamindb.errors import (
+    IntegrityError,
+    InvalidInputError,
+    InvalidKeyError,
+    ReadOnlyError,
+    SourceNotFoundError,
+    UnsupportedError,
+)
+from lamindb.maintenance import verify
+from lamindb.runs.commands import declared
+from lamindb.storage import bucket_client
+from tests.storage.servers import S3Server
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -24,8 +42,6 @@ def bucket(seaweed_root: str, database: str | None, tmp_path: Path, monkeypatch:
 
 def put(url: str, data: bytes) -> None:
     import obstore
-
-    from lamindb.storage import bucket_client
 
     root, _, key = url.rpartition("/")
     obstore.put(bucket_client.open_bucket(root), key, data)
@@ -108,10 +124,113 @@ def test_objects_with_unusual_names_are_registered_where_they_are(bucket: str, k
     assert file.path().read_bytes() == b"0123"
 
 
-def test_an_object_with_an_empty_part_is_refused_for_what_it_is(bucket: str) -> None:
-    ln.Storage(root=bucket.rpartition("/")[0] + "/archive").save()
+@pytest.fixture
+def shelf(moto_server: S3Server, moto_root: str, local_instance: Path) -> Iterator[Shelf]:
+    """Register a prefix of a bucket that keeps versions as a further storage of an instance in a folder."""
+    with contextlib.closing(bucket_client.boto_client(moto_root)) as client:
+        bucket, _, prefix = moto_root.removeprefix("s3://").partition("/")
+        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        shelf = Shelf(moto_root, client, bucket, prefix)
+        shelf.put("a.txt", b"a")
+        ln.Storage(root=moto_root).save()
+        yield shelf
+
+
+@dataclass(frozen=True)
+class Shelf:
+    root: str
+    client: Any
+    bucket: str
+    prefix: str
+
+    def put(self, key: str, data: bytes) -> str:
+        """Put an object, also one whose name the client of buckets cannot express; return its version."""
+        answer = self.client.put_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}", Body=data)
+        return str(answer["VersionId"])
+
+
+def test_a_folder_of_a_bucket_in_place(shelf: Shelf) -> None:
+    for name in ("p/x.csv", "p/sub/y.csv"):
+        shelf.put(name, name.encode())
+    shelf.put("p/sub/", b"")
+    folder = ln.File(f"{shelf.root}/p/").save()
+    assert (folder.key, folder.is_folder, folder.n_files, folder.size) == ("p", True, 2, 18)
+    staged = folder.stage()
+    assert {str(path.relative_to(staged)) for path in staged.rglob("*.csv")} == {"x.csv", "sub/y.csv"}
+    assert (folder.path() / "sub" / "y.csv").read_bytes() == b"p/sub/y.csv"
+    assert verify.verify().is_clean
+    many = ln.File.from_dir(f"{shelf.root.replace('s3://', 's3a://')}/p")
+    ln.save(many)
+    assert [file.key for file in many] == ["p/sub/y.csv", "p/x.csv"]
+    assert ln.File(f"{shelf.root}/p").save() == folder
+    assert declared.inputs_of(context.instance(), [f"{shelf.root}/p"], Path.cwd()) == [folder]
+    shelf.put("p/x.csv", b"other")
+    with pytest.raises(IntegrityError, match="was changed"):
+        ln.File.select(key="p").one().stage()
+    report = verify.verify()
+    assert len(report.corrupt) == 2 and not report.missing
+    assert ln.File(f"{shelf.root}/p").save().version == 2
+    with pytest.raises(SourceNotFoundError, match="there is no file"):
+        ln.File(f"{shelf.root}/q")
+    with pytest.raises(SourceNotFoundError, match="no object below"):
+        ln.File.from_dir(f"{shelf.root}/q")
+    shelf.client.delete_object(Bucket=shelf.bucket, Key=f"{shelf.prefix}/p/x.csv")
+    assert len(verify.verify().missing) == 1
+
+
+def test_a_zarr_store_of_a_bucket_in_place(shelf: Shelf) -> None:
+    zarr = pytest.importorskip("zarr")
+    np = pytest.importorskip("numpy")
+    zarr.save_array("made.zarr", np.arange(6))
+    for path in Path("made.zarr").rglob("*"):
+        if path.is_file():
+            shelf.put(f"cells.zarr/{path.relative_to('made.zarr')}", path.read_bytes())
+    file = ln.File(f"{shelf.root}/cells.zarr").save()
+    assert file.suffix == ".zarr" and file.is_folder
+    assert file.load()[:].tolist() == [0, 1, 2, 3, 4, 5]
+    assert zarr.open(os.fspath(file.path()), mode="r")[2:4].tolist() == [2, 3]
+
+
+def test_a_version_of_an_object_in_place(shelf: Shelf) -> None:
+    first, second = shelf.put("x.csv", b"one"), shelf.put("x.csv", b"second")
+    old = ln.File(f"{shelf.root}/x.csv?versionId={first}").save()
+    new = ln.File(f"{shelf.root}/x.csv").save()
+    assert (old.name, old.suffix, old.size, new.size) == ("x.csv", ".csv", 3, 6)
+    old = ln.File.select(id=old.id).one()
+    assert old.stage().read_bytes() == old.path().read_bytes() == b"one" and old.stage().name == "x.csv"
+    assert new.stage().read_bytes() == b"second" and first != second
+    assert verify.verify().is_clean
+    shelf.client.delete_object(Bucket=shelf.bucket, Key=f"{shelf.prefix}/x.csv", VersionId=first)
+    [lost] = verify.verify().missing
+    assert first in str(lost)
+    with pytest.raises(SourceNotFoundError, match=f"no version '{first}'"):
+        ln.File(f"{shelf.root}/x.csv?versionId={first}")
+    with pytest.raises(SourceNotFoundError, match="no version 'none'"):
+        ln.File(f"{shelf.root}/x.csv?versionId=none")
+
+
+def test_objects_whose_names_have_empty_parts_in_place(shelf: Shelf) -> None:
+    shelf.put("odd/a//b.csv", b"0123")
+    shelf.put("odd/c.csv", b"c")
+    file = ln.File(f"{shelf.root}/odd/a//b.csv").save()
+    assert (file.key, file.name, file.size) == ("odd/a//b.csv", "b.csv", 4)
+    assert file.stage().read_bytes() == file.path().read_bytes() == b"0123"
+    assert resolve.file("odd/a//b.csv") == resolve.file(f"{shelf.root}/odd/a//b.csv") == file
+    assert [one.key for one in ln.File.from_dir(f"{shelf.root}/odd")] == ["odd/a//b.csv", "odd/c.csv"]
     with pytest.raises(InvalidKeyError, match="an empty part"):
-        ln.File(bucket.rpartition("/")[0] + "/archive/a//b.csv")
+        ln.File(f"{shelf.root}/odd")
+    with pytest.raises(SourceNotFoundError):
+        ln.File(f"{shelf.root}/odd/a//c.csv")
+    with pytest.raises(InvalidKeyError, match="belongs to lamindb"):
+        ln.File(f"{shelf.root}/.lamindb/x")
+    assert verify.verify().is_clean
+
+
+def test_nothing_is_registered_in_place_in_the_own_bucket(bucket: str) -> None:
+    put(f"{bucket}/x.csv", b"mine")
+    for make in (ln.File, ln.File.from_dir):
+        with pytest.raises(InvalidInputError, match="own storage"):
+            make(f"{bucket}/x.csv")
 
 
 @pytest.mark.parametrize("host", ["https://bucket.s3.amazonaws.com", "archive"])

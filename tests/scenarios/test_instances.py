@@ -267,6 +267,10 @@ def test_settings_refuse_what_is_wrong_and_keep_the_old(instance: Path) -> None:
     with pytest.raises(AttributeError, match="verbosity"):
         ln.settings.verbosty = 3  # type: ignore[attr-defined]
     assert ln.settings.storage == pathlib.Path(instance)
+    assert pathlib.Path(instance) == ln.settings.storage and hash(ln.settings.storage) == hash(str(instance))
+    assert ln.settings.storage.root == ln.setup.settings.storage.root == pathlib.Path(instance)
+    assert ln.settings.storage / "a" == pathlib.Path(instance, "a") and ln.settings.storage.exists()
+    assert f"{ln.settings.storage}" == str(instance) and ln.settings.storage != instance.parent
 
 
 def test_passwords_never_show(local_instance: Path) -> None:

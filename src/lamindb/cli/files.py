@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 @click.option("--name", help="A name for the file, if PATH is one.")
 @click.option("--description", help="A description, any text.")
 @click.option("--as-folder", is_flag=True, help="Save a folder as one file instead of each file in it.")
+@click.option(
+    "--links",
+    type=click.Choice(["keep", "follow", "skip"]),
+    help="Links in folders: keep those that stay in it, follow also those that leave it, or skip all.",
+)
 @json_option
 def save(
     paths: tuple[str, ...],
@@ -46,13 +51,15 @@ def save(
     name: str | None,
     description: str | None,
     as_folder: bool,
+    links: str | None,
     as_json: bool,
 ) -> None:
     """Save files or folders: all of them or none.
 
     The key is the file's own name unless --key or --prefix is given; inside the storage folder it is the path below
-    it. For a folder, each file in it is saved. Saving other bytes under a key makes a new version. Inside `lamin
-    run`, or between `lamin track` and `lamin finish`, saved files are outputs of that run.
+    it. For a folder, each file in it is saved; without --links, a link that leaves it or leads nowhere is an error.
+    Saving other bytes under a key makes a new version. Inside `lamin run`, or between `lamin track` and `lamin finish`,
+    saved files are outputs of that run.
 
     Prints id and key of each file. JSON keys: as for `lamin ls`.
     """
@@ -64,10 +71,9 @@ def save(
         raise InvalidInputError("--key and --prefix exclude each other: pass one of them")
     if len(paths) > 1 and (key is not None or name is not None):
         raise InvalidInputError("--key and --name are for one PATH: use --prefix for several")
-    if not context.instance().is_local and any("://" in path for path in paths):
-        as_folder = True
     run = resolve.run(run_id) if run_id else None
-    files = [one for path in paths for one in _described(path, key, prefix, name, run, as_folder=as_folder)]
+    how: dict[str, Any] = {"as_folder": as_folder, "links": links}
+    files = [one for path in paths for one in _described(path, key, prefix, name, run, **how)]
     _refuse_same_keys(files)
     for file in files:
         file.description = description
@@ -81,13 +87,23 @@ def save(
 
 
 def _described(
-    path: str, key: str | None, prefix: str | None, name: str | None, run: Run | None, *, as_folder: bool
+    path: str,
+    key: str | None,
+    prefix: str | None,
+    name: str | None,
+    run: Run | None,
+    *,
+    as_folder: bool,
+    links: str | None,
 ) -> list[File]:
     """Return the unsaved files of one PATH."""
     from lamindb.models import File
 
-    if "://" in path:
-        return [File(path, key=key, name=name, run=run)]
+    if "://" in path and not path.startswith("file://"):
+        file = File(path, key=key, name=name, run=run)
+        if file.is_folder and not (as_folder or file.suffix.endswith(".zarr")):
+            return File.from_dir(path, key=key, run=run)
+        return [file]
     shown, path = path, os.path.expanduser(path)
     if not os.path.lexists(path):
         raise SourceNotFoundError(f"there is no file or folder {resolve.ascii_quoted(shown)}: nothing was saved")
@@ -98,11 +114,11 @@ def _described(
     if os.path.isdir(path) and not (as_folder or own_name.endswith(".zarr")):
         if name is not None:
             raise InvalidInputError("--name is for one file: a folder holds several, or pass --as-folder")
-        found = File.from_dir(path, key=wanted, run=run)
+        found = File.from_dir(path, key=wanted, run=run, links=links)
         if not found:
             raise InvalidInputError(f"the folder {resolve.ascii_quoted(shown)} holds no file: nothing was saved")
         return found
-    return [File(path, key=wanted, name=name, run=run)]
+    return [File(path, key=wanted, name=name, run=run, links=links)]
 
 
 def _in_a_root(path: str) -> bool:

@@ -405,7 +405,7 @@ def _query(
     versions: bool,
     everything: bool,
 ) -> Any:
-    from lamindb.models import File
+    from lamindb.models import File, Run, Transform, User
 
     query: Any = File.objects.get_queryset() if versions or everything else File.select()
     if not everything:
@@ -413,12 +413,12 @@ def _query(
     if prefix:
         query = query.filter(resolve.under(prefix))
     if handle is not None:
-        query = query.filter(created_by__handle=resolve.handle(handle))
+        query = query.filter(created_by__in=resolve.ids_of(User, handle))
     # A run that produced bytes which were stored already has no file of its own, only an output edge.
     if transform is not None:
-        query = query.filter(writer_links__run__transform__in=resolve.transform_ids(transform))
+        query = query.filter(writer_links__run__transform__in=resolve.ids_of(Transform, transform))
     if run_id is not None:
-        query = query.filter(writer_links__run=resolve.run(run_id))
+        query = query.filter(writer_links__run__in=resolve.ids_of(Run, run_id))
     if since is not None:
         query = query.filter(created_at__gte=since)
     if min_size is not None:

@@ -6,12 +6,12 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from lamindb.core import ids
+from lamindb.core import ids, storage_url
 from lamindb.core.keys import check_key
 from lamindb.errors import InvalidInputError, InvalidKeyError, MultipleResultsFound, NoResultFound
 
 if TYPE_CHECKING:
-    from lamindb.models import File, Run, Transform
+    from lamindb.models import File, Record, Run, Transform
 
 _SUGGEST_AMONG = 100_000
 _MIN_PREFIX = 6
@@ -34,7 +34,7 @@ def record(text: str, *, version: int | None = None) -> Any:
         found = (
             File.objects.get_queryset().filter(id=text).first()
             or Run.objects.get_queryset().filter(id=text).first()
-            or _newest(_transforms_named(text), text)
+            or next(iter(_transforms_named(text)), None)
             or (_run_or_none(text) if len(text) >= _MIN_PREFIX else None)
         )
     if found is None:
@@ -43,56 +43,42 @@ def record(text: str, *, version: int | None = None) -> Any:
     return found
 
 
-def _transforms_named(text: str) -> list[Transform]:
-    """Return the transforms with an id or path, or else those with a name, the newest first."""
-    from django.db.models import Q
-
-    from lamindb.models import Transform
-
-    query = Transform.objects.get_queryset().order_by("-created_at", "-id")
-    exact = Q(id=text) | Q(reference=text) | Q(reference__endswith=f"/{text}")
-    return list(query.filter(exact)) or list(query.filter(name=text))
-
-
-def _newest(transforms: list[Transform], text: str) -> Transform | None:
-    if len({(one.type, one.reference) for one in transforms}) > 1:
-        listed = ", ".join(f"{one.reference or one.name} ({one.id})" for one in transforms[:_LISTED])
-        raise MultipleResultsFound(f"several transforms are called {ascii_quoted(text)}: name one of {listed}")
-    return transforms[0] if transforms else None
-
-
-def transform_ids(text: str) -> list[str]:
-    """Return the ids of all versions of a transform, named by an id, a path or a name.
+def ids_of(kind: type[Record], text: str) -> list[str]:
+    """Return the ids of what text names, as in `Run.select(transform="qc")`; of a run, the start of its id will do.
 
     Raises:
         NoResultFound: There is none; the message suggests the closest one.
+        MultipleResultsFound: Several different records have this name; they are listed.
+    """
+    from lamindb.core import context
+    from lamindb.models import Run, relations
+
+    if not _can_be_stored(text):
+        raise NoResultFound(
+            f"there is no {kind.__name__.lower()} {ascii_quoted(text)}: no name can have its characters"
+        )
+    try:
+        return relations.named(kind, context.instance().alias, text)
+    except NoResultFound:
+        by_id = _run_or_none(text) if kind is Run and len(text) >= _MIN_PREFIX else None
+        if by_id is None:
+            raise
+        return [by_id.id]
+
+
+def _transforms_named(text: str) -> list[Transform]:
+    """Return all versions of the transform that text names, the newest first; none where it names none.
+
+    Raises:
         MultipleResultsFound: Several notebooks, scripts or pipelines have this name; their ids are listed.
     """
     from lamindb.models import Transform
 
-    found = _transforms_named(text) if _can_be_stored(text) else []
-    if _newest(found, text) is None:
-        near = Transform.search(text, top_hit=True) if _can_be_stored(text) else None
-        advice = f": did you mean {ascii_quoted(near.name)}?" if near is not None else ""
-        raise NoResultFound(f"there is no notebook, script or pipeline {ascii_quoted(text)}{advice}")
-    return [one.id for one in found]
-
-
-def handle(text: str) -> str:
-    """Return a user's handle.
-
-    Raises:
-        NoResultFound: No user has it; the message lists the handles.
-    """
-    from lamindb.models import User
-
-    handles = User.objects.get_queryset().order_by("handle").list("handle")
-    if text not in handles:
-        listed = ", ".join(handles[:_LISTED])
-        raise NoResultFound(
-            f"there is no user {ascii_quoted(text)} in this instance" + (f": {listed}" if listed else "")
-        )
-    return text
+    try:
+        found = ids_of(Transform, text)
+    except NoResultFound:
+        return []
+    return list(Transform.objects.get_queryset().filter(id__in=found).order_by("-created_at", "-id"))
 
 
 def _can_be_stored(text: str) -> bool:
@@ -209,14 +195,14 @@ def file_version(text: str, version: int) -> File:
 
 def _keys(text: str) -> list[str]:
     """Return the keys that an argument may mean: itself, or the part of a path below the storage root."""
-    inside = _in_storage(text)
     found = []
-    for one in (text, inside):
-        if one:
+    for one in (text, _in_storage(text)):
+        if one and _can_be_stored(one):
             try:
                 found.append(check_key(one))
             except InvalidKeyError:
-                continue
+                # Files that stay in a bucket have other names, too, such as `a//b`.
+                found.append(one)
     return list(dict.fromkeys(found))
 
 
@@ -226,6 +212,10 @@ def _in_storage(text: str) -> str | None:
 
     root = context.instance().root_url
     path = text.rstrip("/")
+    if "://" in text:
+        path = storage_url.canonical(text)
+        roots = sorted((one for one, _ in context.instance().roots() if "://" in one), key=len, reverse=True)
+        root = next((one for one in roots if f"{path}/".startswith(f"{one}/")), root)
     if "://" not in root:
         if "\0" in text or not text:
             return None
@@ -321,8 +311,7 @@ def run_of(text: str) -> Run:
         if made.run is None:
             raise NoResultFound(f"no run made the file {ascii_quoted(text)}")
         return made.run
-    named = _transforms_named(text) if _can_be_stored(text) else []
-    _newest(named, text)
+    named = _transforms_named(text)
     query: Any = Run.objects.get_queryset().order_by("-created_at", "-id")
     last = query.filter(transform__in=named).first() if named else None
     if last is None and _can_be_stored(text):

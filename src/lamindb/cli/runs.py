@@ -76,7 +76,7 @@ def _query(
     parent: str | None,
     since: datetime.datetime | None,
 ) -> Any:
-    from lamindb.models import Run
+    from lamindb.models import Run, Transform, User
     from lamindb.runs.liveness import notice_dead_runs
 
     # Filters by status need the status of runs whose process died.
@@ -87,11 +87,11 @@ def _query(
     if status is not None:
         query = query.filter(status=status)
     if transform is not None:
-        query = query.filter(transform__in=resolve.transform_ids(transform))
+        query = query.filter(transform__in=resolve.ids_of(Transform, transform))
     if handle is not None:
-        query = query.filter(created_by__handle=resolve.handle(handle))
+        query = query.filter(created_by__in=resolve.ids_of(User, handle))
     if parent is not None:
-        query = query.filter(parent=resolve.run(parent))
+        query = query.filter(parent__in=resolve.ids_of(Run, parent))
     if since is not None:
         query = query.filter(created_at__gte=since)
     return query.select_related("transform", "created_by").order_by("-created_at", "-id")

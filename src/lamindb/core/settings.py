@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lamindb.core import context, filesystem, messages, paths
+from lamindb.core.keys import check_key
 from lamindb.errors import InvalidInputError, StorageError, UnknownFieldError
 
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
@@ -123,6 +124,65 @@ def named(name: str) -> Preference:
             + (f": did you mean {near[0]!r}?" if near else f": {', '.join(PREFERENCES)}")
         )
     return PREFERENCES[name]
+
+
+class StorageSettings(os.PathLike[str]):
+    """The storage of the connected instance: also its root as a path, with all that a `Path` or `UPath` has."""
+
+    @property
+    def root(self) -> Any:
+        """The root: a `Path`, or a `UPath` on an object store."""
+        return context.instance().store.upath_of_key("")
+
+    @property
+    def root_as_str(self) -> str:
+        """The root as text."""
+        return context.instance().root_url
+
+    @property
+    def type(self) -> str:
+        """`local`, or the kind of object store, such as `s3`."""
+        root = context.instance().root_url
+        return root.split("://", 1)[0] if "://" in root else "local"
+
+    @property
+    def is_cloud(self) -> bool:
+        """Whether it is an object store."""
+        return not context.instance().is_local
+
+    @property
+    def id(self) -> str:
+        """The id of its record."""
+        return context.instance().storage_id
+
+    def key_to_filepath(self, key: str) -> Any:
+        """Return the path of a key under the root."""
+        return self.root / check_key(key)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.root, name)
+
+    def __fspath__(self) -> str:
+        return self.root_as_str
+
+    def __truediv__(self, key: str | os.PathLike[str]) -> Any:
+        return self.root / key
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (str, os.PathLike)):
+            return self.root_as_str == os.fspath(other)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.root_as_str)
+
+    def __str__(self) -> str:
+        return self.root_as_str
+
+    def __repr__(self) -> str:
+        return f"Storage(root={self.root_as_str!r}, type={self.type!r})"
 
 
 class SettingsFile:
@@ -334,14 +394,14 @@ class Settings:
         self._set("capture", value)
 
     @property
-    def storage(self) -> Any:
-        """Where new files go: the folder of the current instance as a `Path`, or the address of its object store.
+    def storage(self) -> StorageSettings:
+        """Where new files go: the storage of the current instance, which is also a path, and has its root as `.root`.
 
         It cannot be set: `ln.Storage(root=…).save()` registers files of another folder where they are, and
         `lamin migrate-to` moves an instance.
         """
-        instance = context.instance()
-        return Path(instance.root_url) if instance.is_local else instance.root_url
+        context.instance()
+        return StorageSettings()
 
     def reset(self) -> None:
         """Forget what this process set: what the user chose for all processes counts again."""

@@ -89,6 +89,10 @@ def _translate(error: Exception) -> Exception:
         return TranslatedOperationalError(
             "the database stayed locked by another process: end that process's transaction and call again"
         )
+    if "disk I/O error" in text:
+        return TranslatedOperationalError(
+            "the disk that holds the database is full, or fails (disk I/O error): free some space and call again"
+        )
     if "disk is full" in text:
         return TranslatedOperationalError("the disk that holds the database is full: free some space and call again")
     if isinstance(error, DataError):

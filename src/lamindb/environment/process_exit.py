@@ -198,6 +198,14 @@ class _Monitor:
 
     def at_exit(self) -> None:
         """Report how the program ended, now that it has."""
+        try:
+            self._report_exit()
+        finally:
+            # Fork hooks keep this object until after the interpreter is gone. What the frame holds would be finalized
+            # then, and finalizers in Python crash.
+            self._frame = self._error_before = self._failed_cell = self._worker = None
+
+    def _report_exit(self) -> None:
         if not self._watches:
             return
         ending = self.ending()

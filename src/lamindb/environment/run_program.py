@@ -128,7 +128,7 @@ def launch(
     begun = time.monotonic()
     pipes = [subprocess.PIPE if _is_kept(descriptor) else None for descriptor in (1, 2)]
     tail = _Tail(sink)
-    with _forwarded_signals() as processes:
+    with _forwarded_signals() as signals:
         try:
             process = subprocess.Popen(argv, env=dict(environment), cwd=cwd, stdout=pipes[0], stderr=pipes[1])
         except OSError as problem:
@@ -138,7 +138,7 @@ def launch(
                 os.write(2, f"lamin: {text}\n".encode("utf-8", "backslashreplace"))
             code = _NOT_FOUND if missing else _NOT_EXECUTABLE
             return Launched(code, time.monotonic() - begun, "", redact_text(text))
-        processes.append(process)
+        signals.go_to(process)
         streams = [
             _Stream(descriptor, source)
             for descriptor, source in ((1, process.stdout), (2, process.stderr))
@@ -186,27 +186,44 @@ def _pump(streams: list[_Stream], tail: _Tail) -> None:
                     stream.source.close()
 
 
-@contextlib.contextmanager
-def _forwarded_signals() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Forward signals to the program; the caller adds the process to the list when it has started."""
-    processes: list[subprocess.Popen[bytes]] = []
-    before: dict[int, Any] = {}
+class _Signals:
+    """Forwards signals to a program; one that comes while the program starts is forwarded when it has."""
 
-    def forward(number: int, frame: object) -> None:
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._early: list[int] = []
+
+    def forward(self, number: int, frame: object) -> None:
+        """Forward a signal; a handler."""
         del frame
         if signal.Signals(number).name in _FROM_TERMINAL and _is_in_foreground():
             return
-        for process in processes:
-            with contextlib.suppress(OSError):
-                process.send_signal(number)
+        self._early.append(number)
+        self._send()
 
+    def go_to(self, process: subprocess.Popen[bytes]) -> None:
+        """Forward signals to a program from now on, and those that came before."""
+        self._process = process
+        self._send()
+
+    def _send(self) -> None:
+        while self._process is not None and self._early:
+            with contextlib.suppress(OSError):
+                self._process.send_signal(self._early.pop(0))
+
+
+@contextlib.contextmanager
+def _forwarded_signals() -> Iterator[_Signals]:
+    """Forward signals to the program that the caller names when it has started."""
+    signals = _Signals()
+    before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         for name in _FORWARDED:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, forward)
+                before[number] = signal.signal(number, signals.forward)
     try:
-        yield processes
+        yield signals
     finally:
         for number, handler in before.items():
             if handler is not None:

@@ -3,6 +3,9 @@
 Loaders are found through the entry-point group `lamindb.loaders`, where a package names a suffix without its first
 dot (`csv`, `csv.gz`) and a function that takes a local path. The loaders of this module are registered in the same
 way. A loader reads; it never writes beside the file, which may be the stored object itself.
+
+Writers of other classes are found through the group `lamindb.writers`, where a package names a class and a suffix
+(`plates.Plate:wells`) and a function that takes an object.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ _L = TypeVar("_L", bound=Loader)
 _W = TypeVar("_W", bound=Writer)
 
 GROUP: Final = "lamindb.loaders"
+WRITERS: Final = "lamindb.writers"
 
 _registered: dict[str | tuple[str, type], Any] = {}
 """Loaders of this process by suffix, and its writers by suffix and class."""
@@ -139,15 +143,26 @@ def in_memory_kind(data: object) -> str | None:
 
 
 def _own_writers(data: object) -> dict[str, Writer]:
-    return {
+    """Return the writers that are not ours for an object, by suffix: those of this process, then those of packages."""
+    found: dict[str, Writer] = {
         name[0]: writer for name, writer in _registered.items() if isinstance(name, tuple) and isinstance(data, name[1])
     }
+    for (module, name, suffix), point in _installed_writers().items():
+        cls = getattr(sys.modules.get(module), name, None)
+        if isinstance(cls, type) and isinstance(data, cls):
+            found.setdefault(suffix, functools.partial(_write_by, point))
+    return found
+
+
+def _write_by(point: EntryPoint, data: object) -> bytes | Path:
+    content: bytes | Path = point.load()(data)
+    return content
 
 
 def is_format(suffix: str) -> bool:
     """Return True if objects in memory can be written with a suffix such as `.csv`."""
     name = suffix.lower().removeprefix(".")
-    own = {key[0] for key in _registered if isinstance(key, tuple)}
+    own = {key[0] for key in _registered if isinstance(key, tuple)} | {key[2] for key in _installed_writers()}
     return name in own or any(name in writers for _, _, writers in _KINDS.values())
 
 
@@ -362,6 +377,19 @@ def _installed() -> Mapping[str, EntryPoint]:
     """Return the loaders of installed packages; another package's comes before ours, as it was installed for that."""
     ordered = sorted(entry_points(group=GROUP), key=lambda found: (found.module != __name__, found.value))
     return {found.name.lower().removeprefix("."): found for found in ordered}
+
+
+@functools.cache
+def _installed_writers() -> Mapping[tuple[str, str, str], EntryPoint]:
+    """Return the writers of installed packages, by module, class and suffix; one with another name is left out."""
+    found = {}
+    for point in sorted(entry_points(group=WRITERS), key=lambda point: point.value):
+        path, _, suffix = point.name.partition(":")
+        module, _, name = path.strip().rpartition(".")
+        suffix = suffix.strip().lower().removeprefix(".")
+        if module and name and suffix:
+            found[module, name, suffix] = point
+    return found
 
 
 @contextmanager

@@ -113,12 +113,35 @@ class Outcome:
 
 
 def lock(connection: Any, files: Iterable[File]) -> None:
-    """Make writers of the same keys, versions, or keyless bytes wait for each other; see `database.take`."""
+    """Make writers of the same keys, versions, or keyless bytes wait for each other; see `database.take`.
+
+    A folder waits for all writers: any of them may write a key in it.
+    """
     names: set[str] = set()
     for file in files:
+        if file.pending.is_folder:
+            database.take_all(connection)
+            return
         names.update(_lock_names(file.pending))
         if len(names) > database.MANY:
             break
+    database.take(connection, names)
+
+
+def lock_saved(connection: Any, files: Iterable[File], *, keys: Iterable[str | None] = ()) -> None:
+    """Do for saved files what `lock` does for new ones.
+
+    Args:
+        connection: The database.
+        files: The files, of one storage.
+        keys: Keys that they leave or take, beside the ones that they have.
+    """
+    names: list[str] = []
+    for file in files:
+        if file.is_folder:
+            database.take_all(connection)
+            return
+        names += database.of_file(file.stem_id, file.storage_id, [file.key, *keys])
     database.take(connection, names)
 
 
@@ -407,17 +430,11 @@ def check_keys(instance: Instance, wanted: Iterable[tuple[str, bool]], *, leavin
     for folder in folders:
         if folder in above:
             raise KeyExistsError(f"cannot save both {folder!r} as one folder and {above[folder]!r}, which lies in it")
-    for chunk in database.chunks(set(above) - set(leaving)):
-        taken = rows.values(
-            instance.alias,
-            "SELECT key FROM lamindb_file WHERE storage_id = %s AND is_latest AND trashed_at IS NULL AND is_folder "
-            f"AND key IN ({rows.marks(chunk)}) LIMIT 1",
-            [instance.storage_id, *chunk],
-        )
-        if taken:
-            folder = taken[0][0]
+    for chunk in database.chunks(above.keys() - set(leaving)):
+        taken = _a_folder(instance, chunk)
+        if taken is not None:
             raise KeyExistsError(
-                f"{above[folder]!r} lies in the folder {folder!r}, which is stored as one: "
+                f"{above[taken]!r} lies in the folder {taken!r}, which is stored as one: "
                 "save that folder again with what is new in it, or choose another key"
             )
     for folder in folders:
@@ -428,6 +445,20 @@ def check_keys(instance: Instance, wanted: Iterable[tuple[str, bool]], *, leavin
                 f"{folder!r} cannot be stored as one folder: {found!r} lies in it and is a file of its own; "
                 "choose another key, or move that one to the trash first"
             )
+
+
+def check_promoted(instance: Instance, promoted: Collection[str]) -> None:
+    """Inside a transaction: refuse versions that became current by a change of others, as `check_keys` does.
+
+    Args:
+        instance: The instance.
+        promoted: The ids of the versions.
+
+    Raises:
+        KeyExistsError: As for `check_keys`; the transaction has to be rolled back.
+    """
+    for chunk in database.chunks(promoted):
+        check_keys(instance, _current(instance).filter(id__in=chunk).order_by().values_list("key", "is_folder"))
 
 
 def overlapping(instance: Instance) -> list[str]:
@@ -442,6 +473,17 @@ def overlapping(instance: Instance) -> list[str]:
 def _current(instance: Instance) -> Any:
     query = File.objects.using(instance.alias)
     return query.filter(storage_id=instance.storage_id, key__isnull=False, is_latest=True, trashed_at__isnull=True)
+
+
+def _a_folder(instance: Instance, keys: Sequence[str]) -> str | None:
+    """Return the key of a current folder that is among these, None if none is."""
+    found = rows.values(
+        instance.alias,
+        f"SELECT key FROM lamindb_file WHERE storage_id = %s AND key IN ({rows.marks(keys)}) AND is_latest "
+        "AND trashed_at IS NULL AND is_folder LIMIT 1",
+        [instance.storage_id, *keys],
+    )
+    return str(found[0][0]) if found else None
 
 
 def _above(key: str) -> list[str]:

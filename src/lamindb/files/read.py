@@ -153,6 +153,11 @@ def _in_place(file: File, instance: Instance) -> Any:
     root = instance.root_of(instance.storage(file.storage_id))
     if "://" not in root:
         return Path(root) / str(file.key)
+    from lamindb.storage import in_place
+
+    if not in_place.is_plain(str(file.key)):
+        # No address of another package leads there.
+        return _checked_in_place(file, instance)
     return instance.open_root(root).upath_of_key(str(file.key))
 
 
@@ -164,10 +169,11 @@ def _checked_in_place(file: File, instance: Instance) -> Path:
     """
     root = instance.root_of(instance.storage(file.storage_id))
     if "://" in root:
-        from lamindb.storage.in_place import local_copy_of_key
+        from lamindb.storage import in_place
 
+        copy = in_place.local_copy_of_folder if file.is_folder else in_place.local_copy_of_key
         name = ObjectName(file.digest, file.suffix)
-        return local_copy_of_key(instance.remote_root(root), str(file.key), name, _filename(file))
+        return copy(instance.remote_root(root), str(file.key), name, _filename(file))
     where = os.path.join(root, str(file.key))
     if not os.path.exists(where):
         raise IntegrityError(f"{where} is gone: it was registered where it was, and no other copy is kept")

@@ -31,8 +31,7 @@ def save_changes(file: File, instance: Instance) -> None:
         view_sync.announce(instance, leaving=leaving)
     with undone_on_failure([file]), database.writing(alias) as connection:
         if is_renamed:
-            keys = [file.key, *(one.key for one in leaving)]
-            database.take(connection, database.of_file(file.stem_id, file.storage_id, keys))
+            plan.lock_saved(connection, [file], keys=[one.key for one in leaving])
         stored = File.objects.using(alias).filter(id=file.id).first()
         if stored is None:
             raise ConflictError(f"{file!r} was deleted for good meanwhile")
@@ -66,7 +65,9 @@ def save_changes(file: File, instance: Instance) -> None:
             leaving = [view_sync.left_by(version) for version in family if version.key is not None]
             family.order_by().update_rows({"key": file.key, "updated_at": file.updated_at})
             # What was restored while its key belonged to another file has had no current version since.
-            if file.id in versions.promote(alias, [file], keys=[stored.key]):
+            promoted = versions.promote(alias, [file], keys=[stored.key])
+            plan.check_promoted(instance, promoted)
+            if file.id in promoted:
                 file.is_latest = True
     file.settle()
     if moved:

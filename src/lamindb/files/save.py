@@ -104,7 +104,8 @@ class Written:
             renamed = [o.replaces.key for o in outcomes if o.renames is not None and o.replaces is not None]
             if renamed:
                 # The newest version that is left has the key which a file has left.
-                versions.promote(self._instance.alias, [], keys=renamed)
+                promoted = versions.promote(self._instance.alias, [], keys=renamed)
+                plan.check_promoted(self._instance, promoted)
 
     def _plan(self, position: int, file: File) -> Plan:
         return Plan(file, file.pending, self._begun + datetime.timedelta(microseconds=position))
@@ -446,9 +447,7 @@ def _save_new(
     rest = list(files)
     if len(files) >= unchanged.WORTH_FROM:
         known, rest = unchanged.find(instance, files)
-    waiting = (one.pending for one in rest)
-    own = ((one.key, one.is_folder) for one in waiting if one.key is not None and not one.is_in_place)
-    plan.check_keys(instance, own, leaving=[one.key for one in leaving])
+    _check_keys(instance, rest, leaving)
     damaged = view_sync.check(instance, rest)
     view_sync.put_aside(instance, damaged)
     _store_bytes(instance, rest, progress, executor)
@@ -467,6 +466,9 @@ def _save_new(
                 _store_bytes(instance, rest, None, None)
     else:
         raise StorageError("the bytes were removed by garbage collection again and again: try later")
+    for file in rest:
+        if file.pending.left_out:
+            source.report_left_out(file.pending.shown, file.pending.left_out)
     for text in written.edited:
         messages.warning(text)
     told = written.apply(tell=len(files) <= TOLD_ONE_BY_ONE)
@@ -475,6 +477,12 @@ def _save_new(
     save.link_pending([*others, *_runs_of(files)])
     view_sync.show(instance, written.shown(), damaged, written.left)
     _tell(told, len(files), written.n_new)
+
+
+def _check_keys(instance: Instance, files: Sequence[File], leaving: Sequence[Left]) -> None:
+    waiting = (file.pending for file in files)
+    own = ((one.key, one.is_folder) for one in waiting if one.key is not None and not one.is_in_place)
+    plan.check_keys(instance, own, leaving=[one.key for one in leaving])
 
 
 def _tell(told: Sequence[Told], total: int, new: int) -> None:
@@ -510,6 +518,7 @@ def _store_bytes(
             if stored.is_folder != pending.is_folder:
                 raise changed(str(pending.source.path))
             pending.content, pending.members, pending.n_files = stored.content, stored.members, stored.n_files
+            pending.left_out = stored.left_out
         done += len(chunk)
     for file in files:
         if file.pending.is_in_place:
@@ -528,6 +537,7 @@ def _write_rows(
     Raises:
         plan.Swept: An object is marked and gone. Nothing was written.
         plan.Raced: Another process wrote the same key at the same time. Nothing was written.
+        KeyExistsError: Another process saved a folder above a key, or a key below a folder. Nothing was written.
     """
     from django.db import IntegrityError
 
@@ -537,6 +547,8 @@ def _write_rows(
     try:
         with save.undone_on_failure(made), database.writing(alias) as connection:
             plan.lock(connection, files)
+            # Another process may have saved a folder above, or a key below, since we looked.
+            _check_keys(instance, files, leaving)
             plan.claim(connection, instance, plan.objects_of(files))
             save.save_inside(others, instance)
             written = Written(instance, files, leaving)

@@ -7,25 +7,29 @@ import shutil
 import stat as stats
 import time
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from lamindb.core import context, messages, storage_url
 from lamindb.core.hashing import Content, hash_bytes, hash_file
 from lamindb.core.keys import HIDDEN_FOLDER, basename, check_key, suffix_of, with_suffix
-from lamindb.core.text import public_address
+from lamindb.core.text import counted, public_address
 from lamindb.errors import InvalidInputError, InvalidTypeError, SourceNotFoundError, StorageError
 from lamindb.files import loaders
 from lamindb.models import File, Run
 from lamindb.models.base import check_texts
 from lamindb.records.open_instance import Instance
-from lamindb.storage.base import FileStat, Member, Source
+from lamindb.storage.base import LINKS, FileStat, Member, Source
 from lamindb.storage.hash_cache import HashCache, Known
 from lamindb.storage.manifest import folder_content, suffix_of_member, walk
 from lamindb.storage.source_reader import changed
 
 _STORED = (f"{HIDDEN_FOLDER}/objects/", f"{HIDDEN_FOLDER}/staged/")
 """Where the paths lie that `stage()` gives out, below a root."""
+
+
+_LISTED: Final = 10
 
 
 class ResolvedPath(str):
@@ -50,6 +54,7 @@ class Pending:
         content: What the bytes are, once they were asked for or stored.
         members: The files of a folder, once they are stored.
         n_files: Their number; 1 for a file.
+        left_out: The links of a folder that were left out, once it is stored.
         stem_id: The family of versions to continue, for `replace()`.
         is_brought_back: The bytes are those of an older version of that family.
         seen_key: The key that the record had when the bytes were looked at; another one was set since.
@@ -67,6 +72,7 @@ class Pending:
     content: Content | None = None
     members: tuple[Member, ...] = ()
     n_files: int = 1
+    left_out: tuple[str, ...] = ()
     stem_id: str | None = None
     is_brought_back: bool = False
     seen_key: str | None = None
@@ -88,6 +94,7 @@ def prepare(file: File, data: Any, options: dict[str, Any]) -> None:
     if key is not None:
         key = check_key(os.fspath(key) if isinstance(key, os.PathLike) else key)
     pending, name, size = _look(instance, data, key, options.get("name"), options.get("format"))
+    _take_links(pending, options.get("links"))
     _compare_suffixes(pending)
     file.key = pending.seen_key = pending.key
     file.name = options.get("name") or name
@@ -104,6 +111,26 @@ def prepare(file: File, data: Any, options: dict[str, Any]) -> None:
         messages.hint("no run is linked: call ln.track() first, or pass run=")
     if pending.key is not None:
         messages.hint(f"will be stored as {pending.key!r}" if not pending.is_in_place else "stays where it is")
+
+
+def _take_links(pending: Pending, links: str | None) -> None:
+    _check_links(links)
+    if links is None or not pending.is_folder:
+        return
+    if pending.is_in_place or (pending.lies_at_key and links == "follow"):
+        raise InvalidInputError(f"{pending.shown} lies in a storage, where links={links!r} is not possible")
+    pending.source = replace(pending.source, links=links)
+
+
+def _check_links(links: str | None) -> None:
+    if links is not None and links not in LINKS:
+        raise InvalidInputError(f"links must be one of {', '.join(LINKS)}, not {links!r}")
+
+
+def report_left_out(shown: str, left_out: Sequence[str]) -> None:
+    """Name the links of a folder that were not saved."""
+    listed = ", ".join(left_out[:_LISTED]) + (", …" if len(left_out) > _LISTED else "")
+    messages.warning(f"left out {counted(len(left_out), 'link')} of {shown}: {listed}")
 
 
 def _compare_suffixes(pending: Pending) -> None:
@@ -287,27 +314,56 @@ def _look_at_address(instance: Instance, address: str, key: str | None) -> tuple
             f"{public_address(address)} holds credentials, which a record would keep: pass the plain address of an "
             "object, and put credentials in the environment"
         )
-    for root, storage_id in instance.roots():
-        if "://" in root and address.startswith(root.rstrip("/") + "/"):
-            inside = check_key(address[len(root.rstrip("/")) + 1 :])
-            if key is not None and key != inside:
-                raise InvalidInputError(f"{address} lies in the storage {root}: its key is {inside!r}, not {key!r}")
-            from lamindb.storage.in_place import content_of_key
+    from lamindb.storage import in_place
 
-            content = content_of_key(instance.remote_root(root), inside)
-            pending = Pending(
-                source=Source(suffix=suffix_of(basename(inside)), data=b"", content=content),
-                storage_id=storage_id,
-                is_in_place=True,
-                key=inside,
-                content=content,
-                shown=address,
-            )
-            return pending, basename(inside), content.size
-    raise InvalidInputError(
-        f"{public_address(address)} lies in no storage of this instance: register its bucket by "
-        "ln.Storage(root='…').save(), or download it first"
+    root, storage_id = _bucket_of(instance, address)
+    inside = in_place.check_key(address.removeprefix(f"{root}/"))
+    if key is not None and key != inside:
+        raise InvalidInputError(f"{address} lies in the storage {root}: its key is {inside!r}, not {key!r}")
+    store = instance.remote_root(root)
+    members: tuple[Member, ...] = ()
+    try:
+        content = in_place.content_of_key(store, inside)
+    except SourceNotFoundError:
+        members = in_place.members_of(store, inside)
+        if not members:
+            raise
+        content = folder_content(members)
+    name = basename(in_place.split_version(inside)[0])
+    pending = Pending(
+        source=Source(suffix=suffix_of(name), data=b"", content=content),
+        storage_id=storage_id,
+        is_in_place=True,
+        key=inside,
+        has_own_name=name != basename(inside),
+        is_folder=bool(members),
+        content=content,
+        n_files=len(members) or 1,
+        shown=address,
     )
+    return pending, name, content.size
+
+
+def _bucket_of(instance: Instance, address: str) -> tuple[str, str]:
+    """Return the deepest further storage in which an address lies, or which it is, and its id.
+
+    Raises:
+        InvalidInputError: There is none, or the address lies in the instance's own storage.
+    """
+    roots = [(root.rstrip("/"), storage_id) for root, storage_id in instance.roots() if "://" in root]
+    found = [one for one in roots if f"{address}/".startswith(f"{one[0]}/")]
+    if not found:
+        raise InvalidInputError(
+            f"{public_address(address)} lies in no storage of this instance: register its bucket by "
+            "ln.Storage(root='…').save(), or download it first"
+        )
+    root, storage_id = max(found, key=lambda one: len(one[0]))
+    if instance.is_own(storage_id):
+        raise InvalidInputError(
+            f"{address} lies in the instance's own storage, which holds what is saved and nothing in place: put it "
+            "under another prefix that is a storage, or download it first"
+        )
+    return root, storage_id
 
 
 def _root_of(instance: Instance, real: str) -> tuple[str, str | None, bool]:
@@ -393,7 +449,7 @@ def read_content(pending: Pending, cache: HashCache) -> tuple[Content, int]:
     if not pending.is_folder:
         return hash_local(path, source.stat, cache), 1
     members = []
-    for relative, real in walk(path):
+    for relative, real in walk(path, source.links):
         content = hash_local(real, None, cache)
         members.append(Member(relative, content.digest, suffix_of_member(relative), content.size))
     return folder_content(tuple(members)), len(members)
@@ -432,20 +488,24 @@ def hash_local(path: str, expected: FileStat | None, cache: HashCache) -> Conten
     return content
 
 
-def from_dir(path: Any, key: str | None, run: Run | None) -> list[File]:
+def from_dir(path: Any, key: str | None, run: Run | None, links: str | None = None) -> list[File]:
     """Make one unsaved file for each file of a folder, recursively, in the order of their paths.
 
     Args:
-        path: The folder.
+        path: The folder, or the address of one in a registered bucket.
         key: The folder under which their keys start. None: the relative path, where the folder lies in a storage
             root; else the folder's own name.
         run: The run that produces them; the current run by default.
+        links: What is done with symbolic links; see `File.from_dir`.
 
     Raises:
         SourceNotFoundError: There is no such folder.
         InvalidInputError: It is a file, or holds pipes, sockets, devices or links that lead out of it, or contains the
             instance's own storage.
     """
+    address = _address(path)
+    if address is not None:
+        return _from_bucket(context.instance(), address, key, run)
     folder = os.path.abspath(os.path.expanduser(os.fspath(path)))
     if not os.path.exists(folder):
         raise SourceNotFoundError(f"there is no folder {folder!r}")
@@ -459,9 +519,38 @@ def from_dir(path: Any, key: str | None, run: Run | None) -> list[File]:
     roots = [root.rstrip("/") + "/" for root, _ in context.instance().roots() if "://" not in root]
     in_root = (real + "/").startswith(tuple(roots))
     prefix = check_key(key.rstrip("/")) if key else (None if in_root else check_key(os.path.basename(folder)))
+    _check_links(links)
+    if in_root and links == "follow":
+        raise InvalidInputError(f"{folder!r} lies in a storage, where links='follow' is not possible")
     files = []
-    for relative, found in walk(real):
+    left_out: list[str] = []
+    for relative, found in walk(real, links, left_out=left_out):
         expected = f"{real}/{relative}"
         data = ResolvedPath(found) if found == expected else expected
         files.append(File(data, key=f"{prefix}/{relative}" if prefix is not None else None, run=run))
+    if left_out:
+        report_left_out(repr(folder), left_out)
+    return files
+
+
+def _from_bucket(instance: Instance, address: str, key: str | None, run: Run | None) -> list[File]:
+    """Make one unsaved file for each object below an address of a registered bucket."""
+    from lamindb.storage import in_place
+
+    root, _ = _bucket_of(instance, address)
+    inside = address.removeprefix(root).removeprefix("/")
+    if key is not None and key.rstrip("/") != inside:
+        raise InvalidInputError(f"{address} lies in the storage {root}: its key is {inside!r}, not {key!r}")
+    store = instance.remote_root(root)
+    found = in_place.keys_below(store, inside)
+    if not found:
+        raise SourceNotFoundError(f"there is no object below '{address}'")
+    files = []
+    for one in found:
+        if one.split("/", 1)[0].casefold() == HIDDEN_FOLDER:
+            continue
+        try:
+            files.append(File(f"{root}/{one}", run=run))
+        except SourceNotFoundError:
+            messages.debug(f"'{root}/{one}' is listed and not there: the mark of a folder")
     return files

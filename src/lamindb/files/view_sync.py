@@ -422,7 +422,7 @@ def _shows_already(instance: Instance, key: str, pending: Pending) -> bool:
                 return False
             content = pending.content or source.read_content(pending, cache)[0]
             return source.hash_local(path, None, cache).digest == content.digest
-        wanted = dict(walk(str(pending.source.path)))
+        wanted = dict(walk(str(pending.source.path), pending.source.links))
         return all(
             relative in wanted
             and source.hash_local(path, None, cache).digest == source.hash_local(wanted[relative], None, cache).digest

@@ -14,7 +14,7 @@ from lamindb.core import messages
 from lamindb.core.hashing import digest_file
 from lamindb.core.keys import GITIGNORE, HIDDEN_FOLDER, check_key
 from lamindb.db import database
-from lamindb.errors import DatabaseError, LaminError
+from lamindb.errors import DatabaseError, LaminError, SourceNotFoundError
 from lamindb.files.view_sync import is_own_gitignore
 from lamindb.maintenance import reachable
 from lamindb.models import File, FolderMember, ImportedModule, Run, Storage
@@ -177,7 +177,7 @@ def check_in_place(instance: Instance, file: File | None, *, quick: bool) -> Dam
     where = f"{root.rstrip('/')}/{file.key}"
     try:
         if "://" in root:
-            return _check_remote(instance, root, file, name, where)
+            return _check_remote(instance, root, file, where, quick=quick)
         if not os.path.exists(where):
             return Damage(name, "missing", f"'{where}' is missing")
         if os.path.isdir(where):
@@ -206,14 +206,20 @@ def _digest_of_folder(path: str) -> str:
     return folder_content(tuple(members)).digest
 
 
-def _check_remote(instance: Instance, root: str, file: File, name: ObjectName, where: str) -> Damage | None:
-    store: Any = instance.open_root(root)
+def _check_remote(instance: Instance, root: str, file: File, where: str, *, quick: bool) -> Damage | None:
+    from lamindb.storage import in_place
+
+    name = ObjectName(file.digest, file.suffix)
+    store = instance.remote_root(root)
     try:
-        size, content = store.hash_key(str(file.key))
-    except LookupError:
-        return Damage(name, "missing", f"'{where}' is missing")
-    if size != file.size:
-        return Damage(name, "size", f"'{where}' has {size:,} bytes instead of {file.size:,}")
+        if file.is_folder:
+            content = folder_content(in_place.members_of(store, str(file.key), trusted=quick))
+        else:
+            content = in_place.content_of_key(store, str(file.key), trusted=quick)
+    except SourceNotFoundError as error:
+        return Damage(name, "missing", str(error))
+    if content.size != file.size:
+        return Damage(name, "size", f"'{where}' has {content.size:,} bytes instead of {file.size:,}")
     return None if content.digest == file.digest else Damage(name, "bytes", f"'{where}' was changed")
 
 

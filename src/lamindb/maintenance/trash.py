@@ -10,7 +10,7 @@ from django.db import IntegrityError, models, transaction
 from lamindb.core import context, ids, messages
 from lamindb.db import database
 from lamindb.errors import ConflictError, InvalidInputError, LaminError, ReadOnlyError, ReferencedError, StorageError
-from lamindb.files import versions, view_sync
+from lamindb.files import plan, versions, view_sync
 from lamindb.files.view_sync import Left
 from lamindb.models import File, Record, RunInput
 from lamindb.models.base import now
@@ -97,14 +97,14 @@ def trash(files: Sequence[File], instance: Instance) -> None:
     # Outside the transaction, whose failure would take the record of a new user with it.
     user_id = instance.user_id()
     with database.writing(alias) as connection:
-        database.take(connection, _locks(files))
+        plan.lock_saved(connection, files)
         timestamp = now()
         for chunk in database.chunks([file.id for file in files]):
             query = File.objects.using(alias).filter(id__in=chunk, trashed_at__isnull=True).order_by()
             query.update_rows(
                 {"trashed_at": timestamp, "trashed_by_id": user_id, "is_latest": False, "updated_at": timestamp}
             )
-        versions.promote(alias, files)
+        plan.check_promoted(instance, versions.promote(alias, files))
         found = _found(files, alias)
         for file in files:
             if file.id not in found:
@@ -112,10 +112,6 @@ def trash(files: Sequence[File], instance: Instance) -> None:
     for file in files:
         file.adopt(found[file.id])
     _show_current(files, instance)
-
-
-def _locks(files: Sequence[File]) -> list[str]:
-    return [name for file in files for name in database.of_file(file.stem_id, file.storage_id, [file.key])]
 
 
 def _show_current(files: Sequence[File], instance: Instance, left: Sequence[Left] = ()) -> None:
@@ -147,6 +143,8 @@ def restore(files: Sequence[File]) -> None:
     Raises:
         InvalidInputError: One is not in the trash. Nothing was moved.
         ConflictError: One was deleted for good. Nothing was moved.
+        KeyExistsError: Its key lies in a folder that was stored as one meanwhile, or it is a folder over current keys.
+            Nothing was moved.
     """
     if not files:
         return
@@ -156,7 +154,7 @@ def restore(files: Sequence[File]) -> None:
     view_sync.announce(instance)
     alias = instance.alias
     with database.writing(alias) as connection:
-        database.take(connection, _locks(files))
+        plan.lock_saved(connection, files)
         stored = _found(files, alias)
         for file in files:
             if file.id not in stored:
@@ -166,7 +164,7 @@ def restore(files: Sequence[File]) -> None:
         for chunk in database.chunks(stored):
             query = File.objects.using(alias).filter(id__in=chunk).order_by()
             query.update_rows({"trashed_at": None, "trashed_by_id": None, "updated_at": now()})
-        versions.promote(alias, files)
+        plan.check_promoted(instance, versions.promote(alias, files))
         found = _found(files, alias)
         owners = _owners([file for file in found.values() if not file.is_latest], alias)
     for file in files:
@@ -214,12 +212,12 @@ def purge(files: Sequence[File], instance: Instance) -> None:
     left = _left(files, instance)
     try:
         with database.writing(alias) as connection:
-            database.take(connection, _locks(files))
+            plan.lock_saved(connection, files)
             _check_unread(files, alias)
             for chunk in database.chunks([file.id for file in files]):
                 File.objects.using(alias).filter(id__in=chunk).order_by().delete_rows()
             versions.keep_last_versions(connection, alias, files)
-            versions.promote(alias, files)
+            plan.check_promoted(instance, versions.promote(alias, files))
     except IntegrityError as error:
         raise ReferencedError("a run began to read one of these files just now: they stay in the trash") from error
     for file in files:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.db import models
 from django.db.models.base import ModelState
@@ -42,6 +43,22 @@ _TRASH_TOO: dict[str, models.Q | None] = {
     "trashed_at": None,
     "is_latest": models.Q(is_latest=True) | models.Q(trashed_at__isnull=False),
 }
+
+
+_UNSAVED: Final[Mapping[str, Any]] = {
+    "key": None,
+    "suffix": "",
+    "is_folder": False,
+    "version": 1,
+    "is_latest": True,
+    "trashed_at": None,
+    "trashed_by_id": None,
+    "storage_id": None,
+    "transform_id": None,
+    "run_id": None,
+    "created_by_id": None,
+}
+"""The fields of a file of which nothing is known yet."""
 
 
 class File(Traced):
@@ -139,6 +156,7 @@ class File(Traced):
         description: str | None = None,
         format: str | None = None,
         source: Run | None = None,
+        links: str | None = None,
     ) -> None:
         """Describe a new file. Nothing is stored before `save()`.
 
@@ -154,6 +172,9 @@ class File(Traced):
             format: How to store an object in memory, such as "parquet", "csv", "h5ad", "npy", "png", "json"; by default
                 what the suffix of the key says.
             source: See `run`.
+            links: What is done with symbolic links in a folder. None: they are followed, and one that leads out of it
+                or nowhere is an error. "keep": only those that stay in the folder. "follow": also what lies elsewhere
+                is stored. "skip": none. What is left out is named by a warning.
 
         Raises:
             SourceNotFoundError: The path does not exist.
@@ -177,27 +198,18 @@ class File(Traced):
         self._state = ModelState()
         self._state.db = alias
         self.__dict__.update(
+            _UNSAVED,
             id=ids.file_id(),
             name=name or "",
-            key=None,
-            suffix="",
             description=description,
-            is_folder=False,
-            version=1,
-            is_latest=True,
-            trashed_at=None,
-            trashed_by_id=None,
-            storage_id=None,
-            transform_id=None,
-            run_id=None,
             created_at=created,
             updated_at=created,
-            created_by_id=None,
         )
         if run is not None:
             self.run = run
             self.transform_id = run.transform_id
-        verb("lamindb.files.source.prepare")(self, data, {"key": key, "name": name, "format": format})
+        options = {"key": key, "name": name, "format": format, "links": links}
+        verb("lamindb.files.source.prepare")(self, data, options)
 
     pending: Any = None
     """The source of the bytes for the next save; None if there is nothing to store."""
@@ -451,15 +463,18 @@ class File(Traced):
         return super().delete(permanent, storage=storage, **older)
 
     @classmethod
-    def from_dir(cls, path: Any, key: str | None = None, *, run: Run | None = None) -> list[File]:
+    def from_dir(
+        cls, path: Any, key: str | None = None, *, run: Run | None = None, links: str | None = None
+    ) -> list[File]:
         """Make one unsaved file for each file of a folder, recursively, in the order of their paths.
 
         Args:
             path: The folder. Inside a storage root, files keep their relative paths as keys.
             key: The folder under which their keys start; the folder's own name by default.
             run: The run that produces them; the current run by default.
+            links: What is done with symbolic links, as for `File(...)`.
         """
-        found: list[File] = verb("lamindb.files.source.from_dir")(path, key, run)
+        found: list[File] = verb("lamindb.files.source.from_dir")(path, key, run, links)
         return found
 
     @classmethod

@@ -212,32 +212,60 @@ def write_end(
     Raises:
         LaminError: The instance cannot be written. Nothing was written.
     """
-    if instance.is_away:
-        instance = verb("lamindb.setup.lifecycle.reopen")(instance, PATIENCE_SECONDS)
-    if instance.is_read_only:
-        raise ReadOnlyError(f"the instance in {instance.root_url} can only be read")
-    if not run.is_saved:
-        # First the row: where the database fails, there is no need to store what belongs to it.
-        save.save(run)
-    values |= metadata.kept(instance, data)
-    if not metadata.write(instance, run.id, values, data, imported=imported):
-        messages.debug(f"run {run.id} was deleted before it ended")
-    edges.link_unlinked(instance, run)
+    instance = to_end(instance)
+    with without_patience(instance, instance.part(Outage).now()):
+        if not run.is_saved:
+            # First the row: where the database fails, there is no need to store what belongs to it.
+            save.save(run)
+        values |= metadata.kept(instance, data)
+        if not metadata.write(instance, run.id, values, data, imported=imported):
+            messages.debug(f"run {run.id} was deleted before it ended")
+        edges.link_unlinked(instance, run)
     metadata.remove_log(instance, run.id)
     run.loaded.update(values)
     note_success(instance)
+
+
+def to_end(instance: Instance) -> Instance:
+    """Return an instance for the end of a run, opened if it could not be opened before.
+
+    Raises:
+        LaminError: It cannot be written.
+    """
+    if instance.is_away:
+        outage = instance.part(Outage).now()
+        if outage is not None and instance.database_path is None:
+            raise outage
+        instance = verb("lamindb.setup.lifecycle.reopen")(instance, 0 if outage is not None else PATIENCE_SECONDS)
+    if instance.is_read_only:
+        raise ReadOnlyError(f"the instance in {instance.root_url} can only be read")
+    return instance
 
 
 def _keep(instance: Instance, run: Run, data: metadata.Data, problem: Exception) -> None:
     """Keep the end of a run, and its beginning where that was not recorded either, until it can be written."""
     from lamindb.runs import journal
 
-    if journal.add(instance, journal.entry_of(instance, run, data)):
-        later = "it will be with the next use of the instance where it can be written"
-        messages.warning(f"the end of run {run.id} could not be recorded; {later}: {problem}")
+    entry = journal.entry_of(instance, run, data)
+    is_kept = journal.add(instance, entry)
+    if is_kept:
         metadata.remove_log(instance, run.id)
+    tell_kept(entry, problem, is_kept=is_kept)
+
+
+def tell_kept(entry: dict[str, Any], problem: object, *, is_kept: bool) -> None:
+    """Tell that a run could not be recorded; one whose beginning could not be either was warned of already."""
+    run_id = entry["run"]["id"]
+    if not is_kept:
+        messages.warning(f"the end of run {run_id} could not be recorded, nor kept for later: {problem}")
+        return
+    later = "it will be with the next use of the instance where it can be written"
+    if entry["outputs"]:
+        later += ", with those of its outputs that are unchanged by then"
+    if entry["run"]["is_new"]:
+        messages.info(f"run {run_id} is not recorded yet; {later}")
     else:
-        messages.warning(f"the end of run {run.id} could not be recorded: {problem}")
+        messages.warning(f"the end of run {run_id} could not be recorded; {later}: {problem}")
 
 
 def _is_there(instance: Instance) -> bool:

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from lamindb.core import context as _context
+from lamindb.core.settings import StorageSettings as StorageSettings
 from lamindb.instance import user as _user
 
 _HOMES = {
@@ -76,45 +77,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return list(__all__)
-
-
-class StorageSettings:
-    """The storage of the connected instance."""
-
-    @property
-    def root(self) -> Any:
-        """The root: a `Path`, or a `UPath` on an object store."""
-        return _context.instance().store.upath_of_key("")
-
-    @property
-    def root_as_str(self) -> str:
-        """The root as text."""
-        return _context.instance().root_url
-
-    @property
-    def type(self) -> str:
-        """`local`, or the kind of object store, such as `s3`."""
-        root = _context.instance().root_url
-        return root.split("://", 1)[0] if "://" in root else "local"
-
-    @property
-    def is_cloud(self) -> bool:
-        """Whether it is an object store."""
-        return not _context.instance().is_local
-
-    @property
-    def id(self) -> str:
-        """The id of its record."""
-        return _context.instance().storage_id
-
-    def key_to_filepath(self, key: str) -> Any:
-        """Return the path of a key under the root."""
-        from lamindb.core.keys import check_key
-
-        return self.root / check_key(key)
-
-    def __repr__(self) -> str:
-        return f"Storage(root={self.root_as_str!r}, type={self.type!r})"
 
 
 class SetupSettings:

@@ -21,6 +21,9 @@ BATCH: Final = 10_000
 """How many sources a store makes durable at once: fewer need more fsyncs."""
 _MAX_NAME_BYTES: Final = 255
 
+LINKS: Final = ("keep", "follow", "skip")
+"""What can be done with the symbolic links in a folder; see `manifest.walk`."""
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectName:
@@ -88,6 +91,7 @@ class Source:
             turns out to have others, it is not stored.
         take_over: The path is in the root of this store: the file becomes the object itself, without a second copy
             where the disk allows it.
+        links: What is done with symbolic links in a folder, one of `LINKS`; None as `manifest.walk` says.
     """
 
     suffix: str
@@ -96,6 +100,7 @@ class Source:
     stat: FileStat | None = None
     content: Content | None = None
     take_over: bool = False
+    links: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a source of both kinds, or of none."""
@@ -141,6 +146,7 @@ class Stored:
         members: The files of a folder.
         is_folder: The source was a folder.
         n_files: Number of files: 1, or the members of a folder.
+        left_out: Links of a folder that were left out, each with what it points to.
     """
 
     name: ObjectName
@@ -149,6 +155,7 @@ class Stored:
     members: tuple[Member, ...] = ()
     is_folder: bool = False
     n_files: int = 1
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,7 +280,8 @@ class Batch:
 
     def _add_folder(self, source: Source) -> Stored:
         """Store each file of a folder, then the manifest that lists them."""
-        listed = manifest.walk(source.path or "")
+        left_out: list[str] = []
+        listed = manifest.walk(source.path or "", source.links, left_out=left_out)
         self._expect(len(listed) + 1)
         members = []
         all_reused = True
@@ -295,7 +296,7 @@ class Batch:
             raise source_reader.changed(source.path or "")
         name = ObjectName(content.digest, source.suffix)
         reused = self._add_bytes(source, name, manifest.write_manifest(found)) and all_reused
-        return Stored(name, content, reused, members=found, is_folder=True, n_files=len(found))
+        return Stored(name, content, reused, found, is_folder=True, n_files=len(found), left_out=tuple(left_out))
 
     def _fsync(self, descriptor: int) -> None:
         """Fsync a complete file, unless all are synced at the end, and let the group read it in a shared root."""

@@ -23,19 +23,24 @@ from lamindb.storage.os_errors import read_failed
 _HEADER = '{"format":"lamindb-folder","version":1}'
 
 
-def walk(folder: str) -> list[tuple[str, str]]:
+def walk(folder: str, links: str | None = None, *, left_out: list[str] | None = None) -> list[tuple[str, str]]:
     """List the files of a folder and the folders in it, as (relative POSIX path in NFC, path on disk), sorted.
 
-    Symbolic links are followed; what they point to must be in the folder.
+    Args:
+        folder: The folder.
+        links: What is done with symbolic links. None: they are followed, and what they point to must be in the folder.
+            "keep": those that stay in the folder are followed, all others left out. "follow": also what lies elsewhere
+            is taken. "skip": all are left out.
+        left_out: Takes the links that are left out, each with what it points to.
 
     Raises:
-        InvalidInputError: A link leaves the folder, is broken or circular, something is neither file nor folder,
-            or a name cannot be a key. The message names it.
+        InvalidInputError: A link that is not left out leaves the folder, is broken or circular, something is neither
+            file nor folder, or a name cannot be a key. The message names it.
         SourceNotFoundError, StorageError: The folder is not there or cannot be read.
     """
     root = os.path.realpath(folder)
     found: dict[str, str] = {}
-    for relative, path in _walk(root, root, "", (root,)):
+    for relative, path in _walk(root, links, left_out if left_out is not None else [], root, "", (root,)):
         try:
             normal = keys.check_key(relative)
         except InvalidKeyError as error:
@@ -48,7 +53,9 @@ def walk(folder: str) -> list[tuple[str, str]]:
     return sorted(found.items(), key=lambda item: item[0].encode())
 
 
-def _walk(root: str, folder: str, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _walk(
+    root: str, links: str | None, left_out: list[str], folder: str, prefix: str, above: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
     try:
         with os.scandir(folder) as entries:
             listed = list(entries)
@@ -58,27 +65,47 @@ def _walk(root: str, folder: str, prefix: str, above: tuple[str, ...]) -> Iterat
         relative = prefix + entry.name
         path = entry.path
         if entry.is_symlink():
-            path = _resolve(root, path)
+            try:
+                path = _resolve(root, path, links, above)
+            except _LeftOut:
+                left_out.append(f"{relative!a} (to {os.readlink(entry.path)!a})")
+                continue
         try:
             mode = stat.S_IFREG if entry.is_file(follow_symlinks=False) else os.stat(path).st_mode
         except OSError as error:
             raise read_failed(entry.path, error) from error
         if stat.S_ISDIR(mode):
             if path in above:
-                raise InvalidInputError(f"symbolic link '{entry.path}' leads back to a folder above it: remove it")
-            yield from _walk(root, path, relative + "/", (*above, path))
+                raise InvalidInputError(f"symbolic link '{entry.path}' leads back to a folder above it: {_REMEDY}")
+            yield from _walk(root, links, left_out, path, relative + "/", (*above, path))
         elif stat.S_ISREG(mode):
             yield relative, path
         else:
             raise InvalidInputError(f"'{entry.path}' is neither a file nor a folder, and cannot be stored: remove it")
 
 
-def _resolve(root: str, link: str) -> str:
+class _LeftOut(Exception):
+    """A link is not followed."""
+
+
+_REMEDY = "remove it, or save the folder without such links, by links='keep' or --links keep"
+
+
+def _resolve(root: str, link: str, links: str | None, above: tuple[str, ...]) -> str:
     target = os.path.realpath(link)
-    if not os.path.lexists(target) or os.path.islink(target):
-        raise InvalidInputError(f"symbolic link '{link}' leads nowhere: remove it")
-    if os.path.commonpath([root, target]) != root:
-        raise InvalidInputError(f"symbolic link '{link}' leaves the folder: replace it by the file itself")
+    is_dead = not os.path.lexists(target) or os.path.islink(target)
+    leaves = os.path.commonpath([root, target]) != root
+    if links == "skip" or (links == "keep" and (is_dead or leaves or target in above)):
+        raise _LeftOut
+    if is_dead:
+        raise InvalidInputError(f"symbolic link '{link}' leads nowhere: {_REMEDY}")
+    if leaves and links != "follow":
+        raise InvalidInputError(
+            f"symbolic link '{link}' leaves the folder: replace it by the file itself, or pass links='follow' or "
+            "'keep' (--links)"
+        )
+    if leaves and (keys.HIDDEN_FOLDER in target.split("/") or os.path.lexists(f"{target}/{keys.HIDDEN_FOLDER}")):
+        raise InvalidInputError(f"symbolic link '{link}' leads to the storage of an instance: {_REMEDY}")
     return target
 
 

@@ -70,6 +70,14 @@ class RemoteStore(Bucket):
         self.hash_cache = hash_cache if hash_cache is not None else NoHashCache()
         self.cache = cache if cache is not None else NoCache()
         self._creates = True
+        self._boto: Any = None
+
+    @property
+    def boto(self) -> Any:
+        """A client of boto3 for what the client of buckets cannot do, made at first use; see `boto_client`."""
+        if self._boto is None:
+            self._boto = bucket_client.boto_client(self.root_url)
+        return self._boto
 
     def prepare(self) -> None:
         """Write the README, which fails if the bucket does not exist or cannot be written."""
@@ -310,14 +318,14 @@ def upload_many(store: RemoteStore, sources: Sequence[Source], progress: Progres
             progress(1, 1)
         return stored
     stored = []
-    for each in _in_parallel(lambda source: _upload(store, source, budget), sources):
+    for each in in_parallel(lambda source: _upload(store, source, budget), sources):
         stored.append(each)
         if progress is not None:
             progress(len(stored), len(sources))
     return stored
 
 
-def _in_parallel(function: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
+def in_parallel(function: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
     """Yield results in order; few more than `AT_ONCE` calls wait, so that a million items need no more memory."""
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="lamindb-upload")
     waiting: deque[Future[_Out]] = deque()
@@ -455,12 +463,13 @@ def _read_again(source: Source, descriptor: int, before: os.stat_result, content
 
 def _upload_folder(store: RemoteStore, source: Source, budget: _Budget) -> Stored:
     """Store each file of a folder, then the manifest that lists them."""
-    listed = manifest.walk(source.path or "")
+    left_out: list[str] = []
+    listed = manifest.walk(source.path or "", source.links, left_out=left_out)
     sources = [Source(manifest.suffix_of_member(relative), path) for relative, path in listed]
     members = []
     all_reused = True
     for (relative, _), stored in zip(
-        listed, _in_parallel(lambda member: _upload(store, member, budget), sources), strict=True
+        listed, in_parallel(lambda member: _upload(store, member, budget), sources), strict=True
     ):
         all_reused = all_reused and stored.reused
         members.append(Member(relative, stored.name.digest, stored.name.suffix, stored.content.size))
@@ -472,7 +481,7 @@ def _upload_folder(store: RemoteStore, source: Source, budget: _Budget) -> Store
     name = ObjectName(content.digest, source.suffix)
     whole = Content(content.hash, content.digest, len(written))
     reused = _send(store, source, name, whole, written) and all_reused
-    return Stored(name, content, reused, members=found, is_folder=True, n_files=len(found))
+    return Stored(name, content, reused, found, is_folder=True, n_files=len(found), left_out=tuple(left_out))
 
 
 def _send(store: RemoteStore, source: Source, name: ObjectName, content: Content, data: bytes) -> bool:

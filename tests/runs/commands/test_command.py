@@ -16,6 +16,7 @@ import pytest
 import lamindb as ln
 from lamindb.core import context
 from lamindb.environment.file_access import strace
+from lamindb.environment.run_program import launch
 from lamindb.errors import InvalidInputError, NoResultFound
 from lamindb.runs.commands.command import begin_shell, command_name, end_shell, run_command
 from lamindb.storage.base import ObjectName
@@ -254,6 +255,21 @@ def test_signals_reach_the_program(local_instance: Path, number: signal.Signals)
     out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (9, b"got\n")
     assert newest().exit_code == 9
+
+
+def test_a_signal_while_the_program_starts_reaches_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = subprocess.Popen
+
+    def slow_start(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = start(*args, **options)
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", slow_start)
+    code = f"trap 'exit 9' USR1; touch {tmp_path}/ready; while :; do sleep 0.02; done"
+    assert launch(["sh", "-c", code], environment=os.environ, cwd=None).exit_code == 9
 
 
 def test_a_killed_recorder_leaves_an_aborted_run(local_instance: Path) -> None:

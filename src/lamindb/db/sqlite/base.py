@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+import sqlite3
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -18,16 +19,26 @@ class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
     """SQL of SQLite, with times in UTC."""
 
 
+_NO_INDEX: Final = frozenset({"SQLITE_IOERR_SHMOPEN", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_SHMMAP"})
+"""How SQLite says that the file beside a database through which its processes share an index cannot be made."""
+
+
 @without_async_guard
 class DatabaseWrapper(Guarded, base.DatabaseWrapper):
     """A connection to the SQLite file of one instance."""
 
     ops_class = DatabaseOperations
+    init_commands: list[str]
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Open the file; it must exist, so that a deleted instance never comes back as an empty one."""
-        # Bypass Django's async guard, which `super()` would keep: in a notebook an event loop always runs.
-        raw = base.DatabaseWrapper.get_new_connection.__wrapped__(self, conn_params)  # type: ignore[attr-defined]
+        try:
+            raw = self._connect(conn_params, self.init_commands)
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorname", None) not in _NO_INDEX:
+                raise
+            # The disk is full: the index that readers and writers share is kept in memory, and others out meanwhile.
+            raw = self._connect(conn_params, ["PRAGMA locking_mode = EXCLUSIVE", *self.init_commands])
         self._path = unquote(urlsplit(str(self.settings_dict["NAME"])).path)
         status = os.stat(self._path)
         # Kept for all threads until the instance is connected anew, so that no later connection takes another file.
@@ -35,6 +46,21 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
         if first != (status.st_dev, status.st_ino):
             raw.close()
             raise self._replaced()
+        return raw
+
+    def _connect(self, conn_params: dict[str, Any], commands: list[str]) -> Any:
+        given, self.init_commands = self.init_commands, []
+        try:
+            # Bypass Django's async guard, which `super()` would keep: in a notebook an event loop always runs.
+            raw = base.DatabaseWrapper.get_new_connection.__wrapped__(self, conn_params)  # type: ignore[attr-defined]
+        finally:
+            self.init_commands = given
+        try:
+            for command in commands:
+                raw.execute(command).close()
+        except BaseException:
+            raw.close()
+            raise
         return raw
 
     def create_cursor(self, name: str | None = None) -> Any:

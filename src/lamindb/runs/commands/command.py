@@ -17,7 +17,6 @@ from django.db import Error
 from lamindb.core import context, messages, processes
 from lamindb.core.settings import settings
 from lamindb.core.text import storable
-from lamindb.core.verbs import verb
 from lamindb.db import database
 from lamindb.environment import git, packages, run_program, scripts
 from lamindb.environment.redaction import redact_arguments, redact_text
@@ -26,7 +25,7 @@ from lamindb.errors import DatabaseError, InvalidInputError, LaminError, NoResul
 from lamindb.models import File, Run, Transform
 from lamindb.models.base import now
 from lamindb.records import save
-from lamindb.records.open_instance import Instance
+from lamindb.records.open_instance import Instance, Outage
 from lamindb.runs import capture as runs_capture
 from lamindb.runs import identify, journal, liveness, log_file, metadata, revisions
 from lamindb.runs import parent as runs_parent
@@ -108,6 +107,7 @@ def run_command(
                 run = _begin(instance, what, argv, folder, script, given, expected)
         except (DatabaseError, ReadOnlyError) as error:
             problem = error
+            instance.part(Outage).note(error)
     if problem is not None:
         if strict or settings.tracking_failure == "error":
             raise problem
@@ -154,7 +154,7 @@ def _run_recorded(
         if saved.unsaved:
             messages.warning(f"not saved: {_listed(saved.unsaved)}")
         status = "failed" if done.exit_code else "completed"
-        _end(instance, run, status, done, {**watching.summary(), **saved.facts()}, asking, log, saved)
+        _end(instance, run, _ended(status, done), done, {**watching.summary(), **saved.facts()}, asking, log, saved)
     finally:
         watching.close()
     return CommandResult(
@@ -196,25 +196,25 @@ def _run_first(
     status = "failed" if done.exit_code else "completed"
     saved = declared.Saved()
     read: list[File] = []
+    ended = _ended(status, done)
     try:
-        if instance.is_away:
-            instance = verb("lamindb.setup.lifecycle.reopen")(instance, liveness.PATIENCE_SECONDS)
-        _check_writable(instance)
-        run.transform = _transform(instance, transform, argv, folder)
-        run.loaded.update(metadata.kept(instance, data))
-        insert_run(instance, run, data)
+        instance = liveness.to_end(instance)
+        with liveness.without_patience(instance, instance.part(Outage).now()):
+            run.transform = _transform(instance, transform, argv, folder)
+            run.loaded.update(metadata.kept(instance, data))
+            insert_run(instance, run, data)
         read = declared.inputs_of(instance, inputs, folder)
         places = []
         declared.link_inputs(run, read)
         if done.exit_code == 0:
             _save_outputs(instance, run, expected, folder, None, saved)
         asking = metadata.Asking(instance, folder).start()
-        _end(instance, run, status, done, {**metadata.NO_CAPTURE, **saved.facts()}, asking, log, saved)
+        _end(instance, run, ended, done, {**metadata.NO_CAPTURE, **saved.facts()}, asking, log, saved)
     except (LaminError, Error, OSError) as error:
         if done.exit_code == 0 and expected.patterns:
             saved.waiting = declared.outputs_later(instance, expected, folder)
             saved.add_unsaved("what the command wrote", error)
-        run.loaded.update(_ended(status, done))
+        run.loaded.update(ended)
         _keep(instance, run, {**data, **_log_of(done)}, places, saved, log, error)
     problems = [*saved.unsaved, *([f"its output: {done.unwritten}"] if done.unwritten is not None else [])]
     run_id = run.id if run.is_saved else ""
@@ -237,15 +237,10 @@ def _keep(
     entry["inputs"] = inputs
     made = [journal.place_of(path, key) for path, key in saved.waiting[: journal.MOST_FILES]]
     entry["outputs"] = [place for place in made if place is not None]
-    if journal.add(instance, entry):
-        if log is not None:
-            log.remove()
-        later = "it will be with the next use of the instance where it can be written"
-        if entry["outputs"]:
-            later += ", with those of its outputs that are unchanged by then"
-        messages.warning(f"the end of run {run.id} could not be recorded; {later}: {problem}")
-    else:
-        messages.warning(f"the end of run {run.id} could not be recorded: {problem}")
+    is_kept = journal.add(instance, entry)
+    if is_kept and log is not None:
+        log.remove()
+    liveness.tell_kept(entry, problem, is_kept=is_kept)
 
 
 def _check_words(argv: Sequence[str]) -> None:
@@ -543,7 +538,7 @@ def _ended(status: str, done: run_program.Launched) -> dict[str, Any]:
 def _end(
     instance: Instance,
     run: Run,
-    status: str,
+    ended: dict[str, Any],
     done: run_program.Launched,
     capture: dict[str, Any] | None,
     asking: metadata.Asking,
@@ -553,7 +548,7 @@ def _end(
     """Write how a command ended, or keep it until that can be done; never raises."""
     instance.part(liveness.Heartbeat).remove(run.id)
     data = _log_of(done)
-    values = _ended(status, done)
+    values = dict(ended)
     if capture is not None:
         values["capture"] = {**(run.capture or {}), **capture}
     try:
@@ -566,6 +561,8 @@ def _end(
             log.remove()
         if saved.waiting:
             _keep(instance, run, {}, [], saved, None, DatabaseError("; ".join(saved.unsaved[:1])))
+        else:
+            liveness.note_success(instance)
     except (LaminError, Error, OSError) as problem:
         run.loaded.update(values)
         _keep(instance, run, data, [], saved, log, problem)

@@ -86,15 +86,19 @@ class Saved:
 
 
 def inputs_of(instance: Instance, items: Iterable[str], cwd: Path) -> list[File]:
-    """Return the saved files that are meant by paths, patterns or keys. Files that are not registered are saved.
+    """Return the saved files that are meant by paths, addresses, patterns or keys. Others are saved, or registered.
 
     Raises:
+        SourceNotFoundError, InvalidInputError: An address leads to nothing, or into no storage. Nothing was saved.
         NoResultFound: There is neither such a file nor such a key. Nothing was saved.
         StorageError: A file could not be read or stored.
     """
     known: list[File] = []
     new: list[File] = []
     for item in items:
+        if "://" in item and not item.startswith("file://"):
+            new.append(_unmade(File(item)))
+            continue
         paths = _paths(item, cwd)
         if not paths:
             found = File.objects.using(instance.alias).filter(key=item, is_latest=True, trashed_at__isnull=True).first()
@@ -163,9 +167,12 @@ def _paths(item: str, cwd: Path) -> list[str]:
 
 def _new_file(instance: Instance, path: str, cwd: Path, run: Run | None) -> File:
     file = File(path, key=key_of(instance, path, cwd), run=run)
-    if run is None:
-        # What a command reads is not made by whatever run is current now.
-        file.run, file.transform_id = None, None
+    return _unmade(file) if run is None else file
+
+
+def _unmade(file: File) -> File:
+    # What a command reads is not made by whatever run is current now.
+    file.run, file.transform_id = None, None
     return file
 
 

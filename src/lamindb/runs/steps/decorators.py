@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from lamindb.core import messages
 from lamindb.core.settings import settings
+from lamindb.db import database
 from lamindb.errors import DatabaseError, InvalidTypeError, ReadOnlyError
 from lamindb.records.open_instance import Outage
 from lamindb.runs import liveness
@@ -73,7 +74,7 @@ def _decorator(kind: str, function: Any, name: str | None, version: str | None, 
 
 
 def _begin_step(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step | UnrecordedStep:
-    instance, problem, _ = liveness.instance_to_track()
+    instance, problem, seconds = liveness.instance_to_track()
     given = function.bound(args, kwargs)
     outage = instance.part(Outage).now() if problem is None else None
     if outage is not None and instance.database_path is None:
@@ -81,7 +82,9 @@ def _begin_step(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any
         problem = outage
     if problem is None:
         try:
-            with liveness.without_patience(instance, outage):
+            if outage is None and function.is_known(instance):
+                return Step(instance, function, given)
+            with database.waiting_at_most(instance.alias, seconds if outage is None else 0):
                 return Step(instance, function, given)
         except (DatabaseError, ReadOnlyError) as error:
             problem = error

@@ -13,14 +13,13 @@ from typing import Any, Final
 
 from lamindb.core import context, messages, plain
 from lamindb.core.text import storable
-from lamindb.db import database
 from lamindb.environment import scripts
 from lamindb.environment.redaction import HIDDEN, is_secret_name, redact_text
 from lamindb.files import locate
 from lamindb.models import File, Run, Transform
 from lamindb.records import save
 from lamindb.records.open_instance import Instance
-from lamindb.runs import liveness, metadata
+from lamindb.runs import metadata
 
 
 class Function:
@@ -54,14 +53,17 @@ class Function:
             del given[first]
         return given
 
+    def is_known(self, instance: Instance) -> bool:
+        """Return True if its transform was saved before."""
+        return instance.alias in self._transforms
+
     def transform_id(self, instance: Instance) -> str:
         """Return the id of its transform, saved when it is first asked for."""
         found = self._transforms.get(instance.alias)
         if found is None:
             new = self.new_transform(instance)
             code_hash = new.code_hash
-            with database.waiting_at_most(instance.alias, liveness.PATIENCE_SECONDS):
-                save.save(new)
+            save.save(new)
             if new.code_hash != code_hash:
                 new.code_hash = code_hash
                 save.save(new)

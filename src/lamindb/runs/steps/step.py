@@ -371,6 +371,7 @@ class UnrecordedStep:
             started_at=now(),
             host=process.host,
             process=asdict(process),
+            code_path=function.code_path(instance),
         )
         self._run.alias = instance.alias
         self._run.transform = function.new_transform(instance)
