@@ -94,7 +94,8 @@ def _rules_sql(vendor: str, file_ids: Collection[str] | None, code: ChangedCode 
     params: list[Any]
     if file_ids is None:
         given, params = "", []
-        reads, bound = f"{_INPUTS} i CROSS JOIN {_FILES} r WHERE TRUE", ""
+        # From the files that are not current, which an index lists, to the edges of those that were read.
+        reads, bound = f"{_FILES} r CROSS JOIN {_INPUTS} i WHERE TRUE", ""
     else:
         listed, params = sql.listed_sql(vendor, file_ids)
         given = (
