@@ -122,7 +122,17 @@ class File(Traced):
         {"digest", "is_folder", "n_files", "is_latest", "trashed_by", "updated_at"}
     )
     INTERNAL: ClassVar[frozenset[str]] = frozenset(
-        {"computed_filter", "df", "filter", "is_saved", "is_trashed", "same_as_version", "stem_id", "targets"}
+        {
+            "computed_filter",
+            "df",
+            "filter",
+            "is_flagged",
+            "is_saved",
+            "is_trashed",
+            "same_as_version",
+            "stem_id",
+            "targets",
+        }
     )
     NOT_JOINED: ClassVar[frozenset[str]] = frozenset(
         {"reader_links", "writer_links", "flag_links", "transform", "trashed_by"}
