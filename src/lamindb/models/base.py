@@ -51,24 +51,14 @@ _STATE: Final = frozenset({"alias", "is_saved", "pending"})
 """Attributes that are no fields: setting them is no change of the record."""
 
 
-_OF_KINDS: Final = frozenset({"from_dir", "get", "lookup", "search", "select"})
-"""Class methods that ask for records: a record does not offer them."""
-
-
-def _offered(kind: type[Record], *, of_record: bool) -> set[str]:
-    """Return the public names that completion by Tab offers on a record, or on a kind of record.
-
-    A record has fields, properties and methods; properties say nothing on the kind.
-    """
+def _offered(kind: type[Record]) -> set[str]:
+    """Return the public names of a kind of record that completion by Tab offers: fields, properties and methods."""
     bases = [base for base in kind.__mro__ if base.__module__.startswith("lamindb.")]
     left_out = kind.HIDDEN.union(*(vars(base).get("INTERNAL", ()) for base in bases))
     found = {field.name for field in kind._meta.concrete_fields} if hasattr(kind, "_meta") else set()
     for base in bases:
         found.update(name for name, value in vars(base).items() if isinstance(value, _OFFERED) and value.__doc__)
-        kept_away = _Alias if of_record else property
-        left_out |= {name for name, value in vars(base).items() if isinstance(value, kept_away)}
-    if of_record:
-        left_out |= _OF_KINDS
+        left_out |= {name for name, value in vars(base).items() if isinstance(value, _Alias)}
     return {name for name in found - left_out if not name.startswith("_")}
 
 
@@ -77,7 +67,7 @@ class RecordType(ModelBase):
 
     def __dir__(cls: type[Record]) -> list[str]:  # type: ignore[misc]  # noqa: N805
         """List what a person is meant to use, for completion by Tab; all else still works when it is typed."""
-        return [name for name in type.__dir__(cls) if name.startswith("_")] + sorted(_offered(cls, of_record=False))
+        return [name for name in type.__dir__(cls) if name.startswith("_")] + sorted(_offered(cls))
 
 
 class Record(models.Model, metaclass=RecordType):
@@ -418,9 +408,7 @@ class Record(models.Model, metaclass=RecordType):
 
     def __dir__(self) -> list[str]:
         """List what a person is meant to use, for completion by Tab; all else still works when it is typed."""
-        return [name for name in super().__dir__() if name.startswith("_")] + sorted(
-            _offered(type(self), of_record=True)
-        )
+        return [name for name in super().__dir__() if name.startswith("_")] + sorted(_offered(type(self)))
 
     def __repr__(self) -> str:
         shown = []
