@@ -12,6 +12,7 @@ import pytest
 import lamindb as ln
 from lamindb.core import processes
 from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
+from tests.support import depth
 from tests.support.histories import History
 
 PROGRAM = {"host": processes.host(), "source_digest": "some code"}
@@ -134,7 +135,7 @@ def test_following_a_plan_leaves_nothing_stale(instance: Path, seed: int) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", range(100, 130))
+@pytest.mark.parametrize("seed", depth.seeds(range(100, 130), 6))
 def test_following_a_plan_leaves_nothing_stale_in_many_histories(local_instance: Path, seed: int) -> None:
     play(seed, 60)
 

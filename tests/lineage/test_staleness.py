@@ -13,6 +13,7 @@ import pytest
 import lamindb as ln
 from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
 from lamindb.models import RunInput, RunOutput
+from tests.support import depth
 from tests.support.histories import History, made
 
 
@@ -143,7 +144,7 @@ def test_random_histories_equal_the_rules(instance: Path, seed: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", range(100, 130))
+@pytest.mark.parametrize("seed", depth.seeds(range(100, 130), 6))
 def test_many_random_histories_equal_the_rules(instance: Path, seed: int) -> None:
     play(seed, 60)
 

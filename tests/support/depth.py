@@ -18,6 +18,13 @@ def one_in(number: int) -> dict[str, int]:
     return {} if FULL else {"every": number, "first": SEED % number}
 
 
+def seeds(all_of: range, number: int) -> list[int]:
+    """Return which seeds of random histories are played: all in a full run, else so many, another part each day."""
+    if FULL:
+        return list(all_of)
+    return [all_of[(SEED * number + index) % len(all_of)] for index in range(number)]
+
+
 def description() -> str:
     """Return a line for the head of the report."""
     if FULL:
