@@ -159,6 +159,7 @@ def test_every_recipe_is_one_line_and_is_checked() -> None:
         "What was derived from a file, and whom to inform if it is wrong",
         "How one file led to another",
         "Files derived from a flagged one",
+        "What needs attention",
         "What to run again, in order",
         "Why a file differs from its version before",
         "How often each revision of a notebook's code was run",
@@ -255,6 +256,7 @@ def test_recipes_say_why_and_what_to_run(local_instance: Path) -> None:
     assert [cause.kind for cause in ask("Why a file differs from its version before").causes] == ["saved"]
     assert not ask("What to run again, in order").units
     ln.File(b"three", key="raw.txt").save()
+    assert "version 2 of raw.txt was read; version 3 is current" in str(ask("What needs attention"))
     plan = ask("What to run again, in order")
     assert {file.key for unit in (*plan.units, *plan.left_out) for file in unit.files} == {"middle.txt", "result.txt"}
     assert ask("How often each revision of a notebook's code was run") == [(1, 2)]
