@@ -1,7 +1,8 @@
 """A made-up project of some size, as plain values and written into the current instance.
 
 People run notebooks and pipelines for three months: raw files arrive, runs read what is there, and write tables,
-figures and new versions. The plain values are what answers are checked against.
+figures and new versions. Some runs make the bytes of an earlier file again. The plain values are what answers are
+checked against.
 """
 
 from __future__ import annotations
@@ -76,6 +77,10 @@ class PlainProject:
         """Return the runs that read a file."""
         return [run for run in self.runs if file in run.inputs]
 
+    def producers(self, file: PlainFile) -> list[PlainRun]:
+        """Return the runs that made a file, the first one and those that made it again, the oldest first."""
+        return [run for run in self.runs if file in run.outputs]
+
     def derived(self, file: PlainFile) -> tuple[list[PlainFile], list[PlainRun]]:
         """Return the files that came of a file, and the runs that read it or any of them."""
         files: list[PlainFile] = []
@@ -89,12 +94,12 @@ class PlainProject:
         return files, runs
 
     def origins(self, file: PlainFile) -> tuple[list[PlainFile], list[PlainRun]]:
-        """Return the files that a file came from, and the runs that made it and them."""
+        """Return the files that a file came from, and the runs that made it and them, the first time or again."""
         files: list[PlainFile] = []
         runs: list[PlainRun] = []
         front = [file]
         while front:
-            found = _unique([one.run for one in front if one.run is not None and one.run not in runs])
+            found = _unique([run for one in front for run in self.producers(one) if run not in runs])
             runs += found
             front = _unique([one for run in found for one in run.inputs if one not in files])
             files += front
@@ -126,10 +131,24 @@ def make(*, notebooks: int = 50, files: int = 2_000, seed: int = 11, now: dateti
             continue
         for _ in range(min(chance.choice((1, 2, 4, 8, 16)), files - len(project.files))):
             _write(project, chance, run, moments[len(project.files)])
+    _make_again(project, random.Random(seed), files // 20)
     for file in chance.sample(project.files, files // 40):
         # Only where no other version of the key would have to take its place.
         file.is_trashed = file.is_latest and file.version == 1
     return project
+
+
+def _make_again(project: PlainProject, chance: random.Random, number: int) -> None:
+    """Let later runs make the bytes of earlier files again, where that makes no loop."""
+    for file in chance.sample([one for one in project.files if one.run is not None], number):
+        begun = {one.id: position for position, one in enumerate(project.runs)}
+        assert file.run is not None
+        later = [run for run in project.runs[begun[file.run.id] + 1 :] if run.inputs]
+        if not later:
+            continue
+        run = chance.choice(later)
+        if run not in project.derived(file)[1]:
+            run.outputs.append(file)
 
 
 def _add_run(project: PlainProject, chance: random.Random, moment: datetime) -> PlainRun:
