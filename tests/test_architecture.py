@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "maintenance": {"core", "storage", "instance", "db", "models", "records", "files"},
     "runs": {"core", "storage", "environment", "instance", "db", "models", "records", "files"},
     "lineage": {"core", "environment", "db", "models", "records"},
-    "describe": {"core", "storage", "environment", "models", "records", "runs", "lineage"},
+    "describe": {"core", "storage", "environment", "db", "models", "records", "runs", "lineage"},
     "compare": {
         "core",
         "storage",

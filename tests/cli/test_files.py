@@ -14,7 +14,7 @@ from tests.support.processes import lamin
 
 FILE_KEYS = {
     "id", "key", "name", "suffix", "size", "hash", "version", "is_latest", "is_folder", "n_files", "description",
-    "storage", "run", "transform", "created_by", "created_at", "trashed_at",
+    "storage", "run", "transform", "revision", "created_by", "created_at", "trashed_at",
     "trashed_by",
 }  # fmt: skip
 

@@ -69,3 +69,17 @@ def test_the_plan_names_what_to_run(cli: Cli, local_instance: Path) -> None:
     (left,) = cli("plan", "clean.csv", "--json").json["left_out"]
     assert (left["kind"], [file["key"] for file in left["files"]]) == ("no program", ["clean.csv"])
     assert "did you mean" in cli("plan", "claen.csv", code=3).err
+
+
+def test_the_status_shows_what_needs_attention(cli: Cli, local_instance: Path) -> None:
+    nothing = cli("status")
+    assert (nothing.out, "nothing needs attention" in nothing.err) == ("", True)
+    raw = ln.File(b"1", key="raw.csv").save()
+    made("clean", [raw], b"clean", "clean.csv")
+    ln.File(b"2", key="raw.csv").save()
+    assert cli("status").out == (
+        "stale files (`lamin plan` shows what to run):\n"
+        "  version 1 of raw.csv was read; version 2 is current\n"
+        "    clean.csv\n"
+    )
+    assert [one["files"][0]["key"] for one in cli("status", "--json").json["stale"]] == ["clean.csv"]

@@ -271,3 +271,37 @@ def test_in_a_bucket(seaweed_root: str, tmp_path: Path, monkeypatch: pytest.Monk
     run = ln.Run(transform=ln.Transform(name="p", type="pipeline").save()).save()
     _store(run, source_digest=b"code\n")
     assert run.code() == "code\n"
+
+
+def _with_modules(run: ln.Run, **sources: bytes) -> None:
+    from lamindb.core import context
+    from lamindb.models import ImportedModule
+    from lamindb.storage.base import Source
+
+    for path, source in sources.items():
+        stored = context.instance().store.put(Source(suffix=".py", data=source)).name
+        row = ImportedModule.from_fields(
+            set_digest=run.id, path=f"{path}.py", digest=stored.digest, suffix=stored.suffix
+        )
+        row.save_row(using=run.alias, force_insert=True)
+    run.modules_digest = run.id
+    run.save()
+
+
+def test_modules_of_runs_are_compared_by_lines(instance: Path) -> None:
+    transform = ln.Transform(name="p", type="pipeline").save()
+    one, other, third = (ln.Run(transform=transform, params={"n": 1}).save() for _ in range(3))
+    _with_modules(one, utils=b"a = 1\nb = 2\n", old=b"", same=b"s")
+    _with_modules(other, utils=b"a = 1\nb = 3\n", new=b"", same=b"s")
+    found = ln.diff(one, other)
+    assert isinstance(found, RunDifference) and not found.is_equal
+    assert [(module.path, module.kind) for module in found.modules] == [
+        ("new.py", "added"), ("old.py", "removed"), ("utils.py", "changed"),
+    ]  # fmt: skip
+    text = found.to_text()
+    assert " module utils.py\n@@ -1,2 +1,2 @@\n a = 1\n-b = 2\n+b = 3" in text
+    assert " module new.py\n+ imported by the later run only" in text
+    assert json.loads(found.to_json())["modules"][2]["text"]["added"] == 1
+    unknown = ln.diff(one, third)
+    assert isinstance(unknown, RunDifference) and unknown.modules == ()
+    assert f"the modules of run {third.id} were not stored" in unknown.notes

@@ -316,6 +316,15 @@ def test_links_of_a_folder_in_a_storage(local_instance: Path) -> None:
         ln.File("shelf/f", links="skip")
 
 
+def test_a_file_that_the_system_makes_as_it_is_read(local_instance: Path) -> None:
+    if not Path("/proc/cpuinfo").exists():
+        pytest.skip("there is no /proc here")
+    with pytest.raises(SourceChangedError, match="save a copy of it"):
+        ln.File("/proc/cpuinfo", key="cpu.txt").save()
+    write("copy.txt", Path("/proc/cpuinfo").read_bytes())
+    assert ln.File("copy.txt", key="cpu.txt").save().size > 0
+
+
 def test_odd_names_survive(instance: Path) -> None:
     raw = os.path.join(os.fsencode(Path.cwd()), b"caf\xe9.bin")
     with open(raw, "wb") as stream:

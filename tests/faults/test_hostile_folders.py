@@ -89,6 +89,41 @@ def test_a_database_is_an_address_of_one(two: tuple[Path, Path], value: str) -> 
         connect(two[1])
 
 
+@pytest.mark.parametrize("name", ["id", "name", "storage", "storage_id", "database", "format", "view"])
+@pytest.mark.parametrize("value", ["3.5", "true", "[]", '["."]', "{ a = 1 }", "2026-11-27", "nan", "-1"])
+def test_a_value_of_another_type_is_damage(two: tuple[Path, Path], name: str, value: str) -> None:
+    victim, evil = two
+    before = objects(victim)
+    path = evil / ".lamindb" / config.FILE_NAME
+    lines = [line for line in path.read_text().splitlines() if line.partition(" =")[0] != name]
+    path.write_text("\n".join([*lines, f"{name} = {value}"]) + "\n")
+    with pytest.raises(LaminError) as caught:
+        connect(evil)
+    assert str(caught.value).isprintable() and objects(victim) == before
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "sslkey=/etc/passwd",
+        "sslrootcert=x",
+        "service=x",
+        "passfile=x",
+        "options=-c%20x",
+        "host=attacker",
+        "hostaddr=1.2.3.4",
+    ],
+)
+def test_an_option_of_a_database_contacts_nobody(two: tuple[Path, Path], option: str, monkeypatch: Any) -> None:
+    def contacted(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("a server was contacted")
+
+    monkeypatch.setattr("psycopg.connect", contacted)
+    change(two[1], database=f"postgresql://ada@127.0.0.1/lab?{option}")
+    with pytest.raises(LaminError, match=r"not registered here|is damaged"):
+        connect(two[1])
+
+
 @pytest.mark.parametrize("text", [f"id = {DEEP}", DEEP, "# " + "x" * 2_000_000, "id = " + "9" * 10_000])
 def test_a_description_that_is_too_much(two: tuple[Path, Path], text: str) -> None:
     path = two[1] / ".lamindb" / config.FILE_NAME

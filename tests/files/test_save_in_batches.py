@@ -17,6 +17,7 @@ from lamindb.db import database as database_rows
 from lamindb.errors import DatabaseError, HashExistsError, ViewConflictError
 from lamindb.files import save, view_sync
 from lamindb.models import File
+from lamindb.models import rows as raw_rows
 
 
 def in_parts_of(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +181,8 @@ def test_a_database_that_fails_after_the_commit_undoes_nothing(
 
     def then_fail(*args: Any) -> Any:
         done = real(*args)
-        monkeypatch.setattr(File.objects.__class__, "using", failing)
+        for owner, name in ((File.objects.__class__, "using"), (raw_rows, "rows"), (raw_rows, "values")):
+            patched.setattr(owner, name, failing)
         return done
 
     def failing(*args: Any) -> Any:
@@ -188,9 +190,7 @@ def test_a_database_that_fails_after_the_commit_undoes_nothing(
 
     with monkeypatch.context() as patched:
         patched.setattr(save, "_write_rows", then_fail)
-        using = File.objects.__class__.using
         ln.save(files)
-        monkeypatch.setattr(File.objects.__class__, "using", using)
     assert [file._state.adding for file in files] == [False, False]
     assert "the folder does not show it" in capsys.readouterr().err
     assert File.objects.count() == 2

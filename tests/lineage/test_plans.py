@@ -206,6 +206,15 @@ def test_a_command_is_told_its_inputs_and_outputs(instance: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "shown"), [("steps/all.py", "python steps/all.py --fast"), ("a.ipynb", "notebook a.ipynb")]
+)
+def test_a_transform_that_a_script_tracks_is_run_by_the_script(local_instance: Path, path: str, shown: str) -> None:
+    made("align", [ln.File(b"1", key="raw.csv").save()], "aligned.bam", kind="pipeline", code_path=path)
+    ln.File(b"2", key="raw.csv").save()
+    assert [str(unit) for unit in ln.lineage.plan()] == [shown]
+
+
+@pytest.mark.parametrize(
     ("facts", "kind", "reason"),
     [
         ({"host": "gpu7"}, "elsewhere", "'make' ran on 'gpu7', not on this machine"),

@@ -14,7 +14,7 @@ import lamindb as ln
 from lamindb.core import context
 from lamindb.errors import ConflictError, InvalidInputError, InvalidTypeError, ReadOnlyError
 from lamindb.models.base import now
-from lamindb.runs import liveness, track
+from lamindb.runs import journal, liveness, track
 from tests.support.processes import run_script
 
 THIS = "test_track.py"
@@ -229,10 +229,19 @@ def test_files_belong_to_the_current_run(instance: Path) -> None:
     assert run.outputs.list() == [inside]
 
 
-def test_a_read_only_instance_cannot_be_tracked_in(local_instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_instance_is_one_warning(local_instance: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import dataclasses
 
-    context.set_instance(dataclasses.replace(context.instance(), is_read_only=True))
+    instance = dataclasses.replace(context.instance(), is_read_only=True)
+    context.set_instance(instance)
+    context.add_connected(instance)
+    run = ln.track(transform())
+    ln.finish()
+    told = capsys.readouterr().err
+    assert told.count("🔶") == 1 and "can only be read" in told
+    assert not ln.Run.select().exists()
+    assert [path.stem for path in journal.waiting(instance.id)] == [run.id]
+    ln.settings.tracking_failure = "error"
     with pytest.raises(ReadOnlyError):
         ln.track(transform())
 

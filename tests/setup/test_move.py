@@ -29,7 +29,7 @@ from tests.support.processes import clean_environment, run_python
 
 
 def fill() -> dict[str, bytes]:
-    """Make a small history: versions, a folder, runs with inputs, a file in place, one in the trash."""
+    """Make a small history: versions, a folder, runs with inputs, a file in place, one in the trash, flags."""
     Path("src").mkdir()
     for name in ("a", "b"):
         Path(f"src/{name}.csv").write_text(f"{name}\n1\n")
@@ -41,6 +41,7 @@ def fill() -> dict[str, bytes]:
     ln.File(b"second", key="out.txt", description="a\ttab").save()
     ln.File("src", key="folder").save()
     ln.File(b"gone", key="gone.txt").save().delete()
+    one.flag("mislabelled").unflag("a mistake").flag("contaminated")
     ln.finish()
     place = Path("archive").resolve()
     place.mkdir()
@@ -63,6 +64,10 @@ def check(wanted: dict[str, bytes], ids: set[str]) -> None:
     assert [file.key for file in second.run.inputs] == ["in/a.csv"]
     assert Run.objects.get(name="renamed").params == {"lr": 1e22, "n": [1, 2.5, None], "s": "ü"}
     assert File.objects.filter(key="gone.txt", trashed_at__isnull=False).count() == 1
+    flags = ln.File.select(key="in/a.csv").one().flags
+    assert flags.list("reason") == ["mislabelled", "contaminated"]
+    assert flags.list("removal_reason") == ["a mistake", None]
+    assert second.is_affected
     found = verify.verify()
     assert found.is_clean and not found.orphans, str(found)
     more = ln.File(b"third", key="out.txt").save()

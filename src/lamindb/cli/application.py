@@ -63,6 +63,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "diff": Entry(_LINEAGE, "diff", "diff", "Show what differs between versions, folders or runs."),
     "why": Entry(_LINEAGE, "why", "why", "Show why a version of a file differs from the one before."),
     "stale": Entry(_LINEAGE, "query", "stale", "Show which files are stale, and why."),
+    "status": Entry(_LINEAGE, "query", "status", "Show what needs attention: stale files, failed runs, edits."),
     "plan": Entry(_LINEAGE, "query", "plan", "Show what to run to make stale files fresh."),
     "flag": Entry(_LINEAGE, "flags", "flag", "Flag a version of a file as wrong."),
     "unflag": Entry(_LINEAGE, "flags", "unflag", "Remove the flags of a version of a file."),

@@ -30,6 +30,7 @@ _NARROWEST = 40
 _REASONS = 3
 """The number of reasons that are shown for each stale file."""
 
+_PLUMBING = "Hide files without a description that one run made and one run read, and count them."
 _SHOW_MORE = "use --depth all to see all"
 
 
@@ -101,6 +102,30 @@ def plan(names: tuple[str, ...], as_json: bool) -> None:
         messages.info(repr(found))
 
 
+@command("status", "lamin status", "lamin status --json")
+@json_option
+def status(as_json: bool) -> None:
+    """Show what needs attention: stale files by cause, flagged and affected ones, failed runs, edited files.
+
+    Stale and affected files are listed under their nearest cause. Runs are the last ones of each notebook, script,
+    pipeline or command, if they failed, or were started with uncommitted code. Edited are files in the storage folder
+    that are not what was saved.
+
+    JSON keys: stale (each with kind, read, current, files), affected (each with flagged, reasons, files), failed,
+    edited (keys), uncommitted. Files have key, id, version; runs have id, transform, transform_type, transform_version,
+    status, exit_code, git_commit, created_by, created_at.
+    """
+    from lamindb.describe import overview
+
+    found = overview.status()
+    if as_json:
+        out(found.to_json())
+    elif found:
+        out(found.to_text(clock=time_text))
+    else:
+        messages.info("nothing needs attention")
+
+
 @command("history", "lamin history", "lamin history -n 50 --since 7d --user ada")
 @click.option("-n", "--limit", type=Count(), default=20, show_default=True, help="The maximum number of results.")
 @click.option("--since", type=Time(), help="Only events since a date, or within a duration such as 7d.")
@@ -163,6 +188,9 @@ def show_page(record: Any, *, as_json: bool) -> None:
 @click.option("--depth", type=Depth(), help="The number of generations of files in each direction, or `all`.")
 @click.option("--max-nodes", type=Count(), help="The maximum number of files and runs to show.")
 @click.option("--all-producers", is_flag=True, help="Follow all runs that produced the same bytes, not only the first.")
+@click.option("--no-group", "group", is_flag=True, default=True, flag_value=False, help="Show siblings one by one.")
+@click.option("--steps", is_flag=True, help="Show the runs inside a flow or workflow one by one.")
+@click.option("--hide-plumbing", "plumbing", is_flag=True, default=True, flag_value=False, help=_PLUMBING)
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="The output format; a tree by default.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @json_option
@@ -174,9 +202,14 @@ def lineage(
     form: str | None,
     output: Path | None,
     as_json: bool,
+    group: bool,
+    plumbing: bool,
     **limits: Any,
 ) -> None:
     """Show where a file, run or transform came from, and what became of it.
+
+    Siblings are shown as one: files of one folder, or runs of one transform, with the same neighbours. A flow or
+    workflow stands for the runs inside it. JSON has all of them.
 
     Times are local in a terminal, and in UTC everywhere else.
 
@@ -188,6 +221,7 @@ def lineage(
         form = "json"
     record = resolve.record(name, version=version)
     options: dict[str, Any] = {key: value for key, value in limits.items() if value is not None and value is not False}
+    options |= {"group": group, "plumbing": plumbing}
     if options.get("depth") == "all":
         options["depth"] = None
     if up != down:
@@ -317,7 +351,7 @@ def _drawn(picture: Any, form: str, *, is_file: bool) -> str:
         from lamindb.lineage.render.tree import text_tree
 
         width = max(_NARROWEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
-        return text_tree(picture.graph, direction=picture.direction, width=width, hint=_SHOW_MORE, clock=time_text)
+        return text_tree(picture.drawn, direction=picture.direction, width=width, hint=_SHOW_MORE, clock=time_text)
     return str(getattr(picture, f"to_{form}")())
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lamindb.core.verbs import verb
 
 if TYPE_CHECKING:
+    from lamindb.errors import LaminError
     from lamindb.records.open_instance import Instance
 
 RUN_VARIABLE: Final = "LAMIN_RUN_ID"
@@ -55,6 +56,29 @@ def instance() -> Instance:
     if found is not None:
         return found
     opened: Instance = verb("lamindb.setup.lifecycle.open_current")()
+    return opened
+
+
+def instance_to_track(patience: float) -> tuple[Instance, LaminError | None]:
+    """Return the current instance for what is tracked; where its database cannot be opened, also the reason.
+
+    Args:
+        patience: How many seconds to wait for a locked database or a server.
+
+    Raises:
+        NoInstanceError: There is none here; the message says how to make or connect one.
+    """
+    opened: tuple[Instance, LaminError | None] = verb("lamindb.setup.lifecycle.open_to_track")(patience)
+    return opened
+
+
+def reopen(away: Instance, patience: float) -> Instance:
+    """Open an instance whose database could not be opened before, with what runs in it.
+
+    Raises:
+        LaminError: It cannot be opened now either.
+    """
+    opened: Instance = verb("lamindb.setup.lifecycle.reopen")(away, patience)
     return opened
 
 

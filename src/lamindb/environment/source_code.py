@@ -59,7 +59,7 @@ def present_digests(path: Path, function: str | None = None) -> frozenset[str] |
             data = notebooks.stripped_source(path)
         else:
             data = scripts.script_source(path)
-    except (LaminError, OSError, SyntaxError, ValueError, RecursionError, tokenize.TokenError):
+    except (LaminError, OSError, SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
         return None
     return frozenset() if data is None else frozenset({code_digest(data), hash_bytes(data).digest})
 

@@ -51,7 +51,7 @@ def read(home: Path) -> Description:
     except ValueError as error:
         raise InvalidInputError(f"{path} is damaged: {error}") from error
     version = values.get("format", 0)
-    if not isinstance(version, int):
+    if type(version) is not int or version < 0:
         raise InvalidInputError(f"{path} is damaged: its 'format' is not a number")
     if version > FORMAT:
         raise NewerDatabaseError(f"{path} was made by a newer lamindb (format {version}): upgrade lamindb")

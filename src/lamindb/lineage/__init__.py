@@ -21,6 +21,7 @@ _HOMES = {
     "plan": "lamindb.lineage.plans",
     "roots": "lamindb.lineage.query",
     "stale": "lamindb.lineage.staleness",
+    "status": "lamindb.describe.overview",
 }
 
 __all__ = [
@@ -36,9 +37,11 @@ __all__ = [
     "plan",
     "roots",
     "stale",
+    "status",
 ]
 
 if TYPE_CHECKING:
+    from lamindb.describe.overview import status as status
     from lamindb.lineage.draw import between as between
     from lamindb.lineage.draw import graph as graph
     from lamindb.lineage.draw import path as path

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
+from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError
-from lamindb.lineage import subgraph
+from lamindb.lineage import query, subgraph, summary
+from lamindb.lineage.lineage_graph import LineageGraph
 from lamindb.lineage.render.picture import LineagePicture
 from lamindb.lineage.render.tree import Direction
 from lamindb.lineage.subgraph import DEPTH, MAX_NODES
-from lamindb.models import Record
+from lamindb.models import File, Record
+
+_WIDER = 20
+"""So many times more nodes are read where siblings may make them fit."""
 
 
 def graph(
@@ -21,6 +27,9 @@ def graph(
     depth: int | None = DEPTH,
     max_nodes: int = MAX_NODES,
     all_producers: bool = False,
+    group: bool = True,
+    steps: bool = False,
+    plumbing: bool = True,
 ) -> LineagePicture:
     """Return a picture of the lineage around records: their ancestors, their descendants, or both.
 
@@ -33,6 +42,9 @@ def graph(
         depth: The number of generations of files in each direction; None means all.
         max_nodes: The maximum number of files and runs.
         all_producers: Follow every run that produced the same bytes, not only the first.
+        group: Draw siblings as one node: files of one folder, or runs of one transform, with the same neighbours.
+        steps: Draw the runs inside a run of `records` one by one; else they are folded into it.
+        plumbing: Draw files without a description that one run made and one run read; else they are only counted.
 
     Raises:
         InvalidInputError: `records` is empty, both directions are off, a number is negative, or the records are not
@@ -42,11 +54,31 @@ def graph(
         raise InvalidInputError("up and down are both False: nothing would be shown")
     asked = [records] if isinstance(records, (Record, str)) or not isinstance(records, Iterable) else list(records)
     direction: Direction = "both" if up and down else "up" if up else "down"
-    found = subgraph.neighbourhood(
-        asked, up=up, down=down, depth=depth, max_nodes=max_nodes, all_producers=all_producers
-    )
+    limits: dict[str, Any] = {"up": up, "down": down, "depth": depth, "all_producers": all_producers}
+    found = subgraph.neighbourhood(asked, max_nodes=max_nodes, **limits)
+    known = [query.record_of(one) for one in asked]
+    connection = database.connection(query.same_alias(*known))
+    above = query.runs_inside(*(one for one in known if not isinstance(one, File)))
+    inside = {run_id: top for run_id, top in above.items() if run_id != top}
+
+    def drawn(graph: LineageGraph) -> LineageGraph:
+        if steps and inside:
+            # Drawn from the last files of the steps: from each step, all that it came from would be repeated.
+            graph = replace(graph, focus=None, asked=())
+        hidden = () if plumbing else subgraph.plumbing(connection, [file.id for file in graph.files])
+        return summary.summarised(graph, group=group, plumbing=hidden, inside={} if steps else inside)
+
+    shown = drawn(found)
+    if group and found.is_truncated and max(_hidden_counts(found), default=0) >= summary.MIN_GROUP:
+        # Most of what does not fit may be siblings, which take one node together.
+        wider = drawn(subgraph.neighbourhood(asked, max_nodes=_WIDER * max_nodes, **limits))
+        shown = wider if len(wider) <= max_nodes else shown
     nothing = f"{_names(asked)} {'has' if len(asked) == 1 else 'have'} not been run"
-    return LineagePicture(found, direction, nothing)
+    return LineagePicture(found, direction, nothing, shown)
+
+
+def _hidden_counts(graph: LineageGraph) -> list[int]:
+    return [count for counts in (graph.hidden_up, graph.hidden_down) for count in counts.values()]
 
 
 def _names(records: list[Any]) -> str:
@@ -61,7 +93,7 @@ def view_lineage(record: Any, options: dict[str, Any]) -> LineagePicture:
     Raises:
         InvalidTypeError: There is no such option.
     """
-    known = {"up", "down", "depth", "max_nodes", "all_producers"}
+    known = {"up", "down", "depth", "max_nodes", "all_producers", "group", "steps", "plumbing"}
     unknown = sorted(set(options) - known)
     if unknown:
         raise InvalidTypeError(f"view_lineage() has no option {unknown[0]!r}: it has {', '.join(sorted(known))}")

@@ -157,7 +157,7 @@ class Impact:
                     "version": group.version,
                     "users": list(group.users),
                     "last_at": _iso(group.last_at),
-                    "runs": [_plain(run) for run in group.runs],
+                    "runs": [{**_plain(run), "params": dict(run.params)} for run in group.runs],
                     "files": [{**_plain(file), **people[file.id].as_dict()} for file in group.files],
                 }
                 for group in self.groups

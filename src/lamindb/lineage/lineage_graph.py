@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Edge", "EdgeKind", "FileNode", "LineageGraph", "Neighbours", "Node", "NodeKind", "RunNode"]
 
 NodeKind = Literal["file", "run"]
-EdgeKind = Literal["input", "output"]
+EdgeKind = Literal["input", "output", "through"]
 
 FORMAT_VERSION = 1
 """The version of what `LineageGraph.as_dict` returns; increased when a field changes its meaning."""
@@ -53,6 +53,7 @@ class FileNode:
     `made_again` counts the runs that produced the same bytes again and have no edge in the graph. `is_stale` is about
     the newest of them. `same_as_version` is the older version that `user` brought back by this one, None for any other.
     `flags` has the reasons of its open flags, `affected_by` the nearest flagged file that it was derived from.
+    In a summary, a node stands for `members` files.
     """
 
     id: str
@@ -71,6 +72,7 @@ class FileNode:
     user: str | None = None
     flags: tuple[str, ...] = ()
     affected_by: FlaggedBy | None = None
+    members: int = 1
 
     @property
     def kind(self) -> NodeKind:
@@ -89,7 +91,7 @@ class RunNode:
 
     `revision` is the number of its code, None if that is unknown; `has_callers_code` is True if this is the code of the
     notebook or script that tracked the transform. `params` are the parameters in which it differs from other runs of
-    its transform in the graph, as pairs of a name and a value.
+    its transform in the graph, as pairs of a name and a value. In a summary, a node stands for `members` runs.
     """
 
     id: str
@@ -106,6 +108,7 @@ class RunNode:
     revision: int | None = None
     has_callers_code: bool = False
     params: tuple[tuple[str, Any], ...] = field(default=(), hash=False)
+    members: int = 1
 
     @property
     def kind(self) -> NodeKind:
@@ -123,7 +126,10 @@ Node = FileNode | RunNode
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """An edge: `input` goes from a file to the run that read it, `output` from a run to a file that it wrote."""
+    """An edge: `input` goes from a file to the run that read it, `output` from a run to a file that it wrote.
+
+    In a summary, `through` goes from a run to one that read files which are not shown.
+    """
 
     source: str
     target: str
@@ -152,6 +158,7 @@ class LineageGraph:
         hidden_down: For node ids, how many direct neighbours after the node are left out.
         hidden_total: How many distinct nodes are left out, as several nodes may lack the same one; None if unknown.
         is_truncated: Nodes of the lineage were left out.
+        notes: In words, what a summary does not show.
 
     Raises:
         InvalidInputError: An edge, the focus or a count names an id that is not in the graph, or an id is not unique.
@@ -166,6 +173,7 @@ class LineageGraph:
     is_truncated: bool = False
     hidden_total: int | None = None
     asked: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the graph."""
@@ -175,7 +183,7 @@ class LineageGraph:
             raise InvalidInputError("an id occurs more than once in this lineage graph")
         object.__setattr__(self, "edges", tuple(dict.fromkeys(self.edges)))
         for edge in self.edges:
-            sources, targets = (files, runs) if edge.kind == "input" else (runs, files)
+            sources, targets = {"input": (files, runs), "output": (runs, files), "through": (runs, runs)}[edge.kind]
             if edge.source not in sources or edge.target not in targets:
                 raise InvalidInputError(
                     f"the {edge.kind} edge {edge.source} -> {edge.target} does not join a file and a run of this graph"
@@ -263,7 +271,15 @@ class LineageGraph:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+    return {name: _plain_value(value) for name, value in values.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return _plain(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def json_text(graph: LineageGraph, *, indent: int | None = 2) -> str:

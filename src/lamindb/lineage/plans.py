@@ -308,7 +308,11 @@ def _start(run: Run, inputs: Collection[str]) -> _Start:
     if transform.type == "script":
         return _Start(run, shlex.join(["python", transform.reference, *words]))
     path, colon, _ = transform.reference.rpartition(":")
-    if transform.type == "function" and colon and path.endswith(".py"):
+    # A transform that a notebook or script tracks by its name is run by this notebook or script.
+    path = path if transform.type == "function" and colon else run.code_path or ""
+    if path.endswith(".ipynb"):
+        return _Start(run, notebook=path)
+    if path.endswith(".py"):
         return _Start(run, shlex.join(["python", path, *words]))
     return _Start(run, obstacle=("no program", f"the program that ran {title} is not recorded"))
 
@@ -441,23 +445,15 @@ class _Planner:
         """Return the units that would read a flagged current file, or whose files are affected by one, and the flag."""
         facts, found = self._facts, {}
         connection = database.connection(facts.alias)
-        reasons, _ = recall.marks(connection, list(self._files))
-        affected = recall.affected_among(connection, facts.producer, current_only=True)
+        reasons = recall.open_reasons(facts.alias)
+        _, affected = recall.marks(connection, facts.producer, current_only=True)
         for unit_id, group in sorted(self._groups.items()):
             read = {one for run_id in group.members for _, one in facts.reads[run_id] if one in reasons}
-            causes = [(self._files[one], reasons[one]) for one in sorted(read) if one is not None]
-            if not causes and affected & group.stale:
-                causes = [
-                    (cause.flagged, tuple(flag.reason for flag in cause.flags))
-                    for answer in recall.explained(self._named(affected & group.stale)[:1])
-                    for cause in answer.reasons
-                    if cause.flagged.is_latest and not cause.flagged.is_trashed
-                ]
-            if causes:
-                file, why = causes[0]
-                found[unit_id] = (
-                    f"version {file.version} of {_title(file)} is flagged: {'; '.join(map(printable, why))}"
-                )
+            for one in sorted(filter(None, read))[:1]:
+                file, why = self._files[one], "; ".join(map(printable, reasons[one]))
+                found[unit_id] = f"version {file.version} of {_title(file)} is flagged: {why}"
+            for one in sorted(affected.keys() & group.stale)[:1]:
+                found.setdefault(unit_id, str(affected[one]))
         return found
 
     def _ordered(self) -> list[str]:

@@ -165,7 +165,30 @@ def walk_from(record: Any, *, is_up: bool, all_producers: bool = False) -> Walk:
     alias_of(record)
     if isinstance(record, Transform):
         return Walk(RUN, (), record.id, is_up, all_producers)
-    return Walk(FILE if isinstance(record, File) else RUN, (record.id,), None, is_up, all_producers)
+    starts = (record.id,) if isinstance(record, File) else tuple(runs_inside(record))
+    return Walk(FILE if isinstance(record, File) else RUN, starts, None, is_up, all_producers)
+
+
+def runs_inside(*records: Any) -> dict[str, str]:
+    """Return for each run of these runs and transforms, and each run inside it, the id of the outermost one."""
+    found: dict[str, str] = {}
+    for record in records:
+        query = Run.objects.using(alias_of(record)).order_by("id")
+        ids = (
+            list(query.filter(transform_id=record.id).values_list("id", flat=True))
+            if isinstance(record, Transform)
+            else [record.id]
+        )
+        found.update((one, one) for one in ids if one not in found)
+        while ids:
+            rows = [
+                row
+                for part in database.chunks(ids)
+                for row in query.filter(parent_id__in=part).values_list("id", "parent_id")
+            ]
+            ids = [one for one, _ in rows if one not in found]
+            found.update((one, found[parent]) for one, parent in rows if one not in found)
+    return found
 
 
 def record_of(record_or_id: Any) -> Any:

@@ -35,22 +35,28 @@ _NAMED = 3
 _FILES, _FLAGS, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, Flag, RunInput, RunOutput))
 
 
+def _flagged_sql(*, current_only: bool) -> str:
+    """Return the query for the ids of flagged files, or only of those that are current."""
+    is_current = f"(SELECT id FROM {_FILES} WHERE is_latest AND trashed_at IS NULL)"
+    return f"SELECT file_id FROM {_FLAGS} WHERE removed_at IS NULL" + f" AND file_id IN {is_current}" * current_only
+
+
 def _affected_cte(
     vendor: str, file_ids: Collection[str] | None, *, current_only: bool = False
 ) -> tuple[str, list[Any]]:
     """Return how a query begins: with `affected`, the runs and files derived from flagged files, as ids and kinds."""
     cast = "::text" if vendor == "postgresql" else ""
     readers = (
-        f"SELECT DISTINCT i.run_id{cast} AS id FROM {_FLAGS} g CROSS JOIN {_INPUTS} i "
-        "WHERE i.file_id = g.file_id AND g.removed_at IS NULL"
+        f"SELECT DISTINCT i.run_id{cast} AS id FROM ({_flagged_sql(current_only=current_only)}) g "
+        f"CROSS JOIN {_INPUTS} i WHERE i.file_id = g.file_id"
     )
-    if current_only:
-        readers += f" AND g.file_id IN (SELECT id FROM {_FILES} WHERE is_latest AND trashed_at IS NULL)"
     if file_ids is None:
         down, params = sql.closure_sql(vendor, Walk(RUN, is_up=False, all_producers=True, start=readers), "affected")
         return f"WITH RECURSIVE {down}", params
     up, params = sql.closure_sql(vendor, Walk(FILE, tuple(file_ids), None, True, True), "origin")
-    readers += f" AND i.run_id IN (SELECT id FROM origin WHERE kind = {RUN})"
+    # See `sql.closure_sql` for the unary plus.
+    plus = "" if vendor == "postgresql" else "+"
+    readers += f" AND {plus}i.run_id IN (SELECT id FROM origin WHERE kind = {RUN})"
     walk = Walk(RUN, is_up=False, all_producers=True, start=readers)
     down, more = sql.closure_sql(vendor, walk, "affected", within="origin")
     return f"WITH RECURSIVE {up}, {down}", [*params, *more]
@@ -71,22 +77,20 @@ def affected_sql(
     return text, params
 
 
-def _ways_sql(vendor: str, file_ids: Collection[str]) -> tuple[str, list[Any]]:
+def _ways_sql(vendor: str, file_ids: Collection[str], *, current_only: bool = False) -> tuple[str, list[Any]]:
     """Return the query for how files came to be affected, as rows of a kind, an id and the id of what follows it.
 
     A `flagged` is a flagged file and a run that read it; a `read` an affected file and a run that read it; a `made` a
     run and an affected file that it produced.
     """
-    begin, params = _affected_cte(vendor, file_ids)
-    runs, files = (f"(SELECT id FROM affected WHERE kind = {kind})" for kind in (RUN, FILE))
-    cast = "::text" if vendor == "postgresql" else ""
-    flagged = (
-        f"i.file_id{cast}, i.run_id{cast} FROM {_FLAGS} g CROSS JOIN {_INPUTS} i WHERE i.file_id = g.file_id "
-        f"AND g.removed_at IS NULL AND i.run_id IN {runs}"
-    )
-    read = f"i.file_id{cast}, i.run_id{cast} FROM {_INPUTS} i WHERE i.run_id IN {runs} AND i.file_id IN {files}"
-    made = f"o.run_id{cast}, o.file_id{cast} FROM {_OUTPUTS} o WHERE o.run_id IN {runs}"
-    first_made = f"f.run_id{cast}, f.id{cast} FROM {_FILES} f WHERE f.run_id IN {runs}"
+    begin, params = _affected_cte(vendor, file_ids, current_only=current_only)
+    cast, plus = ("::text", "") if vendor == "postgresql" else ("", "+")
+    runs = f"FROM affected a CROSS JOIN {{table}} WHERE a.kind = {RUN} AND"
+    inputs = f"i.file_id{cast}, i.run_id{cast} {runs.format(table=f'{_INPUTS} i')} i.run_id = a.id"
+    flagged = f"{inputs} AND {plus}i.file_id IN ({_flagged_sql(current_only=current_only)})"
+    read = f"{inputs} AND {plus}i.file_id IN (SELECT id FROM affected WHERE kind = {FILE})"
+    made = f"o.run_id{cast}, o.file_id{cast} {runs.format(table=f'{_OUTPUTS} o')} o.run_id = a.id"
+    first_made = f"f.run_id{cast}, f.id{cast} {runs.format(table=f'{_FILES} f')} f.run_id = a.id"
     pairs = [("flagged", flagged), ("read", read), ("made", made), ("made", first_made)]
     return f"{begin} {' UNION '.join(f'SELECT {kind!r}, {rest}' for kind, rest in pairs)}", params
 
@@ -277,16 +281,18 @@ def explained(files: Iterable[File]) -> Iterator[AffectedBy]:
             yield AffectedBy(file, _causes(alias, ways.chains_to(file.id)) if ways is not None else ())
 
 
-def marks(connection: Any, file_ids: Collection[str]) -> tuple[dict[str, tuple[str, ...]], dict[str, FlaggedBy]]:
-    """Return what a list or a picture shows of files.
+def marks(
+    connection: Any, file_ids: Collection[str], *, current_only: bool = False
+) -> tuple[dict[str, tuple[str, ...]], dict[str, FlaggedBy]]:
+    """Return what a list or a picture shows of files; with `current_only`, only flags of current versions affect them.
 
     Returns:
         Of those that are flagged, the reasons. Of those that are affected, the nearest flagged file.
     """
     if not file_ids or not flags.any_open(connection.alias):
         return {}, {}
-    reasons = _open_reasons(connection.alias)
-    ways = _ways_of(connection, file_ids)
+    reasons = open_reasons(connection.alias)
+    ways = _ways_of(connection, file_ids, current_only=current_only)
     nearest = ways.nearest() if ways is not None else {}
     wanted = {file_id: nearest[file_id] for file_id in file_ids if file_id in nearest}
     files: dict[str, File] = {}
@@ -300,7 +306,7 @@ def marks(connection: Any, file_ids: Collection[str]) -> tuple[dict[str, tuple[s
     return {file_id: reasons[file_id] for file_id in file_ids if file_id in reasons}, flagged_by
 
 
-def _open_reasons(alias: str) -> dict[str, tuple[str, ...]]:
+def open_reasons(alias: str) -> dict[str, tuple[str, ...]]:
     """Return the reasons of all open flags by file."""
     found: dict[str, tuple[str, ...]] = {}
     rows: Any = Flag.objects.using(alias).filter(removed_at__isnull=True)
@@ -309,10 +315,10 @@ def _open_reasons(alias: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _ways_of(connection: Any, file_ids: Collection[str]) -> _Ways | None:
+def _ways_of(connection: Any, file_ids: Collection[str], *, current_only: bool = False) -> _Ways | None:
     if not flags.any_open(connection.alias):
         return None
-    return _Ways(sql.fetch(connection, *_ways_sql(connection.vendor, file_ids)))
+    return _Ways(sql.fetch(connection, *_ways_sql(connection.vendor, file_ids, current_only=current_only)))
 
 
 class _Ways:

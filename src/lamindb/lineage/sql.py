@@ -39,7 +39,7 @@ class Walk:
     Attributes:
         kind: The kind of its starts: `FILE` or `RUN`.
         starts: The ids that it starts from; unused if `transform_id` is set.
-        transform_id: Start from all runs of this transform.
+        transform_id: Start from all runs of this transform, and the runs inside them.
         is_up: Towards ancestors.
         all_producers: Include an edge from every run that produced the bytes of a file, not only the first.
         start: A query without parameters for the ids that it starts from, in place of `starts`.
@@ -112,7 +112,8 @@ def closure_sql(vendor: str, walk: Walk, name: str, *, within: str = "") -> tupl
         recursive = "".join(
             f" UNION SELECT t.{arm.found}, {1 - kind} FROM {name} CROSS JOIN {arm.table} t "
             f"ON t.{arm.match} = {name}.id WHERE {name}.kind = {kind} AND t.{arm.found} IS NOT NULL"
-            f"{bounds[kind].format(run=f't.{arm.found}')}"
+            # A unary plus disables the index: it would look up each run of the other expression.
+            f"{bounds[kind].format(run=f'+t.{arm.found}')}"
             for kind in (FILE, RUN)
             for arm in walk.arms(kind)
         )
@@ -126,7 +127,12 @@ def _start_sql(vendor: str, walk: Walk) -> tuple[str, list[Any]]:
     if walk.start:
         return walk.start, []
     if walk.transform_id is not None:
-        return f"SELECT id{cast} AS id FROM {Run._meta.db_table} WHERE transform_id = %s", [walk.transform_id]
+        runs = Run._meta.db_table
+        inside = (
+            f"WITH RECURSIVE part(id) AS (SELECT id{cast} FROM {runs} WHERE transform_id = %s "
+            f"UNION SELECT r.id{cast} FROM part CROSS JOIN {runs} r WHERE r.parent_id = part.id) SELECT id FROM part"
+        )
+        return f"SELECT id FROM ({inside}) inside", [walk.transform_id]
     if len(walk.starts) == 1:
         return f"SELECT %s{cast} AS id", [walk.starts[0]]
     return listed_sql(vendor, walk.starts)

@@ -94,7 +94,8 @@ def _rules_sql(vendor: str, file_ids: Collection[str] | None, code: ChangedCode 
     params: list[Any]
     if file_ids is None:
         given, params = "", []
-        reads, bound = f"{_INPUTS} i CROSS JOIN {_FILES} r WHERE TRUE", ""
+        # From the files that are not current, which an index lists, to the edges of those that were read.
+        reads, bound = f"{_FILES} r CROSS JOIN {_INPUTS} i WHERE TRUE", ""
     else:
         listed, params = sql.listed_sql(vendor, file_ids)
         given = (
@@ -103,7 +104,8 @@ def _rules_sql(vendor: str, file_ids: Collection[str] | None, code: ChangedCode 
             f"CROSS JOIN {_FILES} f WHERE i.run_id = origin.run_id AND f.id = i.file_id), "
         )
         reads = f"origin CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} r WHERE i.run_id = origin.run_id"
-        bound = " AND i.run_id IN (SELECT run_id FROM origin)"
+        # A unary plus disables the index in SQLite: it would look up each run of the other expression.
+        bound = f" AND {'' if cast else '+'}i.run_id IN (SELECT run_id FROM origin)"
     rules = _RULES.format(reads=reads)
     changed, more = code.runs_sql(vendor) if code is not None else ("", [])
     starts = _stale_run_sql(vendor, bound, with_code=code is not None)
@@ -391,6 +393,32 @@ def explained(files: Iterable[File], *, code: bool = False) -> Iterator[Stalenes
             yield Staleness(file, _reasons(alias, found.ways_to(file.id)))
 
 
+def by_cause(alias: str) -> list[tuple[File, File | None, tuple[File, ...]]]:
+    """Return all stale current files by what makes them stale, each under its nearest cause.
+
+    Returns:
+        For each cause the version that was read, the current one (None if it was removed), and the stale files.
+    """
+    connection = database.connection(alias)
+    current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True)
+    stale_ids = list(current.filter(id__in=Stale()).order_by().values_list("id", flat=True))
+    if not stale_ids:
+        return []
+    found = _Causes(sql.fetch(connection, *_reasons_sql(connection.vendor, stale_ids, None)), None).nearest()
+    files: dict[str, File] = {}
+    for part in database.chunks(sorted({one for pair, ids in found.items() for one in (*pair, *ids) if one})):
+        files.update(File.objects.using(alias).in_bulk(part))
+    groups = [
+        (files[read], files[new] if new else None, tuple(sorted((files[one] for one in ids), key=_by_key)))
+        for (read, new), ids in found.items()
+    ]
+    return sorted(groups, key=lambda group: (_by_key(group[0]), group[0].version))
+
+
+def _by_key(file: File) -> tuple[str, str, str]:
+    return (file.key or "", file.name, file.id)
+
+
 @dataclass(frozen=True, slots=True)
 class _Way:
     """The ids of a version that was read, of the current one, and of the files from the former to a stale file.
@@ -421,6 +449,26 @@ class _Causes:
                 self._causes.setdefault(run_id, []).append((file_id, other))
             else:
                 self._steps.setdefault(run_id, []).append((file_id, str(other)))
+
+    def nearest(self) -> dict[tuple[str, str | None], list[str]]:
+        """Return the files that were asked for by their nearest causes: a search from all causes at once."""
+        readers: dict[str, list[str]] = {}
+        for run_id, steps in self._steps.items():
+            for _, producer in steps:
+                readers.setdefault(producer, []).append(run_id)
+        led_from = {run_id: run_id for run_id in sorted(self._causes)}
+        waiting = deque(led_from)
+        while waiting:
+            run_id = waiting.popleft()
+            for reader in sorted(readers.get(run_id, ())):
+                if reader not in led_from:
+                    led_from[reader] = led_from[run_id]
+                    waiting.append(reader)
+        found: dict[tuple[str, str | None], list[str]] = {}
+        for file_id, producer in self._producers.items():
+            for cause in self._causes.get(led_from.get(producer, ""), ()):
+                found.setdefault(cause, []).append(file_id)
+        return found
 
     def ways_to(self, file_id: str) -> Iterator[_Way]:
         """Yield a shortest way from each version that makes a file stale, the nearest first."""

@@ -17,7 +17,7 @@ from lamindb.errors import InvalidInputError, InvalidTypeError
 from lamindb.lineage import query, recall, sql, staleness
 from lamindb.lineage.lineage_graph import Edge, FileNode, LineageGraph, RunNode
 from lamindb.lineage.sql import FILE, RUN, Walk
-from lamindb.models import File, Record, Run, RunOutput, Storage, Transform, User
+from lamindb.models import File, Record, Run, RunInput, RunOutput, Storage, Transform, User
 from lamindb.models.code import is_callers
 
 _MAX_COMPARED = 2_000
@@ -80,6 +80,24 @@ def graph_of(
 
 def _counts(hidden: Mapping[str, int] | None, known: Collection[str]) -> dict[str, int]:
     return {node_id: count for node_id, count in (hidden or {}).items() if count > 0 and node_id in known}
+
+
+def plumbing(connection: Any, file_ids: Collection[str]) -> set[str]:
+    """Return the ids of those files that one run made and one run read, and that have no description."""
+    listed, params = sql.listed_sql(connection.vendor, file_ids)
+    inputs, outputs = RunInput._meta.db_table, RunOutput._meta.db_table
+    # Counted up to two: a file may have any number of readers.
+    readers, writers = (
+        f"(SELECT COUNT(*) FROM (SELECT 1 FROM {table} e WHERE e.file_id = f.id LIMIT 2) few)"
+        for table in (inputs, outputs)
+    )
+    rows = sql.fetch(
+        connection,
+        f"SELECT f.id FROM ({listed}) listed CROSS JOIN {File._meta.db_table} f WHERE f.id = listed.id "
+        f"AND f.run_id IS NOT NULL AND COALESCE(f.description, '') = '' AND {readers} = 1 AND {writers} <= 1",
+        params,
+    )
+    return {row[0] for row in rows}
 
 
 def edges_among(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from lamindb.core import messages
 from lamindb.core.hashing import digest_file
 from lamindb.core.keys import GITIGNORE, HIDDEN_FOLDER, check_key
 from lamindb.db import database
@@ -23,6 +22,7 @@ from lamindb.storage.base import Damage, FileStat, Member, ObjectName
 from lamindb.storage.local import LocalStore
 from lamindb.storage.manifest import folder_content, suffix_of_member, walk
 from lamindb.storage.os_errors import cause
+from lamindb.storage.view import Shown
 
 _MOST_SHOWN = 20
 _MOST_LINES = 100
@@ -225,20 +225,10 @@ def _check_remote(instance: Instance, root: str, file: File, where: str, *, quic
 
 def edited(instance: Instance, prefix: str | None) -> list[str]:
     """Return keys whose file in the view is neither missing nor what was saved, sorted."""
-    view = instance.view
-    if view.mode == "none":
-        return []
     query = _current(reachable.files(instance, prefix), instance.storage_id)
-    found = []
-    for key, digest, suffix, is_folder in query.values_list("key", "digest", "suffix", "is_folder").iterator():
-        try:
-            state = view.state(key, ObjectName(digest, suffix), is_folder=is_folder)
-        except LaminError as error:
-            messages.debug(f"{key!r} was not looked at in the folder: {error}")
-            continue
-        if state in {"edited", "foreign"}:
-            found.append(key)
-    return sorted(found)
+    rows = query.values_list("key", "digest", "suffix", "is_folder").iterator()
+    shown = (Shown(key, ObjectName(digest, suffix), is_folder) for key, digest, suffix, is_folder in rows)
+    return sorted(one.key for one, _ in instance.view.changed(shown))
 
 
 def untracked(instance: Instance, prefix: str | None) -> list[str]:

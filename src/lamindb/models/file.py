@@ -144,6 +144,11 @@ class File(Traced):
             models.Index(fields=["hash"], name="file_hash"),
             models.Index(fields=["name"], name="file_name"),
             models.Index(fields=["created_at", "id"], name="file_created_at"),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(is_latest=False) | models.Q(trashed_at__isnull=False),
+                name="file_not_current",
+            ),
         ]
 
     def __init__(

@@ -42,7 +42,8 @@ class Traced(Record):
 
         Args:
             **options: `depth`: generations in each direction (3); `max_nodes` (300); `up`, `down`: directions;
-                `all_producers`.
+                `all_producers`; `group=False` draws siblings one by one, `steps=True` the runs inside this one,
+                `plumbing=False` hides files without a description that one run made and one run read.
 
         Returns:
             A picture that notebooks show, with `.to_svg() .to_mermaid() .to_dot() .to_json() .to_text()`.

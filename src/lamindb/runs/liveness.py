@@ -14,7 +14,6 @@ from django.db import Error
 from django.utils.connection import ConnectionDoesNotExist
 
 from lamindb.core import context, messages, processes
-from lamindb.core.verbs import verb
 from lamindb.db import database
 from lamindb.errors import LaminError, NoInstanceError, ReadOnlyError
 from lamindb.models import Run
@@ -140,9 +139,7 @@ def instance_to_track() -> tuple[Instance, LaminError | None, float]:
         NoInstanceError: There is none.
     """
     began_at = time.monotonic()
-    instance: Instance
-    problem: LaminError | None
-    instance, problem = verb("lamindb.setup.lifecycle.open_to_track")(PATIENCE_SECONDS)
+    instance, problem = context.instance_to_track(PATIENCE_SECONDS)
     if instance.is_read_only:
         problem = ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be tracked in it")
     return instance, problem, max(0.0, PATIENCE_SECONDS - (time.monotonic() - began_at))
@@ -236,7 +233,7 @@ def to_end(instance: Instance) -> Instance:
         outage = instance.part(Outage).now()
         if outage is not None and instance.database_path is None:
             raise outage
-        instance = verb("lamindb.setup.lifecycle.reopen")(instance, 0 if outage is not None else PATIENCE_SECONDS)
+        instance = context.reopen(instance, 0 if outage is not None else PATIENCE_SECONDS)
     if instance.is_read_only:
         raise ReadOnlyError(f"the instance in {instance.root_url} can only be read")
     return instance

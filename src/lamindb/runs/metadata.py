@@ -458,6 +458,8 @@ def writing(
             values |= kept(instance, data)
             if imported is not None:
                 imported = imported.stored_anew(instance)
+                if imported is None:
+                    values.pop("modules_digest", None)
     raise StorageError("what belongs to this run was removed by garbage collection again and again: try later")
 
 

@@ -28,6 +28,7 @@ MOST_MODULES: Final = 1_000
 MOST_BYTES: Final = 32 * 1024 * 1024
 """Where a project has more, its modules are not recorded."""
 
+_TABLE: Final = ImportedModule._meta.db_table
 _SUFFIX: Final = ".py"
 _CACHE_FOLDER: Final = "modules-1"
 """Digests of sources without secrets; another number if they become others."""
@@ -74,16 +75,14 @@ class ModuleSet:
             messages.debug(f"the modules of the project were not recorded: {error}")
             return None
 
-    def stored_anew(self, instance: Instance) -> ModuleSet:
-        """Store the sources again, which garbage collection took meanwhile.
-
-        Raises:
-            StorageError: Their files changed, so that they are not known any more.
-        """
-        found = self._stored(instance)
-        if found.digest != self.digest:
-            raise StorageError("modules that this run imported were changed, and removed by garbage collection")
-        return found
+    def stored_anew(self, instance: Instance) -> ModuleSet | None:
+        """Store the sources again, which garbage collection took meanwhile; None where that fails."""
+        try:
+            found = self._stored(instance)
+        except (StorageError, OSError, ValueError) as error:
+            messages.debug(f"the modules of the project were not recorded: {error}")
+            return None
+        return found if found.digest == self.digest else None
 
     def _stored(self, instance: Instance) -> ModuleSet:
         sources = {path: _source(file) for path, file in self.files.items()}
@@ -91,7 +90,11 @@ class ModuleSet:
         return _set({path: hash_bytes(data).digest for path, data in sources.items()}, self.files)
 
     def insert(self, connection: Any) -> None:
-        """Inside the transaction that writes a run: write the rows of the set."""
+        """Inside the transaction that writes a run: write the rows of the set, unless they are there."""
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT COUNT(*) FROM {_TABLE} WHERE set_digest = %s", [self.digest])
+            if cursor.fetchone()[0] == len(self.members):
+                return
         rows = [
             ImportedModule.from_fields(set_digest=self.digest, path=path, digest=digest, suffix=_SUFFIX)
             for path, digest in self.members.items()

@@ -81,7 +81,7 @@ def read_small(source: Source, descriptor: int, before: os.stat_result) -> tuple
         raise read_failed(path, error) from error
     check_same(path, before, after)
     if len(data) != before.st_size:
-        raise changed(path)
+        raise other_size(path)
     return data, content_of(data, source), after
 
 
@@ -118,7 +118,8 @@ def read_large(
             hasher.update(piece)
             if hasher.size > before.st_size:
                 # A file that grows as fast as it is read would never end.
-                raise changed(path)
+                check_same(path, before, os.fstat(descriptor))
+                raise other_size(path)
             if writing is not None and not cloned:
                 reflink.write_piece(writing, piece, is_hole=is_hole)
         after = os.fstat(descriptor)
@@ -127,7 +128,7 @@ def read_large(
         hasher.close()
     check_same(path, before, after)
     if content.size != before.st_size:
-        raise changed(path)
+        raise other_size(path)
     check_expected(source, content)
     return content, after
 
@@ -180,6 +181,14 @@ def changed(path: str) -> SourceChangedError:
     """Return the error for a file that changed."""
     return SourceChangedError(
         f"'{path}' changed while it was being saved, and was not saved: wait until it is complete, make its File again"
+    )
+
+
+def other_size(path: str) -> SourceChangedError:
+    """Return the error for a file that has more or fewer bytes than its stat says."""
+    return SourceChangedError(
+        f"'{path}' has another size than the system gives for it, and was not saved: it is being written, or made as "
+        "it is read, as files in /proc are; save a copy of it"
     )
 
 

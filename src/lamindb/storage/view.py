@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -86,6 +87,19 @@ class ViewInspector:
                     return True
         return False
 
+    def unknown(self, files: Sequence[tuple[Shown, str, FileStat]]) -> list[Shown]:
+        """Return those of these files of which the cache does not know that they have the right bytes.
+
+        A hard link has the stat of its object, and is known by the path of that.
+        """
+        cache = self._store.hash_cache
+        left = list(files)
+        for is_link in (True, False):
+            paths = [self._store.objects.path(shown.name) if is_link else path for shown, path, _ in left]
+            digests = cache.digests([(path, found) for path, (_, _, found) in zip(paths, left, strict=True)])
+            left = [one for one, digest in zip(left, digests, strict=True) if digest != one[0].name.digest]
+        return [shown for shown, _, _ in left]
+
     def digest(self, path: str, found: os.stat_result, name: ObjectName | None) -> str:
         """Return the digest of a file, read only if neither the object nor the cache has it."""
         known = FileStat.of(found)
@@ -122,6 +136,7 @@ def is_object(found: os.stat_result, path: str) -> bool:
 Mode = Literal["auto", "copy", "none"]
 
 _ATTEMPTS: Final = 20
+_AT_ONCE: Final = 1_000
 COPY_BELOW: Final = 64 << 20
 """Size in bytes up to which "auto" copies a file where the disk can neither share blocks nor link."""
 
@@ -286,6 +301,43 @@ class View:
         except OSError as error:
             messages.debug(f"'{path}' cannot be read: {cause(error)}")
             return "foreign"
+
+    def changed(self, files: Iterable[Shown]) -> Iterator[tuple[Shown, State]]:
+        """Yield files of the view that are there and are not what was saved, `edited` or `foreign`.
+
+        Each is looked at by one stat; one that may have changed since it was last compared is read.
+        """
+        if not self._has_folder or self.mode == "none":
+            return
+        bad_folders: dict[str, bool] = {}
+        rest = iter(files)
+        while part := list(itertools.islice(rest, _AT_ONCE)):
+            unknown: list[Shown] = []
+            stats: list[tuple[Shown, str, FileStat]] = []
+            for shown in part:
+                folder = shown.key.rpartition("/")[0]
+                if folder not in bad_folders:
+                    bad_folders[folder] = self._inspector.bad_parent(shown.key) is not None
+                path = f"{self.store.root_url}/{shown.key}"
+                try:
+                    found = None if bad_folders[folder] else os.lstat(path)
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                except OSError:
+                    found = None
+                if found is None or shown.is_folder or not stat.S_ISREG(found.st_mode):
+                    unknown.append(shown)
+                else:
+                    stats.append((shown, path, FileStat.of(found)))
+            unknown += self._inspector.unknown(stats)
+            for shown in unknown:
+                try:
+                    state = self.state(shown.key, shown.name, is_folder=shown.is_folder)
+                except LaminError as error:
+                    messages.debug(f"{shown.key!r} was not looked at in the folder: {error}")
+                    continue
+                if state in ("edited", "foreign"):
+                    yield shown, state
 
     def _show_all(self, files: Sequence[Shown], *, move_aside: bool, collect: bool = False) -> list[ViewConflictError]:
         conflicts: list[ViewConflictError] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from typing import Any, Final
@@ -21,6 +22,15 @@ class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
 
 _NO_INDEX: Final = frozenset({"SQLITE_IOERR_SHMOPEN", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_SHMMAP"})
 """How SQLite says that the file beside a database through which its processes share an index cannot be made."""
+
+
+class Cursor(base.SQLiteCursorWrapper):
+    """A cursor that can be closed after its connection: a query that is not read to its end outlives that."""
+
+    def close(self) -> None:
+        """Close it."""
+        with contextlib.suppress(sqlite3.ProgrammingError):
+            super().close()
 
 
 @without_async_guard
@@ -76,7 +86,7 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
         if status is None or (status.st_dev, status.st_ino) != self.settings_dict["IDENTITY"]:
             self.drop()
             raise self._replaced()
-        return super().create_cursor(name)
+        return self.connection.cursor(factory=Cursor)
 
     def _replaced(self) -> NoInstanceError:
         return NoInstanceError(

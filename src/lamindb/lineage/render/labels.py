@@ -54,8 +54,8 @@ def file_facts(file: FileNode) -> list[str]:
     if file.is_trashed:
         facts.append("in trash")
     if is_older(file):
-        facts.append(f"v{file.version}, older")
-    elif file.version > 1:
+        facts.append("older" if file.members > 1 else f"v{file.version}, older")
+    elif file.members == 1 and file.version > 1:
         facts.append(f"v{file.version}")
     if file.is_stale:
         facts.append("stale")
@@ -111,6 +111,8 @@ def version_label(version: str, revision: int | None, *, is_callers: bool) -> st
 def run_facts(run: RunNode, clock: Clock = time_text) -> list[str]:
     """Return short facts about a run: its status unless it completed, parameters that differ, its user and start."""
     facts = [] if run.status in UNREMARKABLE else [printable(str(run.status))]
+    if run.members > 1:
+        facts.append(f"{run.members:,} runs")
     if run.params:
         facts.append(params_text(run.params[:_MOST_PARAMS]) + (" …" if len(run.params) > _MOST_PARAMS else ""))
     if run.user:
@@ -188,7 +190,8 @@ def counted(number: int, noun: str) -> str:
 
 def summary(graph: LineageGraph) -> str:
     """Return the numbers of files and runs in words."""
-    return f"{counted(len(graph.files), 'file')} · {counted(len(graph.runs), 'run')}"
+    files, runs = (sum(node.members for node in nodes) for nodes in (graph.files, graph.runs))
+    return f"{counted(files, 'file')} · {counted(runs, 'run')}"
 
 
 def heading(graph: LineageGraph) -> str:
@@ -209,13 +212,15 @@ def truncation_note(graph: LineageGraph, hint: str = "use depth=None, max_nodes=
         hint: How to see all; "" in documents, where the reader cannot.
     """
     counts = [count for hidden in (graph.hidden_up, graph.hidden_down) for count in hidden.values() if count]
+    notes = "; ".join(graph.notes)
     if not counts and not graph.is_truncated:
-        return ""
-    total = counts[0] if len(counts) == 1 else graph.hidden_total
+        return notes
+    total = counts[0] if graph.hidden_total is None and len(counts) == 1 else graph.hidden_total
     if not counts:
         count = "more"
     elif total is None:
         count = f"at least {max(counts):,} more"
     else:
         count = f"{total:,} more"
-    return f"partial: {count} not shown" + (f"; {hint}" if hint else "")
+    partial = f"partial: {count} not shown" + (f"; {hint}" if hint else "")
+    return f"{partial}; {notes}" if notes else partial

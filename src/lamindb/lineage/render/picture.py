@@ -106,11 +106,18 @@ class LineagePicture:
         graph: The files, runs and edges.
         direction: The direction of the tree.
         nothing: The text of an empty picture.
+        shown: What drawings show, where that is not the whole graph: siblings grouped, steps folded.
     """
 
     graph: LineageGraph
     direction: Direction = "both"
     nothing: str = labels.NOTHING
+    shown: LineageGraph | None = None
+
+    @property
+    def drawn(self) -> LineageGraph:
+        """The graph that drawings show."""
+        return self.shown if self.shown is not None else self.graph
 
     @property
     def files(self) -> tuple[FileNode, ...]:
@@ -133,15 +140,15 @@ class LineagePicture:
         Raises:
             StorageError: The file cannot be written; an existing one is unchanged.
         """
-        return _written(svg(self.graph, theme=theme, nothing=self.nothing), path)
+        return _written(svg(self.drawn, theme=theme, nothing=self.nothing), path)
 
     def to_mermaid(self, path: StrPath | None = None) -> str:
         """Return it as Mermaid text; see `to_svg` for the path."""
-        return _written(mermaid(self.graph), path)
+        return _written(mermaid(self.drawn), path)
 
     def to_dot(self, path: StrPath | None = None) -> str:
         """Return it as DOT text for Graphviz; see `to_svg` for the path."""
-        return _written(dot(self.graph), path)
+        return _written(dot(self.drawn), path)
 
     def to_json(self, path: StrPath | None = None) -> str:
         """Return the whole graph as JSON; see `to_svg` for the path."""
@@ -149,12 +156,12 @@ class LineagePicture:
 
     def to_text(self, path: StrPath | None = None, *, direction: Direction | None = None, width: int = 100) -> str:
         """Return it as a text tree; see `to_svg` for the path."""
-        tree = text_tree(self.graph, direction=direction or self.direction, width=width)
-        return _written(tree if len(self.graph) else printable(self.nothing), path)
+        tree = text_tree(self.drawn, direction=direction or self.direction, width=width)
+        return _written(tree if len(self.drawn) else printable(self.nothing), path)
 
     def to_html(self, path: StrPath | None = None, *, theme: Theme = "auto") -> str:
         """Return it as a self-contained web page; see `to_svg` for the path."""
-        return _written(html_page(self.graph, theme=theme, tree=self._tree(), nothing=self.nothing), path)
+        return _written(html_page(self.drawn, theme=theme, tree=self._tree(), nothing=self.nothing), path)
 
     def df(self) -> pd.DataFrame:
         """Return its edges as a pandas DataFrame, one row each."""
@@ -189,7 +196,7 @@ class LineagePicture:
 
     def _tree(self) -> str:
         """Return a tree wide enough for most names."""
-        return self.to_text(width=_WIDE_TREE) if len(self.graph) else ""
+        return self.to_text(width=_WIDE_TREE) if len(self.drawn) else ""
 
     def __repr__(self) -> str:
         """Return the tree."""
@@ -200,7 +207,7 @@ class LineagePicture:
     ) -> dict[str, str]:
         """Return the picture for notebooks and the tree for other front ends."""
         bundle = {
-            "text/html": html_fragment(self.graph, tree=self._tree(), nothing=self.nothing),
+            "text/html": html_fragment(self.drawn, tree=self._tree(), nothing=self.nothing),
             "text/plain": self.to_text(),
         }
         return {

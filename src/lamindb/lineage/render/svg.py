@@ -271,7 +271,9 @@ def _file_shape(file: FileNode, is_focus: bool) -> Shape:
 
     def draw(full_width: float) -> str:
         width = round(full_width)
-        stack = f'<rect class="w" x="4" y="-4" width="{width - 6}" height="{height}" rx="6"/>' * labels.is_older(file)
+        stack = f'<rect class="w" x="4" y="-4" width="{width - 6}" height="{height}" rx="6"/>' * (
+            labels.is_older(file) or file.members > 1
+        )
         card = f"M6 0H{width - 12}L{width} 12V{height - 6}a6 6 0 0 1-6 6H6a6 6 0 0 1-6-6V6a6 6 0 0 1 6-6Z"
         band = f"M6 .7H{_BAND}V{height - 0.7}H6a5.3 5.3 0 0 1-5.3-5.3V6a5.3 5.3 0 0 1 5.3-5.3Z"
         why = f'<text class="{"why-flagged" if file.flags else "why"}" x="{_FILE_TEXT}" y="50">{xml(recall)}</text>'
@@ -322,7 +324,9 @@ def _run_shape(run: RunNode, is_focus: bool) -> Shape:
         return _group(
             run,
             "o" if is_focus else "x",
-            f'<rect class="r{border}" width="{width}" height="{HEIGHT}" rx="22"/>'
+            f'<rect class="w" x="4" y="-4" width="{width - 8}" height="{HEIGHT}" rx="22"/>'
+            * (run.members > 1)
+            + f'<rect class="r{border}" width="{width}" height="{HEIGHT}" rx="22"/>'
             f'<circle class="d" cx="23" cy="22" r="15"/><path class="i" transform="translate(23 22)" d="{icon}"/>'
             f'<text class="n" x="{_RUN_TEXT}" y="{top}">{xml(isolated(name))}{small}</text>'
             f'<text class="u" x="{_RUN_TEXT}" y="35">{xml(facts)}</text>'
