@@ -31,7 +31,7 @@ def complete(request: pytest.FixtureRequest, local_instance: Path) -> Any:
 @pytest.mark.parametrize("name", ["file", "run", "query", "transform", "File"])
 def test_a_reader_sees_one_screen_of_names(name: str, complete: Any) -> None:
     names = complete(f"{name}.")
-    assert 25 <= len(names) <= 48, sorted(names)
+    assert 25 <= len(names) <= 40, sorted(names)
     assert not [one for one in names if one.isupper() or one.startswith(("validate_", "get_next", "abulk"))]
 
 

@@ -238,9 +238,9 @@ class _Budget:
         self._allowed = 0.0
 
     def __call__(self, execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
-        """Execute a statement with what is left; a server is told of whole seconds only."""
+        """Execute a statement with what is left; the database is told where a tenth of what it was told is used up."""
         left = max(0.0, self._deadline - time.monotonic())
-        if self._connection.vendor == "sqlite" or left < self._allowed - 1:
+        if left < 0.9 * self._allowed:
             self.allow(left)
         return execute(sql, params, many, context)
 

@@ -15,8 +15,7 @@ from lamindb.lineage import recall, sql, staleness
 from lamindb.lineage.render.labels import time_text
 from lamindb.models import File, Flag, Run
 from lamindb.records.open_instance import Instance
-from lamindb.storage.base import ObjectName
-from lamindb.storage.view import Shown
+from lamindb.storage.view import shown_files
 
 _SHOWN = 10
 """Text shows at most this many records of a group."""
@@ -201,8 +200,7 @@ def _edited(instance: Instance) -> list[str]:
         storage_id=instance.storage_id, key__isnull=False, is_latest=True, trashed_at__isnull=True
     )
     rows: Iterable[Any] = query.order_by().values_list("key", "digest", "suffix", "is_folder").iterator()
-    shown = (Shown(key, ObjectName(digest, suffix), is_folder) for key, digest, suffix, is_folder in rows)
-    return sorted(one.key for one, _ in instance.view.changed(shown))
+    return sorted(one.key for one, _ in instance.view.changed(shown_files(rows)))
 
 
 def _by_key(file: File) -> tuple[str, str, str]:

@@ -22,7 +22,7 @@ from lamindb.storage.base import Damage, FileStat, Member, ObjectName
 from lamindb.storage.local import LocalStore
 from lamindb.storage.manifest import folder_content, suffix_of_member, walk
 from lamindb.storage.os_errors import cause
-from lamindb.storage.view import Shown
+from lamindb.storage.view import shown_files
 
 _MOST_SHOWN = 20
 _MOST_LINES = 100
@@ -227,8 +227,7 @@ def edited(instance: Instance, prefix: str | None) -> list[str]:
     """Return keys whose file in the view is neither missing nor what was saved, sorted."""
     query = _current(reachable.files(instance, prefix), instance.storage_id)
     rows = query.values_list("key", "digest", "suffix", "is_folder").iterator()
-    shown = (Shown(key, ObjectName(digest, suffix), is_folder) for key, digest, suffix, is_folder in rows)
-    return sorted(one.key for one, _ in instance.view.changed(shown))
+    return sorted(one.key for one, _ in instance.view.changed(shown_files(rows)))
 
 
 def untracked(instance: Instance, prefix: str | None) -> list[str]:

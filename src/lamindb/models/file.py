@@ -123,6 +123,8 @@ class File(Traced):
     )
     INTERNAL: ClassVar[frozenset[str]] = frozenset(
         {"computed_filter", "df", "filter", "is_saved", "is_trashed", "same_as_version", "stem_id", "targets"}
+        # Where another name of the same subject is offered: `open`, `producers`, `flags`, `affected_by`, `key`.
+        | {"backed", "input_of", "is_affected", "is_flagged", "suffix", "trashed_at"}
     )
     NOT_JOINED: ClassVar[frozenset[str]] = frozenset(
         {"reader_links", "writer_links", "flag_links", "transform", "trashed_by"}

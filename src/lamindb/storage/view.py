@@ -151,6 +151,18 @@ class Shown:
     replaces: ObjectName | None = None
 
 
+def shown_files(rows: Iterable[tuple[str, str, str, bool]]) -> Iterator[Shown]:
+    """Yield what the view shows of rows with a key, a digest, a suffix and whether it is a folder.
+
+    A row that no file can have is left out: it does not stop the rest.
+    """
+    for key, digest, suffix, is_folder in rows:
+        try:
+            yield Shown(key, ObjectName(digest, suffix), is_folder)
+        except LaminError as error:
+            messages.debug(f"{key!r} was not looked at in the folder: {error}")
+
+
 class View:
     """The files of a local root under their keys.
 
