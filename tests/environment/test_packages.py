@@ -34,7 +34,19 @@ def test_the_first_of_two_versions_counts(tmp_path: Path, monkeypatch: pytest.Mo
     develop.mkdir()
     (develop / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: dev\nVersion: 0.9\n")
     monkeypatch.setattr(sys, "path", [str(script), str(first), str(second), str(tmp_path / "gone"), ""])
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script / "work.py"))
     assert packages_snapshot() == b"b==1\ndev==0.9\nmy-pkg==1.0\nold==2.1\n"
+
+
+def test_the_first_folder_counts_where_the_program_is_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In the kernel of a notebook, the first folder is that of PYTHONPATH.
+    (tmp_path / "tools-1.0.dist-info").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert packages_snapshot() == b"tools==1.0\n"
+    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    assert packages_snapshot() == b"tools==1.0\n"
 
 
 def test_the_version_of_python() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,18 @@ def test_steps_and_rules_belong_to_the_run_above_them(instance: Path) -> None:
         "lamin run -- snakemake --cores 2": 2,
         "lamin run -- python model.py": 1,
     }
+
+
+def test_a_command_keeps_its_name_and_parameters(instance: Path) -> None:
+    raw = ln.File(b"1", key="raw.csv").save()
+    params = {"n": 3, "how": "mean", "code": "007", "text": "7"}
+    made("nightly import", [raw], "out.csv", kind="command", arguments=["python", "load.py"], params=params)
+    ln.File(b"2", key="raw.csv").save()
+    (unit,) = ln.lineage.plan()
+    assert shlex.split(str(unit.command)) == [
+        *["lamin", "run", "--transform", "nightly import", "--param", "n=3", "--param", "how=mean"],
+        *["--param", "code=007", "--param", 'text="7"', "--in", "raw.csv", "--", "python", "load.py"],
+    ]
 
 
 def test_a_command_is_told_its_inputs_and_outputs(instance: Path) -> None:

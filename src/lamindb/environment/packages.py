@@ -24,19 +24,20 @@ def packages_snapshot() -> bytes:
     Names are normalised. Of a package that is installed in several folders, the version that Python imports counts.
     What is installed while the process runs is not noticed.
     """
-    return _snapshot(tuple(sys.path))
+    program = getattr(sys.modules.get("__main__"), "__file__", None)
+    return _snapshot(tuple(sys.path), os.path.dirname(os.path.realpath(program)) if program else "")
 
 
 @lru_cache(maxsize=1)
-def _snapshot(folders: tuple[str, ...]) -> bytes:
+def _snapshot(folders: tuple[str, ...], own: str) -> bytes:
     found: dict[str, str] = {}
     try:
         here = os.getcwd()
     except FileNotFoundError:
         here = ""
     for folder in dict.fromkeys(folders):
-        # The script's own folder may hold a million data files, and no installed packages.
-        if folder and folder != here and (folder != folders[0] or _holds_packages(folder)):
+        # The program's own folder may hold a million data files, and no installed packages.
+        if folder and folder != here and (folder != own or _holds_packages(folder)):
             for name, version in _distributions(folder):
                 found.setdefault(_SEPARATORS.sub("-", name).lower(), version)
     return "".join(f"{name}=={version}\n" for name, version in sorted(found.items())).encode()

@@ -298,9 +298,7 @@ def _start(run: Run, inputs: Collection[str]) -> _Start:
         return _Start(run, obstacle=("elsewhere", f"{title} ran on {run.host!r}, not on this machine"))
     words = [str(word) for word in run.arguments or ()]
     if transform.type == "command" and words:
-        declared = [str(pattern) for pattern in (run.capture or {}).get("declared", ())]
-        options = [word for key in inputs for word in ("--in", key)] + [w for one in declared for w in ("--out", one)]
-        return _Start(run, shlex.join(["lamin", "run", *options, "--", *words]))
+        return _Start(run, shlex.join(["lamin", "run", *_options(run, words, inputs), "--", *words]))
     if run.source_digest is None:
         return _Start(run, obstacle=("no program", f"no code of {title} was kept"))
     if transform.type == "notebook":
@@ -317,6 +315,29 @@ def _start(run: Run, inputs: Collection[str]) -> _Start:
     if path.endswith(".py"):
         return _Start(run, shlex.join(["python", path, *words]))
     return _Start(run, obstacle=("no program", f"the program that ran {title} is not recorded"))
+
+
+def _options(run: Run, words: list[str], inputs: Collection[str]) -> Iterator[str]:
+    """Yield the options of `lamin run` with which a command is recorded as it was before."""
+    name, program = run.transform.name, words[0].rpartition("/")[2]
+    if name not in {words[0], *(f"{program} {word}" for word in words[1:]), *(f"{program} -m {w}" for w in words[1:])}:
+        yield from ("--transform", name)
+    for parameter, value in (run.params or {}).items():
+        yield from ("--param", f"{parameter}={_as_option(value)}")
+    for key in inputs:
+        yield from ("--in", key)
+    for pattern in (run.capture or {}).get("declared", ()):
+        yield from ("--out", str(pattern))
+
+
+def _as_option(value: Any) -> str:
+    """Return a parameter as it is written on a command line: JSON, or text that is no JSON."""
+    if isinstance(value, str):
+        try:
+            json.loads(value)
+        except ValueError:
+            return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 @dataclass(slots=True)
