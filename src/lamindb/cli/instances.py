@@ -58,7 +58,7 @@ def info(as_json: bool) -> None:
 
 
 def _tell_unrecorded(instance_id: str | None) -> None:
-    """Say which runs wait to be recorded, and which never can be."""
+    """Print which runs wait to be recorded, and which never can be."""
     from lamindb.runs import journal
 
     if instance_id is None:

@@ -254,7 +254,7 @@ class _Budget:
             self._tell(f"SET lock_timeout = {milliseconds}")
 
     def end(self) -> None:
-        """Let statements wait as ever."""
+        """Set the usual waits again."""
         if self._connection.connection is None:
             return
         with contextlib.suppress(DatabaseError):

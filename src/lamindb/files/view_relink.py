@@ -170,7 +170,7 @@ class _Work:
 
 
 def _protect(path: str, found: os.stat_result) -> bool:
-    """Take the permission to write from an object, lest a link give it to everybody; False if that can't be done."""
+    """Make an object read-only, so that no link lets other users write it; False if that can't be done."""
     wanted = filesystem.without_write_permissions(found.st_mode)
     if wanted != stat.S_IMODE(found.st_mode):
         try:

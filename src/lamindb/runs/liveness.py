@@ -251,7 +251,7 @@ def _keep(instance: Instance, run: Run, data: metadata.Data, problem: Exception)
 
 
 def tell_kept(entry: dict[str, Any], problem: object, *, is_kept: bool) -> None:
-    """Tell that a run could not be recorded; one whose beginning could not be either was warned of already."""
+    """Warn that a run could not be recorded, unless that was said when it began."""
     run_id = entry["run"]["id"]
     if not is_kept:
         messages.warning(f"the end of run {run_id} could not be recorded, nor kept for later: {problem}")
