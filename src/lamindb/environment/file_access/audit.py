@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -164,7 +163,8 @@ def _is_of_popen() -> bool:
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename == __file__:
         frame = frame.f_back
-    return frame.f_code is getattr(getattr(subprocess.Popen, "_posix_spawn", None), "__code__", None)
+    popen = getattr(sys.modules.get("subprocess"), "Popen", None)
+    return frame.f_code is getattr(getattr(popen, "_posix_spawn", None), "__code__", None)
 
 
 _EVENTS: Final = frozenset({"open", "os.rename", "os.link", "os.remove", "os.chdir", "sqlite3.connect"}) | _STARTS
