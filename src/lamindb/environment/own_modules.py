@@ -29,8 +29,8 @@ def imported_files(place: Path, but: Path | None = None) -> list[Path]:
     roots = _with_ends({str(place), os.path.realpath(place), *_as_text(project_root(place))})
     left_out = tuple(root for root in _foreign() if not any(one.startswith(root) for one in roots))
     found = set()
-    for name in _module_files():
-        if name.endswith(".py") and name.startswith(roots) and not _INSTALLED & set(name.split(os.sep)):
+    for name in _module_files(left_out):
+        if name.startswith(roots) and not _INSTALLED & set(name.split(os.sep)):
             real = os.path.realpath(name)
             if not real.startswith(left_out) and not name.startswith(left_out):
                 found.add(Path(real))
@@ -38,11 +38,13 @@ def imported_files(place: Path, but: Path | None = None) -> list[Path]:
     return sorted(found)
 
 
-def _module_files() -> Iterator[str]:
+def _module_files(left_out: tuple[str, ...]) -> Iterator[str]:
+    """Yield the source files of imported modules, but for those that lie in folders which are left out."""
     for module in list(sys.modules.values()):
         # Through the dictionary: some packages import more when they are asked for an attribute.
         file = getattr(module, "__dict__", {}).get("__file__")
-        if isinstance(file, str):
+        # Most modules are installed ones: they are passed over before anything is computed.
+        if isinstance(file, str) and file.endswith(".py") and (not file.startswith(left_out) or os.pardir in file):
             yield os.path.abspath(file)
 
 
