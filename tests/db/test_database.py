@@ -200,3 +200,31 @@ def test_sixteen_threads_may_be_the_first() -> None:
         """
     )
     assert done.stdout == "[]\n"
+
+
+def _wait_seconds() -> float:
+    connection = database.connection(context.instance().alias)
+    # The raw connection: a statement through Django would set the wait before it reads it.
+    asked = (
+        "PRAGMA busy_timeout"
+        if connection.vendor == "sqlite"
+        else "SELECT extract(epoch FROM current_setting('lock_timeout')::interval) * 1000"
+    )
+    return float(connection.connection.cursor().execute(asked).fetchone()[0]) / 1000
+
+
+def test_a_block_inside_another_gives_its_wait_back(instance: Path) -> None:
+    alias = context.instance().alias
+    ln.User.select().count()
+    usual = _wait_seconds()
+    with database.waiting_at_most(alias, 9):
+        assert 8 < _wait_seconds() <= 9
+        with database.waiting_at_most(alias, 0):
+            assert _wait_seconds() <= 0.001
+        assert 1 < _wait_seconds() <= 9
+        with database.waiting_at_most(alias, 100):
+            assert _wait_seconds() <= 9
+        database.connection(alias).close()
+        ln.User.select().count()
+        assert _wait_seconds() <= 9
+    assert _wait_seconds() == usual

@@ -220,13 +220,14 @@ def waiting_at_most(alias: str, seconds: float) -> Iterator[None]:
         DatabaseError: The database cannot be reached.
     """
     opened = connection(alias)
-    budget = _Budget(opened, seconds)
-    budget.allow(seconds)
+    outer = next((one for one in reversed(opened.execute_wrappers) if isinstance(one, _Budget)), None)
+    budget = _Budget(opened, seconds if outer is None else min(seconds, outer.left))
+    budget.allow(budget.left)
     try:
         with opened.execute_wrapper(budget):
             yield
     finally:
-        budget.end()
+        budget.end(outer)
 
 
 class _Budget:
@@ -236,12 +237,18 @@ class _Budget:
         self._connection = opened
         self._deadline = time.monotonic() + seconds
         self._allowed = 0.0
+        self._told: Any = None
+
+    @property
+    def left(self) -> float:
+        """How many seconds are left."""
+        return max(0.0, self._deadline - time.monotonic())
 
     def __call__(self, execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
         """Execute a statement with what is left; the database is told where a tenth of what it was told is used up."""
-        left = max(0.0, self._deadline - time.monotonic())
-        if left < 0.9 * self._allowed:
-            self.allow(left)
+        # A new connection of the server or the file waits as usual until it is told.
+        if self.left < 0.9 * self._allowed or self._told is not self._connection.connection:
+            self.allow(self.left)
         return execute(sql, params, many, context)
 
     def allow(self, seconds: float) -> None:
@@ -253,12 +260,14 @@ class _Budget:
         else:
             self._tell(f"SET lock_timeout = {milliseconds}")
 
-    def end(self) -> None:
-        """Set the usual waits again."""
+    def end(self, outer: _Budget | None) -> None:
+        """Set the waits of the block around this one again, the usual ones if there is none."""
         if self._connection.connection is None:
             return
         with contextlib.suppress(DatabaseError):
-            if self._connection.vendor == "sqlite":
+            if outer is not None:
+                outer.allow(outer.left)
+            elif self._connection.vendor == "sqlite":
                 self._tell(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
             else:
                 self._tell("RESET lock_timeout")
@@ -267,6 +276,7 @@ class _Budget:
         self._connection.ensure_connection()
         with self._connection.wrap_database_errors:
             self._connection.connection.cursor().execute(sql)
+        self._told = self._connection.connection
 
 
 def lock_key(connection: Any, *parts: str) -> None:
