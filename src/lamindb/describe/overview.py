@@ -159,8 +159,8 @@ def _affected(alias: str) -> Iterator[AffectedFiles]:
     groups: dict[str, list[File]] = {}
     for file_id, cause in flagged_by.items():
         groups.setdefault(cause.id, []).append(files[file_id])
-    for part in database.chunks(sorted(reasons)):
-        files.update(File.objects.using(alias).in_bulk(part))
+    for chunk in database.chunks(sorted(reasons)):
+        files.update(File.objects.using(alias).in_bulk(chunk))
     for file in sorted((files[one] for one in reasons), key=_by_key):
         yield AffectedFiles(file, tuple(reasons[file.id]), tuple(sorted(groups.get(file.id, ()), key=_by_key)))
 
@@ -181,8 +181,8 @@ def _last_runs(alias: str) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
         [],
     )
     found: list[Run] = []
-    for part in database.chunks([row[0] for row in rows]):
-        found += Run.objects.using(alias).filter(id__in=part).select_related("transform", "created_by")
+    for chunk in database.chunks([row[0] for row in rows]):
+        found += Run.objects.using(alias).filter(id__in=chunk).select_related("transform", "created_by")
     found.sort(key=lambda run: (run.created_at, run.id), reverse=True)
     failed = [run for run in found if run.status in ("failed", "aborted")]
     inside = {run.id for run in failed}

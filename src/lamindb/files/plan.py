@@ -385,7 +385,7 @@ def _marked(cursor: Any, names: Iterable[ObjectName]) -> dict[str, set[ObjectNam
     """Return those of these objects whose digest is marked. No mark is added while writers hold their lock."""
     found: dict[str, set[ObjectName]] = {}
     for chunk in database.chunks(names):
-        marks = ", ".join(["%s"] * len(chunk))
+        marks = rows.marks(chunk)
         cursor.execute(
             f"SELECT digest FROM lamindb_sweepmark WHERE digest IN ({marks})", [name.digest for name in chunk]
         )

@@ -261,19 +261,14 @@ def _insert(connection: Any, outcomes: Sequence[Outcome]) -> None:
     adapt_time = connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:
         for chunk in database.chunks(superseded):
-            marks = ", ".join(["%s"] * len(chunk))
-            cursor.execute(f"UPDATE lamindb_file SET is_latest = %s WHERE id IN ({marks})", [False, *chunk])
+            statement = f"UPDATE lamindb_file SET is_latest = %s WHERE id IN ({rows.marks(chunk)})"
+            cursor.execute(statement, [False, *chunk])
         for outcome in outcomes:
             if outcome.renames is not None:
                 stem, key, name = outcome.renames
                 cursor.execute(
                     "UPDATE lamindb_file SET key = %s, name = %s, updated_at = %s WHERE id BETWEEN %s AND %s",
-                    [
-                        key,
-                        name,
-                        adapt_time(outcome.row.updated_at),
-                        *ids.version_range(stem),
-                    ],
+                    [key, name, adapt_time(outcome.row.updated_at), *ids.version_range(stem)],
                 )
     database.insert_many(connection, [o.row for o in outcomes if o.is_new])
     database.insert_many(connection, [o.output for o in outcomes if o.output is not None], ignore_conflicts=True)

@@ -235,8 +235,8 @@ class _Facts:
         waiting = set(ids)
         while waiting:
             found: dict[str, Run] = {}
-            for part in database.chunks(sorted(waiting)):
-                rows = Run.objects.using(self.alias).filter(id__in=part).select_related("transform")
+            for chunk in database.chunks(sorted(waiting)):
+                rows = Run.objects.using(self.alias).filter(id__in=chunk).select_related("transform")
                 found.update((run.id, run) for run in rows)
             self.runs |= found
             waiting = {run.parent_id for run in found.values() if run.parent_id} - set(self.runs)
@@ -244,8 +244,8 @@ class _Facts:
     def files(self, ids: Iterable[str]) -> dict[str, File]:
         """Return files by their ids."""
         found: dict[str, File] = {}
-        for part in database.chunks(sorted(set(ids))):
-            found.update(File.objects.using(self.alias).in_bulk(part))
+        for chunk in database.chunks(sorted(set(ids))):
+            found.update(File.objects.using(self.alias).in_bulk(chunk))
         return found
 
 

@@ -183,8 +183,8 @@ def runs_inside(*records: Any) -> dict[str, str]:
         while ids:
             rows = [
                 row
-                for part in database.chunks(ids)
-                for row in query.filter(parent_id__in=part).values_list("id", "parent_id")
+                for chunk in database.chunks(ids)
+                for row in query.filter(parent_id__in=chunk).values_list("id", "parent_id")
             ]
             ids = [one for one, _ in rows if one not in found]
             found.update((one, found[parent]) for one, parent in rows if one not in found)

@@ -274,10 +274,10 @@ def affected_by(file: File) -> AffectedBy:
 
 def explained(files: Iterable[File]) -> Iterator[AffectedBy]:
     """Yield why each of these saved files of one instance is affected, in their order, a batch of them at a time."""
-    for part in database.chunks(files):
-        alias = query.alias_of(part[0])
-        ways = _ways_of(database.connection(alias), [file.id for file in part])
-        for file in part:
+    for chunk in database.chunks(files):
+        alias = query.alias_of(chunk[0])
+        ways = _ways_of(database.connection(alias), [file.id for file in chunk])
+        for file in chunk:
             yield AffectedBy(file, _causes(alias, ways.chains_to(file.id)) if ways is not None else ())
 
 
@@ -296,8 +296,8 @@ def marks(
     nearest = ways.nearest() if ways is not None else {}
     wanted = {file_id: nearest[file_id] for file_id in file_ids if file_id in nearest}
     files: dict[str, File] = {}
-    for part in database.chunks(sorted(set(wanted.values()))):
-        files.update(File.objects.using(connection.alias).in_bulk(part))
+    for chunk in database.chunks(sorted(set(wanted.values()))):
+        files.update(File.objects.using(connection.alias).in_bulk(chunk))
     flagged_by = {
         file_id: FlaggedBy(one.id, one.key or one.name or one.id, one.version, reasons.get(one.id, ()))
         for file_id, flagged_id in wanted.items()
@@ -388,11 +388,11 @@ def _back(file_id: str, led_to: dict[str, str | None]) -> Iterator[str]:
 def _causes(alias: str, chains: Iterator[tuple[str, ...]]) -> tuple[Cause, ...]:
     found = list(chains)
     files: dict[str, File] = {}
-    for part in database.chunks(sorted({file_id for chain in found for file_id in chain})):
-        files.update(File.objects.using(alias).in_bulk(part))
+    for chunk in database.chunks(sorted({file_id for chain in found for file_id in chain})):
+        files.update(File.objects.using(alias).in_bulk(chunk))
     open_flags: dict[str, tuple[Flag, ...]] = {}
-    for part in database.chunks(sorted({chain[0] for chain in found})):
-        rows: Any = Flag.objects.using(alias).filter(file_id__in=part, removed_at__isnull=True)
+    for chunk in database.chunks(sorted({chain[0] for chain in found})):
+        rows: Any = Flag.objects.using(alias).filter(file_id__in=chunk, removed_at__isnull=True)
         for flag in rows.select_related("created_by"):
             open_flags[flag.file_id] = (*open_flags.get(flag.file_id, ()), flag)
     return tuple(

@@ -383,13 +383,13 @@ def staleness(file: File, *, code: bool = False) -> Staleness:
 def explained(files: Iterable[File], *, code: bool = False) -> Iterator[Staleness]:
     """Yield why each of these saved files of one instance is stale, in their order, a batch of them at a time."""
     changed: ChangedCode | None = None
-    for part in database.chunks(files):
-        alias = query.alias_of(part[0])
+    for chunk in database.chunks(files):
+        alias = query.alias_of(chunk[0])
         connection = database.connection(alias)
         changed = changed or _changed(alias, code=code)
-        rows = sql.fetch(connection, *_reasons_sql(connection.vendor, [file.id for file in part], changed))
+        rows = sql.fetch(connection, *_reasons_sql(connection.vendor, [file.id for file in chunk], changed))
         found = _Causes(rows, changed)
-        for file in part:
+        for file in chunk:
             yield Staleness(file, _reasons(alias, found.ways_to(file.id)))
 
 
@@ -406,8 +406,8 @@ def by_cause(alias: str) -> list[tuple[File, File | None, tuple[File, ...]]]:
         return []
     found = _Causes(sql.fetch(connection, *_reasons_sql(connection.vendor, stale_ids, None)), None).nearest()
     files: dict[str, File] = {}
-    for part in database.chunks(sorted({one for pair, ids in found.items() for one in (*pair, *ids) if one})):
-        files.update(File.objects.using(alias).in_bulk(part))
+    for chunk in database.chunks(sorted({one for pair, ids in found.items() for one in (*pair, *ids) if one})):
+        files.update(File.objects.using(alias).in_bulk(chunk))
     groups = [
         (files[read], files[new] if new else None, tuple(sorted((files[one] for one in ids), key=_by_key)))
         for (read, new), ids in found.items()
@@ -502,8 +502,8 @@ def _reasons(alias: str, ways: Iterator[_Way]) -> tuple[Reason, ...]:
     found = list(ways)
     wanted = {file_id for way in found for file_id in (*way.chain, way.current) if file_id is not None}
     files: dict[str, File] = {}
-    for part in database.chunks(sorted(wanted)):
-        files.update(File.objects.using(alias).in_bulk(part))
+    for chunk in database.chunks(sorted(wanted)):
+        files.update(File.objects.using(alias).in_bulk(chunk))
     return tuple(
         Reason(
             "code" if way.read is None else "superseded" if way.current is not None else "removed",
