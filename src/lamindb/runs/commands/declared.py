@@ -69,12 +69,28 @@ class Saved:
     Attributes:
         files: Those that were saved.
         unsaved: Those that could not be, each with the reason.
-        waiting: The paths and keys of those that could not be because the database failed.
+        waiting: The paths and keys of those that could not be because the database failed: they are saved later.
+        failure: How it failed.
     """
 
     files: list[File] = field(default_factory=list)
     unsaved: list[str] = field(default_factory=list)
-    waiting: list[tuple[str, str | None]] = field(default_factory=list)
+    waiting: dict[str, str | None] = field(default_factory=dict)
+    failure: Exception | None = None
+
+    def wait(self, made: Mapping[str, str | None], failure: Exception) -> None:
+        """Note outputs, by their paths, with their keys, that could not be saved because the database failed."""
+        self.waiting, self.failure = dict(made), failure
+
+    def shown_waiting(self) -> list[str]:
+        """Return what those that wait are called."""
+        return [redact_text(storable(key or path)) for path, key in self.waiting.items()]
+
+    def lose(self, paths: Iterable[str]) -> None:
+        """Note that outputs cannot wait either."""
+        for path in paths:
+            key = self.waiting.pop(path)
+            self.add_unsaved(key or path, self.failure or DatabaseError("the database failed"))
 
     def add_unsaved(self, what: str, error: Exception) -> None:
         """Note what could not be saved, and why."""
@@ -127,10 +143,10 @@ def inputs_later(items: Iterable[str], cwd: Path) -> list[dict[str, Any]]:
     return found
 
 
-def outputs_later(instance: Instance, outputs: Outputs, cwd: Path) -> list[tuple[str, str | None]]:
-    """Return the paths and keys of what a command made, for a run that is recorded later; no database is asked."""
+def outputs_later(instance: Instance, outputs: Outputs, cwd: Path) -> dict[str, str | None]:
+    """Return what a command made, by path, with its key, for a run that is recorded later; no database is asked."""
     _tell_missing(outputs)
-    return [(path, key_of(instance, path, cwd, [instance.root_url])) for path in made(outputs)]
+    return {path: key_of(instance, path, cwd, [instance.root_url]) for path in made(outputs)}
 
 
 def _folder_at(instance: Instance, path: str) -> File | None:
@@ -358,12 +374,11 @@ def _save_each(files: Mapping[str, File], saved: Saved) -> None:
         save.save_files(list(files.values()))
         saved.files.extend(files.values())
     except (LaminError, Error, OSError) as error:
-        is_failing = isinstance(error, (DatabaseError, ReadOnlyError))
-        if len(files) == 1 or is_failing:
-            for path, file in files.items():
-                saved.add_unsaved(file.key or file.name, error)
-                if is_failing:
-                    saved.waiting.append((path, file.key))
+        if isinstance(error, (DatabaseError, ReadOnlyError)):
+            saved.wait(saved.waiting | {path: file.key for path, file in files.items()}, error)
+            return
+        if len(files) == 1:
+            saved.add_unsaved(next(file.key or file.name for file in files.values()), error)
             return
         for path, file in files.items():
             _save_each({path: file}, saved)
