@@ -120,6 +120,11 @@ def test_strict_commands_do_not_run(local_instance: Path) -> None:
     assert not Path("out.txt").exists()
 
 
+def unsaved_of(run: ln.Run) -> list[str]:
+    found: list[str] = (run.capture or {}).get("unsaved", [])
+    return found
+
+
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for no lock at all."""
@@ -180,6 +185,30 @@ def test_outputs_wait_where_the_database_fails_after_the_command(
     run = ln.Run.select(id=done.run_id).one()
     assert (run.status, run.exit_code, [file.key for file in run.outputs]) == ("completed", 0, ["out.txt"])
     assert not (run.capture or {}).get("unsaved")
+
+
+def test_outputs_that_wait_are_told_from_those_of_others(
+    local_instance: Path, hurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = run_program.launch
+    Path("out").mkdir()
+
+    def launch_beside_another(*args: Any, **options: Any) -> run_program.Launched:
+        done = launch(*args, **options)
+        monkeypatch.setattr(run_program, "launch", launch)
+        run_command(["touch", "out/theirs.txt", "exact.txt"], outputs=["out/*.txt", "ex*.txt"])
+        return done
+
+    monkeypatch.setattr(run_program, "launch", launch_beside_another)
+    with locked(local_instance):
+        first = run_command(["touch", "exact.txt"], outputs=["exact.txt", "out/*.txt"])
+        later = run_command(["touch", "out/later.txt"], outputs=["out/*.txt"])
+    assert (first.waiting, later.waiting) == (("exact.txt", "out/theirs.txt"), ("out/later.txt",))
+    ln.connect(local_instance)
+    runs = ln.Run.select().order_by("started_at")
+    assert [[file.key for file in run.outputs] for run in runs] == [["exact.txt"], [], ["out/later.txt"]]
+    told = [[reason.partition(": another run worked here")[0] for reason in unsaved_of(run)] for run in runs]
+    assert told == [["out/theirs.txt"], ["out/theirs.txt", "exact.txt"], []]
 
 
 def test_a_transform_is_named_as_when_it_is_recorded_at_once(local_instance: Path, hurried: None) -> None:

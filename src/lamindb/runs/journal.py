@@ -11,7 +11,7 @@ import contextlib
 import datetime
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,8 @@ from lamindb.files import source
 from lamindb.models import File, Run, Transform
 from lamindb.records import edges, save
 from lamindb.records.open_instance import Instance
-from lamindb.runs import identify, metadata, parent
+from lamindb.runs import capture, identify, metadata, parent
+from lamindb.runs.commands import declared
 from lamindb.storage.hash_cache import NoHashCache
 
 _MOST_ENTRIES: Final = 1000
@@ -229,7 +230,7 @@ def _write(instance: Instance, entry: dict[str, Any]) -> None:
         ended = {name: values[name] for name in _ENDING if values[name] is not None}
         metadata.write(instance, run.id, {**ended, **metadata.stored(instance, data)}, data)
     _link_inputs(instance, run, entry)
-    unsaved = _save_outputs(instance, run, entry["outputs"])
+    unsaved = _save_outputs(instance, run, entry["outputs"]) if entry["outputs"] else []
     if unsaved:
         capture = values["capture"] or {}
         capture = {**capture, "unsaved": [*capture.get("unsaved", []), *unsaved]}
@@ -272,23 +273,39 @@ def _link_inputs(instance: Instance, run: Run, entry: dict[str, Any]) -> None:
     edges.link(run, wanted, kind="input", seen_by="declared")
 
 
-def _save_outputs(instance: Instance, run: Run, outputs: Iterable[dict[str, Any]]) -> list[str]:
+def _save_outputs(instance: Instance, run: Run, outputs: Sequence[dict[str, Any]]) -> list[str]:
     """Save what a command made, where it is as it was then; return what is not, and why."""
     unsaved = []
+    theirs = _named_by_others(instance, run)
+    ours = declared.ours_later(instance, run, [one["path"] for one in outputs], theirs, capture.written_by)
     for one in outputs:
+        shown, path = one["key"] or one["path"], one["path"]
+        if not ours[path]:
+            unsaved.append(f"{shown}: another run worked here at the same time and may have made it")
+            continue
         try:
             if not _is_same(one):
-                unsaved.append(f"{one['key'] or one['path']}: it changed before it could be saved")
+                unsaved.append(f"{shown}: it changed before it could be saved")
                 continue
-            file = File(one["path"], key=one["key"], run=run)
+            file = File(path, key=one["key"], run=run)
             files_save.save_files([file])
         except (DatabaseError, ReadOnlyError, Error):
             raise
         except (LaminError, OSError) as error:
-            unsaved.append(f"{one['key'] or one['path']}: {error}")
+            unsaved.append(f"{shown}: {error}")
     for reason in unsaved:
         messages.warning(f"an output of run {run.id} is not saved: {reason}")
     return [redact_text(reason) for reason in unsaved]
+
+
+def _named_by_others(instance: Instance, run: Run) -> set[str]:
+    """Return the paths of outputs of other runs that wait."""
+    named: set[str] = set()
+    for path in waiting(instance.id):
+        if path.stem != run.id:
+            with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+                named.update(one["path"] for one in json.loads(path.read_bytes())["outputs"])
+    return named
 
 
 def _is_same(place: dict[str, Any]) -> bool:

@@ -180,9 +180,11 @@ def _run_first(
 ) -> CommandResult:
     """Run a program whose beginning cannot be recorded, and record it afterwards: now, or when that can be done."""
     begun_at = now()
-    places = declared.inputs_later(inputs, folder)
+    places = _inputs_later(inputs, folder)
     script = _script(argv, folder)
     values, data = _facts(instance, argv, folder, script, params, expected)
+    if expected.patterns:
+        values["capture"] |= {"cwd": str(folder), declared.LAUNCHED_AT: time.time()}
     run = new_run(instance, new_transform(instance, transform, argv, folder), {**values, "started_at": begun_at})
     log = log_file.open_for(instance.id, run.id)
     done = run_program.launch(
@@ -216,6 +218,16 @@ def _run_first(
         liveness.tell_kept(run, error, is_kept=is_kept)
         _tell_outputs(saved)
     return _result(run, done, read, saved)
+
+
+def _inputs_later(items: Sequence[str], cwd: Path) -> list[dict[str, Any]]:
+    """Return where inputs are and what they hold now, for a run that is recorded later; no database is asked."""
+    found: list[dict[str, Any]] = []
+    for item in items:
+        paths = declared.paths_of(item, cwd)
+        places = [journal.place_of(path, None) for path in paths] or [{"path": None, "key": item, "digest": None}]
+        found.extend(place for place in places if place is not None)
+    return found
 
 
 def _inputs_found(instance: Instance, inputs: Sequence[str], folder: Path) -> list[File]:

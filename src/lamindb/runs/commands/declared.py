@@ -12,10 +12,10 @@ import glob
 import os
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from django.db import Error
 
@@ -37,7 +37,6 @@ from lamindb.files.source import hash_local
 from lamindb.models import File, Run, RunOutput
 from lamindb.records import edges
 from lamindb.records.open_instance import Instance
-from lamindb.runs import journal
 from lamindb.storage.base import ObjectName
 from lamindb.storage.manifest import read_manifest
 
@@ -115,7 +114,7 @@ def inputs_of(instance: Instance, items: Iterable[str], cwd: Path) -> list[File]
         if "://" in item and not item.startswith("file://"):
             new.append(_unmade(File(item)))
             continue
-        paths = _paths(item, cwd)
+        paths = paths_of(item, cwd)
         if not paths:
             found = File.objects.using(instance.alias).filter(key=item, is_latest=True, trashed_at__isnull=True).first()
             found = found or _folder_with(instance, item)
@@ -131,16 +130,6 @@ def inputs_of(instance: Instance, items: Iterable[str], cwd: Path) -> list[File]
     if new:
         save.save_files(new)
     return known + new
-
-
-def inputs_later(items: Iterable[str], cwd: Path) -> list[dict[str, Any]]:
-    """Return where inputs are and what they hold now, for a run that is recorded later; no database is asked."""
-    found: list[dict[str, Any]] = []
-    for item in items:
-        paths = _paths(item, cwd)
-        places = [journal.place_of(path, None) for path in paths] or [{"path": None, "key": item, "digest": None}]
-        found.extend(place for place in places if place is not None)
-    return found
 
 
 def outputs_later(instance: Instance, outputs: Outputs, cwd: Path) -> dict[str, str | None]:
@@ -172,7 +161,8 @@ def _folder_with(instance: Instance, key: str, digest: str | None = None) -> Fil
     return None
 
 
-def _paths(item: str, cwd: Path) -> list[str]:
+def paths_of(item: str, cwd: Path) -> list[str]:
+    """Return what is meant by a path or pattern."""
     text = os.path.join(cwd, os.path.expanduser(item))
     if os.path.lexists(text):
         return [os.path.abspath(text)]
@@ -265,6 +255,35 @@ def rivals(instance: Instance, run: Run) -> list[Run]:
     ]
     above = _ids_above(run)
     return [other for other in found if other.id not in above and run.id not in _ids_above(other)]
+
+
+def ours_later(
+    instance: Instance,
+    run: Run,
+    paths: Iterable[str],
+    theirs: Container[str],
+    written_by: Callable[[Run], frozenset[str] | None],
+) -> dict[str, bool | None]:
+    """Return True for what a command made that is recorded later; None where another run may have made it.
+
+    Args:
+        instance: Its instance.
+        run: Its run.
+        paths: What it made.
+        theirs: What other runs made that wait, too.
+        written_by: Returns the files that another run wrote, where its system calls were watched.
+    """
+    exact = {pattern for pattern in (run.capture or {}).get("declared", []) if not is_vague(pattern)}
+    # What is recorded late was updated late: only when it ended tells whether it worked at the same time.
+    began = run.started_at
+    others = [one for one in rivals(instance, run) if not (one.finished_at and began and one.finished_at < began)]
+
+    def is_ours(path: str) -> bool | None:
+        if storable(path) in exact:
+            return True
+        return None if path in theirs else _is_ours(path, others, written_by)
+
+    return {path: is_ours(path) for path in paths}
 
 
 def _ids_above(run: Run) -> set[str]:
