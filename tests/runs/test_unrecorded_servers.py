@@ -1,4 +1,4 @@
-"""A server that can only be read, is full or locked when a run begins: one warning, and the run is recorded later."""
+"""A server that is away, full, locked or read-only when a run begins: one warning, and the run is recorded later."""
 
 from __future__ import annotations
 
@@ -84,6 +84,18 @@ def full(url: str) -> Iterator[None]:
 
 
 @contextmanager
+def away(url: str) -> Iterator[None]:
+    """Let the server not have the database for a while."""
+    name = name_of(url)
+    beside = url.replace(f"/{name}?", "/postgres?")
+    administer(beside, f"ALTER DATABASE {name} RENAME TO away_{name}")
+    try:
+        yield
+    finally:
+        administer(beside, f"ALTER DATABASE away_{name} RENAME TO {name}")
+
+
+@contextmanager
 def locked(url: str, *tables: str) -> Iterator[None]:
     """Hold tables, as a migration or a repair of the server does."""
     with psycopg.connect(url) as other:
@@ -98,6 +110,7 @@ FAILURES: dict[str, Callable[[str], AbstractContextManager[None]]] = {
     "read-only": read_only,
     "no rights": without_rights,
     "full": full,
+    "away": away,
     "run locked": lambda url: locked(url, "lamindb_run"),
     "transform locked": lambda url: locked(url, "lamindb_transform"),
 }
@@ -132,7 +145,9 @@ def test_what_is_tracked_goes_on(failing: Failing, capsys: pytest.CaptureFixture
         run = ln.track(ln.Transform(name="known", type="pipeline"), params={"a": 1})
         told = capsys.readouterr().err.splitlines()
         assert len(told) == 1 and "could not be recorded so far" in told[0], told
+        assert ln.context.run is run
         ln.finish()
+        assert ln.context.run is None
     row = ln.Run.select().one()
     assert (row.id, row.status, row.params, row.transform.name) == (run.id, "completed", {"a": 1}, "known")
 
