@@ -155,7 +155,7 @@ def _inputs(choice: bool | None) -> bool | None:
 
 
 @command("get", "lamin get study/results.csv", "lamin get study/results.csv -o /tmp/old.csv --version 1")
-@click.argument("name", metavar="KEY|ID", shell_complete=keys)
+@click.argument("name", metavar="KEY[@N]|ID", shell_complete=keys)
 @click.option(
     "-o", "--output", metavar="PATH", type=click.Path(), help="Where to write it; in a folder it keeps its own name."
 )
@@ -188,7 +188,7 @@ def get(name: str, output: str | None, version: int | None, force: bool, is_inpu
 
 
 @command("cat", "lamin cat study/results.csv | head", "lamin cat study/results.csv --version 1")
-@click.argument("names", metavar="KEY|ID...", nargs=-1, required=True, shell_complete=keys)
+@click.argument("names", metavar="KEY[@N]|ID...", nargs=-1, required=True, shell_complete=keys)
 @click.option("--version", type=int, help="The version; the current one by default.")
 @click.option("--input/--no-input", "is_input", default=None, help="Record it as an input of the current run, or not.")
 def cat(names: tuple[str, ...], version: int | None, is_input: bool | None) -> None:

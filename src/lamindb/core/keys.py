@@ -110,6 +110,12 @@ def basename(key: str) -> str:
     return key.rsplit("/", 1)[-1]
 
 
+def split_version(text: str) -> tuple[str, int] | None:
+    """Return the parts of `KEY@N`, as a version of a file is written where no key has this very text; else None."""
+    key, _, number = text.rpartition("@")
+    return (key, int(number)) if key and re.fullmatch(r"[0-9]{1,9}", number) else None
+
+
 def with_suffix(key: str, suffix: str) -> str:
     """Return the key with its suffix replaced; folder and stem stay."""
     old = suffix_of(basename(key))
