@@ -140,7 +140,8 @@ def named(target: Any, alias: str, text: str) -> list[str]:
     for field in fields:
         condition = Q(**{field: _location(text, alias) if kind == "storage" else text})
         if field == "reference":
-            condition |= Q(reference__endswith=f"/{text}")
+            # A reference that is the name, as it is by default, is a name like others.
+            condition = condition & ~Q(name=text) | Q(reference__endswith=f"/{text}")
         found = list(query.filter(condition).order_by("pk"))
         if found:
             break
