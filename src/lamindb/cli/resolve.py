@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from lamindb.core import ids, storage_url
+from lamindb.core import ids, paths, storage_url
 from lamindb.core.keys import check_key, split_version
 from lamindb.errors import InvalidInputError, InvalidKeyError, MultipleResultsFound, NoResultFound
 
@@ -215,7 +215,7 @@ def _in_storage(text: str) -> str | None:
     if "://" not in root:
         if "\0" in text or not text:
             return None
-        head, tail = os.path.split(os.path.abspath(os.path.expanduser(path) or "/"))
+        head, tail = os.path.split(os.path.normpath(paths.working_folder() / (os.path.expanduser(path) or "/")))
         path = os.path.join(os.path.realpath(head), tail)
     if path == root:
         return ""

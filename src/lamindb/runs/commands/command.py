@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from django.db import Error
 
-from lamindb.core import context, messages, processes
+from lamindb.core import context, messages, paths, processes
 from lamindb.core.settings import settings
 from lamindb.core.text import storable
 from lamindb.db import database
@@ -95,7 +95,7 @@ def run_command(
     """
     _check_words(argv)
     instance, problem, seconds = liveness.instance_to_track()
-    folder = Path(cwd).resolve() if cwd is not None else Path.cwd()
+    folder = Path(cwd).resolve() if cwd is not None else paths.working_folder()
     given = identify.checked(params) if params is not None else None
     expected = declared.expect(outputs, folder)
     script = _script(argv, folder)
@@ -582,7 +582,7 @@ def begin_shell(transform: str | Transform, params: Mapping[str, Any] | None = N
     """
     instance = _instance()
     given = identify.checked(params) if params is not None else None
-    what = _transform(instance, transform, (), Path.cwd())
+    what = _transform(instance, transform, (), paths.working_folder())
     shell = calling_shell()
     script = script_of(shell.pid)
     data: metadata.Data = {}
@@ -591,7 +591,7 @@ def begin_shell(transform: str | Transform, params: Mapping[str, Any] | None = N
         code = Code(script, scripts.script_source(script))
         data = {"source_digest": (code.data, code.suffix or ".sh")}
     values = {
-        **facts_of_place(script or Path.cwd()),
+        **facts_of_place(script or paths.working_folder()),
         **facts_of_process(shell),
         "params": given,
         **metadata.kept(instance, data),
