@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import unicodedata
 from typing import Final
 
@@ -47,7 +49,7 @@ def check_key(key: str) -> str:
     Raises:
         InvalidKeyError: The key is empty, absolute, has `.` or `..` or empty parts, is under `.lamindb/`, has
             control characters, line separators or lone surrogates, a backslash, or is too long: 255 bytes a part,
-            1,024 in all.
+            1,024 in all. Or this process cannot encode it in the name of a file.
     """
     if isinstance(key, str) and len(key) <= MAX_PART_BYTES and _PLAIN.fullmatch(key):
         return key
@@ -75,6 +77,13 @@ def check_key(key: str) -> str:
         raise InvalidKeyError(f"key {shown} lies in {HIDDEN_FOLDER}/, which belongs to lamindb: choose another folder")
     if len(key.encode()) > MAX_KEY_BYTES:
         raise InvalidKeyError(f"key {shown} has more than {MAX_KEY_BYTES:,} bytes: shorten it")
+    try:
+        os.fsencode(key)
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        raise InvalidKeyError(
+            f"key {shown} cannot be a file name in this process, which writes them as {encoding}: set PYTHONUTF8=1"
+        ) from None
     return key
 
 
