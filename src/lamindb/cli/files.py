@@ -19,6 +19,7 @@ from lamindb.cli.output import out, out_json
 from lamindb.cli.params import command, json_option
 from lamindb.core import context, messages
 from lamindb.errors import ConflictError, InvalidInputError, SourceNotFoundError, StorageError
+from lamindb.storage import reflink
 
 if TYPE_CHECKING:
     from lamindb.models import File, Run
@@ -264,10 +265,9 @@ def _same_members(source: Path, target: Path) -> bool:
 
 
 def _copy(source: Path, temporary: Path) -> None:
-    """Copy bytes and fsync them, without the read-only mode of stored files."""
+    """Copy bytes, with holes or as reflinks, and fsync them, without the read-only mode of stored files."""
     if not source.is_dir():
-        shutil.copyfile(source, temporary)
-        _fsync(temporary)
+        _copy_member(str(source), str(temporary))
         return
     shutil.copytree(source, temporary, copy_function=_copy_member)
     for folder, _, _ in os.walk(temporary):
@@ -275,7 +275,8 @@ def _copy(source: Path, temporary: Path) -> None:
 
 
 def _copy_member(source: str, target: str) -> None:
-    shutil.copyfile(source, target)
+    reflink.duplicate(source, target, allow_link=False)
+    os.chmod(target, 0o666 & ~_umask())
     _fsync(Path(target))
 
 
