@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from django.db import Error
 
-from lamindb.core import messages, processes
+from lamindb.core import messages, paths, processes
 from lamindb.core.settings import settings
 from lamindb.core.text import storable
 from lamindb.db import database
@@ -98,7 +98,7 @@ def run_command(
     """
     _check_words(argv)
     instance, problem, seconds = liveness.instance_to_track()
-    folder = Path(cwd).resolve() if cwd is not None else Path.cwd()
+    folder = Path(cwd).resolve() if cwd is not None else paths.working_folder()
     given = identify.checked(params) if params is not None else None
     expected = declared.expect(outputs, folder)
     script = _script(argv, folder)
