@@ -34,7 +34,7 @@ def differing(before: Iterable[Any], after: Iterable[Any], names: Sequence[str])
         if len(positions):
             pairs = zip(positions.tolist(), _taken(old, positions, names), _taken(new, positions, names), strict=True)
             yield from ((start + i, one, other) for i, one, other in pairs)
-    yield 0, *counts
+    yield 0, counts[0], counts[1]
 
 
 def has_same_keys(before: Iterable[Any], after: Iterable[Any], on: Sequence[str]) -> bool:

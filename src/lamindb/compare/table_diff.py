@@ -293,8 +293,8 @@ class _Comparison:
     def _pairs(self) -> Iterator[tuple[int, Any, Any]]:
         """Yield the rows that may differ by position, and the numbers of rows: see `arrow_rows.differing`."""
         if isinstance(self.before, ArrowTable) and isinstance(self.after, ArrowTable):
-            batches = (table.batches(self.names) for table in (self.before, self.after))
-            yield from arrow_rows.differing(*batches, self.names)
+            names = self.names
+            yield from arrow_rows.differing(self.before.batches(names), self.after.batches(names), names)
             return
         counts = [0, 0]
         rows = itertools.zip_longest(self.before.rows(self.names), self.after.rows(self.names))
@@ -303,7 +303,7 @@ class _Comparison:
             counts[1] += new is not None
             if old != new:
                 yield position, old, new
-        yield 0, *counts
+        yield 0, counts[0], counts[1]
 
     def _canonical(self, row: Iterable[Any]) -> str:
         return json.dumps([canonical(value, is_text=self._is_text) for value in row])
@@ -311,8 +311,7 @@ class _Comparison:
     def by_key(self, on: list[str]) -> TableDifference:
         """Pair rows by the values of some columns."""
         if isinstance(self.before, ArrowTable) and isinstance(self.after, ArrowTable):
-            batches = (table.batches(on) for table in (self.before, self.after))
-            if arrow_rows.has_same_keys(*batches, on):
+            if arrow_rows.has_same_keys(self.before.batches(on), self.after.batches(on), on):
                 return self._by_same_keys(on)
         with _database() as rows:
             for side, table in (("before", self.before), ("after", self.after)):
