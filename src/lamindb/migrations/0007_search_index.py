@@ -100,10 +100,11 @@ def _has_trigrams(connection: Any) -> bool:
 
 def _postgres_statements() -> list[str]:
     letters, plain = _single_letters()
-    folded = f"translate(lower(t), '{letters}', '{plain}')"
+    spaced = f"lower(' ' || translate(t, '{_BETWEEN_WORDS}', '{' ' * len(_BETWEEN_WORDS)}') || ' ')"
+    folded = f"translate({spaced}, '{letters}', '{plain}')"
     for letter, several in _double_letters():
         folded = f"replace({folded}, '{letter}', '{several}')"
-    body = f"SELECT CASE WHEN octet_length(t) = length(t) THEN lower(t) ELSE {folded} END"
+    body = f"SELECT CASE WHEN octet_length(t) = length(t) THEN {spaced} ELSE {folded} END"
     file = "CASE WHEN key IS NULL THEN name WHEN right(key, length(name)) = name THEN key ELSE key || ' ' || name END"
     texts = {"lamindb_file": file, "lamindb_run": "name", "lamindb_transform": "name"}
     return [
