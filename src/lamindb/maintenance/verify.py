@@ -210,9 +210,8 @@ def verify(
         forget(instance)
     work = _Work.from_plain(plain) if plain is not None else _Work(prefix, quick)
     course = _Course(instance, work, seconds, progress)
-    beside = _Beside()
+    beside, is_complete = _Beside(), False
     damages = findings.of_database(instance)
-    is_complete = False
     try:
         is_complete = _run(instance, work, course)
         if is_complete:
