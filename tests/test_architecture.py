@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "setup": {"core", "storage", "instance", "db", "models", "records", "files", "maintenance", "runs"},
 }
+MAY_IMPORT["web"] = set(MAY_IMPORT)
 MAY_IMPORT["cli"] = MAY_IMPORT["dev"] = set(MAY_IMPORT)
 LOWEST = {"lamindb.errors"}
 FRONT_DOORS = {

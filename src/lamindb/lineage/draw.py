@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from lamindb.core import running_page
 from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError
 from lamindb.lineage import query, subgraph, summary
@@ -97,7 +98,9 @@ def view_lineage(record: Any, options: dict[str, Any]) -> LineagePicture:
     unknown = sorted(set(options) - known)
     if unknown:
         raise InvalidTypeError(f"view_lineage() has no option {unknown[0]!r}: it has {', '.join(sorted(known))}")
-    return graph(record, **options)
+    picture = graph(record, **options)
+    running_page.tell(record, "/lineage")
+    return picture
 
 
 def path(source: Any, target: Any, *, all_producers: bool = False) -> LineagePicture:
