@@ -56,7 +56,7 @@ def draw_page(graph: LineageGraph, links: Links) -> Drawing:
     nodes = sorted(graph.nodes(), key=lambda node: node.id)
     parts = parts_of(graph, nodes)
     placement = parts.placed()
-    boxes = placement.boxes
+    boxes, focus = placement.boxes, graph.focus_ids()
     width, height = placement.width + 2 * _MARGIN, max(placement.height, HEIGHT) + 2 * _MARGIN
     marked = set(links.marked)
     ways = {
@@ -67,15 +67,17 @@ def draw_page(graph: LineageGraph, links: Links) -> Drawing:
     label = xml(f"{labels.heading(graph)}: {labels.summary(graph)}")
     drawn = zip(nodes, parts.shapes, boxes, strict=False)
     stubs = zip(parts.stubs, parts.shapes[len(nodes) :], boxes[len(nodes) :], strict=True)
+    # The focus has a highlight of its own.
+    ringed = {links.selected} - focus
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     text = "".join(
         [
             f'<svg class="lnv{" far" if marked else ""}" role="group" aria-label="{label}" {size}>',
             f'<g transform="translate({_MARGIN:.0f} {_MARGIN:.0f})">',
             *(halo(shape, box) for shape, box in zip(parts.shapes, boxes, strict=True) if shape.halo),
-            *(_ring(node, box) for node, box in zip(nodes, boxes, strict=False) if node.id == links.selected),
+            *(_ring(node, box) for node, box in zip(nodes, boxes, strict=False) if node.id in ringed),
             *lines(placement, len(parts.edges), ways),
-            *(_node(node, shape, box, links, graph.focus_ids(), marked) for node, shape, box in drawn),
+            *(_node(node, shape, box, links, focus, marked) for node, shape, box in drawn),
             *(_stub(graph, stub, shape, box, links) for stub, shape, box in stubs),
             "</g></svg>",
         ]
