@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "exchange": {"core", "storage", "environment", "db", "models", "records", "lineage", "describe"},
     "setup": {"core", "storage", "instance", "db", "models", "records", "files", "maintenance", "runs"},
 }
+MAY_IMPORT["web"] = set(MAY_IMPORT)
 MAY_IMPORT["cli"] = MAY_IMPORT["dev"] = set(MAY_IMPORT)
 LOWEST = {"lamindb.errors"}
 FRONT_DOORS = {

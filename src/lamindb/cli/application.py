@@ -71,6 +71,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "bundle": Entry(_LINEAGE, "export", "bundle", "Write files with their bytes and lineage as an archive."),
     "search": Entry(_LINEAGE, "query", "search", "Find records by approximate names."),
     "history": Entry(_LINEAGE, "query", "history", "Show recent events."),
+    "ui": Entry(_LINEAGE, "ui", "ui", "Show files, runs and lineage in a browser."),
     "run": Entry(_RUNS, "runs", "run", "Run a program and record its inputs and outputs."),
     "track": Entry(_RUNS, "runs", "track", "Start a run in a shell script."),
     "finish": Entry(_RUNS, "runs", "finish", "End the run of a shell script."),
