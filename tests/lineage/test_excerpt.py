@@ -34,6 +34,7 @@ _EXCERPTS = st.builds(
     | st.dates(date(1970, 1, 1), date(9998, 1, 1))
     | st.datetimes(datetime(1970, 1, 1), datetime(9998, 1, 1)),
     selected=st.none() | _IDS,
+    mark=st.sampled_from([None, "way", "before", "after"]),
     form=st.sampled_from([None, "picture", "tree", "table"]),
 )
 
@@ -71,6 +72,7 @@ def test_the_usual_excerpt_has_an_empty_query() -> None:
         "at=0001-01-01",
         "at=9999-12-31",
         "sel=<script>",
+        "mark=x",
         "as=film",
     ],
 )

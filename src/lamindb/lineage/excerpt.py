@@ -18,6 +18,7 @@ from lamindb.errors import InvalidInputError
 from lamindb.lineage.render.tree import Direction
 
 Grouping = Literal["none", "folder", "transform", "parent"]
+Mark = Literal["way", "before", "after"]
 Form = Literal["picture", "tree", "table"]
 
 PAGE = 20
@@ -29,7 +30,7 @@ MOST_OPENED = 100
 
 _ID = re.compile(r"[0-9A-Za-z]{1,32}")
 _SIDES = ("up", "down")
-_NAMES = ("dir", "depth", "n", "open", "group", "ungroup", "plumbing", "at", "sel", "as")
+_NAMES = ("dir", "depth", "n", "open", "group", "ungroup", "plumbing", "at", "sel", "mark", "as")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Excerpt:
         has_plumbing: Show files without a description that one run made and one run read; else they are counted.
         at: Show only edges that were recorded until then.
         selected: The id of the node whose facts are shown beside.
+        mark: What is highlighted: the `way` between the record and the selected node, or what came `before` or `after`
+            the selected node.
         form: Show it as a picture, a tree or a table; None leaves that to the page.
     """
 
@@ -76,6 +79,7 @@ class Excerpt:
     has_plumbing: bool = True
     at: date | datetime | None = None
     selected: str | None = None
+    mark: Mark | None = None
     form: Form | None = None
 
     @classmethod
@@ -98,6 +102,7 @@ class Excerpt:
             has_plumbing=_one_of("plumbing", known.get("plumbing", "show"), ("show", "hide")) == "show",
             at=_when(known.get("at", "")),
             selected=next(iter(_ids("sel", known.get("sel", ""))), None),
+            mark=_one_of("mark", known["mark"], get_args(Mark)) if "mark" in known else None,
             form=_one_of("as", known["as"], get_args(Form)) if "as" in known else None,
         )
 
@@ -114,6 +119,7 @@ class Excerpt:
             "plumbing": "" if self.has_plumbing else "hide",
             "at": self.at.isoformat() if self.at is not None else "",
             "sel": self.selected or "",
+            "mark": self.mark or "",
             "as": self.form or "",
         }
         return urlencode({name: text for name, text in values.items() if text}, safe=":,")

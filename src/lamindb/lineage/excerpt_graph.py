@@ -52,6 +52,7 @@ class ExcerptGraph:
         groups: The groups by the id of their card in `graph`.
         n_plumbing: How many files between two runs are hidden.
         n_more_starts: How many more runs the transform has; at most `MOST_COUNTED` are counted.
+        is_whole: Everything within the generations asked for is in `whole`.
     """
 
     graph: LineageGraph
@@ -59,6 +60,21 @@ class ExcerptGraph:
     groups: Mapping[str, Group]
     n_plumbing: int = 0
     n_more_starts: int = 0
+    is_whole: bool = True
+
+    def marked(self, excerpt: Excerpt) -> set[str]:
+        """Return the ids of the nodes to highlight."""
+        if excerpt.mark is None or excerpt.selected is None:
+            return set()
+        around = self.graph.neighbours()
+        if excerpt.selected not in around.nodes:
+            return set()
+        before = _reached([excerpt.selected], around.before)
+        after = _reached([excerpt.selected], around.after)
+        if excerpt.mark != "way":
+            return before if excerpt.mark == "before" else after
+        focus = self.graph.focus_ids()
+        return (before & _reached(focus, around.after)) | (after & _reached(focus, around.before))
 
 
 def read(connection: Any, excerpt: Excerpt) -> ExcerptGraph:
@@ -99,7 +115,20 @@ def read(connection: Any, excerpt: Excerpt) -> ExcerptGraph:
     if excerpt.group != "none":
         graph, found = _grouped(connection, graph, walk, excerpt)
         groups |= found
-    return ExcerptGraph(_cut(graph, walk, excerpt.most()), whole, groups, n_plumbing, more)
+    is_whole = not walk.is_cut and not more
+    return ExcerptGraph(_cut(graph, walk, excerpt.most()), whole, groups, n_plumbing, more, is_whole)
+
+
+def _reached(starts: Iterable[str], neighbours: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """Return the nodes that are reached from others, with them."""
+    found = set(starts)
+    waiting = list(found)
+    while waiting:
+        for other in neighbours[waiting.pop()]:
+            if other not in found:
+                found.add(other)
+                waiting.append(other)
+    return found
 
 
 def _unmarked(file: FileNode) -> FileNode:
@@ -138,6 +167,7 @@ class _Walk:
     shown: dict[NodeKey, None] = field(default_factory=dict)
     distances: dict[str, dict[NodeKey, int]] = field(default_factory=lambda: {"up": {}, "down": {}})
     totals: dict[tuple[str, str], int] = field(default_factory=dict)
+    is_cut: bool = False
 
     def run(self, starts: list[NodeKey]) -> None:
         """Walk from these nodes to the end of the excerpt; count the neighbours of those at its end."""
@@ -153,7 +183,10 @@ class _Walk:
             frontier = []
             # One of each node, then the second of each: no node takes the place of another one's neighbours.
             for side, key in _round_robin(found):
-                if key in self.distances[side] or (key not in self.shown and len(self.shown) >= self.most):
+                if key in self.distances[side]:
+                    continue
+                if key not in self.shown and len(self.shown) >= self.most:
+                    self.is_cut = True
                     continue
                 self.shown[key] = None
                 self.distances[side][key] = distance
@@ -183,6 +216,7 @@ class _Walk:
         found: dict[tuple[str, NodeKey], list[str]] = {one: [] for one in frontier}
         for side, kind, node_id, neighbour, total in sql.fetch(self.connection, " UNION ALL ".join(parts), params):
             self.totals[side, node_id] = total
+            self.is_cut |= total > limits[side, (kind, node_id)] > 0
             found[side, (kind, node_id)].append(neighbour)
         return {at: sorted(ids, reverse=True)[: limits[at]] for at, ids in found.items()}
 

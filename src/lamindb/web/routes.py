@@ -42,6 +42,11 @@ ROUTES: Final = (
     Route("/folders", "files.folders"),
     Route("/files/<id>", "file.show"),
     Route("/files/<id>/preview", "file.preview"),
+    Route("/files/<id>/lineage", "lineage.of_file"),
+    Route("/runs/<id>/lineage", "lineage.of_run"),
+    Route("/transforms/<id>/lineage", "lineage.of_transform"),
+    Route("/lineage/path", "lineage.path"),
+    Route("/lineage/impact", "lineage.impact"),
     Route("/static/<hash>/<name>", "static.show", is_public=True),
 )
 

@@ -147,8 +147,10 @@ def _dark(root: str) -> list[str]:
 def _own_rules() -> str:
     return (
         f"{_SCOPE}{{display:block;margin:0 auto}}{_SCOPE} a{{cursor:pointer;text-decoration:none;outline:none}}"
+        f"{_SCOPE} text,{_SCOPE} tspan{{font-style:normal}}"
         f"{_SCOPE} .ring{{fill:none;stroke-width:2.5}}{_SCOPE} .lm{{fill:none;stroke-width:2.4}}"
-        f"{_SCOPE}.far .node:not(.marked),{_SCOPE}.far .l,{_SCOPE}.far .a,{_SCOPE}.far .stub,{_SCOPE}.far .q"
+        f"{_SCOPE}.far .node:not(.marked),{_SCOPE}.far .l,{_SCOPE}.far .a,{_SCOPE}.far .stub,{_SCOPE}.far .q,"
+        f"{_SCOPE}.far .h"
         "{opacity:.42}"
         f"{_SCOPE} a:focus-visible .f,{_SCOPE} a:focus-visible .r,{_SCOPE} a:focus-visible .m{{stroke-width:3}}\n"
     )
