@@ -420,12 +420,13 @@ def ls(is_long: bool, as_json: bool, **filters: Any) -> None:
 
 def _recall_marks(query: Any) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
     """Return the reasons of the flagged files of a query, and the nearest flagged file of the affected ones."""
-    from lamindb.db import database
-    from lamindb.lineage import recall
     from lamindb.records import flags
 
     if not flags.any_open(query.db):
         return {}, {}
+    from lamindb.db import database
+    from lamindb.lineage import recall
+
     return recall.marks(database.connection(query.db), list(query.order_by().values_list("id", flat=True)))
 
 

@@ -7,7 +7,6 @@ in a notebook needs the opposite, so each database has a subclass of Django's ow
 from __future__ import annotations
 
 import atexit
-import ctypes
 import os
 import re
 import shlex
@@ -216,6 +215,8 @@ class Guarded:
     def leak(self) -> None:
         """Forget a connection inherited by fork without closing it: it belongs to the parent process."""
         if self.connection is not None:
+            import ctypes
+
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.connection))
         self._unguard()
         self.connection = None

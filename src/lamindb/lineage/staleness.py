@@ -18,7 +18,7 @@ import json
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.db import models
 
@@ -27,9 +27,11 @@ from lamindb.core.text import printable
 from lamindb.db import database
 from lamindb.errors import InvalidTypeError
 from lamindb.lineage import query, sql
-from lamindb.lineage.checkout import ChangedCode, changed_code
 from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, RecordQuery, RunInput, RunOutput
+
+if TYPE_CHECKING:
+    from lamindb.lineage.checkout import ChangedCode
 
 _NAMED = 3
 """A reason in words names at most this many of the files between."""
@@ -369,7 +371,11 @@ def stale(*files: Any, code: bool = False) -> RecordQuery[File]:
 
 
 def _changed(alias: str, *, code: bool) -> ChangedCode | None:
-    return changed_code(database.connection(alias)) if code else None
+    if not code:
+        return None
+    from lamindb.lineage.checkout import changed_code
+
+    return changed_code(database.connection(alias))
 
 
 def is_stale(file: File) -> bool:

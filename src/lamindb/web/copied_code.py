@@ -105,10 +105,12 @@ def runs(chosen: RunFilter, after: str = "", *, handle: str = "") -> Code:
     if chosen.user_id:
         filters["created_by_id"] = chosen.user_id
         words += ["--user", handle] if handle else []
+    if chosen.reads:
+        filters["input_links__file_id"] = chosen.reads
     filters |= _days(chosen.since, chosen.until)
     if chosen.since:
         words += ["--since", chosen.since.isoformat()]
-    is_shell_exact = not after and not chosen.until
+    is_shell_exact = not after and not chosen.until and not chosen.reads
     return Code(f"{call('ln.Run.select', **filters)}{_page(after)}", command(*words) if is_shell_exact else "")
 
 

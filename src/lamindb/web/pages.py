@@ -78,6 +78,9 @@ def page(
         "theme_link": request.site.url("/theme") + "?" + urlencode({"back": request.get_full_path_info()}),
         "path": request.path_info,
         "columns": (),
+        "after": "",
+        "is_cut": False,
+        "next_label": "Older",
         "is_part": request.is_part,
     }
     response = HttpResponse(request.site.render(template, common | values), status=status)

@@ -15,7 +15,7 @@ from django.db.models import Q
 from lamindb.db import database
 from lamindb.errors import DatabaseError, InvalidInputError
 from lamindb.lineage import sql, staleness
-from lamindb.models import File, Flag, Run, RunInput, RunOutput, Transform
+from lamindb.models import File, Flag, Run, RunInput, RunOutput, Transform, User
 from lamindb.records.open_instance import Instance
 
 ROWS: Final = 50
@@ -85,6 +85,7 @@ class RunFilter:
     status: str = ""
     transform_id: str = ""
     user_id: str = ""
+    reads: str = ""
     since: datetime.date | None = None
     until: datetime.date | None = None
 
@@ -127,6 +128,9 @@ def runs(instance: Instance, chosen: RunFilter, after: str = "") -> Rows[Run]:
         query = query.filter(transform_id=chosen.transform_id)
     if chosen.user_id:
         query = query.filter(created_by_id=chosen.user_id)
+    if chosen.reads:
+        edges = RunInput.objects.using(instance.alias).filter(file_id=chosen.reads).order_by()
+        query = query.filter(id__in=edges.values("run_id"))
     return _page(instance, _between(query, chosen.since, chosen.until), after)
 
 
@@ -287,6 +291,53 @@ class Child:
     name: str
     folder: str = ""
     file: File | None = None
+
+
+def stale_groups(instance: Instance, most_in_group: int) -> list[dict[str, Any]]:
+    """Return stale current files by their nearest cause: `read`, `current` (None if removed), `files` and `more`."""
+    return [
+        {"read": read, "current": new, "files": stale[:most_in_group], "more": max(0, len(stale) - most_in_group)}
+        for read, new, stale in staleness.by_cause(instance.alias)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found, by kind; `is_cut` if its time was over."""
+
+    files: list[File] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    transforms: list[Transform] = field(default_factory=list)
+    users: list[User] = field(default_factory=list)
+    is_cut: bool = False
+
+
+def search(instance: Instance, text: str, limit: int) -> Found:
+    """Return records whose names contain a text: names that begin with it by an index, others while there is time."""
+    words = text.split()
+    files: dict[str, File] = {}
+    current = File.objects.using(instance.alias).filter(is_latest=True, trashed_at__isnull=True)
+    current = current.select_related("transform", "created_by")
+    begins = Q(key__gte=text, key__lt=f"{text}\U0010ffff") | Q(name__gte=text, name__lt=f"{text}\U0010ffff")
+    found = Found()
+    with time_limit(instance, PATIENCE_SECONDS) as clock:
+        transforms: Any = Transform.objects.using(instance.alias).select_related("created_by")
+        runs: Any = Run.objects.using(instance.alias).select_related("transform", "created_by")
+        users: Any = User.objects.using(instance.alias)
+        contains = Q()
+        for word in words:
+            contains &= Q(name__icontains=word)
+        found.transforms.extend(transforms.filter(contains).order_by("-created_at", "-id")[:limit])
+        found.users.extend(users.filter(Q(handle__icontains=text) | Q(name__icontains=text)).order_by("handle")[:limit])
+        files.update((file.id, file) for file in current.filter(begins).order_by("key", "id")[:limit])
+        within = Q()
+        for word in words:
+            within &= Q(key__icontains=word) | Q(key__isnull=True, name__icontains=word)
+        if len(files) < limit:
+            for file in current.filter(within).order_by("-created_at", "-id")[:limit].iterator(chunk_size=4):
+                files.setdefault(file.id, file)
+        found.runs.extend(runs.filter(contains).order_by("-created_at", "-id")[:limit])
+    return Found(list(files.values())[:limit], found.runs, found.transforms, found.users, clock.is_over)
 
 
 _MOST_CHILDREN: Final = 200

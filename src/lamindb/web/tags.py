@@ -201,8 +201,10 @@ def took(run: Any) -> str:
     """Return how long a run took; of one whose process died, at least how long."""
     if run.started_at is None or run.finished_at is None:
         return ""
-    shown = duration_text((run.finished_at - run.started_at).total_seconds())
-    return f"{shown} or more" if run.status == "aborted" else shown
+    seconds = (run.finished_at - run.started_at).total_seconds()
+    if run.status == "aborted":
+        return f"{duration_text(seconds)} or more" if seconds > 0 else ""
+    return duration_text(seconds)
 
 
 @register.filter

@@ -111,8 +111,8 @@ def _notes(instance: Instance, file: File) -> dict[str, Any]:
     reasons: tuple[staleness.Reason, ...] = ()
     causes: tuple[recall.Cause, ...] = ()
     with queries.time_limit(instance, PATIENCE_SECONDS) as clock:
-        reasons = file.staleness().reasons
-        causes = file.affected_by().reasons
+        reasons = next(staleness.explained([file])).reasons
+        causes = next(recall.explained([file])).reasons
     return {
         "flags": [flag for flag in flags if flag.removed_at is None],
         "old_flags": [flag for flag in flags if flag.removed_at is not None],
