@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from lamindb.lineage.render.svg import OTHER_ICON, STATUS_SIGNS, TYPE_ICONS
 from lamindb.models.base import now
 
 MAX_BYTES = 20_000_000
+_MARGIN = 4_096
 _ORDER = ("preview", "log", "old version", "code")
 """What is left out first if the file would be too large."""
 
@@ -81,10 +83,16 @@ def export_html(
     made = list(_record_pages(project, pages, texts, privacy))
     made += texts.pages
     script, css = _static("export.js"), _static("export.css") + page_style_sheet()
-    kept, left_out = _fitting([*made, *pages.lists()], max_bytes - len(script) - len(css) - 4096)
+    made += pages.lists()
+    fixed = [script, css, _data(pages.graph, {page.anchor for page in made}, pages), _home(project, pages, privacy, {})]
+    kept, left_out = _fitting(made, max_bytes - sum(map(_bytes, fixed)) - _MARGIN)
     data = _data(pages.graph, {page.anchor for page, _ in kept}, pages)
     home = _home(project, pages, privacy, left_out)
-    text = _document(project, script, css, data, [*(_section(*one) for one in kept), home])
+    sections = [*(_section(*one) for one in kept), home]
+    if len(kept) < len(made):
+        anchors = {page.anchor for page, _ in kept}
+        sections = [_without_links(section, anchors) for section in sections]
+    text = _document(project, script, css, data, sections)
     size = len(text.encode())
     if size > max_bytes:
         raise InvalidInputError(
@@ -130,7 +138,11 @@ def _fitting(pages: list[Page], max_bytes: int) -> tuple[list[tuple[Page, frozen
 
 
 def _size(page: Page, without: frozenset[str]) -> int:
-    return sum(map(len, _pieces(page, without))) + 100
+    return sum(map(_bytes, _pieces(page, without))) + 100
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _pieces(page: Page, without: frozenset[str]) -> Iterator[str]:
@@ -143,6 +155,14 @@ def _pieces(page: Page, without: frozenset[str]) -> Iterator[str]:
 
 def _section(page: Page, without: frozenset[str]) -> str:
     return f'<section class="page" id="{page.anchor}" tabindex="-1">{"".join(_pieces(page, without))}</section>'
+
+
+_LINK = re.compile(r'<a href="#(f-[0-9A-Za-z]+)"[^>]*>(.*?)</a>')
+
+
+def _without_links(section: str, anchors: set[str]) -> str:
+    """Return a section in which links to files that were left out are plain text."""
+    return _LINK.sub(lambda found: found.group() if found[1] in anchors else found[2], section)
 
 
 def _home(project: Project, pages: Pages, privacy: Privacy, left_out: dict[str, int]) -> str:

@@ -17,6 +17,7 @@ _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _ADDRESS = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s\"'`<>()\[\]{}|\\^]*")
 _PATH = re.compile(r"(?<![\w.~/:<›-])/(?:[^\s/\"'`<>|:;,*?(){}\[\]]+/)+([^\s/\"'`<>|:;,*?(){}\[\]]*)")
 _WINDOWS_PATH = re.compile(r"(?<!\w)[A-Za-z]:\\(?:[^\s\\\"'`<>|:;,*?]+\\)*([^\s\\\"'`<>|:;,*?]*)")
+_HOST = re.compile(r"[\w.-]{3,253}")
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
@@ -91,5 +92,5 @@ def _without_host(found: re.Match[str]) -> str:
 
 def known_hosts(names: Iterable[str | None]) -> tuple[str, ...]:
     """Return names of machines, with and without their domain."""
-    found = {name for name in names if name}
+    found = {name for name in names if name and _HOST.fullmatch(name)}
     return tuple(sorted(found | {name.partition(".")[0] for name in found}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from lamindb.core.text import size_text
@@ -15,6 +16,9 @@ from lamindb.models import Run
 _LOG_END = 32 << 10
 _LOG_LINES = 300
 _MOST_CODE = 256 << 10
+_SHORT_CODE = 6 << 10
+_MOST_REPEATED = 20
+"""Short code stands on the pages of at most so many runs, and on a page of its own."""
 
 _LEFT_OUT = '<p class="pad mute">Left out to keep this file small.</p>'
 _NOT_READ = '<p class="pad mute">It is not readable here: <code>lamin verify</code> shows more.</p>'
@@ -26,6 +30,8 @@ class StoredTexts:
     def __init__(self, privacy: Privacy) -> None:
         self._privacy = privacy
         self._anchors: dict[tuple[str, str], str] = {}
+        self._short: dict[str, Part] = {}
+        self._repeated: Counter[str] = Counter()
         self.pages: list[Page] = []
 
     def of(self, run: Run) -> list[str | Part]:
@@ -42,8 +48,8 @@ class StoredTexts:
         """Return the anchor of a run's code; None if it was not kept."""
         return self._anchors.get(("code", run.source_digest or ""))
 
-    def _linked(self, run: Run, kind: str, title: str, name: str) -> str:
-        """Return a card that leads to a page, which other runs with the same bytes share."""
+    def _linked(self, run: Run, kind: str, title: str, name: str) -> str | Part:
+        """Return a button that leads to a page, which other runs with the same bytes share; of short code, itself."""
         digest = getattr(run, run_content.FIELDS[kind])
         if not digest:
             return ""
@@ -60,6 +66,11 @@ class StoredTexts:
                 Part("code", card(title, inner, note), without),
             ]
             self.pages.append(Page(anchor, clean_name, content))
+            if text is not None and len(text) <= _SHORT_CODE and kind == "code":
+                self._short[digest] = Part("code", card(title, inner), without)
+        self._repeated[digest] += 1
+        if digest in self._short and self._repeated[digest] <= _MOST_REPEATED:
+            return self._short[digest]
         return f'<p class="button-row">{link(anchor, f"Show the {title.lower()}", "button")}</p>'
 
     def _patch(self, run: Run) -> str | Part:
