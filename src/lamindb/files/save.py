@@ -442,7 +442,10 @@ def _save_new(
     progress: Progress | None,
     executor: Executor | None,
 ) -> None:
-    known, rest = unchanged.find(instance, files)
+    known: list[UnchangedFile] = []
+    rest = list(files)
+    if plan.is_any_current(instance, files):
+        known, rest = unchanged.find(instance, files)
     _check_keys(instance, rest, leaving)
     damaged = view_sync.check(instance, rest)
     view_sync.put_aside(instance, damaged)

@@ -87,8 +87,6 @@ def _keys_met_once(files: Sequence[File]) -> set[str]:
 
 def _find_some(instance: Instance, store: LocalStore, files: Sequence[File], once: set[str]) -> list[UnchangedFile]:
     current = _current_rows(instance, [file.pending.key for file in files if file.pending.key in once])
-    if not current:
-        return []
     candidates = [file for file in files if file.pending.key in current]
     likely: list[UnchangedFile] = []
     for file, content in zip(candidates, _contents(instance, candidates), strict=True):
