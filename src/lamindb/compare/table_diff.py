@@ -310,9 +310,12 @@ class _Comparison:
 
     def by_key(self, on: list[str]) -> TableDifference:
         """Pair rows by the values of some columns."""
-        if isinstance(self.before, ArrowTable) and isinstance(self.after, ArrowTable):
-            if arrow_rows.has_same_keys(self.before.batches(on), self.after.batches(on), on):
-                return self._by_same_keys(on)
+        if (
+            isinstance(self.before, ArrowTable)
+            and isinstance(self.after, ArrowTable)
+            and arrow_rows.has_same_keys(self.before.batches(on), self.after.batches(on), on)
+        ):
+            return self._by_same_keys(on)
         with _database() as rows:
             for side, table in (("before", self.before), ("after", self.after)):
                 rows.execute(f"create table {side} (position integer primary key, key text, row text)")
