@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connections
 
 import lamindb as ln
 from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
@@ -221,6 +222,17 @@ def test_a_loop_is_no_reason(instance: Path) -> None:
     assert stale_keys() == []
     ln.File(b"other", key="weights").save()
     assert stale_keys() == ["loss"]
+
+
+def test_what_was_read_before_a_run_began_came_from_nothing_that_it_made(instance: Path) -> None:
+    first = ln.File(b"1", key="weights").save()
+    loss = made("guess", [], b"loss", "loss")
+    made("update", [loss], b"2", "weights")
+    later = made("evaluate", [first], b"loss", "loss")
+    assert later == loss and stale_keys() == []
+    with connections[loss.alias].cursor() as cursor:
+        cursor.execute(f"UPDATE {RunInput._meta.db_table} SET created_at = '2020-01-01' WHERE file_id = %s", [loss.id])
+    assert stale_keys() == ["loss", "weights"]
 
 
 def test_an_input_that_was_removed_is_a_reason_of_its_own(instance: Path) -> None:
