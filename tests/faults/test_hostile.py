@@ -279,6 +279,7 @@ def test_links_in_a_folder_are_kept_followed_or_skipped(local_instance: Path, li
     write("folder/inside.txt", b"inside")
     for name, target in (("alias.txt", "inside.txt"), ("out", "../secret"), ("dead", "nowhere"), ("circle", ".")):
         os.symlink(target, f"folder/{name}")
+    os.symlink(os.path.abspath("folder/inside.txt"), "folder/absolute.txt")
     if links == "follow":
         for name in ("dead", "circle"):
             with pytest.raises(InvalidInputError, match=r"dead|circle"):
@@ -289,14 +290,15 @@ def test_links_in_a_folder_are_kept_followed_or_skipped(local_instance: Path, li
             ln.File("folder", key="f", links=links).save()
         os.unlink("folder/storage")
     wanted = {
-        "keep": ["alias.txt", "inside.txt"],
-        "follow": ["alias.txt", "inside.txt", "out/deep.txt"],
+        "keep": ["absolute.txt", "alias.txt", "inside.txt"],
+        "follow": ["absolute.txt", "alias.txt", "inside.txt", "out/deep.txt"],
         "skip": ["inside.txt"],
     }[links]
     file = ln.File("folder", key="f", links=links).save()
     told = capsys.readouterr().err
     staged = file.stage()
     assert sorted(str(path.relative_to(staged)) for path in staged.rglob("*") if path.is_file()) == wanted
+    assert not any(path.is_symlink() for path in staged.rglob("*"))
     assert ln.File("folder", key="f", links=links).hash == file.hash
     many = ln.File.from_dir("folder", key="m", links=links)
     assert [one.key for one in many] == [f"m/{name}" for name in wanted]

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--links",
     type=click.Choice(["keep", "follow", "skip"]),
-    help="Links in folders: keep those that stay in it, follow also those that leave it, or skip all.",
+    help="Links in folders: store the targets of those that stay in it, of all, or of none.",
 )
 @json_option
 def save(

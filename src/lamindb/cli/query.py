@@ -55,6 +55,8 @@ def search(text: str, kind: str, limit: int, field: str | None, as_json: bool) -
 
     models: dict[str, Any] = {"file": File, "transform": Transform, "run": Run, "user": User}
     hits = models[kind].search(text, field=field, limit=limit)
+    if hits.note is not None:
+        messages.info(hits.note)
     if as_json:
         as_dict = AS_DICT[kind]
         out_json([{"score": round(score, 1), **as_dict(hit)} for hit, score in zip(hits, hits.scores, strict=False)])

@@ -112,6 +112,20 @@ class Outcome:
     renames: tuple[str, str | None, str] | None = None
 
 
+def is_any_current(instance: Instance, files: Iterable[File]) -> bool:
+    """Return True if there is a current record under the key of one of these files."""
+    keys = [file.pending.key for file in files if file.pending.key is not None]
+    return any(
+        rows.values(
+            instance.alias,
+            "SELECT 1 FROM lamindb_file WHERE storage_id = %s AND is_latest AND trashed_at IS NULL "
+            f"AND key IN ({rows.marks(chunk)}) LIMIT 1",
+            [instance.storage_id, *chunk],
+        )
+        for chunk in database.chunks(keys)
+    )
+
+
 def lock(connection: Any, files: Iterable[File]) -> None:
     """Make writers of the same keys, versions, or keyless bytes wait for each other; see `database.take`.
 

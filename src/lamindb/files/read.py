@@ -59,11 +59,18 @@ def _staged(file: File) -> Path:
     instance = _instance(file)
     if not instance.is_own(file.storage_id):
         return _checked_in_place(file, instance)
-    return _shown(file, instance, ObjectName(file.digest, file.suffix)) or _kept(file)
+    return _shown(file, instance, ObjectName(file.digest, file.suffix)) or checked_path(file)
 
 
-def _kept(file: File) -> Path:
-    """Return a local path of which no newer version ever takes the place, as it may in the view."""
+def checked_path(file: File) -> Path:
+    """Return a local path with checked bytes, whose place no newer version ever takes, as it may in the view.
+
+    It is no input of a run, and no flag is heeded. Where the instance can only be read, it may have another name.
+
+    Raises:
+        IntegrityError: The bytes are missing or damaged.
+        ReadOnlyError: It is a folder, and the instance can only be read.
+    """
     instance = _instance(file)
     if not instance.is_own(file.storage_id):
         return _checked_in_place(file, instance)
@@ -79,12 +86,12 @@ def _read(file: File, reader: Callable[[Path], Any]) -> Any:
     except (OSError, LaminError):
         if _is_unmoved(file, local):
             raise
-        return reader(_kept(file))
+        return reader(checked_path(file))
     if _is_unmoved(file, local):
         return result
     if hasattr(result, "close"):
         result.close()
-    return reader(_kept(file))
+    return reader(checked_path(file))
 
 
 def _is_unmoved(file: File, local: Path) -> bool:
@@ -216,7 +223,7 @@ def load(file: File, is_run_input: bool | Run | None, options: dict[str, Any]) -
     flags.heed(file)
     if backed:
         # What is read later must not change meanwhile.
-        loaded = loaders.backed(_staged(file) if not file.is_saved else _kept(file), file.suffix)
+        loaded = loaders.backed(_staged(file) if not file.is_saved else checked_path(file), file.suffix)
     else:
         loaded = _read(file, lambda local: loaders.load(local, file.suffix, **options))
     if run is not None:
