@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import json
 from dataclasses import FrozenInstanceError, dataclass
@@ -25,14 +26,22 @@ class Rows:
     files: dict[str, Any]
     inputs: list[tuple[str, str]]
     outputs: list[tuple[str, str]]
+    read_at: dict[tuple[str, str], datetime.datetime]
+    begun_at: dict[str, datetime.datetime]
 
     @classmethod
     def read(cls) -> Rows:
-        edges = [
-            list(model.objects.get_queryset().order_by("id").values_list("run_id", "file_id"))
+        inputs, outputs = (
+            list(model.objects.get_queryset().order_by("id").values_list("run_id", "file_id", "created_at"))
             for model in (RunInput, RunOutput)
-        ]
-        return cls({file.id: file for file in ln.File.objects.all()}, *edges)
+        )
+        return cls(
+            {file.id: file for file in ln.File.objects.all()},
+            [(run, file) for run, file, _ in inputs],
+            [(run, file) for run, file, _ in outputs],
+            {(run, file): at for run, file, at in inputs},
+            {run.id: run.started_at or run.created_at for run in ln.Run.objects.all()},
+        )
 
     def newest_producer(self, file: str) -> str | None:
         runs = [run for run, made in self.outputs if made == file]
@@ -54,20 +63,22 @@ class Rows:
         by_family = {self.family(file): file for reader, file in self.inputs if reader == run}
         return list(by_family.values())
 
-    def runs_behind(self, file: str) -> set[str]:
+    def runs_behind(self, file: str, since: datetime.datetime) -> set[str]:
+        """Return the runs that led to a file, by what was read since a time."""
         found: set[str] = set()
         waiting = [file]
         while waiting:
             new = self.producers(waiting.pop()) - found
             found |= new
-            waiting += [read for run, read in self.inputs if run in new]
+            waiting += [read for run, read in self.inputs if run in new and self.read_at[run, read] >= since]
         return found
 
     def reason(self, run: str, file: str) -> str | None:
         current = self.current(file)
         if current is None:
             return "removed" if self.files[file].is_trashed else None
-        if self.files[current].digest == self.files[file].digest or run in self.runs_behind(current):
+        since = self.begun_at[run] - datetime.timedelta(hours=1)
+        if self.files[current].digest == self.files[file].digest or run in self.runs_behind(current, since):
             return None
         return "superseded"
 
