@@ -127,21 +127,25 @@ def _once(function: Callable[..., object], *arguments: object) -> float:
     return (time.perf_counter() - begun) * 1e3
 
 
+_MACHINE = (
+    "Medians of several rounds, measured and written by `./dev bench --curve` with Python "
+    f"{platform.python_version()} on {os.cpu_count()} cores ({platform.system()} {platform.machine()})."
+)
+
+
 def page(curve: Curve) -> str:
     """Return the page of documentation: the table of a curve, with what bounds each work."""
     sizes = sorted({size for _, _, size in curve.times})
     lines = [
         "# Benchmarks",
         "",
-        "What each work costs as an instance grows, in milliseconds. A line that stays level does not depend on the size.",
-        "Every instance has ten files for each run, three times as many edges as files, every fifth file as a second",
-        "version of another, and an object for each file.",
+        "What each work costs as an instance grows, in milliseconds. A line that stays level does not depend on the",
+        "size. Every instance has ten files for each run, three times as many edges as files, every fifth file as a",
+        "second version of another, and an object for each file.",
         "",
         "![Cost against size](images/benchmarks.svg)",
         "",
-        f"Measured with Python {platform.python_version()} on {os.cpu_count()} cores ({platform.system()} {platform.machine()}), as",
-        "medians of several rounds, by `./dev bench --curve`, which wrote this page. Compare lines with each other; on another",
-        "machine all of them move.",
+        f"{_MACHINE} Compare lines with each other: on another machine all of them move.",
         "",
         "| work | database | " + " | ".join(f"{size:,}" for size in sizes) + " | follows |",
         "|---|---|" + "---:|" * len(sizes) + "---|",
