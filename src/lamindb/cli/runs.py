@@ -140,7 +140,7 @@ def _params(pairs: tuple[str, ...]) -> dict[str, Any] | None:
 )
 @click.argument("argv", metavar="[--] CMD...", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--transform", metavar="NAME", help="The name of the transform; the program and its script by default.")
-@click.option("--in", "inputs", metavar="PATH", multiple=True, help="A file or key that it reads. Repeatable.")
+@click.option("--in", "inputs", metavar="PATH", multiple=True, help="A file or KEY[@N] that it reads. Repeatable.")
 @click.option(
     "--out", "outputs", metavar="PATTERN", multiple=True, help="Files that it writes, such as 'out/*.csv'. Repeatable."
 )

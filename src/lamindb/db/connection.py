@@ -152,6 +152,8 @@ class _Translator:
                 raise
             raise _translate(error) from value
         except DatabaseError as error:
+            if "read-only transaction" in str(error) and not isinstance(error, errors.LaminError):
+                raise _translate(error) from value
             if type(error) is not DatabaseError:
                 raise
             raise _damaged(error) from value

@@ -24,6 +24,7 @@ from lamindb.environment.redaction import redact_text
 from lamindb.errors import ConflictError, DatabaseError, InvalidInputError, LaminError, ReadOnlyError, StorageError
 from lamindb.files import save as files_save
 from lamindb.files import source
+from lamindb.files.locate import with_key
 from lamindb.models import File, Run, Transform
 from lamindb.records import edges, save
 from lamindb.records.open_instance import Instance
@@ -261,9 +262,8 @@ def _link_inputs(instance: Instance, run: Run, entry: dict[str, Any]) -> None:
     query = File.objects.using(instance.alias)
     wanted = list(query.filter(id__in=entry["read"]))
     for one in entry["inputs"]:
-        known = query.filter(trashed_at__isnull=True).order_by("-created_at")
-        same = known.filter(digest=one["digest"]) if one["digest"] else known.filter(key=one["key"])
-        found = same.filter(key=one["key"]).first() or same.first()
+        same = query.filter(trashed_at__isnull=True, digest=one["digest"]).order_by("-created_at")
+        found = same.filter(key=one["key"]).first() or same.first() if one["digest"] else with_key(instance, one["key"])
         if found is None and one["digest"] and _is_same(one):
             found = File(one["path"], key=one["key"])
             found.run, found.transform_id = None, None

@@ -283,13 +283,23 @@ def _stop_capture(instance: Instance, run: Run) -> None:
 
 
 def status_of(run: Run) -> str | None:
-    """Return the status of a run that says it runs; one whose process died becomes `aborted`."""
+    """Return the status of a run that says it runs; one whose process died becomes `aborted`.
+
+    That is written where the instance can be: in one that can only be read, the record alone says it.
+    """
     if not has_died(run):
         return "running"
     query = Run.objects.using(run.alias).filter(id=run.id).order_by()
     status: str | None = "aborted"
     # The first heartbeat may predate started_at slightly.
     finished_at = max(filter(None, (run.heartbeat_at, run.started_at, _printed_at(run))), default=None)
+    instance = context.connected(run.alias)
+    if instance is not None and instance.is_read_only:
+        # It may have ended well after this record was read.
+        written, ended_at = query.values_list("status", "finished_at").first() or (None, None)
+        status, finished_at = (status, finished_at) if written == "running" else (written, ended_at)
+        run.loaded.update(status=status, finished_at=finished_at)
+        return status
     try:
         changed = query.filter(status="running").update_rows(
             {"status": status, "finished_at": finished_at, "updated_at": now()}

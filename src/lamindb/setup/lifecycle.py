@@ -291,7 +291,7 @@ def open_to_track(patience: float) -> tuple[Instance, LaminError | None]:
         try:
             return _open_within(found.home, found.project, found.database_url, patience), None
         except (DatabaseError, ReadOnlyError, LostRecordsError) as error:
-            away = _away_at(found.home) or _described(found.home, found.project, found.database_url, is_away=True)
+            away = _away_at(found.home) or described(found.home, found.project, found.database_url, is_away=True)
             away.part(Outage).note(error)
             context.add_connected(away)
             return away, error
@@ -391,7 +391,7 @@ def open_instance(
         NewerDatabaseError: A newer version of the library made it.
         DatabaseError: The database cannot be reached.
     """
-    instance = _described(home, project, database_url)
+    instance = described(home, project, database_url)
     alias, url = instance.alias, instance.database_url
     if url:
         config = database.postgres_config(url)
@@ -405,7 +405,7 @@ def open_instance(
     try:
         with waiting:
             shown = database.shown_url(url) if url else str(home / DATABASE_FILE)
-            _check_records(alias, folders.read(home), shown)
+            check_records(alias, folders.read(home), shown)
             migrate.bring_up_to_date(alias, home=home, is_read_only=instance.is_read_only)
     except BaseException:
         database.unregister(alias)
@@ -413,7 +413,7 @@ def open_instance(
     return instance
 
 
-def _described(home: Path, project: Path | None, database_url: str | None, *, is_away: bool = False) -> Instance:
+def described(home: Path, project: Path | None, database_url: str | None, *, is_away: bool = False) -> Instance:
     """Return an instance as its folder describes it; opens nothing.
 
     Raises:
@@ -437,7 +437,7 @@ def _described(home: Path, project: Path | None, database_url: str | None, *, is
     )
 
 
-def _check_records(alias: str, description: folders.Description, shown: str) -> None:
+def check_records(alias: str, description: folders.Description, shown: str) -> None:
     """Refuse a database that was emptied or replaced: `instance.toml` exists, so the instance once had its records.
 
     Raises:

@@ -17,7 +17,9 @@ from lamindb.errors import NoInstanceError
 
 
 class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
-    """SQL of SQLite, with times in UTC."""
+    """SQL of SQLite, with times in UTC, and with patterns that take upper and lower case apart."""
+
+    compiler_module = "lamindb.db.sqlite.compiler"
 
 
 _NO_INDEX: Final = frozenset({"SQLITE_IOERR_SHMOPEN", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_SHMMAP"})

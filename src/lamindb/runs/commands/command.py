@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from django.db import Error
 
-from lamindb.core import messages, processes
+from lamindb.core import messages, paths, processes
 from lamindb.core.settings import settings
 from lamindb.core.text import storable
 from lamindb.db import database
@@ -28,7 +28,7 @@ from lamindb.records.open_instance import Instance, Outage
 from lamindb.runs import capture as runs_capture
 from lamindb.runs import identify, journal, liveness, log_file, metadata, revisions
 from lamindb.runs import parent as runs_parent
-from lamindb.runs.commands import declared
+from lamindb.runs.commands import declared, rules_file
 
 _INTERPRETERS: Final = frozenset(
     {"bash", "dash", "fish", "groovy", "java", "julia", "ksh", "lua", "matlab", "nextflow", "node", "octave", "perl"}
@@ -98,10 +98,10 @@ def run_command(
     """
     _check_words(argv)
     instance, problem, seconds = liveness.instance_to_track()
-    folder = Path(cwd).resolve() if cwd is not None else Path.cwd()
+    folder = Path(cwd).resolve() if cwd is not None else paths.working_folder()
     given = identify.checked(params) if params is not None else None
     expected = declared.expect(outputs, folder)
-    script = _script(argv, folder)
+    script = _code_file(argv, folder)
     if problem is None:
         try:
             with database.waiting_at_most(instance.alias, seconds):
@@ -181,7 +181,7 @@ def _run_first(
     """Run a program whose beginning cannot be recorded, and record it afterwards: now, or when that can be done."""
     begun_at = now()
     places = _inputs_later(inputs, folder)
-    script = _script(argv, folder)
+    script = _code_file(argv, folder)
     values, data = _facts(instance, argv, folder, script, params, expected)
     if expected.patterns:
         values["capture"] |= {"cwd": str(folder), declared.LAUNCHED_AT: time.time()}
@@ -384,10 +384,17 @@ def _is_interpreter(program: str) -> bool:
     return os.path.basename(program).lower().rstrip("0123456789.-") in _INTERPRETERS
 
 
+def _code_file(argv: Sequence[str], folder: Path) -> Path | None:
+    """Return the file with the code that a command runs: the rules of a workflow, or the script of an interpreter."""
+    return rules_file.find(argv, folder) if rules_file.is_engine(argv) else _script(argv, folder)
+
+
 def _script(argv: Sequence[str], folder: Path) -> Path | None:
-    """Return the file with the code that an interpreter is told to run."""
+    """Return the file with code that the words of a command name."""
     if not _is_interpreter(argv[0]):
         return None
+    if rules_file.is_engine(argv):
+        return rules_file.named(argv, folder)
     for word in argv[1:]:
         if word in {"-c", "-e", "-m", "-E"}:
             return None

@@ -32,7 +32,7 @@ from lamindb.errors import (
     SourceNotFoundError,
 )
 from lamindb.files import save
-from lamindb.files.locate import location_of, registered_at
+from lamindb.files.locate import location_of, registered_at, with_key
 from lamindb.files.source import hash_local
 from lamindb.models import File, Run, RunOutput
 from lamindb.records import edges
@@ -116,10 +116,9 @@ def inputs_of(instance: Instance, items: Iterable[str], cwd: Path) -> list[File]
             continue
         paths = paths_of(item, cwd)
         if not paths:
-            found = File.objects.using(instance.alias).filter(key=item, is_latest=True, trashed_at__isnull=True).first()
-            found = found or _folder_with(instance, item)
+            found = with_key(instance, item) or _folder_with(instance, item)
             if found is None:
-                raise NoResultFound(f"the input {item!r} is neither a file here nor the key of one")
+                raise NoResultFound(f"the input {item!r} is neither a file here nor the key or version of one")
             known.append(found)
         for path in paths:
             registered = registered_at(instance, path) or _folder_at(instance, path)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from lamindb.core import ids, messages
+from lamindb.core import ids, messages, paths
 from lamindb.core.settings import settings
 from lamindb.db import database
 from lamindb.environment import scripts
@@ -39,7 +38,7 @@ def begin_shell(transform: str, params: Mapping[str, Any] | None = None) -> str:
     instance, problem, seconds = liveness.instance_to_track()
     given = identify.checked(params) if params is not None else None
     values, data = _facts(instance, given)
-    new = command.new_transform(instance, transform, (), Path.cwd())
+    new = command.new_transform(instance, transform, (), paths.working_folder())
     run = command.new_run(instance, new, values)
     if problem is None:
         try:
@@ -64,7 +63,7 @@ def _facts(instance: Instance, params: dict[str, Any] | None) -> tuple[dict[str,
     shell = calling_shell()
     script = script_of(shell.pid)
     values = {
-        **command.facts_of_place(script or Path.cwd()),
+        **command.facts_of_place(script or paths.working_folder()),
         **command.facts_of_process(shell),
         "params": params,
     }
