@@ -86,7 +86,8 @@ def _queries(
 
     # Filters by status need the status of runs whose process died.
     notice_dead_runs(context.instance())
-    query: Any = Run.select().select_related("transform", "created_by")
+    # Transforms are read by a query of their own: of a join SQLite may begin with all of them.
+    query: Any = Run.select().select_related("created_by").prefetch_related("transform")
     if status is not None:
         query = query.filter(status=status)
     if handle is not None:

@@ -320,6 +320,14 @@ def _execute(opened: Any, sql: str) -> None:
         cursor.execute(sql)
 
 
+def update_statistics(alias: str) -> None:
+    """Count anew by what the database plans queries, from samples: SQLite does not do that by itself."""
+    opened = connection(alias)
+    if opened.vendor == "sqlite":
+        for statement in ("PRAGMA analysis_limit = 1000", "ANALYZE"):
+            _execute(opened, statement)
+
+
 def lock_key(connection: Any, *parts: str) -> None:
     """Make writers of the same thing wait for each other until the end of this transaction.
 

@@ -66,10 +66,8 @@ def history(
             query = query.filter(**{f"{by}_id": user_id})
         if since is not None:
             query = query.filter(**{f"{field}__gte": since})
-        # The files of flags are read by a query of their own: of a join SQLite may begin with all files.
-        query = (
-            query.prefetch_related(*related).select_related(by) if model is Flag else query.select_related(by, *related)
-        )
+        # What each record has is read by a query of its own: of a join SQLite may begin with all files or transforms.
+        query = query.select_related(by).prefetch_related(*related)
         return query.order_by(f"-{field}", "-id")[:limit]
 
     events = [

@@ -359,7 +359,7 @@ def _listed(title: str, query: Any, *, if_any: bool = False) -> Section:
     if not count:
         return Section(title, count=None if if_any else 0)
     related = {File: (), Run: ("transform", "created_by")}.get(query.model, ())
-    entries = tuple(_entry(found) for found in query.select_related(*related)[:FEW])
+    entries = tuple(_entry(found) for found in query.prefetch_related(*related)[:FEW])
     return Section(title, (), entries, min(count, MOST_COUNTED), count <= MOST_COUNTED)
 
 

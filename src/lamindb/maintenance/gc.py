@@ -120,6 +120,7 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
         removed = _remove(instance, dict(found), progress)
         if not lost:
             _forget_folders(instance)
+    database.update_statistics(instance.alias)
     return _report([one for one in found if one[0] in removed], n_young, left, lost, dry_run=False)
 
 
