@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "lineage",
         "describe",
     },
+    "exchange": {"core", "storage", "environment", "db", "models", "records", "lineage", "describe"},
     "setup": {"core", "storage", "instance", "db", "models", "records", "files", "maintenance", "runs"},
 }
 MAY_IMPORT["web"] = set(MAY_IMPORT)

@@ -63,6 +63,8 @@ COMMANDS: Final[dict[str, Entry]] = {
     "plan": Entry(_LINEAGE, "query", "plan", "Show what to run to make stale files fresh."),
     "flag": Entry(_LINEAGE, "flags", "flag", "Flag a version of a file as wrong."),
     "unflag": Entry(_LINEAGE, "flags", "unflag", "Remove the flags of a version of a file."),
+    "export": Entry(_LINEAGE, "export", "export", "Write a project as one HTML file."),
+    "bundle": Entry(_LINEAGE, "export", "bundle", "Write files with their bytes and lineage as an archive."),
     "search": Entry(_LINEAGE, "query", "search", "Find records by approximate names."),
     "history": Entry(_LINEAGE, "query", "history", "Show recent events."),
     "ui": Entry(_LINEAGE, "ui", "ui", "Show files, runs and lineage in a browser."),

@@ -90,8 +90,13 @@ superseded AS (
 """
 
 
-def _rules_sql(vendor: str, file_ids: Collection[str] | None, code: ChangedCode | None = None) -> tuple[str, list[Any]]:
-    """Return how a query begins: with `superseded`, `earlier` and `stale_run`, of all files or of some."""
+def _rules_sql(
+    vendor: str, file_ids: Collection[str] | None, code: ChangedCode | None = None, *, is_near: bool = False
+) -> tuple[str, list[Any]]:
+    """Return how a query begins: with `superseded`, `earlier` and `stale_run`, of all files or of some.
+
+    With `is_near`, only the runs that made these files are looked at, not those behind them.
+    """
     cast = "::text" if vendor == "postgresql" else ""
     params: list[Any]
     if file_ids is None:
@@ -100,10 +105,13 @@ def _rules_sql(vendor: str, file_ids: Collection[str] | None, code: ChangedCode 
         reads, bound = f"{_FILES} r CROSS JOIN {_INPUTS} i WHERE TRUE", ""
     else:
         listed, params = sql.listed_sql(vendor, file_ids)
+        behind = (
+            f" UNION SELECT ({PRODUCER}){cast} FROM origin CROSS JOIN {_INPUTS} i "
+            f"CROSS JOIN {_FILES} f WHERE i.run_id = origin.run_id AND f.id = i.file_id"
+        )
         given = (
             f"given AS ({listed}), origin(run_id) AS (SELECT ({PRODUCER}){cast} FROM given CROSS JOIN {_FILES} f "
-            f"WHERE f.id = given.id UNION SELECT ({PRODUCER}){cast} FROM origin CROSS JOIN {_INPUTS} i "
-            f"CROSS JOIN {_FILES} f WHERE i.run_id = origin.run_id AND f.id = i.file_id), "
+            f"WHERE f.id = given.id{'' if is_near else behind}), "
         )
         reads = f"origin CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} r WHERE i.run_id = origin.run_id"
         # A unary plus disables the index in SQLite: it would look up each run of the other expression.
@@ -156,7 +164,7 @@ def _stale_run_sql(vendor: str, bound: str, *, with_code: bool) -> str:
 
 
 def stale_sql(
-    vendor: str, file_ids: Collection[str] | None = None, code: ChangedCode | None = None
+    vendor: str, file_ids: Collection[str] | None = None, code: ChangedCode | None = None, *, is_near: bool = False
 ) -> tuple[str, list[Any]]:
     """Return the query for the ids of all stale files, current or not, or of those among `file_ids`.
 
@@ -164,8 +172,9 @@ def stale_sql(
         vendor: `sqlite` or `postgresql`.
         file_ids: The files; None for all.
         code: Code that makes files stale, too.
+        is_near: Return only files that are stale by what the runs that made `file_ids` read.
     """
-    rules, params = _rules_sql(vendor, file_ids, code)
+    rules, params = _rules_sql(vendor, file_ids, code, is_near=is_near)
     if file_ids is not None:
         found = (
             f"SELECT f.id FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id "
@@ -375,9 +384,16 @@ def is_stale(file: File) -> bool:
     return bool(stale_among(database.connection(query.alias_of(file)), [file.id]))
 
 
-def stale_among(connection: Any, file_ids: Collection[str]) -> set[str]:
-    """Return the ids of the stale files among these."""
-    return {row[0] for row in sql.fetch(connection, *stale_sql(connection.vendor, file_ids))} if file_ids else set()
+def stale_among(connection: Any, file_ids: Collection[str], *, is_near: bool = False) -> set[str]:
+    """Return the ids of the stale files among these.
+
+    With `is_near`, what lies farther back than the runs that made these files is not looked at, so that the time does
+    not depend on the length of the lineage.
+    """
+    if not file_ids:
+        return set()
+    text, params = stale_sql(connection.vendor, file_ids, is_near=is_near)
+    return {row[0] for row in sql.fetch(connection, text, params)}
 
 
 def staleness(file: File, *, code: bool = False) -> Staleness:
