@@ -136,14 +136,15 @@ def test_a_page_of_another_server_gets_nothing_but_a_link_works(browser: Any, us
 
 
 def test_hostile_names_and_bytes_run_nothing(browser: Any, hostile: Made) -> None:
-    addresses = paths_of(hostile.folder, each=4)
+    addresses = paths_of(hostile.folder, each=1)
     with served(hostile.folder) as server, opened(browser, server) as page:
         for address in addresses:
-            page.goto(f"{server.gate.origin}{address}", wait_until="networkidle")
+            page.goto(f"{server.gate.origin}{address}", wait_until="load")
             assert "owned" not in page.title().replace("document.title='owned'", "")
             page.problems[:] = [one for one in page.problems if not _is_sandbox_notice(one)]
-        for name in hostile.files.values():
-            page.goto(f"{server.gate.origin}/files/{name}", wait_until="networkidle")
+        for name in list(hostile.files.values())[:8]:
+            page.goto(f"{server.gate.origin}/files/{name}", wait_until="load")
+            page.wait_for_selector(".wait", state="detached")
             page.problems[:] = [one for one in page.problems if not _is_sandbox_notice(one)]
 
 
@@ -193,7 +194,7 @@ def test_axe_finds_nothing(browser: Any, usual: Made, theme: str, width: int) ->
     size = {"width": width, "height": 800}
     with served(usual.folder) as server, opened(browser, server, color_scheme=theme, viewport=size) as page:
         for address in addresses:
-            page.goto(f"{server.gate.origin}{address}", wait_until="networkidle")
+            page.goto(f"{server.gate.origin}{address}", wait_until="load")
             page.evaluate(source)
             run = "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']})"
             for one in page.evaluate(f"{run}.then(r => r.violations)"):
@@ -205,11 +206,11 @@ def test_axe_finds_nothing(browser: Any, usual: Made, theme: str, width: int) ->
 @pytest.mark.parametrize("project", ["usual", "hostile"])
 def test_no_page_scrolls_sideways_on_a_phone(browser: Any, project: str, request: pytest.FixtureRequest) -> None:
     made = request.getfixturevalue(project)
-    addresses = paths_of(made.folder, each=2 if project == "usual" else 3)
+    addresses = paths_of(made.folder, each=1)
     wide = {}
     with served(made.folder) as server, opened(browser, server, viewport={"width": 320, "height": 700}) as page:
         for address in addresses:
-            page.goto(f"{server.gate.origin}{address}", wait_until="networkidle")
+            page.goto(f"{server.gate.origin}{address}", wait_until="load")
             over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             if over > 0:
                 wide[address] = over
@@ -247,7 +248,7 @@ def test_keys_lead_from_search_to_a_file_and_copy_its_code(browser: Any, usual: 
 
 def test_focus_is_visible_everywhere(browser: Any, usual: Made) -> None:
     with served(usual.folder) as server, opened(browser, server) as page:
-        page.goto(f"{server.gate.origin}/files/{usual.files['model']}", wait_until="networkidle")
+        page.goto(f"{server.gate.origin}/files/{usual.files['model']}", wait_until="load")
         for _ in range(25):
             page.keyboard.press("Tab")
             width = page.evaluate("getComputedStyle(document.activeElement).outlineWidth")

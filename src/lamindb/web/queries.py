@@ -121,7 +121,7 @@ def files(instance: Instance, chosen: FileFilter, after: str = "") -> Rows[File]
 
 def runs(instance: Instance, chosen: RunFilter, after: str = "") -> Rows[Run]:
     """Return one page of runs, the newest first."""
-    query: Any = Run.objects.using(instance.alias).select_related("transform", "created_by")
+    query: Any = Run.objects.using(instance.alias)
     if chosen.status:
         # A dead run is still `running` in its row, and shown as aborted.
         query = query.filter(status=chosen.status)
@@ -132,7 +132,19 @@ def runs(instance: Instance, chosen: RunFilter, after: str = "") -> Rows[Run]:
     if chosen.reads:
         edges = RunInput.objects.using(instance.alias).filter(file_id=chosen.reads).order_by()
         query = query.filter(id__in=edges.values("run_id"))
-    return _page(instance, _between(query, chosen.since, chosen.until), after)
+    found = _page(instance, _between(query, chosen.since, chosen.until), after)
+    prefetch_related_objects(found.rows, "transform", "created_by")
+    return found
+
+
+def newest_runs(query: Any, count: int) -> list[Run]:
+    """Return the newest runs of a query, with their transforms and users.
+
+    These are read after the runs: joined to them, SQLite would begin with the transforms, and sort all runs.
+    """
+    found = list(query.order_by("-created_at", "-id")[:count])
+    prefetch_related_objects(found, "transform", "created_by")
+    return found
 
 
 def transforms(instance: Instance, after: str = "", *, kind: str = "") -> Rows[Transform]:
