@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from lamindb.core import messages, paths, processes
+from lamindb.core import context, messages, paths, processes
 from lamindb.core.processes import Process
 
 _ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
@@ -67,6 +67,20 @@ def address(instance_id: str, path: str) -> str | None:
     if not is_port or not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix) or process is None:
         return None
     return f"http://127.0.0.1:{port}{prefix}{path}" if processes.is_alive(process) else None
+
+
+def tell(record: Any, page: str = "") -> None:
+    """Tell the user the address of the page of a saved record, if a page of its instance runs.
+
+    Args:
+        record: A file, run or transform.
+        page: The page of the record, such as `/lineage`; "" for its first one.
+    """
+    instance = context.connected(record.alias)
+    kind = record._meta.concrete_model._meta.model_name
+    found = address(instance.id, f"/{kind}s/{record.id}{page}") if instance is not None else None
+    if found is not None:
+        messages.info(f"this is also at {found}")
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from lamindb.core import context, messages
+from lamindb.core import context, filesystem, messages
 from lamindb.errors import IntegrityError, InvalidInputError, InvalidTypeError, LaminError
 from lamindb.files import loaders, source, view_sync
 from lamindb.models import File, Run
@@ -159,7 +159,7 @@ def _is_still_current(file: File, instance: Instance) -> bool:
 def _in_place(file: File, instance: Instance) -> Any:
     root = instance.root_of(instance.storage(file.storage_id))
     if "://" not in root:
-        return Path(root) / str(file.key)
+        return Path(filesystem.path_of_key(root, str(file.key)))
     from lamindb.storage import in_place
 
     if not in_place.is_plain(str(file.key)):
@@ -181,7 +181,7 @@ def _checked_in_place(file: File, instance: Instance) -> Path:
         copy = in_place.local_copy_of_folder if file.is_folder else in_place.local_copy_of_key
         name = ObjectName(file.digest, file.suffix)
         return copy(instance.remote_root(root), str(file.key), name, _filename(file))
-    where = os.path.join(root, str(file.key))
+    where = filesystem.path_of_key(root, str(file.key))
     if not os.path.exists(where):
         raise IntegrityError(f"{where} is gone: it was registered where it was, and no other copy is kept")
     pending = source.Pending(

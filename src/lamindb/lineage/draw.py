@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
+from lamindb.core import running_page
 from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError
 from lamindb.lineage import excerpt_graph, query, subgraph, summary
@@ -99,7 +100,9 @@ def view_lineage(record: Any, options: dict[str, Any]) -> LineagePicture:
     unknown = sorted(set(options) - known)
     if unknown:
         raise InvalidTypeError(f"view_lineage() has no option {unknown[0]!r}: it has {', '.join(sorted(known))}")
-    return graph(record, **options)
+    picture = graph(record, **options)
+    running_page.tell(record, "/lineage")
+    return picture
 
 
 def part(record: Any, parameters: str = "") -> LineagePicture:

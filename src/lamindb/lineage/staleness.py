@@ -50,12 +50,9 @@ CURRENT = f"""CASE WHEN r.key IS NULL THEN
 PRODUCER = f"COALESCE((SELECT p.run_id FROM {_OUTPUTS} p WHERE p.file_id = f.id ORDER BY p.id DESC LIMIT 1), f.run_id)"
 """The newest producer of the file `f`."""
 
-_IS_NEWEST = f"NOT EXISTS (SELECT 1 FROM {_OUTPUTS} p WHERE p.file_id = o.file_id AND p.id > o.id)"
-_HAS_NO_EDGE = f"NOT EXISTS (SELECT 1 FROM {_OUTPUTS} p WHERE p.file_id = f.id)"
-_MADE = (
-    f"{_OUTPUTS} o CROSS JOIN {{more}} WHERE o.run_id = stale_run.run_id AND {_IS_NEWEST} AND ",
-    f"{_FILES} f CROSS JOIN {{more}} WHERE f.run_id = stale_run.run_id AND {_HAS_NO_EDGE} AND ",
-)
+# Not as `NOT EXISTS`, which PostgreSQL would make a join, and evaluate for each reader of the file.
+_IS_NEWEST = f"(SELECT MAX(p.id) FROM {_OUTPUTS} p WHERE p.file_id = o.file_id) = o.id"
+_HAS_NO_EDGE = f"(SELECT MAX(p.id) FROM {_OUTPUTS} p WHERE p.file_id = f.id) IS NULL"
 
 _RULES = f"""
 old AS (
@@ -93,7 +90,7 @@ superseded AS (
 def _rules_sql(
     vendor: str, file_ids: Collection[str] | None, code: ChangedCode | None = None, *, is_near: bool = False
 ) -> tuple[str, list[Any]]:
-    """Return how a query begins: with `superseded`, `earlier` and `stale_run`, of all files or of some.
+    """Return how a query begins: with `superseded`, `earlier`, `stale` and `stale_run`, of all files or of some.
 
     With `is_near`, only the runs that made these files are looked at, not those behind them.
     """
@@ -118,8 +115,8 @@ def _rules_sql(
         bound = f" AND {'' if cast else '+'}i.run_id IN (SELECT run_id FROM origin)"
     rules = _RULES.format(reads=reads)
     changed, more = code.runs_sql(vendor) if code is not None else ("", [])
-    starts = _stale_run_sql(vendor, bound, with_code=code is not None)
-    text = f"WITH RECURSIVE {given}{changed}{rules}{_above_sql(vendor)}{_SUPERSEDED}{starts}"
+    walk = _stale_sql(vendor, bound, with_code=code is not None)
+    text = f"WITH RECURSIVE {given}{changed}{rules}{_above_sql(vendor)}{_SUPERSEDED}{walk}"
     return text, [*params, *more]
 
 
@@ -145,22 +142,33 @@ def _above_sql(vendor: str) -> str:
     return f"above(current_id, kind, id) AS ({first}{steps}),"
 
 
-def _stale_run_sql(vendor: str, bound: str, *, with_code: bool) -> str:
-    """Return `stale_run`: the runs whose outputs are stale, as far as no later run made the same bytes."""
+def _stale_sql(vendor: str, bound: str, *, with_code: bool) -> str:
+    """Return `stale`: the files that are stale, with the runs that made them, as ids and kinds; and `stale_run`.
+
+    A run is in it if what it made is stale, as far as no later run made the same bytes.
+    """
     cast = "::text" if vendor == "postgresql" else ""
     counts = f" AND (i.run_id, i.file_id) NOT IN (SELECT run_id, file_id FROM earlier){bound}"
-    steps = [
-        made.format(more=f"{_INPUTS} i") + f"i.file_id = {column}{counts}"
-        for made, column in zip(_MADE, ("o.file_id", "f.id"), strict=True)
-    ]
-    first = f"SELECT run_id{cast} FROM superseded" + (" UNION SELECT run_id FROM changed_code" if with_code else "")
+    first = f"SELECT {RUN}, run_id{cast} FROM superseded"
+    if with_code:
+        first += f" UNION SELECT {RUN}, run_id FROM changed_code"
+    arms = (
+        (RUN, f"o.file_id{cast}", f"{_OUTPUTS} o", f"o.run_id = stale.id AND {_IS_NEWEST}"),
+        (RUN, f"f.id{cast}", f"{_FILES} f", f"f.run_id = stale.id AND {_HAS_NO_EDGE}"),
+        (FILE, f"i.run_id{cast}", f"{_INPUTS} i", f"i.file_id = stale.id{counts}"),
+    )
     if vendor == "postgresql":
-        inner = " UNION ALL ".join(f"SELECT i.run_id::text AS run_id FROM {step}" for step in steps)
-        return (
-            f"stale_run(run_id) AS ({first} UNION SELECT step.run_id FROM stale_run CROSS JOIN LATERAL ({inner}) step)"
+        steps = " UNION ALL ".join(
+            f"SELECT {found} AS id FROM {table} WHERE stale.kind = {kind} AND {match}"
+            for kind, found, table, match in arms
         )
-    more = "".join(f" UNION SELECT i.run_id FROM stale_run CROSS JOIN {step}" for step in steps)
-    return f"stale_run(run_id) AS ({first}{more})"
+        more = f" UNION SELECT 1 - stale.kind, step.id FROM stale CROSS JOIN LATERAL ({steps}) step"
+    else:
+        more = "".join(
+            f" UNION SELECT {1 - kind}, {found} FROM stale CROSS JOIN {table} WHERE stale.kind = {kind} AND {match}"
+            for kind, found, table, match in arms
+        )
+    return f"stale(kind, id) AS ({first}{more}), stale_run(run_id) AS (SELECT id FROM stale WHERE kind = {RUN})"
 
 
 def stale_sql(
@@ -175,19 +183,9 @@ def stale_sql(
         is_near: Return only files that are stale by what the runs that made `file_ids` read.
     """
     rules, params = _rules_sql(vendor, file_ids, code, is_near=is_near)
+    found = f"SELECT id FROM stale WHERE kind = {FILE}"
     if file_ids is not None:
-        found = (
-            f"SELECT f.id FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id "
-            f"AND ({PRODUCER}) IN (SELECT run_id FROM stale_run)"
-        )
-    else:
-        found = " UNION ".join(
-            f"SELECT f.id FROM stale_run CROSS JOIN {made}"
-            for made in (
-                _MADE[0].format(more=f"{_FILES} f") + "f.id = o.file_id",
-                _MADE[1].replace(" CROSS JOIN {more}", "") + "TRUE",
-            )
-        )
+        found = f"SELECT id FROM given WHERE id IN ({found})"
     return f"{rules} {found}", params
 
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shlex
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -288,9 +289,7 @@ def open_to_track(patience: float) -> tuple[Instance, LaminError | None]:
         if away is not None and problem is not None:
             return away, problem
         try:
-            instance = open_at(found.home, found.project, found.database_url, patience)
-            make_current(instance)
-            return instance, None
+            return _open_within(found.home, found.project, found.database_url, patience), None
         except (DatabaseError, ReadOnlyError, LostRecordsError) as error:
             away = _away_at(found.home) or described(found.home, found.project, found.database_url, is_away=True)
             away.part(Outage).note(error)
@@ -313,8 +312,22 @@ def reopen(away: Instance, patience: float) -> Instance:
         there = context.connected(away.alias)
         if there is not None and not there.is_away:
             return there
-        instance = open_at(away.home_path, away.project_path, away.database_url, patience)
-        if context.instance_or_none() is None and not context.is_disconnected():
+        is_wanted = context.instance_or_none() is None and not context.is_disconnected()
+        return _open_within(away.home_path, away.project_path, away.database_url, patience, is_current=is_wanted)
+
+
+def _open_within(
+    home: Path, project: Path | None, database_url: str | None, patience: float, *, is_current: bool = True
+) -> Instance:
+    """Open the instance of a folder anew, and make it the current one; all waits take so many seconds together.
+
+    Raises:
+        LaminError: It cannot be opened.
+    """
+    gives_up_at = time.monotonic() + patience
+    instance = open_at(home, project, database_url, patience)
+    if is_current:
+        with database.waiting_at_most(instance.alias, max(0.0, gives_up_at - time.monotonic())):
             make_current(instance)
     return instance
 
@@ -521,18 +534,21 @@ def make_current(instance: Instance) -> None:
         track.leave(before)
     context.set_instance(instance)
     # Repairs are imported only if there is something to repair, so that a query starts quickly.
-    if _has_writers(instance):
-        from lamindb.files import view_sync
+    try:
+        if _has_writers(instance):
+            from lamindb.files import view_sync
 
-        view_sync.repair_after_crash(instance)
-    if _has_running(instance):
-        from lamindb.runs import liveness
+            view_sync.repair_after_crash(instance)
+        if _has_running(instance):
+            from lamindb.runs import liveness
 
-        liveness.notice_dead_runs(instance)
-    if _has_unrecorded(instance):
-        from lamindb.runs import journal
+            liveness.notice_dead_runs(instance)
+        if _has_unrecorded(instance):
+            from lamindb.runs import journal
 
-        journal.take_in(instance)
+            journal.take_in(instance)
+    except (DatabaseError, ReadOnlyError) as error:
+        messages.debug(f"what dead processes left in {instance.name!r} could not be looked for: {error}")
 
 
 def _has_unrecorded(instance: Instance) -> bool:

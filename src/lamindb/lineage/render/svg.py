@@ -148,6 +148,7 @@ def colour_rules(scope: str, colour: dict[str, str]) -> str:
         (".d", f"fill:{colour['disc']};stroke:{colour['run_edge']}"),
         (".i", f"stroke:{colour['icon']}"),
         (".m", f"fill:{colour['page']};stroke:{colour['line']}"),
+        (".f-stale", f"stroke:{colour['aborted']};stroke-width:1.6;stroke-dasharray:5 3"),
         (".f-flagged", f"stroke:{colour['failed']};stroke-width:1.6"),
         (".f-affected", f"stroke:{colour['aborted']};stroke-width:1.6"),
         (".why-flagged", f"fill:{colour['failed']}"),
@@ -273,12 +274,12 @@ def _file_shape(file: FileNode, is_focus: bool) -> Shape:
         folder = elide_middle(folder, available, _small_width)
         facts = f"{xml(isolated(folder))} · {facts}"
         facts_width = _small_width(f"{folder} · ") + facts_width
-    recall = elide_middle("; ".join(labels.recall_facts(file)), _FACTS_LIMIT, _small_width)
+    recall = labels.recall_caption(file, _FACTS_LIMIT, _small_width)
     text_width = max(_MIN_TEXT, _name_width(name) + _CORNER, facts_width, _small_width(recall))
     height = HEIGHT + _RECALL_LINE * bool(recall)
     kind = labels.suffix_kind(file.suffix)
     classes = " ".join(["o"] * is_focus + ["t"] * file.is_trashed) or "x"
-    border = "f" + (" f-flagged" if file.flags else " f-affected" if recall else "")
+    border = "f" + " f-stale" * file.is_stale + (" f-flagged" if file.flags else " f-affected" if recall else "")
 
     def draw(full_width: float) -> str:
         width = round(full_width)
