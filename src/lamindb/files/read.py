@@ -47,13 +47,14 @@ def stage(file: File, is_run_input: bool | Run | None) -> Path:
     """
     run = edges.reader_of(file, is_run_input)
     flags.heed(file)
-    local = _staged(file)
+    local = staged(file)
     if run is not None:
         edges.link_read(run, file)
     return local
 
 
-def _staged(file: File) -> Path:
+def staged(file: File) -> Path:
+    """Return what `stage` does, without an input and without a warning of a flagged file."""
     if not file.is_saved:
         return _source_path(file)
     instance = _instance(file)
@@ -73,7 +74,7 @@ def _kept(file: File) -> Path:
 
 def _read(file: File, reader: Callable[[Path], Any]) -> Any:
     """Read a file where it lies; once more from its object if a newer version took its place in the view meanwhile."""
-    local = _staged(file)
+    local = staged(file)
     try:
         result = reader(local)
     except (OSError, LaminError):
@@ -216,7 +217,7 @@ def load(file: File, is_run_input: bool | Run | None, options: dict[str, Any]) -
     flags.heed(file)
     if backed:
         # What is read later must not change meanwhile.
-        loaded = loaders.backed(_staged(file) if not file.is_saved else _kept(file), file.suffix)
+        loaded = loaders.backed(staged(file) if not file.is_saved else _kept(file), file.suffix)
     else:
         loaded = _read(file, lambda local: loaders.load(local, file.suffix, **options))
     if run is not None:
