@@ -17,7 +17,13 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="print the names and stop")
     parser.add_argument("--quick", action="store_true", help="do a hundredth of the work, to see that they run")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the results to a file, too")
+    parser.add_argument("--big", action="store_true", help="make the instance of a million files, if it is missing")
     arguments = parser.parse_args()
+    if arguments.big:
+        from benchmarks import big
+
+        print(big.instance(big.Sizes(objects=100_000)).root)
+        return 0
     chosen = [
         found
         for found in harness.discover()

@@ -6,9 +6,7 @@ everything is queried by where it came from. Names are loaded when they are firs
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -55,6 +53,8 @@ _MODULES = {
 __all__ = sorted([*_HOMES, *_MODULES, "__version__"])  # noqa: PLE0605
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from django.db.models import Q as Q
 
     from lamindb import dev as dev
@@ -100,6 +100,8 @@ def __getattr__(name: str) -> Any:
     Raises:
         AttributeError: There is no such name; the message names the nearest one.
     """
+    import importlib
+
     if name in _MODULES:
         value: Any = importlib.import_module(_MODULES[name])
     elif name in _HOMES:

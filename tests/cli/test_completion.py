@@ -46,6 +46,22 @@ def test_keys_are_offered_folder_by_folder(local_instance: Path) -> None:
     assert _offers(folder, "lamin trash restore ") == ["gone.csv"]
 
 
+def test_of_a_folder_with_many_files_its_name_is_offered(local_instance: Path) -> None:
+    ln.save([ln.File(f"{n}".encode(), key=f"{folder}/{n}.txt") for folder in ("a", "a.b", "ab") for n in range(150)])
+    folder = local_instance.parent
+    assert _offers(folder, "lamin cat ") == ["a.b/", "a/", "ab/"]
+    assert len(_offers(folder, "lamin cat a/")) == 150
+    assert _offers(folder, "lamin cat a/14") == ["a/14.txt", *(f"a/14{n}.txt" for n in range(10))]
+
+
+def test_keys_on_a_server_are_offered(tmp_path: Path, migrated_postgres_url: str) -> None:
+    ln.setup.init(storage=tmp_path / "far", db=migrated_postgres_url)
+    for key in ("B/x.txt", "a/x.txt", "ä.txt"):
+        ln.File(key.encode(), key=key).save()
+    assert _offers(tmp_path, "lamin cat ") == ["B/", "a/", "ä.txt"]
+    assert _offers(tmp_path, "lamin cat a") == ["a/x.txt"]
+
+
 def test_names_are_offered(local_instance: Path) -> None:
     folder = local_instance.parent
     assert _offers(folder, "lamin connect my") == ["mydata"]
@@ -55,8 +71,11 @@ def test_names_are_offered(local_instance: Path) -> None:
     assert _offers(folder, f"lamin log {run.id[:8]}") == [run.id]
 
 
-@pytest.mark.parametrize("words", ["lamin dis", "lamin gc --gr", "lamin settings set verb", "lamin connect my"])
-def test_commands_options_and_instances_do_not_wait_for_the_database_library(words: str, local_instance: Path) -> None:
+@pytest.mark.parametrize(
+    "words", ["lamin dis", "lamin gc --gr", "lamin settings set verb", "lamin connect my", "lamin cat a"]
+)
+def test_completion_does_not_wait_for_the_database_library(words: str, local_instance: Path) -> None:
+    ln.File(b"a", key="a.txt").save()
     env = clean_environment(COMP_WORDS=words, COMP_CWORD=str(len(words.split(" ")) - 1))
     env |= {"_LAMIN_COMPLETE": "bash_complete", "PYTHONPROFILEIMPORTTIME": "1"}
     done = run_command(BIN_FOLDER / "lamin", cwd=local_instance.parent, env=env)

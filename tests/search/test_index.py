@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import threading
 from pathlib import Path
@@ -13,7 +15,8 @@ import lamindb as ln
 from lamindb.core import context
 from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError, UnknownFieldError
-from lamindb.search import index
+from lamindb.search import candidates
+from lamindb.search.ranking import words_of
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "search_golden.json").read_text("utf-8"))
 
@@ -21,6 +24,15 @@ GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "searc
 def add_transforms(names: list[str]) -> None:
     """Add transforms of these names, the first one the newest."""
     made = [ln.Transform(name=name, type="pipeline", reference=str(n)) for n, name in enumerate(reversed(names))]
+    insert(made)
+
+
+def add_transforms_again(names: list[str]) -> None:
+    """Add transforms of these names, the first one the newest, after others."""
+    insert([ln.Transform(name=name, type="script", reference=str(n)) for n, name in enumerate(reversed(names))])
+
+
+def insert(made: list[Any]) -> None:
     with database.writing(context.instance().alias) as link:
         database.insert_many(link, made)
 
@@ -94,24 +106,79 @@ def test_a_transaction_that_is_rolled_back_leaves_nothing(instance: Path) -> Non
     assert found_names("umap") == ["umap"]
 
 
-def test_unchanged_names_are_not_read_again(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    add_transforms(["umap", "pca"])
-    assert found_names("umap") == ["umap"]
-    prepared = []
-    monkeypatch.setattr(index, "_prepared", lambda *found: prepared.append(found))
-    assert found_names("pca") == ["pca"]
-    assert prepared == []
+def test_hits_say_where_not_all_were_compared(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_transforms([f"umap {n}" for n in range(30)])
+    assert ln.Transform.search("umap").note is None
+    monkeypatch.setattr(candidates, "MOST", 10)
+    monkeypatch.setattr(candidates, "_FETCHED", 10)
+    hits = ln.Transform.search("umap 17", limit=5)
+    assert hits[0].name == "umap 17"
+    assert ln.Transform.search("umap", limit=5).note == candidates._CUT
+    assert len(ln.Transform.search("umap", limit=5)) == 5
 
 
-def test_memory_is_limited(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    add_transforms([f"umap {n}" for n in range(10)])
-    cache = context.instance().part(index.NamesCache)
-    for number in range(10):
-        assert ln.Transform.select(name=f"umap {number}").search("umap")[0].name == f"umap {number}"
-    assert len(cache) == index.MOST_QUERIES
-    monkeypatch.setattr(index, "MOST_NAMES", 5)
-    assert len(ln.Transform.search("umap")) == 10
-    assert len(cache) == 0
+@pytest.fixture
+def many(instance: Path) -> Path:
+    """Add more names than are ranked, which fit no golden query."""
+    letters = "jkqvwxz"
+    words = ["".join(one) for one in itertools.product(letters, repeat=4)]
+    add_transforms([f"{words[n]} {words[-n]}" for n in range(1_100)])
+    return instance
+
+
+def test_golden_orders_by_the_index(many: Path) -> None:
+    add_transforms_again(GOLDEN["names"])
+    wrong = {}
+    for case in GOLDEN["queries"]:
+        if not any(len(word) >= 3 and word.isascii() for word in words_of(case["query"])):
+            continue
+        hits = ln.Transform.search(case["query"], limit=10)
+        if [hit.name for hit in hits] != case["expected"] or hits.note is not None:
+            wrong[case["query"]] = [hit.name for hit in hits], hits.note
+    assert wrong == {}
+
+
+def test_the_index_follows_every_change(many: Path) -> None:
+    one = ln.Transform(name="umap of all", type="pipeline").save()
+    assert found_names("umap") == ["umap of all"]
+    ln.Transform.objects.filter(id=one.id).update_rows({"name": "Größe of it"})
+    assert found_names("umap") == []
+    assert found_names("grosse") == found_names("Grösse") == ["Größe of it"]
+    with contextlib.suppress(ZeroDivisionError), database.writing(context.instance().alias):
+        ln.Transform.objects.filter(id=one.id).update_rows({"name": "umap"})
+        raise ZeroDivisionError
+    assert found_names("umap") == []
+    one.delete()
+    assert found_names("grosse") == []
+
+
+def test_few_letters_find_what_starts_with_them(many: Path) -> None:
+    add_transforms_again(["UMAP", "umap plot", "the umap", "Ulf"])
+    assert sorted(found_names("um")) == ["UMAP", "umap plot"]
+    assert sorted(found_names("u")) == ["UMAP", "Ulf", "umap plot"]
+    assert ln.Transform.search("u").note == candidates._SHORT
+
+
+def test_runs_are_found_by_the_index_of_transforms(many: Path) -> None:
+    transform = ln.Transform(name="Cell Ranger", type="pipeline").save()
+    other = ln.Transform.select(name__contains="jjjj").first()
+    made = [ln.Run(transform=other, name="by night" if n == 500 else None) for n in range(1_100)]
+    with database.writing(context.instance().alias) as link:
+        database.insert_many(link, made)
+    run = ln.Run(transform=transform).save()
+    assert list(ln.Run.search("cell rangr")) == [run]
+    assert list(ln.Run.search("by nigth")) == [made[500]]
+
+
+def test_without_an_index_the_newest_names_are_compared(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_transforms_again(["umap"])
+    monkeypatch.setattr(candidates, "_index", lambda *_: None)
+    assert found_names("uamp") == ["umap"]
+    assert ln.Transform.search("umap").note is None
+    monkeypatch.setattr(candidates, "SCANNED", 1_000)
+    assert ln.Transform.search("umap").note == candidates._SCANNED
+    oldest = ln.Transform.select().order_by("created_at", "id").first()
+    assert oldest is not None and found_names(f" {oldest.name[:7]}")[0] == oldest.name
 
 
 def test_queries_are_searched_as_they_are(instance: Path) -> None:

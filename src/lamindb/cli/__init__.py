@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,6 +17,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 unexpected error, 2 input, 3 not found, 4 storage or database, 5 integrity,
         6 conflict, 130 interrupted, 141 output closed by its reader.
     """
-    from lamindb.cli.application import run
+    from lamindb.cli.process import run
 
     return run(arguments)

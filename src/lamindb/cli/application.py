@@ -1,19 +1,15 @@
-"""The group of all commands, and how an error becomes one line and an exit code."""
+"""The group of all commands."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from lamindb.cli.params import Group
-from lamindb.errors import DatabaseError, InvalidInputError, LaminError, StorageError
 
 _INSTANCES = "Instances and users"
 _FILES = "Files"
@@ -67,8 +63,11 @@ COMMANDS: Final[dict[str, Entry]] = {
     "plan": Entry(_LINEAGE, "query", "plan", "Show what to run to make stale files fresh."),
     "flag": Entry(_LINEAGE, "flags", "flag", "Flag a version of a file as wrong."),
     "unflag": Entry(_LINEAGE, "flags", "unflag", "Remove the flags of a version of a file."),
+    "export": Entry(_LINEAGE, "export", "export", "Write a project as one HTML file."),
+    "bundle": Entry(_LINEAGE, "export", "bundle", "Write files with their bytes and lineage as an archive."),
     "search": Entry(_LINEAGE, "query", "search", "Find records by approximate names."),
     "history": Entry(_LINEAGE, "query", "history", "Show recent events."),
+    "ui": Entry(_LINEAGE, "ui", "ui", "Show files, runs and lineage in a browser."),
     "run": Entry(_RUNS, "runs", "run", "Run a program and record its inputs and outputs."),
     "track": Entry(_RUNS, "runs", "track", "Start a run in a shell script."),
     "finish": Entry(_RUNS, "runs", "finish", "End the run of a shell script."),
@@ -88,9 +87,7 @@ COMMANDS: Final[dict[str, Entry]] = {
 }
 
 
-DEBUG_VARIABLE = "LAMIN_DEBUG"
 COMPLETION_VARIABLE = "_LAMIN_COMPLETE"
-INTERRUPTED, PIPE_CLOSED = 130, 141
 
 _EXAMPLES = (
     "lamin init --storage ./mydata",
@@ -166,29 +163,8 @@ def lamin() -> None:
     """
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code; errors are one line on standard error."""
-    _open_standard_streams()
-    _escape_unencodable()
-    try:
-        code = _invoke(sys.argv[1:] if arguments is None else list(arguments))
-        sys.stdout.flush()
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
-    except BrokenPipeError:
-        _silence_stdout()
-        return PIPE_CLOSED
-    except Exception as error:
-        if os.environ.get(DEBUG_VARIABLE, "") not in {"", "0"}:
-            import traceback
-
-            traceback.print_exc()
-        return _report(error)
-    return code
-
-
-def _invoke(arguments: list[str]) -> int:
-    """Parse and run. All errors pass: click's own `main` hides a closed pipe."""
+def invoke(arguments: list[str]) -> int:
+    """Run a command line and return its exit code. All errors pass: click's own `main` hides a closed pipe."""
     instruction = os.environ.get(COMPLETION_VARIABLE)
     if instruction:
         from click.shell_completion import shell_complete
@@ -200,79 +176,3 @@ def _invoke(arguments: list[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     return 0
-
-
-def _report(error: Exception) -> int:
-    """Write an error as one line and return its exit code."""
-    if isinstance(error, click.ClickException):
-        say(error.format_message())
-        return InvalidInputError.exit_code
-    if isinstance(error, LaminError):
-        say(str(error))
-        return error.exit_code
-    if isinstance(error, UnicodeEncodeError):
-        say("an argument is not valid UTF-8")
-        return InvalidInputError.exit_code
-    if isinstance(error, OSError) and error.errno == errno.EBADF and error.filename is None:
-        _silence_stdout()
-        say("standard output is closed")
-        return StorageError.exit_code
-    if isinstance(error, OSError):
-        where = f"{os.fspath(error.filename)!r}: " if isinstance(error.filename, str) else ""
-        say(f"{where}{error.strerror or error}")
-        return StorageError.exit_code
-    database = sys.modules.get("django.db")
-    if database is not None and isinstance(error, database.Error):
-        say(f"the database failed: {error}")
-        return DatabaseError.exit_code
-    say(f"unexpected {type(error).__name__}: {error} (set {DEBUG_VARIABLE}=1 to see where)")
-    return 1
-
-
-def say(text: str) -> None:
-    """Write one line to standard error."""
-    from lamindb.core.text import printable
-
-    line = printable(" ".join(text.split()))
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(f"lamin: {_lower_start(line)}\n")
-
-
-def _lower_start(text: str) -> str:
-    """Return text with a lower-case start, unless its first word is a name such as `URL` or `PostgreSQL`."""
-    return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
-
-
-def _escape_unencodable() -> None:
-    """Write characters that the terminal cannot encode as escapes instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure: Any = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
-
-
-def _open_standard_streams() -> None:
-    """Put something in the place of standard streams that are closed.
-
-    Otherwise the next file that is opened, such as the database, would become the standard output of what we start.
-    Writing to them fails as before, since they are open for reading only.
-    """
-    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        if getattr(sys, name) is None:
-            with contextlib.suppress(OSError):
-                os.fstat(descriptor)
-                continue
-            null = os.open(os.devnull, os.O_RDONLY)
-            if null != descriptor:
-                os.dup2(null, descriptor)
-                os.close(null)
-            os.set_inheritable(descriptor, True)
-            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
-
-
-def _silence_stdout() -> None:
-    """Redirect standard output to `/dev/null`: the interpreter would report the closed pipe when it flushes."""
-    with contextlib.suppress(OSError, ValueError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)

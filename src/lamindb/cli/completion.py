@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import click
 
@@ -58,22 +58,73 @@ def instance_names(incomplete: str) -> list[str]:
     return sorted({e.name for e in registry.entries() if e.exists and e.name.startswith(incomplete)})
 
 
-def _matching_keys(incomplete: str, *, in_trash: bool) -> list[str]:
-    """Return keys up to their next slash, the way a shell completes paths."""
-    from lamindb.models import File
+class _Records:
+    """The records of the current instance, read by SQL alone: loading Django takes longer than a Tab may."""
 
-    query: Any = File.objects.get_queryset() if in_trash else File.select()
-    query = query.filter(trashed_at__isnull=not in_trash, key__startswith=incomplete).order_by("key")
+    def __init__(self) -> None:
+        from lamindb.core.keys import DATABASE_FILE
+        from lamindb.instance import config, discovery
+
+        found = discovery.find()
+        if config.read(found.home).database is None:
+            import sqlite3
+
+            path = (found.home / DATABASE_FILE).as_uri()
+            self._connection: Any = sqlite3.connect(f"{path}?mode=ro", uri=True)
+            self.mark, self.in_byte_order = "?", ""
+        else:
+            import psycopg
+
+            from lamindb.core import database_url
+
+            address = database_url.parse(found.database_url or "")
+            options: dict[str, Any] = {"connect_timeout": "3", **address.options}
+            self._connection = psycopg.connect(
+                user=address.user or None,
+                password=address.password or None,
+                host=address.host or None,
+                port=address.port or None,
+                dbname=address.name,
+                **options,
+            )
+            self.mark, self.in_byte_order = "%s", ' COLLATE "C"'
+
+    def rows(self, query: str, *values: str) -> list[tuple[str]]:
+        """Return the rows of a query, whose `?` stand for values."""
+        return list(self._connection.execute(query.replace("?", self.mark), values))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+
+_NEXT_KEY = """
+SELECT key FROM lamindb_file
+WHERE {state} AND key{order} >= ? AND key{order} < ? ORDER BY key{order} LIMIT 1
+"""
+_CURRENT = "is_latest AND trashed_at IS NULL"
+_TRASHED = "trashed_at IS NOT NULL"
+_LAST = chr(0x10FFFF)
+
+
+def _matching_keys(incomplete: str, *, in_trash: bool) -> list[str]:
+    """Return keys up to their next slash, the way a shell completes paths: one query for each that is offered."""
     start = len(incomplete)
-    found: dict[str, None] = {}
-    for key in query.values_list("key", flat=True)[: _MAX_OFFERS * 50]:
-        slash = key.find("/", start)
-        found[key if slash < 0 else key[: slash + 1]] = None
-        if len(found) >= _MAX_OFFERS:
-            break
-    if len(found) == 1 and (only := next(iter(found))).endswith("/") and only != incomplete:
-        return _matching_keys(only, in_trash=in_trash)
-    return list(found)
+    found: list[str] = []
+    with _Records() as records:
+        query = _NEXT_KEY.format(state=_TRASHED if in_trash else _CURRENT, order=records.in_byte_order)
+        position, end = incomplete, incomplete + _LAST
+        while len(found) < _MAX_OFFERS and (rows := records.rows(query, position, end)):
+            ((key,),) = rows
+            slash = key.find("/", start)
+            # The next key is the first one behind the folder, or behind this key. No key has control characters.
+            position = f"{key}\1" if slash < 0 else key[:slash] + chr(ord("/") + 1)
+            found.append(key if slash < 0 else key[: slash + 1])
+    if len(found) == 1 and found[0].endswith("/") and found[0] != incomplete:
+        return _matching_keys(found[0], in_trash=in_trash)
+    return found
 
 
 @_silent
@@ -95,10 +146,9 @@ def run_ids(incomplete: str) -> list[str]:
 
 
 def _run_ids(incomplete: str) -> list[str]:
-    from lamindb.models import Run
-
-    query = Run.objects.get_queryset().filter(id__startswith=incomplete).order_by("-created_at", "-id")
-    return [str(one) for one in query.values_list("id", flat=True)[:_MAX_OFFERS]]
+    query = f"SELECT id FROM lamindb_run WHERE id >= ? AND id < ? ORDER BY created_at DESC, id DESC LIMIT {_MAX_OFFERS}"
+    with _Records() as records:
+        return [one for (one,) in records.rows(query, incomplete, incomplete + _LAST)]
 
 
 @_silent

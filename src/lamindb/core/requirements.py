@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from importlib import metadata
 from typing import Final
 
 _DISTRIBUTIONS: Final = {"PIL": "pillow", "upath": "universal-pathlib", "yaml": "pyyaml"}
@@ -28,6 +27,9 @@ def pip_install(*modules: str) -> str:
 @functools.cache
 def _bounds() -> dict[str, str]:
     """Return what the extras need, each by its name without extras and bounds; nothing if this is not installed."""
+    # Imported here: it takes as long as a query, and only an error needs it.
+    from importlib import metadata
+
     try:
         lines = metadata.requires("lamindb") or []
     except metadata.PackageNotFoundError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import context
+from lamindb.core import context, paths
 from lamindb.environment import scripts
 from lamindb.environment.source_code import present_digests
 from lamindb.lineage import sql
@@ -109,7 +109,9 @@ class _Checkout:
     def __init__(self, alias: str) -> None:
         instance = context.connected(alias)
         project = instance.project_path if instance is not None else None
-        self._roots = [root for root in (project, scripts.project_root(Path.cwd()), Path("/")) if root is not None]
+        self._roots = [
+            root for root in (project, scripts.project_root(paths.working_folder()), Path("/")) if root is not None
+        ]
         self._known: dict[str, frozenset[str] | None] = {}
 
     def digests(self, places: Iterable[str]) -> frozenset[str] | None:

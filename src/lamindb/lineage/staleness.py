@@ -18,7 +18,7 @@ import json
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.db import models
 
@@ -27,9 +27,11 @@ from lamindb.core.text import printable
 from lamindb.db import database
 from lamindb.errors import InvalidTypeError
 from lamindb.lineage import query, sql
-from lamindb.lineage.checkout import ChangedCode, changed_code
 from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, RecordQuery, RunInput, RunOutput
+
+if TYPE_CHECKING:
+    from lamindb.lineage.checkout import ChangedCode
 
 _NAMED = 3
 """A reason in words names at most this many of the files between."""
@@ -85,8 +87,13 @@ superseded AS (
 """
 
 
-def _rules_sql(vendor: str, file_ids: Collection[str] | None, code: ChangedCode | None = None) -> tuple[str, list[Any]]:
-    """Return how a query begins: with `superseded`, `earlier`, `stale` and `stale_run`, of all files or of some."""
+def _rules_sql(
+    vendor: str, file_ids: Collection[str] | None, code: ChangedCode | None = None, *, is_near: bool = False
+) -> tuple[str, list[Any]]:
+    """Return how a query begins: with `superseded`, `earlier`, `stale` and `stale_run`, of all files or of some.
+
+    With `is_near`, only the runs that made these files are looked at, not those behind them.
+    """
     cast = "::text" if vendor == "postgresql" else ""
     params: list[Any]
     if file_ids is None:
@@ -95,10 +102,13 @@ def _rules_sql(vendor: str, file_ids: Collection[str] | None, code: ChangedCode 
         reads, bound = f"{_FILES} r CROSS JOIN {_INPUTS} i WHERE TRUE", ""
     else:
         listed, params = sql.listed_sql(vendor, file_ids)
+        behind = (
+            f" UNION SELECT ({PRODUCER}){cast} FROM origin CROSS JOIN {_INPUTS} i "
+            f"CROSS JOIN {_FILES} f WHERE i.run_id = origin.run_id AND f.id = i.file_id"
+        )
         given = (
             f"given AS ({listed}), origin(run_id) AS (SELECT ({PRODUCER}){cast} FROM given CROSS JOIN {_FILES} f "
-            f"WHERE f.id = given.id UNION SELECT ({PRODUCER}){cast} FROM origin CROSS JOIN {_INPUTS} i "
-            f"CROSS JOIN {_FILES} f WHERE i.run_id = origin.run_id AND f.id = i.file_id), "
+            f"WHERE f.id = given.id{'' if is_near else behind}), "
         )
         reads = f"origin CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} r WHERE i.run_id = origin.run_id"
         # A unary plus disables the index in SQLite: it would look up each run of the other expression.
@@ -162,7 +172,7 @@ def _stale_sql(vendor: str, bound: str, *, with_code: bool) -> str:
 
 
 def stale_sql(
-    vendor: str, file_ids: Collection[str] | None = None, code: ChangedCode | None = None
+    vendor: str, file_ids: Collection[str] | None = None, code: ChangedCode | None = None, *, is_near: bool = False
 ) -> tuple[str, list[Any]]:
     """Return the query for the ids of all stale files, current or not, or of those among `file_ids`.
 
@@ -170,8 +180,9 @@ def stale_sql(
         vendor: `sqlite` or `postgresql`.
         file_ids: The files; None for all.
         code: Code that makes files stale, too.
+        is_near: Return only files that are stale by what the runs that made `file_ids` read.
     """
-    rules, params = _rules_sql(vendor, file_ids, code)
+    rules, params = _rules_sql(vendor, file_ids, code, is_near=is_near)
     found = f"SELECT id FROM stale WHERE kind = {FILE}"
     if file_ids is not None:
         found = f"SELECT id FROM given WHERE id IN ({found})"
@@ -358,7 +369,11 @@ def stale(*files: Any, code: bool = False) -> RecordQuery[File]:
 
 
 def _changed(alias: str, *, code: bool) -> ChangedCode | None:
-    return changed_code(database.connection(alias)) if code else None
+    if not code:
+        return None
+    from lamindb.lineage.checkout import changed_code
+
+    return changed_code(database.connection(alias))
 
 
 def is_stale(file: File) -> bool:
@@ -367,9 +382,16 @@ def is_stale(file: File) -> bool:
     return bool(stale_among(database.connection(query.alias_of(file)), [file.id]))
 
 
-def stale_among(connection: Any, file_ids: Collection[str]) -> set[str]:
-    """Return the ids of the stale files among these."""
-    return {row[0] for row in sql.fetch(connection, *stale_sql(connection.vendor, file_ids))} if file_ids else set()
+def stale_among(connection: Any, file_ids: Collection[str], *, is_near: bool = False) -> set[str]:
+    """Return the ids of the stale files among these.
+
+    With `is_near`, what lies farther back than the runs that made these files is not looked at, so that the time does
+    not depend on the length of the lineage.
+    """
+    if not file_ids:
+        return set()
+    text, params = stale_sql(connection.vendor, file_ids, is_near=is_near)
+    return {row[0] for row in sql.fetch(connection, text, params)}
 
 
 def staleness(file: File, *, code: bool = False) -> Staleness:

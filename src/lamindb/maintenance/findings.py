@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
+from lamindb.core import filesystem
 from lamindb.core.hashing import digest_file
 from lamindb.core.keys import GITIGNORE, HIDDEN_FOLDER, check_key
 from lamindb.db import database
@@ -177,6 +178,7 @@ def check_in_place(instance: Instance, file: File | None, *, quick: bool) -> Dam
     try:
         if "://" in root:
             return _check_remote(instance, root, file, where, quick=quick)
+        where = filesystem.path_of_key(root, str(file.key))
         if not os.path.exists(where):
             return Damage(name, "missing", f"'{where}' is missing")
         if os.path.isdir(where):

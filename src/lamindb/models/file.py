@@ -44,6 +44,7 @@ _TRASH_TOO: dict[str, models.Q | None] = {
     "is_latest": models.Q(is_latest=True) | models.Q(trashed_at__isnull=False),
 }
 
+_CURRENT: Final = models.Q(is_latest=True, trashed_at__isnull=True)
 
 _UNSAVED: Final[Mapping[str, Any]] = {
     "key": None,
@@ -86,13 +87,15 @@ class File(Traced):
     # Without an index: few storages have many files each, and a planner without statistics would take it before others.
     storage: Storage = ForeignKey(Storage, models.PROTECT, related_name="file_set", db_index=False)
     storage_id: str
-    transform: Transform | None = ForeignKey(Transform, models.PROTECT, null=True, blank=True, related_name="file_set")
+    transform: Transform | None = ForeignKey(
+        Transform, models.PROTECT, null=True, blank=True, related_name="file_set", db_index=False
+    )
     transform_id: str | None
-    run: Run | None = ForeignKey(Run, models.PROTECT, null=True, blank=True, related_name="file_set")
+    run: Run | None = ForeignKey(Run, models.PROTECT, null=True, blank=True, related_name="file_set", db_index=False)
     run_id: str | None
     created_at: datetime.datetime = TimeField(default=now)
     updated_at: datetime.datetime = TimeField(default=now)
-    created_by: User | None = ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    created_by: User | None = ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
     created_by_id: str | None
 
     ALIASES: ClassVar[dict[str, str]] = {
@@ -136,7 +139,7 @@ class File(Traced):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
                 fields=["storage", "key"],
-                condition=models.Q(is_latest=True, trashed_at__isnull=True),
+                condition=_CURRENT,
                 name="one_current_version",
             ),
         ]
@@ -146,6 +149,14 @@ class File(Traced):
             models.Index(fields=["hash"], name="file_hash"),
             models.Index(fields=["name"], name="file_name"),
             models.Index(fields=["created_at", "id"], name="file_created_at"),
+            models.Index(fields=["created_by", "created_at", "id"], name="file_created_by"),
+            models.Index(fields=["transform", "created_at", "id"], name="file_transform"),
+            models.Index(fields=["run", "created_at", "id"], name="file_run"),
+            models.Index(fields=["suffix", "created_at", "id"], name="file_suffix", condition=_CURRENT),
+            models.Index(fields=["storage", "created_at", "id"], name="file_storage", condition=_CURRENT),
+            models.Index(
+                fields=["trashed_at", "id"], name="file_trashed_at", condition=models.Q(trashed_at__isnull=False)
+            ),
             models.Index(
                 fields=["id"],
                 condition=models.Q(is_latest=False) | models.Q(trashed_at__isnull=False),

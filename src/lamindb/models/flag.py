@@ -36,4 +36,8 @@ class Flag(Record):
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["file"], name="flag_file"),
             models.Index(fields=["file"], name="flag_open", condition=models.Q(removed_at__isnull=True)),
+            models.Index(fields=["created_at", "id"], name="flag_created_at"),
+            models.Index(
+                fields=["removed_at", "id"], name="flag_removed_at", condition=models.Q(removed_at__isnull=False)
+            ),
         ]

@@ -17,6 +17,7 @@ from lamindb.core import context, plain
 from lamindb.core.verbs import verb
 from lamindb.errors import InvalidInputError, InvalidTypeError, MultipleResultsFound, NoResultFound
 from lamindb.models import field_names, relations
+from lamindb.models.pages import Page, page_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +113,8 @@ class _SoftNode(WhereNode):
 _OFFERED: Final = frozenset(
     """
     aggregate all annotate contains count dates delete df distinct earliest exclude exists filter first get in_bulk
-    iterator join last latest list lookup none one one_or_none order_by reverse search union update values values_list
+    iterator join last latest list lookup none one one_or_none order_by page reverse search union update values
+    values_list
     """.split()
 )
 
@@ -177,6 +179,21 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         from lamindb.models.dataframe import frame
 
         return frame(self)
+
+    def page(self, *, after: str | None = None, size: int = 50, by: str = "created_at") -> Page:
+        """Return some of these records, the newest first, and where the following ones begin.
+
+        Later pages cost no more than the first. The order of the query is replaced.
+
+        Args:
+            after: `next` of the page before; None for the first page.
+            size: How many records, at most 1,000.
+            by: The time to order by: `created_at`, or a time of which there is one in each of these records.
+
+        Raises:
+            InvalidInputError: `after` is not the `next` of a page, or the size is not a number from 1 to 1,000.
+        """
+        return page_of(self, after, size, by)
 
     def search(self, text: str, **options: Any) -> Any:
         """Rank these records by how well they fit a text. See `Record.search`."""

@@ -172,11 +172,13 @@ class Run(Traced):
     """
 
     id: str = CharField(primary_key=True, max_length=20, default=ids.run_id)
-    transform: Transform = ForeignKey(Transform, models.PROTECT, related_name="run_set")
+    transform: Transform = ForeignKey(Transform, models.PROTECT, related_name="run_set", db_index=False)
     transform_id: str
     name: str | None = TextField(null=True, blank=True)
     external_id: str | None = TextField(null=True, blank=True)
-    parent: Run | None = ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
+    parent: Run | None = ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="children", db_index=False
+    )
     parent_id: str | None
     status: str | None = StatusField(null=True, blank=True)
     params: dict[str, Any] | None = JSONField(null=True, blank=True)
@@ -203,7 +205,7 @@ class Run(Traced):
     capture: dict[str, Any] | None = JSONField(null=True, blank=True)
     created_at: datetime.datetime = TimeField(default=now)
     updated_at: datetime.datetime = TimeField(default=now)
-    created_by: User | None = ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    created_by: User | None = ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
     created_by_id: str | None
 
     ALIASES: ClassVar[dict[str, str]] = {
@@ -256,11 +258,10 @@ class Run(Traced):
         ordering: ClassVar[list[str]] = ["created_at", "id"]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["created_at", "id"], name="run_created_at"),
-            models.Index(
-                fields=["status"],
-                name="run_running",
-                condition=models.Q(status="running"),
-            ),
+            models.Index(fields=["status", "created_at", "id"], name="run_status"),
+            models.Index(fields=["transform", "created_at", "id"], name="run_transform"),
+            models.Index(fields=["created_by", "created_at", "id"], name="run_created_by"),
+            models.Index(fields=["parent", "created_at", "id"], name="run_parent"),
             models.Index(
                 fields=["modules_digest"],
                 name="run_modules",

@@ -54,7 +54,10 @@ class Transform(Traced):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["type", "reference", "version"], name="one_transform_per_version"),
         ]
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["name"], name="transform_name")]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["name"], name="transform_name"),
+            models.Index(fields=["created_at", "id"], name="transform_created_at"),
+        ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Describe what is run; `save()` stores it, or becomes the one that exists already.

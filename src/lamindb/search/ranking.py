@@ -28,7 +28,7 @@ from itertools import chain, compress, repeat
 from math import ceil
 from operator import contains
 
-__all__ = ["RankIndex", "normalise"]
+__all__ = ["RankIndex", "normalise", "words_of"]
 
 _MARKS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
 _UNDECOMPOSED = str.maketrans(
@@ -84,6 +84,16 @@ def normalise(text: str) -> str:
         'grosse ecole file lodz'
     """
     return " ".join(_fold(text).split())
+
+
+def words_of(text: str) -> list[str]:
+    """Return the distinct words of a query, normalised; of a long one those that are used.
+
+    Examples:
+        >>> words_of("Größe/x-10 größe")
+        ['grosse', 'x', '10']
+    """
+    return _Query(text).tokens
 
 
 class RankIndex:

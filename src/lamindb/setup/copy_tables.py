@@ -248,7 +248,7 @@ def drop(alias: str) -> None:
         for model in every:
             cursor.execute(f"DROP TABLE IF EXISTS {connection.ops.quote_name(model._meta.db_table)} CASCADE")
         if connection.vendor == "postgresql":
-            cursor.execute(f"DROP FUNCTION IF EXISTS {_CLOSED}")
+            cursor.execute(f"DROP FUNCTION IF EXISTS {_CLOSED}, lamindb_folded(text)")
         if "django_migrations" in connection.introspection.table_names(cursor):
             cursor.execute("DELETE FROM django_migrations WHERE app = 'lamindb'")
             cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
