@@ -22,8 +22,8 @@ from lamindb.compare.workbook_diff import WorkbookDifference, compare_workbooks
 from lamindb.core import context
 from lamindb.core.requirements import pip_install
 from lamindb.core.text import printable, size_text
-from lamindb.errors import IntegrityError, InvalidInputError
-from lamindb.files.read import staged
+from lamindb.errors import IntegrityError, InvalidInputError, ReadOnlyError
+from lamindb.files.read import checked_path
 from lamindb.models import File
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName
@@ -154,8 +154,8 @@ def _compare_zarr(before: File, after: File, notes: list[str], rtol: float) -> A
     if {before.suffix.lower(), after.suffix.lower()} != {ZARR}:
         return None
     try:
-        return compare_arrays(staged(before), staged(after), ZARR, rtol=rtol)
-    except NotArraysError as error:
+        return compare_arrays(checked_path(before), checked_path(after), ZARR, rtol=rtol)
+    except (NotArraysError, ReadOnlyError) as error:
         notes.append(f"not compared by arrays: {error}")
     return None
 
@@ -181,7 +181,7 @@ def _local_path(file: File) -> Path:
     """
     instance = _instance(file)
     if not instance.is_own(file.storage_id):
-        return staged(file)
+        return checked_path(file)
     name, store = ObjectName(file.digest, file.suffix), instance.store
     if not store.is_local:
         local: Path = store.local_path(name, file.id + file.suffix)

@@ -47,14 +47,13 @@ def stage(file: File, is_run_input: bool | Run | None) -> Path:
     """
     run = edges.reader_of(file, is_run_input)
     flags.heed(file)
-    local = staged(file)
+    local = _staged(file)
     if run is not None:
         edges.link_read(run, file)
     return local
 
 
-def staged(file: File) -> Path:
-    """Return what `stage` does, without an input and without a warning of a flagged file."""
+def _staged(file: File) -> Path:
     if not file.is_saved:
         return _source_path(file)
     instance = _instance(file)
@@ -81,7 +80,7 @@ def checked_path(file: File) -> Path:
 
 def _read(file: File, reader: Callable[[Path], Any]) -> Any:
     """Read a file where it lies; once more from its object if a newer version took its place in the view meanwhile."""
-    local = staged(file)
+    local = _staged(file)
     try:
         result = reader(local)
     except (OSError, LaminError):
@@ -224,7 +223,7 @@ def load(file: File, is_run_input: bool | Run | None, options: dict[str, Any]) -
     flags.heed(file)
     if backed:
         # What is read later must not change meanwhile.
-        loaded = loaders.backed(staged(file) if not file.is_saved else checked_path(file), file.suffix)
+        loaded = loaders.backed(_staged(file) if not file.is_saved else checked_path(file), file.suffix)
     else:
         loaded = _read(file, lambda local: loaders.load(local, file.suffix, **options))
     if run is not None:
