@@ -67,19 +67,21 @@ def _run_id(number: int) -> str:
 
 
 @functools.cache
-def project(edges: int, *, width: int = 1_000, on_postgres: bool = False) -> Project:
+def project(edges: int, *, width: int = 1_000, replaced: int = 0, on_postgres: bool = False) -> Project:
     """Make an instance with about so many edges, three of four of them inputs; several benchmarks share it.
 
     Args:
         edges: How many edges.
         width: How many runs, each making one file, a layer has.
+        replaced: How many files of the layer before the last have a newer version, which no run read. Negative: how
+            many files of the first layer.
         on_postgres: Use a PostgreSQL server that is started for it.
     """
     import lamindb as ln
 
     folder = Path(tempfile.mkdtemp(prefix="lamindb-edges-"))
     _open.callback(shutil.rmtree, folder, ignore_errors=True)
-    url = _postgres_url() if on_postgres else None
+    url = postgres_url() if on_postgres else None
     os.environ["LAMIN_SETTINGS_DIR"] = str(folder / "settings")
     before, verbosity = Path.cwd(), ln.settings.verbosity
     os.chdir(folder)
@@ -87,7 +89,8 @@ def project(edges: int, *, width: int = 1_000, on_postgres: bool = False) -> Pro
     try:
         ln.setup.init(storage="./mydata", db=url)
         layers = max(2, edges // (_INPUTS + 1) // width)
-        _fill(layers * width, width)
+        first = 0 if replaced < 0 else (layers - 2) * width
+        _fill(layers * width, width, range(first, first + abs(replaced)))
         ln.setup.disconnect()
     finally:
         ln.settings.verbosity = verbosity
@@ -95,7 +98,8 @@ def project(edges: int, *, width: int = 1_000, on_postgres: bool = False) -> Pro
     return Project(folder / "mydata", url, layers, width)
 
 
-def _postgres_url() -> str:
+def postgres_url() -> str:
+    """Return the address of a new, empty database of a server that lives as long as the process."""
     server = _server()
     return str(server.url(server.create()))
 
@@ -107,7 +111,7 @@ def _server() -> Any:
     return _open.enter_context(postgres.running())
 
 
-def _fill(runs: int, width: int) -> None:
+def _fill(runs: int, width: int, replaced: range) -> None:
     from lamindb.core import context
     from lamindb.db import database
     from lamindb.models import User
@@ -135,10 +139,13 @@ def _fill(runs: int, width: int) -> None:
             "transform_id storage_id created_by_id",
             (
                 (
-                    *(_file_id(n), f"{n}.csv", f"data/{n}.csv", ".csv", n, f"h{n:021}", f"{n:064}", False, 1, 1, True),
-                    *(_TIME, _TIME, _run_id(n), _TRANSFORM, instance.storage_id, user),
+                    *(f"{n:016}{version:04}", f"{n}.csv", f"data/{n}.csv", ".csv", n, f"h{n:021}"),
+                    *(f"{n:060}{version:04}", False, 1, version, version == 2 or n not in replaced),
+                    *(_TIME, _TIME, _run_id(n) if version == 1 else None, _TRANSFORM if version == 1 else None),
+                    *(instance.storage_id, user),
                 )
-                for n in range(runs)
+                for version, numbers in ((1, range(runs)), (2, replaced))
+                for n in numbers
             ),
         )
         _copy(

@@ -152,8 +152,8 @@ class Bench:
         return kept | {"HOME": str(home), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}
 
     @contextmanager
-    def instance(self) -> Iterator[Path]:
-        """Work in a new folder with its own instance on SQLite; yields the folder."""
+    def instance(self, *, db: str | None = None) -> Iterator[Path]:
+        """Work in a new folder with its own instance, on SQLite or in the database `db`; yields the folder."""
         import lamindb as ln
 
         folder, before = self.fresh_folder(), Path.cwd()
@@ -162,7 +162,7 @@ class Bench:
         verbosity = ln.settings.verbosity
         ln.settings.verbosity = 0
         try:
-            ln.setup.init(storage="./mydata")
+            ln.setup.init(storage="./mydata", db=db)
             yield folder
         finally:
             ln.setup.disconnect()

@@ -170,29 +170,6 @@ def _of_shape(bench: Bench, made_by: list[int | None], read: list[tuple[int, int
     return Result(seconds * 1e3, unit="ms", note=f"{len(found):,} found")
 
 
-@benchmark("why, with 15,000 common ancestors, against the ids of both", bound=3)
-def causes(bench: Bench) -> Result:
-    """Compare why two versions differ with asking for the ancestors of both."""
-    from tests.support.lineages import Plain, write
-
-    count = bench.count(15_000)
-    with bench.instance():
-        import lamindb as ln
-
-        write(Plain(list(range(count)), [0] * count, {(run, (run - 1) // 2) for run in range(1, count)}))
-        ends = ln.File.objects.order_by("-id")[: count // 2].list()
-        for version in (1, 2):
-            with ln.track(ln.Transform(name="merge", type="pipeline"), params={"n": version}, new_run=True) as run:
-                run.inputs.extend(ends)
-                file = ln.File(str(version).encode(), key="merged.csv").save()
-        versions = file.versions.list()
-        return bench.ratio(
-            ours=lambda: ln.why(file),
-            limit=lambda: [ln.lineage.ancestor_ids(one) for one in versions],
-            rounds=_ROUNDS,
-        )
-
-
 @benchmark("memory of asking, 1,000,000 edges against 10,000", bound=1.1)
 def memory(bench: Bench) -> Result:
     """Compare the peak memory in MB of the same query in a small and a large database."""

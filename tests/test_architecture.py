@@ -40,8 +40,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "lineage",
         "describe",
     },
+    "exchange": {"core", "storage", "environment", "db", "models", "records", "lineage", "describe"},
     "setup": {"core", "storage", "instance", "db", "models", "records", "files", "maintenance", "runs"},
 }
+MAY_IMPORT["web"] = set(MAY_IMPORT)
 MAY_IMPORT["cli"] = MAY_IMPORT["dev"] = set(MAY_IMPORT)
 LOWEST = {"lamindb.errors"}
 FRONT_DOORS = {

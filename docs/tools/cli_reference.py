@@ -13,7 +13,8 @@ The `--help` text of every command. `./dev docs` generates this page.
 
 Data goes to standard output, messages to standard error, and no command prompts. `--json` prints the data for programs:
 keys are never renamed or removed, new ones may be added, times are ISO 8601 in UTC, sizes are in bytes. A file is named
-by its key (`study/results.csv`), a path into the storage folder (`mydata/study/results.csv`), or its id.
+by its key (`study/results.csv`), a path into the storage folder (`mydata/study/results.csv`), or its id; `KEY@2` is its
+version 2, unless a key has this very text.
 
 | exit code | meaning |
 |---|---|

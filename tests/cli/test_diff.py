@@ -63,7 +63,7 @@ def test_wrong_input_is_named(cli: Cli, files: list[ln.File]) -> None:
     assert "has no version 9" in cli("diff", "t.csv", "--version", "9", code=3).err
     assert "different files" in cli("diff", "t.csv", "other.csv", code=2).err
     assert "no version before 1" in cli("diff", "other.csv", code=2).err
-    assert "KEY@VERSION" in cli("diff", "t.csv", "other.csv", "--version", "1", code=2).err
+    assert "KEY@N" in cli("diff", "t.csv", "other.csv", "--version", "1", code=2).err
     assert "no column 'nr'" in cli("diff", "t.csv", "--on", "nr", code=2).err
     assert "no record 'nothing'" in cli("diff", "nothing", "t.csv", code=3).err
     files[1].delete()

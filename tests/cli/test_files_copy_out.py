@@ -83,3 +83,16 @@ def test_the_target_s_folder_must_exist(source: Path, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConflictError):
         files.copy_out(source, tmp_path / "folder", force=True)
+
+
+def test_holes_stay_holes(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name in ("file", "folder/file"):
+        with (tmp_path / name).open("wb") as stream:
+            stream.truncate(50 << 20)
+    if (tmp_path / "file").stat().st_blocks * 512 > 1 << 20:
+        pytest.skip("this file system has no holes")
+    for name, copied in (("file", "copy"), ("folder", "copies/file")):
+        assert files.copy_out(tmp_path / name, tmp_path / copied.split("/")[0], force=False)
+        found = (tmp_path / copied).stat()
+        assert (found.st_size, found.st_mode & 0o200) == (50 << 20, 0o200) and found.st_blocks * 512 < 1 << 20

@@ -116,6 +116,7 @@ def test_nothing_is_asked_even_where_input_is_offered(tmp_path: Path) -> None:
         ("ls --json >&-", 4, "standard output is closed"),
         ("ls >/dev/null 2>&-", 0, ""),
         ("ls <&- >/dev/null", 0, ""),
+        ("ls <&- >&- 2>&-", 4, ""),
         ("run -- sh -c 'exit 7' >&-", 7, ""),
         ("run -- sh -c 'exit 7' >&- 2>&-", 7, ""),
         ("run -- sh -c 'exit 7' <&- >&- 2>&-", 7, ""),
@@ -129,3 +130,18 @@ def test_closed_standard_streams_change_no_exit_code(local_instance: Path, line:
     assert says in done.stderr and (says or not done.stderr)
     assert "unexpected" not in done.stderr
     assert ln.File.select().one().load() == "x"
+
+
+def test_a_working_folder_that_was_removed_stops_no_command(
+    local_instance: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ln.File(b"x", key="x.txt").save()
+    monkeypatch.setenv("LAMIN_INSTANCE", str(local_instance))
+    Path("gone").mkdir()
+    monkeypatch.chdir("gone")
+    Path("../gone").rmdir()
+    assert cli("cat", "x.txt").out == "x"
+    cli("run", "--in", "x.txt", "--", "true")
+    for command in ("ls", "describe x.txt", "stale --code", "status", "verify", "history", "runs", "rm x.txt"):
+        cli(*command.split())
+    assert "there is no file" in cli("save", "y.txt", code=3).err

@@ -10,6 +10,7 @@ import pytest
 import lamindb as ln
 from lamindb.cli import resolve
 from lamindb.errors import InvalidInputError, MultipleResultsFound, NoResultFound
+from tests.cli.conftest import Cli
 
 
 @pytest.fixture
@@ -122,3 +123,36 @@ def test_text_names_records_as_in_python(instance: Path) -> None:
     for kind in (ln.User, ln.Transform, ln.Run):
         with pytest.raises(NoResultFound):
             resolve.ids_of(kind, "\0")
+
+
+def test_each_command_that_takes_a_key_takes_a_version(local_instance: Path, cli: Cli) -> None:
+    for content in (b"one", b"two"):
+        ln.File(content, key="a.txt").save()
+    assert cli("cat", "a.txt@1", "mydata/a.txt@2").out == "onetwo"
+    cli("get", "a.txt@1", "-o", "copy")
+    assert Path("copy").read_bytes() == b"one"
+    assert "version 1 of 'a.txt'" in cli("flag", "a.txt@1", "--reason", "wrong").err
+    for command in ("describe", "lineage", "impact", "stale", "plan", "diff", "why"):
+        assert "has no version 3" in cli(command, "a.txt@3", code=3).err
+    assert "has no version 3" in cli("path", "a.txt@1", "a.txt@3", code=3).err
+    assert cli("describe", "a.txt@1").out == cli("describe", "a.txt", "--version", "1").out
+    assert "names a version already" in cli("cat", "a.txt@1", "--version", "2", code=2).err
+    cli("run", "--in", "a.txt@1", "--", "true")
+    assert [(file.key, file.version) for file in ln.Run.select().one().inputs] == [("a.txt", 1)]
+    assert "nor the key or version of one" in cli("run", "--in", "a.txt@3", "--", "true", code=3).err
+    cli("rm", "a.txt@1")
+    assert "is in the trash" in cli("cat", "a.txt@1", code=2).err
+    cli("trash", "restore", "a.txt@1")
+    assert cli("cat", "a.txt@1").out == "one"
+    assert "has no version" not in cli("cat", "b.txt@1", code=3).err
+
+
+def test_a_name_with_the_very_text_of_a_version_goes_first(local_instance: Path, cli: Cli) -> None:
+    ln.File(b"version", key="a").save()
+    other = ln.File(b"key", key="a@1").save()
+    transform = ln.Transform(name="a@2", type="pipeline").save()
+    assert cli("cat", "a@1").out == "key"
+    assert resolve.record("a@1") == resolve.file("a@1") == other
+    assert resolve.record("a@2") == transform
+    cli("run", "--in", "a@1", "--", "true")
+    assert list(ln.Run.select().one().inputs) == [other]

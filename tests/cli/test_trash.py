@@ -123,3 +123,11 @@ def test_the_whole_storage_is_never_removed_by_a_path(cli: Cli, project: Path) -
     assert "whole storage" in cli("rm", "-r", "mydata", code=2).err
     cli("rm", "-r", "mydata/d")
     assert sorted(_trash(cli)) == ["d/one.txt", "d/two.txt"]
+
+
+def test_a_folder_of_another_case_is_another_folder(instance: Path, cli: Cli) -> None:
+    for key in ("d/a.txt", "D/a.txt"):
+        ln.File(key.encode(), key=key).save()
+    cli("rm", "-r", "D")
+    assert [file.key for file in ln.File.select()] == ["d/a.txt"]
+    assert cli("ls", "D").out == ""

@@ -188,6 +188,8 @@ class Rules:
             found.add(("python", "", x2["python_version"], y2["python_version"], ""))
         is_known = not lacks("host", "host", (a, x), (b, y)) and not unknown
         if not found and not followed:
+            found |= self.renamed
+        if not found and not followed:
             if None not in (x["host"], y["host"]) and x["host"] != y["host"]:
                 found.add(("host", "", x["host"], y["host"], ""))
             elif is_known:
@@ -211,8 +213,11 @@ class Rules:
                     right.remove(same[0])
         paired += [(mine, None) for mine in left] + [(None, theirs) for theirs in right]
         followed = []
+        self.renamed = set()
         for mine, theirs in paired:
             if mine and theirs and self.files[mine].digest == self.files[theirs].digest:
+                if self.files[mine].key != self.files[theirs].key:
+                    self.renamed.add(("input", theirs, mine, theirs, pair))
                 continue
             if theirs is not None and self.files[theirs].key == self.files[pair[1]].key:
                 found.add(("continued", "", mine, theirs, pair))
@@ -287,6 +292,34 @@ def made(name: str, inputs: list[ln.File], key: str, data: bytes, **facts: Any) 
 
 def texts(found: Why) -> list[str]:
     return [str(cause) for cause in found.causes]
+
+
+def test_another_file_with_the_same_bytes_counts_where_nothing_else_differs(instance: Path) -> None:
+    one, other = (ln.File(b"the same", key=key).save() for key in ("raw/a.csv", "raw/b.csv"))
+    made("name", [one], "name.txt", b"of a")
+    found = ln.why(made("name", [other], "name.txt", b"of b"))
+    assert texts(found) == ["input is raw/b.csv v1, was raw/a.csv v1, with the same bytes"]
+    (cause,) = found.causes
+    assert (cause.kind, cause.before, cause.after) == ("input", one.id, other.id)
+    found = ln.why(made("name", [one], "name.txt", b"of a, twice", params={"n": 2}))
+    assert texts(found) == ["parameter n: 1 → 2"]
+
+
+def test_the_code_of_a_workflow_counts_where_nothing_else_differs(instance: Path) -> None:
+    workflow = ln.Transform(name="snakemake", type="command").save()
+    rule = ln.Transform(name="count", type="command").save()
+    made_by = []
+    for revision in (1, 2, 2):
+        above = ln.Run(transform=workflow).save()
+        ln.Run.objects.filter(id=above.id).order_by().update_rows({**USUAL, "revision": revision})
+        made_by.append(ln.Run(transform=rule, parent=above).save())
+        row = {**USUAL, "revision": 1, "arguments": ["count"]}
+        ln.Run.objects.filter(id=made_by[-1].id).order_by().update_rows(row)
+        file = ln.File(b"%d" % len(made_by), key="count.txt", run=made_by[-1]).save()
+    assert texts(ln.why(file, 1)) == ["code of snakemake changed (1 → 2)"]
+    assert "snakemake" not in str(ln.why(file, 2).causes)
+    ln.Run.objects.filter(id=made_by[0].id).order_by().update_rows({"arguments": ["count", "--all"]})
+    assert [cause.kind for cause in ln.why(file, 1).causes] == ["arguments"]
 
 
 def test_the_first_divergent_ancestors_are_named(instance: Path) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import json
 import random
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lamindb.compare import table_reader
+from lamindb.compare import table_diff, table_reader
 from lamindb.compare.table_diff import TableDifference, compare_tables
 from lamindb.compare.table_reader import NotATableError, open_table
 from lamindb.errors import InvalidInputError
@@ -161,3 +165,75 @@ def test_bytes_that_are_no_parquet_are_refused(tmp_path: Path) -> None:
     for suffix in (".parquet", ".feather"):
         with pytest.raises(NotATableError):
             open_table(tmp_path / "a", suffix)
+
+
+def _random_table(chance: random.Random, count: int) -> Any:
+    import pyarrow as pa
+
+    def column(*values: Any, type: Any = None) -> Any:
+        return pa.array([chance.choice(values) for _ in range(count)], type)
+
+    return pa.table(
+        {
+            "id": pa.array(range(count), pa.int64()),
+            "whole": column(1, 2, None, type=pa.int32()),
+            "real": column(1.0, 1.0 + 1e-9, float("nan"), float("inf"), -0.0, 0.0, None, type=pa.float64()),
+            "text": column("a", "b", "", None, type=pa.string()),
+            "truth": column(True, False, None, type=pa.bool_()),
+            "kind": column("x", "y", None, type=pa.string()).dictionary_encode(),
+            "nested": column([1], [1, None], None, type=pa.list_(pa.int64())),
+            "pair": column({"a": 1}, {"a": None}, type=pa.struct([("a", pa.int64())])),
+            "day": column(datetime.date(2026, 1, 1), None, type=pa.date32()),
+            "price": column(decimal.Decimal("1.10"), decimal.Decimal("1.20"), type=pa.decimal128(5, 2)),
+        }
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_batches_of_arrow_are_compared_as_row_by_row(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(table_reader, "_BATCH_ROWS", 7)
+    chance = random.Random(seed)
+    before = _random_table(chance, chance.choice([0, 1, 30, 31]))
+    after = before if seed % 3 else _random_table(chance, before.num_rows)
+    if seed % 3 == 1:
+        start = chance.randrange(before.num_rows + 1)
+        after = pa.concat_tables([before.slice(0, start), _random_table(chance, 3), before.slice(start)])
+    if seed % 4 == 2:
+        after = after.set_column(1, "whole", after["whole"].cast(pa.int64()))
+    for name, table in (("a", before), ("b", after)):
+        pq.write_table(table, tmp_path / name, row_group_size=chance.choice([3, 10, 100]))
+    tables = [open_table(tmp_path / name, ".parquet") for name in ("a", "b")]
+    asked: list[dict[str, Any]] = [{}, {"rtol": 1e-6}, {"on": ["id"]}, {"on": ["id", "text"], "rtol": 1e-6}]
+    for options in asked:
+        with monkeypatch.context() as patch:
+            patch.setattr(table_diff, "ArrowTable", type("Other", (), {}))
+            wanted = _answer(tables, options)
+        assert _answer(tables, options) == wanted
+
+
+def _answer(tables: list[Any], options: dict[str, Any]) -> Any:
+    try:
+        found = compare_tables(*tables, **options)
+    except InvalidInputError as error:
+        return str(error)
+    return json.dumps(asdict(found), default=str)
+
+
+def test_keys_in_the_same_order_need_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pa.table({"id": range(3_000), "v": range(3_000)})
+    for name, values in (("a", range(3_000)), ("b", [*range(2_999), -1])):
+        pq.write_table(table.set_column(1, "v", pa.array(values)), tmp_path / name)
+    tables = [open_table(tmp_path / name, ".parquet") for name in ("a", "b")]
+    with monkeypatch.context() as patch:
+        patch.delattr(table_diff, "_database")
+        found = compare_tables(*tables, on=["id"])
+    assert (found.matched_by, found.rows_changed, found.rows_reordered) == ("key", 1, False)
+    assert cells(found) == {"v": [([2_999], 2_999, -1)]}
+    pq.write_table(pa.table({"id": [1, 1], "v": [1, 2]}), tmp_path / "twice")
+    twice = open_table(tmp_path / "twice", ".parquet")
+    with pytest.raises(InvalidInputError, match="not unique"):
+        compare_tables(twice, twice, on=["id"])

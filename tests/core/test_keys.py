@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import unicodedata
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import example, given
@@ -124,3 +125,10 @@ def test_a_suffix_is_replaced_where_it_stood(folder: str, stem: str) -> None:
     assert keys.with_suffix(key, ".fastq.gz") == f"{folder}{stem}.fastq.gz"
     assert keys.with_suffix(key, "") == f"{folder}{stem}"
     assert keys.basename(key) == f"{stem}.csv"
+
+
+def test_a_key_that_the_encoding_of_file_names_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "os", SimpleNamespace(fsencode=lambda name: name.encode("ascii")))
+    assert keys.check_key("a b.txt") == "a b.txt"
+    with pytest.raises(InvalidKeyError, match="set PYTHONUTF8=1"):
+        keys.check_key("é.txt")

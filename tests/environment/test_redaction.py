@@ -41,6 +41,15 @@ KEY_BLOCK = "-----BEGIN RSA PRIVATE " + "KEY-----\nMIIEow\nIBAAKC\n-----END RSA 
             ["--password-file", "/run/p", "--key", "images/a.jpg"],
         ),
         (["-H", "Authorization: Bearer abcdefgh"], ["-H", "Authorization: Bearer ***"]),
+        (["curl", "-u", "me:x1", "a:b"], ["curl", "-u", "me:***", "a:b"]),
+        (["curl", "--user=me:x1"], ["curl", "--user=me:***"]),
+        (["docker", "run", "-u", "1000:1000", "-p", "8080:80"], ["docker", "run", "-u", "1000:1000", "-p", "8080:80"]),
+        (["/bin/mysql", "-u", "me", "-px1", "-p"], ["/bin/mysql", "-u", "me", "-p***", "-p"]),
+        (["sshpass", "-p", "x1", "ssh", "h"], ["sshpass", "-p", "***", "ssh", "h"]),
+        (["sudo", "docker", "login", "-p", "x1"], ["sudo", "docker", "login", "-p", "***"]),
+        (["any", "-pHunter2!"], ["any", "-p***"]),
+        (["any", "-profile2", "-p8080", "-p0.05", "-p"], ["any", "-profile2", "-p8080", "-p0.05", "-p"]),
+        (["sh", "-c", "mysql -u me -px1; ls -p x1"], ["sh", "-c", "mysql -u me -p***; ls -p x1"]),
         ([], []),
     ],
 )
@@ -76,6 +85,10 @@ def test_well_known_shapes_are_hidden_wherever_they_stand(secret: str) -> None:
         ("git clone https://0123456789abcdef0123@host/x", "git clone https://***@host/x"),
         ("redis://:pw@host", "redis://:***@host"),
         ("https://me:p@ss@host/a@b", "https://me:***@host/a@b"),
+        ("curl -u 'me:x1' https://host", "curl -u 'me:***' https://host"),
+        ('run(["curl", "--user", "me:x1"])', 'run(["curl", "--user", "me:***"])'),
+        ('run(["mysqldump", "-px1", "d"])', 'run(["mysqldump", "-p***", "d"])'),
+        ("sshpass -p x1 ssh host -p 22", "sshpass -p *** ssh host -p 22"),
     ],
 )
 def test_named_secrets_are_hidden(text: str, redacted: str) -> None:
@@ -102,6 +115,9 @@ def test_named_secrets_are_hidden(text: str, redacted: str) -> None:
         "the password is wrong",
         "df[['token', 'count']]",
         "d = {'a': 1, 'keys': ['x']}",
+        "docker run -u 1000:1000 -p 8080:80 x",
+        "curl -u $USER:$PASS https://host:80; mysql -p $DB",
+        "curl -u https://host; tar -pxf a; nextflow -profile x",
         "",
     ],
 )

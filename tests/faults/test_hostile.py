@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
+import errno
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +24,10 @@ from lamindb.errors import (
     ReferencedError,
     SourceChangedError,
     SourceNotFoundError,
+    StorageError,
 )
 from lamindb.maintenance import gc, verify
-from lamindb.models import File
+from lamindb.models import File, base
 from lamindb.setup import lifecycle
 from tests.kills import stepping
 
@@ -274,6 +279,7 @@ def test_links_in_a_folder_are_kept_followed_or_skipped(local_instance: Path, li
     write("folder/inside.txt", b"inside")
     for name, target in (("alias.txt", "inside.txt"), ("out", "../secret"), ("dead", "nowhere"), ("circle", ".")):
         os.symlink(target, f"folder/{name}")
+    os.symlink(os.path.abspath("folder/inside.txt"), "folder/absolute.txt")
     if links == "follow":
         for name in ("dead", "circle"):
             with pytest.raises(InvalidInputError, match=r"dead|circle"):
@@ -284,14 +290,15 @@ def test_links_in_a_folder_are_kept_followed_or_skipped(local_instance: Path, li
             ln.File("folder", key="f", links=links).save()
         os.unlink("folder/storage")
     wanted = {
-        "keep": ["alias.txt", "inside.txt"],
-        "follow": ["alias.txt", "inside.txt", "out/deep.txt"],
+        "keep": ["absolute.txt", "alias.txt", "inside.txt"],
+        "follow": ["absolute.txt", "alias.txt", "inside.txt", "out/deep.txt"],
         "skip": ["inside.txt"],
     }[links]
     file = ln.File("folder", key="f", links=links).save()
     told = capsys.readouterr().err
     staged = file.stage()
     assert sorted(str(path.relative_to(staged)) for path in staged.rglob("*") if path.is_file()) == wanted
+    assert not any(path.is_symlink() for path in staged.rglob("*"))
     assert ln.File("folder", key="f", links=links).hash == file.hash
     many = ln.File.from_dir("folder", key="m", links=links)
     assert [one.key for one in many] == [f"m/{name}" for name in wanted]
@@ -370,6 +377,34 @@ def test_a_file_that_grows_while_it_is_saved_is_not_saved(
     assert ln.File(source, key="growing.log").save().size == source.stat().st_size
 
 
+@pytest.mark.parametrize("how", ["another in its place", "gone", "a link in its place", "cut"])
+def test_a_source_that_is_replaced_while_it_is_read(instance: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, calls = os.urandom(4 << 20), []
+    source = write("source.bin", before)
+    write("private.txt", b"private")
+    file, real = ln.File(source, key="source.bin"), os.read
+
+    def replaced(descriptor: int, size: int) -> bytes:
+        calls.append(size)
+        if len(calls) == 2 and how == "cut":
+            os.truncate(source, 100)
+        elif len(calls) == 2:
+            source.unlink()
+            if how == "another in its place":
+                write(source, b"other")
+            elif how == "a link in its place":
+                source.symlink_to("private.txt")
+        return real(descriptor, size)
+
+    with monkeypatch.context() as patch, contextlib.suppress(SourceChangedError):
+        patch.setattr(os, "read", replaced)
+        file.save()
+    assert len(calls) > 2 or how == "cut"
+    # What was open is one state of the file; a mixture of two is never saved.
+    assert [saved.stage().read_bytes() for saved in ln.File.select()] in ([], [before])
+    assert verify.verify().is_clean
+
+
 # --- versions ---
 
 
@@ -405,6 +440,46 @@ def test_a_file_saved_again_while_its_record_is_in_the_trash_is_its_own(instance
 
 
 # --- what must not be written to, or lost ---
+
+
+def test_a_clock_that_goes_back_changes_no_order(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = ln.File(b"1", key="a.txt").save()
+    real = time.time
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: real() - 400 * 86_400)
+        patch.setattr(time, "time_ns", lambda: int((real() - 400 * 86_400) * 1e9))
+        patch.setattr(base, "now", lambda: datetime.datetime.fromtimestamp(real() - 400 * 86_400, datetime.UTC))
+        with ln.track(ln.Transform(name="t", type="pipeline")) as run:
+            first.stage(is_run_input=True)
+            ln.File(b"2", key="a.txt").save()
+            made = ln.File(b"made", key="made.txt").save()
+    third = ln.File(b"3", key="a.txt").save()
+    assert [file.version for file in third.versions] == [1, 2, 3] and read("a.txt") == b"3"
+    assert run.status == "completed" and made.is_stale
+    third.delete()
+    assert read("a.txt") == b"2"
+    third.restore()
+    assert read("a.txt") == b"3"
+    # What was saved by a clock that was behind is no older for that: nothing but what is unreachable goes.
+    gc.sweep(dry_run=False)
+    assert verify.verify().is_clean
+
+
+def test_an_object_folder_on_another_file_system_saves_nothing(
+    local_instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(source: Any, target: Any, **options: Any) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source, None, target)
+
+    with monkeypatch.context() as patch:
+        for name in ("rename", "replace", "link"):
+            patch.setattr(os, name, refused)
+        for files in ([ln.File(b"x", key="x.txt")], [ln.File(b"%d" % n, key=f"{n}.txt") for n in range(3)]):
+            with pytest.raises(StorageError, match="cross-device"):
+                ln.save(files)
+    assert File.objects.count() == 0 and not (local_instance / "x.txt").exists()
+    assert verify.verify().is_clean
+    assert ln.File(b"x", key="x.txt").save().stage().read_bytes() == b"x"
 
 
 def test_stored_bytes_are_read_only(instance: Path) -> None:

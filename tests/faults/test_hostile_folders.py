@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 import lamindb as ln
+from lamindb.cli import main
 from lamindb.core import context
 from lamindb.errors import ConflictError, IntegrityError, InvalidInputError, LaminError, NoInstanceError
 from lamindb.instance import config, move_note, registry
 from lamindb.maintenance import gc
+from lamindb.setup import lifecycle
 from lamindb.storage import manifest
 from lamindb.storage.base import ObjectName, Source
 from lamindb.storage.local import LocalStore
@@ -159,6 +161,55 @@ def test_a_note_of_a_move_is_checked(tmp_path: Path, values: dict[str, Any]) -> 
     path = tmp_path / "moving.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
     assert move_note.read(tmp_path) is None
+
+
+HOSTILE = [
+    'id = "../../../outside"', 'id = "/tmp/outside"', 'storage_id = "../x"', f"id = {DEEP}", DEEP, "id = 7",
+    "name = []", 'name = "../outside"', 'name = "\\u001b]0;x\\u0007"', 'storage = "/"', 'storage = "../victim"',
+    'storage = "s3://lab/x"', 'storage = "file:///"', "storage = 3", 'database = "postgresql://ada@192.0.2.1/lab"',
+    'database = "postgresql://ada@192.0.2.1/lab?passfile=/etc/passwd"', 'database = "sqlite:////etc/passwd"',
+    "database = 1", "format = 10e400", 'format = "1"', 'view = "../x"', "view = {}", "\0", "id",
+]  # fmt: skip
+COMMANDS = (
+    "info", "ls", "verify", "gc --yes --grace-seconds 0", "backup", "save note.txt --key new.txt", "run -- true",
+    "status", "relink", "connect {evil}", "init --storage {evil}", "migrate-to --storage {new}", "delete {evil}",
+    "restore {evil}", "list",
+)  # fmt: skip
+
+
+def everything(*folders: Path) -> dict[str, bytes]:
+    """Return all files below folders but SQLite's beside a database, and what is kept of the instance that goes."""
+    names = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
+    passing = ("registry.json", "registry.lock", "-shm", "-wal")
+    names = {path for path in names if not path.name.endswith(passing) and "/backups/evil-" not in str(path)}
+    return {str(path): path.read_bytes() for path in names}
+
+
+@pytest.mark.parametrize("line", HOSTILE, ids=lambda line: ascii(line[:40]))
+def test_no_command_in_a_hostile_folder_touches_anything_else(
+    two: tuple[Path, Path], line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim, evil = two
+    Path("note.txt").write_text("note")
+    ln.close()
+    path = evil / ".lamindb" / config.FILE_NAME
+    lines = [one for one in path.read_text().splitlines() if one.partition(" =")[0] != line.partition(" =")[0]]
+    path.write_text("\n".join([*lines, line]) + "\n")
+    others = (victim, Path(os.environ["LAMIN_SETTINGS_DIR"]), Path(os.environ["HOME"]))
+    before = everything(*others)
+    monkeypatch.chdir(evil.parent)
+    monkeypatch.setenv("LAMIN_INSTANCE", str(evil))
+    for command in COMMANDS:
+        code = main(command.format(evil=evil, new=evil.parent / "new").split())
+        written = capsys.readouterr()
+        assert code in {0, 2, 3, 4, 6} and "unexpected" not in written.err, (command, code, written.err)
+        assert "\x1b" not in written.out + written.err and "Traceback" not in written.err
+        lifecycle.reset()
+    assert everything(*others) == before
+    assert not any(one.name.startswith("outside") for one in Path("/tmp").iterdir())
+    assert {one.name for one in evil.parent.iterdir()} <= {"victim", "evil", "note.txt"}
+    monkeypatch.setenv("LAMIN_INSTANCE", str(victim))
+    assert main(["verify"]) == 0
 
 
 @pytest.mark.parametrize("link", ["objects", "incoming", "staged", "objects/shard"])

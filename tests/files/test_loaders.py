@@ -403,3 +403,11 @@ def test_an_own_writer_is_chosen_by_class_and_suffix(local_instance: Path, monke
     assert ln.File(Plate(), key="x.wells").save().stage().read_bytes() == b"A1"
     with pytest.raises(InvalidInputError, match="must return bytes"):
         ln.File(Plate(), key="x.broken")
+
+
+def test_columns_of_one_name(local_instance: Path) -> None:
+    table = pd.DataFrame([[1, 2]], columns=["a", "a"])
+    with pytest.raises(InvalidInputError, match="Duplicate column names"):
+        ln.File(table, key="table.parquet")
+    assert ln.File.select().count() == 0
+    assert ln.File(table, key="table.csv").save().load().to_numpy().tolist() == [[1, 2]]

@@ -293,9 +293,11 @@ def test_memory_does_not_grow_with_what_is_saved(instance: Path, monkeypatch: py
         finally:
             tracemalloc.stop()
 
-    texts = ("first", "first again", "unchanged", "other bytes")
+    texts = ("first", "first again", "unchanged", "other bytes", "yet others")
     beside("warm", 200, "first")
     few = [beside("few", 300, text) for text in texts]
     many = [beside("many", 3_300, text) for text in texts]
     growth = {text: (more - less) / 3_000 for text, more, less in zip(texts, many, few, strict=True)}
+    # The interpreter's table of interned names may grow by megabytes in one of the two, but not in both.
+    growth["other bytes"] = min(growth["other bytes"], growth.pop("yet others"))
     assert max(growth.values()) < 650, growth

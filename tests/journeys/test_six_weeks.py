@@ -86,6 +86,7 @@ text = ln.File.select(key="data/clean.csv").one().stage(is_run_input=True).read_
 ln.File(f"units {units.VERSION}, {layout} of {text}".encode(), key="results/explore.txt").save()
 """
 SNAKEFILE = """\
+# edit {EDIT}
 rule all:
     input: "counts/top.txt"
 
@@ -122,7 +123,7 @@ class Project:
         self.how = "mean"
         self.units = "1.0"
         self.install("1.0")
-        self.edit(cleaning=1, clean=1, flow=1, explore="raw/layout.csv")
+        self.edit(cleaning=1, clean=1, flow=1, rules=1, explore="raw/layout.csv")
         self.programs: dict[str, Callable[[str], None]] = {
             "python clean.py": self._clean,
             "python flow.py": self._flow,
@@ -133,7 +134,6 @@ class Project:
         }
         (folder / "append.py").write_text(APPEND)
         (folder / "slow.py").write_text(SLOW)
-        (folder / "Snakefile").write_text(SNAKEFILE)
         for name in ("count", "top"):
             (folder / f"{name}.py").write_text(RULE.replace("NAME", name))
 
@@ -145,6 +145,7 @@ class Project:
         (self.folder / "cleaning.py").write_text(CLEANING.replace("{RULE}", str(self.edits["cleaning"])))
         (self.folder / "clean.py").write_text(CLEAN.replace("{EDIT}", str(self.edits["clean"])))
         (self.folder / "flow.py").write_text(FLOW.replace("{EDIT}", str(self.edits["flow"])))
+        (self.folder / "Snakefile").write_text(SNAKEFILE.replace("{EDIT}", str(self.edits["rules"])))
         if "explore" in edits:
             cells = ["import lamindb as ln\nln.track()", EXPLORE.replace("KEY", edits["explore"])]
             write_notebook(self.folder / "explore.ipynb", *cells, title="explore")
@@ -222,7 +223,7 @@ class Project:
         self.model.save("results/explore.txt", text, run)
 
     def _workflow(self, process: str) -> None:
-        self._run("workflow", process, "the script of snakemake", [])
+        self._run("workflow", process, self.edits["rules"], [])
         for program, read, written in (
             ("count", "data/clean.csv", "counts/count.txt"),
             ("top", "counts/count.txt", "counts/top.txt"),
@@ -448,6 +449,12 @@ def test_six_weeks(tmp_path: Path, database: str | None, cli: Cli, monkeypatch: 
     project.install("2.0")
     project.start("notebook explore.ipynb")
     project.ask()
+    # The rules of a workflow count for what its commands make; the code of these is the same.
+    project.edit(rules=2)
+    project.ask_code("count", "top")
+    project.start(WORKFLOW)
+    project.ask()
+    project.ask_code()
 
     # The third week: a module is edited, and everything after it made again.
     project.edit(cleaning=2)

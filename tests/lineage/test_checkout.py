@@ -13,6 +13,7 @@ import pytest
 
 import lamindb as ln
 from lamindb.environment.source_code import function_source, present_digests
+from lamindb.runs.commands.command import run_command
 from tests.runs.test_modules import Project, project  # noqa: F401
 from tests.support.processes import write_notebook
 
@@ -91,6 +92,26 @@ def test_the_code_of_the_caller_counts_for_a_pipeline(instance: Path, monkeypatc
     assert stale_keys() == []
     script.write_text("a = 2\n")
     assert stale_keys() == ["a.txt"]
+
+
+def test_the_rules_of_a_workflow_count_for_what_its_commands_made(
+    instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules, script = instance.parent / "Makefile", instance.parent / "count.sh"
+    lamin = f"{sys.executable} -m lamindb"
+    rules.write_text(f"count.txt:\n\t{lamin} run --out count.txt -- sh count.sh\n")
+    script.write_text("echo 1 > count.txt\n")
+    monkeypatch.chdir(instance.parent)
+    done = run_command(["make"])
+    assert (done.status, ln.Run.get(done.run_id).code()) == ("completed", rules.read_text())
+    assert stale_keys() == []
+    rules.write_text(rules.read_text() + "\n")
+    assert stale_keys() == ["count.txt"]
+    assert str(ln.File.get("count.txt").staleness(code=True).reasons[0]) == "Makefile changed since it ran"
+    (instance.parent / "count.txt").unlink()
+    again = run_command(["make"])
+    assert [ln.Run.get(one.run_id).revision for one in (done, again)] == [1, 2]
+    assert stale_keys() == []
 
 
 def test_modules_count_also_for_steps(project: Any) -> None:  # noqa: F811

@@ -9,6 +9,7 @@ import pytest
 
 import lamindb as ln
 from lamindb.core import context
+from lamindb.db import database
 from lamindb.errors import StorageError
 from lamindb.maintenance import reachable, verify
 from lamindb.maintenance.reachable import FolderSizes
@@ -116,3 +117,10 @@ def test_a_full_disk_for_temporary_files_is_told(local_instance: Path) -> None:
         sizes._kept.execute("PRAGMA query_only = ON")
         with pytest.raises(StorageError, match="TMPDIR"):
             list(reachable.objects(context.instance(), None, ("", ""), sizes))
+
+
+def test_an_index_finds_what_needs_an_object(instance: Path) -> None:
+    connection = database.connection(context.instance().alias)
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, File._meta.db_table)
+    assert ["digest", "suffix"] in [one["columns"] for one in found.values() if one["index"]]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db.models import Count
+from django.db.models import Count, F
 
 import lamindb as ln
 import lamindb.schema as lns
@@ -174,3 +174,24 @@ def test_text_that_no_database_holds_is_refused_however_it_is_asked_for(world: S
             ln.File.select(condition)
     with pytest.raises(InvalidInputError, match="not saved yet"):
         ln.File.select(ln.Q(run__in=[ln.Run(transform=world.first)]))
+
+
+def test_patterns_take_upper_and_lower_case_apart(instance: Path) -> None:
+    keys = ("d/a.txt", "D/a.txt", "d/A.txt", "d/[*?].txt")
+    ln.save([ln.File(key.encode(), key=key, description=key[:2]) for key in keys])
+    run = ln.Run(transform=ln.Transform(name="t"), params={"p": "Deep", "q": {"r": "deep"}}).save()
+
+    def found(**conditions: object) -> list[str]:
+        return sorted(str(file.key) for file in ln.File.select(**conditions))
+
+    assert found(key__startswith="D/") == found(description__startswith="D") == ["D/a.txt"]
+    assert found(key__endswith="A.txt") == found(key__contains="/A") == ["d/A.txt"]
+    assert found(key__startswith="d/[*?]") == found(key__contains="[*") == found(key__endswith="?].txt") == [keys[3]]
+    assert found(key__contains="_") == found(key__contains="%") == found(key__startswith="d/_") == []
+    assert len(found(key__istartswith="D/")) == len(found(key__icontains="/")) == 4
+    assert len(found(key__startswith="")) == len(found(key__contains=F("description"))) == 4
+    assert len(found(key__startswith=F("description"))) == 4 and found(key__endswith=F("description")) == []
+    assert ln.Run.select(params__p__startswith="De").one() == run == ln.Run.select(params__q__r__endswith="eep").one()
+    assert ln.Run.select(params__p__startswith="de").count() == 0
+    assert ln.File.select().exclude(key__startswith="d/").one().key == "D/a.txt"
+    assert ln.File.select(key__startswith="d/a").update(description="new") == 1

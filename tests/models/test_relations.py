@@ -105,3 +105,11 @@ def test_get_returns_the_one_that_is_named(project: dict[str, Any]) -> None:
         ln.File.get("raw.txt")
     with pytest.raises(MultipleResultsFound):
         ln.Run.get(transform="clean")
+
+
+def test_a_name_that_is_also_a_reference_does_not_hide_others(instance: Path) -> None:
+    for fields in ({"type": "pipeline"}, {"type": "script", "reference": "code/qc.py"}):
+        ln.Run(transform=ln.Transform(name="qc", **fields)).save()
+    with pytest.raises(MultipleResultsFound, match="several transforms are called 'qc'"):
+        ln.Run.select(transform="qc").list()
+    assert ln.Run.select(transform="qc.py").count() == 1

@@ -155,11 +155,23 @@ def test_a_forked_child_uses_its_own_connection(cache: HashCache) -> None:
     assert cache.get_many([("/a", STAT), ("/b", STAT)]) == [CONTENT, CONTENT]
 
 
+def test_a_list_of_right_files_is_remembered_by_its_first(cache: HashCache) -> None:
+    assert not cache.is_right("/a", "one")
+    cache.put_right("/a", "one", STAT.mtime_ns, LATER)
+    assert cache.is_right("/a", "one") and not cache.is_right("/a", "two") and not cache.is_right("/b", "one")
+    cache.put_right("/a", "two", STAT.mtime_ns, LATER)
+    assert cache.is_right("/a", "two") and not cache.is_right("/a", "one")
+    cache.put_right("/b", "one", STAT.mtime_ns, STAT.mtime_ns + RACY_NS)
+    assert not cache.is_right("/b", "one")
+
+
 def test_no_cache_knows_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     cache = NoHashCache()
     cache.put(Known("/a", STAT, CONTENT, LATER))
     cache.forget(["/a"])
+    cache.put_right("/a", "one", STAT.mtime_ns, LATER)
+    assert not cache.is_right("/a", "one")
     assert cache.get("/a", STAT) is None
     assert cache.digests([("/a", STAT)]) == [None]
     cache.close()

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from lamindb.core.hashing import hash_bytes
 from lamindb.errors import IntegrityError, InvalidKeyError, ReadOnlyError, StorageError, ViewConflictError
-from lamindb.storage import reflink, view
+from lamindb.storage import hash_cache, reflink, view
 from lamindb.storage.base import ObjectName, Source
 from lamindb.storage.hash_cache import HashCache, NoHashCache
 from lamindb.storage.local import LocalStore
@@ -427,3 +428,48 @@ def test_a_storage_without_a_folder_shows_nothing() -> None:
     assert none.show_many([Shown("a.csv", name)]) == []
     assert none.state("a.csv", name) == "missing"
     assert none.hide("a.csv", name)
+
+
+def _rows(names: dict[str, ObjectName]) -> list[tuple[str, str, str, bool]]:
+    return [(key, name.digest, name.suffix, False) for key, name in names.items()]
+
+
+def test_edits_are_found_and_files_that_are_as_before_take_one_stat_and_one_look_up(
+    shows: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hash_cache, "RACY_NS", -(10**18))
+    names = {f"{number % 7}/{number}.csv": put(shows.store, b"%d" % number) for number in range(600)}
+    shows.show_many([Shown(key, name) for key, name in names.items()])
+    assert list(shows.changed(_rows(names))) == []
+    if not isinstance(shows.store.hash_cache, NoHashCache):
+        with monkeypatch.context() as patch:
+            patch.delattr(HashCache, "digests")
+            patch.delattr(view.ViewInspector, "digest")
+            assert list(shows.changed(_rows(names))) == []
+    edit(shows.path("3/10.csv"), b"19")
+    shows.path("4/11.csv").unlink()
+    shows.path("5/12.csv").unlink()
+    shows.path("5/12.csv").mkdir()
+    edit(shows.path("6/13.csv"), b"13")
+    assert sorted(shows.changed(_rows(names))) == ["3/10.csv", "5/12.csv"]
+    # What is to be shown may differ, too, while every file is as before.
+    names["1/1.csv"], names["2/2.csv"] = names["2/2.csv"], names["1/1.csv"]
+    assert sorted(shows.changed(_rows(names))) == ["1/1.csv", "2/2.csv", "3/10.csv", "5/12.csv"]
+
+
+def test_a_list_of_files_that_had_just_changed_is_not_remembered(shows: View, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"a.csv": put(shows.store, b"a")}
+    shows.show("a.csv", names["a.csv"])
+    assert list(shows.changed(_rows(names))) == []
+    remembered: list[bool] = []
+    whether = HashCache.is_right
+    monkeypatch.setattr(HashCache, "is_right", lambda *told: remembered.append(whether(*told)) or remembered[-1])
+    assert list(shows.changed(_rows(names))) == [] and not any(remembered)
+
+
+def test_a_list_stays_the_same_where_files_are_added_elsewhere() -> None:
+    digests = [hash_bytes(b"%d" % number).digest for number in range(5_000)]
+    rows = [(str(number), digest, "", False) for number, digest in enumerate(digests)]
+    before = {tuple(part) for part in view._parts(rows)}
+    after = {tuple(part) for part in view._parts([*rows[:2_000], ("new", digests[0], "", False), *rows[2_000:]])}
+    assert sum(map(len, before)) == 5_000 and len(before) > 5 and len(before - after) == 1

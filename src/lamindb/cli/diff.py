@@ -45,7 +45,7 @@ def diff(
 ) -> None:
     """Show what differs between A and B: versions of a file, folders, runs, or the last runs of transforms.
 
-    A version of a file is written KEY@VERSION. With A only, a file is compared with its version before. Tables are
+    A version of a file is written KEY@N. With A only, a file is compared with its version before. Tables are
     compared by columns, rows and cells, JSON and YAML by path, text by lines, folders by their files.
 
     JSON keys: format, format_version, kind, is_equal, before, after; of files same_bytes, content, notes; of runs
@@ -65,9 +65,9 @@ def diff(
 
 def _records(a: str, b: str | None, versions: tuple[int, ...]) -> tuple[Any, ...]:
     if not versions:
-        return (resolve.versioned(a),) if b is None else (resolve.versioned(a), resolve.versioned(b))
+        return (resolve.record(a),) if b is None else (resolve.record(a), resolve.record(b))
     if b is not None or len(versions) > 2:
-        raise InvalidInputError("--version is for one file, once or twice: pass A only, or write KEY@VERSION")
+        raise InvalidInputError("--version is for one file, once or twice: pass A only, or write KEY@N")
     named = tuple(resolve.file_version(a, version) for version in versions)
     return named if len(named) == 2 else (*named, resolve.file(a))
 

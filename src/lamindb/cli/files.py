@@ -19,6 +19,7 @@ from lamindb.cli.output import out, out_json
 from lamindb.cli.params import command, json_option
 from lamindb.core import context, messages
 from lamindb.errors import ConflictError, InvalidInputError, SourceNotFoundError, StorageError
+from lamindb.storage import reflink
 
 if TYPE_CHECKING:
     from lamindb.models import File, Run
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--links",
     type=click.Choice(["keep", "follow", "skip"]),
-    help="Links in folders: keep those that stay in it, follow also those that leave it, or skip all.",
+    help="Links in folders: store the targets of those that stay in it, of all, or of none.",
 )
 @json_option
 def save(
@@ -155,7 +156,7 @@ def _inputs(choice: bool | None) -> bool | None:
 
 
 @command("get", "lamin get study/results.csv", "lamin get study/results.csv -o /tmp/old.csv --version 1")
-@click.argument("name", metavar="KEY|ID", shell_complete=keys)
+@click.argument("name", metavar="KEY[@N]|ID", shell_complete=keys)
 @click.option(
     "-o", "--output", metavar="PATH", type=click.Path(), help="Where to write it; in a folder it keeps its own name."
 )
@@ -188,7 +189,7 @@ def get(name: str, output: str | None, version: int | None, force: bool, is_inpu
 
 
 @command("cat", "lamin cat study/results.csv | head", "lamin cat study/results.csv --version 1")
-@click.argument("names", metavar="KEY|ID...", nargs=-1, required=True, shell_complete=keys)
+@click.argument("names", metavar="KEY[@N]|ID...", nargs=-1, required=True, shell_complete=keys)
 @click.option("--version", type=int, help="The version; the current one by default.")
 @click.option("--input/--no-input", "is_input", default=None, help="Record it as an input of the current run, or not.")
 def cat(names: tuple[str, ...], version: int | None, is_input: bool | None) -> None:
@@ -264,10 +265,9 @@ def _same_members(source: Path, target: Path) -> bool:
 
 
 def _copy(source: Path, temporary: Path) -> None:
-    """Copy bytes and fsync them, without the read-only mode of stored files."""
+    """Copy bytes, with holes or as reflinks, and fsync them, without the read-only mode of stored files."""
     if not source.is_dir():
-        shutil.copyfile(source, temporary)
-        _fsync(temporary)
+        _copy_member(str(source), str(temporary))
         return
     shutil.copytree(source, temporary, copy_function=_copy_member)
     for folder, _, _ in os.walk(temporary):
@@ -275,7 +275,8 @@ def _copy(source: Path, temporary: Path) -> None:
 
 
 def _copy_member(source: str, target: str) -> None:
-    shutil.copyfile(source, target)
+    reflink.duplicate(source, target, allow_link=False)
+    os.chmod(target, 0o666 & ~_umask())
     _fsync(Path(target))
 
 

@@ -31,7 +31,7 @@ def flag(name: str, reason: str, as_json: bool) -> None:
     from lamindb.lineage import recall
     from lamindb.records import flags
 
-    file = resolve.versioned_file(name)
+    file = resolve.file_or_trashed(name)
     file.flag(reason)
     affected = recall.affected().filter(id__in=file.descendants(all_producers=True).values("id")).order_by("key", "id")
     if as_json:
@@ -57,7 +57,7 @@ def flag(name: str, reason: str, as_json: bool) -> None:
 @click.option("--reason", metavar="TEXT", help="Why the flags are removed.")
 def unflag(name: str, reason: str | None) -> None:
     """Remove the flags of a version of a file. `lamin describe` shows them still, as history."""
-    file = resolve.versioned_file(name)
+    file = resolve.file_or_trashed(name)
     file.unflag(reason)
     messages.success(f"version {file.version} of {resolve.ascii_quoted(file.key or file.name)} is not flagged any more")
 

@@ -108,14 +108,14 @@ def _open_standard_streams() -> None:
     """Put something in the place of standard streams that are closed.
 
     Otherwise the next file that is opened, such as the database, would become the standard output of what we start.
-    Writing to them fails as before, since they are open for reading only.
+    Writing to the standard output fails as before, since it is open for reading only; messages are dropped.
     """
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
             with contextlib.suppress(OSError):
                 os.fstat(descriptor)
                 continue
-            null = os.open(os.devnull, os.O_RDONLY)
+            null = os.open(os.devnull, os.O_WRONLY if descriptor == 2 else os.O_RDONLY)
             if null != descriptor:
                 os.dup2(null, descriptor)
                 os.close(null)

@@ -83,7 +83,7 @@ def _hit(hit: Any, kind: str) -> tuple[str, str]:
 
 
 @command("plan", "lamin plan", "lamin plan results/counts.csv", "lamin plan --json")
-@click.argument("names", metavar="[KEY|ID]...", nargs=-1, shell_complete=keys)
+@click.argument("names", metavar="[KEY[@N]|ID]...", nargs=-1, shell_complete=keys)
 @json_option
 def plan(names: tuple[str, ...], as_json: bool) -> None:
     """Show what has to be run to make stale files fresh, in order: all current files, or those named.
@@ -97,7 +97,7 @@ def plan(names: tuple[str, ...], as_json: bool) -> None:
     """
     from lamindb.lineage import plans
 
-    found = plans.plan(*(resolve.versioned_file(name) for name in names))
+    found = plans.plan(*(resolve.file_or_trashed(name) for name in names))
     if as_json:
         out(found.to_json())
     elif found:
@@ -158,7 +158,7 @@ def history(limit: int, since: datetime.datetime | None, handle: str | None, as_
 
 
 @command("describe", "lamin describe study/results.csv", "lamin describe analysis.ipynb --json")
-@click.argument("name", metavar="KEY|ID|NAME", shell_complete=keys)
+@click.argument("name", metavar="KEY[@N]|ID|NAME", shell_complete=keys)
 @click.option("--version", type=int, help="The version of a file; the current one by default.")
 @json_option
 def describe(name: str, version: int | None, as_json: bool) -> None:
@@ -185,7 +185,7 @@ def show_page(record: Any, *, as_json: bool) -> None:
     "lamin lineage study/results.csv --up --depth 5",
     "lamin lineage study/results.csv -o lineage.svg",
 )
-@click.argument("name", metavar="KEY|ID|NAME", shell_complete=keys)
+@click.argument("name", metavar="KEY[@N]|ID|NAME", shell_complete=keys)
 @click.option("--version", type=int, help="The version of a file; the current one by default.")
 @click.option("--up", is_flag=True, help="Only ancestors.")
 @click.option("--down", is_flag=True, help="Only descendants.")
@@ -286,7 +286,7 @@ def impact(
     """
     from lamindb.lineage import impacts
 
-    record = resolve.versioned(name) if version is None else resolve.record(name, version=version)
+    record = resolve.record(name, version=version)
     found = impacts.impact(record, any_version=any_version)
     if as_json:
         out(found.to_json())
@@ -303,7 +303,7 @@ def impact(
 
 
 @command("stale", "lamin stale", "lamin stale study/results.csv", "lamin stale --json")
-@click.argument("names", metavar="[KEY|ID]...", nargs=-1, shell_complete=keys)
+@click.argument("names", metavar="[KEY[@N]|ID]...", nargs=-1, shell_complete=keys)
 @click.option("--code", is_flag=True, help="Include files made by code that changed in this checkout since.")
 @json_option
 def stale(names: tuple[str, ...], code: bool, as_json: bool) -> None:

@@ -6,8 +6,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from lamindb.core import ids, storage_url
-from lamindb.core.keys import check_key
+from lamindb.core import ids, paths, storage_url
+from lamindb.core.keys import check_key, split_version
 from lamindb.errors import InvalidInputError, InvalidKeyError, MultipleResultsFound, NoResultFound
 
 if TYPE_CHECKING:
@@ -21,15 +21,16 @@ _LISTED = 10
 def record(text: str, *, version: int | None = None) -> Any:
     """Return the file, run or transform that an argument names. A file in the trash is found by its id only.
 
-    A transform is named by its id, its name or its path; the newest of several versions is returned.
+    A file is named as for `file`. A transform is named by its id, its name or its path; the newest of several versions
+    is returned.
 
     Raises:
-        NoResultFound: There is none; the message suggests the closest key.
+        NoResultFound: There is none; the message suggests the closest key, or lists the versions of the file.
         MultipleResultsFound: Several notebooks, scripts or pipelines have this name; their ids are listed.
     """
     from lamindb.models import File, Run
 
-    found: Any = _file_or_none(text, version, in_trash=False)
+    found: Any = _named_file(text, version, in_trash=False)
     if found is None and version is None and _can_be_stored(text):
         found = (
             File.objects.get_queryset().filter(id=text).first()
@@ -37,6 +38,7 @@ def record(text: str, *, version: int | None = None) -> Any:
             or next(iter(_transforms_named(text)), None)
             or (_run_or_none(text) if len(text) >= _MIN_PREFIX else None)
         )
+    found = found or _file_or_none(text, version, in_trash=False)
     if found is None:
         which = f" with version {version}" if version is not None else ""
         raise NoResultFound(f"there is no record {ascii_quoted(text)}{which}: {_advice(text, in_trash=False)}")
@@ -94,15 +96,18 @@ def _run_or_none(text: str) -> Run | None:
 
 
 def file(text: str, *, version: int | None = None, in_trash: bool = False) -> File:
-    """Return the file with a key, a path into the storage folder, or an id.
+    """Return the file with a key, a path into the storage folder, or an id; `KEY@N` is its version N.
+
+    A key that has this very text goes first.
 
     Args:
         text: The argument.
-        version: The version; None means the current one, or exactly the one with the id.
+        version: The version; None means that of the text, else the current one, or exactly the one with the id.
         in_trash: Search only the trash, where the newest file of a key is returned.
 
     Raises:
-        NoResultFound: There is none; the message suggests the closest one.
+        InvalidInputError: Both `text` and `version` name a version, or the version of the text is in the trash.
+        NoResultFound: There is none; the message suggests the closest one, or lists the versions.
         MultipleResultsFound: Several storages have this key; their ids are listed.
     """
     found = _file_or_none(text, version, in_trash)
@@ -114,6 +119,16 @@ def file(text: str, *, version: int | None = None, in_trash: bool = False) -> Fi
 
 
 def _file_or_none(text: str, version: int | None, in_trash: bool) -> File | None:
+    found = _named_file(text, version, in_trash)
+    if found is not None or (split := split_version(text)) is None or _named_file(split[0], None, in_trash) is None:
+        return found
+    if version is not None:
+        raise InvalidInputError(f"{ascii_quoted(text)} names a version already: leave out the other one")
+    return _named_file(*split, in_trash) if in_trash else file_version(*split)
+
+
+def _named_file(text: str, version: int | None, in_trash: bool) -> File | None:
+    """Return the file that text names as a whole."""
     from lamindb.models import File
 
     scope: Any = File.objects.get_queryset().filter(trashed_at__isnull=not in_trash)
@@ -142,37 +157,18 @@ def _file_or_none(text: str, version: int | None, in_trash: bool) -> File | None
     return None
 
 
-def versioned(text: str) -> Any:
-    """Return the record that an argument names, which may be `KEY@VERSION`; a key with this very text goes first.
+def file_or_trashed(text: str) -> File:
+    """Return the file that an argument names, as `file` does, or the file in the trash with this id.
 
     Raises:
-        NoResultFound: There is none; for an unknown version, the message lists the versions.
-        MultipleResultsFound: Several records fit; they are listed.
-    """
-    return _versioned_file(text) or record(text)
-
-
-def versioned_file(text: str) -> File:
-    """Return the file that an argument names, which may be `KEY@VERSION`, or the id of a file in the trash.
-
-    Raises:
-        NoResultFound: There is none; for an unknown version, the message lists the versions.
-        MultipleResultsFound: Several storages have this key; their ids are listed.
+        InvalidInputError, NoResultFound, MultipleResultsFound: As for `file`.
     """
     from lamindb.models import File
 
-    if (found := _versioned_file(text)) is not None:
+    if (found := _file_or_none(text, None, in_trash=False)) is not None:
         return found
     trashed = File.objects.get_queryset().filter(id=text).first() if _can_be_stored(text) else None
     return trashed or file(text)
-
-
-def _versioned_file(text: str) -> File | None:
-    found = _file_or_none(text, None, in_trash=False)
-    key, sign, version = text.rpartition("@")
-    if found is None and sign and re.fullmatch(r"[0-9]{1,9}", version) and _file_or_none(key, None, in_trash=False):
-        return file_version(key, int(version))
-    return found
 
 
 def file_version(text: str, version: int) -> File:
@@ -182,7 +178,7 @@ def file_version(text: str, version: int) -> File:
         InvalidInputError: This version is in the trash.
         NoResultFound: There is no such file or version; the message lists the versions.
     """
-    found = _file_or_none(text, version, in_trash=False)
+    found = _named_file(text, version, in_trash=False)
     if found is not None:
         return found
     versions = file(text).versions
@@ -219,7 +215,7 @@ def _in_storage(text: str) -> str | None:
     if "://" not in root:
         if "\0" in text or not text:
             return None
-        head, tail = os.path.split(os.path.abspath(os.path.expanduser(path) or "/"))
+        head, tail = os.path.split(os.path.normpath(paths.working_folder() / (os.path.expanduser(path) or "/")))
         path = os.path.join(os.path.realpath(head), tail)
     if path == root:
         return ""
@@ -317,7 +313,7 @@ def run_of(text: str) -> Run:
 
     if re.fullmatch(rf"[0-9A-Za-z]{{{_MIN_PREFIX},20}}", text) and (by_id := _run_or_none(text)) is not None:
         return by_id
-    made = _versioned_file(text)
+    made = _file_or_none(text, None, in_trash=False)
     if made is not None:
         if made.run is None:
             raise NoResultFound(f"no run made the file {ascii_quoted(text)}")

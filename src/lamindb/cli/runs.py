@@ -146,7 +146,7 @@ def _params(pairs: tuple[str, ...]) -> dict[str, Any] | None:
 )
 @click.argument("argv", metavar="[--] CMD...", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--transform", metavar="NAME", help="The name of the transform; the program and its script by default.")
-@click.option("--in", "inputs", metavar="PATH", multiple=True, help="A file or key that it reads. Repeatable.")
+@click.option("--in", "inputs", metavar="PATH", multiple=True, help="A file or KEY[@N] that it reads. Repeatable.")
 @click.option(
     "--out", "outputs", metavar="PATTERN", multiple=True, help="Files that it writes, such as 'out/*.csv'. Repeatable."
 )
@@ -204,7 +204,7 @@ def track(notebook: str | None, transform: str | None, params: tuple[str, ...]) 
             "nothing to track: notebooks and scripts call ln.track() themselves, a shell script passes --transform NAME"
         )
         return
-    from lamindb.runs.commands.command import begin_shell
+    from lamindb.runs.commands.shell import begin_shell
 
     out(begin_shell(transform, params=_params(params)))
 
@@ -221,6 +221,6 @@ def finish(run_id: str | None, status: str | None, exit_code: int | None) -> Non
     if not wanted:
         messages.info("no run to finish: LAMIN_RUN_ID is not set")
         return
-    from lamindb.runs.commands.command import end_shell
+    from lamindb.runs.commands.shell import end_shell
 
     end_shell(wanted, status or ("failed" if exit_code else "completed"), exit_code=exit_code)

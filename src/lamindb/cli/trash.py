@@ -54,7 +54,7 @@ def revert(name: str, version: int) -> None:
 
 
 @command("rm", "lamin rm study/results.csv", "lamin rm study/results.csv --permanent", "lamin rm -r study/old")
-@click.argument("names", metavar="KEY|ID...", nargs=-1, required=True, shell_complete=keys)
+@click.argument("names", metavar="KEY[@N]|ID...", nargs=-1, required=True, shell_complete=keys)
 @click.option("--permanent", is_flag=True, help="Skip the trash. Inputs of runs cannot be removed for good.")
 @click.option("--versions", is_flag=True, help="Remove all versions, not only the current one.")
 @click.option("-r", "--recursive", is_flag=True, help="Remove everything under these keys.")
@@ -152,7 +152,7 @@ def list_trash(limit: int | None, as_json: bool) -> None:
 
 
 @trash.command("restore", examples=("lamin trash restore study/results.csv",))
-@click.argument("names", metavar="KEY|ID...", nargs=-1, required=True, shell_complete=trashed_keys)
+@click.argument("names", metavar="KEY[@N]|ID...", nargs=-1, required=True, shell_complete=trashed_keys)
 def restore(names: tuple[str, ...]) -> None:
     """Restore files from the trash: all of those named or none.
 
@@ -166,7 +166,7 @@ def restore(names: tuple[str, ...]) -> None:
 
 
 @trash.command("purge", examples=("lamin trash purge study/results.csv", "lamin trash purge --all --older-than 30"))
-@click.argument("names", metavar="[KEY|ID]...", nargs=-1, shell_complete=trashed_keys)
+@click.argument("names", metavar="[KEY[@N]|ID]...", nargs=-1, shell_complete=trashed_keys)
 @click.option("--all", "everything", is_flag=True, help="Remove everything in the trash.")
 @click.option(
     "--older-than", metavar="DAYS", type=click.FloatRange(min=0), help="Only files trashed at least this many days ago."

@@ -18,7 +18,7 @@ from lamindb.errors import InvalidTypeError
     "lamin why study/results.csv@5 --against 2",
     "lamin why study/results.csv --json",
 )
-@click.argument("name", metavar="KEY[@VERSION]", shell_complete=keys)
+@click.argument("name", metavar="KEY[@N]", shell_complete=keys)
 @click.option("--against", type=int, metavar="VERSION", help="The earlier version; the one before by default.")
 @json_option
 def why(name: str, against: int | None, as_json: bool) -> None:
@@ -33,7 +33,7 @@ def why(name: str, against: int | None, as_json: bool) -> None:
     from lamindb.compare.causes import why as causes
     from lamindb.models import File
 
-    file = resolve.versioned(name)
+    file = resolve.record(name)
     if not isinstance(file, File):
         raise InvalidTypeError(f"why is asked about a version of a file, not about the {type(file).__name__} {name!r}")
     found = causes(file, against)

@@ -4,7 +4,8 @@
   modules, uncommitted changes, arguments, parameters, packages, Python. Uncommitted changes count where code and
   modules are the same, the host where nothing else differs.
 - Inputs are paired by version, by file, by key, by bytes. A pair with other bytes is followed: its two versions are
-  compared in the same way. An input that only one run read is a cause itself.
+  compared in the same way. An input that only one run read is a cause itself. The name of an input with the same bytes
+  counts where nothing else differs, and so does the code of the workflow or script that started a command.
 - A version that no run produced is a cause. So is a run that made a version from an earlier one of the same file.
 - What one of the runs did not record is unknown, and never the same. Where everything is known and the same, the
   program is not deterministic.
@@ -269,6 +270,8 @@ class _Walk:
         _compare_given(note, old, new)
         followed = _compare_inputs(note, rows.inputs.get(old.id, []), rows.inputs.get(new.id, []))
         _compare_environment(note, old, new)
+        if not note.kinds and not followed:
+            _compare_around(note, old, new, rows)
         _compare_last(note, old, new, is_explained=bool(followed))
         return followed
 
@@ -447,6 +450,23 @@ def _compare_environment(note: _Note, old: Run, new: Run) -> None:
     if None not in versions and versions[0] != versions[1]:
         text = f"Python {versions[0]} → {versions[1]}"
         note.cause("python", text, before=versions[0], after=versions[1], subject="python")
+
+
+def _compare_around(note: _Note, old: Run, new: Run, rows: _Rows) -> None:
+    """Compare what counts where nothing else differs: who started a command, and the names of equal inputs."""
+    before, after = old.parent, new.parent
+    if (
+        new.transform.type == "command"
+        and before is not None
+        and after is not None
+        and before.transform_id == after.transform_id
+        and None not in (before.revision, after.revision)
+    ):
+        _compare_code(note, before, after)
+    for one in pairs(rows.inputs.get(old.id, []), rows.inputs.get(new.id, [])):
+        if one.before is not None and one.after is not None and one.before.key != one.after.key:
+            text = f"input is {one.after.title}, was {one.before.title}, with the same bytes"
+            note.cause("input", text, name=one.after.id, before=one.before.id, after=one.after.id)
 
 
 def _compare_last(note: _Note, old: Run, new: Run, *, is_explained: bool) -> None:

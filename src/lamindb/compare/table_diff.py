@@ -16,8 +16,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
+from lamindb.compare import arrow_rows
 from lamindb.compare.result import Change, Line, more, plain, shown
-from lamindb.compare.table_reader import Table
+from lamindb.compare.table_reader import ArrowTable, Table
 from lamindb.core.text import isolated, printable
 from lamindb.errors import InvalidInputError, StorageError
 
@@ -27,7 +28,6 @@ _LISTED_COLUMNS: Final = 20
 _NUMBER: Final = re.compile(r"[+-]?(?:0|[1-9][0-9]*|(?=\.))(\.[0-9]*)?(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
 _SAFE_DIGITS: Final = 18
 _FLOAT_RANGE: Final = 1 << 1000
-_MISSING: Final[Any] = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,24 +228,23 @@ class _Comparison:
         cells = _Cells(self.names)
         removed: list[dict[str, Any]] = []
         added: list[dict[str, Any]] = []
-        counts = [0, 0]
-        total = 0
-        for total, (old, new) in enumerate(self._pairs(), 1):
-            if old is _MISSING:
-                counts[1] += 1
+        totals = [0, 0]
+        for position, old, new in self._pairs():
+            if not position:
+                totals = [old, new]
+            elif old is None:
                 self._keep(added, new)
-            elif new is _MISSING:
-                counts[0] += 1
+            elif new is None:
                 self._keep(removed, old)
-            elif old != new:
-                cells.add(total, self._changed(old, new))
+            else:
+                cells.add(position, self._changed(old, new))
         return TableDifference(
             "position",
-            rows_before=total - counts[1],
-            rows_after=total - counts[0],
+            rows_before=totals[0],
+            rows_after=totals[1],
             rows_changed=cells.rows,
-            rows_added=counts[1],
-            rows_removed=counts[0],
+            rows_added=max(0, totals[1] - totals[0]),
+            rows_removed=max(0, totals[0] - totals[1]),
             cells=cells.changes(),
             added=tuple(added),
             removed=tuple(removed),
@@ -285,21 +284,38 @@ class _Comparison:
 
     def _differing(self) -> Iterator[tuple[str, int]]:
         """Yield the rows that differ by position: with -1 those of the earlier table, with 1 those of the later one."""
-        for old, new in self._pairs():
-            if old != new:
-                if old is not _MISSING:
-                    yield self._canonical(old), -1
-                if new is not _MISSING:
-                    yield self._canonical(new), 1
+        for position, old, new in self._pairs():
+            if position and old is not None:
+                yield self._canonical(old), -1
+            if position and new is not None:
+                yield self._canonical(new), 1
 
-    def _pairs(self) -> Iterator[tuple[Any, Any]]:
-        return itertools.zip_longest(self.before.rows(self.names), self.after.rows(self.names), fillvalue=_MISSING)
+    def _pairs(self) -> Iterator[tuple[int, Any, Any]]:
+        """Yield the rows that may differ by position, and the numbers of rows: see `arrow_rows.differing`."""
+        if isinstance(self.before, ArrowTable) and isinstance(self.after, ArrowTable):
+            names = self.names
+            yield from arrow_rows.differing(self.before.batches(names), self.after.batches(names), names)
+            return
+        counts = [0, 0]
+        rows = itertools.zip_longest(self.before.rows(self.names), self.after.rows(self.names))
+        for position, (old, new) in enumerate(rows, 1):
+            counts[0] += old is not None
+            counts[1] += new is not None
+            if old != new:
+                yield position, old, new
+        yield 0, counts[0], counts[1]
 
     def _canonical(self, row: Iterable[Any]) -> str:
         return json.dumps([canonical(value, is_text=self._is_text) for value in row])
 
     def by_key(self, on: list[str]) -> TableDifference:
         """Pair rows by the values of some columns."""
+        if (
+            isinstance(self.before, ArrowTable)
+            and isinstance(self.after, ArrowTable)
+            and arrow_rows.has_same_keys(self.before.batches(on), self.after.batches(on), on)
+        ):
+            return self._by_same_keys(on)
         with _database() as rows:
             for side, table in (("before", self.before), ("after", self.after)):
                 rows.execute(f"create table {side} (position integer primary key, key text, row text)")
@@ -314,6 +330,25 @@ class _Comparison:
                         "identify a row"
                     ) from error
             return self._joined(rows, on)
+
+    def _by_same_keys(self, on: list[str]) -> TableDifference:
+        """Compare rows by position, where both tables have the same keys in the same order."""
+        cells, positions = _Cells(self.names), [self.names.index(name) for name in on]
+        totals = [0, 0]
+        for position, old, new in self._pairs():
+            if not position:
+                totals = [old, new]
+            else:
+                key = json.loads(self._canonical(old[i] for i in positions))
+                cells.add(key, self._changed(old, new))
+        return TableDifference(
+            "key",
+            on=tuple(on),
+            rows_before=totals[0],
+            rows_after=totals[1],
+            rows_changed=cells.rows,
+            cells=cells.changes(),
+        )
 
     def _keyed(self, table: Table, on: list[str]) -> Iterator[tuple[str, str]]:
         positions = [self.names.index(name) for name in on]

@@ -12,7 +12,9 @@ from typing import Any, Final, Protocol
 from lamindb.core.requirements import pip_install
 
 SUFFIXES: Final = frozenset({".csv", ".tsv", ".parquet", ".feather"})
-_BATCH_ROWS: Final = 10_000
+_BATCH_ROWS: Final = 1 << 16
+_ROWS_AT_ONCE: Final = 10_000
+"""How many rows of a batch are made Python objects at once."""
 _MAX_LINE: Final = 1 << 20
 
 Row = tuple[Any, ...]
@@ -95,10 +97,28 @@ class CsvTable:
                     yield pick(record if len(record) == width else [*record, *[""] * (width - len(record))])
 
 
-class ParquetTable:
-    """A parquet file, read in batches of its row groups."""
+class ArrowTable:
+    """A table that is read in batches of Arrow."""
 
     is_text = False
+    columns: dict[str, str | None]
+
+    def batches(self, names: Sequence[str]) -> Iterator[Any]:
+        """Yield record batches that have some columns, in any order.
+
+        Raises:
+            NotATableError: A batch cannot be read.
+        """
+        raise NotImplementedError
+
+    def rows(self, names: Sequence[str]) -> Iterator[Row]:
+        """Yield the values of some columns, row by row."""
+        for batch in self.batches(names):
+            yield from rows_of(batch, names)
+
+
+class ParquetTable(ArrowTable):
+    """A parquet file, read in batches of its row groups."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow.parquet as pq
@@ -109,19 +129,16 @@ class ParquetTable:
         _check_names(schema.names)
         self.columns: dict[str, str | None] = {field.name: str(field.type) for field in schema}
 
-    def rows(self, names: Sequence[str]) -> Iterator[Row]:
-        """Yield the values of some columns, row by row."""
+    def batches(self, names: Sequence[str]) -> Iterator[Any]:
+        """Yield record batches that have some columns."""
         import pyarrow.parquet as pq
 
         with _failures(), pq.ParquetFile(self._path) as file:
-            for batch in file.iter_batches(_BATCH_ROWS, columns=list(names)):
-                yield from _rows_of(batch, names)
+            yield from file.iter_batches(_BATCH_ROWS, columns=list(names))
 
 
-class FeatherTable:
+class FeatherTable(ArrowTable):
     """A feather file: record batches of Arrow, mapped into memory."""
-
-    is_text = False
 
     def __init__(self, path: Path) -> None:
         import pyarrow as pa
@@ -132,22 +149,25 @@ class FeatherTable:
         _check_names(schema.names)
         self.columns: dict[str, str | None] = {field.name: str(field.type) for field in schema}
 
-    def rows(self, names: Sequence[str]) -> Iterator[Row]:
-        """Yield the values of some columns, row by row."""
+    def batches(self, names: Sequence[str]) -> Iterator[Any]:
+        """Yield record batches that have some columns."""
         import pyarrow as pa
 
         with _failures(), pa.memory_map(str(self._path)) as source:
             reader = pa.ipc.open_file(source)
             for index in range(reader.num_record_batches):
-                batch = reader.get_batch(index)
+                batch = reader.get_batch(index).select(list(names))
                 for start in range(0, batch.num_rows, _BATCH_ROWS):
-                    yield from _rows_of(batch.slice(start, _BATCH_ROWS), names)
+                    yield batch.slice(start, _BATCH_ROWS)
 
 
-def _rows_of(batch: Any, names: Sequence[str]) -> Iterator[Row]:
-    # A parquet reader returns columns in the order of the file.
-    columns = [batch.column(batch.schema.get_field_index(name)).to_pylist() for name in names]
-    return zip(*columns, strict=True)
+def rows_of(batch: Any, names: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of a record batch, with the values of some columns in this order."""
+    for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
+        part = batch.slice(start, _ROWS_AT_ONCE)
+        # A parquet reader returns columns in the order of the file.
+        columns = [part.column(part.schema.get_field_index(name)).to_pylist() for name in names]
+        yield from zip(*columns, strict=True)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,26 @@ def write_text(path: Path, text: str, *, mode: int = 0o666) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def path_of_key(root: str, key: str) -> str:
+    """Return where a key is below a folder in which names may be in another form than that of keys (NFC)."""
+    path = os.path.join(root, key)
+    if key.isascii() or os.path.lexists(path):
+        return path
+    here = root
+    for part in key.split("/"):
+        there = os.path.join(here, part)
+        if not os.path.lexists(there):
+            try:
+                same = sorted(name for name in os.listdir(here) if unicodedata.normalize("NFC", name) == part)
+            except OSError:
+                return path
+            if not same:
+                return path
+            there = os.path.join(here, same[0])
+        here = there
+    return here
 
 
 _WRITTEN_AT_ONCE: Final = 256 << 10

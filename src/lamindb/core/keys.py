@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import unicodedata
 from typing import Final
 
@@ -47,7 +49,7 @@ def check_key(key: str) -> str:
     Raises:
         InvalidKeyError: The key is empty, absolute, has `.` or `..` or empty parts, is under `.lamindb/`, has
             control characters, line separators or lone surrogates, a backslash, or is too long: 255 bytes a part,
-            1,024 in all.
+            1,024 in all. Or this process cannot encode it in the name of a file.
     """
     if isinstance(key, str) and len(key) <= MAX_PART_BYTES and _PLAIN.fullmatch(key):
         return key
@@ -75,6 +77,13 @@ def check_key(key: str) -> str:
         raise InvalidKeyError(f"key {shown} lies in {HIDDEN_FOLDER}/, which belongs to lamindb: choose another folder")
     if len(key.encode()) > MAX_KEY_BYTES:
         raise InvalidKeyError(f"key {shown} has more than {MAX_KEY_BYTES:,} bytes: shorten it")
+    try:
+        os.fsencode(key)
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        raise InvalidKeyError(
+            f"key {shown} cannot be a file name in this process, which writes them as {encoding}: set PYTHONUTF8=1"
+        ) from None
     return key
 
 
@@ -108,6 +117,12 @@ def suffix_of(name: str) -> str:
 def basename(key: str) -> str:
     """Return the last part of a key."""
     return key.rsplit("/", 1)[-1]
+
+
+def split_version(text: str) -> tuple[str, int] | None:
+    """Return the parts of `KEY@N`, as a version of a file is written where no key has this very text; else None."""
+    key, _, number = text.rpartition("@")
+    return (key, int(number)) if key and re.fullmatch(r"[0-9]{1,9}", number) else None
 
 
 def with_suffix(key: str, suffix: str) -> str:

@@ -1,4 +1,4 @@
-"""Folders of the user's settings, data and caches; environment variables override them."""
+"""The working folder, and folders of the user's settings, data and caches; environment variables override those."""
 
 from __future__ import annotations
 
@@ -8,6 +8,19 @@ from pathlib import Path
 
 from lamindb.core import locks
 from lamindb.errors import InvalidInputError
+
+
+def working_folder() -> Path:
+    """Return the working folder, or where it was, if it has been removed since."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        pass
+    try:
+        was = os.readlink("/proc/self/cwd").removesuffix(" (deleted)")
+    except OSError:
+        was = "/"
+    return Path(was if os.path.isabs(was) else "/")
 
 
 def _given(variable: str) -> Path | None:

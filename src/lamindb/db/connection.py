@@ -23,8 +23,10 @@ from django.db.utils import (
     DataError,
     IntegrityError,
     InterfaceError,
+    InternalError,
     NotSupportedError,
     OperationalError,
+    ProgrammingError,
 )
 
 from lamindb import errors
@@ -60,6 +62,21 @@ class TranslatedIntegrityError(errors.ConflictError, IntegrityError):
 
 _ABSENT: Final = re.compile('FATAL: +database "(.*)" does not exist')
 
+# What PostgreSQL says, in whatever language: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_READ_ONLY: Final = "25006"
+_NO_RIGHT: Final = "42501"
+_LOCKED: Final = "55P03"
+_FULL: Final = "53100"
+_DAMAGED: Final = frozenset({"XX001", "XX002"})
+_UNTYPED: Final = frozenset({_READ_ONLY, _NO_RIGHT, *_DAMAGED})
+"""Of these, the driver makes internal and programming errors, although nothing is wrong with the program."""
+
+
+def _state_of(error: BaseException) -> str | None:
+    """Return the code that PostgreSQL gave to an error."""
+    state: str | None = getattr(error.__cause__, "sqlstate", None)
+    return state
+
 
 def _translate(error: Exception) -> Exception:
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -70,8 +87,13 @@ def _translate(error: Exception) -> Exception:
         if "foreign key" not in text.lower():
             about = "another process wrote what this excludes"
         return TranslatedIntegrityError(f"{about}: query your records anew and call again ({text})")
-    if "readonly database" in text or "read-only transaction" in text:
+    state = _state_of(error)
+    if "readonly database" in text or state == _READ_ONLY:
         return TranslatedReadOnlyError(f"the instance can only be read: {text}")
+    if state == _NO_RIGHT:
+        return TranslatedReadOnlyError(f"the database does not allow that to its user: {text}")
+    if state in _DAMAGED:
+        return _damaged(text)
     absent = _ABSENT.search(text)
     if absent is not None:
         return TranslatedOperationalError(
@@ -84,7 +106,7 @@ def _translate(error: Exception) -> Exception:
         return TranslatedMissingError(
             "the database of this instance is gone (deleted or moved?): connect another by ln.connect(PATH)"
         )
-    if "database is locked" in text:
+    if "database is locked" in text or state == _LOCKED:
         return TranslatedOperationalError(
             "the database stayed locked by another process: end that process's transaction and call again"
         )
@@ -92,11 +114,17 @@ def _translate(error: Exception) -> Exception:
         return TranslatedOperationalError(
             "the disk that holds the database is full, or fails (disk I/O error): free some space and call again"
         )
-    if "disk is full" in text:
+    if "disk is full" in text or state == _FULL:
         return TranslatedOperationalError("the disk that holds the database is full: free some space and call again")
     if isinstance(error, DataError):
         return TranslatedDataError(f"the database cannot hold this value: {text}")
     return TranslatedOperationalError(f"the database failed: {text}")
+
+
+def _damaged(reason: object) -> TranslatedDamagedError:
+    return TranslatedDamagedError(
+        f"the database is damaged ({reason}): put a backup in its place, or see `lamin restore`"
+    )
 
 
 class _Translator:
@@ -119,12 +147,16 @@ class _Translator:
             if isinstance(error, errors.LaminError):
                 raise
             raise _translate(error) from value
+        except (InternalError, ProgrammingError) as error:
+            if _state_of(error) not in _UNTYPED:
+                raise
+            raise _translate(error) from value
         except DatabaseError as error:
+            if "read-only transaction" in str(error) and not isinstance(error, errors.LaminError):
+                raise _translate(error) from value
             if type(error) is not DatabaseError:
                 raise
-            raise TranslatedDamagedError(
-                f"the database is damaged ({error}): put a backup in its place, or see `lamin restore`"
-            ) from value
+            raise _damaged(error) from value
 
     def __call__(self, function: Any) -> Any:
         def inner(*args: Any, **kwargs: Any) -> Any:

@@ -123,6 +123,17 @@ def sqlite_config(path: Path, *, is_read_only: bool = False) -> dict[str, Any]:
     }
 
 
+def sqlite_read_config(path: Path) -> dict[str, Any]:
+    """Describe a SQLite file to Django for reading beside writers; every statement that would write is refused."""
+    config = sqlite_config(path)
+    config["NAME"] = f"{path.as_uri()}?mode=ro"
+    config["OPTIONS"] |= {
+        "transaction_mode": "DEFERRED",
+        "init_command": "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY",
+    }
+    return config
+
+
 def postgres_config(url: str) -> dict[str, Any]:
     """Describe a PostgreSQL database to Django.
 

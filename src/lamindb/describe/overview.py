@@ -13,9 +13,8 @@ from lamindb.core.text import printable
 from lamindb.db import database
 from lamindb.lineage import recall, sql, staleness
 from lamindb.lineage.render.labels import time_text
-from lamindb.models import File, Flag, Run
+from lamindb.models import File, Flag, Run, rows
 from lamindb.records.open_instance import Instance
-from lamindb.storage.view import shown_files
 
 _SHOWN = 10
 """Text shows at most this many records of a group."""
@@ -196,11 +195,16 @@ def _edited(instance: Instance) -> list[str]:
     """Return the keys of current files whose file in the storage folder is not what was saved, sorted."""
     if not instance.is_local:
         return []
-    query = File.objects.using(instance.alias).filter(
-        storage_id=instance.storage_id, key__isnull=False, is_latest=True, trashed_at__isnull=True
+    return sorted(
+        instance.view.changed(
+            rows.values(
+                instance.alias,
+                f"SELECT key, digest, suffix, is_folder FROM {File._meta.db_table} WHERE storage_id = %s "
+                "AND key IS NOT NULL AND is_latest AND trashed_at IS NULL",
+                [instance.storage_id],
+            )
+        )
     )
-    rows: Iterable[Any] = query.order_by().values_list("key", "digest", "suffix", "is_folder").iterator()
-    return sorted(one.key for one, _ in instance.view.changed(shown_files(rows)))
 
 
 def _by_key(file: File) -> tuple[str, str, str]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from django.db.models import Count, Max
 
-from lamindb.core import context
+from lamindb.core import context, filesystem, running_page
 from lamindb.core.text import cell_width, duration_text, isolated, printable, size_text
 from lamindb.environment.redaction import redact_arguments, redact_text
 from lamindb.errors import LaminError
@@ -219,7 +219,7 @@ def _storage_facts(file: File, instance: Instance) -> Iterator[Fact]:
             damage = store.check(name, None if file.is_folder else file.size, quick=True)
             yield Fact("state", "there" if damage is None else redact_text(str(damage)))
         elif "://" not in root:
-            where = os.path.join(root, str(file.key))
+            where = filesystem.path_of_key(root, str(file.key))
             yield Fact("path", where)
             yield Fact("state", _state_in_place(file, where))
         else:
@@ -530,7 +530,9 @@ def page(record: Any) -> Page:
         InvalidInputError: It is not saved, or its instance was disconnected.
         NoResultFound: It was deleted meanwhile.
     """
-    return Page(describe(record))
+    found = Page(describe(record))
+    running_page.tell(record)
+    return found
 
 
 def _heading(section: Section) -> str:

@@ -99,6 +99,24 @@ _CALLED: Final = re.compile(
 _BARE: Final = re.compile(
     r"(?P<head>(?<![\w])(?P<name>[A-Za-z_][\w.\-]*)(?:=|:[ \t]{1,8}))(?P<value>[^\s'\"()\[\]{},;=*]+)(?=[\s;&'\"\\]|$)"
 )
+_USER_OPTION: Final = re.compile(r"-[uU]|--(?:user|username|login|proxy-user)")
+_PAIR: Final = re.compile(r"(?P<head>(?!\d+:\d+(?!\w))[^\s:/'\",]+:)(?![/${*])[^\s'\"]+")
+_BY_USER: Final = re.compile(
+    rf"(?P<option>(?<![\w-])(?:{_USER_OPTION.pattern})[\"']?(?:=|[\s,]{{1,4}})[\"']?){_PAIR.pattern}"
+)
+"""`curl -u name:password`; `docker run -u 1000:1000` has no password."""
+_GLUED_IN: Final = re.compile(r"(?:mysql|mariadb|sshpass|7z|rar|unrar)[\w-]*")
+_NEXT_IN: Final = re.compile(r"(?:.* )?(?:sshpass|mongo\w*)|(?:.*/)?(?:docker|podman) login", re.DOTALL)
+_GLUED: Final = re.compile(
+    rf"(?P<head>\b{_GLUED_IN.pattern}[\"'\s,][^\n;|&]{{0,200}}?[\s\"']-p)(?![\s'\",$*-])[^\s;|&'\",]+"
+)
+_NEXT: Final = re.compile(
+    r"(?P<head>\b(?:sshpass|mongo\w*|(?:docker|podman)[\"'\s,]{1,4}login)\b[^\n;|&*]{0,200}?[\s\"']-p[\"'\s,]{1,4})"
+    r"(?![-$*])[^\s;|&'\",]+"
+)
+"""`mysql -ppassword`, `sshpass -p password`: what the option is depends on the program."""
+_LIKELY: Final = re.compile(r"-p(?=.*\d)(?=.*[A-Za-z])(?=.*[^a-z\d_.-])[^/=:,\s$*]{6,}")
+"""A word that is likely a password, whatever the program; `-profile`, `-p8080` and `-p0.05` are not."""
 _NAME_MARKS: Final = re.compile(r"pass|pwd|pw|secret|token|cred|cookie|key", re.IGNORECASE)
 _OPTION: Final = re.compile(r"^-{1,2}(?P<name>[A-Za-z][\w.\-]*)$")
 _ASSIGNMENT: Final = re.compile(r"^(?P<head>[-+~]*(?P<name>[A-Za-z_][\w.\-]*)(?:=|:))(?P<value>.+)$", re.DOTALL)
@@ -139,6 +157,9 @@ def redact_text(text: str) -> str:
         text = _QUERY.sub(rf"\1{HIDDEN}", text)
     if _SHAPE_MARKS.search(text):
         text = _SHAPES.sub(HIDDEN, text)
+    if "-" in text:
+        text = _BY_USER.sub(rf"\g<option>\g<head>{HIDDEN}", text)
+        text = _NEXT.sub(rf"\g<head>{HIDDEN}", _GLUED.sub(rf"\g<head>{HIDDEN}", text))
     text = _HEADER.sub(lambda found: (found.group(1) or found.group(2)) + HIDDEN, text)
     if _NAME_MARKS.search(text) is None:
         return text
@@ -148,9 +169,11 @@ def redact_text(text: str) -> str:
 def redact_arguments(argv: Sequence[str]) -> list[str]:
     """Replace secrets in the words of a command.
 
-    Hides what follows an option or parameter with a secret-looking name, in the same word or in the next one.
+    Hides what follows an option or parameter with a secret-looking name, in the same word or in the next one, and the
+    passwords of options such as `-u name:password`, which depend on the words before them.
     """
     redacted: list[str] = []
+    argv = _redact_options(argv)
     hide_next = False
     for position, word in enumerate(argv):
         if hide_next and not word.startswith("--"):
@@ -167,6 +190,26 @@ def redact_arguments(argv: Sequence[str]) -> list[str]:
         hide_next = is_secret_name(option["name"]) if option else parameter and is_secret_name(word)
         redacted.append(redact_text(word))
     return redacted
+
+
+def _redact_options(argv: Sequence[str]) -> list[str]:
+    """Replace the passwords of options without a name that tells."""
+    words: list[str] = []
+    is_glued = comes_next = False
+    for previous, word in zip(["", *argv], argv, strict=False):
+        pair = _PAIR.match(word) if _USER_OPTION.fullmatch(previous) else None
+        if pair is not None:
+            words.append(pair["head"] + HIDDEN)
+        elif _LIKELY.fullmatch(word) or (is_glued and re.fullmatch(r"-p[^-].*", word, re.DOTALL)):
+            words.append(f"-p{HIDDEN}")
+        elif comes_next and previous == "-p" and not word.startswith("-"):
+            words.append(HIDDEN)
+        else:
+            words.append(word)
+        name = word.rpartition("/")[2]
+        is_glued = is_glued or _GLUED_IN.fullmatch(name) is not None
+        comes_next = comes_next or _NEXT_IN.fullmatch(f"{previous} {name}") is not None
+    return words
 
 
 def _hide_quoted(found: re.Match[str]) -> str:

@@ -1,11 +1,11 @@
-"""Which record a path on this disk belongs to: found by its place and its bytes, never by guess."""
+"""Which record a path on this disk, or a key, belongs to: found by its place and its bytes, never by guess."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
-from lamindb.core.keys import HIDDEN_FOLDER
+from lamindb.core.keys import HIDDEN_FOLDER, split_version
 from lamindb.core.text import storable
 from lamindb.errors import LaminError
 from lamindb.files import source
@@ -27,6 +27,15 @@ def location_of(instance: Instance, path: str) -> tuple[str, str] | None:
         if "://" not in root and real.startswith(prefix) and len(prefix) > depth:
             best, depth = (storage_id, real[len(prefix) :]), len(prefix)
     return (best[0], storable(best[1])) if best is not None else None
+
+
+def with_key(instance: Instance, text: str) -> File | None:
+    """Return the current file with a key, or, where none has this very text, the version that `KEY@N` names."""
+    query: Any = File.objects.using(instance.alias).filter(trashed_at__isnull=True)
+    found = query.filter(key=text, is_latest=True).first()
+    if found is None and (split := split_version(text)) is not None:
+        found = query.filter(key=split[0], version=split[1]).first()
+    return found  # type: ignore[no-any-return]
 
 
 def registered_at(instance: Instance, path: str, *, by_bytes: bool = True) -> File | None:

@@ -112,6 +112,20 @@ class Outcome:
     renames: tuple[str, str | None, str] | None = None
 
 
+def is_any_current(instance: Instance, files: Iterable[File]) -> bool:
+    """Return True if there is a current record under the key of one of these files."""
+    keys = [file.pending.key for file in files if file.pending.key is not None]
+    return any(
+        rows.values(
+            instance.alias,
+            "SELECT 1 FROM lamindb_file WHERE storage_id = %s AND is_latest AND trashed_at IS NULL "
+            f"AND key IN ({rows.marks(chunk)}) LIMIT 1",
+            [instance.storage_id, *chunk],
+        )
+        for chunk in database.chunks(keys)
+    )
+
+
 def lock(connection: Any, files: Iterable[File]) -> None:
     """Make writers of the same keys, versions, or keyless bytes wait for each other; see `database.take`.
 
@@ -438,7 +452,7 @@ def check_keys(instance: Instance, wanted: Iterable[tuple[str, bool]], *, leavin
                 "save that folder again with what is new in it, or choose another key"
             )
     for folder in folders:
-        inside = _current(instance).filter(_below(instance, folder)).exclude(key__in=leaving)
+        inside = _current(instance).filter(Q(key__startswith=f"{folder}/")).exclude(key__in=leaving)
         found = inside.order_by("key").values_list("key", flat=True).first()
         if found is not None:
             raise KeyExistsError(
@@ -465,7 +479,7 @@ def overlapping(instance: Instance) -> list[str]:
     """Return the current keys of the own storage that lie in a folder which is stored as one, sorted."""
     found: set[str] = set()
     for folder in _current(instance).filter(is_folder=True).order_by().values_list("key", flat=True).iterator():
-        inside = _current(instance).filter(_below(instance, folder))
+        inside = _current(instance).filter(Q(key__startswith=f"{folder}/"))
         found.update(inside.order_by().values_list("key", flat=True))
     return sorted(found)
 
@@ -489,10 +503,3 @@ def _a_folder(instance: Instance, keys: Sequence[str]) -> str | None:
 def _above(key: str) -> list[str]:
     parts = key.split("/")
     return ["/".join(parts[:count]) for count in range(1, len(parts))]
-
-
-def _below(instance: Instance, folder: str) -> Q:
-    if instance.dialect == "sqlite":
-        # A range of the index; LIKE takes upper and lower case for the same. "0" comes just after "/".
-        return Q(key__gt=f"{folder}/", key__lt=f"{folder}0")
-    return Q(key__startswith=f"{folder}/")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from lamindb.core import context, messages
+from lamindb.core import context, filesystem, messages
 from lamindb.errors import IntegrityError, InvalidInputError, InvalidTypeError, LaminError
 from lamindb.files import loaders, source, view_sync
 from lamindb.models import File, Run
@@ -59,11 +59,18 @@ def _staged(file: File) -> Path:
     instance = _instance(file)
     if not instance.is_own(file.storage_id):
         return _checked_in_place(file, instance)
-    return _shown(file, instance, ObjectName(file.digest, file.suffix)) or _kept(file)
+    return _shown(file, instance, ObjectName(file.digest, file.suffix)) or checked_path(file)
 
 
-def _kept(file: File) -> Path:
-    """Return a local path of which no newer version ever takes the place, as it may in the view."""
+def checked_path(file: File) -> Path:
+    """Return a local path with checked bytes, whose place no newer version ever takes, as it may in the view.
+
+    It is no input of a run, and no flag is heeded. Where the instance can only be read, it may have another name.
+
+    Raises:
+        IntegrityError: The bytes are missing or damaged.
+        ReadOnlyError: It is a folder, and the instance can only be read.
+    """
     instance = _instance(file)
     if not instance.is_own(file.storage_id):
         return _checked_in_place(file, instance)
@@ -79,12 +86,12 @@ def _read(file: File, reader: Callable[[Path], Any]) -> Any:
     except (OSError, LaminError):
         if _is_unmoved(file, local):
             raise
-        return reader(_kept(file))
+        return reader(checked_path(file))
     if _is_unmoved(file, local):
         return result
     if hasattr(result, "close"):
         result.close()
-    return reader(_kept(file))
+    return reader(checked_path(file))
 
 
 def _is_unmoved(file: File, local: Path) -> bool:
@@ -152,7 +159,7 @@ def _is_still_current(file: File, instance: Instance) -> bool:
 def _in_place(file: File, instance: Instance) -> Any:
     root = instance.root_of(instance.storage(file.storage_id))
     if "://" not in root:
-        return Path(root) / str(file.key)
+        return Path(filesystem.path_of_key(root, str(file.key)))
     from lamindb.storage import in_place
 
     if not in_place.is_plain(str(file.key)):
@@ -174,7 +181,7 @@ def _checked_in_place(file: File, instance: Instance) -> Path:
         copy = in_place.local_copy_of_folder if file.is_folder else in_place.local_copy_of_key
         name = ObjectName(file.digest, file.suffix)
         return copy(instance.remote_root(root), str(file.key), name, _filename(file))
-    where = os.path.join(root, str(file.key))
+    where = filesystem.path_of_key(root, str(file.key))
     if not os.path.exists(where):
         raise IntegrityError(f"{where} is gone: it was registered where it was, and no other copy is kept")
     pending = source.Pending(
@@ -216,7 +223,7 @@ def load(file: File, is_run_input: bool | Run | None, options: dict[str, Any]) -
     flags.heed(file)
     if backed:
         # What is read later must not change meanwhile.
-        loaded = loaders.backed(_staged(file) if not file.is_saved else _kept(file), file.suffix)
+        loaded = loaders.backed(_staged(file) if not file.is_saved else checked_path(file), file.suffix)
     else:
         loaded = _read(file, lambda local: loaders.load(local, file.suffix, **options))
     if run is not None:

@@ -252,8 +252,12 @@ def _notes(plan: Plan, row: File) -> list[str]:
     if plan.file.name != row.name and plan.has_own_name:
         return [f"these bytes are stored already: the record keeps its name {row.name!r}"]
     if plan.file.id != row.id:
-        return [f"these bytes are stored already: this is {row.key or row.name!r}, {row.id}"]
+        return [_stored_already(row.key or row.name, row.id)]
     return []
+
+
+def _stored_already(title: str | None, file_id: str) -> str:
+    return f"these bytes are stored already: this is {title!r}, {file_id}"
 
 
 def _insert(connection: Any, outcomes: Sequence[Outcome]) -> None:
@@ -440,7 +444,7 @@ def _save_new(
 ) -> None:
     known: list[UnchangedFile] = []
     rest = list(files)
-    if len(files) >= unchanged.WORTH_FROM:
+    if plan.is_any_current(instance, files):
         known, rest = unchanged.find(instance, files)
     _check_keys(instance, rest, leaving)
     damaged = view_sync.check(instance, rest)
@@ -466,9 +470,12 @@ def _save_new(
             source.report_left_out(file.pending.shown, file.pending.left_out)
     for text in written.edited:
         messages.warning(text)
-    told = written.apply(tell=len(files) <= TOLD_ONE_BY_ONE)
+    is_told = len(files) <= TOLD_ONE_BY_ONE
+    told = written.apply(tell=is_told)
     for one in known:
         one.apply()
+        if is_told:
+            told.append((messages.warning, _stored_already(one.file.key, one.row_id)))
     save.link_pending([*others, *_runs_of(files)])
     view_sync.show(instance, written.shown(), damaged, written.left)
     _tell(told, len(files), written.n_new)

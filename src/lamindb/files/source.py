@@ -448,8 +448,13 @@ def read_content(pending: Pending, cache: HashCache) -> tuple[Content, int]:
     path = str(source.path)
     if not pending.is_folder:
         return hash_local(path, source.stat, cache), 1
+    return read_folder(path, source.links, cache)
+
+
+def read_folder(path: str, links: str | None, cache: HashCache) -> tuple[Content, int]:
+    """Hash a folder by what its manifest would say; also count its files."""
     members = []
-    for relative, real in walk(path, source.links):
+    for relative, real in walk(path, links):
         content = hash_local(real, None, cache)
         members.append(Member(relative, content.digest, suffix_of_member(relative), content.size))
     return folder_content(tuple(members)), len(members)

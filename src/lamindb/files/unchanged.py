@@ -1,4 +1,4 @@
-"""Fast path of a save of many files: those that are stored already under their keys and have not changed.
+"""Fast path of a save: files that are stored already under their keys and have not changed.
 
 A folder that is saved again is mostly unchanged. Such a file is not read: its stat is as when it was last hashed, the
 current record of its key has these bytes, the object is there and as when it was last checked, and the view shows it.
@@ -16,15 +16,12 @@ from lamindb.core.settings import settings
 from lamindb.db import database
 from lamindb.files.plan import Raced
 from lamindb.files.source import Pending
-from lamindb.models import File
+from lamindb.models import File, rows
 from lamindb.models.base import now
 from lamindb.records import edges
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import FileStat, ObjectName
 from lamindb.storage.local import LocalStore
-
-WORTH_FROM = 20
-"""With fewer files, this look costs more than it saves."""
 
 _DROPPED = (
     "name", "description", "is_folder", "n_files", "version", "is_latest", "trashed_at", "trashed_by_id",
@@ -129,13 +126,15 @@ def _contents(instance: Instance, files: Sequence[File]) -> list[Content | None]
 
 
 def _current_rows(instance: Instance, keys: Sequence[str]) -> dict[str, tuple[str, str, str, bool]]:
-    query = File.objects.using(instance.alias).filter(
-        storage_id=instance.storage_id, is_latest=True, trashed_at__isnull=True
-    )
     found: dict[str, tuple[str, str, str, bool]] = {}
     for chunk in database.chunks(keys):
-        chosen = query.filter(key__in=chunk).order_by().values_list("key", "id", "digest", "suffix", "is_folder")
-        found.update((key, (row_id, digest, suffix, folder)) for key, row_id, digest, suffix, folder in chosen)
+        chosen = rows.values(
+            instance.alias,
+            "SELECT key, id, digest, suffix, is_folder FROM lamindb_file WHERE storage_id = %s AND is_latest "
+            f"AND trashed_at IS NULL AND key IN ({rows.marks(chunk)})",
+            [instance.storage_id, *chunk],
+        )
+        found.update((key, (row_id, digest, suffix, bool(folder))) for key, row_id, digest, suffix, folder in chosen)
     return found
 
 

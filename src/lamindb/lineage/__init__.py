@@ -17,6 +17,7 @@ _HOMES = {
     "graph": "lamindb.lineage.draw",
     "impact": "lamindb.lineage.impacts",
     "leaves": "lamindb.lineage.query",
+    "part": "lamindb.lineage.draw",
     "path": "lamindb.lineage.draw",
     "plan": "lamindb.lineage.plans",
     "roots": "lamindb.lineage.query",
@@ -33,6 +34,7 @@ __all__ = [
     "graph",
     "impact",
     "leaves",
+    "part",
     "path",
     "plan",
     "roots",
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from lamindb.describe.overview import status as status
     from lamindb.lineage.draw import between as between
     from lamindb.lineage.draw import graph as graph
+    from lamindb.lineage.draw import part as part
     from lamindb.lineage.draw import path as path
     from lamindb.lineage.impacts import impact as impact
     from lamindb.lineage.plans import plan as plan

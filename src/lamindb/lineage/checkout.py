@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lamindb.core import context
+from lamindb.core import context, paths
 from lamindb.environment import scripts
 from lamindb.environment.source_code import present_digests
 from lamindb.lineage import sql
@@ -36,7 +36,8 @@ class ChangedCode:
     def runs_sql(self, vendor: str) -> tuple[str, list[Any]]:
         """Return common table expressions that end with `changed_code(run_id, source, modules)`, and their values.
 
-        A call of a function has the modules of the run around it.
+        A command has the code of the workflow or script that started it, too, and a call of a function the modules of
+        the run around it.
         """
         cast = "::text" if vendor == "postgresql" else ""
         sources, params = sql.listed_sql(vendor, list(self.sources))
@@ -46,6 +47,8 @@ changed_source(run_id, source) AS (
     SELECT r.id{cast}, listed.id FROM ({sources}) listed CROSS JOIN {_RUNS} r
     WHERE r.transform_id = substr(listed.id, 1, {_ID_LENGTH})
     AND r.revision = CAST(substr(listed.id, {_ID_LENGTH + 2}) AS integer)
+    UNION SELECT r.id{cast}, s.source FROM changed_source s CROSS JOIN {_RUNS} r CROSS JOIN {_TRANSFORMS} t
+    WHERE r.parent_id = s.run_id AND t.id = r.transform_id AND t.type = 'command'
 ),
 changed_modules(run_id, modules) AS (
     SELECT r.id{cast}, listed.id FROM ({modules}) listed CROSS JOIN {_RUNS} r WHERE r.modules_digest = listed.id
@@ -106,7 +109,9 @@ class _Checkout:
     def __init__(self, alias: str) -> None:
         instance = context.connected(alias)
         project = instance.project_path if instance is not None else None
-        self._roots = [root for root in (project, scripts.project_root(Path.cwd()), Path("/")) if root is not None]
+        self._roots = [
+            root for root in (project, scripts.project_root(paths.working_folder()), Path("/")) if root is not None
+        ]
         self._known: dict[str, frozenset[str] | None] = {}
 
     def digests(self, places: Iterable[str]) -> frozenset[str] | None:

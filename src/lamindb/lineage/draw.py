@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
+from lamindb.core import running_page
 from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError
-from lamindb.lineage import query, subgraph, summary
+from lamindb.lineage import excerpt_graph, query, subgraph, summary
+from lamindb.lineage.excerpt import Excerpt
 from lamindb.lineage.lineage_graph import LineageGraph
 from lamindb.lineage.render.picture import LineagePicture
 from lamindb.lineage.render.tree import Direction
@@ -97,7 +100,27 @@ def view_lineage(record: Any, options: dict[str, Any]) -> LineagePicture:
     unknown = sorted(set(options) - known)
     if unknown:
         raise InvalidTypeError(f"view_lineage() has no option {unknown[0]!r}: it has {', '.join(sorted(known))}")
-    return graph(record, **options)
+    picture = graph(record, **options)
+    running_page.tell(record, "/lineage")
+    return picture
+
+
+def part(record: Any, parameters: str = "") -> LineagePicture:
+    """Return the part of a lineage that a page of `lamin ui` shows.
+
+    Args:
+        record: A file, run or transform, its id or key.
+        parameters: What stands after the question mark in the address of the page, as in `depth=2&group=folder`.
+
+    Raises:
+        InvalidInputError: The parameters have a value that no page has.
+        NoResultFound: There is no record with this id or key, or it was deleted.
+    """
+    known = query.record_of(record)
+    kind = known._meta.concrete_model._meta.model_name
+    asked = Excerpt.from_query(kind, known.id, dict(parse_qsl(parameters)))
+    found = excerpt_graph.read(database.connection(query.same_alias(known)), asked)
+    return LineagePicture(found.whole, asked.direction, f"{_names([known])} has not been run", found.graph)
 
 
 def path(source: Any, target: Any, *, all_producers: bool = False) -> LineagePicture:

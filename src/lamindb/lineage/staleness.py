@@ -28,7 +28,7 @@ from lamindb.db import database
 from lamindb.errors import InvalidTypeError
 from lamindb.lineage import query, sql
 from lamindb.lineage.sql import FILE, RUN, Walk
-from lamindb.models import File, RecordQuery, RunInput, RunOutput
+from lamindb.models import File, RecordQuery, Run, RunInput, RunOutput
 
 if TYPE_CHECKING:
     from lamindb.lineage.checkout import ChangedCode
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _NAMED = 3
 """A reason in words names at most this many of the files between."""
 
-_FILES, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, RunInput, RunOutput))
+_FILES, _INPUTS, _OUTPUTS, _RUNS = (model._meta.db_table for model in (File, RunInput, RunOutput, Run))
 
 _GROUP = "CASE WHEN r.key IS NULL THEN substr(r.id, 1, 16) ELSE r.storage_id || ':' || r.key END"
 """What the versions of one file have in common: the storage and the key, or the stem of the ids. No id has a colon."""
@@ -50,12 +50,9 @@ CURRENT = f"""CASE WHEN r.key IS NULL THEN
 PRODUCER = f"COALESCE((SELECT p.run_id FROM {_OUTPUTS} p WHERE p.file_id = f.id ORDER BY p.id DESC LIMIT 1), f.run_id)"
 """The newest producer of the file `f`."""
 
-_IS_NEWEST = f"NOT EXISTS (SELECT 1 FROM {_OUTPUTS} p WHERE p.file_id = o.file_id AND p.id > o.id)"
-_HAS_NO_EDGE = f"NOT EXISTS (SELECT 1 FROM {_OUTPUTS} p WHERE p.file_id = f.id)"
-_MADE = (
-    f"{_OUTPUTS} o CROSS JOIN {{more}} WHERE o.run_id = stale_run.run_id AND {_IS_NEWEST} AND ",
-    f"{_FILES} f CROSS JOIN {{more}} WHERE f.run_id = stale_run.run_id AND {_HAS_NO_EDGE} AND ",
-)
+# Not as `NOT EXISTS`, which PostgreSQL would make a join, and evaluate for each reader of the file.
+_IS_NEWEST = f"(SELECT MAX(p.id) FROM {_OUTPUTS} p WHERE p.file_id = o.file_id) = o.id"
+_HAS_NO_EDGE = f"(SELECT MAX(p.id) FROM {_OUTPUTS} p WHERE p.file_id = f.id) IS NULL"
 
 _RULES = f"""
 old AS (
@@ -72,7 +69,9 @@ earlier AS (
     UNION SELECT run_id, current_id FROM last_read WHERE current_edge < last_edge
 ),
 replaced AS (
-    SELECT l.run_id, l.file_id, l.current_id FROM last_read l LEFT JOIN {_FILES} c ON c.id = l.current_id
+    SELECT l.run_id, l.file_id, l.current_id,
+        (SELECT COALESCE(u.started_at, u.created_at) FROM {_RUNS} u WHERE u.id = l.run_id) AS begun_at
+    FROM last_read l LEFT JOIN {_FILES} c ON c.id = l.current_id
     WHERE l.edge = l.last_edge AND (l.current_edge IS NULL OR l.current_edge <= l.edge)
     AND (c.digest <> l.digest OR (l.current_id IS NULL AND l.trashed_at IS NOT NULL))
 ),
@@ -90,8 +89,13 @@ superseded AS (
 """
 
 
-def _rules_sql(vendor: str, file_ids: Collection[str] | None, code: ChangedCode | None = None) -> tuple[str, list[Any]]:
-    """Return how a query begins: with `superseded`, `earlier` and `stale_run`, of all files or of some."""
+def _rules_sql(
+    vendor: str, file_ids: Collection[str] | None, code: ChangedCode | None = None, *, is_near: bool = False
+) -> tuple[str, list[Any]]:
+    """Return how a query begins: with `superseded`, `earlier`, `stale` and `stale_run`, of all files or of some.
+
+    With `is_near`, only the runs that made these files are looked at, not those behind them.
+    """
     cast = "::text" if vendor == "postgresql" else ""
     params: list[Any]
     if file_ids is None:
@@ -100,63 +104,89 @@ def _rules_sql(vendor: str, file_ids: Collection[str] | None, code: ChangedCode 
         reads, bound = f"{_FILES} r CROSS JOIN {_INPUTS} i WHERE TRUE", ""
     else:
         listed, params = sql.listed_sql(vendor, file_ids)
+        behind = (
+            f" UNION SELECT ({PRODUCER}){cast} FROM origin CROSS JOIN {_INPUTS} i "
+            f"CROSS JOIN {_FILES} f WHERE i.run_id = origin.run_id AND f.id = i.file_id"
+        )
         given = (
             f"given AS ({listed}), origin(run_id) AS (SELECT ({PRODUCER}){cast} FROM given CROSS JOIN {_FILES} f "
-            f"WHERE f.id = given.id UNION SELECT ({PRODUCER}){cast} FROM origin CROSS JOIN {_INPUTS} i "
-            f"CROSS JOIN {_FILES} f WHERE i.run_id = origin.run_id AND f.id = i.file_id), "
+            f"WHERE f.id = given.id{'' if is_near else behind}), "
         )
         reads = f"origin CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} r WHERE i.run_id = origin.run_id"
         # A unary plus disables the index in SQLite: it would look up each run of the other expression.
         bound = f" AND {'' if cast else '+'}i.run_id IN (SELECT run_id FROM origin)"
     rules = _RULES.format(reads=reads)
     changed, more = code.runs_sql(vendor) if code is not None else ("", [])
-    starts = _stale_run_sql(vendor, bound, with_code=code is not None)
-    text = f"WITH RECURSIVE {given}{changed}{rules}{_above_sql(vendor)}{_SUPERSEDED}{starts}"
+    walk = _stale_sql(vendor, bound, with_code=code is not None)
+    text = f"WITH RECURSIVE {given}{changed}{rules}{_above_sql(vendor)}{_SUPERSEDED}{walk}"
     return text, [*params, *more]
 
 
 def _above_sql(vendor: str) -> str:
-    """Return `above`: for each current version that replaces another one, everything that it came from."""
+    """Return `above`: for each current version that replaces another one, what it came from since that was read.
+
+    What a run read before another one began came from nothing that the other one made. So the walk ends there, and its
+    length is that of the time between the versions, not that of the whole lineage.
+    """
     cast = "::text" if vendor == "postgresql" else ""
     walk = Walk(FILE, is_up=True, all_producers=True)
-    arms = [(kind, arm) for kind in (FILE, RUN) for arm in walk.arms(kind)]
-    first = f"SELECT DISTINCT current_id{cast}, 0, current_id{cast} FROM replaced WHERE current_id IS NOT NULL"
+    # The clocks of two machines may differ.
+    since = "MIN(begun_at) - interval '1 hour'" if cast else "datetime(MIN(begun_at), '-1 hour')"
+    first = (
+        f"SELECT current_id{cast}, {since}, {FILE}, current_id{cast} FROM replaced WHERE current_id IS NOT NULL "
+        "GROUP BY current_id"
+    )
+    arms = [
+        (kind, arm, f"{{t}}{arm.match} = above.id AND {{t}}{arm.found} IS NOT NULL" + recent)
+        for kind, recent in ((FILE, ""), (RUN, " AND {t}created_at >= above.since"))
+        for arm in walk.arms(kind)
+    ]
     if vendor == "postgresql":
         steps = " UNION ALL ".join(
-            f"SELECT {arm.found}::text AS id FROM {arm.table} WHERE above.kind = {kind} AND {arm.match} = above.id "
-            f"AND {arm.found} IS NOT NULL"
-            for kind, arm in arms
+            f"SELECT {arm.found}::text AS id FROM {arm.table} WHERE above.kind = {kind} AND {match.format(t='')}"
+            for kind, arm, match in arms
         )
-        steps = f" UNION SELECT above.current_id, 1 - above.kind, step.id FROM above CROSS JOIN LATERAL ({steps}) step"
-    else:
-        steps = "".join(
-            f" UNION SELECT above.current_id, {1 - kind}, t.{arm.found} FROM above CROSS JOIN {arm.table} t "
-            f"WHERE above.kind = {kind} AND t.{arm.match} = above.id AND t.{arm.found} IS NOT NULL"
-            for kind, arm in arms
-        )
-    return f"above(current_id, kind, id) AS ({first}{steps}),"
+        more = "SELECT above.current_id, above.since, 1 - above.kind, step.id FROM above"
+        return f"above(current_id, since, kind, id) AS ({first} UNION {more} CROSS JOIN LATERAL ({steps}) step),"
+    steps = "".join(
+        f" UNION SELECT above.current_id, above.since, {1 - kind}, t.{arm.found} FROM above CROSS JOIN {arm.table} t "
+        f"WHERE above.kind = {kind} AND {match.format(t='t.')}"
+        for kind, arm, match in arms
+    )
+    return f"above(current_id, since, kind, id) AS ({first}{steps}),"
 
 
-def _stale_run_sql(vendor: str, bound: str, *, with_code: bool) -> str:
-    """Return `stale_run`: the runs whose outputs are stale, as far as no later run made the same bytes."""
+def _stale_sql(vendor: str, bound: str, *, with_code: bool) -> str:
+    """Return `stale`: the files that are stale, with the runs that made them, as ids and kinds; and `stale_run`.
+
+    A run is in it if what it made is stale, as far as no later run made the same bytes.
+    """
     cast = "::text" if vendor == "postgresql" else ""
     counts = f" AND (i.run_id, i.file_id) NOT IN (SELECT run_id, file_id FROM earlier){bound}"
-    steps = [
-        made.format(more=f"{_INPUTS} i") + f"i.file_id = {column}{counts}"
-        for made, column in zip(_MADE, ("o.file_id", "f.id"), strict=True)
-    ]
-    first = f"SELECT run_id{cast} FROM superseded" + (" UNION SELECT run_id FROM changed_code" if with_code else "")
+    first = f"SELECT {RUN}, run_id{cast} FROM superseded"
+    if with_code:
+        first += f" UNION SELECT {RUN}, run_id FROM changed_code"
+    arms = (
+        (RUN, f"o.file_id{cast}", f"{_OUTPUTS} o", f"o.run_id = stale.id AND {_IS_NEWEST}"),
+        (RUN, f"f.id{cast}", f"{_FILES} f", f"f.run_id = stale.id AND {_HAS_NO_EDGE}"),
+        (FILE, f"i.run_id{cast}", f"{_INPUTS} i", f"i.file_id = stale.id{counts}"),
+    )
     if vendor == "postgresql":
-        inner = " UNION ALL ".join(f"SELECT i.run_id::text AS run_id FROM {step}" for step in steps)
-        return (
-            f"stale_run(run_id) AS ({first} UNION SELECT step.run_id FROM stale_run CROSS JOIN LATERAL ({inner}) step)"
+        steps = " UNION ALL ".join(
+            f"SELECT {found} AS id FROM {table} WHERE stale.kind = {kind} AND {match}"
+            for kind, found, table, match in arms
         )
-    more = "".join(f" UNION SELECT i.run_id FROM stale_run CROSS JOIN {step}" for step in steps)
-    return f"stale_run(run_id) AS ({first}{more})"
+        more = f" UNION SELECT 1 - stale.kind, step.id FROM stale CROSS JOIN LATERAL ({steps}) step"
+    else:
+        more = "".join(
+            f" UNION SELECT {1 - kind}, {found} FROM stale CROSS JOIN {table} WHERE stale.kind = {kind} AND {match}"
+            for kind, found, table, match in arms
+        )
+    return f"stale(kind, id) AS ({first}{more}), stale_run(run_id) AS (SELECT id FROM stale WHERE kind = {RUN})"
 
 
 def stale_sql(
-    vendor: str, file_ids: Collection[str] | None = None, code: ChangedCode | None = None
+    vendor: str, file_ids: Collection[str] | None = None, code: ChangedCode | None = None, *, is_near: bool = False
 ) -> tuple[str, list[Any]]:
     """Return the query for the ids of all stale files, current or not, or of those among `file_ids`.
 
@@ -164,21 +194,12 @@ def stale_sql(
         vendor: `sqlite` or `postgresql`.
         file_ids: The files; None for all.
         code: Code that makes files stale, too.
+        is_near: Return only files that are stale by what the runs that made `file_ids` read.
     """
-    rules, params = _rules_sql(vendor, file_ids, code)
+    rules, params = _rules_sql(vendor, file_ids, code, is_near=is_near)
+    found = f"SELECT id FROM stale WHERE kind = {FILE}"
     if file_ids is not None:
-        found = (
-            f"SELECT f.id FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id "
-            f"AND ({PRODUCER}) IN (SELECT run_id FROM stale_run)"
-        )
-    else:
-        found = " UNION ".join(
-            f"SELECT f.id FROM stale_run CROSS JOIN {made}"
-            for made in (
-                _MADE[0].format(more=f"{_FILES} f") + "f.id = o.file_id",
-                _MADE[1].replace(" CROSS JOIN {more}", "") + "TRUE",
-            )
-        )
+        found = f"SELECT id FROM given WHERE id IN ({found})"
     return f"{rules} {found}", params
 
 
@@ -375,9 +396,16 @@ def is_stale(file: File) -> bool:
     return bool(stale_among(database.connection(query.alias_of(file)), [file.id]))
 
 
-def stale_among(connection: Any, file_ids: Collection[str]) -> set[str]:
-    """Return the ids of the stale files among these."""
-    return {row[0] for row in sql.fetch(connection, *stale_sql(connection.vendor, file_ids))} if file_ids else set()
+def stale_among(connection: Any, file_ids: Collection[str], *, is_near: bool = False) -> set[str]:
+    """Return the ids of the stale files among these.
+
+    With `is_near`, what lies farther back than the runs that made these files is not looked at, so that the time does
+    not depend on the length of the lineage.
+    """
+    if not file_ids:
+        return set()
+    text, params = stale_sql(connection.vendor, file_ids, is_near=is_near)
+    return {row[0] for row in sql.fetch(connection, text, params)}
 
 
 def staleness(file: File, *, code: bool = False) -> Staleness:

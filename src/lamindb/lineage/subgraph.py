@@ -41,6 +41,7 @@ def graph_of(
     hidden_down: Mapping[str, int] | None = None,
     hidden_total: int | None = None,
     is_truncated: bool = False,
+    is_near: bool = False,
 ) -> LineageGraph:
     """Return the graph of the nodes with these ids, in the order of their ids, and the edges among them.
 
@@ -56,8 +57,10 @@ def graph_of(
         hidden_down: For node ids, how many children are left out.
         hidden_total: How many distinct nodes these are.
         is_truncated: Nodes were left out.
+        is_near: Mark files as stale only by what is in the graph, or read by a run in it.
     """
-    files, runs = read_files(connection, file_ids, all_producers=all_producers), read_runs(connection, run_ids)
+    files = read_files(connection, file_ids, all_producers=all_producers, is_near=is_near)
+    runs = read_runs(connection, run_ids)
     known_files, known_runs = {file.id for file in files}, {run.id for run in runs}
     if edges is None:
         edges = edges_among(connection, known_files, known_runs, all_producers=all_producers)
@@ -113,13 +116,16 @@ def edges_among(
     return found
 
 
-def read_files(connection: Any, ids: Collection[str], *, all_producers: bool = False) -> tuple[FileNode, ...]:
+def read_files(
+    connection: Any, ids: Collection[str], *, all_producers: bool = False, is_near: bool = False
+) -> tuple[FileNode, ...]:
     """Return the files with these ids, in the order of their ids; ids of deleted files are skipped.
 
     Args:
         connection: The connection.
         ids: The ids.
         all_producers: The graph has the edges of all producers, so `made_again` is 0.
+        is_near: See `graph_of`.
     """
     instance = context.connected(connection.alias)
     own_id = instance.storage_id if instance is not None else None
@@ -140,7 +146,7 @@ def read_files(connection: Any, ids: Collection[str], *, all_producers: bool = F
         f"LEFT JOIN {User._meta.db_table} u ON u.id = f.created_by_id WHERE f.id = listed.id",
         params,
     )
-    stale_ids = staleness.stale_among(connection, ids)
+    stale_ids = staleness.stale_among(connection, ids, is_near=is_near)
     flagged, affected = recall.marks(connection, ids)
     nodes = [
         FileNode(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
+from lamindb.core import filesystem
 from lamindb.core.hashing import digest_file
 from lamindb.core.keys import GITIGNORE, HIDDEN_FOLDER, check_key
 from lamindb.db import database
@@ -22,7 +23,6 @@ from lamindb.storage.base import Damage, FileStat, Member, ObjectName
 from lamindb.storage.local import LocalStore
 from lamindb.storage.manifest import folder_content, suffix_of_member, walk
 from lamindb.storage.os_errors import cause
-from lamindb.storage.view import shown_files
 
 _MOST_SHOWN = 20
 _MOST_LINES = 100
@@ -178,6 +178,7 @@ def check_in_place(instance: Instance, file: File | None, *, quick: bool) -> Dam
     try:
         if "://" in root:
             return _check_remote(instance, root, file, where, quick=quick)
+        where = filesystem.path_of_key(root, str(file.key))
         if not os.path.exists(where):
             return Damage(name, "missing", f"'{where}' is missing")
         if os.path.isdir(where):
@@ -226,8 +227,7 @@ def _check_remote(instance: Instance, root: str, file: File, where: str, *, quic
 def edited(instance: Instance, prefix: str | None) -> list[str]:
     """Return keys whose file in the view is neither missing nor what was saved, sorted."""
     query = _current(reachable.files(instance, prefix), instance.storage_id)
-    rows = query.values_list("key", "digest", "suffix", "is_folder").iterator()
-    return sorted(one.key for one, _ in instance.view.changed(shown_files(rows)))
+    return sorted(instance.view.changed(query.values_list("key", "digest", "suffix", "is_folder").iterator()))
 
 
 def untracked(instance: Instance, prefix: str | None) -> list[str]:

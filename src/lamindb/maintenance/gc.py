@@ -26,7 +26,7 @@ from lamindb.core.progress import Progress
 from lamindb.db import database
 from lamindb.errors import ConflictError, IntegrityError, InvalidInputError, ReadOnlyError
 from lamindb.files import view_sync
-from lamindb.maintenance import findings, reachable
+from lamindb.maintenance import findings, last_report, reachable
 from lamindb.models import File, FolderMember, ImportedModule, Run, Storage, SweepMark
 from lamindb.models.base import now
 from lamindb.records.open_instance import Instance
@@ -97,6 +97,12 @@ def sweep(*, dry_run: bool = True, grace_seconds: float = DAY_SECONDS, progress:
     if not grace_seconds >= 0:
         raise InvalidInputError(f"grace_seconds must be a number of seconds from 0, not {grace_seconds!r}")
     instance = context.instance()
+    report = _sweep(instance, grace_seconds, progress, dry_run=dry_run)
+    last_report.leave(instance, "gc", report.to_dict())
+    return report
+
+
+def _sweep(instance: Instance, grace_seconds: float, progress: Progress | None, *, dry_run: bool) -> SweepReport:
     store = instance.store
     if dry_run:
         ownership.check(instance)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from lamindb.db import database
 from lamindb.errors import IntegrityError, LaminError, StorageError
@@ -124,13 +124,7 @@ def files(instance: Instance, prefix: str | None) -> Any:
     """Return a query for files, of all versions and storages; of those under a folder of keys, or of a key."""
     query = File.objects.using(instance.alias).order_by()
     if prefix is not None:
-        # SQLite's LIKE, and so `startswith`, takes upper and lower case for the same.
-        from django.db.models import Q
-        from django.db.models.functions import Left
-        from django.db.models.lookups import Exact
-
-        inside = f"{prefix}/"
-        query = query.filter(Q(key=prefix) | Q(Exact(Left("key", len(inside)), inside)))
+        query = query.filter(Q(key=prefix) | Q(key__startswith=f"{prefix}/"))
     return query
 
 

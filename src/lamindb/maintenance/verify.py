@@ -23,7 +23,7 @@ from lamindb.core.keys import check_key
 from lamindb.core.progress import Progress
 from lamindb.errors import DatabaseError, IntegrityError, InvalidInputError
 from lamindb.files import plan, view_sync
-from lamindb.maintenance import findings, gc, reachable
+from lamindb.maintenance import findings, gc, last_report, reachable
 from lamindb.maintenance.findings import Finding
 from lamindb.maintenance.reachable import FolderSizes, Needed
 from lamindb.records.open_instance import Instance
@@ -184,8 +184,8 @@ def verify(
 ) -> VerifyReport:
     """Check the database, and compare what the current instance recorded with what is stored, byte by byte.
 
-    Changes nothing but its own note of how far it is. Interrupted, failing or killed, it leaves one for `resume`; begun
-    anew, it drops what an earlier one left.
+    Changes nothing but its own notes: its last result, and how far it is. Interrupted, failing or killed, it leaves one
+    for `resume`; begun anew, it drops what an earlier one left.
 
     Args:
         prefix: Only files under this folder of keys, or of this key; None for all, also what belongs to runs.
@@ -210,9 +210,8 @@ def verify(
         forget(instance)
     work = _Work.from_plain(plain) if plain is not None else _Work(prefix, quick)
     course = _Course(instance, work, seconds, progress)
-    beside = _Beside()
+    beside, is_complete = _Beside(), False
     damages = findings.of_database(instance)
-    is_complete = False
     try:
         is_complete = _run(instance, work, course)
         if is_complete:
@@ -228,7 +227,7 @@ def verify(
         forget(instance)
     else:
         course.note(is_last=True)
-    return VerifyReport(
+    report = VerifyReport(
         checked=work.checked,
         n_bytes=work.n_bytes,
         missing=tuple(work.missing),
@@ -243,6 +242,8 @@ def verify(
         database=tuple(damages),
         overlapping=beside.overlapping,
     )
+    last_report.leave(instance, "verify", {**report.to_dict(), "prefix": prefix, "quick": quick})
+    return report
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import unicodedata
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -59,6 +60,9 @@ def _resolve_q(model: Any, alias: str, condition: Any) -> Any:
 def _resolve_one(model: Any, alias: str, name: str, value: Any) -> Any:
     """Return a condition as it was, with ids for text, or as a `Q` that takes its place."""
     parts = field_names.canonical(model, name.split("__"))
+    composed = _composed(value)
+    if composed is not value and composed != value and _is_key(model, parts):
+        return Q((name, value)) | Q((name, composed))
     lookup = parts.pop() if parts[-1] in ("exact", "in") else "exact"
     if (
         value is None
@@ -85,9 +89,24 @@ def _resolve_one(model: Any, alias: str, name: str, value: Any) -> Any:
     return (f"{'__'.join(parts)}__in", value) if lookup == "in" else (name, value)
 
 
+def _composed(value: Any) -> Any:
+    """Return text, or the texts of a collection, in Unicode's composed form (NFC), as keys are."""
+    if isinstance(value, str):
+        return value if value.isascii() else unicodedata.normalize("NFC", value)
+    if type(value) in (list, tuple) and any(isinstance(one, str) and not one.isascii() for one in value):
+        return [_composed(one) for one in value]
+    return value
+
+
+def _is_key(model: Any, parts: list[str]) -> bool:
+    """Return True if a filter, with or without a lookup at its end, is about the key of a file."""
+    field = _last_field(model, parts)[1] or _last_field(model, parts[:-1])[1]
+    return field is not None and field.name == "key" and field.model._meta.model_name == "file"
+
+
 def _last_field(model: Any, parts: list[str]) -> tuple[Any, Any]:
     """Return the field at the end of a path of real names, and the model that has it; None where there is none."""
-    owner, field = model, None
+    holder, owner, field = model, model, None
     for part in parts:
         if owner is None:
             return None, None
@@ -141,9 +160,12 @@ def named(target: Any, alias: str, text: str) -> list[str]:
     called, fields = _NAMES[kind]
     found: list[Any] = []
     for field in fields:
-        condition = Q(**{field: _location(text, alias) if kind == "storage" else text})
+        # Keys are composed, but for those that another program gave to what stays in a bucket.
+        forms = {text, _composed(text)} if field == "key" else {text}
+        condition = Q(**{f"{field}__in": forms}) if kind != "storage" else Q(**{field: _location(text, alias)})
         if field == "reference":
-            condition |= Q(reference__endswith=f"/{text}")
+            # A reference that is the name, as it is by default, is a name like others.
+            condition = condition & ~Q(name=text) | Q(reference__endswith=f"/{text}")
         found = list(query.filter(condition).order_by("pk"))
         if found:
             break
@@ -156,7 +178,7 @@ def named(target: Any, alias: str, text: str) -> list[str]:
         listed = ", ".join(f"{_shown(rows[-1], fields)} ({rows[-1].pk})" for rows in list(groups.values())[:_LISTED])
         plural = "storages" if kind == "storage" else f"{kind}s"
         raise MultipleResultsFound(f"several {plural} are called {ascii(text)}: name one of {listed}")
-    if kind == "file" and found[0].key == text:
+    if kind == "file" and found[0].key in (text, _composed(text)):
         return list(query.filter(id__range=ids.version_range(found[0].stem_id)).values_list("pk", flat=True))
     return [row.pk for row in found]
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from django.db import Error
 
-from lamindb.core import context, messages, processes
+from lamindb.core import context, messages, paths, processes
 from lamindb.core.keys import HIDDEN_FOLDER
 from lamindb.core.text import storable
 from lamindb.environment.file_access import audit, inotify, strace, wrappers
@@ -299,7 +299,6 @@ def _is_ignored(path: str) -> bool:
 
 
 def _own_places() -> tuple[str, ...]:
-    from lamindb.core import paths
 
     found = (paths.settings_folder(), paths.cache_folder())
     return tuple(f"{folder}/" for folder in found if folder is not None) or ("\0",)
@@ -350,7 +349,7 @@ class CommandWatch:
                 return None
             if not strace.wait_for(self._log):
                 self._reasons.append("the watch did not end with the program")
-            watch = strace.read(self._log, os.getcwd())
+            watch = strace.read(self._log, str(paths.working_folder()))
         except OSError as error:
             self._reasons.append(f"what was watched cannot be read: {error.strerror}")
             return None

@@ -14,6 +14,7 @@ from lamindb.environment.detect import Running
 from lamindb.environment.redaction import HIDDEN, is_secret_name, redact_text
 from lamindb.errors import InvalidInputError, InvalidTypeError, LaminError
 from lamindb.models import Transform
+from lamindb.records import save
 from lamindb.records.open_instance import Instance
 
 _SAME_NOTEBOOK = 0.5
@@ -69,6 +70,29 @@ def transform_of(running: Running | notebook_matching.AnonymousNotebook, instanc
     new = new_transform(running, instance)
     messages.success(f"new {running.kind} {name!r} ({reference})")
     return new
+
+
+def check_name(name: object) -> None:
+    """Refuse what cannot name a transform.
+
+    Raises:
+        InvalidInputError: It is empty, or no text.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidInputError("a transform needs a name")
+
+
+def named_transform(instance: Instance, name: str) -> Transform:
+    """Return the newest transform of a name that is no notebook or script; a new one of type command otherwise."""
+    check_name(name)
+    name = storable(name)
+    query = Transform.objects.using(instance.alias).filter(name=name).exclude(type__in=["notebook", "script"])
+    found = query.order_by("-created_at", "-id").first()
+    if found is None:
+        found = Transform.from_fields(name=name, type="command", reference=name)
+        found.alias = instance.alias
+        save.save(found)
+    return found
 
 
 def new_transform(running: Running | notebook_matching.AnonymousNotebook, instance: Instance) -> Transform:

@@ -11,7 +11,7 @@ import contextlib
 import datetime
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +23,14 @@ from lamindb.core.plain import plain
 from lamindb.environment.redaction import redact_text
 from lamindb.errors import ConflictError, DatabaseError, InvalidInputError, LaminError, ReadOnlyError, StorageError
 from lamindb.files import save as files_save
+from lamindb.files import source
+from lamindb.files.locate import with_key
 from lamindb.models import File, Run, Transform
 from lamindb.records import edges, save
 from lamindb.records.open_instance import Instance
-from lamindb.runs import metadata
+from lamindb.runs import capture, identify, metadata, parent
+from lamindb.runs.commands import declared
+from lamindb.storage.hash_cache import NoHashCache
 
 _MOST_ENTRIES: Final = 1000
 _MOST_BYTES: Final = 1024 * 1024
@@ -77,6 +81,8 @@ def entry_of(instance: Instance, run: Run, data: metadata.Data, *, is_new: bool 
     pending = run.loaded.get("_pending", {}).get("input", []) if is_new else []
     unlinked = instance.part(edges.Unlinked).by_run.pop(run.id, [])
     values = {name: run.loaded.get(name) for name in (*_RUN_FIELDS, *_TIME_FIELDS, "transform_id", "parent_id")}
+    if is_new and values["parent_id"] is None:
+        values["parent_id"] = parent.inherited_id(instance)
     return {
         "run": {"id": run.id, "is_new": is_new, **values},
         "transform": {name: getattr(transform, name, None) for name in _TRANSFORM_FIELDS} if transform else None,
@@ -92,12 +98,18 @@ def entry_of(instance: Instance, run: Run, data: metadata.Data, *, is_new: bool 
 
 
 def place_of(path: str, key: str | None) -> dict[str, Any] | None:
-    """Return where a file is and what it holds, for an entry; None if it cannot be read."""
+    """Return where a file or folder is and what it holds, for an entry; None if it cannot be read."""
     try:
-        return {"path": path, "key": key, "digest": digest_file(path) if os.path.isfile(path) else None}
-    except OSError as error:
+        return {"path": path, "key": key, "digest": _digest_of(path)}
+    except (LaminError, OSError) as error:
         messages.debug(f"{path} cannot be kept for later: {error}")
         return None
+
+
+def _digest_of(path: str) -> str:
+    if os.path.isdir(path):
+        return source.read_folder(path, None, NoHashCache())[0].digest
+    return digest_file(path)
 
 
 def add(instance: Instance, entry: dict[str, Any]) -> bool:
@@ -121,6 +133,39 @@ def add(instance: Instance, entry: dict[str, Any]) -> bool:
     return True
 
 
+def add_end(instance: Instance, run_id: str, ending: dict[str, Any], *, is_waiting: bool = False) -> bool:
+    """Keep the end of a run until it can be written, with its beginning if that waits; return False if that fails.
+
+    Args:
+        instance: Its instance.
+        run_id: The run.
+        ending: Fields of its end.
+        is_waiting: Only where its beginning waits; else also where that may have been recorded.
+    """
+    folder = folder_of(instance.id)
+    if folder is None:
+        return False
+    path = folder / f"{run_id}.json"
+    if is_waiting and not path.exists():
+        return False
+    try:
+        paths.make_private_folder(folder)
+        # Another process may be about to record the beginning, and would then remove the end with it.
+        with locks.held(folder / "lock"):
+            if path.exists():
+                entry = json.loads(path.read_bytes())
+                entry["run"].update(ending)
+            elif is_waiting:
+                return False
+            else:
+                entry = {"run": {"id": run_id, "is_new": False, **ending}, "transform": None, "data": {}}
+                entry |= {"read": [], "inputs": [], "outputs": []}
+            return add(instance, entry)
+    except (OSError, ValueError, LookupError) as error:
+        messages.debug(f"the end of run {run_id} cannot be kept: {error}")
+        return False
+
+
 def _fitting(entry: dict[str, Any]) -> bytes | None:
     """Return an entry as JSON, without the largest of its texts if it is too large; None if it still is."""
     while True:
@@ -140,6 +185,7 @@ def take_in(instance: Instance) -> None:
         return
     try:
         with locks.held(folder / "lock", wait=False) as is_ours:
+            # By their ids, which are in the order of time: the run that another one belongs to is recorded before that.
             for path in waiting(instance.id) if is_ours else []:
                 _take_in(instance, path)
     except OSError as error:
@@ -185,9 +231,10 @@ def _write(instance: Instance, entry: dict[str, Any]) -> None:
         ended = {name: values[name] for name in _ENDING if values[name] is not None}
         metadata.write(instance, run.id, {**ended, **metadata.stored(instance, data)}, data)
     _link_inputs(instance, run, entry)
-    unsaved = _save_outputs(instance, run, entry["outputs"])
+    unsaved = _save_outputs(instance, run, entry["outputs"]) if entry["outputs"] else []
     if unsaved:
-        capture = {**(values["capture"] or {}), "unsaved": unsaved}
+        capture = values["capture"] or {}
+        capture = {**capture, "unsaved": [*capture.get("unsaved", []), *unsaved]}
         metadata.write(instance, run.id, {"capture": capture})
     messages.info(f"recorded run {run.id}, which could not be recorded when it ended")
 
@@ -199,7 +246,9 @@ def _new_run(instance: Instance, entry: dict[str, Any], values: dict[str, Any]) 
     parent_id = given.get("parent_id")
     if parent_id is not None and Run.objects.using(instance.alias).filter(id=parent_id).exists():
         run.loaded["parent_id"] = parent_id
-    if entry["transform"] is not None:
+    if entry["transform"] is not None and entry["transform"].get("is_named"):
+        run.transform = identify.named_transform(instance, entry["transform"]["name"])
+    elif entry["transform"] is not None:
         transform = Transform.from_fields(**{name: entry["transform"][name] for name in _TRANSFORM_FIELDS})
         transform.alias = instance.alias
         run.transform = transform
@@ -213,9 +262,8 @@ def _link_inputs(instance: Instance, run: Run, entry: dict[str, Any]) -> None:
     query = File.objects.using(instance.alias)
     wanted = list(query.filter(id__in=entry["read"]))
     for one in entry["inputs"]:
-        known = query.filter(trashed_at__isnull=True).order_by("-created_at")
-        same = known.filter(digest=one["digest"]) if one["digest"] else known.filter(key=one["key"])
-        found = same.filter(key=one["key"]).first() or same.first()
+        same = query.filter(trashed_at__isnull=True, digest=one["digest"]).order_by("-created_at")
+        found = same.filter(key=one["key"]).first() or same.first() if one["digest"] else with_key(instance, one["key"])
         if found is None and one["digest"] and _is_same(one):
             found = File(one["path"], key=one["key"])
             found.run, found.transform_id = None, None
@@ -225,27 +273,43 @@ def _link_inputs(instance: Instance, run: Run, entry: dict[str, Any]) -> None:
     edges.link(run, wanted, kind="input", seen_by="declared")
 
 
-def _save_outputs(instance: Instance, run: Run, outputs: Iterable[dict[str, Any]]) -> list[str]:
+def _save_outputs(instance: Instance, run: Run, outputs: Sequence[dict[str, Any]]) -> list[str]:
     """Save what a command made, where it is as it was then; return what is not, and why."""
     unsaved = []
+    theirs = _named_by_others(instance, run)
+    ours = declared.ours_later(instance, run, [one["path"] for one in outputs], theirs, capture.written_by)
     for one in outputs:
+        shown, path = one["key"] or one["path"], one["path"]
+        if not ours[path]:
+            unsaved.append(f"{shown}: another run worked here at the same time and may have made it")
+            continue
         try:
             if not _is_same(one):
-                unsaved.append(f"{one['key'] or one['path']}: it changed before it could be saved")
+                unsaved.append(f"{shown}: it changed before it could be saved")
                 continue
-            file = File(one["path"], key=one["key"], run=run)
+            file = File(path, key=one["key"], run=run)
             files_save.save_files([file])
         except (DatabaseError, ReadOnlyError, Error):
             raise
         except (LaminError, OSError) as error:
-            unsaved.append(f"{one['key'] or one['path']}: {error}")
+            unsaved.append(f"{shown}: {error}")
     for reason in unsaved:
         messages.warning(f"an output of run {run.id} is not saved: {reason}")
     return [redact_text(reason) for reason in unsaved]
 
 
+def _named_by_others(instance: Instance, run: Run) -> set[str]:
+    """Return the paths of outputs of other runs that wait."""
+    named: set[str] = set()
+    for path in waiting(instance.id):
+        if path.stem != run.id:
+            with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+                named.update(one["path"] for one in json.loads(path.read_bytes())["outputs"])
+    return named
+
+
 def _is_same(place: dict[str, Any]) -> bool:
     try:
-        return bool(place["digest"]) and digest_file(place["path"]) == place["digest"]
-    except OSError:
+        return bool(place["digest"]) and _digest_of(place["path"]) == place["digest"]
+    except (LaminError, OSError):
         return False

@@ -28,6 +28,9 @@ BEAT_SECONDS: Final = 60.0
 SILENT_SECONDS: Final = 15 * 60
 """A run of another machine counts as aborted after so long without a heartbeat."""
 
+LATER: Final = "it will be with the next use of the instance where it can be written"
+"""What is said of a run that waits in the journal."""
+
 _MOST_AT_ONCE: Final = 1000
 
 
@@ -145,9 +148,17 @@ def instance_to_track() -> tuple[Instance, LaminError | None, float]:
     return instance, problem, max(0.0, PATIENCE_SECONDS - (time.monotonic() - began_at))
 
 
-def without_patience(instance: Instance, outage: object) -> AbstractContextManager[None]:
-    """Return a context that does not wait for a lock of the database again, if it waited in vain a moment ago."""
-    return database.waiting_at_most(instance.alias, 0) if outage is not None else nullcontext()
+def patience_to_end(instance: Instance) -> AbstractContextManager[None]:
+    """Return a context that waits for locks of the database as long as the end of a run may.
+
+    That is not at all if the database failed a moment ago. Else it is as long as SQLite waits anyway, while PostgreSQL
+    would wait for ever, and the program with it.
+    """
+    if instance.part(Outage).now() is not None:
+        return database.waiting_at_most(instance.alias, 0)
+    if instance.database_path is not None:
+        return nullcontext()
+    return database.waiting_at_most(instance.alias, database.BUSY_TIMEOUT_SECONDS)
 
 
 def note_success(instance: Instance) -> None:
@@ -210,7 +221,7 @@ def write_end(
         LaminError: The instance cannot be written. Nothing was written.
     """
     instance = to_end(instance)
-    with without_patience(instance, instance.part(Outage).now()):
+    with patience_to_end(instance):
         if not run.is_saved:
             # First the row: where the database fails, there is no need to store what belongs to it.
             save.save(run)
@@ -247,22 +258,17 @@ def _keep(instance: Instance, run: Run, data: metadata.Data, problem: Exception)
     is_kept = journal.add(instance, entry)
     if is_kept:
         metadata.remove_log(instance, run.id)
-    tell_kept(entry, problem, is_kept=is_kept)
+    tell_kept(run, problem, is_kept=is_kept)
 
 
-def tell_kept(entry: dict[str, Any], problem: object, *, is_kept: bool) -> None:
+def tell_kept(run: Run, problem: object, *, is_kept: bool) -> None:
     """Warn that a run could not be recorded, unless that was said when it began."""
-    run_id = entry["run"]["id"]
     if not is_kept:
-        messages.warning(f"the end of run {run_id} could not be recorded, nor kept for later: {problem}")
-        return
-    later = "it will be with the next use of the instance where it can be written"
-    if entry["outputs"]:
-        later += ", with those of its outputs that are unchanged by then"
-    if entry["run"]["is_new"]:
-        messages.info(f"run {run_id} is not recorded yet; {later}")
+        messages.warning(f"the end of run {run.id} could not be recorded, nor kept for later: {problem}")
+    elif not run.is_saved:
+        messages.info(f"run {run.id} is not recorded yet; {LATER}")
     else:
-        messages.warning(f"the end of run {run_id} could not be recorded; {later}: {problem}")
+        messages.warning(f"the end of run {run.id} could not be recorded; {LATER}: {problem}")
 
 
 def _is_there(instance: Instance) -> bool:
@@ -277,13 +283,23 @@ def _stop_capture(instance: Instance, run: Run) -> None:
 
 
 def status_of(run: Run) -> str | None:
-    """Return the status of a run that says it runs; one whose process died becomes `aborted`."""
+    """Return the status of a run that says it runs; one whose process died becomes `aborted`.
+
+    That is written where the instance can be: in one that can only be read, the record alone says it.
+    """
     if not has_died(run):
         return "running"
     query = Run.objects.using(run.alias).filter(id=run.id).order_by()
     status: str | None = "aborted"
     # The first heartbeat may predate started_at slightly.
     finished_at = max(filter(None, (run.heartbeat_at, run.started_at, _printed_at(run))), default=None)
+    instance = context.connected(run.alias)
+    if instance is not None and instance.is_read_only:
+        # It may have ended well after this record was read.
+        written, ended_at = query.values_list("status", "finished_at").first() or (None, None)
+        status, finished_at = (status, finished_at) if written == "running" else (written, ended_at)
+        run.loaded.update(status=status, finished_at=finished_at)
+        return status
     try:
         changed = query.filter(status="running").update_rows(
             {"status": status, "finished_at": finished_at, "updated_at": now()}

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from lamindb.core import messages, processes
+from lamindb.core import messages, paths, processes
 from lamindb.core.text import storable
 from lamindb.db import database
 from lamindb.environment import git, kernels, notebook_matching, notebooks, output_tail, packages, scripts
@@ -330,7 +330,7 @@ def modules_of(instance: Instance, ran: Ran | None) -> modules.ModuleSet | None:
     """Return the modules that this process imported so far; what runs itself is none of them."""
     if isinstance(ran, Running):
         return modules.collect(instance, ran.path.parent, ran.path)
-    return modules.collect(instance, ran.folder if ran is not None else Path.cwd(), None)
+    return modules.collect(instance, ran.folder if ran is not None else paths.working_folder(), None)
 
 
 def remove_log(instance: Instance, run_id: str) -> None:

@@ -39,6 +39,12 @@ def inherited_id(instance: Instance) -> str | None:
     return storable(found) if found and (not place or place == instance.id) else None
 
 
+def assumed_id(instance: Instance) -> str | None:
+    """Return the id of the run within which another one begins, recorded or not; no database is asked."""
+    found = context.own_run()
+    return str(found.id) if isinstance(found, Run) and found.alias == instance.alias else inherited_id(instance)
+
+
 def run() -> Any:
     """Return the run that this process inherited, or None; what files are attributed to where nothing is tracked.
 
@@ -62,16 +68,19 @@ def run() -> Any:
 def above(instance: Instance) -> Run | None:
     """Return the current run of an instance, saved if it was not so far; None where there is none, or saving fails."""
     found = context.run()
-    if not isinstance(found, Run) or found.alias != instance.alias:
-        return None
+    return found if isinstance(found, Run) and found.alias == instance.alias and is_recorded(found) else None
+
+
+def is_recorded(found: Run) -> bool:
+    """Return True if a run has a row; one that has none so far is saved, unless that fails."""
     # The state of a step's run writes its row when it is asked, which is not wanted here.
     if type(found._state) is ModelState and not found.is_saved:
         try:
             save.save(found)
         except LaminError as error:
             messages.debug(f"the run above is not recorded: {error}")
-            return None
-    return found
+            return False
+    return True
 
 
 def hand_down(instance: Instance, run: Run) -> None:

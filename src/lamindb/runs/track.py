@@ -352,6 +352,12 @@ def _current_of(instance: Instance) -> Run | None:
     return run if instance.part(Runs).find(run.id) is not None or run.is_saved else None
 
 
+def _instance_or_none() -> Instance | None:
+    """Return the current instance, if one is open; else the one of the current run, whose database may be away."""
+    found, run = core_context.instance_or_none(), core_context.own_run()
+    return core_context.connected(str(run.alias)) if found is None and isinstance(run, Run) else found
+
+
 def finish(run: Run | None = None, *, report: bool = False) -> None:
     """End the current run, or the one given, as `completed`; nothing happens where none is running.
 
@@ -363,7 +369,7 @@ def finish(run: Run | None = None, *, report: bool = False) -> None:
     """
     if run is not None and not isinstance(run, Run):
         raise InvalidTypeError(f"finish() takes a run, not a {type(run).__name__}")
-    instance = core_context.instance_or_none()
+    instance = _instance_or_none()
     chosen = run or (_own_current(instance) if instance is not None else None)
     if chosen is None:
         return
@@ -438,10 +444,8 @@ class Context:
     @property
     def run(self) -> Run | None:
         """The current run, or None."""
-        instance = core_context.instance_or_none()
-        if instance is None:
-            return None
-        return _current_of(instance)
+        instance = _instance_or_none()
+        return _current_of(instance) if instance is not None else None
 
     @property
     def transform(self) -> Transform | None:

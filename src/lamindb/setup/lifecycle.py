@@ -7,6 +7,7 @@ import hashlib
 import os
 import shlex
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -288,11 +289,9 @@ def open_to_track(patience: float) -> tuple[Instance, LaminError | None]:
         if away is not None and problem is not None:
             return away, problem
         try:
-            instance = open_at(found.home, found.project, found.database_url, patience)
-            make_current(instance)
-            return instance, None
+            return _open_within(found.home, found.project, found.database_url, patience), None
         except (DatabaseError, ReadOnlyError, LostRecordsError) as error:
-            away = _away_at(found.home) or _described(found.home, found.project, found.database_url, is_away=True)
+            away = _away_at(found.home) or described(found.home, found.project, found.database_url, is_away=True)
             away.part(Outage).note(error)
             context.add_connected(away)
             return away, error
@@ -313,8 +312,22 @@ def reopen(away: Instance, patience: float) -> Instance:
         there = context.connected(away.alias)
         if there is not None and not there.is_away:
             return there
-        instance = open_at(away.home_path, away.project_path, away.database_url, patience)
-        if context.instance_or_none() is None and not context.is_disconnected():
+        is_wanted = context.instance_or_none() is None and not context.is_disconnected()
+        return _open_within(away.home_path, away.project_path, away.database_url, patience, is_current=is_wanted)
+
+
+def _open_within(
+    home: Path, project: Path | None, database_url: str | None, patience: float, *, is_current: bool = True
+) -> Instance:
+    """Open the instance of a folder anew, and make it the current one; all waits take so many seconds together.
+
+    Raises:
+        LaminError: It cannot be opened.
+    """
+    gives_up_at = time.monotonic() + patience
+    instance = open_at(home, project, database_url, patience)
+    if is_current:
+        with database.waiting_at_most(instance.alias, max(0.0, gives_up_at - time.monotonic())):
             make_current(instance)
     return instance
 
@@ -378,7 +391,7 @@ def open_instance(
         NewerDatabaseError: A newer version of the library made it.
         DatabaseError: The database cannot be reached.
     """
-    instance = _described(home, project, database_url)
+    instance = described(home, project, database_url)
     alias, url = instance.alias, instance.database_url
     if url:
         config = database.postgres_config(url)
@@ -392,7 +405,7 @@ def open_instance(
     try:
         with waiting:
             shown = database.shown_url(url) if url else str(home / DATABASE_FILE)
-            _check_records(alias, folders.read(home), shown)
+            check_records(alias, folders.read(home), shown)
             migrate.bring_up_to_date(alias, home=home, is_read_only=instance.is_read_only)
     except BaseException:
         database.unregister(alias)
@@ -400,7 +413,7 @@ def open_instance(
     return instance
 
 
-def _described(home: Path, project: Path | None, database_url: str | None, *, is_away: bool = False) -> Instance:
+def described(home: Path, project: Path | None, database_url: str | None, *, is_away: bool = False) -> Instance:
     """Return an instance as its folder describes it; opens nothing.
 
     Raises:
@@ -424,7 +437,7 @@ def _described(home: Path, project: Path | None, database_url: str | None, *, is
     )
 
 
-def _check_records(alias: str, description: folders.Description, shown: str) -> None:
+def check_records(alias: str, description: folders.Description, shown: str) -> None:
     """Refuse a database that was emptied or replaced: `instance.toml` exists, so the instance once had its records.
 
     Raises:
@@ -521,18 +534,21 @@ def make_current(instance: Instance) -> None:
         track.leave(before)
     context.set_instance(instance)
     # Repairs are imported only if there is something to repair, so that a query starts quickly.
-    if _has_writers(instance):
-        from lamindb.files import view_sync
+    try:
+        if _has_writers(instance):
+            from lamindb.files import view_sync
 
-        view_sync.repair_after_crash(instance)
-    if _has_running(instance):
-        from lamindb.runs import liveness
+            view_sync.repair_after_crash(instance)
+        if _has_running(instance):
+            from lamindb.runs import liveness
 
-        liveness.notice_dead_runs(instance)
-    if _has_unrecorded(instance):
-        from lamindb.runs import journal
+            liveness.notice_dead_runs(instance)
+        if _has_unrecorded(instance):
+            from lamindb.runs import journal
 
-        journal.take_in(instance)
+            journal.take_in(instance)
+    except (DatabaseError, ReadOnlyError) as error:
+        messages.debug(f"what dead processes left in {instance.name!r} could not be looked for: {error}")
 
 
 def _has_unrecorded(instance: Instance) -> bool:

@@ -32,6 +32,10 @@ create table if not exists known (
     hash text, digest text
 ) without rowid
 """
+_LISTS: Final = "create table if not exists right_files (first blob primary key, fingerprint text) without rowid"
+
+_Row = tuple[int, int, int, int, int, str, str]
+"""A row of the table without the path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class HashCache:
 
     def get_many(self, files: Sequence[tuple[str, FileStat]]) -> list[Content | None]:
         """Return hashes and size of each file, or None, in the same order."""
-        return [content if content is not None and content.hash else None for content in self._look_up(files)]
+        return [Content(row[5], row[6], row[0]) if row is not None and row[5] else None for row in self._look_up(files)]
 
     def digest(self, path: str, stat: FileStat) -> str | None:
         """Return the digest of a file, if its stat is as when it was hashed."""
@@ -87,7 +91,7 @@ class HashCache:
 
     def digests(self, files: Sequence[tuple[str, FileStat]]) -> list[str | None]:
         """Return the digest of each file, or None, in the same order."""
-        return [content.digest if content is not None else None for content in self._look_up(files)]
+        return [row[6] if row is not None else None for row in self._look_up(files)]
 
     def put(self, known: Known) -> None:
         """Remember one file."""
@@ -103,6 +107,28 @@ class HashCache:
         if rows:
             self._write("insert or replace into known values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
+    def is_right(self, first: str, fingerprint: str) -> bool:
+        """Return True if a list of files that begins with one is as `put_right` remembers it."""
+        with self._lock:
+            try:
+                query = "select 1 from right_files where first = ? and fingerprint = ?"
+                return self._open().execute(query, (os.fsencode(first), fingerprint)).fetchone() is not None
+            except (sqlite3.Error, OSError) as error:
+                self._give_up(error)
+                return False
+
+    def put_right(self, first: str, fingerprint: str, mtime_ns: int, compared_at_ns: int) -> None:
+        """Remember that the files of a list had the right bytes, unless one changed within 2 s before.
+
+        Args:
+            first: The path of the first file; another list that begins with it is forgotten.
+            fingerprint: A digest of the paths, stats and right digests of all.
+            mtime_ns: When the last of them changed.
+            compared_at_ns: When they were looked up.
+        """
+        if mtime_ns < compared_at_ns - RACY_NS:
+            self._write("insert or replace into right_files values (?, ?)", [(os.fsencode(first), fingerprint)])
+
     def forget(self, paths: Iterable[str]) -> None:
         """Forget these files."""
         self._write("delete from known where path = ?", [(os.fsencode(path),) for path in paths])
@@ -112,30 +138,26 @@ class HashCache:
         with self._lock:
             self._close()
 
-    def _look_up(self, files: Sequence[tuple[str, FileStat]]) -> list[Content | None]:
-        found: dict[bytes, tuple[object, ...]] = {}
-        keys = [os.fsencode(path) for path, _ in files]
+    def _look_up(self, files: Sequence[tuple[str, FileStat]]) -> list[_Row | None]:
+        found: dict[bytes, _Row] = {}
+        names = [os.fsencode(path) for path, _ in files]
+        # In the order of the table, each of its pages is read once.
+        asked = sorted(names)
         with self._lock:
             try:
                 connection = self._open()
-                for start in range(0, len(keys), _IN_ONE_QUERY):
-                    part = keys[start : start + _IN_ONE_QUERY]
-                    marks = ",".join("?" * len(part))
-                    found.update(
-                        (row[0], row[1:])
-                        for row in connection.execute(f"select * from known where path in ({marks})", part)
-                    )
+                for start in range(0, len(asked), _IN_ONE_QUERY):
+                    part = asked[start : start + _IN_ONE_QUERY]
+                    query = f"select * from known where path in ({','.join('?' * len(part))})"
+                    found.update((row[0], row[1:]) for row in connection.execute(query, part))
             except (sqlite3.Error, OSError) as error:
                 self._give_up(error)
                 return [None] * len(files)
-        answers: list[Content | None] = []
-        for key, (_, stat) in zip(keys, files, strict=True):
-            row = found.get(key)
-            if row is not None and row[:5] == _numbers(stat):
-                answers.append(Content(str(row[5]), str(row[6]), stat.size))
-            else:
-                answers.append(None)
-        return answers
+        rows = map(found.get, names)
+        return [
+            row if row is not None and row[:5] == _numbers(stat) else None
+            for row, (_, stat) in zip(rows, files, strict=True)
+        ]
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         with self._lock:
@@ -157,6 +179,7 @@ class HashCache:
             connection.execute("pragma synchronous = off")
             connection.execute("pragma journal_mode = wal")
             connection.execute(_TABLE)
+            connection.execute(_LISTS)
             if os.stat(self._path).st_size > _MOST_BYTES:
                 connection.execute("drop table known")
                 connection.execute(_TABLE)
@@ -190,8 +213,12 @@ class NoHashCache(HashCache):
     def __init__(self) -> None:
         super().__init__("")
 
-    def _look_up(self, files: Sequence[tuple[str, FileStat]]) -> list[Content | None]:
+    def _look_up(self, files: Sequence[tuple[str, FileStat]]) -> list[_Row | None]:
         return [None] * len(files)
+
+    def is_right(self, first: str, fingerprint: str) -> bool:
+        """Return False."""
+        return False
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         del statement, rows

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, cast
 
 from lamindb.core import filesystem, keys, messages
-from lamindb.core.hashing import Content, digest_file
+from lamindb.core.hashing import Content, digest_file, hash_bytes
 from lamindb.errors import IntegrityError, LaminError, ViewConflictError
 from lamindb.storage import reflink
 from lamindb.storage.base import FileStat, Member, ObjectName, ObjectStore
@@ -28,6 +28,9 @@ from lamindb.storage.object_folder import ObjectFolder, new_temp_path
 from lamindb.storage.os_errors import cause, read_only, write_failed
 
 State = Literal["ours", "missing", "edited", "foreign"]
+
+_Row = tuple[str, str, str, bool]
+"""The key, digest and suffix of a file, and whether it is a folder."""
 
 
 class ViewInspector:
@@ -87,18 +90,32 @@ class ViewInspector:
                     return True
         return False
 
-    def unknown(self, files: Sequence[tuple[Shown, str, FileStat]]) -> list[Shown]:
+    def unknown(self, files: Sequence[tuple[_Row, os.stat_result]]) -> list[_Row]:
         """Return those of these files of which the cache does not know that they have the right bytes.
 
-        A hard link has the stat of its object, and is known by the path of that.
+        One look-up is enough if they are all as when they were last found right. Else each file is looked up: a hard
+        link has the stat of its object, and is known by the path of that.
         """
-        cache = self._store.hash_cache
-        left = list(files)
-        for is_link in (True, False):
-            paths = [self._store.objects.path(shown.name) if is_link else path for shown, path, _ in left]
-            digests = cache.digests([(path, found) for path, (_, _, found) in zip(paths, left, strict=True)])
-            left = [one for one, digest in zip(left, digests, strict=True) if digest != one[0].name.digest]
-        return [shown for shown, _, _ in left]
+        if not files:
+            return []
+        cache, root, objects = self._store.hash_cache, self._store.root_url, self._store.objects.folder
+        begun_at_ns = time.time_ns()
+        text = "\n".join(
+            f"{row} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino} {found.st_dev}"
+            for row, found in files
+        )
+        first, fingerprint = f"{root}/{files[0][0][0]}", hash_bytes(text.encode("utf-8", "surrogatepass")).digest
+        if cache.is_right(first, fingerprint):
+            return []
+        asked = [
+            (f"{objects}/{digest[:2]}/{digest}{suffix}" if found.st_nlink > 1 else f"{root}/{key}", FileStat.of(found))
+            for (key, digest, suffix, _), found in files
+        ]
+        digests = cache.digests(asked)
+        unknown = [row for (row, _), digest in zip(files, digests, strict=True) if digest != row[1]]
+        if not unknown:
+            cache.put_right(first, fingerprint, max(found.st_mtime_ns for _, found in files), begun_at_ns)
+        return unknown
 
     def digest(self, path: str, found: os.stat_result, name: ObjectName | None) -> str:
         """Return the digest of a file, read only if neither the object nor the cache has it."""
@@ -136,7 +153,7 @@ def is_object(found: os.stat_result, path: str) -> bool:
 Mode = Literal["auto", "copy", "none"]
 
 _ATTEMPTS: Final = 20
-_AT_ONCE: Final = 1_000
+_AT_ONCE: Final = 2_000
 COPY_BELOW: Final = 64 << 20
 """Size in bytes up to which "auto" copies a file where the disk can neither share blocks nor link."""
 
@@ -151,16 +168,19 @@ class Shown:
     replaces: ObjectName | None = None
 
 
-def shown_files(rows: Iterable[tuple[str, str, str, bool]]) -> Iterator[Shown]:
-    """Yield what the view shows of rows with a key, a digest, a suffix and whether it is a folder.
+def _parts(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
+    """Yield rows in lists of about 256, most of which stay the same when a row is added or removed.
 
-    A row that no file can have is left out: it does not stop the rest.
+    Digests are random: a list ends with one that begins with two zeros.
     """
-    for key, digest, suffix, is_folder in rows:
-        try:
-            yield Shown(key, ObjectName(digest, suffix), is_folder)
-        except LaminError as error:
-            messages.debug(f"{key!r} was not looked at in the folder: {error}")
+    part: list[_Row] = []
+    for row in rows:
+        part.append(row)
+        if row[1][:2] == "00" or len(part) == _AT_ONCE:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 class View:
@@ -314,42 +334,39 @@ class View:
             messages.debug(f"'{path}' cannot be read: {cause(error)}")
             return "foreign"
 
-    def changed(self, files: Iterable[Shown]) -> Iterator[tuple[Shown, State]]:
-        """Yield files of the view that are there and are not what was saved, `edited` or `foreign`.
+    def changed(self, rows: Iterable[_Row]) -> Iterator[str]:
+        """Yield the keys of files of the view that are there and are not what was saved.
 
-        Each is looked at by one stat; one that may have changed since it was last compared is read.
+        Each is looked at by one stat; one that may have changed since it was last compared is read. A row that no file
+        can have is left out.
         """
         if not self._has_folder or self.mode == "none":
             return
-        bad_folders: dict[str, bool] = {}
-        rest = iter(files)
-        while part := list(itertools.islice(rest, _AT_ONCE)):
-            unknown: list[Shown] = []
-            stats: list[tuple[Shown, str, FileStat]] = []
-            for shown in part:
-                folder = shown.key.rpartition("/")[0]
+        root, bad_folders = self.store.root_url, dict[str, bool]()
+        for part in _parts(rows):
+            unknown: list[_Row] = []
+            stats: list[tuple[_Row, os.stat_result]] = []
+            for row in part:
+                key = row[0]
+                folder = key.rpartition("/")[0]
                 if folder not in bad_folders:
-                    bad_folders[folder] = self._inspector.bad_parent(shown.key) is not None
-                path = f"{self.store.root_url}/{shown.key}"
+                    bad_folders[folder] = self._inspector.bad_parent(key) is not None
                 try:
-                    found = None if bad_folders[folder] else os.lstat(path)
+                    found = None if bad_folders[folder] else os.lstat(f"{root}/{key}")
                 except (FileNotFoundError, NotADirectoryError):
                     continue
-                except OSError:
+                except (OSError, ValueError):
                     found = None
-                if found is None or shown.is_folder or not stat.S_ISREG(found.st_mode):
-                    unknown.append(shown)
+                if found is None or row[3] or not stat.S_ISREG(found.st_mode):
+                    unknown.append(row)
                 else:
-                    stats.append((shown, path, FileStat.of(found)))
-            unknown += self._inspector.unknown(stats)
-            for shown in unknown:
+                    stats.append((row, found))
+            for key, digest, suffix, is_folder in (*unknown, *self._inspector.unknown(stats)):
                 try:
-                    state = self.state(shown.key, shown.name, is_folder=shown.is_folder)
+                    if self.state(key, ObjectName(digest, suffix), is_folder=is_folder) in ("edited", "foreign"):
+                        yield key
                 except LaminError as error:
-                    messages.debug(f"{shown.key!r} was not looked at in the folder: {error}")
-                    continue
-                if state in ("edited", "foreign"):
-                    yield shown, state
+                    messages.debug(f"{key!r} was not looked at in the folder: {error}")
 
     def _show_all(self, files: Sequence[Shown], *, move_aside: bool, collect: bool = False) -> list[ViewConflictError]:
         conflicts: list[ViewConflictError] = []

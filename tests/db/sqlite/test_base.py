@@ -10,13 +10,15 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lamindb as ln
 from lamindb.core import context
 from lamindb.db import database
-from lamindb.errors import DatabaseError, NoInstanceError
+from lamindb.db.sqlite.base import DatabaseWrapper
+from lamindb.errors import DatabaseError, LaminError, NoInstanceError
 from tests.support.processes import run_python
 
 
@@ -100,6 +102,33 @@ def test_a_file_that_is_no_database_is_one_clear_error(file: Path) -> None:
     file.write_bytes(b"this is no database, but long enough to look at" * 100)
     with pytest.raises(DatabaseError, match="not a database"):
         ln.connect(file.parent.parent)
+
+
+@pytest.mark.parametrize("what", ["no database", "gone"])
+def test_what_could_not_be_opened_is_closed(file: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ln.disconnect()
+    if what == "no database":
+        file.write_bytes(b"this is no database, but long enough to look at" * 100)
+    opened = []
+    connect, begin = sqlite3.dbapi2.connect, DatabaseWrapper._connect
+
+    def connect_and_remember(*args: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*args, **options))
+        return opened[-1]
+
+    def begin_and_lose(*args: Any) -> sqlite3.Connection:
+        raw: sqlite3.Connection = begin(*args)
+        file.unlink()
+        return raw
+
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", connect_and_remember)
+    monkeypatch.setattr(DatabaseWrapper, "_connect", begin_and_lose if what == "gone" else begin)
+    with pytest.raises(LaminError, match=r"not a database|deleted or replaced"):
+        ln.connect(file.parent.parent)
+    assert opened
+    for raw in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            raw.execute("SELECT 1")
 
 
 ORDINARY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []

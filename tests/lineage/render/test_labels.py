@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from lamindb.lineage.lineage_graph import FlaggedBy
 from lamindb.lineage.render import labels
 from tests.support.graphs import file_node, run_node, small_graph
 
@@ -32,6 +33,17 @@ def test_special_states_of_a_file_are_told() -> None:
     only = file_node("f", is_latest=False, is_trashed=True, made_again=2)
     assert labels.file_facts(only) == ["in trash", "29.4 kB", "+2 made again"]
     assert labels.file_facts(file_node("f")) == ["29.4 kB"]
+
+
+def test_the_caption_of_an_affected_file_names_the_flagged_one_and_why() -> None:
+    by = FlaggedBy("f", "screen/raw/2026/plate-07.csv", 2, ("A4 was pipetted twice; see the notebook",))
+    affected = file_node("a", affected_by=by)
+    assert labels.recall_caption(affected, 99, len) == "plate-07.csv v2: A4 was pipetted twice; see the notebook"
+    short = labels.recall_caption(affected, 40, len)
+    assert short.startswith("plate-07.csv v2: A4 was") and len(short) <= 40
+    assert len(labels.recall_caption(replace(affected, affected_by=replace(by, title="x" * 99)), 40, len)) <= 40
+    assert labels.recall_caption(file_node("f", flags=("wrong donor",)), 40, len) == "wrong donor"
+    assert labels.recall_caption(file_node("f"), 40, len) == ""
 
 
 def test_only_unusual_statuses_are_told() -> None:

@@ -46,6 +46,17 @@ def test_it_is_well_formed_and_needs_nothing_else(name: str, theme: str) -> None
     picture.encode()
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_stale_file_has_a_border_of_its_own(theme: str) -> None:
+    nodes = [file_node("a", "a.csv"), file_node("b", "b.csv", is_stale=True)]
+    root = ElementTree.fromstring(svg(LineageGraph(files=tuple(nodes)), theme=theme))  # type: ignore[arg-type]
+    marked = {
+        one.get("data-id") for one in root.iter(f"{SVG}g") for path in one if "f-stale" in path.get("class", "").split()
+    }
+    assert marked == {"b"}
+    assert "stroke-dasharray" in (next(root.iter(f"{SVG}style")).text or "").partition(".f-stale")[2].partition("}")[0]
+
+
 def test_hostile_names_stay_text() -> None:
     picture = svg(GRAPHS["hostile"])
     assert "<script" not in picture

@@ -18,7 +18,8 @@ from lamindb.core import context
 from lamindb.environment.file_access import strace
 from lamindb.environment.run_program import launch
 from lamindb.errors import InvalidInputError, NoResultFound
-from lamindb.runs.commands.command import begin_shell, command_name, end_shell, run_command
+from lamindb.runs.commands.command import command_name, run_command
+from lamindb.runs.commands.shell import begin_shell, end_shell
 from lamindb.storage.base import ObjectName
 from tests.support.processes import BIN_FOLDER, clean_environment, lamin, run_python, run_together
 from tests.support.processes import run_command as run_program

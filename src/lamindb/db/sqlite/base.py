@@ -17,7 +17,9 @@ from lamindb.errors import NoInstanceError
 
 
 class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
-    """SQL of SQLite, with times in UTC."""
+    """SQL of SQLite, with times in UTC, and with patterns that take upper and lower case apart."""
+
+    compiler_module = "lamindb.db.sqlite.compiler"
 
 
 _NO_INDEX: Final = frozenset({"SQLITE_IOERR_SHMOPEN", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_SHMMAP"})
@@ -50,13 +52,20 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
             # The disk is full: the index that readers and writers share is kept in memory, and others out meanwhile.
             raw = self._connect(conn_params, ["PRAGMA locking_mode = EXCLUSIVE", *self.init_commands])
         self._path = unquote(urlsplit(str(self.settings_dict["NAME"])).path)
-        status = os.stat(self._path)
+        found = self._identity()
         # Kept for all threads until the instance is connected anew, so that no later connection takes another file.
-        first = self.settings_dict.setdefault("IDENTITY", (status.st_dev, status.st_ino))
-        if first != (status.st_dev, status.st_ino):
+        if found is None or found != self.settings_dict.setdefault("IDENTITY", found):
             raw.close()
             raise self._replaced()
         return raw
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Return which file the path leads to; None if to none."""
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
     def _connect(self, conn_params: dict[str, Any], commands: list[str]) -> Any:
         given, self.init_commands = self.init_commands, []
@@ -79,11 +88,7 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
         Raises:
             NoInstanceError: The file was deleted, or replaced by another.
         """
-        try:
-            status = os.stat(self._path)
-        except OSError:
-            status = None
-        if status is None or (status.st_dev, status.st_ino) != self.settings_dict["IDENTITY"]:
+        if self._identity() != self.settings_dict["IDENTITY"]:
             self.drop()
             raise self._replaced()
         return self.connection.cursor(factory=Cursor)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lamindb.core import messages
+from lamindb.core import messages, paths
 
 Stamp = tuple[int, int, int]
 """Inode, size and modification time in ns: it differs once the file has changed."""
@@ -50,7 +50,7 @@ class Watch:
         self.seen: dict[str, Seen] = {}
         self.children = 0
         self.is_full = False
-        self._cwd = os.getcwd()
+        self._cwd = str(paths.working_folder())
         self._lock = threading.Lock()
         self._known: set[tuple[object, bool]] = set()
         self._pid = os.getpid()

@@ -78,6 +78,17 @@ def recall_facts(file: FileNode) -> list[str]:
     return facts if file.affected_by is None else [*facts, isolated(str(file.affected_by))]
 
 
+def recall_caption(file: FileNode, limit: float, measure: Callable[[str], float]) -> str:
+    """Return why a file is flagged, or the name of the flagged file and the reason, shortened to a width."""
+    if file.flags or file.affected_by is None:
+        return elide_middle("; ".join(recall_facts(file)), limit, measure)
+    by = file.affected_by
+    name = elide_middle(isolated(printable(by.title.rpartition("/")[2] or by.title)), limit / 2, measure)
+    before = f"{name} v{by.version}: "
+    reasons = "; ".join(isolated(printable(reason)) for reason in by.reasons)
+    return before + elide_middle(reasons, limit - measure(before), measure)
+
+
 def is_older(file: FileNode) -> bool:
     """Return True if there is a later version of the file."""
     return not file.is_latest and not file.is_trashed

@@ -6,7 +6,7 @@ Time goes from left to right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +20,7 @@ Theme = Literal["auto", "light", "dark"]
 
 FONT = "'Helvetica Neue',Helvetica,Arial,'Liberation Sans','Segoe UI',Roboto,'DejaVu Sans',sans-serif"
 
-_LIGHT = {
+LIGHT = {
     "page": "#fbfcfd",
     "frame": "#e3e8ee",
     "text": "#1b2430",
@@ -45,7 +45,7 @@ _LIGHT = {
     "image": "#fdebd6 #874404",
     "document": "#e9edf2 #3f4b5e",
 }
-_DARK = {
+DARK = {
     "page": "#12161d",
     "frame": "#252d39",
     "text": "#e8edf4",
@@ -102,11 +102,22 @@ OTHER_ICON = "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0"
 def style_sheet(theme: Theme) -> str:
     """Return the CSS of a drawing; every rule is limited to drawings of this theme."""
     scope = f".lnv-{theme}"
-    shape = (
+    shape = shape_rules(scope)
+    if theme == "dark":
+        return shape + colour_rules(scope, DARK)
+    if theme == "light":
+        return shape + colour_rules(scope, LIGHT)
+    return shape + colour_rules(scope, LIGHT) + f"@media(prefers-color-scheme:dark){{{colour_rules(scope, DARK)}}}"
+
+
+def shape_rules(scope: str) -> str:
+    """Return the rules of lines and letters, without colours."""
+    return (
         f"{scope}{{font-family:{FONT};font-size:11px}}"
         f"{scope} .n{{font-size:13px;font-weight:600}}{scope} .s{{font-size:10px;font-weight:700}}"
         f"{scope} .z{{font-size:8.5px;font-weight:700}}"
-        f"{scope} .v{{font-weight:400}}{scope} .c{{text-anchor:middle}}{scope} .e{{text-anchor:end}}"
+        f"{scope} .v{{font-weight:400}}{scope} .g{{font-weight:600}}"
+        f"{scope} .c{{text-anchor:middle}}{scope} .e{{text-anchor:end}}"
         f"{scope} .l,{scope} .i,{scope} .b,{scope} .q{{fill:none}}"
         f"{scope} .l{{stroke-width:1.4}}{scope} .q{{stroke-width:1.4;stroke-dasharray:2 4}}"
         f"{scope} .b{{stroke-width:1.6;stroke-dasharray:6 4}}"
@@ -116,14 +127,10 @@ def style_sheet(theme: Theme) -> str:
         f"{scope} .m{{stroke-dasharray:3 3}}{scope} .t{{opacity:.72}}{scope} .t .f{{stroke-dasharray:5 3}}"
         f"{scope} .o .f,{scope} .o .r{{stroke-width:2}}"
     )
-    if theme == "dark":
-        return shape + _colours(scope, _DARK)
-    if theme == "light":
-        return shape + _colours(scope, _LIGHT)
-    return shape + _colours(scope, _LIGHT) + f"@media(prefers-color-scheme:dark){{{_colours(scope, _DARK)}}}"
 
 
-def _colours(scope: str, colour: dict[str, str]) -> str:
+def colour_rules(scope: str, colour: dict[str, str]) -> str:
+    """Return the rules of the colours of one theme."""
     rules = [
         (".p", f"fill:{colour['page']};stroke:{colour['frame']}"),
         ("text", f"fill:{colour['text']}"),
@@ -141,6 +148,7 @@ def _colours(scope: str, colour: dict[str, str]) -> str:
         (".d", f"fill:{colour['disc']};stroke:{colour['run_edge']}"),
         (".i", f"stroke:{colour['icon']}"),
         (".m", f"fill:{colour['page']};stroke:{colour['line']}"),
+        (".f-stale", f"stroke:{colour['aborted']};stroke-width:1.6;stroke-dasharray:5 3"),
         (".f-flagged", f"stroke:{colour['failed']};stroke-width:1.6"),
         (".f-affected", f"stroke:{colour['aborted']};stroke-width:1.6"),
         (".why-flagged", f"fill:{colour['failed']}"),
@@ -200,6 +208,9 @@ _BAND = 40
 _FILE_TEXT = _BAND + 9
 _RUN_TEXT = 45
 _SIGN_WIDTH = 36
+_CORNER = 10
+"""Names end before the folded corner."""
+_MARKS = {"stale": "why g", "affected": "why g", "flagged": "why-flagged g"}
 _RECALL_LINE = 15
 """The height of the line that a flagged or affected file has in addition."""
 
@@ -254,20 +265,21 @@ def _group(node: Node, classes: str, body: str) -> str:
 
 def _file_shape(file: FileNode, is_focus: bool) -> Shape:
     name = elide_middle(labels.file_name(file), _NAME_LIMIT, _name_width)
-    facts = " · ".join(labels.file_facts(file))
+    plain = " · ".join(labels.file_facts(file))
+    facts = " · ".join(map(_marked_fact, labels.file_facts(file)))
     folder = labels.file_folder(file)
-    facts_width = _small_width(facts)
+    facts_width = _small_width(plain)
     if folder:
-        available = _FACTS_LIMIT - _small_width(" · " + facts)
+        available = _FACTS_LIMIT - _small_width(" · " + plain)
         folder = elide_middle(folder, available, _small_width)
-        facts = f"{isolated(folder)} · {facts}"
+        facts = f"{xml(isolated(folder))} · {facts}"
         facts_width = _small_width(f"{folder} · ") + facts_width
-    recall = elide_middle("; ".join(labels.recall_facts(file)), _FACTS_LIMIT, _small_width)
-    text_width = max(_MIN_TEXT, _name_width(name), facts_width, _small_width(recall))
+    recall = labels.recall_caption(file, _FACTS_LIMIT, _small_width)
+    text_width = max(_MIN_TEXT, _name_width(name) + _CORNER, facts_width, _small_width(recall))
     height = HEIGHT + _RECALL_LINE * bool(recall)
     kind = labels.suffix_kind(file.suffix)
     classes = " ".join(["o"] * is_focus + ["t"] * file.is_trashed) or "x"
-    border = "f" + (" f-flagged" if file.flags else " f-affected" if recall else "")
+    border = "f" + " f-stale" * file.is_stale + (" f-flagged" if file.flags else " f-affected" if recall else "")
 
     def draw(full_width: float) -> str:
         width = round(full_width)
@@ -283,10 +295,16 @@ def _file_shape(file: FileNode, is_focus: bool) -> Shape:
             f'{stack}<path class="{border}" d="{card}"/><path class="{kind}" d="{band}"/>'
             f'<path class="{border}" d="M{width - 12} 0V9a3 3 0 0 0 3 3H{width}Z"/>{_suffix(file.suffix, kind)}'
             f'<text class="n" x="{_FILE_TEXT}" y="19">{xml(name)}</text>'
-            f'<text class="u" x="{_FILE_TEXT}" y="35">{xml(facts)}</text>{why * bool(recall)}',
+            f'<text class="u" x="{_FILE_TEXT}" y="35">{facts}</text>{why * bool(recall)}',
         )
 
     return Shape(_FILE_TEXT + text_width + 12, height, draw, 10 * is_focus)
+
+
+def _marked_fact(fact: str) -> str:
+    """Return a fact about a file as SVG; one that asks for attention has its colour."""
+    css = _MARKS.get(fact)
+    return f'<tspan class="{css}">{fact}</tspan>' if css else xml(fact)
 
 
 def _suffix(suffix: str, kind: str) -> str:
@@ -408,8 +426,8 @@ def draw(graph: LineageGraph, *, theme: Theme = "auto", nothing: str = labels.NO
     if theme not in ("auto", "light", "dark"):
         raise InvalidInputError(f"theme {theme!r} is unknown; use 'auto', 'light' or 'dark'")
     nodes = sorted(graph.nodes(), key=lambda node: node.id)
-    shapes, edges, stub_edges, first_columns = _collect(graph, nodes)
-    placement = lay_out([(shape.width, shape.height) for shape in shapes], [*edges, *stub_edges], first_columns)
+    parts = parts_of(graph, nodes)
+    shapes, placement = parts.shapes, parts.placed()
     footer, footer_width = _footer(graph, any(route.is_back for route in placement.routes), nothing)
     width = max(placement.width, footer_width) + 2 * _MARGIN
     height = placement.height + 2 * _MARGIN + _FOOTER - 8
@@ -418,8 +436,8 @@ def draw(graph: LineageGraph, *, theme: Theme = "auto", nothing: str = labels.NO
         [
             _opening(graph, width, height, theme),
             f'<g transform="translate({left:.0f} {_MARGIN:.0f})">',
-            *(_halo(shape, box) for shape, box in zip(shapes, placement.boxes, strict=True) if shape.halo),
-            *_lines(placement, len(edges)),
+            *(halo(shape, box) for shape, box in zip(shapes, placement.boxes, strict=True) if shape.halo),
+            *lines(placement, len(parts.edges)),
             *(
                 f'<g transform="translate({box.x:.0f} {box.y:.0f})">{shape.draw(box.width)}</g>'
                 for shape, box in zip(shapes, placement.boxes, strict=True)
@@ -427,10 +445,10 @@ def draw(graph: LineageGraph, *, theme: Theme = "auto", nothing: str = labels.NO
             f'</g><g transform="translate({_MARGIN:.0f} {height - 20:.0f})">{footer}</g></svg>',
         ]
     )
-    return Drawing(text, round(width), _focus_position(graph, nodes, placement, left, (width, height)))
+    return Drawing(text, round(width), focus_position(graph, nodes, placement, left, (width, height)))
 
 
-def _focus_position(
+def focus_position(
     graph: LineageGraph, nodes: list[Node], placement: Placement, left: float, size: tuple[float, float]
 ) -> tuple[float, float]:
     """Return the position of the focus as fractions; for several nodes, the middle of their extent."""
@@ -443,16 +461,38 @@ def _focus_position(
     return (left + twice_x / 2) / size[0], (_MARGIN + twice_y / 2) / size[1]
 
 
-def _collect(
-    graph: LineageGraph, nodes: list[Node]
-) -> tuple[list[Shape], list[tuple[int, int]], list[tuple[int, int]], list[int]]:
-    """Return shapes and edges by number; files start in column 0 and runs in column 1, so they never share a column."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is drawn of a graph, by number: its nodes, then the stubs.
+
+    Attributes:
+        shapes: The shapes.
+        edges: The edges between nodes.
+        stub_edges: The edges between nodes and stubs.
+        first_columns: Files start in column 0 and runs in column 1, so they never share a column.
+        stubs: For each stub the id of its node, and whether it stands for ancestors.
+    """
+
+    shapes: list[Shape]
+    edges: list[tuple[int, int]]
+    stub_edges: list[tuple[int, int]]
+    first_columns: list[int]
+    stubs: list[tuple[str, bool]]
+
+    def placed(self) -> Placement:
+        """Return where everything is."""
+        sizes = [(shape.width, shape.height) for shape in self.shapes]
+        return lay_out(sizes, [*self.edges, *self.stub_edges], self.first_columns)
+
+
+def parts_of(graph: LineageGraph, nodes: list[Node]) -> Parts:
+    """Return what is drawn of a graph, whose nodes are given in the order in which they are numbered."""
     focus = graph.focus_ids()
     number = {node.id: index for index, node in enumerate(nodes)}
     shapes = [node_shape(node, is_focus=node.id in focus) for node in nodes]
     first_columns = [0 if node.kind == "file" else 1 for node in nodes]
     edges = sorted((number[edge.source], number[edge.target]) for edge in graph.edges)
-    stub_edges = []
+    stub_edges, stubs = [], []
     for hidden, is_up in ((graph.hidden_up, True), (graph.hidden_down, False)):
         for node_id, count in sorted(hidden.items()):
             if count:
@@ -460,7 +500,8 @@ def _collect(
                 shapes.append(stub_shape(count, is_before=is_up))
                 first_columns.append(1 - first_columns[node])
                 stub_edges.append((stub, node) if is_up else (node, stub))
-    return shapes, edges, stub_edges, first_columns
+                stubs.append((node_id, is_up))
+    return Parts(shapes, edges, stub_edges, first_columns, stubs)
 
 
 def _opening(graph: LineageGraph, width: float, height: float, theme: Theme) -> str:
@@ -473,17 +514,24 @@ def _opening(graph: LineageGraph, width: float, height: float, theme: Theme) -> 
     )
 
 
-def _halo(shape: Shape, box: Box) -> str:
+def halo(shape: Shape, box: Box) -> str:
+    """Return the highlight around a shape."""
     return (
         f'<rect class="h" x="{round(box.x) - 5}" y="{round(box.y) - 5}" width="{round(box.width) + 10}"'
         f' height="{round(box.height) + 10}" rx="{shape.halo}"/>'
     )
 
 
-def _lines(placement: Placement, real: int) -> Iterable[str]:
-    """Yield all lines and arrow heads as few paths: a drawing of thousands stays small."""
-    kinds: dict[str, list[str]] = {"l": [], "b": [], "q": []}
-    heads: dict[str, list[str]] = {"a": [], "ab": []}
+def lines(placement: Placement, real: int, marked: Collection[int] = ()) -> Iterable[str]:
+    """Yield all lines and arrow heads as few paths: a drawing of thousands stays small.
+
+    Args:
+        placement: Where everything is.
+        real: How many edges are between nodes; those after them lead to stubs.
+        marked: The numbers of edges to highlight.
+    """
+    kinds: dict[str, list[str]] = {"l": [], "b": [], "q": [], "lm": []}
+    heads: dict[str, list[str]] = {"a": [], "ab": [], "am": []}
     for index, route in enumerate(placement.routes):
         if not route.points:
             continue
@@ -494,9 +542,10 @@ def _lines(placement: Placement, real: int) -> Iterable[str]:
             x, y = route.points[-1]
             heads["ab"].append(f"M{x:.1f} {y + 10:.1f}l{_ARROW + 1} -4v8z")
         else:
-            kinds["l"].append(_curve(route))
+            mark = "m" if index in marked else ""
+            kinds[f"l{mark}"].append(_curve(route))
             x, y = route.points[-1]
-            heads["a"].append(f"M{x - 0.5:.1f} {y:.1f}l-{_ARROW + 1} -4v8z")
+            heads[f"a{mark}"].append(f"M{x - 0.5:.1f} {y:.1f}l-{_ARROW + 1} -4v8z")
     for name, paths in (kinds | heads).items():
         if paths:
             yield f'<path class="{name}" d="{"".join(paths)}"/>'

@@ -7,21 +7,20 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 from django.db import Error
 
-from lamindb.core import context, messages, processes
+from lamindb.core import messages, paths, processes
 from lamindb.core.settings import settings
 from lamindb.core.text import storable
 from lamindb.db import database
 from lamindb.environment import git, packages, run_program, scripts
 from lamindb.environment.redaction import redact_arguments, redact_text
-from lamindb.environment.scripts import calling_shell, script_of
-from lamindb.errors import DatabaseError, InvalidInputError, LaminError, NoResultFound, ReadOnlyError
+from lamindb.errors import DatabaseError, InvalidInputError, LaminError, NoResultFound, ReadOnlyError, StorageError
 from lamindb.models import File, Run, Transform
 from lamindb.models.base import now
 from lamindb.records import save
@@ -29,7 +28,7 @@ from lamindb.records.open_instance import Instance, Outage
 from lamindb.runs import capture as runs_capture
 from lamindb.runs import identify, journal, liveness, log_file, metadata, revisions
 from lamindb.runs import parent as runs_parent
-from lamindb.runs.commands import declared
+from lamindb.runs.commands import declared, rules_file
 
 _INTERPRETERS: Final = frozenset(
     {"bash", "dash", "fish", "groovy", "java", "julia", "ksh", "lua", "matlab", "nextflow", "node", "octave", "perl"}
@@ -50,6 +49,8 @@ class CommandResult:
         outputs: Keys, else ids, of the files that were saved.
         problems: What was asked for and could not be had although the command succeeded, each with the reason: outputs
             that could not be saved, or printed text that could not be written.
+        waiting: Keys, else paths, of the outputs that could not be saved because the database failed: they are saved
+            with the next use of the instance, if they are unchanged by then.
     """
 
     run_id: str
@@ -59,6 +60,7 @@ class CommandResult:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
 
 
 def run_command(
@@ -85,6 +87,7 @@ def run_command(
         params: Parameters to record.
         capture: Watch which files it reads and writes; None does what `ln.settings.capture` says.
         strict: Do not run it if the run cannot be recorded; else it is run, and recorded when the database is back.
+            Outputs that wait count as problems, too.
         cwd: Where to run it; the working folder by default.
 
     Raises:
@@ -95,10 +98,10 @@ def run_command(
     """
     _check_words(argv)
     instance, problem, seconds = liveness.instance_to_track()
-    folder = Path(cwd).resolve() if cwd is not None else Path.cwd()
+    folder = Path(cwd).resolve() if cwd is not None else paths.working_folder()
     given = identify.checked(params) if params is not None else None
     expected = declared.expect(outputs, folder)
-    script = _script(argv, folder)
+    script = _code_file(argv, folder)
     if problem is None:
         try:
             with database.waiting_at_most(instance.alias, seconds):
@@ -108,15 +111,19 @@ def run_command(
         except (DatabaseError, ReadOnlyError) as error:
             problem = error
             instance.part(Outage).note(error)
+    is_strict = strict or settings.tracking_failure == "error"
     if problem is not None:
-        if strict or settings.tracking_failure == "error":
+        if is_strict:
             raise problem
         messages.warning(f"this run could not be recorded so far: {problem}")
         return _run_first(instance, transform, argv, folder, given, inputs, expected, in_other_folder=cwd is not None)
     is_captured = settings.capture if capture is None else capture
-    return _run_recorded(
+    result = _run_recorded(
         instance, run, argv, folder, script, read, expected, is_captured=is_captured, in_other_folder=cwd is not None
     )
+    if is_strict and result.waiting:
+        return replace(result, problems=(*result.problems, f"not saved so far: {_listed(result.waiting)}"))
+    return result
 
 
 def _run_recorded(
@@ -149,23 +156,15 @@ def _run_recorded(
             seen = watching.finish(saves=done.exit_code == 0)
             if done.exit_code == 0:
                 _save_outputs(instance, run, expected, folder, seen, saved)
+        except (DatabaseError, ReadOnlyError) as error:
+            if done.exit_code == 0:
+                saved.wait(declared.outputs_later(instance, expected, folder), error)
         except (LaminError, Error, OSError) as error:
             saved.add_unsaved("what the command wrote", error)
-        if saved.unsaved:
-            messages.warning(f"not saved: {_listed(saved.unsaved)}")
-        status = "failed" if done.exit_code else "completed"
-        _end(instance, run, _ended(status, done), done, {**watching.summary(), **saved.facts()}, asking, log, saved)
+        _end(instance, run, done, watching.summary(), asking, log, saved)
     finally:
         watching.close()
-    return CommandResult(
-        run.id,
-        done.exit_code,
-        status,
-        done.seconds,
-        _names(read),
-        _names([*saved.files, *watching.linked_outputs()]),
-        (*saved.unsaved, *([f"its output: {done.unwritten}"] if done.unwritten is not None else [])),
-    )
+    return _result(run, done, read, saved, watching.linked_outputs())
 
 
 def _run_first(
@@ -181,45 +180,85 @@ def _run_first(
 ) -> CommandResult:
     """Run a program whose beginning cannot be recorded, and record it afterwards: now, or when that can be done."""
     begun_at = now()
-    places = declared.inputs_later(inputs, folder)
-    script = _script(argv, folder)
-    named = _new_transform(instance, transform, argv, folder)
+    places = _inputs_later(inputs, folder)
+    script = _code_file(argv, folder)
     values, data = _facts(instance, argv, folder, script, params, expected)
-    run = _new_run(instance, named, {**values, "started_at": begun_at})
+    if expected.patterns:
+        values["capture"] |= {"cwd": str(folder), declared.LAUNCHED_AT: time.time()}
+    run = new_run(instance, new_transform(instance, transform, argv, folder), {**values, "started_at": begun_at})
     log = log_file.open_for(instance.id, run.id)
     done = run_program.launch(
         argv,
-        environment=os.environ,
+        environment={**os.environ, **runs_parent.variables(instance, run)},
         cwd=str(folder) if in_other_folder else None,
         sink=log.add if log is not None else None,
     )
-    status = "failed" if done.exit_code else "completed"
     saved = declared.Saved()
     read: list[File] = []
-    ended = _ended(status, done)
     try:
         instance = liveness.to_end(instance)
-        with liveness.without_patience(instance, instance.part(Outage).now()):
+        with liveness.patience_to_end(instance):
             run.transform = _transform(instance, transform, argv, folder)
             run.loaded.update(metadata.kept(instance, data))
             insert_run(instance, run, data)
-        read = declared.inputs_of(instance, inputs, folder)
+        read = _inputs_found(instance, inputs, folder)
         places = []
         declared.link_inputs(run, read)
         if done.exit_code == 0:
             _save_outputs(instance, run, expected, folder, None, saved)
         asking = metadata.Asking(instance, folder).start()
-        _end(instance, run, ended, done, {**metadata.NO_CAPTURE, **saved.facts()}, asking, log, saved)
+        _end(instance, run, done, metadata.NO_CAPTURE, asking, log, saved)
     except (LaminError, Error, OSError) as error:
-        if done.exit_code == 0 and expected.patterns:
-            saved.waiting = declared.outputs_later(instance, expected, folder)
-            saved.add_unsaved("what the command wrote", error)
-        run.loaded.update(ended)
-        _keep(instance, run, {**data, **_log_of(done)}, places, saved, log, error)
-    problems = [*saved.unsaved, *([f"its output: {done.unwritten}"] if done.unwritten is not None else [])]
-    run_id = run.id if run.is_saved else ""
+        if done.exit_code == 0:
+            saved.wait(declared.outputs_later(instance, expected, folder), error)
+        run.loaded.update(_ended(done))
+        is_kept = _keep(
+            instance, run, {**data, **_log_of(done)}, places, log, saved, is_named=isinstance(transform, str)
+        )
+        liveness.tell_kept(run, error, is_kept=is_kept)
+        _tell_outputs(saved)
+    return _result(run, done, read, saved)
+
+
+def _inputs_later(items: Sequence[str], cwd: Path) -> list[dict[str, Any]]:
+    """Return where inputs are and what they hold now, for a run that is recorded later; no database is asked."""
+    found: list[dict[str, Any]] = []
+    for item in items:
+        paths = declared.paths_of(item, cwd)
+        places = [journal.place_of(path, None) for path in paths] or [{"path": None, "key": item, "digest": None}]
+        found.extend(place for place in places if place is not None)
+    return found
+
+
+def _inputs_found(instance: Instance, inputs: Sequence[str], folder: Path) -> list[File]:
+    """Return the inputs of a command that ran already: one that cannot be found costs no more than itself.
+
+    Raises:
+        DatabaseError, ReadOnlyError: The database failed, or can only be read.
+    """
+    read: list[File] = []
+    for one in inputs:
+        try:
+            read.extend(declared.inputs_of(instance, [one], folder))
+        except ReadOnlyError:
+            raise
+        except (InvalidInputError, NoResultFound, StorageError) as error:
+            messages.warning(f"not recorded as an input: {error}")
+    return read
+
+
+def _result(
+    run: Run, done: run_program.Launched, read: Sequence[File], saved: declared.Saved, linked: Sequence[File] = ()
+) -> CommandResult:
     return CommandResult(
-        run_id, done.exit_code, status, done.seconds, _names(read), _names(saved.files), tuple(problems)
+        run.id if run.is_saved else "",
+        done.exit_code,
+        _status(done),
+        done.seconds,
+        _names(read),
+        _names([*saved.files, *linked]),
+        (*saved.unsaved, *([f"its output: {done.unwritten}"] if done.unwritten is not None else [])),
+        tuple(saved.shown_waiting()),
     )
 
 
@@ -228,19 +267,46 @@ def _keep(
     run: Run,
     data: metadata.Data,
     inputs: list[dict[str, Any]],
-    saved: declared.Saved,
     log: log_file.LogFile | None,
-    problem: Exception,
-) -> None:
-    """Keep a command that ended, and what it read and made, until it can be recorded."""
+    saved: declared.Saved,
+    *,
+    is_named: bool = False,
+) -> bool:
+    """Keep a command that ended, and what it read and made, until it can be recorded; return False if that fails.
+
+    Outputs that cannot be kept are not saved. The file with its output is removed where the entry has that.
+    """
+    outputs: list[dict[str, Any]] = []
+    for path, key in list(saved.waiting.items()):
+        place = journal.place_of(path, key) if len(outputs) < journal.MOST_FILES else None
+        if place is not None:
+            outputs.append(place)
+        else:
+            saved.lose([path])
+    run.loaded["capture"] = {**(run.capture or {}), **saved.facts()}
+    if not run.is_saved:
+        run.loaded["parent_id"] = runs_parent.assumed_id(instance)
     entry = journal.entry_of(instance, run, data)
-    entry["inputs"] = inputs
-    made = [journal.place_of(path, key) for path, key in saved.waiting[: journal.MOST_FILES]]
-    entry["outputs"] = [place for place in made if place is not None]
+    entry |= {"inputs": inputs, "outputs": outputs}
+    if entry["transform"] is not None:
+        entry["transform"]["is_named"] = is_named
     is_kept = journal.add(instance, entry)
-    if is_kept and log is not None:
+    if not is_kept:
+        saved.lose(list(saved.waiting))
+    elif log is not None:
         log.remove()
-    liveness.tell_kept(entry, problem, is_kept=is_kept)
+    return is_kept
+
+
+def _tell_outputs(saved: declared.Saved) -> None:
+    """Name the outputs that are not saved, and those that wait."""
+    if saved.unsaved:
+        messages.warning(f"not saved: {_listed(saved.unsaved)}")
+    if saved.waiting:
+        messages.warning(
+            f"not saved so far: {_listed(saved.shown_waiting())}; what is unchanged by then is saved with the next use "
+            f"of the instance where it can be written: {saved.failure}"
+        )
 
 
 def _check_words(argv: Sequence[str]) -> None:
@@ -262,17 +328,6 @@ def _check_words(argv: Sequence[str]) -> None:
             raise InvalidInputError(f"no program can be passed {word!a}: it contains a NUL character")
 
 
-def _instance() -> Instance:
-    instance = context.instance()
-    _check_writable(instance)
-    return instance
-
-
-def _check_writable(instance: Instance) -> None:
-    if instance.is_read_only:
-        raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: nothing can be tracked in it")
-
-
 def _names(files: Sequence[File]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(file.key or file.id for file in files))
 
@@ -280,35 +335,23 @@ def _names(files: Sequence[File]) -> tuple[str, ...]:
 def _transform(instance: Instance, given: str | Transform | None, argv: Sequence[str], folder: Path) -> Transform:
     """Return the transform of a command, saved: the one of this name, or the program with its script."""
     if isinstance(given, str):
-        return named_transform(instance, given)
-    found = _new_transform(instance, given, argv, folder)
+        return identify.named_transform(instance, given)
+    found = new_transform(instance, given, argv, folder)
     if not found.is_saved:
         save.save(found)
     return found
 
 
-def _new_transform(instance: Instance, given: str | Transform | None, argv: Sequence[str], folder: Path) -> Transform:
+def new_transform(instance: Instance, given: str | Transform | None, argv: Sequence[str], folder: Path) -> Transform:
     """Return the transform of a command, which is not saved if it is new; no database is asked."""
     if isinstance(given, Transform):
         return given
+    if given is not None:
+        identify.check_name(given)
     name = storable(given if given is not None else command_name(argv, folder, instance.project_path))
     new = Transform.from_fields(name=name, type="command", reference=name)
     new.alias = instance.alias
     return new
-
-
-def named_transform(instance: Instance, name: str) -> Transform:
-    """Return the newest transform of a name that is no notebook or script; a new one of type command otherwise."""
-    if not isinstance(name, str) or not name.strip():
-        raise InvalidInputError("a transform needs a name")
-    name = storable(name)
-    query = Transform.objects.using(instance.alias).filter(name=name).exclude(type__in=["notebook", "script"])
-    found = query.order_by("-created_at", "-id").first()
-    if found is None:
-        found = Transform.from_fields(name=name, type="command", reference=name)
-        found.alias = instance.alias
-        save.save(found)
-    return found
 
 
 def command_name(argv: Sequence[str], folder: Path, project: Path | None) -> str:
@@ -341,10 +384,17 @@ def _is_interpreter(program: str) -> bool:
     return os.path.basename(program).lower().rstrip("0123456789.-") in _INTERPRETERS
 
 
+def _code_file(argv: Sequence[str], folder: Path) -> Path | None:
+    """Return the file with the code that a command runs: the rules of a workflow, or the script of an interpreter."""
+    return rules_file.find(argv, folder) if rules_file.is_engine(argv) else _script(argv, folder)
+
+
 def _script(argv: Sequence[str], folder: Path) -> Path | None:
-    """Return the file with the code that an interpreter is told to run."""
+    """Return the file with code that the words of a command name."""
     if not _is_interpreter(argv[0]):
         return None
+    if rules_file.is_engine(argv):
+        return rules_file.named(argv, folder)
     for word in argv[1:]:
         if word in {"-c", "-e", "-m", "-E"}:
             return None
@@ -364,7 +414,7 @@ def _begin(
 ) -> Run:
     """Write the run of a command, with everything that is known before it starts."""
     values, data = _facts(instance, argv, folder, script, params, expected)
-    run = _new_run(instance, transform, {**values, **metadata.kept(instance, data)})
+    run = new_run(instance, transform, {**values, **metadata.kept(instance, data)})
     insert_run(instance, run, data)
     return run
 
@@ -416,7 +466,7 @@ def facts_of_process(process: processes.Process) -> dict[str, Any]:
     return {"host": process.host, "process": asdict(process), "heartbeat_at": now()}
 
 
-def _new_run(instance: Instance, transform: Transform, values: dict[str, Any]) -> Run:
+def new_run(instance: Instance, transform: Transform, values: dict[str, Any]) -> Run:
     """Return a run that has begun and has no row yet."""
     run = Run.from_fields(status="running", started_at=now())
     run.alias = instance.alias
@@ -463,7 +513,7 @@ class Code:
 def _readable_code(script: Path | None, program: str) -> Code | None:
     """Return the code that a command runs: its script, else the program if that is text; None for a binary."""
     for path in (script, Path(program)):
-        if path is not None and _is_text(path):
+        if path is not None and is_text(path):
             try:
                 return Code(path, scripts.script_source(path))
             except LaminError as error:
@@ -471,7 +521,8 @@ def _readable_code(script: Path | None, program: str) -> Code | None:
     return None
 
 
-def _is_text(path: Path) -> bool:
+def is_text(path: Path) -> bool:
+    """Return True if a file is text that can be kept as code."""
     try:
         with path.open("rb") as stream:
             return path.stat().st_size < 10 * 1024 * 1024 and b"\0" not in stream.read(4096)
@@ -525,10 +576,14 @@ def _log_of(done: run_program.Launched) -> metadata.Data:
     return {"log_digest": (done.log.encode("utf-8", "backslashreplace"), ".log")}
 
 
-def _ended(status: str, done: run_program.Launched) -> dict[str, Any]:
+def _status(done: run_program.Launched) -> str:
+    return "failed" if done.exit_code else "completed"
+
+
+def _ended(done: run_program.Launched) -> dict[str, Any]:
     """Return the fields of a command that ended."""
     return {
-        "status": status,
+        "status": _status(done),
         "finished_at": now(),
         "exit_code": done.exit_code,
         "error": done.error or (f"its output could not be written: {done.unwritten}" if done.unwritten else None),
@@ -538,7 +593,6 @@ def _ended(status: str, done: run_program.Launched) -> dict[str, Any]:
 def _end(
     instance: Instance,
     run: Run,
-    ended: dict[str, Any],
     done: run_program.Launched,
     capture: dict[str, Any] | None,
     asking: metadata.Asking,
@@ -548,77 +602,26 @@ def _end(
     """Write how a command ended, or keep it until that can be done; never raises."""
     instance.part(liveness.Heartbeat).remove(run.id)
     data = _log_of(done)
-    values = dict(ended)
+    values = _ended(done)
+    run.loaded.update(values)
     if capture is not None:
-        values["capture"] = {**(run.capture or {}), **capture}
+        run.loaded["capture"] = {**(run.capture or {}), **capture}
+    if saved.waiting:
+        # With the end: the database, which failed for the outputs, may fail for that, too.
+        _keep(instance, run, data, [], None, saved)
+    values["capture"] = run.loaded["capture"] = {**(run.capture or {}), **saved.facts()} or None
     try:
-        values |= metadata.kept(instance, data)
-        values |= asking.take(metadata.LAST_PATIENCE_SECONDS)
-        data = {**data, **asking.data}
-        metadata.write(instance, run.id, values, data)
+        with liveness.patience_to_end(instance):
+            values |= metadata.kept(instance, data)
+            values |= asking.take(metadata.LAST_PATIENCE_SECONDS)
+            data = {**data, **asking.data}
+            metadata.write(instance, run.id, values, data)
         run.loaded.update(values)
         if log is not None:
             log.remove()
-        if saved.waiting:
-            _keep(instance, run, {}, [], saved, None, DatabaseError("; ".join(saved.unsaved[:1])))
-        else:
+        if not saved.waiting:
             liveness.note_success(instance)
     except (LaminError, Error, OSError) as problem:
         run.loaded.update(values)
-        _keep(instance, run, data, [], saved, log, problem)
-
-
-def begin_shell(transform: str | Transform, params: Mapping[str, Any] | None = None) -> str:
-    """Begin the run of a shell script; it lasts until `end_shell`, and is found aborted where the shell dies before.
-
-    Called by a program that the script starts. The script exports the id as `LAMIN_RUN_ID`.
-
-    Args:
-        transform: What the script is called, or a transform.
-        params: Parameters to record.
-
-    Returns:
-        The id of the run.
-    """
-    instance = _instance()
-    given = identify.checked(params) if params is not None else None
-    what = _transform(instance, transform, (), Path.cwd())
-    shell = calling_shell()
-    script = script_of(shell.pid)
-    data: metadata.Data = {}
-    code = None
-    if script is not None and _is_text(script):
-        code = Code(script, scripts.script_source(script))
-        data = {"source_digest": (code.data, code.suffix or ".sh")}
-    values = {
-        **facts_of_place(script or Path.cwd()),
-        **facts_of_process(shell),
-        "params": given,
-        **metadata.kept(instance, data),
-    }
-    if code is not None:
-        values["code_path"] = code.reference(instance)
-    run = _new_run(instance, what, values)
-    insert_run(instance, run, data)
-    instance.part(liveness.Heartbeat).remove(run.id)
-    return run.id
-
-
-def end_shell(run_id: str, status: str = "completed", *, exit_code: int | None = None) -> None:
-    """End a run by its id, as the shell script says.
-
-    Raises:
-        NoResultFound: There is no such run.
-        InvalidInputError: The status is neither `completed` nor `failed`.
-    """
-    instance = _instance()
-    if status not in {"completed", "failed"}:
-        raise InvalidInputError(f"a run ends completed or failed, not {status!r}")
-    run = Run.objects.using(instance.alias).filter(id=run_id).first()
-    if run is None:
-        raise NoResultFound(f"there is no run {run_id!r} in this instance")
-    if run.loaded["status"] not in {"running", "aborted"}:
-        messages.info(f"run {run_id} had ended before: {run.status}")
-        return
-    run.loaded["status"] = "running"
-    liveness.finish_run(run, status, exit_code=exit_code)
+        liveness.tell_kept(run, problem, is_kept=_keep(instance, run, data, [], log, saved))
+    _tell_outputs(saved)

@@ -12,10 +12,10 @@ import glob
 import os
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from django.db import Error
 
@@ -32,12 +32,11 @@ from lamindb.errors import (
     SourceNotFoundError,
 )
 from lamindb.files import save
-from lamindb.files.locate import location_of, registered_at
+from lamindb.files.locate import location_of, registered_at, with_key
 from lamindb.files.source import hash_local
 from lamindb.models import File, Run, RunOutput
 from lamindb.records import edges
 from lamindb.records.open_instance import Instance
-from lamindb.runs import journal
 from lamindb.storage.base import ObjectName
 from lamindb.storage.manifest import read_manifest
 
@@ -69,12 +68,28 @@ class Saved:
     Attributes:
         files: Those that were saved.
         unsaved: Those that could not be, each with the reason.
-        waiting: The paths and keys of those that could not be because the database failed.
+        waiting: The paths and keys of those that could not be because the database failed: they are saved later.
+        failure: How it failed.
     """
 
     files: list[File] = field(default_factory=list)
     unsaved: list[str] = field(default_factory=list)
-    waiting: list[tuple[str, str | None]] = field(default_factory=list)
+    waiting: dict[str, str | None] = field(default_factory=dict)
+    failure: Exception | None = None
+
+    def wait(self, made: Mapping[str, str | None], failure: Exception) -> None:
+        """Note outputs, by their paths, with their keys, that could not be saved because the database failed."""
+        self.waiting, self.failure = dict(made), failure
+
+    def shown_waiting(self) -> list[str]:
+        """Return what those that wait are called."""
+        return [redact_text(storable(key or path)) for path, key in self.waiting.items()]
+
+    def lose(self, paths: Iterable[str]) -> None:
+        """Note that outputs cannot wait either."""
+        for path in paths:
+            key = self.waiting.pop(path)
+            self.add_unsaved(key or path, self.failure or DatabaseError("the database failed"))
 
     def add_unsaved(self, what: str, error: Exception) -> None:
         """Note what could not be saved, and why."""
@@ -99,12 +114,11 @@ def inputs_of(instance: Instance, items: Iterable[str], cwd: Path) -> list[File]
         if "://" in item and not item.startswith("file://"):
             new.append(_unmade(File(item)))
             continue
-        paths = _paths(item, cwd)
+        paths = paths_of(item, cwd)
         if not paths:
-            found = File.objects.using(instance.alias).filter(key=item, is_latest=True, trashed_at__isnull=True).first()
-            found = found or _folder_with(instance, item)
+            found = with_key(instance, item) or _folder_with(instance, item)
             if found is None:
-                raise NoResultFound(f"the input {item!r} is neither a file here nor the key of one")
+                raise NoResultFound(f"the input {item!r} is neither a file here nor the key or version of one")
             known.append(found)
         for path in paths:
             registered = registered_at(instance, path) or _folder_at(instance, path)
@@ -117,20 +131,10 @@ def inputs_of(instance: Instance, items: Iterable[str], cwd: Path) -> list[File]
     return known + new
 
 
-def inputs_later(items: Iterable[str], cwd: Path) -> list[dict[str, Any]]:
-    """Return where inputs are and what they hold now, for a run that is recorded later; no database is asked."""
-    found: list[dict[str, Any]] = []
-    for item in items:
-        paths = _paths(item, cwd)
-        places = [journal.place_of(path, None) for path in paths] or [{"path": None, "key": item, "digest": None}]
-        found.extend(place for place in places if place is not None)
-    return found
-
-
-def outputs_later(instance: Instance, outputs: Outputs, cwd: Path) -> list[tuple[str, str | None]]:
-    """Return the paths and keys of what a command made, for a run that is recorded later; no database is asked."""
+def outputs_later(instance: Instance, outputs: Outputs, cwd: Path) -> dict[str, str | None]:
+    """Return what a command made, by path, with its key, for a run that is recorded later; no database is asked."""
     _tell_missing(outputs)
-    return [(path, key_of(instance, path, cwd, [instance.root_url])) for path in made(outputs)]
+    return {path: key_of(instance, path, cwd, [instance.root_url]) for path in made(outputs)}
 
 
 def _folder_at(instance: Instance, path: str) -> File | None:
@@ -156,7 +160,8 @@ def _folder_with(instance: Instance, key: str, digest: str | None = None) -> Fil
     return None
 
 
-def _paths(item: str, cwd: Path) -> list[str]:
+def paths_of(item: str, cwd: Path) -> list[str]:
+    """Return what is meant by a path or pattern."""
     text = os.path.join(cwd, os.path.expanduser(item))
     if os.path.lexists(text):
         return [os.path.abspath(text)]
@@ -249,6 +254,35 @@ def rivals(instance: Instance, run: Run) -> list[Run]:
     ]
     above = _ids_above(run)
     return [other for other in found if other.id not in above and run.id not in _ids_above(other)]
+
+
+def ours_later(
+    instance: Instance,
+    run: Run,
+    paths: Iterable[str],
+    theirs: Container[str],
+    written_by: Callable[[Run], frozenset[str] | None],
+) -> dict[str, bool | None]:
+    """Return True for what a command made that is recorded later; None where another run may have made it.
+
+    Args:
+        instance: Its instance.
+        run: Its run.
+        paths: What it made.
+        theirs: What other runs made that wait, too.
+        written_by: Returns the files that another run wrote, where its system calls were watched.
+    """
+    exact = {pattern for pattern in (run.capture or {}).get("declared", []) if not is_vague(pattern)}
+    # What is recorded late was updated late: only when it ended tells whether it worked at the same time.
+    began = run.started_at
+    others = [one for one in rivals(instance, run) if not (one.finished_at and began and one.finished_at < began)]
+
+    def is_ours(path: str) -> bool | None:
+        if storable(path) in exact:
+            return True
+        return None if path in theirs else _is_ours(path, others, written_by)
+
+    return {path: is_ours(path) for path in paths}
 
 
 def _ids_above(run: Run) -> set[str]:
@@ -358,12 +392,11 @@ def _save_each(files: Mapping[str, File], saved: Saved) -> None:
         save.save_files(list(files.values()))
         saved.files.extend(files.values())
     except (LaminError, Error, OSError) as error:
-        is_failing = isinstance(error, (DatabaseError, ReadOnlyError))
-        if len(files) == 1 or is_failing:
-            for path, file in files.items():
-                saved.add_unsaved(file.key or file.name, error)
-                if is_failing:
-                    saved.waiting.append((path, file.key))
+        if isinstance(error, (DatabaseError, ReadOnlyError)):
+            saved.wait(saved.waiting | {path: file.key for path, file in files.items()}, error)
+            return
+        if len(files) == 1:
+            saved.add_unsaved(next(file.key or file.name for file in files.values()), error)
             return
         for path, file in files.items():
             _save_each({path: file}, saved)

@@ -309,9 +309,8 @@ class Step:
             "error": process_exit.last_lines(error) if error is not None else reason,
         }
         self.run.loaded.update(storable(values))
-        outage = self.instance.part(Outage)
         try:
-            with self._lock, liveness.without_patience(self.instance, outage.now()):
+            with self._lock, liveness.patience_to_end(self.instance):
                 group_commit.write(group_commit.Entry(self.instance, self.rows(), self._links(), self._restore))
                 self._note_rows()
             liveness.note_success(self.instance)
@@ -375,7 +374,7 @@ class UnrecordedStep:
         )
         self._run.alias = instance.alias
         self._run.transform = function.new_transform(instance)
-        self._run.loaded["parent_id"] = above.id if isinstance(above, Run) and above.alias == instance.alias else None
+        self._above = above if isinstance(above, Run) and above.alias == instance.alias else None
         self._inputs = [file.id for file in steps_function.records_in(given)]
 
     def inside(self) -> contextlib.AbstractContextManager[None]:
@@ -394,12 +393,22 @@ class UnrecordedStep:
 
         told = process_exit.last_lines(error) if error is not None else reason
         if self._run.is_saved:
+            # By a file, whose row names no run but its own.
+            self._link_parent()
             liveness.finish_run(self._run, status, error=told)
             return
         self._run.loaded.update(storable({"status": status, "finished_at": now(), "error": told}))
+        self._run.loaded["parent_id"] = self._above.id if self._above is not None else None
         entry = journal.entry_of(self._instance, self._run, self._function.source_data())
         entry["read"] += self._inputs
         self._function.note_failure(is_kept=journal.add(self._instance, entry), problem=self._problem)
+
+    def _link_parent(self) -> None:
+        try:
+            if self._above is not None and parent.is_recorded(self._above):
+                metadata.write(self._instance, self._run.id, {"parent_id": self._above.id})
+        except LaminError as problem:
+            messages.debug(f"the run above run {self._run.id} is not recorded: {problem}")
 
 
 def ended_by(error: BaseException) -> tuple[str, str | None]:

@@ -1,0 +1,57 @@
+"""SQL for SQLite in which `contains`, `startswith` and `endswith` take upper and lower case apart, as PostgreSQL does.
+
+Django's use LIKE, which takes the ASCII letters of both for the same in SQLite.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from django.db.models.lookups import BuiltinLookup, PatternLookup
+from django.db.models.sql import compiler
+
+_GLOBS: Final = {"contains": "*{}*", "startswith": "{}*", "endswith": "*{}"}
+_EXPRESSIONS: Final = {
+    "contains": "instr({lhs}, {rhs}) > 0",
+    "startswith": "substr({lhs}, 1, length({rhs})) = {rhs}",
+    "endswith": "substr({lhs}, length({lhs}) - length({rhs}) + 1) = {rhs}",
+}
+
+
+class SQLCompiler(compiler.SQLCompiler):
+    """Compiles queries, with patterns that take upper and lower case apart."""
+
+    def compile(self, node: Any) -> Any:
+        """Return the SQL of a part of a query, and its parameters."""
+        if isinstance(node, PatternLookup) and node.lookup_name in _GLOBS:
+            return self._pattern(node, str(node.lookup_name))
+        return super().compile(node)
+
+    def _pattern(self, node: Any, name: str) -> tuple[str, list[Any]]:
+        lhs, lhs_params = node.process_lhs(self, self.connection)
+        if node.rhs_is_direct_value() and not node.bilateral_transforms:
+            # GLOB can use an index where only the end is open.
+            text = re.sub(r"[*?\[]", r"[\g<0>]", str(node.rhs))
+            return f"{lhs} GLOB %s", [*lhs_params, _GLOBS[name].format(text)]
+        rhs, rhs_params = BuiltinLookup.process_rhs(node, self, self.connection)
+        sides = {"lhs": list(lhs_params), "rhs": list(rhs_params)}
+        template = _EXPRESSIONS[name]
+        params = [one for side in re.findall(r"{(\w+)}", template) for one in sides[side]]
+        return template.format(lhs=lhs, rhs=rhs), params
+
+
+class SQLInsertCompiler(compiler.SQLInsertCompiler, SQLCompiler):
+    """Compiles inserts."""
+
+
+class SQLDeleteCompiler(compiler.SQLDeleteCompiler, SQLCompiler):
+    """Compiles deletions."""
+
+
+class SQLUpdateCompiler(compiler.SQLUpdateCompiler, SQLCompiler):
+    """Compiles changes."""
+
+
+class SQLAggregateCompiler(compiler.SQLAggregateCompiler, SQLCompiler):
+    """Compiles aggregates."""

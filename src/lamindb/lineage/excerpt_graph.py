@@ -1,0 +1,450 @@
+"""Read what an `Excerpt` describes: a bounded number of rows in a number of queries that does not grow with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from hashlib import blake2b
+from itertools import zip_longest
+from typing import Any
+
+from lamindb.lineage import sql, subgraph, summary
+from lamindb.lineage.excerpt import PAGE, Excerpt
+from lamindb.lineage.lineage_graph import Edge, FileNode, LineageGraph, Node, RunNode
+from lamindb.lineage.sql import FILE, RUN, Arm
+from lamindb.lineage.subgraph import Ends, NodeKey
+from lamindb.models import File, Run, RunInput
+
+_WIDE = 500
+"""With groups, so many neighbours of each node are read: most of them share a card."""
+_MOST_READ = 2_000
+_MOST_STARTS = 500
+MOST_COUNTED = 1_000
+"""More are not counted: a page says "over 1,000"."""
+
+_FILES, _RUNS, _INPUTS = (model._meta.db_table for model in (File, Run, RunInput))
+_ARMS = {
+    ("up", FILE): Arm(_FILES, "id", "run_id"),
+    ("up", RUN): Arm(_INPUTS, "run_id", "file_id"),
+    ("down", FILE): Arm(_INPUTS, "file_id", "run_id"),
+    ("down", RUN): Arm(_FILES, "run_id", "id"),
+}
+"""The edges before and after a file or run: of the runs that produced a file, the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Nodes that one card stands for; `key` is what `Excerpt.ungrouping` takes."""
+
+    key: str
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExcerptGraph:
+    """What was read.
+
+    Attributes:
+        graph: What is drawn. Its `hidden_up` and `hidden_down` are the stubs.
+        whole: The nodes before they were folded and hidden.
+        groups: The groups by the id of their card in `graph`.
+        n_plumbing: How many files between two runs are hidden.
+        n_more_starts: How many more runs the transform has; at most `MOST_COUNTED` are counted.
+        is_whole: Everything within the generations asked for is in `whole`.
+    """
+
+    graph: LineageGraph
+    whole: LineageGraph
+    groups: Mapping[str, Group]
+    n_plumbing: int = 0
+    n_more_starts: int = 0
+    is_whole: bool = True
+
+    def marked(self, excerpt: Excerpt) -> set[str]:
+        """Return the ids of the nodes to highlight."""
+        if excerpt.mark is None or excerpt.selected is None:
+            return set()
+        around = self.graph.neighbours()
+        if excerpt.selected not in around.nodes:
+            return set()
+        before = _reached([excerpt.selected], around.before)
+        after = _reached([excerpt.selected], around.after)
+        if excerpt.mark != "way":
+            return before if excerpt.mark == "before" else after
+        focus = self.graph.focus_ids()
+        return (before & _reached(focus, around.after)) | (after & _reached(focus, around.before))
+
+
+def read(connection: Any, excerpt: Excerpt) -> ExcerptGraph:
+    """Return what an excerpt describes; without its record, the graph is empty.
+
+    Stale files are marked by what is shown, and by what the runs that are shown read: the time does not depend on the
+    length of the lineage. In an excerpt of an earlier day there are no marks, which are of today.
+    """
+    starts, above, more = _starts(connection, excerpt)
+    most = excerpt.most() if excerpt.group == "none" else _MOST_READ
+    walk = _Walk(connection, excerpt, most)
+    walk.run(starts)
+    edges = _edges(connection, walk)
+    whole = subgraph.graph_of(
+        connection,
+        [node_id for kind, node_id in walk.shown if kind == FILE],
+        [node_id for kind, node_id in walk.shown if kind == RUN],
+        edges=edges,
+        hidden_up=walk.hidden("up", edges),
+        hidden_down=walk.hidden("down", edges),
+        is_near=True,
+    )
+    if any(excerpt.id in (node.id, getattr(node, "transform_id", None)) for node in whole.nodes()):
+        whole = replace(whole, focus=excerpt.id)
+    if excerpt.at is not None:
+        whole = replace(whole, files=tuple(map(_unmarked, whole.files)))
+    graph, groups = whole, {}
+    inside = {} if excerpt.id in excerpt.ungrouped else {one: top for one, top in above.items() if one != top}
+    if inside:
+        folded = tuple(run for run in graph.runs if run.id in inside)
+        graph = summary.summarised(graph, group=False, inside=inside)
+        groups[excerpt.id] = Group(excerpt.id, folded)
+    before = len(graph.files)
+    if not excerpt.has_plumbing:
+        hidden = subgraph.plumbing(connection, [file.id for file in graph.files])
+        graph = summary.summarised(graph, group=False, plumbing=hidden)
+    n_plumbing = before - len(graph.files)
+    if excerpt.group != "none":
+        graph, found = _grouped(connection, graph, walk, excerpt)
+        groups |= found
+    is_whole = not walk.is_cut and not more
+    return ExcerptGraph(_cut(graph, walk, excerpt.most()), whole, groups, n_plumbing, more, is_whole)
+
+
+def _reached(starts: Iterable[str], neighbours: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """Return the nodes that are reached from others, with them."""
+    found = set(starts)
+    waiting = list(found)
+    while waiting:
+        for other in neighbours[waiting.pop()]:
+            if other not in found:
+                found.add(other)
+                waiting.append(other)
+    return found
+
+
+def _unmarked(file: FileNode) -> FileNode:
+    return replace(file, is_stale=False, is_latest=True, is_trashed=False, flags=(), affected_by=None, made_again=0)
+
+
+def _starts(connection: Any, excerpt: Excerpt) -> tuple[list[NodeKey], dict[str, str], int]:
+    """Return the nodes to start from, for the runs inside a run the outermost one, and how many runs are left out."""
+    if excerpt.kind == "file":
+        return [(FILE, excerpt.id)], {}, 0
+    if excerpt.kind == "transform":
+        limit = min(_MOST_STARTS, excerpt.most(), PAGE * (1 + excerpt.pages(excerpt.id, "up")))
+        rows = sql.fetch(
+            connection,
+            f"SELECT id FROM {_RUNS} WHERE transform_id = %s ORDER BY created_at DESC, id DESC LIMIT %s",
+            [excerpt.id, limit + MOST_COUNTED],
+        )
+        return [(RUN, row[0]) for row in rows[:limit]], {}, max(0, len(rows) - limit)
+    cast = "::text" if connection.vendor == "postgresql" else ""
+    rows = sql.fetch(
+        connection,
+        f"WITH RECURSIVE part(id) AS (SELECT id{cast} FROM {_RUNS} WHERE id = %s UNION SELECT r.id{cast} FROM part "
+        f"CROSS JOIN {_RUNS} r WHERE r.parent_id = part.id) SELECT id FROM part LIMIT {_MOST_STARTS}",
+        [excerpt.id],
+    )
+    return [(RUN, row[0]) for row in rows], {row[0]: excerpt.id for row in rows}, 0
+
+
+@dataclass(slots=True)
+class _Walk:
+    """A walk in both directions at once, nearer nodes first, with one query for each step."""
+
+    connection: Any
+    excerpt: Excerpt
+    most: int
+    shown: dict[NodeKey, None] = field(default_factory=dict)
+    distances: dict[str, dict[NodeKey, int]] = field(default_factory=lambda: {"up": {}, "down": {}})
+    totals: dict[tuple[str, str], int] = field(default_factory=dict)
+    is_cut: bool = False
+
+    def run(self, starts: list[NodeKey]) -> None:
+        """Walk from these nodes to the end of the excerpt; count the neighbours of those at its end."""
+        sides = ["up", "down"] if self.excerpt.direction == "both" else [self.excerpt.direction]
+        self.shown = dict.fromkeys(starts[: self.most])
+        frontier = [(side, key) for side in sides for key in self.shown]
+        for side, key in frontier:
+            self.distances[side][key] = 0
+        distance = 0
+        while frontier:
+            distance += 1
+            found = self._neighbours(frontier)
+            frontier = []
+            # One of each node, then the second of each: no node takes the place of another one's neighbours.
+            for side, key in _round_robin(found):
+                if key in self.distances[side]:
+                    continue
+                if key not in self.shown and len(self.shown) >= self.most:
+                    self.is_cut = True
+                    continue
+                self.shown[key] = None
+                self.distances[side][key] = distance
+                frontier.append((side, key))
+
+    def _limit(self, side: str, key: NodeKey) -> int:
+        """Return how many neighbours of a node are shown."""
+        distance = self.distances[side][key]
+        # A generation of files is two steps; the run that made the last file shown is beyond it.
+        is_within = distance < 2 * self.excerpt.depth and not (
+            key[0] == FILE and distance == 2 * self.excerpt.depth - 1
+        )
+        page = PAGE if self.excerpt.group == "none" else _WIDE
+        return page * is_within + PAGE * self.excerpt.pages(key[1], side)
+
+    def _neighbours(self, frontier: list[tuple[str, NodeKey]]) -> dict[tuple[str, NodeKey], list[str]]:
+        """Return the newest neighbours of nodes, as many as are shown of each, and remember how many there are."""
+        until = self.excerpt.until()
+        parts, params = [], []
+        limits = {(side, key): self._limit(side, key) for side, key in frontier}
+        for (side, kind), arm in _ARMS.items():
+            wanted = [(key[1], limits[side, key]) for one, key in frontier if (one, key[0]) == (side, kind)]
+            if wanted:
+                text, values = _ranked_sql(self.connection.vendor, arm, wanted, until)
+                parts.append(f"SELECT '{side}', {kind}, node, neighbour, total FROM ({text}) {side}_{kind}")
+                params += values
+        found: dict[tuple[str, NodeKey], list[str]] = {one: [] for one in frontier}
+        for side, kind, node_id, neighbour, total in sql.fetch(self.connection, " UNION ALL ".join(parts), params):
+            self.totals[side, node_id] = total
+            self.is_cut |= total > limits[side, (kind, node_id)] > 0
+            found[side, (kind, node_id)].append(neighbour)
+        return {at: sorted(ids, reverse=True)[: limits[at]] for at, ids in found.items()}
+
+    def hidden(self, side: str, edges: Iterable[Ends]) -> dict[str, int]:
+        """Return for each node how many of its neighbours on one side are not shown."""
+        counts = {node_id: total for (one, node_id), total in self.totals.items() if one == side}
+        for before, after in edges:
+            node_id = after if side == "up" else before
+            if node_id in counts:
+                counts[node_id] -= 1
+        return counts
+
+
+def _round_robin(found: Mapping[tuple[str, NodeKey], list[str]]) -> Iterator[tuple[str, NodeKey]]:
+    listed = [[(side, (1 - key[0], one)) for one in ids] for (side, key), ids in found.items()]
+    return (one for row in zip_longest(*listed) for one in row if one is not None)
+
+
+def _ranked_sql(vendor: str, arm: Arm, wanted: list[tuple[str, int]], until: datetime | None) -> tuple[str, list[Any]]:
+    """Return the query for the newest neighbours of nodes, at least one of each, with the number of all."""
+    cast = ""
+    params: list[Any]
+    if vendor == "postgresql":
+        cast = "::text"
+        listed = "SELECT * FROM unnest(%s::text[], %s::int[]) AS given(id, most)"
+        params = [[one for one, _ in wanted], [most for _, most in wanted]]
+    else:
+        listed = "SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS most FROM json_each(%s)"
+        params = [json.dumps(wanted)]
+    known = ""
+    if until is not None:
+        known = " AND t.created_at <= %s"
+        params.append(until if vendor == "postgresql" else until.replace(tzinfo=None).isoformat(sep=" "))
+    ranked = (
+        f"SELECT listed.id AS node, t.{arm.found}{cast} AS neighbour, listed.most AS most, "
+        f"ROW_NUMBER() OVER (PARTITION BY listed.id ORDER BY t.{arm.found} DESC) AS place, "
+        f"COUNT(*) OVER (PARTITION BY listed.id) AS total FROM ({listed}) listed CROSS JOIN {arm.table} t "
+        f"WHERE t.{arm.match} = listed.id AND t.{arm.found} IS NOT NULL{known}"
+    )
+    return f"SELECT * FROM ({ranked}) ranked WHERE place <= most OR place = 1", params
+
+
+def _edges(connection: Any, walk: _Walk) -> set[Ends]:
+    """Return all edges between the nodes shown."""
+    files, runs = ([node_id for kind, node_id in walk.shown if kind == wanted] for wanted in (FILE, RUN))
+    if not files or not runs:
+        return set()
+    until = walk.excerpt.until()
+    listed_files, file_params = sql.listed_sql(connection.vendor, files)
+    listed_runs, run_params = sql.listed_sql(connection.vendor, runs)
+    cast, plus = ("::text", "") if connection.vendor == "postgresql" else ("", "+")
+    known, more = "", []
+    if until is not None:
+        known = " AND t.created_at <= %s"
+        more = [until if connection.vendor == "postgresql" else until.replace(tzinfo=None).isoformat(sep=" ")]
+    rows = sql.fetch(
+        connection,
+        f"SELECT t.file_id{cast}, t.run_id{cast} FROM ({listed_runs}) listed CROSS JOIN {_INPUTS} t "
+        f"WHERE t.run_id = listed.id AND {plus}t.file_id IN ({listed_files}){known} UNION ALL "
+        f"SELECT t.run_id{cast}, t.id{cast} FROM ({listed_files}) listed CROSS JOIN {_FILES} t "
+        f"WHERE t.id = listed.id AND {plus}t.run_id IN ({listed_runs}){known}",
+        [*run_params, *file_params, *more, *file_params, *run_params, *more],
+    )
+    return {(before, after) for before, after in rows}
+
+
+def _grouped(
+    connection: Any, graph: LineageGraph, walk: _Walk, excerpt: Excerpt
+) -> tuple[LineageGraph, dict[str, Group]]:
+    """Return the graph with one card for each group of at least two nodes, and the groups."""
+    focus = graph.focus_ids()
+    parents = _parents(connection, graph) if excerpt.group == "parent" else {}
+    looks = _Looks(graph, excerpt.group, {run_id: parent.id for run_id, parent in parents.items()})
+    members: dict[tuple[Any, ...], list[Node]] = {}
+    for node in graph.nodes():
+        look = None if node.id in focus else looks.of(node)
+        if look is not None:
+            members.setdefault((*_place(walk, node), *look), []).append(node)
+    found = {}
+    for look, nodes in members.items():
+        key = blake2b(repr(look).encode(), digest_size=5).hexdigest()
+        if len(nodes) > 1 and key not in excerpt.ungrouped:
+            found[nodes[0].id] = Group(key, tuple(nodes))
+    stands_for = {node.id: first for first, group in found.items() for node in group.nodes if node.id != first}
+    cards = {first: _card(graph, group, parents.get(first)) for first, group in found.items()}
+    return _folded(graph, stands_for, cards), found
+
+
+def _place(walk: _Walk, node: Node) -> tuple[str, int]:
+    """Return the side and distance of a node: groups never join what lies before and after each other."""
+    key = (FILE if isinstance(node, FileNode) else RUN, node.id)
+    side = "up" if key in walk.distances["up"] else "down"
+    return side, walk.distances[side].get(key, 0)
+
+
+class _Looks:
+    """What the members of a group have in common."""
+
+    def __init__(self, graph: LineageGraph, grouping: str, parents: Mapping[str, str]) -> None:
+        self._grouping = grouping
+        self._around = graph.neighbours()
+        self._transforms = {run.id: run.transform_id for run in graph.runs}
+        self._parents = parents
+
+    def of(self, node: Node) -> tuple[Any, ...] | None:
+        """Return it, or None for a node that is in no group."""
+        if self._grouping == "folder":
+            return ("folder", node.storage, folder_of(node)) if isinstance(node, FileNode) and node.key else None
+        by = self._parents if self._grouping == "parent" else self._transforms
+        if isinstance(node, RunNode):
+            return ("runs", by[node.id]) if node.id in by else None
+        made = [by[one] for one in self._around.before[node.id] if one in by]
+        read = sorted({by[one] for one in self._around.after[node.id] if one in by})
+        if made:
+            return ("made", made[0])
+        return ("read", *read) if read else None
+
+
+def _parents(connection: Any, graph: LineageGraph) -> dict[str, RunNode]:
+    """Return the run above each run that has one."""
+    listed, params = sql.listed_sql(connection.vendor, [run.id for run in graph.runs])
+    rows = dict(
+        sql.fetch(
+            connection,
+            f"SELECT r.id, r.parent_id FROM ({listed}) listed CROSS JOIN {_RUNS} r WHERE r.id = listed.id "
+            "AND r.parent_id IS NOT NULL",
+            params,
+        )
+    )
+    found = {run.id: run for run in subgraph.read_runs(connection, sorted(set(rows.values())))}
+    return {run_id: found[parent] for run_id, parent in rows.items() if parent in found}
+
+
+def folder_of(file: FileNode) -> str:
+    """Return the folder of a file's key with a slash at its end, or ""."""
+    return file.key[: file.key.rstrip("/").rfind("/") + 1] if file.key else ""
+
+
+def _card(graph: LineageGraph, group: Group, parent: RunNode | None) -> Node:
+    """Return the node that stands for a group; it has the id of the first member."""
+    first = group.nodes[0]
+    if isinstance(first, RunNode):
+        runs = [node for node in group.nodes if isinstance(node, RunNode)]
+        statuses = [status for status in ("failed", "aborted", "running") if any(run.status == status for run in runs)]
+        revisions, users = {run.revision for run in runs}, {run.user for run in runs}
+        base = replace(parent, id=first.id) if parent is not None else first
+        return replace(
+            base,
+            name=None,
+            status=statuses[0] if statuses else first.status,
+            user=first.user if len(users) == 1 else "",
+            started_at=min((run.started_at for run in runs if run.started_at), default=None),
+            finished_at=None,
+            revision=first.revision if len(revisions) == 1 and parent is None else None,
+            params=(),
+            members=len(runs),
+        )
+    files = [node for node in group.nodes if isinstance(node, FileNode)]
+    folders, suffixes = {folder_of(file) for file in files}, {file.suffix for file in files}
+    # Under a key that ends in a slash the card has the folder below its name, as a file has.
+    folder = folders.pop() if len(folders) == 1 else ""
+    flags = tuple(dict.fromkeys(flag for file in files for flag in file.flags))
+    return replace(
+        first,
+        key=None,
+        name=f"{len(files):,} files in {folder}" if folder else f"{len(files):,} files",
+        suffix=first.suffix if len(suffixes) == 1 else "",
+        size=sum(file.size for file in files),
+        created_at=max(file.created_at for file in files),
+        is_latest=any(file.is_latest for file in files),
+        is_trashed=all(file.is_trashed for file in files),
+        is_stale=any(file.is_stale for file in files),
+        flags=flags,
+        affected_by=next((file.affected_by for file in files if file.affected_by is not None), None),
+        made_again=0,
+        same_as_version=None,
+        user=None,
+        members=len(files),
+    )
+
+
+def _folded(graph: LineageGraph, stands_for: Mapping[str, str], cards: Mapping[str, Node]) -> LineageGraph:
+    """Return the graph with cards in place of their members; edges inside a group are gone."""
+    nodes = [cards.get(node.id, node) for node in graph.nodes() if node.id not in stands_for]
+    edges: dict[Edge, None] = {}
+    for edge in graph.edges:
+        source, target = stands_for.get(edge.source, edge.source), stands_for.get(edge.target, edge.target)
+        edges[Edge(source, target, edge.kind)] = None
+
+    def moved(counts: Mapping[str, int]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for node_id, count in counts.items():
+            target = stands_for.get(node_id, node_id)
+            found[target] = found.get(target, 0) + count
+        return found
+
+    return replace(
+        graph,
+        files=tuple(node for node in nodes if isinstance(node, FileNode)),
+        runs=tuple(node for node in nodes if isinstance(node, RunNode)),
+        edges=tuple(edges),
+        hidden_up=moved(graph.hidden_up),
+        hidden_down=moved(graph.hidden_down),
+    )
+
+
+def _cut(graph: LineageGraph, walk: _Walk, most: int) -> LineageGraph:
+    """Return the graph with no more than so many nodes, the nearest; what is left out is counted in the stubs."""
+    if len(graph) <= most:
+        return replace(graph, is_truncated=bool(graph.hidden_up or graph.hidden_down))
+    kept: set[str] = set()
+    present = {node.id for node in graph.nodes()}
+    for _, node_id in walk.shown:
+        if node_id in present and len(kept) < most:
+            kept.add(node_id)
+    up, down = dict(graph.hidden_up), dict(graph.hidden_down)
+    members = {node.id: node.members for node in graph.nodes()}
+    for edge in graph.edges:
+        if edge.source in kept and edge.target not in kept:
+            down[edge.source] = down.get(edge.source, 0) + members[edge.target]
+        elif edge.target in kept and edge.source not in kept:
+            up[edge.target] = up.get(edge.target, 0) + members[edge.source]
+    return replace(
+        graph,
+        files=tuple(file for file in graph.files if file.id in kept),
+        runs=tuple(run for run in graph.runs if run.id in kept),
+        edges=tuple(edge for edge in graph.edges if edge.source in kept and edge.target in kept),
+        hidden_up={node_id: count for node_id, count in up.items() if node_id in kept},
+        hidden_down={node_id: count for node_id, count in down.items() if node_id in kept},
+        is_truncated=True,
+    )

@@ -1,0 +1,1 @@
+"""Pages that show an instance in a browser: read-only, on this machine, without a build step or a network."""

@@ -1,0 +1,124 @@
+"""Pages from templates: what every page has besides its own content."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from django.http import HttpResponse
+
+from lamindb.core.text import printable
+from lamindb.environment.redaction import redact_text
+
+if TYPE_CHECKING:
+    from lamindb.web.application import Request
+    from lamindb.web.site import Site
+
+_THEMES: Final = ("light", "dark")
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What gives in Python, and on the command line, what a page shows; "" where there is no such way."""
+
+    python: str = ""
+    shell: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Crumb:
+    """One step on the way to a page: its words and, but for the last, its path."""
+
+    label: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One of the views of a record: its words, its path, and a short number or word beside it."""
+
+    label: str
+    path: str
+    note: str = ""
+
+
+def page(
+    request: Request,
+    template: str,
+    *,
+    title: str,
+    section: str = "",
+    crumbs: tuple[Crumb, ...] = (),
+    code: Code | None = None,
+    status: int = 200,
+    **values: Any,
+) -> HttpResponse:
+    """Return a page.
+
+    Args:
+        request: The request.
+        template: The name of the template.
+        title: The title of the window.
+        section: The part of the site that is marked in the head: `files`, `runs`, `transforms`, `lineage`, `health`.
+        crumbs: The way to this page.
+        code: What stands at its foot, to be copied.
+        status: The status of the answer.
+        **values: What the template shows.
+    """
+    common = _common(request.site) | {
+        "title": printable(title),
+        "section": section,
+        "crumbs": crumbs,
+        "code": code,
+        "theme": theme_of(request),
+        "parameters": parameters(request),
+        "here": request.site.url(request.path_info),
+        "theme_link": request.site.url("/theme") + "?" + urlencode({"back": request.get_full_path_info()}),
+        "path": request.path_info,
+        "columns": (),
+        "after": "",
+        "is_cut": False,
+        "next_label": "Older",
+        "is_part": request.is_part,
+    }
+    response = HttpResponse(request.site.render(template, common | values), status=status)
+    response.headers["Vary"] = "Cookie, HX-Request"
+    return response
+
+
+def error_page(site: Site, status: int, text: str, *, is_bare: bool = False) -> str:
+    """Return a page that says what went wrong; a bare one has no links, since its reader may see nothing."""
+    titles = {401: "Not signed in", 403: "Not allowed", 404: "Not found", 405: "Read only", 409: "Damaged bytes"}
+    values = {"title": titles.get(status, "Something is wrong"), "text": text, "status": status, "is_bare": is_bare}
+    common: dict[str, Any] = dict.fromkeys(("here", "path", "theme", "section"), "")
+    common |= {"parameters": {}, "crumbs": (), "code": None}
+    return site.render("error.html", _common(site) | common | values)
+
+
+def theme_of(request: Request) -> str:
+    """Return the theme that the reader chose, `light` or `dark`; "" follows the system."""
+    chosen = request.COOKIES.get(theme_cookie(request.site), "")
+    return chosen if chosen in _THEMES else ""
+
+
+def theme_cookie(site: Site) -> str:
+    """Return the name of the cookie with the theme."""
+    return f"lamin-theme-{site.gate.port}"
+
+
+def parameters(request: Request) -> dict[str, str]:
+    """Return the parameters of the address, the last value of each."""
+    return {name: str(value) for name, value in request.GET.items()}
+
+
+def _common(site: Site) -> dict[str, Any]:
+    instance = site.instance
+    return {
+        "site": site,
+        "instance_name": printable(instance.name),
+        "version": getattr(sys.modules["lamindb"], "__version__", ""),
+        "dialect": "PostgreSQL" if instance.dialect == "postgresql" else "SQLite",
+        "root": printable(redact_text(instance.root_url)),
+    }

@@ -1,0 +1,406 @@
+"""What pages read: lists by keyset, one level of folders, marks of a list in one query. No total is ever computed."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
+
+from django.db.models import Q
+
+from lamindb.db import database
+from lamindb.errors import DatabaseError, InvalidInputError
+from lamindb.lineage import sql, staleness
+from lamindb.models import File, Flag, Run, RunInput, RunOutput, Transform, User
+from lamindb.records.open_instance import Instance
+
+ROWS: Final = 50
+"""The rows of a page."""
+PATIENCE_SECONDS: Final = 2.0
+"""How long a filter that no index serves may search."""
+_STEPS: Final = 20_000
+"""So many instructions of SQLite pass between two looks at the clock."""
+_CURSOR: Final = re.compile(r"(\d{1,17})-([0-9A-Za-z_-]{1,64})", re.ASCII)
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_FILES, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, RunInput, RunOutput))
+
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows(Generic[_Row]):
+    """One page of a list.
+
+    Attributes:
+        rows: The records.
+        after: The cursor of the next page; "" if this is the last one.
+        is_cut: Whether the search ended because its time was over.
+    """
+
+    rows: list[_Row]
+    after: str = ""
+    is_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileFilter:
+    """Which files a list shows; what is empty does not filter.
+
+    Attributes:
+        folder: The beginning of the key.
+        suffix: The format.
+        transform_id: The transform whose runs made the file.
+        user_id: Who saved it.
+        storage_id: Where it is.
+        since: The first day.
+        until: The last day.
+        state: `trash`, `flagged` or `stale`.
+        old: Include older versions.
+    """
+
+    folder: str = ""
+    suffix: str = ""
+    transform_id: str = ""
+    user_id: str = ""
+    storage_id: str = ""
+    since: datetime.date | None = None
+    until: datetime.date | None = None
+    state: str = ""
+    old: bool = False
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything is filtered."""
+        return self != FileFilter(old=self.old)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs a list shows; what is empty does not filter."""
+
+    status: str = ""
+    transform_id: str = ""
+    user_id: str = ""
+    reads: str = ""
+    since: datetime.date | None = None
+    until: datetime.date | None = None
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything is filtered."""
+        return self != RunFilter()
+
+
+def files(instance: Instance, chosen: FileFilter, after: str = "") -> Rows[File]:
+    """Return one page of files, the newest first."""
+    query: Any = File.objects.using(instance.alias).select_related("transform", "created_by")
+    if chosen.state == "trash":
+        query = query.filter(trashed_at__isnull=False)
+    else:
+        query = query.filter(trashed_at__isnull=True)
+        query = query if chosen.old or chosen.state == "flagged" else query.filter(is_latest=True)
+    if chosen.state == "flagged":
+        query = query.filter(is_flagged=True)
+    elif chosen.state == "stale":
+        query = query.filter(is_stale=True)
+    if chosen.folder:
+        folder = chosen.folder.rstrip("/") + "/"
+        query = query.filter(key__gte=folder, key__lt=_after_prefix(folder))
+    for name in ("suffix", "transform_id", "storage_id"):
+        if getattr(chosen, name):
+            query = query.filter(**{name: getattr(chosen, name)})
+    if chosen.user_id:
+        query = query.filter(created_by_id=chosen.user_id)
+    return _page(instance, _between(query, chosen.since, chosen.until), after)
+
+
+def runs(instance: Instance, chosen: RunFilter, after: str = "") -> Rows[Run]:
+    """Return one page of runs, the newest first."""
+    query: Any = Run.objects.using(instance.alias).select_related("transform", "created_by")
+    if chosen.status:
+        # A dead run is still `running` in its row, and shown as aborted.
+        query = query.filter(status=chosen.status)
+    if chosen.transform_id:
+        query = query.filter(transform_id=chosen.transform_id)
+    if chosen.user_id:
+        query = query.filter(created_by_id=chosen.user_id)
+    if chosen.reads:
+        edges = RunInput.objects.using(instance.alias).filter(file_id=chosen.reads).order_by()
+        query = query.filter(id__in=edges.values("run_id"))
+    return _page(instance, _between(query, chosen.since, chosen.until), after)
+
+
+def transforms(instance: Instance, after: str = "", *, kind: str = "") -> Rows[Transform]:
+    """Return one page of transforms, the newest first."""
+    query: Any = Transform.objects.using(instance.alias).select_related("created_by")
+    return _page(instance, query.filter(type=kind) if kind else query, after)
+
+
+def _between(query: Any, since: datetime.date | None, until: datetime.date | None) -> Any:
+    if since is not None:
+        query = query.filter(created_at__gte=_start_of(since))
+    if until is not None:
+        query = query.filter(created_at__lt=_start_of(until) + datetime.timedelta(days=1))
+    return query
+
+
+def _start_of(day: datetime.date) -> datetime.datetime:
+    return datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
+
+
+def _page(instance: Instance, query: Any, after: str) -> Rows[Any]:
+    """Return one page of a query by its keyset; the first condition is the one that an index serves."""
+    if after:
+        at, row_id = read_cursor(after)
+        query = query.filter(Q(created_at__lte=at) & (Q(created_at__lt=at) | Q(id__lt=row_id)))
+    found: list[Any] = []
+    is_cut = False
+    with time_limit(instance, PATIENCE_SECONDS) as clock:
+        for row in query.order_by("-created_at", "-id")[: ROWS + 1].iterator(chunk_size=8):
+            found.append(row)
+    is_cut = clock.is_over
+    shown = found[:ROWS]
+    more = len(found) > ROWS
+    return Rows(shown, cursor(shown[-1]) if shown and more else "", is_cut)
+
+
+def cursor(row: Any) -> str:
+    """Return the text that stands for the place of a row in a list."""
+    since = row.created_at - _EPOCH
+    return f"{since // datetime.timedelta(microseconds=1)}-{row.id}"
+
+
+def read_cursor(text: str) -> tuple[datetime.datetime, str]:
+    """Return the time and the id of a cursor.
+
+    Raises:
+        InvalidInputError: It is not a cursor.
+    """
+    found = _CURSOR.fullmatch(text)
+    if found is None:
+        raise InvalidInputError("this is not a place in the list")
+    try:
+        return _EPOCH + datetime.timedelta(microseconds=int(found[1])), found[2]
+    except OverflowError:
+        raise InvalidInputError("this is not a place in the list") from None
+
+
+@dataclass(slots=True)
+class Clock:
+    """Whether the time of a search is over."""
+
+    is_over: bool = False
+
+
+@contextlib.contextmanager
+def time_limit(instance: Instance, seconds: float) -> Iterator[Clock]:
+    """End the statements of a `with` block when their time is over; what was read before then stays read."""
+    clock = Clock()
+    connection = database.connection(instance.alias)
+    connection.ensure_connection()
+    raw = connection.connection
+    deadline = time.monotonic() + seconds
+
+    def is_over() -> int:
+        clock.is_over = time.monotonic() > deadline
+        return int(clock.is_over)
+
+    if connection.vendor == "sqlite":
+        raw.set_progress_handler(is_over, _STEPS)
+    else:
+        raw.execute(f"SET statement_timeout = {int(seconds * 1000)}")
+    try:
+        yield clock
+    except DatabaseError as error:
+        if not any(word in str(error) for word in ("interrupted", "statement timeout")):
+            raise
+        clock.is_over = True
+    finally:
+        if connection.vendor == "sqlite":
+            raw.set_progress_handler(None, 0)
+        else:
+            raw.execute("SET statement_timeout = 0")
+
+
+def stale_among(instance: Instance, file_ids: Collection[str]) -> set[str]:
+    """Return the files of a list that are directly stale: their newest producer read a version that was replaced.
+
+    What is stale only by way of other files stands on the page of the file.
+    """
+    if not file_ids:
+        return set()
+    connection = database.connection(instance.alias)
+    listed, params = sql.listed_sql(connection.vendor, file_ids)
+    text = (
+        f"WITH given AS ({listed}), made AS (SELECT f.id AS file_id, {staleness.PRODUCER} AS run_id "
+        f"FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id), "
+        f"old AS (SELECT made.file_id, made.run_id, r.digest, r.trashed_at, {staleness.CURRENT} AS current_id "
+        f"FROM made CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} r WHERE i.run_id = made.run_id AND r.id = i.file_id "
+        f"AND (NOT r.is_latest OR r.trashed_at IS NOT NULL)) "
+        f"SELECT DISTINCT old.file_id FROM old LEFT JOIN {_FILES} c ON c.id = old.current_id "
+        "WHERE (c.digest <> old.digest OR (c.id IS NULL AND old.trashed_at IS NOT NULL)) "
+        "AND (c.run_id IS NULL OR c.run_id <> old.run_id) "
+        f"AND NOT EXISTS (SELECT 1 FROM {_INPUTS} e WHERE e.run_id = old.run_id AND e.file_id = old.current_id) "
+        f"AND NOT EXISTS (SELECT 1 FROM {_OUTPUTS} o WHERE o.run_id = old.run_id AND o.file_id = old.current_id)"
+    )
+    return {row[0] for row in sql.fetch(connection, text, params)}
+
+
+def flagged_among(instance: Instance, file_ids: Collection[str]) -> set[str]:
+    """Return the files of a list that have an open flag."""
+    if not file_ids:
+        return set()
+    query = Flag.objects.using(instance.alias).filter(file_id__in=list(file_ids), removed_at__isnull=True)
+    return set(query.order_by().values_list("file_id", flat=True))
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file of a list with its states: `stale`, `flagged`, `trash`, `old`."""
+
+    file: File
+    states: tuple[str, ...] = field(default=())
+
+
+def with_states(instance: Instance, listed: list[File]) -> list[FileRow]:
+    """Return files with what is shown beside their names, by one query for each kind of mark."""
+    ids = [file.id for file in listed]
+    stale, flagged = stale_among(instance, ids), flagged_among(instance, ids)
+
+    def states(file: File) -> Iterator[str]:
+        if file.is_trashed:
+            yield "trash"
+        elif not file.is_latest:
+            yield "old"
+        if file.id in flagged:
+            yield "flagged"
+        if file.id in stale:
+            yield "stale"
+
+    return [FileRow(file, tuple(states(file))) for file in listed]
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """What a folder of keys contains: a file, or a folder with its path and a slash at its end."""
+
+    name: str
+    folder: str = ""
+    file: File | None = None
+
+
+def stale_groups(instance: Instance, most_in_group: int) -> list[dict[str, Any]]:
+    """Return stale current files by their nearest cause: `read`, `current` (None if removed), `files` and `more`."""
+    return [
+        {"read": read, "current": new, "files": stale[:most_in_group], "more": max(0, len(stale) - most_in_group)}
+        for read, new, stale in staleness.by_cause(instance.alias)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found, by kind; `is_cut` if its time was over."""
+
+    files: list[File] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    transforms: list[Transform] = field(default_factory=list)
+    users: list[User] = field(default_factory=list)
+    is_cut: bool = False
+
+
+def search(instance: Instance, text: str, limit: int) -> Found:
+    """Return records whose names contain a text: names that begin with it by an index, others while there is time."""
+    words = text.split()
+    files: dict[str, File] = {}
+    current = File.objects.using(instance.alias).filter(is_latest=True, trashed_at__isnull=True)
+    current = current.select_related("transform", "created_by")
+    begins = Q(key__gte=text, key__lt=f"{text}\U0010ffff") | Q(name__gte=text, name__lt=f"{text}\U0010ffff")
+    found = Found()
+    with time_limit(instance, PATIENCE_SECONDS) as clock:
+        transforms: Any = Transform.objects.using(instance.alias).select_related("created_by")
+        runs: Any = Run.objects.using(instance.alias).select_related("transform", "created_by")
+        users: Any = User.objects.using(instance.alias)
+        contains = Q()
+        for word in words:
+            contains &= Q(name__icontains=word)
+        found.transforms.extend(transforms.filter(contains).order_by("-created_at", "-id")[:limit])
+        found.users.extend(users.filter(Q(handle__icontains=text) | Q(name__icontains=text)).order_by("handle")[:limit])
+        files.update((file.id, file) for file in current.filter(begins).order_by("key", "id")[:limit])
+        within = Q()
+        for word in words:
+            within &= Q(key__icontains=word) | Q(key__isnull=True, name__icontains=word)
+        if len(files) < limit:
+            for file in current.filter(within).order_by("-created_at", "-id")[:limit].iterator(chunk_size=4):
+                files.setdefault(file.id, file)
+        found.runs.extend(runs.filter(contains).order_by("-created_at", "-id")[:limit])
+    return Found(list(files.values())[:limit], found.runs, found.transforms, found.users, clock.is_over)
+
+
+_MOST_CHILDREN: Final = 200
+
+
+def children(instance: Instance, folder: str, after: str = "") -> tuple[list[Child], str]:
+    """Return one level of the tree of current keys, and after which key the next page begins, "" at the end.
+
+    Each step looks for the first key behind the last child, so that the size of sub-folders does not matter.
+    """
+    prefix = f"{folder.rstrip('/')}/" if folder.strip("/") else ""
+    connection = database.connection(instance.alias)
+    keys = _child_keys(connection, prefix, after)
+    found: list[Child] = []
+    for key in keys[:_MOST_CHILDREN]:
+        name, slash, _ = key[len(prefix) :].partition("/")
+        found.append(Child(name, f"{prefix}{name}/") if slash else Child(name))
+    last = ""
+    if len(keys) > _MOST_CHILDREN:
+        last = found[-1].folder or f"{prefix}{found[-1].name}"
+    wanted = [f"{prefix}{one.name}" for one in found if not one.folder]
+    query = File.objects.using(instance.alias).filter(key__in=wanted, is_latest=True, trashed_at__isnull=True)
+    files_by_key: dict[str, list[File]] = {}
+    for file in query.select_related("transform", "created_by").order_by("key", "id"):
+        files_by_key.setdefault(str(file.key), []).append(file)
+    listed: list[Child] = []
+    for one in found:
+        if one.folder:
+            listed.append(one)
+        else:
+            listed += [Child(one.name, file=file) for file in files_by_key.get(f"{prefix}{one.name}", ())]
+    return listed, last
+
+
+def _child_keys(connection: Any, prefix: str, after: str) -> list[str]:
+    """Return the first key of each child of a folder."""
+    is_postgres = connection.vendor == "postgresql"
+    # Byte order, in which "0" is what follows "/".
+    key = 'key COLLATE "C"' if is_postgres else "key"
+    length = len(prefix)
+    rest = f"substr(child.k, {length + 1})"
+    slash = f"position('/' in {rest})" if is_postgres else f"instr({rest}, '/')"
+    behind = (
+        f"CASE WHEN {slash} > 0 THEN substr(child.k, 1, {length} + {slash} - 1) || '0' "
+        f"ELSE child.k || {'chr(1)' if is_postgres else 'char(1)'} END"
+    )
+    current = "is_latest AND trashed_at IS NULL AND key IS NOT NULL"
+    cast = '::text COLLATE "C"' if is_postgres else ""
+    bound = f"AND {key} < %s" if prefix else ""
+    first = f"(SELECT MIN({key}) FROM {_FILES} WHERE {key} >= %s {bound} AND {current})"
+    step = f"(SELECT MIN({key}) FROM {_FILES} WHERE {key} >= {behind} {bound} AND {current})"
+    if after:
+        start = f"{after[:-1]}0" if after.endswith("/") else f"{after}\x01"
+    else:
+        start = prefix
+    end = [_after_prefix(prefix)] if prefix else []
+    text = (
+        f"WITH RECURSIVE child(k) AS (SELECT {first}{cast} UNION ALL SELECT {step} FROM child "
+        f"WHERE child.k IS NOT NULL) SELECT k FROM child WHERE k IS NOT NULL LIMIT {_MOST_CHILDREN + 1}"
+    )
+    return [row[0] for row in sql.fetch(connection, text, [start, *end, *end])]
+
+
+def _after_prefix(prefix: str) -> str:
+    """Return the first text behind all texts that begin with a prefix that ends with a slash."""
+    return f"{prefix[:-1]}0"

@@ -1,0 +1,70 @@
+// Steps through a lineage without leaving the page: every link works without it.
+(() => {
+  "use strict";
+  const all = (rule) => [...document.querySelectorAll(rule)];
+  const named = (id) => all("#main [data-id]").find((one) => one.dataset.id === id);
+  // A picture that is a little too wide for its box is made smaller: letters stay readable down to nine tenths.
+  const fit = () => {
+    for (const box of all(".graph")) {
+      const svg = box.querySelector("svg"), width = svg && svg.viewBox.baseVal.width;
+      const scale = width && box.clientWidth ? Math.min(1, box.clientWidth / width) : 1;
+      if (svg) { svg.style.width = scale < 0.9 ? "" : `${width * scale}px`; svg.style.height = scale < 1 && scale >= 0.9 ? "auto" : ""; }
+    }
+  };
+  const centre = () => {
+    fit();
+    for (const box of all(".graph")) {
+      const focus = box.querySelector("a[aria-current]") || box.querySelector("a.node");
+      if (!focus || !box.offsetParent) continue;
+      const a = focus.getBoundingClientRect(), b = box.getBoundingClientRect();
+      box.scrollLeft += a.left + a.width / 2 - b.left - b.width / 2;
+      box.scrollTop += a.top + a.height / 2 - b.top - b.height / 2;
+    }
+  };
+  const go = async (address, id) => {
+    const box = document.querySelector(".graph"), was = id && named(id) && named(id).getBoundingClientRect();
+    const scroll = box && [box.scrollLeft, box.scrollTop], top = scrollY;
+    await htmx.ajax("GET", address, { source: "#lineage", target: "#main", select: "#main", swap: "outerHTML show:none" });
+    const now = id && (named(id) || named(id.split(":")[0])), next = document.querySelector(".graph");
+    fit();
+    if (next && scroll) [next.scrollLeft, next.scrollTop] = scroll; else centre();
+    scrollTo(scrollX, top);
+    if (!now) return;
+    // What was chosen stays where it was, and has the focus.
+    now.focus({ preventScroll: true });
+    if (!was || !next || !next.contains(now)) return;
+    const is = now.getBoundingClientRect();
+    next.scrollLeft += is.left - was.left; next.scrollTop += is.top - was.top;
+  };
+  document.addEventListener("click", (event) => {
+    const png = event.target.closest("[data-png]");
+    if (png) { save(png); return; }
+    const link = event.target.closest("[data-step] a");
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.hasAttribute("download")) return;
+    const address = link.getAttribute("href");
+    if (!link.dataset.id || address.split("?")[0] !== location.pathname) return;
+    event.preventDefault();
+    go(address, link.dataset.id);
+  });
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest(".gbar form");
+    if (!form) return;
+    const given = [...new FormData(form)].filter(([name, value]) => value && !(name === "depth" && value === "1"));
+    const query = new URLSearchParams(given).toString();
+    go(form.getAttribute("action") + (query ? "?" + query : ""));
+  });
+  // The browser draws the SVG; the server needs no program for it.
+  const save = async (button) => {
+    const text = await (await fetch(button.dataset.png)).text(), image = new Image();
+    image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(text);
+    await image.decode();
+    const canvas = document.createElement("canvas"), scale = Math.min(2, 16000 / image.width, 16000 / image.height);
+    canvas.width = image.width * scale; canvas.height = image.height * scale;
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    const link = document.createElement("a");
+    link.href = canvas.toDataURL("image/png"); link.download = button.dataset.name; link.click();
+  };
+  document.addEventListener("htmx:historyRestore", centre);
+  addEventListener("resize", fit);
+  centre();
+})();

@@ -1,0 +1,181 @@
+"""What differs between two records, and why two versions of a file do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django.http import HttpResponse
+
+from lamindb.compare.causes import Why
+from lamindb.compare.causes import why as why_differs
+from lamindb.compare.diff import diff
+from lamindb.compare.result import Change, Difference
+from lamindb.compare.run_diff import RunDifference
+from lamindb.errors import InvalidInputError
+from lamindb.models import File, Run, Transform
+from lamindb.runs import identify
+from lamindb.web import copied_code, highlight, pages, queries, responses, tags
+from lamindb.web.application import Request
+from lamindb.web.pages import Code, Crumb
+from lamindb.web.responses import PageError
+from lamindb.web.views import file as file_view
+
+_MOST_BYTES: Final = 64 << 20
+"""Larger files are compared on the command line."""
+_MOST_ROWS: Final = 500
+_PATIENCE_SECONDS: Final = 5.0
+
+
+def show(request: Request) -> HttpResponse:
+    """Show what differs between two runs, versions of a file, or transforms; with `all=1`, equal parameters, too."""
+    site = request.site
+    ids = [request.GET.get(name, "").strip() for name in ("a", "b")]
+    crumbs = (Crumb("Home", site.url("/")), Crumb("Compare"))
+    if not all(ids):
+        return pages.page(request, "compare.html", title="Compare", crumbs=crumbs, ids=ids)
+    a, b = (_record(site.instance.alias, one) for one in ids)
+    _check(a, b)
+    try:
+        found = diff(a, b)
+    except InvalidInputError as error:
+        raise PageError(400, "These two cannot be compared: choose two versions of one file, or two runs.") from error
+    kind = type(a).__name__
+    python = f"ln.diff({', '.join(copied_code.call(f'ln.{kind}.select', id=one.id) + '.one()' for one in (a, b))})"
+    show_all = request.GET.get("all") == "1"
+    return pages.page(
+        request,
+        "compare.html",
+        title="Compare",
+        crumbs=crumbs,
+        code=Code(python, copied_code.command("diff", a.id, b.id)),
+        ids=ids,
+        found=found,
+        sides=[_side(a), _side(b)],
+        tables=_tables(found, a, b, show_all=show_all) if isinstance(found, RunDifference) else [],
+        sections=_sections(found),
+        show_all=show_all,
+        is_run=isinstance(found, RunDifference),
+    )
+
+
+def _record(alias: str, record_id: str) -> File | Run | Transform:
+    models: tuple[Any, ...] = (File, Run, Transform)
+    for model in models:
+        found: File | Run | Transform | None = model.objects.using(alias).filter(id=record_id).first()
+        if found is not None:
+            return found
+    raise responses.not_found("file, run or transform")
+
+
+def _check(a: Any, b: Any) -> None:
+    if type(a) is not type(b):
+        raise PageError(400, "Two records of one kind can be compared: two runs, two transforms, two versions.")
+    if isinstance(a, File) and max(a.size, b.size) > _MOST_BYTES:
+        raise PageError(400, f"These files are too large for a page: `lamin diff {a.id} {b.id}` compares them.")
+
+
+def _side(record: Any) -> dict[str, Any]:
+    if isinstance(record, File):
+        return {"path": f"/files/{record.id}", "name": record.key or record.name, "note": f"v{record.version}"}
+    if isinstance(record, Run):
+        note = record.created_at.strftime("%Y-%m-%d %H:%M")
+        return {"path": f"/runs/{record.id}", "name": record.transform.name, "note": note}
+    return {"path": f"/transforms/{record.id}", "name": record.name, "note": tags.version(record.version)}
+
+
+def _tables(found: RunDifference, a: Any, b: Any, *, show_all: bool) -> list[dict[str, Any]]:
+    """Return the parts of a comparison of runs that are tables of a name and two values."""
+    params = list(_rows(found.params))
+    if show_all and isinstance(a, Run) and isinstance(b, Run):
+        old, new = (identify.without_secrets(run.params) or {} for run in (a, b))
+        names = sorted(old.keys() | new.keys())
+        params = [
+            _row(name, old.get(name), new.get(name), name in old, name in new, old.get(name) != new.get(name))
+            for name in names
+        ]
+    parts = [
+        ("Parameters", params),
+        ("Arguments", list(_rows(found.arguments))),
+        ("Packages", list(_rows(found.packages))),
+        ("Run", list(_rows(found.facts))),
+    ]
+    files = (("Inputs", found.inputs), ("Outputs", found.outputs))
+    tables = [
+        {"title": title, "rows": rows[:_MOST_ROWS], "more": len(rows) - _MOST_ROWS} for title, rows in parts if rows
+    ]
+    for title, pairs in files:
+        rows = [
+            {"before": pair.before, "after": pair.after, "same_bytes": pair.same_bytes} for pair in pairs[:_MOST_ROWS]
+        ]
+        if rows:
+            tables.append({"title": title, "files": rows, "more": len(pairs) - _MOST_ROWS})
+    return tables
+
+
+def _rows(changes: Iterable[Change]) -> Iterable[dict[str, Any]]:
+    for change in changes:
+        yield _row(change.name, change.before, change.after, change.kind != "added", change.kind != "removed", True)
+
+
+def _row(name: str, before: Any, after: Any, has_before: bool, has_after: bool, differs: bool) -> dict[str, Any]:
+    return {
+        "name": name,
+        "before": tags.json_value(before) if has_before else None,
+        "after": tags.json_value(after) if has_after else None,
+        "differs": differs,
+    }
+
+
+def _sections(found: Difference) -> list[dict[str, Any]]:
+    """Return the parts of a report that are lines; those that are shown as tables are left out."""
+    tabled = ("parameters", "arguments", "packages", "run", "inputs", "outputs")
+    is_run = isinstance(found, RunDifference)
+    return [
+        {
+            "title": one.title,
+            "lines": highlight.diff_lines([(line.sign, f"{line.sign}{line.text}") for line in one.lines]),
+        }
+        for one in found.sections()
+        if not (is_run and one.title.partition(" (")[0] in tabled)
+    ]
+
+
+def why(request: Request, id: str) -> HttpResponse:
+    """Show why a version of a file differs from an earlier one, the one before by default."""
+    instance = request.site.instance
+    file = file_view.get(instance, id)
+    against = request.GET.get("against", "")
+    number = int(against) if against.isascii() and against.isdigit() and len(against) < 9 else None
+    found: Why | None = None
+    problem = ""
+    with queries.time_limit(instance, _PATIENCE_SECONDS) as clock:
+        try:
+            found = why_differs(file, number)
+        except InvalidInputError:
+            problem = "There is no earlier version to compare with."
+    if clock.is_over:
+        problem = "This takes longer than a page may: the command below finds it out."
+    argument = f", {number}" if number is not None else ""
+    words = ["why", file.id, *(["--against", str(number)] if number is not None else [])]
+    return pages.page(
+        request,
+        "why.html",
+        code=Code(f"ln.why({copied_code.literal(file.id)}{argument})", copied_code.command(*words)),
+        **file_view.heading(request, file),
+        states=(),
+        found=found,
+        problem=problem,
+        causes=[_cause(one) for one in found.causes[:50]] if found is not None else [],
+        unknown=[one.text for one in found.unknown[:50]] if found is not None else [],
+    )
+
+
+def _cause(cause: Any) -> dict[str, Any]:
+    runs = [run_id for run_id in cause.run_ids if run_id]
+    return {
+        "text": cause.text,
+        "kind": cause.kind,
+        "way": list(cause.way) if len(cause.way) > 1 else [],
+        "runs": runs if len(runs) == 2 and runs[0] != runs[1] else [],
+    }

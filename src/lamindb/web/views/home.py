@@ -1,0 +1,47 @@
+"""The first page: what happened last, and what needs attention."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.http import HttpResponse
+
+from lamindb.models import File, Flag, Run
+from lamindb.web import pages, queries
+from lamindb.web.application import Request
+from lamindb.web.pages import Code
+
+_FEW: Final = 10
+_MOST_COUNTED: Final = 100
+
+
+def show(request: Request) -> HttpResponse:
+    """Show the last runs and files, and how many things need attention, "99+" at most."""
+    instance = request.site.instance
+    runs = Run.objects.using(instance.alias).select_related("transform", "created_by")
+    last = list(runs.order_by("-created_at", "-id")[:_FEW])
+    newest = File.objects.using(instance.alias).filter(is_latest=True, trashed_at__isnull=True)
+    files = list(newest.select_related("transform", "created_by").order_by("-created_at", "-id")[:_FEW])
+    running = list(runs.filter(status="running").order_by("-created_at")[:_MOST_COUNTED])
+    alive = sum(run.status == "running" for run in running)
+    open_flags = Flag.objects.using(instance.alias).filter(removed_at__isnull=True).order_by()
+    flagged = len(set(open_flags.values_list("file_id", flat=True)[:_MOST_COUNTED]))
+    with queries.time_limit(instance, queries.PATIENCE_SECONDS) as clock:
+        stale = len(newest.filter(is_stale=True).order_by().values_list("id", flat=True)[:_MOST_COUNTED])
+    return pages.page(
+        request,
+        "home.html",
+        title="Home",
+        section="home",
+        code=Code("ln.view()", "lamin history"),
+        runs=last,
+        rows=queries.with_states(instance, files),
+        running=_shown(alive),
+        failed=_shown(sum(run.status in ("failed", "aborted") for run in last)),
+        flagged=_shown(flagged),
+        stale="?" if clock.is_over else _shown(stale),
+    )
+
+
+def _shown(count: int) -> str:
+    return f"{_MOST_COUNTED - 1}+" if count >= _MOST_COUNTED else str(count)

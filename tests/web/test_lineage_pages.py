@@ -1,0 +1,218 @@
+"""The lineage pages: what they show, what their links lead to, and that their code gives what they show."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from click.testing import CliRunner
+from django.test.utils import CaptureQueriesContext
+
+import lamindb as ln
+from lamindb.db import database as databases
+from lamindb.lineage.render.page_svg import page_style_sheet
+from lamindb.setup.read_only import open_read_only
+from tests.support.lineages import Plain, write
+
+pytest.importorskip("pygments", reason="the pages need pygments")
+
+NODE = re.compile(r'<a class="(node[^"]*)" href="([^"]*)" data-id="([^"]*)"[^>]*>\s*<g transform="([^"]*)"')
+STUB = re.compile(r'<a class="stub" href="([^"]*)" data-id="([^"]*)" aria-label="([^"]*)"')
+
+
+def opened(folder: Path) -> Any:
+    """Return a client of an instance, opened for reading."""
+    from tests.support.web import Client
+
+    return Client(open_read_only(folder))
+
+
+def nodes(text: str) -> dict[str, tuple[str, str]]:
+    """Return where each node of a picture is, and its address."""
+    return {found[2]: (found[3], html.unescape(found[1])) for found in NODE.findall(text)}
+
+
+def code(text: str, which: str) -> str:
+    """Return the code at the foot of a page; "" if there is none."""
+    found = re.search(rf'<code tabindex="0" id="code-{which}">(.*?)</code>', text, re.DOTALL)
+    return html.unescape(found[1]) if found else ""
+
+
+@pytest.fixture
+def project(local_instance: Path) -> dict[str, Any]:
+    """Make raw files, what was merged of them, and a report; return the records by name."""
+    raw = []
+    with ln.track(ln.Transform(name="import", type="script")):
+        for number in range(3):
+            raw.append(ln.File(str(number).encode(), key=f"raw/{number}.csv").save())
+    merged = []
+    for number in range(2):
+        with ln.track(ln.Transform(name="merge", type="pipeline"), params={"part": number}) as run:
+            for file in raw:
+                file.stage(is_run_input=True)
+            merged.append(ln.File(f"m{number}".encode(), key=f"merged/{number}.csv").save())
+    with ln.track(ln.Transform(name="report", type="notebook")):
+        merged[0].stage(is_run_input=True)
+        report = ln.File(b"report", key="report.md").save()
+    ln.File.select(id=raw[2].id).one().replace(b"new").save()
+    return {"raw": raw, "merged": merged, "report": report, "run": run, "client": opened(local_instance)}
+
+
+def test_it_shows_one_generation_and_marks_what_is_stale(project: dict[str, Any]) -> None:
+    merged, report = project["merged"][0], project["report"]
+    answer = project["client"].get(f"/files/{merged.id}/lineage")
+    assert answer.status == 200
+    wanted = {merged.id, merged.run_id, report.id, report.run_id, *(file.id for file in project["raw"])}
+    assert set(nodes(answer.text)) == wanted
+    assert 'class="why g">stale<' in answer.text
+    # Runs of one transform show in which parameters they differ.
+    assert "part=0" in project["client"].get(f"/files/{project['raw'][0].id}/lineage").text
+    assert len(STUB.findall(answer.text)) == 3
+
+
+@pytest.mark.parametrize("form", ["picture", "tree", "table"])
+def test_picture_tree_and_table_have_the_same_records(project: dict[str, Any], form: str) -> None:
+    merged = project["merged"][0]
+    text = project["client"].get(f"/files/{merged.id}/lineage?as={form}").text
+    shown = set(nodes(text)) if form == "picture" else set(re.findall(r'href="/(?:files|runs)/(\w+)"><bdi>', text))
+    assert {merged.run_id, project["report"].id, *(file.id for file in project["raw"])} <= shown
+    assert ('class="lnv' in text) == (form == "picture")
+
+
+def test_selecting_moves_no_node(project: dict[str, Any]) -> None:
+    client, merged = project["client"], project["merged"][0]
+    before = nodes(client.get(f"/files/{merged.id}/lineage").text)
+    for node_id, (_, address) in before.items():
+        text = client.get(address).text
+        assert {one: place for one, (place, _) in nodes(text).items()} == {
+            one: place for one, (place, _) in before.items()
+        }
+        assert f'<dd class="mono">{node_id}</dd>' in text
+
+
+def test_all_state_is_in_the_address(project: dict[str, Any]) -> None:
+    client, merged = project["client"], project["merged"][0]
+    first = client.get(f"/files/{merged.id}/lineage").text
+    address, stub, label = STUB.findall(first)[0]
+    assert label == "Show 1 more before this"
+    opened_text = client.get(html.unescape(address)).text
+    assert len(nodes(opened_text)) == len(nodes(first)) + 1
+    # The links of what was opened keep it open.
+    for _, link in nodes(opened_text).values():
+        assert parse_qs(urlsplit(link).query)["open"] == [stub]
+        assert set(nodes(client.get(link).text)) == set(nodes(opened_text))
+
+
+def test_a_form_gives_depth_plumbing_and_date(project: dict[str, Any]) -> None:
+    client, report = project["client"], project["report"]
+    base = f"/files/{report.id}/lineage"
+    assert len(nodes(client.get(f"{base}?depth=2&at=").text)) > len(nodes(client.get(base).text))
+    hidden = client.get(f"{base}?depth=2&plumbing=hide").text
+    assert "1 file between two runs hidden" in hidden
+    assert set(nodes(client.get(f"{base}?at=2001-01-01").text)) == {report.id}
+
+
+def test_a_way_is_highlighted(project: dict[str, Any]) -> None:
+    client, report, merged = project["client"], project["report"], project["merged"][0]
+    text = client.get(f"/files/{report.id}/lineage?sel={merged.id}&mark=way").text
+    marked = {found[2] for found in NODE.findall(text) if "marked" in found[0]}
+    assert marked == {report.id, report.run_id, merged.id}
+    assert 'class="lm"' in text
+
+
+@pytest.mark.parametrize("query", ["", "depth=2", "dir=up&depth=3", "group=folder", "plumbing=hide&depth=2", "depth=0"])
+def test_the_code_gives_what_is_shown(project: dict[str, Any], query: str) -> None:
+    for record in (project["merged"][0], project["run"], project["run"].transform):
+        kind = type(record).__name__.lower()
+        text = project["client"].get(f"/{kind}s/{record.id}/lineage?{query}").text
+        picture = eval(code(text, "python"), {"ln": ln})
+        assert {node.id for node in picture.drawn.nodes()} == set(nodes(text))
+        shell = code(text, "shell")
+        if shell:
+            from lamindb.cli.application import lamin
+
+            result = CliRunner().invoke(lamin, [*shell.split()[1:], "--json"])
+            graph = json.loads(result.stdout)
+            assert {node["id"] for node in (*graph["files"], *graph["runs"])} == set(nodes(text))
+
+
+def test_a_hub_is_paged_and_the_page_needs_few_queries(instance: Path) -> None:
+    written = write(Plain([None], [0] * 300, {(run, 0) for run in range(300)}))
+    client = opened(instance)
+    base = f"/files/{written.files[0]}/lineage"
+    with CaptureQueriesContext(databases.connection(client.site.instance.alias)) as queries:
+        text = client.get(base).text
+    assert len(queries) <= 12
+    assert ">+280 more<" in text
+    address, _, label = STUB.findall(text)[0]
+    assert label == "Show 20 of 280 more after this"
+    assert ">+260 more<" in client.get(html.unescape(address)).text
+    assert "300 runs" in client.get(f"{base}?group=transform").text
+
+
+def test_the_way_between_two_records(project: dict[str, Any]) -> None:
+    client, raw, report = project["client"], project["raw"][0], project["report"]
+    for a, b in ((raw.id, report.id), (report.id, raw.id), (raw.key, report.key)):
+        text = client.get(f"/lineage/path?a={a}&b={b}").text
+        assert {raw.id, report.id, report.run_id, project["merged"][0].id} <= set(nodes(text))
+        assert len(nodes(text)) == 5
+    picture = eval(code(text, "python"), {"ln": ln})
+    assert {node.id for node in picture.graph.nodes()} == set(nodes(text))
+    assert "Neither was made from the other" in client.get(f"/lineage/path?a={raw.id}&b={project['raw'][1].id}").text
+    assert "no record that the second field names" in client.get(f"/lineage/path?a={raw.id}&b=nothing/here").text
+    assert client.get("/lineage/path").status == 200
+
+
+def test_what_would_change(project: dict[str, Any]) -> None:
+    client, raw = project["client"], project["raw"][0]
+    text = client.get(f"/lineage/impact?id={raw.id}").text
+    assert "3 files of 2 transforms come from it" in text
+    assert all(file.id in text for file in (*project["merged"], project["report"]))
+    assert "Nothing was made from it" in client.get(f"/lineage/impact?id={project['report'].id}").text
+    assert client.get("/lineage/impact?id=nothing").status == 404
+
+
+def test_the_same_drawing_is_saved(project: dict[str, Any]) -> None:
+    client, merged = project["client"], project["merged"][0]
+    base = f"/files/{merged.id}/lineage"
+    answer = client.get(f"{base}?save=svg&depth=2")
+    assert answer.headers["Content-Type"] == "image/svg+xml"
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="lineage-{merged.id}.svg"'
+    assert set(re.findall(r'data-id="(\w+)"', answer.text)) == set(nodes(client.get(f"{base}?depth=2").text))
+    assert json.loads(client.get(f"{base}?save=json").text)["focus"] == merged.id
+    assert client.get(f"{base}?save=png").status == 400
+
+
+def test_what_is_not_there_is_an_error_page(project: dict[str, Any]) -> None:
+    client, merged = project["client"], project["merged"][0]
+    assert client.get("/files/nosuchid/lineage").status == 404
+    for query in ("depth=99", "dir=x", "open=a", "at=soon", "n=501", "sel=%3Cb%3E", "as=film"):
+        assert client.get(f"/files/{merged.id}/lineage?{query}").status == 400
+
+
+def test_hostile_names_stay_text(local_instance: Path) -> None:
+    names = ["<img src=x onerror=alert(1)>.csv", '"><svg onload=alert(1)>', "{{7*7}}{% debug %}", "javascript:alert(1)"]
+    files = [ln.File(name.encode(), key=f"a/{name}").save() for name in names]
+    with ln.track(ln.Transform(name=names[0], type="script"), params={names[1]: names[2]}):
+        for file in files:
+            file.stage(is_run_input=True)
+        made = ln.File(b"x", key=f"b/{names[1]}").save()
+    client = opened(local_instance)
+    pages = [f"/files/{made.id}/lineage?as={form}" for form in ("picture", "tree", "table")]
+    pages += [f"/lineage/path?a={files[0].id}&b={made.id}", f"/lineage/impact?id={files[0].id}"]
+    for address in pages:
+        text = client.get(address).text
+        assert "<img" not in text and "<svg onload" not in text and 'href="javascript' not in text
+        assert "style=" not in text and " onload" not in re.sub(r"&quot;&gt;&lt;svg onload", "", text)
+
+
+def test_the_style_sheet_is_that_of_the_drawing() -> None:
+    from lamindb.web import site
+
+    sheet = Path(site.__file__).parent / "static" / "lineage.css"
+    assert sheet.read_text() == page_style_sheet(), "write page_style_sheet() to lineage.css"

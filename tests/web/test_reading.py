@@ -1,0 +1,157 @@
+"""Looking never writes: no row, no byte, no time of a file changes, whatever is looked at."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lamindb as ln
+from lamindb.core import context
+from lamindb.db import database as databases
+from lamindb.errors import LaminError, NoInstanceError, ReadOnlyError
+from lamindb.models import File, Run, RunInput
+from lamindb.setup.read_only import open_read_only
+from tests.support import showcase
+from tests.support.web import Client
+from tests.web.conftest import crawl
+
+DEAD = {"host": "", "boot_id": "", "pid": 2**22 + 7, "started": "1", "namespace": ""}
+OWN = ("db.sqlite3-wal", "db.sqlite3-shm")
+"""The files that SQLite keeps beside a database which is open."""
+
+
+def picture(root: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Return all files under a folder, with times, sizes and bytes."""
+    found = {}
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder, name)
+            if name not in OWN and not path.is_symlink():
+                status = path.stat()
+                found[str(path)] = (status.st_mtime_ns, status.st_size, path.read_bytes())
+    return found
+
+
+def kill(run: Any) -> None:
+    """Let a run look as if its process had died."""
+    from lamindb.core import processes
+
+    dead = {**DEAD, "host": processes.host(), "boot_id": processes.boot_id(), "namespace": processes._namespace()}
+    Run.objects.using(run.alias).filter(id=run.id).order_by().update_rows({"status": "running", "process": dead})
+
+
+@pytest.fixture
+def made(instance: Path) -> showcase.Showcase:
+    """The usual project on each database, with a run that is dead and a view that is damaged."""
+    made = showcase.make()
+    kill(made.runs["running"])
+    shown = instance / "reports/summary.md"
+    shown.unlink()
+    return made
+
+
+def test_a_crawl_of_all_pages_changes_nothing(instance: Path, made: showcase.Showcase) -> None:
+    alias = context.instance().alias
+    rows = {model: list(model.objects.using(alias).order_by("pk").values()) for model in (File, Run, RunInput)}
+    client = Client(open_read_only(instance))
+    with databases.connection(alias).cursor() as cursor:
+        cursor.execute("SELECT 1")
+    if context.instance().dialect == "sqlite":
+        with databases.connection(alias).cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = picture(instance)
+    bad = [(address, answer.status) for address, answer in crawl(client, each=2) if answer.status >= 400]
+    assert [one for one in bad if "/lineage" not in one[0]] == []
+    assert picture(instance) == before
+    after = {model: list(model.objects.using(alias).order_by("pk").values()) for model in (File, Run, RunInput)}
+    assert after == rows
+
+
+def test_a_dead_run_is_shown_as_aborted_and_stays_as_it_is(instance: Path, made: showcase.Showcase) -> None:
+    run = made.runs["running"]
+    page = Client(open_read_only(instance)).get(f"/runs/{run.id}")
+    assert page.status == 200 and "Aborted" in page.text
+    with databases.connection(context.instance().alias).cursor() as cursor:
+        cursor.execute("SELECT status FROM lamindb_run WHERE id = %s", [run.id])
+        assert cursor.fetchone()[0] == "running"
+
+
+def test_the_database_refuses_to_be_written(instance: Path, made: showcase.Showcase) -> None:
+    opened = open_read_only(instance)
+    with pytest.raises(LaminError):
+        File.objects.using(opened.alias).filter(id=made.files["model"].id).order_by().update_rows({"name": "x"})
+    with pytest.raises(LaminError), databases.connection(opened.alias).cursor() as cursor:
+        cursor.execute("DELETE FROM lamindb_flag")
+    with context.using(opened), pytest.raises(ReadOnlyError):
+        ln.File(b"new", key="new.txt").save()
+
+
+def test_it_reads_beside_a_writer(instance: Path) -> None:
+    client = Client(open_read_only(instance))
+    alias = context.instance().alias
+    with databases.writing(alias) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE lamindb_storage SET region = 'x'")
+        assert client.get("/files").status == 200
+    ln.File(b"1", key="later.txt").save()
+    assert "later.txt" in client.get("/files").text.replace("<wbr>", "")
+
+
+def test_looking_inside_a_tracked_run_makes_no_input(local_instance: Path) -> None:
+    file = ln.File(b"a,b\n1,2\n", key="a.csv").save()
+    transform = ln.Transform("look").save()
+    with ln.Run(transform=transform).save() as run:
+        client = Client(open_read_only(local_instance))
+        for path in ("", "/preview", "?preview=1"):
+            assert client.get(f"/files/{file.id}{path}").status == 200
+        assert client.get(f"/raw/{file.id}/a.csv").body == b"a,b\n1,2\n"
+    assert run.inputs.list() == []
+    assert RunInput.objects.using(run.alias).count() == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_opens(local_instance: Path) -> None:
+    ln.File(b"1", key="a.txt").save()
+    ln.disconnect()
+    _check_locked(local_instance)
+
+
+def _check_locked(folder: Path) -> None:
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        assert "a.txt" in Client(open_read_only(folder)).get("/files").text.replace("<wbr>", "")
+    finally:
+        for path in [folder, *folder.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def test_an_older_database_is_refused_and_not_migrated(local_instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lamindb.db import migrate
+
+    ln.disconnect()
+    known = migrate.known()
+    monkeypatch.setattr(migrate, "known", lambda: {*known, "9999_later"})
+    before = picture(local_instance)
+    with pytest.raises(ReadOnlyError, match="older lamindb"):
+        open_read_only(local_instance)
+    assert picture(local_instance) == before
+
+
+def test_without_a_database_there_is_nothing_to_show(local_instance: Path) -> None:
+    ln.disconnect()
+    for path in (local_instance / ".lamindb").glob("db.sqlite3*"):
+        path.unlink()
+    with pytest.raises(NoInstanceError):
+        open_read_only(local_instance)
+    assert not list((local_instance / ".lamindb").glob("db.sqlite3*"))
+
+
+def test_opening_again_takes_the_place_of_the_one_before(local_instance: Path) -> None:
+    first = open_read_only(local_instance)
+    second = open_read_only(local_instance)
+    assert first.alias == second.alias and first.is_closed and not second.is_closed
+    assert context.instance().alias != second.alias and not context.instance().is_read_only
