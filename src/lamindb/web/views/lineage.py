@@ -103,10 +103,12 @@ def _title(record: Any) -> str:
 def _crumbs(request: Request, record: Any) -> tuple[Crumb, ...]:
     kind = record._meta.concrete_model._meta.model_name
     url = request.site.url
+    title = _title(record)
+    name = title.rstrip("/").rpartition("/")[2] if kind == "file" else title
     return (
         Crumb("Home", url("/")),
         Crumb(f"{kind.capitalize()}s", url(f"/{kind}s")),
-        Crumb(_title(record).rstrip("/").rpartition("/")[2], url(f"{_PLACES[kind]}{record.id}")),
+        Crumb(name, url(f"{_PLACES[kind]}{record.id}")),
         Crumb("Lineage"),
     )
 
