@@ -42,6 +42,7 @@ def graph_of(
     hidden_total: int | None = None,
     is_truncated: bool = False,
     is_near: bool = False,
+    has_marks: bool = True,
 ) -> LineageGraph:
     """Return the graph of the nodes with these ids, in the order of their ids, and the edges among them.
 
@@ -58,8 +59,9 @@ def graph_of(
         hidden_total: How many distinct nodes these are.
         is_truncated: Nodes were left out.
         is_near: Mark files as stale only by what is in the graph, or read by a run in it.
+        has_marks: Mark files that are flagged or affected, for which all that they came from is looked at.
     """
-    files = read_files(connection, file_ids, all_producers=all_producers, is_near=is_near)
+    files = read_files(connection, file_ids, all_producers=all_producers, is_near=is_near, has_marks=has_marks)
     runs = read_runs(connection, run_ids)
     known_files, known_runs = {file.id for file in files}, {run.id for run in runs}
     if edges is None:
@@ -117,7 +119,12 @@ def edges_among(
 
 
 def read_files(
-    connection: Any, ids: Collection[str], *, all_producers: bool = False, is_near: bool = False
+    connection: Any,
+    ids: Collection[str],
+    *,
+    all_producers: bool = False,
+    is_near: bool = False,
+    has_marks: bool = True,
 ) -> tuple[FileNode, ...]:
     """Return the files with these ids, in the order of their ids; ids of deleted files are skipped.
 
@@ -126,6 +133,7 @@ def read_files(
         ids: The ids.
         all_producers: The graph has the edges of all producers, so `made_again` is 0.
         is_near: See `graph_of`.
+        has_marks: See `graph_of`.
     """
     instance = context.connected(connection.alias)
     own_id = instance.storage_id if instance is not None else None
@@ -147,7 +155,7 @@ def read_files(
         params,
     )
     stale_ids = staleness.stale_among(connection, ids, is_near=is_near)
-    flagged, affected = recall.marks(connection, ids)
+    flagged, affected = recall.marks(connection, ids if has_marks else ())
     nodes = [
         FileNode(
             id=file_id,
