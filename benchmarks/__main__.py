@@ -18,11 +18,18 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="do a hundredth of the work, to see that they run")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the results to a file, too")
     parser.add_argument("--big", action="store_true", help="make the instance of a million files, if it is missing")
+    parser.add_argument("--curve", action="store_true", help="measure cost against size, and write docs/benchmarks.md")
+    parser.add_argument("--up-to", type=int, metavar="N", help="leave out instances of more files from the curve")
     arguments = parser.parse_args()
+    if arguments.curve:
+        from benchmarks import curve
+
+        print(curve.write(arguments.up_to))
+        return 0
     if arguments.big:
         from benchmarks import big
 
-        print(big.instance(big.Sizes(objects=100_000)).root)
+        print(big.instance(big.sizes_of(1)).root)
         return 0
     chosen = [
         found

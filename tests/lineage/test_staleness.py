@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import json
 from dataclasses import FrozenInstanceError, dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connections
 
 import lamindb as ln
 from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
@@ -24,14 +26,22 @@ class Rows:
     files: dict[str, Any]
     inputs: list[tuple[str, str]]
     outputs: list[tuple[str, str]]
+    read_at: dict[tuple[str, str], datetime.datetime]
+    begun_at: dict[str, datetime.datetime]
 
     @classmethod
     def read(cls) -> Rows:
-        edges = [
-            list(model.objects.get_queryset().order_by("id").values_list("run_id", "file_id"))
+        inputs, outputs = (
+            list(model.objects.get_queryset().order_by("id").values_list("run_id", "file_id", "created_at"))
             for model in (RunInput, RunOutput)
-        ]
-        return cls({file.id: file for file in ln.File.objects.all()}, *edges)
+        )
+        return cls(
+            {file.id: file for file in ln.File.objects.all()},
+            [(run, file) for run, file, _ in inputs],
+            [(run, file) for run, file, _ in outputs],
+            {(run, file): at for run, file, at in inputs},
+            {run.id: run.started_at or run.created_at for run in ln.Run.objects.all()},
+        )
 
     def newest_producer(self, file: str) -> str | None:
         runs = [run for run, made in self.outputs if made == file]
@@ -53,20 +63,22 @@ class Rows:
         by_family = {self.family(file): file for reader, file in self.inputs if reader == run}
         return list(by_family.values())
 
-    def runs_behind(self, file: str) -> set[str]:
+    def runs_behind(self, file: str, since: datetime.datetime) -> set[str]:
+        """Return the runs that led to a file, by what was read since a time."""
         found: set[str] = set()
         waiting = [file]
         while waiting:
             new = self.producers(waiting.pop()) - found
             found |= new
-            waiting += [read for run, read in self.inputs if run in new]
+            waiting += [read for run, read in self.inputs if run in new and self.read_at[run, read] >= since]
         return found
 
     def reason(self, run: str, file: str) -> str | None:
         current = self.current(file)
         if current is None:
             return "removed" if self.files[file].is_trashed else None
-        if self.files[current].digest == self.files[file].digest or run in self.runs_behind(current):
+        since = self.begun_at[run] - datetime.timedelta(hours=1)
+        if self.files[current].digest == self.files[file].digest or run in self.runs_behind(current, since):
             return None
         return "superseded"
 
@@ -221,6 +233,17 @@ def test_a_loop_is_no_reason(instance: Path) -> None:
     assert stale_keys() == []
     ln.File(b"other", key="weights").save()
     assert stale_keys() == ["loss"]
+
+
+def test_what_was_read_before_a_run_began_came_from_nothing_that_it_made(instance: Path) -> None:
+    first = ln.File(b"1", key="weights").save()
+    loss = made("guess", [], b"loss", "loss")
+    made("update", [loss], b"2", "weights")
+    later = made("evaluate", [first], b"loss", "loss")
+    assert later == loss and stale_keys() == []
+    with connections[loss.alias].cursor() as cursor:
+        cursor.execute(f"UPDATE {RunInput._meta.db_table} SET created_at = '2020-01-01' WHERE file_id = %s", [loss.id])
+    assert stale_keys() == ["loss", "weights"]
 
 
 def test_an_input_that_was_removed_is_a_reason_of_its_own(instance: Path) -> None:

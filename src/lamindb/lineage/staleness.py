@@ -28,7 +28,7 @@ from lamindb.db import database
 from lamindb.errors import InvalidTypeError
 from lamindb.lineage import query, sql
 from lamindb.lineage.sql import FILE, RUN, Walk
-from lamindb.models import File, RecordQuery, RunInput, RunOutput
+from lamindb.models import File, RecordQuery, Run, RunInput, RunOutput
 
 if TYPE_CHECKING:
     from lamindb.lineage.checkout import ChangedCode
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _NAMED = 3
 """A reason in words names at most this many of the files between."""
 
-_FILES, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, RunInput, RunOutput))
+_FILES, _INPUTS, _OUTPUTS, _RUNS = (model._meta.db_table for model in (File, RunInput, RunOutput, Run))
 
 _GROUP = "CASE WHEN r.key IS NULL THEN substr(r.id, 1, 16) ELSE r.storage_id || ':' || r.key END"
 """What the versions of one file have in common: the storage and the key, or the stem of the ids. No id has a colon."""
@@ -69,7 +69,9 @@ earlier AS (
     UNION SELECT run_id, current_id FROM last_read WHERE current_edge < last_edge
 ),
 replaced AS (
-    SELECT l.run_id, l.file_id, l.current_id FROM last_read l LEFT JOIN {_FILES} c ON c.id = l.current_id
+    SELECT l.run_id, l.file_id, l.current_id,
+        (SELECT COALESCE(u.started_at, u.created_at) FROM {_RUNS} u WHERE u.id = l.run_id) AS begun_at
+    FROM last_read l LEFT JOIN {_FILES} c ON c.id = l.current_id
     WHERE l.edge = l.last_edge AND (l.current_edge IS NULL OR l.current_edge <= l.edge)
     AND (c.digest <> l.digest OR (l.current_id IS NULL AND l.trashed_at IS NOT NULL))
 ),
@@ -121,25 +123,37 @@ def _rules_sql(
 
 
 def _above_sql(vendor: str) -> str:
-    """Return `above`: for each current version that replaces another one, everything that it came from."""
+    """Return `above`: for each current version that replaces another one, what it came from since that was read.
+
+    What a run read before another one began came from nothing that the other one made. So the walk ends there, and its
+    length is that of the time between the versions, not that of the whole lineage.
+    """
     cast = "::text" if vendor == "postgresql" else ""
     walk = Walk(FILE, is_up=True, all_producers=True)
-    arms = [(kind, arm) for kind in (FILE, RUN) for arm in walk.arms(kind)]
-    first = f"SELECT DISTINCT current_id{cast}, 0, current_id{cast} FROM replaced WHERE current_id IS NOT NULL"
+    # The clocks of two machines may differ.
+    since = "MIN(begun_at) - interval '1 hour'" if cast else "datetime(MIN(begun_at), '-1 hour')"
+    first = (
+        f"SELECT current_id{cast}, {since}, {FILE}, current_id{cast} FROM replaced WHERE current_id IS NOT NULL "
+        "GROUP BY current_id"
+    )
+    arms = [
+        (kind, arm, f"{{t}}{arm.match} = above.id AND {{t}}{arm.found} IS NOT NULL" + recent)
+        for kind, recent in ((FILE, ""), (RUN, " AND {t}created_at >= above.since"))
+        for arm in walk.arms(kind)
+    ]
     if vendor == "postgresql":
         steps = " UNION ALL ".join(
-            f"SELECT {arm.found}::text AS id FROM {arm.table} WHERE above.kind = {kind} AND {arm.match} = above.id "
-            f"AND {arm.found} IS NOT NULL"
-            for kind, arm in arms
+            f"SELECT {arm.found}::text AS id FROM {arm.table} WHERE above.kind = {kind} AND {match.format(t='')}"
+            for kind, arm, match in arms
         )
-        steps = f" UNION SELECT above.current_id, 1 - above.kind, step.id FROM above CROSS JOIN LATERAL ({steps}) step"
-    else:
-        steps = "".join(
-            f" UNION SELECT above.current_id, {1 - kind}, t.{arm.found} FROM above CROSS JOIN {arm.table} t "
-            f"WHERE above.kind = {kind} AND t.{arm.match} = above.id AND t.{arm.found} IS NOT NULL"
-            for kind, arm in arms
-        )
-    return f"above(current_id, kind, id) AS ({first}{steps}),"
+        more = "SELECT above.current_id, above.since, 1 - above.kind, step.id FROM above"
+        return f"above(current_id, since, kind, id) AS ({first} UNION {more} CROSS JOIN LATERAL ({steps}) step),"
+    steps = "".join(
+        f" UNION SELECT above.current_id, above.since, {1 - kind}, t.{arm.found} FROM above CROSS JOIN {arm.table} t "
+        f"WHERE above.kind = {kind} AND {match.format(t='t.')}"
+        for kind, arm, match in arms
+    )
+    return f"above(current_id, since, kind, id) AS ({first}{steps}),"
 
 
 def _stale_sql(vendor: str, bound: str, *, with_code: bool) -> str:

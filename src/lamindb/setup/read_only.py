@@ -43,12 +43,22 @@ def open_read_only(identifier: str | Path | None = None) -> Instance:
     shown = _register(instance)
     try:
         lifecycle.check_records(instance.alias, folders.read(found.home), shown)
-        migrate.bring_up_to_date(instance.alias, home=found.home, is_read_only=True)
+        _check_version(instance, found.home)
     except BaseException:
         database.unregister(instance.alias)
         raise
     context.add_connected(instance)
     return instance
+
+
+def _check_version(instance: Instance, home: Path) -> None:
+    try:
+        migrate.bring_up_to_date(instance.alias, home=home, is_read_only=True)
+    except ReadOnlyError:
+        raise ReadOnlyError(
+            f"the instance {instance.name!r} was made by an older lamindb and has to be migrated first: "
+            "run a command that opens it for writing once, such as `lamin info`"
+        ) from None
 
 
 def _register(instance: Instance) -> str:
