@@ -43,12 +43,22 @@ def open_read_only(identifier: str | Path | None = None) -> Instance:
     shown = _register(instance)
     try:
         lifecycle.check_records(instance.alias, folders.read(found.home), shown)
-        migrate.bring_up_to_date(instance.alias, home=found.home, is_read_only=True)
+        _check_version(instance, found.home)
     except BaseException:
         database.unregister(instance.alias)
         raise
     context.add_connected(instance)
     return instance
+
+
+def _check_version(instance: Instance, home: Path) -> None:
+    try:
+        migrate.bring_up_to_date(instance.alias, home=home, is_read_only=True)
+    except ReadOnlyError:
+        raise ReadOnlyError(
+            f"the instance {instance.name!r} was made by an older lamindb and has to be migrated first: "
+            "run a command that opens it for writing once, such as `lamin info`"
+        ) from None
 
 
 def _register(instance: Instance) -> str:
@@ -58,7 +68,8 @@ def _register(instance: Instance) -> str:
         options: dict[str, Any] = config["OPTIONS"]
         given = options.get("options", "")
         options["options"] = f"{given} -c default_transaction_read_only=on".strip()
-        _register_kept(instance.alias, config)
+        # The server ends a statement that takes too long, but not one whose rows a cursor holds.
+        _register_kept(instance.alias, {**config, "DISABLE_SERVER_SIDE_CURSORS": True})
         database.check_reachable(instance.alias)
         return database.shown_url(instance.database_url)
     path = instance.home_path / DATABASE_FILE

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import datetime
 import shlex
-from typing import Any
+from typing import Any, Final
 
 from lamindb.models import File, Run, Transform
 from lamindb.web import queries
 from lamindb.web.pages import Code
 from lamindb.web.queries import FileFilter, RunFilter
 
-_NEWEST = '.order_by("-created_at", "-id")'
+UNKNOWN: Final = "-"
+"""The id of a user who is not known: nothing is theirs."""
+
+_NEWEST: Final = '.order_by("-created_at", "-id")'
+_OLD_TOO: Final[dict[str, Any]] = {"is_latest__in": [True, False]}
+"""The filter that includes older versions."""
 
 
 def literal(value: Any) -> str:
@@ -58,7 +63,7 @@ def files(chosen: FileFilter, after: str = "", *, handle: str = "") -> Code:
     """Return what gives a list of files."""
     filters: dict[str, Any] = {}
     words = ["ls"]
-    is_shell_exact = not after and not chosen.until
+    is_shell_exact = not after and not chosen.until and chosen.user_id != UNKNOWN
     if chosen.folder:
         folder = chosen.folder.rstrip("/") + "/"
         filters["key__startswith"] = folder
@@ -72,7 +77,7 @@ def files(chosen: FileFilter, after: str = "", *, handle: str = "") -> Code:
         words += ["--transform", chosen.transform_id]
     if chosen.user_id:
         filters["created_by_id"] = chosen.user_id
-        words += ["--user", handle] if handle else []
+        words += ["--user", handle]
     filters |= _days(chosen.since, chosen.until)
     if chosen.since:
         words += ["--since", chosen.since.isoformat()]
@@ -80,13 +85,13 @@ def files(chosen: FileFilter, after: str = "", *, handle: str = "") -> Code:
         filters["trashed_at__isnull"] = False
         words = ["trash", "list"] if words == ["ls"] else []
     elif chosen.state == "flagged":
-        filters |= {"is_flagged": True, "version__gte": 1}
+        filters |= {"is_flagged": True, **_OLD_TOO}
         is_shell_exact = False
     elif chosen.state == "stale":
         filters["is_stale"] = True
         words = ["stale"] if words == ["ls"] else []
     elif chosen.old:
-        filters["version__gte"] = 1
+        filters |= _OLD_TOO
         words.append("--versions")
     python = f"{call('ln.File.select', **filters)}{_page(after)}"
     return Code(python, command(*words) if words and is_shell_exact else "")
@@ -104,13 +109,13 @@ def runs(chosen: RunFilter, after: str = "", *, handle: str = "") -> Code:
         words += ["--transform", chosen.transform_id]
     if chosen.user_id:
         filters["created_by_id"] = chosen.user_id
-        words += ["--user", handle] if handle else []
+        words += ["--user", handle]
     if chosen.reads:
         filters["input_links__file_id"] = chosen.reads
     filters |= _days(chosen.since, chosen.until)
     if chosen.since:
         words += ["--since", chosen.since.isoformat()]
-    is_shell_exact = not after and not chosen.until and not chosen.reads
+    is_shell_exact = not after and not chosen.until and not chosen.reads and chosen.user_id != UNKNOWN
     return Code(f"{call('ln.Run.select', **filters)}{_page(after)}", command(*words) if is_shell_exact else "")
 
 

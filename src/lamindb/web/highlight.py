@@ -21,10 +21,10 @@ _ANSI: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1
 _SPANS: Final = re.compile(r"<span[^>]*>|</span>")
 
 
-def shown_text(text: str) -> str:
+def shown_text(text: str, most_lines: int = MOST_LINES) -> str:
     """Return text without secrets and terminal codes, cut where it is too long; lines are safe to show."""
     lines = redact_text(_ANSI.sub("", text[:MOST_SHOWN])).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return "\n".join(shown_line(line) for line in lines[:MOST_LINES])
+    return "\n".join(shown_line(line) for line in lines[:most_lines])
 
 
 def shown_line(line: str) -> str:
@@ -86,4 +86,4 @@ def diff_lines(lines: list[tuple[str, str]]) -> SafeString:
 
 def log(text: str) -> str:
     """Return a log as text that is safe to show."""
-    return shown_text(text)
+    return shown_text(text, MOST_SHOWN)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
-from django.db.models import Q
+from django.db.models import Q, prefetch_related_objects
 
 from lamindb.db import database
 from lamindb.errors import DatabaseError, InvalidInputError
@@ -22,6 +22,7 @@ ROWS: Final = 50
 """The rows of a page."""
 PATIENCE_SECONDS: Final = 2.0
 """How long a filter that no index serves may search."""
+_LEAST_SCORE: Final = 60.0
 _STEPS: Final = 20_000
 """So many instructions of SQLite pass between two looks at the clock."""
 _CURSOR: Final = re.compile(r"(\d{1,17})-([0-9A-Za-z_-]{1,64})", re.ASCII)
@@ -120,7 +121,7 @@ def files(instance: Instance, chosen: FileFilter, after: str = "") -> Rows[File]
 
 def runs(instance: Instance, chosen: RunFilter, after: str = "") -> Rows[Run]:
     """Return one page of runs, the newest first."""
-    query: Any = Run.objects.using(instance.alias).select_related("transform", "created_by")
+    query: Any = Run.objects.using(instance.alias)
     if chosen.status:
         # A dead run is still `running` in its row, and shown as aborted.
         query = query.filter(status=chosen.status)
@@ -131,7 +132,19 @@ def runs(instance: Instance, chosen: RunFilter, after: str = "") -> Rows[Run]:
     if chosen.reads:
         edges = RunInput.objects.using(instance.alias).filter(file_id=chosen.reads).order_by()
         query = query.filter(id__in=edges.values("run_id"))
-    return _page(instance, _between(query, chosen.since, chosen.until), after)
+    found = _page(instance, _between(query, chosen.since, chosen.until), after)
+    prefetch_related_objects(found.rows, "transform", "created_by")
+    return found
+
+
+def newest_runs(query: Any, count: int) -> list[Run]:
+    """Return the newest runs of a query, with their transforms and users.
+
+    These are read after the runs: joined to them, SQLite would begin with the transforms, and sort all runs.
+    """
+    found = list(query.order_by("-created_at", "-id")[:count])
+    prefetch_related_objects(found, "transform", "created_by")
+    return found
 
 
 def transforms(instance: Instance, after: str = "", *, kind: str = "") -> Rows[Transform]:
@@ -235,10 +248,12 @@ def stale_among(instance: Instance, file_ids: Collection[str]) -> set[str]:
         return set()
     connection = database.connection(instance.alias)
     listed, params = sql.listed_sql(connection.vendor, file_ids)
+    # PostgreSQL would put these queries into each other, and look for the current version again for each comparison.
+    fixed = "AS MATERIALIZED" if connection.vendor == "postgresql" else "AS"
     text = (
-        f"WITH given AS ({listed}), made AS (SELECT f.id AS file_id, {staleness.PRODUCER} AS run_id "
+        f"WITH given AS ({listed}), made {fixed} (SELECT f.id AS file_id, {staleness.PRODUCER} AS run_id "
         f"FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id), "
-        f"old AS (SELECT made.file_id, made.run_id, r.digest, r.trashed_at, {staleness.CURRENT} AS current_id "
+        f"old {fixed} (SELECT made.file_id, made.run_id, r.digest, r.trashed_at, {staleness.CURRENT} AS current_id "
         f"FROM made CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} r WHERE i.run_id = made.run_id AND r.id = i.file_id "
         f"AND (NOT r.is_latest OR r.trashed_at IS NOT NULL)) "
         f"SELECT DISTINCT old.file_id FROM old LEFT JOIN {_FILES} c ON c.id = old.current_id "
@@ -312,32 +327,33 @@ class Found:
     is_cut: bool = False
 
 
-def search(instance: Instance, text: str, limit: int) -> Found:
-    """Return records whose names contain a text: names that begin with it by an index, others while there is time."""
-    words = text.split()
-    files: dict[str, File] = {}
-    current = File.objects.using(instance.alias).filter(is_latest=True, trashed_at__isnull=True)
-    current = current.select_related("transform", "created_by")
-    begins = Q(key__gte=text, key__lt=f"{text}\U0010ffff") | Q(name__gte=text, name__lt=f"{text}\U0010ffff")
+def search(instance: Instance, text: str, limit: int, *, runs: bool = False) -> Found:
+    """Return the records whose names fit a text best, by the index of names, while there is time.
+
+    Args:
+        instance: The instance.
+        text: What was typed.
+        limit: How many records of each kind.
+        runs: Look for runs, in place of files, transforms and users.
+    """
     found = Found()
+    current = File.objects.using(instance.alias).filter(is_latest=True, trashed_at__isnull=True)
     with time_limit(instance, PATIENCE_SECONDS) as clock:
-        transforms: Any = Transform.objects.using(instance.alias).select_related("created_by")
-        runs: Any = Run.objects.using(instance.alias).select_related("transform", "created_by")
-        users: Any = User.objects.using(instance.alias)
-        contains = Q()
-        for word in words:
-            contains &= Q(name__icontains=word)
-        found.transforms.extend(transforms.filter(contains).order_by("-created_at", "-id")[:limit])
-        found.users.extend(users.filter(Q(handle__icontains=text) | Q(name__icontains=text)).order_by("handle")[:limit])
-        files.update((file.id, file) for file in current.filter(begins).order_by("key", "id")[:limit])
-        within = Q()
-        for word in words:
-            within &= Q(key__icontains=word) | Q(key__isnull=True, name__icontains=word)
-        if len(files) < limit:
-            for file in current.filter(within).order_by("-created_at", "-id")[:limit].iterator(chunk_size=4):
-                files.setdefault(file.id, file)
-        found.runs.extend(runs.filter(contains).order_by("-created_at", "-id")[:limit])
-    return Found(list(files.values())[:limit], found.runs, found.transforms, found.users, clock.is_over)
+        if runs:
+            found.runs.extend(_likely(Run.objects.using(instance.alias).search(text, limit=limit)))
+            prefetch_related_objects(found.runs, "transform", "created_by")
+        else:
+            found.files.extend(_likely(current.search(text, limit=limit)))
+            prefetch_related_objects(found.files, "transform", "created_by")
+            found.transforms.extend(_likely(Transform.objects.using(instance.alias).search(text, limit=limit)))
+            users: Any = User.objects.using(instance.alias)
+            found.users.extend(users.filter(Q(handle__icontains=text) | Q(name__icontains=text))[:limit])
+    return Found(found.files, found.runs, found.transforms, found.users, clock.is_over)
+
+
+def _likely(hits: Any) -> list[Any]:
+    """Return the hits that a person would call one: those that score next to nothing are left out."""
+    return [record for record, score in zip(hits, hits.scores, strict=True) if score >= _LEAST_SCORE]
 
 
 _MOST_CHILDREN: Final = 200

@@ -18,7 +18,8 @@ from lamindb.lineage.render.labels import suffix_kind, suffix_label
 
 register = Library()
 
-_BREAKS: Final = re.compile(r"(?<=[/._\-])(?=[^/._\-])")
+_BREAKS: Final = re.compile(r"(?<=[/_\-])(?=[^/._\-])|(?<=\.)(?=[^/._\-]{9})")
+"""Where a name may be broken: behind its separators, but not before a short suffix."""
 _LONGEST_SUFFIX: Final = 8
 _ICONS: Final = {
     "search": '<circle cx="7" cy="7" r="4.3"/><path d="m10.3 10.3 3.4 3.4"/>',

@@ -17,7 +17,6 @@ MOST_ROWS: Final = 100
 MOST_COLUMNS: Final = 50
 _MOST_CELL: Final = 200
 _MOST_BYTES: Final = 256 * 1024
-_MOST_FIELD: Final = 128 * 1024
 
 
 def content(path: Path, kind: str) -> dict[str, Any]:
@@ -52,7 +51,6 @@ def _separated(path: Path, separator: str) -> dict[str, Any]:
     text = data[:_MOST_BYTES].decode("utf-8-sig", "replace").replace("\0", "\ufffd")
     if is_cut:
         text = text.rpartition("\n")[0] or text
-    csv.field_size_limit(_MOST_FIELD)
     rows: list[list[str]] = []
     try:
         for row in csv.reader(io.StringIO(text), delimiter=separator):

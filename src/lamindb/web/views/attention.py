@@ -71,7 +71,7 @@ def flags(request: Request) -> HttpResponse:
         title="Flags",
         section="stale",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Stale", site.url("/stale")), Crumb("Flags")),
-        code=Code("ln.File.select(is_flagged=True, version__gte=1)", "lamin status"),
+        code=Code("ln.File.select(is_flagged=True, is_latest__in=[True, False])", "lamin status"),
         flags=found,
         removed=removed,
     )

@@ -19,8 +19,10 @@ from lamindb.web.pages import Crumb, Tab
 _FEW: Final = 6
 _MOST_REASONS: Final = 5
 _MOST_VERSIONS: Final = 20
-PATIENCE_SECONDS: Final = 1.5
+PATIENCE_SECONDS: Final = 4.0
 """How long the reasons why a file is stale or affected may be looked for."""
+_AT_ONCE_SECONDS: Final = 0.1
+"""Reasons that take longer are loaded after the page."""
 
 
 def get(instance: Instance, file_id: str) -> File:
@@ -46,10 +48,11 @@ def show(request: Request, id: str) -> HttpResponse:
         code=copied_code.file(file),
         **heading(request, file),
         **_origin(instance, file),
-        **_notes(instance, file),
+        **_notes(request, file, PATIENCE_SECONDS if "reasons" in request.GET else _AT_ONCE_SECONDS),
         preview=_preview(request, file) if "preview" in request.GET else None,
         where=_where(instance, file),
         previewed=not file.is_trashed,
+        took_too_long=False,
     )
 
 
@@ -100,19 +103,19 @@ def _origin(instance: Instance, file: File) -> dict[str, Any]:
     }
 
 
-def _notes(instance: Instance, file: File) -> dict[str, Any]:
-    """Return why the file is stale, flagged or affected; what took too long is said so."""
-    flags = list(
-        Flag.objects.using(instance.alias)
-        .filter(file_id=file.id)
-        .select_related("created_by", "removed_by")
-        .order_by("-id")[: 2 * _FEW]
-    )
+def _notes(request: Request, file: File, seconds: float) -> dict[str, Any]:
+    """Return why the file is stale, flagged or affected; `is_pending` if that takes longer than some seconds."""
+    instance = request.site.instance
+    query = Flag.objects.using(instance.alias).filter(file_id=file.id).select_related("created_by", "removed_by")
+    flags = list(query.order_by("-id")[: 2 * _FEW])
     reasons: tuple[staleness.Reason, ...] = ()
     causes: tuple[recall.Cause, ...] = ()
-    with queries.time_limit(instance, PATIENCE_SECONDS) as clock:
+    with queries.time_limit(instance, seconds) as clock:
         reasons = next(staleness.explained([file])).reasons
         causes = next(recall.explained([file])).reasons
+    states = list(_states(file, flags, reasons, causes))
+    if clock.is_over and "stale" not in states and queries.stale_among(instance, [file.id]):
+        states.append("stale")
     return {
         "flags": [flag for flag in flags if flag.removed_at is None],
         "old_flags": [flag for flag in flags if flag.removed_at is not None],
@@ -123,9 +126,21 @@ def _notes(instance: Instance, file: File) -> dict[str, Any]:
             for one in causes[:_MOST_REASONS]
         ],
         "more_causes": max(0, len(causes) - _MOST_REASONS),
-        "took_too_long": clock.is_over,
-        "states": list(_states(file, flags, reasons, causes)),
+        "is_pending": clock.is_over,
+        "states": states,
     }
+
+
+def reasons(request: Request, id: str) -> HttpResponse:
+    """Show why a file is stale or affected: the part of its page that may take longer than the rest."""
+    file = get(request.site.instance, id)
+    values = _notes(request, file, PATIENCE_SECONDS)
+    site = request.site
+    response = HttpResponse(
+        site.render("_reasons.html", {"site": site, "file": file, "took_too_long": values["is_pending"], **values})
+    )
+    response.headers["Vary"] = "Cookie, HX-Request"
+    return response
 
 
 def _way(read: File | None, current: File | None, chain: tuple[File, ...]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def index(request: Request) -> HttpResponse:
         folder=menu.value("folder"),
         suffix=_dotted(menu.value("type")),
         transform_id=menu.value("transform"),
-        user_id=user.id if user is not None else "-" if menu.value("who") else "",
+        user_id=user.id if user is not None else copied_code.UNKNOWN if menu.value("who") else "",
         storage_id=menu.value("storage"),
         since=filters.day(menu.value("since")),
         until=filters.day(menu.value("until")),

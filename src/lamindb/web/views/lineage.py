@@ -25,7 +25,6 @@ from lamindb.web.application import Request
 from lamindb.web.pages import Code, Crumb
 
 _PATIENCE_SECONDS: Final = 2.0
-_DEPTHS: Final = (1, 2, 3, 5)
 _DIRECTIONS: Final[dict[Direction, str]] = {"up": "Came from", "both": "Both", "down": "Became"}
 _GROUPINGS: Final[dict[Grouping, str]] = {
     "none": "Each file",
@@ -64,7 +63,13 @@ def _show(request: Request, kind: str, record_id: str) -> HttpResponse:
     if record is None:
         raise responses.not_found(kind)
     excerpt = Excerpt.from_query(kind, record_id, pages.parameters(request))
-    found = excerpt_graph.read(database.connection(instance.alias), excerpt)
+    connection = database.connection(instance.alias)
+    found = None
+    with queries.time_limit(instance, _PATIENCE_SECONDS):
+        found = excerpt_graph.read(connection, excerpt)
+    has_marks = found is not None
+    if found is None:
+        found = excerpt_graph.read(connection, excerpt, has_marks=False)
     saved = request.GET.get("save", "")
     if saved:
         return _saved(record, excerpt, found, saved)
@@ -82,7 +87,7 @@ def _show(request: Request, kind: str, record_id: str) -> HttpResponse:
         excerpt=excerpt,
         graph=found.graph,
         lead=_lead(found),
-        notes=_notes(excerpt, found),
+        notes=_notes(excerpt, found, has_marks=has_marks),
         **_controls(request, excerpt),
         **_drawings(request, excerpt, found),
         **_panel(request, excerpt, found),
@@ -98,10 +103,12 @@ def _title(record: Any) -> str:
 def _crumbs(request: Request, record: Any) -> tuple[Crumb, ...]:
     kind = record._meta.concrete_model._meta.model_name
     url = request.site.url
+    title = _title(record)
+    name = title.rstrip("/").rpartition("/")[2] if kind == "file" else title
     return (
         Crumb("Home", url("/")),
         Crumb(f"{kind.capitalize()}s", url(f"/{kind}s")),
-        Crumb(_title(record).rstrip("/").rpartition("/")[2], url(f"{_PLACES[kind]}{record.id}")),
+        Crumb(name, url(f"{_PLACES[kind]}{record.id}")),
         Crumb("Lineage"),
     )
 
@@ -112,8 +119,10 @@ def _lead(found: ExcerptGraph) -> str:
     return f"{shown} shown" + (", and more beside them" if stubs else ", and there is no more")
 
 
-def _notes(excerpt: Excerpt, found: ExcerptGraph) -> list[str]:
+def _notes(excerpt: Excerpt, found: ExcerptGraph, *, has_marks: bool) -> list[str]:
     notes = []
+    if not has_marks:
+        notes.append("Flagged and affected files are not marked: to find them takes longer than 2 s.")
     if not excerpt.has_plumbing:
         count = labels.counted(found.n_plumbing, "file")
         notes.append(f"{count} between two runs hidden: without a description, made by one run and read by one.")
@@ -148,7 +157,6 @@ def _controls(request: Request, excerpt: Excerpt) -> dict[str, Any]:
         ],
         "forms": [(label, link(replace(excerpt, form=one)), one) for one, label in _FORMS.items()],
         "form": excerpt.form or "auto",
-        "depths": sorted({*_DEPTHS, excerpt.depth}),
         "at": excerpt.at.isoformat()[:10] if excerpt.at is not None else "",
         "kept": [(name, value) for name, value in kept.items() if value and value not in ("both", "none")],
         "start": base,
@@ -323,9 +331,10 @@ def _place(site: Any, record: Any) -> str:
 def impact(request: Request) -> HttpResponse:
     """Show what was derived from a record, and by whom."""
     site = request.site
-    record = _record(request.GET.get("id", "").strip())
+    given = request.GET.get("id", "").strip()
+    record = _record(given)
     if record is None:
-        raise responses.not_found("record")
+        return _asked(request, given)
     found: impacts.Impact | None = None
     count = 0
     with queries.time_limit(site.instance, _PATIENCE_SECONDS) as clock:
@@ -362,6 +371,19 @@ def impact(request: Request) -> HttpResponse:
         took_too_long=clock.is_over,
         after_link=site.url(f"{_PLACES[kind]}{record.id}/lineage") + "?dir=down&depth=2&group=transform",
         **values,
+    )
+
+
+def _asked(request: Request, given: str) -> HttpResponse:
+    """Ask which record is meant."""
+    return pages.page(
+        request,
+        "lineage_impact_of.html",
+        title="What would change",
+        section="lineage",
+        crumbs=(Crumb("Home", request.site.url("/")), Crumb("What would change")),
+        given=given,
+        status=404 if given else 200,
     )
 
 

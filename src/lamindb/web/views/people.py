@@ -21,7 +21,7 @@ def user(request: Request, handle: str) -> HttpResponse:
     found: User | None = User.objects.using(alias).filter(handle=handle).first()
     if found is None:
         raise responses.not_found("user")
-    runs = Run.objects.using(alias).filter(created_by_id=found.id).select_related("transform", "created_by")
+    runs = Run.objects.using(alias).filter(created_by_id=found.id)
     return pages.page(
         request,
         "user.html",
@@ -32,7 +32,7 @@ def user(request: Request, handle: str) -> HttpResponse:
             copied_code.command("runs", "--user", found.handle, "-n", str(_FEW)),
         ),
         user=found,
-        runs=list(runs.order_by("-created_at", "-id")[:_FEW]),
+        runs=queries.newest_runs(runs, _FEW),
         rows=_newest(request, created_by_id=found.id),
     )
 

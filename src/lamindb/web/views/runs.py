@@ -30,7 +30,7 @@ def index(request: Request) -> HttpResponse:
     chosen = RunFilter(
         status=menu.value("status") if menu.value("status") in _STATUSES else "",
         transform_id=menu.value("transform"),
-        user_id=user.id if user is not None else "-" if menu.value("who") else "",
+        user_id=user.id if user is not None else copied_code.UNKNOWN if menu.value("who") else "",
         reads=menu.value("reads"),
         since=filters.day(menu.value("since")),
         until=filters.day(menu.value("until")),

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from django.db.models import Q
 from django.http import HttpResponse, HttpResponseRedirect
 
-from lamindb.models import File, Run, Storage, Transform, User
+from lamindb.models import File, Run, Storage, Transform
 from lamindb.web import copied_code, pages, queries
 from lamindb.web.application import Request
 from lamindb.web.pages import Code, Crumb
@@ -28,15 +27,17 @@ def show(request: Request) -> HttpResponse:
         response = HttpResponseRedirect(site.url(place))
         response.status_code = 303
         return response
-    found = queries.search(site.instance, text, _FEW) if text else queries.Found()
+    is_runs = request.GET.get("kind") == "runs"
+    found = queries.search(site.instance, text, _FEW, runs=is_runs) if text else queries.Found()
+    words = ["search", *(["--type", "run"] if is_runs else []), "--", text]
+    code = Code(copied_code.call("ln.Run.search" if is_runs else "ln.File.search", text), copied_code.command(*words))
     return pages.page(
         request,
         "search.html",
         title=f"Search: {text}" if text else "Search",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Search")),
-        code=Code(copied_code.call("ln.File.search", text), copied_code.command("search", "--", text))
-        if text
-        else None,
+        code=code if text else None,
+        is_runs=is_runs,
         text=text,
         rows=queries.with_states(site.instance, found.files),
         runs=found.runs,
@@ -53,19 +54,17 @@ def _place(alias: str, text: str) -> str | None:
         return f"/files/{file.id}" if file is not None else None
     if not _ID.fullmatch(text):
         return None
-    kinds: tuple[tuple[Any, str], ...] = (
-        (File, "files"),
-        (Run, "runs"),
-        (Transform, "transforms"),
-        (Storage, "storages"),
-    )
-    for model, folder in kinds:
-        found = model.objects.using(alias).filter(id=text).values_list("id", flat=True).first()
-        if found is not None:
-            return f"/{folder}/{found}"
-    for model, folder in kinds[:3]:
-        near = list(model.objects.using(alias).filter(id__gte=text, id__lt=f"{text}~").order_by("id")[:2])
-        if len(near) == 1:
-            return f"/{folder}/{near[0].id}"
-    user = User.objects.using(alias).filter(Q(id=text)).first()
-    return f"/users/{user.handle}" if user is not None else None
+    whole: dict[int, tuple[tuple[Any, str], ...]] = {
+        20: ((File, "files"), (Run, "runs")),
+        16: ((Transform, "transforms"),),
+        8: ((Storage, "storages"),),
+    }
+    for model, folder in whole.get(len(text), ()):
+        if model.objects.using(alias).filter(id=text).exists():
+            return f"/{folder}/{text}"
+    if len(text) < 20 and any(letter.isdigit() for letter in text):
+        for model, folder in whole[20]:
+            near = list(model.objects.using(alias).filter(id__gte=text, id__lt=f"{text}~").order_by("id")[:2])
+            if len(near) == 1:
+                return f"/{folder}/{near[0].id}"
+    return None

@@ -66,12 +66,12 @@ def show(request: Request, id: str) -> HttpResponse:
     """Show a transform: its last runs, the revisions of its code and its last files."""
     instance = request.site.instance
     transform = get(instance, id)
-    runs = Run.objects.using(instance.alias).filter(transform_id=transform.id).select_related("transform", "created_by")
+    runs = Run.objects.using(instance.alias).filter(transform_id=transform.id)
     files = File.objects.using(instance.alias).filter(
         transform_id=transform.id, is_latest=True, trashed_at__isnull=True
     )
     versions = Transform.objects.using(instance.alias).filter(type=transform.type, reference=transform.reference)
-    last = list(runs.order_by("-created_at", "-id")[:_FEW])
+    last = queries.newest_runs(runs, _FEW)
     revisions, more = _revisions(instance, transform)
     return pages.page(
         request,

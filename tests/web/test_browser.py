@@ -1,0 +1,300 @@
+"""The pages in a real browser: other origins, hostile names, axe, keys, and without a script."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.web.conftest import Made, crawl, open_client
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
+FLAGS += ["--disable-background-networking", "--disable-component-update"]
+AXE = "axe-core@4.14.1"
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"),
+]
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("waitress", reason="the server needs waitress")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Any]:
+    """Serve a project in a thread of this process; yield the server."""
+    from lamindb.setup.read_only import open_read_only
+    from lamindb.web.server import Server
+
+    server = Server(open_read_only(folder))
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.close()
+        thread.join(60)
+
+
+@contextmanager
+def opened(browser: Any, server: Any, **options: Any) -> Iterator[Any]:
+    """Open the first page by its link; a dialog, a console error or a request elsewhere fails the test."""
+    context = browser.new_context(**{"viewport": {"width": 1360, "height": 900}, **options})
+    problems: list[str] = []
+    context.on("dialog", lambda dialog: (problems.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    page = context.new_page()
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
+        "request", lambda one: None if one.url.startswith((server.gate.origin, "data:")) else problems.append(one.url)
+    )
+    page.problems = problems
+    page.goto(server.gate.link)
+    yield page
+    context.close()
+    assert problems == []
+
+
+def paths_of(folder: Path, *, most: int) -> list[str]:
+    """Return the addresses of pages of different kinds, without those that only filter a list."""
+    found = []
+    for address, answer in crawl(open_client(folder), each=1):
+        is_page = answer.status == 200 and answer.headers.get("Content-Type", "").startswith("text/html")
+        is_whole = is_page and "Content-Disposition" not in answer.headers and "<html" in answer.text
+        if (
+            is_whole
+            and "/lineage" not in address
+            and ("?" not in address or "compare" in address or "preview" in address)
+        ):
+            found.append(address)
+    return found[:most]
+
+
+class _Elsewhere(BaseHTTPRequestHandler):
+    page = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(self.page)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+def test_a_page_of_another_server_gets_nothing_but_a_link_works(browser: Any, usual: Made) -> None:
+    with served(usual.folder) as server:
+        target = f"{server.gate.origin}/files"
+        raw = f"{server.gate.origin}/raw/{usual.files['figure']}/x.png"
+        script = (
+            f"<iframe src={target}></iframe><iframe src={raw}></iframe><img src={raw}><script src={target}></script>"
+            f"<link rel=stylesheet href={target}><a id=go href={target}>files</a>"
+            f"<form method=post action={target}><button id=post>x</button></form>"
+            f"<script>fetch('{target}', {{mode: 'no-cors', credentials: 'include'}})</script>"
+        )
+        handler = type("Handler", (_Elsewhere,), {"page": script.encode()})
+        elsewhere = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=elsewhere.serve_forever, daemon=True).start()
+        context = browser.new_context()
+        try:
+            page = context.new_page()
+            page.goto(server.gate.link)
+            statuses: list[tuple[str, int]] = []
+            page.on("response", lambda one: statuses.append((one.url, one.status)))
+            page.goto(f"http://localhost:{elsewhere.server_port}/", wait_until="networkidle")
+            page.goto(f"http://127.0.0.1:{elsewhere.server_port}/", wait_until="networkidle")
+            ours = [status for url, status in statuses if url.startswith(server.gate.origin)]
+            assert len(ours) >= 4 and set(ours) <= {401, 403}
+            with page.expect_response(lambda one: one.url == target) as posted:
+                page.click("#post")
+            assert posted.value.status == 405
+            page.goto(f"http://127.0.0.1:{elsewhere.server_port}/")
+            page.click("#go")
+            page.wait_for_url(target)
+            assert page.locator("h1").inner_text() == "Files"
+        finally:
+            context.close()
+            elsewhere.shutdown()
+            elsewhere.server_close()
+
+
+def test_hostile_names_and_bytes_run_nothing(browser: Any, hostile: Made) -> None:
+    addresses = paths_of(hostile.folder, most=30)
+    with served(hostile.folder) as server, opened(browser, server) as page:
+        for address in addresses:
+            page.goto(f"{server.gate.origin}{address}", wait_until="load")
+            assert "owned" not in page.title().replace("document.title='owned'", "")
+            page.problems[:] = [one for one in page.problems if not _is_sandbox_notice(one)]
+        for name in list(hostile.files.values())[:8]:
+            page.goto(f"{server.gate.origin}/files/{name}", wait_until="load")
+            page.wait_for_selector(".wait", state="detached")
+            page.problems[:] = [one for one in page.problems if not _is_sandbox_notice(one)]
+
+
+def _is_sandbox_notice(text: str) -> bool:
+    """Return True for what the browser says when it refused to run a script of stored bytes."""
+    return "Blocked script execution in" in text and "sandboxed" in text
+
+
+def test_stored_pages_and_drawings_run_no_script_when_opened_directly(browser: Any, hostile: Made) -> None:
+    with served(hostile.folder) as server, opened(browser, server) as page:
+        for number, suffix in ((1, "html"), (2, "svg"), (9, "html"), (10, "svg")):
+            page.goto(f"{server.gate.origin}/raw/{hostile.files[str(number)]}/x.{suffix}", wait_until="load")
+            assert "owned" not in page.title()
+        page.problems.clear()
+
+
+@functools.cache
+def axe() -> str | None:
+    """Return the source of axe-core, fetched by npm into the user's cache; None where it cannot be had."""
+    cache = Path(tempfile.gettempdir(), "lamindb-test-axe", f"{AXE}.js")
+    if cache.is_file():
+        return cache.read_text(encoding="utf-8")
+    npm = shutil.which("npm")
+    if npm is None:
+        return None
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "HOME": str(cache.parent)}
+    done = subprocess.run([npm, "pack", AXE], cwd=cache.parent, env=environment, capture_output=True, check=False)
+    packed = cache.parent / f"{AXE.replace('@', '-')}.tgz"
+    if done.returncode or not packed.is_file():
+        return None
+    with tarfile.open(fileobj=io.BytesIO(packed.read_bytes())) as archive:
+        member = archive.extractfile("package/axe.min.js")
+        assert member is not None
+        cache.write_bytes(member.read())
+    return cache.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1360), ("dark", 390)])
+def test_axe_finds_nothing(browser: Any, usual: Made, theme: str, width: int) -> None:
+    source = axe()
+    if source is None:
+        pytest.skip("axe-core could not be fetched by npm")
+    addresses = paths_of(usual.folder, most=30)
+    found = {}
+    size = {"width": width, "height": 800}
+    with served(usual.folder) as server, opened(browser, server, color_scheme=theme, viewport=size) as page:
+        for address in addresses:
+            page.goto(f"{server.gate.origin}{address}", wait_until="load")
+            page.evaluate(source)
+            run = "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']})"
+            for one in page.evaluate(f"{run}.then(r => r.violations)"):
+                found[address, one["id"]] = [node["html"][:160] for node in one["nodes"][:3]]
+        page.problems[:] = [one for one in page.problems if not _is_sandbox_notice(one)]
+    assert found == {}
+
+
+@pytest.mark.parametrize("project", ["usual", "hostile"])
+def test_no_page_scrolls_sideways_on_a_phone(browser: Any, project: str, request: pytest.FixtureRequest) -> None:
+    made = request.getfixturevalue(project)
+    addresses = paths_of(made.folder, most=30)
+    wide = {}
+    with served(made.folder) as server, opened(browser, server, viewport={"width": 320, "height": 700}) as page:
+        for address in addresses:
+            page.goto(f"{server.gate.origin}{address}", wait_until="load")
+            over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            if over > 0:
+                wide[address] = over
+        page.problems[:] = [one for one in page.problems if not _is_sandbox_notice(one)]
+    assert wide == {}
+
+
+def test_keys_lead_from_search_to_a_file_and_copy_its_code(browser: Any, usual: Made) -> None:
+    with served(usual.folder) as server, opened(browser, server) as page:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.gate.origin)
+        page.keyboard.press("/")
+        page.keyboard.type("models")
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile("/search"))
+        page.keyboard.press("j")
+        focused = page.evaluate("document.activeElement.getAttribute('href')")
+        assert focused == f"/files/{usual.files['model']}"
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile(usual.files["model"]))
+        page.keyboard.press("c")
+        page.wait_for_function("document.querySelector('#said').textContent === 'Copied'")
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied == f'ln.File.select(id="{usual.files["model"]}").one().describe()'
+        page.keyboard.press("g")
+        page.keyboard.press("r")
+        page.wait_for_url(re.compile("/runs$"))
+        page.keyboard.press("?")
+        assert page.locator("dialog[open]").count() == 1
+        page.click("[data-keys-off]")
+        page.keyboard.press("Escape")
+        page.keyboard.press("g")
+        page.keyboard.press("f")
+        assert urlsplit(page.url).path == "/runs"
+
+
+def test_focus_is_visible_everywhere(browser: Any, usual: Made) -> None:
+    with served(usual.folder) as server, opened(browser, server) as page:
+        page.goto(f"{server.gate.origin}/files/{usual.files['model']}", wait_until="load")
+        for _ in range(25):
+            page.keyboard.press("Tab")
+            width = page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
+            style = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            assert style != "none" and width != "0px"
+
+
+def test_everything_is_there_without_a_script(browser: Any, usual: Made) -> None:
+    with served(usual.folder) as server, opened(browser, server, java_script_enabled=False) as page:
+        page.fill(".find input", "umap-batch7")
+        page.press(".find input", "Enter")
+        page.click(f"a[href='/files/{usual.files['figure']}']")
+        page.click("text=Show what is in it")
+        assert page.locator(".picture img").count() == 1
+        page.goto(f"{server.gate.origin}/files")
+        page.click("summary:has-text('Type')")
+        page.click(".drop >> text=.png")
+        assert "type=.png" in page.url and page.locator("tbody tr").count() == 1
+        page.click(".theme")
+        assert page.get_attribute("html", "data-theme") == "dark" and "type=.png" in page.url
+
+
+def test_back_and_a_copied_address_show_the_same(browser: Any, usual: Made) -> None:
+    with served(usual.folder) as server, opened(browser, server) as page:
+        rows = "[...document.querySelectorAll('tbody a')].map(a => a.href)"
+        page.goto(f"{server.gate.origin}/files?type=.csv&old=1")
+        first = page.evaluate(rows)
+        page.goto(f"{server.gate.origin}/files?state=stale")
+        second = page.evaluate(rows)
+        page.go_back()
+        assert page.evaluate(rows) == first != second
+        page.go_forward()
+        assert page.evaluate(rows) == second
+        with opened(browser, server) as other:
+            other.goto(page.url)
+            assert other.evaluate(rows) == second
+
+
+def test_a_preview_loads_after_its_page(browser: Any, usual: Made) -> None:
+    with served(usual.folder) as server, opened(browser, server) as page:
+        page.goto(f"{server.gate.origin}/files/{usual.files['metrics']}")
+        page.wait_for_selector(".cells td")
+        assert page.locator(".cells tbody tr").count() == 2

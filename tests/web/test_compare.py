@@ -1,0 +1,51 @@
+"""The page that compares: only what differs, unless asked for all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lamindb as ln
+from lamindb.setup.read_only import open_read_only
+from tests.support import showcase
+from tests.support.web import Client
+from tests.web.conftest import Made, Parsed
+
+
+def rows(page: str) -> int:
+    table = page.partition('aria-label="Parameters"')[2].partition("</section>")[0]
+    return table.count("<tr") - 1
+
+
+def test_of_117_parameters_one_is_shown(local_instance: Path) -> None:
+    transform = ln.Transform("train", type="script", reference="train.py").save()
+    params = {f"p{n}": n for n in range(117)}
+    a = showcase.make_run(transform, params=params)
+    b = showcase.make_run(transform, params={**params, "p50": -1})
+    client = Client(open_read_only(local_instance))
+    page = client.get(f"/compare?a={a.id}&b={b.id}").text
+    assert rows(page) == 1 and "p50" in page and "p51" not in page
+    everything = client.get(f"/compare?a={a.id}&b={b.id}&all=1").text
+    assert rows(everything) == 117 and everything.count('class="differs"') == 1
+
+
+def test_two_versions_of_a_file(client: Any, usual: Made) -> None:
+    page = client.get(f"/compare?a={usual.files['metrics']}&b={usual.files['metrics2']}")
+    assert page.status == 200 and "0.35" in page.text
+
+
+def test_what_cannot_be_compared_says_so(client: Any, usual: Made) -> None:
+    file, run = usual.files["model"], usual.runs["train"]
+    assert client.get(f"/compare?a={file}&b={run}").status == 400
+    assert client.get(f"/compare?a={file}&b={usual.files['figure']}").status == 400
+    assert client.get(f"/compare?a={file}&b={usual.files['trashed']}").status == 400
+    assert client.get(f"/compare?a={file}&b=nothing").status == 404
+    page = client.get(f"/compare?a={file}").text
+    assert ("input", file) in [(tag, found.get("value")) for tag, found in Parsed(page).tags]
+    assert "No differences" in client.get(f"/compare?a={run}&b={run}").text
+
+
+def test_why_a_version_differs(client: Any, usual: Made) -> None:
+    page = "".join(Parsed(client.get(f"/files/{usual.files['metrics2']}/why").text).words)
+    assert "Why it differs from v1" in page and "seed" in page
+    assert "no earlier version" in client.get(f"/files/{usual.files['model']}/why").text

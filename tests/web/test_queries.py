@@ -1,0 +1,234 @@
+"""What pages ask the database: few queries, each served by an index, none for a total."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test.utils import CaptureQueriesContext
+
+import lamindb as ln
+from lamindb.db import database as databases
+from lamindb.errors import InvalidInputError
+from lamindb.models import File, Run, RunInput
+from lamindb.models.base import now
+from lamindb.setup.read_only import open_read_only
+from lamindb.web import queries
+from lamindb.web.queries import FileFilter
+from tests.support import showcase
+from tests.support.web import Client
+from tests.web.conftest import Made, Parsed, crawl, open_client
+
+MOST = 12
+
+
+def captured(client: Client, address: str) -> tuple[Any, list[str]]:
+    connection = databases.connection(client.site.instance.alias)
+    connection.ensure_connection()
+    with CaptureQueriesContext(connection) as found:
+        answer = client.get(address)
+    return answer, [one["sql"] for one in found.captured_queries]
+
+
+def test_no_page_asks_much(usual: Made) -> None:
+    client = open_client(usual.folder)
+    for address, _ in crawl(open_client(usual.folder), each=3):
+        answer, asked = captured(client, address)
+        assert answer.status < 500
+        # A lineage is read by generations, and counts the neighbours of a node as far as it shows them.
+        assert len(asked) <= (MOST if "/lineage" not in address else 2 * MOST), (address, len(asked))
+        for statement in asked if "/lineage" not in address else []:
+            assert not re.search(r"\bOFFSET\b|COUNT\(", statement, re.IGNORECASE), (address, statement)
+
+
+@pytest.fixture
+def filled(instance: Path) -> Client:
+    """An instance on each database, with statistics and enough rows for its planner."""
+    showcase.make()
+    return Client(open_read_only(instance))
+
+
+LISTS = [
+    "/files", "/files?after={cursor}", "/files?type=.csv", "/files?transform={transform}", "/files?state=trash",
+    "/runs", "/runs?after={cursor}", "/runs?status=failed", "/runs?transform={transform}", "/folders", "/folders?p=raw",
+]  # fmt: skip
+
+
+def test_lists_are_served_by_an_index(local_instance: Path) -> None:
+    made = showcase.make()
+    client = Client(open_read_only(local_instance))
+    connection = databases.connection(client.site.instance.alias)
+    place = queries.cursor(made.files["model"])
+    for address in LISTS:
+        _, asked = captured(client, address.format(cursor=place, transform=made.transforms["train"].id))
+        for statement in asked:
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN QUERY PLAN {statement}")
+                steps = [row[3] for row in cursor.fetchall()]
+            bad = [one for one in steps if re.fullmatch(r"SCAN (lamindb_file|lamindb_run|f|r|i)", one)]
+            assert bad == [], (address, statement, steps)
+
+
+@pytest.mark.parametrize("after", ["", "1", "x-y", "1-", "-a", "99999999999999999999-a", "1-a b", "1-a'"])
+def test_a_cursor_is_a_time_and_an_id(after: str) -> None:
+    with pytest.raises(InvalidInputError):
+        queries.read_cursor(after)
+
+
+@pytest.mark.usefixtures("instance")
+def test_levels_of_the_tree_are_those_of_the_keys(instance: Path) -> None:
+    keys = ["a", "b/x", "b/y/z", "b0", "b/y!", "ä/ö", "b/y/w/deep", "c d/e", "b.txt", "B/x", "b-/x"]
+    for key in keys:
+        ln.File(key.encode(), key=key).save()
+    opened = open_read_only(instance)
+    for folder in ("", "b", "b/y", "ä", "nothing"):
+        prefix = f"{folder}/" if folder else ""
+        below = [key[len(prefix) :] for key in keys if key.startswith(prefix)]
+        wanted = {one.partition("/")[0] + ("/" if "/" in one else "") for one in below}
+        found, after = queries.children(opened, folder)
+        assert sorted(one.name + ("/" if one.folder else "") for one in found) == sorted(wanted)
+        assert after == ""
+
+
+@pytest.mark.usefixtures("instance")
+def test_a_level_continues_where_it_stopped(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [f"d{n}/x" for n in range(7)] + [f"f{n}" for n in range(6)]
+    for key in keys:
+        ln.File(key.encode(), key=key).save()
+    opened = open_read_only(instance)
+    monkeypatch.setattr(queries, "_MOST_CHILDREN", 3)
+    names, after = [], ""
+    while True:
+        found, after = queries.children(opened, "", after)
+        names += [one.name for one in found]
+        if not after:
+            break
+    assert names == [*(f"d{n}" for n in range(7)), *(f"f{n}" for n in range(6))]
+
+
+def test_direct_marks_are_those_of_the_library(filled: Client) -> None:
+    instance = filled.site.instance
+    files = list(File.objects.using(instance.alias).filter(is_latest=True, trashed_at__isnull=True))
+    direct = {one.id for one in files if any(reason.is_direct for reason in one.staleness().reasons)}
+    assert direct and queries.stale_among(instance, [one.id for one in files]) == direct
+
+
+def test_a_run_that_appends_to_its_input_is_not_stale(local_instance: Path) -> None:
+    first = ln.File(b"1", key="table.csv").save()
+    transform = ln.Transform("append").save()
+    run = showcase.make_run(transform, inputs=[first])
+    second = ln.File(b"1\n2", key="table.csv", run=run).save()
+    log = ln.File(b"log", key="log.txt", run=run).save()
+    opened = open_read_only(local_instance)
+    assert queries.stale_among(opened, [second.id, log.id]) == set()
+    assert not second.is_stale and not log.is_stale
+
+
+def test_what_takes_too_long_is_stopped_and_said(local_instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(30):
+        ln.File(b"%d" % n, key=f"{n}.txt").save()
+    opened = open_read_only(local_instance)
+    monkeypatch.setattr(queries, "PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr(queries, "_STEPS", 1)
+    found = queries.files(opened, FileFilter(suffix=".none"))
+    assert found.is_cut and found.rows == []
+    assert "Stopped after 2 s" in Client(opened).get("/files?type=.none").text
+    monkeypatch.undo()
+    assert not queries.files(opened, FileFilter(suffix=".none")).is_cut
+
+
+MANY = 2_000
+
+
+def test_much_of_everything_stays_a_small_page(local_instance: Path) -> None:
+    transform = ln.Transform("hub", type="script", reference="hub.py").save()
+    files = [ln.File(b"%d" % n, key=f"in/{n}.txt") for n in range(MANY)]
+    ln.save(files)
+    params = {f"p{n}": "x" * 50 for n in range(5_000)}
+    run = showcase.make_run(transform, params=params, log="y" * (1 << 20) + "\n" + "line\n" * 50_000)
+    alias = str(run.alias)
+    with databases.writing(alias) as connection:
+        edges = [RunInput.from_fields(run_id=run.id, file_id=one.id, seen_by="call", created_at=now()) for one in files]
+        databases.insert_many(connection, edges)
+        runs = [Run.from_fields(**{**_plain(run), "id": f"{run.id[:12]}{n:08d}", "params": None}) for n in range(MANY)]
+        databases.insert_many(connection, runs)
+        databases.insert_many(
+            connection,
+            [
+                RunInput.from_fields(run_id=one.id, file_id=files[0].id, seen_by="call", created_at=now())
+                for one in runs
+            ],
+        )
+    client = Client(open_read_only(local_instance))
+    hub, first = f"/runs/{run.id}", files[0].id
+    lists = (f"/runs?reads={first}", f"/runs?transform={transform.id}")
+    for address in (hub, f"{hub}/log", f"{hub}/inputs", f"/files/{first}", f"/transforms/{transform.id}", *lists):
+        answer, asked = captured(client, address)
+        assert answer.status == 200 and len(asked) <= MOST, address
+        assert len(answer.body) < 500_000, (address, len(answer.body))
+    assert "and 4900 more" in client.get(f"/runs/{run.id}").text
+    page = Parsed(client.get(f"/runs/{run.id}/log").text)
+    assert any("?end=" in found.get("href", "") for _, found in page.tags)
+
+
+def _plain(run: Any) -> dict[str, Any]:
+    return {field.attname: run.__dict__[field.attname] for field in run._meta.concrete_fields}
+
+
+def test_the_pieces_of_a_log_are_the_log(local_instance: Path) -> None:
+    text = "".join(f"line {n}\n" for n in range(30_000))
+    run = showcase.make_run(ln.Transform("long").save(), log=text)
+    client = Client(open_read_only(local_instance))
+    pieces, address = [], f"/runs/{run.id}/log"
+    while True:
+        page = client.get(address).text
+        shown = re.search(r'<pre class="log[^>]*>(.*?)</pre>', page, re.DOTALL)
+        assert shown is not None
+        pieces.insert(0, shown[1])
+        earlier = re.search(r'href="(\?end=\d+)">Earlier', page)
+        if earlier is None:
+            break
+        address = f"/runs/{run.id}/log{earlier[1]}"
+    assert len(pieces) > 3 and "".join(pieces) == text
+
+
+def test_nothing_is_a_whole_page_too(local_instance: Path) -> None:
+    client = Client(open_read_only(local_instance))
+    for address, answer in crawl(client, each=2):
+        assert answer.status in (200, 303), address
+    assert "Nothing is here yet" in client.get("/").text and "No files" in client.get("/files").text
+
+
+def test_odd_records_are_whole_pages(local_instance: Path, tmp_path: Path) -> None:
+    transform = ln.Transform("bare").save()
+    run = showcase.make_run(transform, status=None)
+    Run.objects.using(run.alias).filter(id=run.id).order_by().update_rows({"started_at": None, "created_by_id": None})
+    file = ln.File(b"no key", name="loose", run=run).save()
+    File.objects.using(file.alias).filter(id=file.id).order_by().update_rows({"created_by_id": None})
+    trashed = ln.File(b"x", key="gone.txt").save()
+    trashed.delete()
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/a").write_text("1")
+    folder = ln.File(tmp_path / "d", key="d").save()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "far.csv").write_text("a,b\n1,2\n")
+    ln.Storage(root=str(elsewhere)).save()
+    far = ln.File(elsewhere / "far.csv").save()
+    client = Client(open_read_only(local_instance))
+    for one in (file, trashed, folder, far):
+        assert client.get(f"/files/{one.id}?preview=1&reasons=1").status == 200
+    for address in (
+        f"/runs/{run.id}",
+        f"/transforms/{transform.id}",
+        f"/storages/{far.storage_id}",
+        "/storages",
+        "/health",
+    ):
+        assert client.get(address).status == 200
+    assert "In trash" in client.get(f"/files/{trashed.id}").text
+    assert client.get(f"/raw/{far.id}/x").body == b"a,b\n1,2\n"
+    (elsewhere / "far.csv").unlink()
+    assert client.get(f"/raw/{far.id}/x").status == 409
