@@ -29,7 +29,7 @@ def main() -> int:
     if arguments.big:
         from benchmarks import big
 
-        print(big.instance(big.Sizes(objects=100_000)).root)
+        print(big.instance(big.sizes_of(1)).root)
         return 0
     chosen = [
         found

@@ -58,6 +58,11 @@ class Sizes:
         return cls(files, max(2, files // 10), max(2, files // 500), max(2, min(50, files // 100)), objects)
 
 
+def sizes_of(scale: float) -> Sizes:
+    """Return the sizes of the instance that benchmarks ask: a million files with 100,000 objects, or a part of it."""
+    return Sizes(objects=100_000) if scale >= 1 else Sizes.scaled(max(1_000, round(1_000_000 * scale)))
+
+
 @dataclass(frozen=True, slots=True)
 class Big:
     """A big instance: its root, its PostgreSQL database if it has one, and its sizes."""

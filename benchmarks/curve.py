@@ -72,7 +72,7 @@ def measure(sizes: Iterable[int] = SIZES, databases: Sequence[str] = DATABASES) 
             folder = Path(tempfile.mkdtemp(prefix="lamindb-curve-"))
             try:
                 print(f"{size:,} files on {database}: making …", file=sys.stderr, flush=True)
-                url = edges._postgres_url() if database == "PostgreSQL" else None
+                url = edges.postgres_url() if database == "PostgreSQL" else None
                 instance = big.make(folder, big.Sizes.scaled(size, objects=size), database=url)
                 with instance.connected() as ln:
                     for name, work in _works(ln, size).items():

@@ -112,6 +112,29 @@ def test_the_table_is_aligned(cli: Cli, project: Path) -> None:
     assert [line[place:] for line in lines[1:]] == ["a/deep/two.csv", "a/one.csv", "b.txt"]
 
 
+def test_of_many_files_one_level_is_listed(cli: Cli, local_instance: Path) -> None:
+    files = [ln.File(b"x" * 10, key=f"raw/plate{n % 12}/{n}.csv") for n in range(110)]
+    ln.save([*files, ln.File(b"y", key="x10.txt"), ln.File(b"y", key="x9.txt"), ln.File(b"z", name="loose")])
+    top = cli("ls")
+    assert (
+        top.out
+        == "raw/  (110 files, 1.1 kB)\nx9.txt  (1 B)\nx10.txt  (1 B)\nwithout a key: 1 file\n1 folder and 2 files\n"
+    )
+    assert "`lamin ls 'raw/'` opens a folder" in top.err
+    opened = cli("ls", "raw/").out.splitlines()
+    assert opened[:3] == ["plate0/  (10 files, 100 B)", "plate1/  (10 files, 100 B)", "plate2/  (9 files, 90 B)"]
+    assert opened[-1] == "12 folders and 0 files"
+    assert cli("ls", "mydata/raw/plate3").out.splitlines()[0] == "raw/"
+    assert len(_keys(cli("ls", "--json"))) == 113
+    assert len(_keys(cli("ls", "-n", "5", "--json"))) == 5
+    cut = cli("ls", "raw", "-n", "2")
+    assert cut.out.splitlines()[:2] == opened[:2]
+    assert "there is more after raw/plate1/" in cut.err
+    table = cli("ls", "-l", "-n", "3")
+    assert len(table.out.splitlines()) == 4
+    assert "only the newest 3 files: -n shows more" in table.err
+
+
 def test_colours_are_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert output.styled("x", "bold") == "x"
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)

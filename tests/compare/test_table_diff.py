@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lamindb.compare import table_diff, table_reader
+from lamindb.compare import arrow_join, table_diff, table_reader
 from lamindb.compare.table_diff import TableDifference, compare_tables
 from lamindb.compare.table_reader import NotATableError, open_table
 from lamindb.errors import InvalidInputError
@@ -212,6 +212,35 @@ def test_batches_of_arrow_are_compared_as_row_by_row(
             patch.setattr(table_diff, "ArrowTable", type("Other", (), {}))
             wanted = _answer(tables, options)
         assert _answer(tables, options) == wanted
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_joined_by_their_keys_are_those_that_an_exact_search_pairs(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    chance = random.Random(seed)
+    monkeypatch.setattr(table_reader, "_BATCH_ROWS", 17)
+    monkeypatch.setattr(arrow_join, "_PART_BYTES", chance.choice([100, 1_000, 1 << 30]))
+    tables = []
+    for name in ("a", "b"):
+        ids: list[int | None] = [*chance.sample(range(90), chance.choice([0, 40, 80]))]
+        table = _random_table(chance, len(ids))
+        plates = pa.array([f"p{one}" for one in ids], pa.string())
+        if seed % 4 == 3 and ids:
+            ids[0] = ids[-1] if seed == 3 else None
+        table = table.set_column(0, "id", pa.array(ids, pa.int64())).append_column("plate", plates)
+        pq.write_table(table, tmp_path / name)
+        tables.append(open_table(tmp_path / name, ".parquet"))
+    asked: list[dict[str, Any]] = [{"on": ["id"]}, {"on": ["plate", "id"], "rtol": 1e-6}]
+    for options in asked:
+        with monkeypatch.context() as patch:
+            patch.setattr(table_diff, "ArrowTable", type("Other", (), {}))
+            wanted = _answer(tables, options)
+        with monkeypatch.context() as patch:
+            if seed % 4 != 3:
+                patch.delattr(table_diff, "_database")
+            assert _answer(tables, options) == wanted
 
 
 def _answer(tables: list[Any], options: dict[str, Any]) -> Any:

@@ -36,10 +36,10 @@ def test_a_lock_file_of_another_user_can_be_locked(tmp_path: Path, monkeypatch: 
     path.touch()
     really_open = os.open
 
-    def refuse_writing(name: object, flags: int, *args: int) -> int:
+    def refuse_writing(name: object, flags: int, *args: int, **options: int) -> int:
         if flags & os.O_RDWR:
             raise PermissionError(13, "Permission denied", str(name))
-        return really_open(str(name), flags, *args)
+        return really_open(str(name), flags, *args, **options)
 
     monkeypatch.setattr(os, "open", refuse_writing)
     with locks.held(path), locks.held(path, wait=False) as second:

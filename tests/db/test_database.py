@@ -15,7 +15,7 @@ import lamindb as ln
 import lamindb.models
 from lamindb.core import context
 from lamindb.db import database
-from lamindb.errors import InvalidInputError, NoInstanceError
+from lamindb.errors import DatabaseError, InvalidInputError, NoInstanceError
 
 PARTS = ("USER", "PASSWORD", "HOST", "PORT", "NAME")
 
@@ -228,3 +228,19 @@ def test_a_block_inside_another_gives_its_wait_back(instance: Path) -> None:
         ln.User.select().count()
         assert _wait_seconds() <= 9
     assert _wait_seconds() == usual
+
+
+def test_statements_that_read_for_long_are_stopped(instance: Path) -> None:
+    alias = context.instance().alias
+    connection = database.connection(alias)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    for _ in range(2):
+        with (
+            pytest.raises(DatabaseError, match=r"stopped after 0\.05 s, as no index serves this filter"),
+            database.stopping_after(alias, 0.05),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(endless)
+    with database.stopping_after(alias, 60), connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)

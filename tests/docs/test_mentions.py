@@ -173,6 +173,8 @@ def test_every_extra_is_documented() -> None:
 def test_every_table_of_the_database_is_documented() -> None:
     from django.apps import apps
 
+    import lamindb.models  # noqa: F401  configures Django
+
     tables = {model._meta.db_table for model in apps.get_app_config("lamindb").get_models()}
     assert _missing(sorted(tables), _page("design.md")) == []
 

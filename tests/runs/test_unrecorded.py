@@ -21,6 +21,7 @@ from lamindb.db import database
 from lamindb.environment import run_program
 from lamindb.errors import DatabaseError, InvalidInputError, NoResultFound
 from lamindb.runs import journal, liveness
+from lamindb.runs.commands import declared
 from lamindb.runs.commands.command import run_command
 from lamindb.runs.commands.shell import begin_shell, end_shell
 from tests.cli.conftest import Cli
@@ -185,6 +186,24 @@ def test_outputs_wait_where_the_database_fails_after_the_command(
     run = ln.Run.select(id=done.run_id).one()
     assert (run.status, run.exit_code, [file.key for file in run.outputs]) == ("completed", 0, ["out.txt"])
     assert not (run.capture or {}).get("unsaved")
+
+
+def test_a_command_runs_where_the_database_fails_once_it_has_begun(
+    local_instance: Path, hurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locks, link_inputs = ExitStack(), declared.link_inputs
+
+    def link_and_lock(*args: Any) -> None:
+        link_inputs(*args)
+        locks.enter_context(locked(local_instance))
+
+    monkeypatch.setattr(declared, "link_inputs", link_and_lock)
+    with locks:
+        done = run_command(["touch", "a.txt"], outputs=["*.txt"])
+    assert (done.exit_code, done.waiting) == (0, ("a.txt",))
+    ln.connect(local_instance)
+    run = ln.Run.select().one()
+    assert (run.status, [file.key for file in run.outputs]) == ("completed", ["a.txt"])
 
 
 def test_outputs_that_wait_are_told_from_those_of_others(

@@ -21,6 +21,8 @@ from lamindb.core.text import printable, size_text
 from lamindb.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from lamindb.cli.output import FileRow
 
 _KINDS = ("file", "transform", "run", "user")
@@ -369,10 +371,23 @@ def _write(path: Path, text: str) -> None:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
 
 
+_MOST_ROWS = 1_000
+"""Files that are listed without --limit."""
+
+_MOST_OF_A_TREE = 100
+"""Files that are listed with all their folders at once; of more, one level is."""
+
+_SECONDS = 30
+"""How long a filter may look for files."""
+
+_LIMIT = "The maximum number of files, or of entries of a level; 1,000 by default."
+
 _HEADERS = ("id", "size", "version", "when", "who", "transform", "key")
 
 
-@command("ls", "lamin ls", "lamin ls study --long --since 7d", "lamin ls --user ada --min-size 1GB --json")
+@command(
+    "ls", "lamin ls", "lamin ls raw/", "lamin ls study --long --since 7d", "lamin ls --user ada --min-size 1GB --json"
+)
 @click.argument("prefix", required=False, shell_complete=keys)
 @click.option("--user", "handle", metavar="HANDLE", help="Only files saved by this user.")
 @click.option("--transform", metavar="NAME|ID", help="Only outputs of this notebook, script or pipeline.")
@@ -382,9 +397,14 @@ _HEADERS = ("id", "size", "version", "when", "who", "transform", "key")
 @click.option("--versions", is_flag=True, help="Include older versions.")
 @click.option("--all", "everything", is_flag=True, help="Include older versions and the trash.")
 @click.option("-l", "--long", "is_long", is_flag=True, help="Print a table with ids, sizes, times and users.")
+@click.option("-n", "--limit", type=Count(), help=_LIMIT)
 @json_option
-def ls(is_long: bool, as_json: bool, **filters: Any) -> None:
+def ls(is_long: bool, as_json: bool, limit: int | None, prefix: str | None, **filters: Any) -> None:
     """List files by key: all of them, or those under PREFIX.
+
+    Of many files, only one level is listed: its folders, with the number and size of the files below as far as they
+    are counted, and its files. `lamin ls FOLDER/` opens a folder. A filter lists files of all levels, the newest ones
+    if there are many. JSON has all files.
 
     Stale files are marked (see `lamin stale`), and so are flagged ones and what was derived from them (`lamin flag`).
 
@@ -393,47 +413,116 @@ def ls(is_long: bool, as_json: bool, **filters: Any) -> None:
     flagged file: id, title, version, reasons; or null).
     """
     from lamindb.cli.output import file_rows
+    from lamindb.db import database
 
     query = _query(**filters)
-    flagged, affected = _recall_marks(query)
-    rows = file_rows(query)
+    key = resolve.key_under(prefix) if prefix else ""
     if as_json:
-        out_json_list(
-            {
-                **row._asdict(),
-                "flags": flagged.get(row.id, ()),
-                "affected_by": asdict(affected[row.id]) if row.id in affected else None,
-            }
-            for row in rows
+        below = query.filter(resolve.under(prefix)) if prefix else query
+        rows = file_rows(
+            below.order_by("key", "version", "created_at", "id") if limit is None else _newest(below, limit)
         )
+        out_json_list(_rows_as_dicts(rows, query.db))
         return
-    found = list(rows)
+    is_filtered = is_long or any(filters.values())
+    if not is_filtered and _print_level(query, key, limit):
+        return
+    below = query.filter(resolve.under(prefix)) if prefix else query
+    most = limit or _MOST_ROWS
+    with database.stopping_after(query.db, _SECONDS):
+        found = list(file_rows(_newest(below, most + 1)))
     if not found:
         messages.info("no matching files")
         return
-    marks = {file_id: ["stale"] for file_id in query.filter(is_stale=True).order_by().values_list("id", flat=True)}
-    for file_id, reasons in flagged.items():
-        marks.setdefault(file_id, []).append(f"flagged: {printable('; '.join(reasons))}")
-    for file_id, cause in affected.items():
-        marks.setdefault(file_id, []).append(f"affected: {cause}")
+    if len(found) > most:
+        messages.info(f"only the newest {counted(most, 'file')}: -n shows more")
+        del found[most:]
+    found.sort(key=lambda file: (file.key is not None, file.key or "", file.version, file.created_at, file.id))
+    marks = _marks([file.id for file in found], query.db)
     for line in _long(found, marks) if is_long else _tree(found, marks):
         out(line)
 
 
-def _recall_marks(query: Any) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
-    """Return the reasons of the flagged files of a query, and the nearest flagged file of the affected ones."""
-    from lamindb.records import flags
+def _newest(query: Any, count: int) -> Any:
+    return query.order_by("-created_at", "-id")[:count]
 
-    if not flags.any_open(query.db):
-        return {}, {}
+
+def _print_level(query: Any, key: str, limit: int | None) -> bool:
+    """Print one level of the tree of keys; False if there are so few files that the whole tree is better."""
+    from lamindb.cli.output import file_rows
+    from lamindb.files import levels
+
+    most = limit or _MOST_OF_A_TREE
+    prefix = f"{key}/" if key else ""
+    keyless = 0 if key else len(query.filter(key__isnull=True).order_by().values_list("id")[: most + 1])
+    below = levels.key_range(query, prefix).order_by().values_list("id")
+    if len(below[: most + 1 - min(most, keyless)]) + keyless <= most:
+        return False
+    found = levels.level(query, prefix, limit=min(limit or levels.MOST, levels.MOST))
+    ids = [file.id for file in found.files]
+    rows = list(file_rows(query.model.objects.using(query.db).filter(id__in=ids)))
+    rows.sort(key=lambda row: ids.index(row.id))
+    marks = _marks(ids, query.db)
+    lines = [(folder.key, f"{_bold_folder(folder.name)}  {_below(folder)}") for folder in found.folders]
+    lines += [(row.key or "", f"{_file_name(row, prefix)}  {_facts(row, marks)}") for row in rows]
+    order = levels.natural_order if found.next is None else str
+    for _, line in sorted(lines, key=lambda pair: order(pair[0].rstrip("/"))):
+        out(line)
+    if keyless:
+        shown = counted(keyless, "file") if keyless <= most else f"over {counted(most, 'file')}"
+        out(styled(f"without a key: {shown}", "dim"))
+    out(styled(f"{counted(len(found.folders), 'folder')} and {counted(len(rows), 'file')}", "dim"))
+    if found.next is not None:
+        messages.info(f"there is more after {printable(found.next)}")
+    if found.folders:
+        messages.info(f"`lamin ls {resolve.ascii_quoted(found.folders[0].key)}` opens a folder")
+    return True
+
+
+def _bold_folder(name: str) -> str:
+    return styled(f"{printable(name)}/", "bold")
+
+
+def _below(folder: Any) -> str:
+    files = counted(folder.n_files, "file") if folder.is_counted else f"{folder.n_files:,}+ files"
+    return styled(f"({files}, {'' if folder.is_counted else 'over '}{size_text(folder.size)})", "dim")
+
+
+def _file_name(row: FileRow, prefix: str) -> str:
+    return f"{printable((row.key or '').removeprefix(prefix))}{'/' if row.is_folder else ''}"
+
+
+def _rows_as_dicts(rows: Iterable[FileRow], alias: str) -> Iterator[dict[str, Any]]:
     from lamindb.db import database
     from lamindb.lineage import recall
 
-    return recall.marks(database.connection(query.db), list(query.order_by().values_list("id", flat=True)))
+    for chunk in database.chunks(rows, _MOST_ROWS):
+        flagged, affected = recall.marks(database.connection(alias), [row.id for row in chunk])
+        for row in chunk:
+            cause = affected.get(row.id)
+            yield {
+                **row._asdict(),
+                "flags": flagged.get(row.id, ()),
+                "affected_by": asdict(cause) if cause is not None else None,
+            }
+
+
+def _marks(file_ids: list[str], alias: str) -> dict[str, list[str]]:
+    """Return in words which of some files are stale, flagged or affected."""
+    from lamindb.db import database
+    from lamindb.lineage import recall, staleness
+
+    connection = database.connection(alias)
+    marks = {file_id: ["stale"] for file_id in staleness.stale_among(connection, file_ids)}
+    flagged, affected = recall.marks(connection, file_ids)
+    for file_id, reasons in flagged.items():
+        marks.setdefault(file_id, []).append(f"flagged: {printable('; '.join(reasons))}")
+    for file_id, cause in affected.items():
+        marks.setdefault(file_id, []).append(f"affected: {cause}")
+    return marks
 
 
 def _query(
-    prefix: str | None,
     handle: str | None,
     transform: str | None,
     run_id: str | None,
@@ -447,8 +536,6 @@ def _query(
     query: Any = File.objects.get_queryset() if versions or everything else File.select()
     if not everything:
         query = query.filter(trashed_at__isnull=True)
-    if prefix:
-        query = query.filter(resolve.under(prefix))
     if handle is not None:
         query = query.filter(created_by__in=resolve.ids_of(User, handle))
     # A run that produced bytes which were stored already has no file of its own, only an output edge.
@@ -460,7 +547,7 @@ def _query(
         query = query.filter(created_at__gte=since)
     if min_size is not None:
         query = query.filter(size__gte=min_size)
-    return query.order_by("key", "version", "created_at", "id")
+    return query
 
 
 def _long(files: list[FileRow], marks: dict[str, list[str]]) -> list[str]:

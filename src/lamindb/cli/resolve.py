@@ -246,20 +246,31 @@ def under(prefix: str) -> Any:
     Raises:
         InvalidKeyError: No key can begin with it.
     """
-    from django.db.models import Q
+    return _under(key_under(prefix))
 
+
+def key_under(prefix: str) -> str:
+    """Return the key that a key or a path into the storage folder means, "" for the storage folder itself.
+
+    Raises:
+        InvalidKeyError: No key can begin with it.
+    """
     from lamindb.models import File
-
-    def condition(folder: str) -> Any:
-        return Q(key=folder) | Q(key__startswith=f"{folder}/")
 
     key = prefix.rstrip("/")
     inside = _in_storage(prefix)
     if inside is None:
-        return condition(check_key(key))
-    if key and key in _keys(key) and File.objects.get_queryset().filter(condition(check_key(key))).exists():
-        return condition(check_key(key))
-    return condition(check_key(inside)) if inside else Q()
+        return check_key(key)
+    if key and key in _keys(key) and File.objects.get_queryset().filter(_under(check_key(key))).exists():
+        return check_key(key)
+    return check_key(inside) if inside else ""
+
+
+def _under(key: str) -> Any:
+    from django.db.models import Q
+
+    # A range, which an index serves; "0" follows the slash.
+    return Q(key=key) | Q(key__gte=f"{key}/", key__lt=f"{key}0") if key else Q()
 
 
 def run(text: str) -> Run:

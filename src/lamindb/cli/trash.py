@@ -10,11 +10,14 @@ import click
 from lamindb.cli import resolve
 from lamindb.cli.completion import keys, trashed_keys
 from lamindb.cli.output import counted, out, out_json_list, table, time_text
-from lamindb.cli.params import Group, command, json_option
+from lamindb.cli.params import Count, Group, command, json_option
 from lamindb.core import context, messages
 from lamindb.core.keys import basename
 from lamindb.core.text import size_text
 from lamindb.errors import InvalidInputError
+
+_LISTED = 1_000
+"""Files in the trash that are listed without --limit."""
 
 
 @command("mv", "lamin mv study/results.csv study/2026/results.csv")
@@ -115,8 +118,9 @@ def trash() -> None:
 
 
 @trash.command("list", examples=("lamin trash list", "lamin trash list --json"))
+@click.option("-n", "--limit", type=Count(), help="The maximum number of files; 1,000 by default, in JSON all.")
 @json_option
-def list_trash(as_json: bool) -> None:
+def list_trash(limit: int | None, as_json: bool) -> None:
     """List the files in the trash, the latest first.
 
     JSON keys: as for `lamin ls`.
@@ -124,7 +128,11 @@ def list_trash(as_json: bool) -> None:
     from lamindb.cli.output import file_rows
     from lamindb.maintenance import trash as files_trash
 
-    rows = file_rows(files_trash.trashed(context.instance()))
+    query = files_trash.trashed(context.instance())
+    most = limit or _LISTED
+    if limit is not None or not as_json:
+        query = query[:most] if as_json else query[: most + 1]
+    rows = file_rows(query)
     if as_json:
         out_json_list(row._asdict() for row in rows)
         return
@@ -132,6 +140,9 @@ def list_trash(as_json: bool) -> None:
     if not found:
         messages.info("the trash is empty")
         return
+    if len(found) > most:
+        messages.info(f"only the latest {counted(most, 'file')}: -n shows more")
+        del found[most:]
     shown = [
         (f.id, size_text(f.size), f.version, time_text(f.trashed_at), f.trashed_by, f.key or f"({f.name})")
         for f in found

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 from lamindb.compare.table_reader import Row, rows_of
-
-_STEP: Final = 1 << 20
 
 
 def differing(before: Iterable[Any], after: Iterable[Any], names: Sequence[str]) -> Iterator[tuple[int, Any, Any]]:
@@ -22,7 +20,7 @@ def differing(before: Iterable[Any], after: Iterable[Any], names: Sequence[str])
         names: The columns.
     """
     counts = [0, 0]
-    for old, new in _aligned(before, after):
+    for old, new in aligned(before, after):
         start = max(counts) + 1
         counts[0] += old.num_rows if old is not None else 0
         counts[1] += new.num_rows if new is not None else 0
@@ -30,40 +28,14 @@ def differing(before: Iterable[Any], after: Iterable[Any], names: Sequence[str])
             rows = rows_of(new if old is None else old, names)
             yield from ((start + i, None, row) if old is None else (start + i, row, None) for i, row in enumerate(rows))
             continue
-        positions = _differing_positions(old, new, names)
+        positions = differing_positions(old, new, names)
         if len(positions):
             pairs = zip(positions.tolist(), _taken(old, positions, names), _taken(new, positions, names), strict=True)
             yield from ((start + i, one, other) for i, one, other in pairs)
     yield 0, counts[0], counts[1]
 
 
-def has_same_keys(before: Iterable[Any], after: Iterable[Any], on: Sequence[str]) -> bool:
-    """Return True if two tables have the same values in some columns, row by row, and no two rows have the same ones.
-
-    False is also returned where that is not certain.
-    """
-    import numpy as np
-    import pandas as pd
-
-    hashes = []
-    for old, new in _aligned(before, after):
-        if old is None or new is None or len(_differing_positions(old, new, on)):
-            return False
-        try:
-            hashes.append(pd.util.hash_pandas_object(old.select(list(on)).to_pandas(), index=False).to_numpy())
-        except (TypeError, ValueError):
-            return False
-    if not hashes:
-        return True
-    found = np.concatenate(hashes)
-    hashes.clear()
-    found.sort()
-    # Step by step: comparing all at once would need as much memory again.
-    parts = (found[start : start + _STEP + 1] for start in range(0, len(found), _STEP))
-    return not any(bool((part[1:] == part[:-1]).any()) for part in parts)
-
-
-def _aligned(before: Iterable[Any], after: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+def aligned(before: Iterable[Any], after: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     """Yield pairs of batches with as many rows; at the end those of one table alone, with None."""
     sides = iter(before), iter(after)
     old = new = None
@@ -86,7 +58,7 @@ def _next(batches: Iterator[Any]) -> Any:
     return next((batch for batch in batches if batch.num_rows), None)
 
 
-def _differing_positions(old: Any, new: Any, names: Sequence[str]) -> Any:
+def differing_positions(old: Any, new: Any, names: Sequence[str]) -> Any:
     """Return the positions of the rows in which two batches may differ, as an array of numpy."""
     import numpy as np
 

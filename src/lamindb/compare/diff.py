@@ -32,7 +32,7 @@ def diff(
         a: The earlier record.
         b: The later record; None compares a file with its version before.
         on: The columns of a table whose values identify a row; without them, rows are paired by position.
-        rtol: Numbers in a table are equal if they differ by at most this part of the larger one.
+        rtol: Numbers in a table or an array are equal if they differ by at most this part of the larger one.
 
     Raises:
         InvalidTypeError: The records have two kinds, or are not files, runs or transforms.

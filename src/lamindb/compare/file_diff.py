@@ -10,16 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from lamindb.compare.array_diff import HDF5, ZARR, ArraysDifference, NotArraysError, compare_arrays
 from lamindb.compare.folder_diff import FolderDifference, compare_folders
 from lamindb.compare.result import Difference, Line, Section, Side
 from lamindb.compare.table_diff import TableDifference, compare_tables
 from lamindb.compare.table_reader import SUFFIXES, NotATableError, open_table
 from lamindb.compare.text_diff import TextDifference, compare_text
 from lamindb.compare.tree_diff import TreeDifference, compare_trees
+from lamindb.compare.workbook_diff import SUFFIX as XLSX
+from lamindb.compare.workbook_diff import WorkbookDifference, compare_workbooks
 from lamindb.core import context
 from lamindb.core.requirements import pip_install
 from lamindb.core.text import printable, size_text
-from lamindb.errors import IntegrityError, InvalidInputError
+from lamindb.errors import IntegrityError, InvalidInputError, ReadOnlyError
+from lamindb.files.read import checked_path
 from lamindb.models import File
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName
@@ -58,7 +62,15 @@ class BytesDifference:
         yield Line("~", f" the first byte that differs is at offset {self.first_offset:,}")
 
 
-Content = TableDifference | TextDifference | TreeDifference | FolderDifference | BytesDifference
+Content = (
+    TableDifference
+    | WorkbookDifference
+    | ArraysDifference
+    | TextDifference
+    | TreeDifference
+    | FolderDifference
+    | BytesDifference
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -101,10 +113,10 @@ def compare_files(before: File, after: File, *, on: Sequence[str] = (), rtol: fl
         before: The earlier one.
         after: The later one.
         on: Columns whose values identify a row of a table.
-        rtol: The relative tolerance for numbers in a table.
+        rtol: The relative tolerance for numbers in a table or an array.
 
     Raises:
-        InvalidInputError: `on` or `rtol` was passed and the files are not tables, or one of them is a folder.
+        InvalidInputError: `on` or `rtol` was passed and does not fit the format, or one of the files is a folder.
         IntegrityError: Stored bytes are missing or damaged.
     """
     same = before.digest == after.digest
@@ -115,10 +127,11 @@ def compare_files(before: File, after: File, *, on: Sequence[str] = (), rtol: fl
             f"{before.key or before.name!r} and {after.key or after.name!r} cannot be compared: only one is a folder"
         )
     if not same and before.is_folder:
-        content = _compare_folders(before, after)
+        content = _compare_zarr(before, after, notes, rtol) or _compare_folders(before, after)
     elif not same:
         content = _compare_content(before, after, notes, on, rtol)
-    if (on or rtol) and not (same or isinstance(content, TableDifference)):
+    has_rows = isinstance(content, TableDifference | WorkbookDifference)
+    if (on or rtol) and not (same or has_rows or (not on and isinstance(content, ArraysDifference))):
         why = f": {notes[0]}" if notes else ""
         raise InvalidInputError(f"on and rtol are for tables, and {before.key or before.name!r} is not one{why}")
     return FileDifference(side(before), side(after), same, content, tuple(notes))
@@ -134,6 +147,17 @@ def _instance(file: File) -> Instance:
     if found is None:
         raise InvalidInputError("this file belongs to an instance that was disconnected: connect and query it again")
     return found
+
+
+def _compare_zarr(before: File, after: File, notes: list[str], rtol: float) -> ArraysDifference | None:
+    """Compare two folders of zarr by their arrays; return None if they are others, or cannot be read."""
+    if {before.suffix.lower(), after.suffix.lower()} != {ZARR}:
+        return None
+    try:
+        return compare_arrays(checked_path(before), checked_path(after), ZARR, rtol=rtol)
+    except (NotArraysError, ReadOnlyError) as error:
+        notes.append(f"not compared by arrays: {error}")
+    return None
 
 
 def _compare_folders(before: File, after: File) -> FolderDifference:
@@ -157,7 +181,7 @@ def _local_path(file: File) -> Path:
     """
     instance = _instance(file)
     if not instance.is_own(file.storage_id):
-        return file.stage(is_run_input=False)
+        return checked_path(file)
     name, store = ObjectName(file.digest, file.suffix), instance.store
     if not store.is_local:
         local: Path = store.local_path(name, file.id + file.suffix)
@@ -177,6 +201,16 @@ def _compare_content(before: File, after: File, notes: list[str], on: Sequence[s
             return compare_tables(open_table(paths[0], suffix), open_table(paths[1], suffix), on=on, rtol=rtol)
         except NotATableError as error:
             notes.append(f"not compared as a table: {error}")
+    if suffix == XLSX:
+        try:
+            return compare_workbooks(*paths, on=on, rtol=rtol)
+        except NotATableError as error:
+            notes.append(f"not compared by sheets: {error}")
+    if suffix in HDF5:
+        try:
+            return compare_arrays(*paths, suffix, rtol=rtol)
+        except NotArraysError as error:
+            notes.append(f"not compared by arrays: {error}")
     is_short = all(os.path.getsize(path) <= MAX_TEXT_BYTES for path in paths)
     if not is_short:
         return _compare_bytes(*paths)

@@ -5,22 +5,27 @@ Rows that must be found again wait in a temporary SQLite database on disk.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import json
 import math
 import re
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
 
-from lamindb.compare import arrow_rows
+from lamindb.compare import arrow_join, arrow_rows, table_reader
 from lamindb.compare.result import Change, Line, more, plain, shown
-from lamindb.compare.table_reader import ArrowTable, Table
+from lamindb.compare.table_reader import ArrowTable, Row, Table
 from lamindb.core.text import isolated, printable
 from lamindb.errors import InvalidInputError, StorageError
+
+_T = TypeVar("_T")
 
 EXAMPLES: Final = 5
 """The number of examples for each kind of change."""
@@ -310,12 +315,13 @@ class _Comparison:
 
     def by_key(self, on: list[str]) -> TableDifference:
         """Pair rows by the values of some columns."""
-        if (
-            isinstance(self.before, ArrowTable)
-            and isinstance(self.after, ArrowTable)
-            and arrow_rows.has_same_keys(self.before.batches(on), self.after.batches(on), on)
-        ):
-            return self._by_same_keys(on)
+        before, after = self.before, self.after
+        if isinstance(before, ArrowTable) and isinstance(after, ArrowTable):
+            with contextlib.suppress(arrow_join.UncertainError):
+                arrow_join.check_types((before.types[name], after.types[name]) for name in on)
+                if arrow_join.has_same_keys(before.batches(on), after.batches(on), on):
+                    return self._by_same_keys(on)
+                return self._by_joined_keys(before, after, on)
         with _database() as rows:
             for side, table in (("before", self.before), ("after", self.after)):
                 rows.execute(f"create table {side} (position integer primary key, key text, row text)")
@@ -348,6 +354,45 @@ class _Comparison:
             rows_after=totals[1],
             rows_changed=cells.rows,
             cells=cells.changes(),
+        )
+
+    def _by_joined_keys(self, before: ArrowTable, after: ArrowTable, on: list[str]) -> TableDifference:
+        """Join rows by the hashes of their keys.
+
+        Raises:
+            arrow_join.UncertainError: Hashes do not tell which rows belong together.
+            StorageError: The temporary folder is full or cannot be written.
+        """
+        import numpy as np
+
+        found = _Joined(self, [self.names.index(name) for name in on])
+        count = arrow_join.part_count(before.size + after.size)
+        try:
+            with tempfile.TemporaryDirectory(prefix="lamindb-diff-") as folder:
+                sides = Path(folder, "before"), Path(folder, "after")
+                totals = [
+                    arrow_join.divide(table.batches(self.names), on, side, count)
+                    for table, side in zip((before, after), sides, strict=True)
+                ]
+                order = np.full(totals[0], -1, dtype=np.int64)
+                for part in arrow_join.parts(*sides, count, on):
+                    order[part.old_positions] = part.new_positions
+                    found.add(part)
+        except OSError as error:
+            raise StorageError(f"the tables could not be compared in the temporary folder: {error}") from error
+        order = order[order >= 0]
+        return TableDifference(
+            "key",
+            on=tuple(on),
+            rows_before=totals[0],
+            rows_after=totals[1],
+            rows_reordered=bool((order[1:] < order[:-1]).any()),
+            rows_changed=found.cells.rows,
+            rows_added=found.counts["added"],
+            rows_removed=found.counts["removed"],
+            cells=found.changes(),
+            added=found.rows("added"),
+            removed=found.rows("removed"),
         )
 
     def _keyed(self, table: Table, on: list[str]) -> Iterator[tuple[str, str]]:
@@ -385,6 +430,61 @@ class _Comparison:
             added=tuple(examples["after"]),
             removed=tuple(examples["before"]),
         )
+
+
+class _Joined:
+    """What differs between rows that were joined by their keys, part by part; examples are those of the first rows."""
+
+    def __init__(self, comparison: _Comparison, key: list[int]) -> None:
+        self._comparison = comparison
+        self._key = key
+        self.cells = _Cells(comparison.names)
+        self.counts = {"added": 0, "removed": 0}
+        self._alone: dict[str, list[tuple[int, Row]]] = {"added": [], "removed": []}
+        self._changed: dict[str, list[tuple[int, CellChange]]] = {}
+
+    def add(self, part: arrow_join.Part) -> None:
+        names = self._comparison.names
+        for side, rows in (("added", part.added), ("removed", part.removed)):
+            if rows is not None and rows.num_rows:
+                self.counts[side] += rows.num_rows
+                self._add_alone(side, rows)
+        if part.old is None:
+            return
+        for index, old, new in arrow_rows.differing([part.old], [part.new], names):
+            if not index:
+                continue
+            changed = self._comparison._changed(old, new)
+            key = json.loads(self._comparison._canonical(old[i] for i in self._key))
+            self.cells.rows += bool(changed)
+            for name, one, other in changed:
+                self.cells.counts[name] = self.cells.counts.get(name, 0) + 1
+                kept = self._changed.setdefault(name, [])
+                kept.append((int(part.old_positions[index - 1]), CellChange(key, plain(one), plain(other))))
+                if len(kept) > 2 * EXAMPLES:
+                    self._changed[name] = _first(kept)
+
+    def _add_alone(self, side: str, rows: Any) -> None:
+        # The rows of a part are in the order of their table.
+        positions, names = arrow_join.positions_of(rows.slice(0, EXAMPLES)), self._comparison.names
+        found = zip(positions, table_reader.rows_of(rows.slice(0, EXAMPLES), names), strict=True)
+        self._alone[side] = _first([*self._alone[side], *found])
+
+    def changes(self) -> tuple[ColumnChange, ...]:
+        """Return the cells that differ by column."""
+        self.cells.examples = {name: [one for _, one in _first(kept)] for name, kept in self._changed.items()}
+        return self.cells.changes()
+
+    def rows(self, side: str) -> tuple[dict[str, Any], ...]:
+        """Return examples of rows that only one table has."""
+        kept: list[dict[str, Any]] = []
+        for _, row in self._alone[side]:
+            self._comparison._keep(kept, row)
+        return tuple(kept)
+
+
+def _first(found: list[tuple[int, _T]]) -> list[tuple[int, _T]]:
+    return sorted(found, key=lambda one: one[0])[:EXAMPLES]
 
 
 @contextmanager

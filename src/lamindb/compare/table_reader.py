@@ -102,6 +102,16 @@ class ArrowTable:
 
     is_text = False
     columns: dict[str, str | None]
+    types: dict[str, Any]
+    """The Arrow type of each column."""
+    size: int
+    """The bytes of the file."""
+
+    def __init__(self, path: Path, schema: Any) -> None:
+        _check_names(schema.names)
+        self.types = {field.name: field.type for field in schema}
+        self.columns = {name: str(one) for name, one in self.types.items()}
+        self.size = path.stat().st_size
 
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         """Yield record batches that have some columns, in any order.
@@ -126,15 +136,16 @@ class ParquetTable(ArrowTable):
         self._path = path
         with _failures(), pq.ParquetFile(path) as file:
             schema = file.schema_arrow
-        _check_names(schema.names)
-        self.columns: dict[str, str | None] = {field.name: str(field.type) for field in schema}
+        super().__init__(path, schema)
 
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         """Yield record batches that have some columns."""
         import pyarrow.parquet as pq
 
         with _failures(), pq.ParquetFile(self._path) as file:
-            yield from file.iter_batches(_BATCH_ROWS, columns=list(names))
+            # One row group after the other: a reader of several keeps what it has read until its end.
+            for group in range(file.num_row_groups):
+                yield from file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(names))
 
 
 class FeatherTable(ArrowTable):
@@ -146,8 +157,7 @@ class FeatherTable(ArrowTable):
         self._path = path
         with _failures(), pa.memory_map(str(path)) as source:
             schema = pa.ipc.open_file(source).schema
-        _check_names(schema.names)
-        self.columns: dict[str, str | None] = {field.name: str(field.type) for field in schema}
+        super().__init__(path, schema)
 
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         """Yield record batches that have some columns."""

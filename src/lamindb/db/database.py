@@ -290,6 +290,55 @@ class _Budget:
         self._told = self._connection.connection
 
 
+@contextlib.contextmanager
+def stopping_after(alias: str, seconds: float) -> Iterator[None]:
+    """Stop statements that read for longer than this, each statement of a `with` block on PostgreSQL, all on SQLite.
+
+    This is for filters that no index serves, which may have to look at every row.
+
+    Raises:
+        DatabaseError: A statement was stopped.
+    """
+    opened = connection(alias)
+    opened.ensure_connection()
+    is_sqlite = opened.vendor == "sqlite"
+    if is_sqlite:
+        deadline = time.monotonic() + seconds
+        opened.connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+    else:
+        _execute(opened, f"SET statement_timeout = {max(1, int(seconds * 1000))}")
+    try:
+        yield
+    except DatabaseError as error:
+        if "interrupted" in str(error) or "statement timeout" in str(error):
+            raise DatabaseError(f"stopped after {seconds:g} s, as no index serves this filter: narrow it") from error
+        raise
+    finally:
+        if opened.connection is not None:
+            if is_sqlite:
+                opened.connection.set_progress_handler(None, 0)
+            else:
+                with contextlib.suppress(DatabaseError):
+                    _execute(opened, "RESET statement_timeout")
+
+
+_STEPS: Final = 10_000
+"""How many steps SQLite goes between two looks at the time: about a millisecond."""
+
+
+def _execute(opened: Any, sql: str) -> None:
+    with opened.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def update_statistics(alias: str) -> None:
+    """Count anew by what the database plans queries, from samples: SQLite does not do that by itself."""
+    opened = connection(alias)
+    if opened.vendor == "sqlite":
+        for statement in ("PRAGMA analysis_limit = 1000", "ANALYZE"):
+            _execute(opened, statement)
+
+
 def lock_key(connection: Any, *parts: str) -> None:
     """Make writers of the same thing wait for each other until the end of this transaction.
 

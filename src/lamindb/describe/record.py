@@ -30,6 +30,9 @@ from lamindb.storage.base import ObjectName
 FEW = 5
 """The maximum number of records that a section lists; it shows how many more there are."""
 
+MOST_COUNTED = 1_000
+"""The number up to which the records of a section are counted."""
+
 _ERROR_LINES = 6
 _COMMIT_SHOWN = 12
 _DIGEST_SHOWN = 16
@@ -82,12 +85,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a page: facts, and the first of some records with their total number."""
+    """A part of a page: facts, and the first of some records with their number; if not `is_counted`, there are more."""
 
     title: str
     facts: tuple[Fact, ...] = ()
     entries: tuple[Entry, ...] = ()
     count: int | None = None
+    is_counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,8 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
         yield _listed("inputs of that run", file.run.inputs.all())
     again = file.producers.exclude(id=file.run_id) if file.run_id else file.producers
     yield _listed("made again by", again, if_any=True)
-    yield _listed("read by", file.input_of.order_by("-created_at", "-id"))
+    # Ids of runs sort by time, and the index of edges has them in this order.
+    yield _listed("read by", file.input_of.order_by("-input_links__run_id"))
     yield _derived(file)
     if count > 1:
         yield _listed("versions", file.versions.order_by("-version"))
@@ -350,22 +355,25 @@ def _transform_sections(transform: Transform) -> Iterator[Section]:
 
 def _listed(title: str, query: Any, *, if_any: bool = False) -> Section:
     """Return a section with the first records of a query and their number; `if_any` leaves out an empty one."""
-    count = query.count()
+    count = len(query.order_by().values_list("id", flat=True)[: MOST_COUNTED + 1])
     if not count:
         return Section(title, count=None if if_any else 0)
     related = {File: (), Run: ("transform", "created_by")}.get(query.model, ())
-    return Section(title, (), tuple(_entry(found) for found in query.select_related(*related)[:FEW]), count)
+    entries = tuple(_entry(found) for found in query.prefetch_related(*related)[:FEW])
+    return Section(title, (), entries, min(count, MOST_COUNTED), count <= MOST_COUNTED)
 
 
 def _derived(record: Any) -> Section:
     """Return a section with the newest descendants of a record, without a run's own outputs. Ids sort by time."""
-    ids = set(lineage_query.descendant_ids(record))
+    ids, is_all = lineage_query.some_descendant_ids(record, MOST_COUNTED)
     if isinstance(record, Run):
-        ids -= set(File.objects.using(record.alias).filter(run_id=record.id).order_by().values_list("id", flat=True))
+        ids -= set(
+            File.objects.using(record.alias).filter(run_id__in=[record.id], id__in=ids).values_list("id", flat=True)
+        )
     if not ids:
         return Section("derived from it")
     newest = File.objects.using(record.alias).filter(id__in=sorted(ids)[-FEW:]).order_by("-id")
-    return Section("derived from it", (), tuple(_entry(found) for found in newest), len(ids))
+    return Section("derived from it", (), tuple(_entry(found) for found in newest), len(ids), is_all)
 
 
 def _entry(record: Any) -> Entry:
@@ -488,6 +496,7 @@ class Page:
                         for entry in section.entries
                     ],
                     "count": section.count,
+                    **({} if section.is_counted else {"is_counted": False}),
                 }
                 for section in found.sections
             },
@@ -530,12 +539,14 @@ def _heading(section: Section) -> str:
     title = printable(section.title)
     if section.count is None:
         return title
-    return f"{title}: {section.count:,}" if section.count else f"{title}: none"
+    over = "" if section.is_counted else "over "
+    return f"{title}: {over}{section.count:,}" if section.count else f"{title}: none"
 
 
 def _more(section: Section) -> str:
     left = (section.count or 0) - len(section.entries)
-    return f"… and {left:,} more" if left > 0 else ""
+    over = "" if section.is_counted else "over "
+    return f"… and {over}{left:,} more" if left > 0 else ""
 
 
 def _name(words: str) -> str:

@@ -265,6 +265,41 @@ def descendant_ids(
     return _ids(record, False, model, depth, all_producers)
 
 
+def some_descendant_ids(record: Any, most: int) -> tuple[set[str], bool]:
+    """Return the ids of files derived from a file or run, as far as there are not many more than a number.
+
+    No step reads more rows than the number, so a file that many runs read costs no more than another.
+
+    Returns:
+        The ids, and whether they are all.
+    """
+    alias = alias_of(record)
+    is_file = isinstance(record, File)
+    found: set[str] = set()
+    seen: set[str] = set()
+    frontier = [record.id]
+    is_all, reads = True, is_file
+    while frontier and len(found) <= most:
+        following: list[str] = []
+        for chunk in database.chunks(frontier):
+            if reads:
+                query = (
+                    RunInput.objects.using(alias).filter(file_id__in=chunk).order_by().values_list("run_id", flat=True)
+                )
+            else:
+                query = File.objects.using(alias).filter(run_id__in=chunk).order_by().values_list("id", flat=True)
+            rows = list(query[: most + 1])
+            is_all &= len(rows) <= most
+            following += rows
+        frontier = [one for one in dict.fromkeys(following) if one not in seen]
+        seen.update(frontier)
+        if not reads:
+            found.update(frontier)
+        reads = not reads
+    found.discard(record.id)
+    return found, is_all and not frontier
+
+
 def _ids(record: Any, is_up: bool, model: Any, depth: int | None, all_producers: bool) -> list[str]:
     record = record_of(record)
     wanted = _checked_model(model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain, pairwise, zip_longest
 from typing import Any, TypeVar
@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from lamindb.core import context
 from lamindb.core.ids import STEM_LENGTH
 from lamindb.db import database
-from lamindb.environment.redaction import redact_text
+from lamindb.environment.redaction import HIDDEN, is_secret_name, redact_text
 from lamindb.errors import InvalidInputError, InvalidTypeError
 from lamindb.lineage import query, recall, sql, staleness
-from lamindb.lineage.lineage_graph import Edge, FileNode, LineageGraph, RunNode
+from lamindb.lineage.lineage_graph import Edge, FileNode, FlaggedBy, LineageGraph, RunNode
 from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, Record, Run, RunInput, RunOutput, Storage, Transform, User
 from lamindb.models.code import is_callers
@@ -164,8 +164,8 @@ def read_files(
             is_stale=file_id in stale_ids,
             same_as_version=same,
             user=user,
-            flags=flagged.get(file_id, ()),
-            affected_by=affected.get(file_id),
+            flags=tuple(map(redact_text, flagged.get(file_id, ()))),
+            affected_by=_redacted(affected.get(file_id)),
         )
         for (
             file_id,
@@ -240,6 +240,10 @@ def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
     return tuple(sorted(nodes, key=lambda node: node.id))
 
 
+def _redacted(cause: FlaggedBy | None) -> FlaggedBy | None:
+    return None if cause is None else replace(cause, reasons=tuple(map(redact_text, cause.reasons)))
+
+
 def _differing_params(connection: Any, transform_of: Mapping[str, str]) -> dict[str, tuple[tuple[str, Any], ...]]:
     """Return the parameters in which runs differ from others of the same transform, sorted by name.
 
@@ -265,11 +269,13 @@ def _differing_params(connection: Any, transform_of: Mapping[str, str]) -> dict[
         differing = {name for name in names if any(_text(one, name) != _text(known[0], name) for one in known)}
         for run_id in group:
             own = {name: value for name, value in given.get(run_id, {}).items() if name in differing}
-            found[run_id] = tuple((name, _without_secrets(own[name])) for name in sorted(own))
+            found[run_id] = tuple((name, _without_secrets(name, own[name])) for name in sorted(own))
     return found
 
 
-def _without_secrets(value: Any) -> Any:
+def _without_secrets(name: str, value: Any) -> Any:
+    if is_secret_name(name.rpartition(".")[2]) and value not in (None, "", True, False):
+        return HIDDEN
     return redact_text(value) if isinstance(value, str) else value
 
 

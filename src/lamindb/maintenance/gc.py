@@ -126,6 +126,7 @@ def _sweep(instance: Instance, grace_seconds: float, progress: Progress | None, 
         removed = _remove(instance, dict(found), progress)
         if not lost:
             _forget_folders(instance)
+    database.update_statistics(instance.alias)
     return _report([one for one in found if one[0] in removed], n_young, left, lost, dry_run=False)
 
 

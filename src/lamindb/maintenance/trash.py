@@ -251,4 +251,4 @@ def _remove_bytes(file: File, instance: Instance) -> None:
 
 def trashed(instance: Instance) -> Any:
     """Return a query for what is in the trash, the latest first."""
-    return File.objects.using(instance.alias).filter(trashed_at__isnull=False).order_by("-trashed_at", "id")
+    return File.objects.using(instance.alias).filter(trashed_at__isnull=False).order_by("-trashed_at", "-id")

@@ -160,6 +160,10 @@ def build(apps: Any, editor: Any) -> None:
                     )
                     if report is not None:
                         report(min(start + _AT_ONCE, last), last)
+    with connection.cursor() as cursor:
+        # Without statistics of the new indexes, others may be taken.
+        cursor.execute("PRAGMA analysis_limit = 1000")
+        cursor.execute("ANALYZE")
 
 
 def drop_indexes(apps: Any, editor: Any) -> None:

@@ -131,8 +131,11 @@ def _ids(target: Any, alias: str, values: list[Any]) -> list[Any]:
 def _made_by(model: Any, alias: str, relation: str, values: Any) -> Q:
     """Return the condition for files that runs made, the first time or again."""
     outputs = model._meta.apps.get_model("lamindb", "RunOutput").objects.using(alias).order_by()
+    files = model._meta.apps.get_model("lamindb", "File").objects.using(alias).order_by()
     path = "run__in" if relation == "run" else "run__transform__in"
-    return Q(**{f"{relation}_id__in": _plain(values)}) | Q(id__in=outputs.filter(**{path: values}).values("file_id"))
+    # One set of ids: for a condition with OR, PostgreSQL would look at every file.
+    first = files.filter(**{f"{relation}_id__in": _plain(values)}).values("id")
+    return Q(id__in=first.union(outputs.filter(**{path: values}).values("file_id")))
 
 
 def _plain(values: Any) -> Any:

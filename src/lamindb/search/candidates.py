@@ -71,7 +71,7 @@ def candidates(query: Any, fields: Sequence[str], text: str, limit: int | None) 
         text: What was typed.
         limit: How many results are wanted; None means all.
     """
-    if len(query.order_by().values_list("id", flat=True)[: MOST + 1]) <= MOST:
+    if len(query.order_by("-created_at", "-id").values_list("id", flat=True)[: MOST + 1]) <= MOST:
         return Candidates(_rows(query, fields))
     model = query.model._meta.concrete_model
     own = [field for field in fields if "__" not in field]

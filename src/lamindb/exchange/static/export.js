@@ -83,7 +83,7 @@ function drawNode(b, state) {
     if (D.signs[n.st]) g.append(sv("g", {transform: `translate(${w - 21} 22)`}, sv("circle", {class: n.st, r: 8}),
       sv("path", {class: n.st === "running" ? "kf" : "k", d: D.signs[n.st]})));
   } else {
-    const marks = n.f.includes("flagged") ? "f f-flagged" : n.f.includes("affected") ? "f f-affected" : "f";
+    const marks = "f" + (n.f.includes("stale") ? " f-stale" : "") + (n.f.includes("flagged") ? " f-flagged" : n.f.includes("affected") ? " f-affected" : "");
     if (n.o) g.append(sv("rect", {class: "w", x: 4, y: -4, width: w - 6, height: 44, rx: 6}));
     g.append(sv("path", {class: marks, d: `M6 0H${w - 12}L${w} 12V38a6 6 0 0 1-6 6H6a6 6 0 0 1-6-6V6a6 6 0 0 1 6-6Z`}),
       sv("path", {class: n.c, d: "M6 .7H40V43.3H6a5.3 5.3 0 0 1-5.3-5.3V6a5.3 5.3 0 0 1 5.3-5.3Z"}),
@@ -150,10 +150,11 @@ function place(boxes, edges) {
     for (const one of blocks) for (let i = 0; i < one.n; i++, k++) c[k].y = one.sum / one.n + offset[k];
   }
   let x = 16;
-  for (const c of list) {
+  for (const [at, c] of list.entries()) {
+    const most = Math.max(c.length, at + 1 < list.length ? list[at + 1].length : 0);
     const w = Math.max(...c.map(b => b.w));
     for (const b of c) { b.x = x; b.cw = w; if (b.stub) b.x = b.side === "up" ? x + w - b.w : x; else b.w = w; }
-    x += w + 36 + Math.min(40, c.length * 3);
+    x += w + 34 + Math.min(90, most * 4);
   }
   const top = Math.min(...boxes.map(b => b.y - b.h / 2)) - 16;
   for (const c of list) for (const b of c) b.y -= top;

@@ -108,6 +108,9 @@ def run_command(
                 read = declared.inputs_of(instance, inputs, folder)
                 what = _transform(instance, transform, argv, folder)
                 run = _begin(instance, what, argv, folder, script, given, expected)
+                declared.link_inputs(run, read)
+                is_captured = settings.capture if capture is None else capture
+                watching = _watching(instance, run, folder, expected, is_captured)
         except (DatabaseError, ReadOnlyError) as error:
             problem = error
             instance.part(Outage).note(error)
@@ -117,9 +120,8 @@ def run_command(
             raise problem
         messages.warning(f"this run could not be recorded so far: {problem}")
         return _run_first(instance, transform, argv, folder, given, inputs, expected, in_other_folder=cwd is not None)
-    is_captured = settings.capture if capture is None else capture
     result = _run_recorded(
-        instance, run, argv, folder, script, read, expected, is_captured=is_captured, in_other_folder=cwd is not None
+        instance, run, argv, folder, script, read, expected, watching, in_other_folder=cwd is not None
     )
     if is_strict and result.waiting:
         return replace(result, problems=(*result.problems, f"not saved so far: {_listed(result.waiting)}"))
@@ -134,14 +136,12 @@ def _run_recorded(
     script: Path | None,
     read: list[File],
     expected: declared.Outputs,
+    watching: runs_capture.CommandWatch,
     *,
-    is_captured: bool,
     in_other_folder: bool,
 ) -> CommandResult:
     """Run a program whose run has begun, and record how it ended and what it made."""
     asking = metadata.Asking(instance, script or folder).start()
-    declared.link_inputs(run, read)
-    watching = _watching(instance, run, folder, expected, is_captured)
     environment = {**os.environ, **runs_parent.variables(instance, run), **watching.variables}
     saved = declared.Saved()
     log = log_file.open_for(instance.id, run.id)
@@ -533,15 +533,21 @@ def is_text(path: Path) -> bool:
 def _watching(
     instance: Instance, run: Run, folder: Path, expected: declared.Outputs, wanted: bool
 ) -> runs_capture.CommandWatch:
-    """Return what watches the program's files: its system calls where that is asked for, else nothing."""
+    """Return what watches the program's files: its system calls where that is asked for, else nothing.
+
+    The run has begun: a database that fails from now on does not keep the program from running.
+    """
     watching = runs_capture.of_command(instance, run, folder, wanted=wanted or _must_watch(instance, run, expected))
     if expected.patterns:
         told = {**(run.capture or {}), "cwd": str(folder), declared.LAUNCHED_AT: time.time()}
         if watching.log_path is not None:
             told["calls"] = watching.log_path
-        # Before the program starts: what stands there until then is not of its making, as others can tell.
-        metadata.write(instance, run.id, {"capture": told})
         run.loaded["capture"] = told
+        try:
+            # Before the program starts: what stands there until then is not of its making, as others can tell.
+            metadata.write(instance, run.id, {"capture": told})
+        except (DatabaseError, ReadOnlyError) as error:
+            messages.debug(f"other runs are not told what run {run.id} makes: {error}")
     return watching
 
 
@@ -549,7 +555,11 @@ def _must_watch(instance: Instance, run: Run, expected: declared.Outputs) -> boo
     """Return True if another run that goes on now may write what our patterns name: only watching tells them apart."""
     if not any(declared.is_vague(pattern) for pattern in expected.patterns):
         return False
-    return bool(declared.rivals(instance, run))
+    try:
+        return bool(declared.rivals(instance, run))
+    except (DatabaseError, ReadOnlyError) as error:
+        messages.debug(f"other runs could not be looked for: {error}")
+        return True
 
 
 def _save_outputs(

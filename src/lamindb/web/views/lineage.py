@@ -25,7 +25,6 @@ from lamindb.web.application import Request
 from lamindb.web.pages import Code, Crumb
 
 _PATIENCE_SECONDS: Final = 2.0
-_DEPTHS: Final = (1, 2, 3, 5)
 _DIRECTIONS: Final[dict[Direction, str]] = {"up": "Came from", "both": "Both", "down": "Became"}
 _GROUPINGS: Final[dict[Grouping, str]] = {
     "none": "Each file",
@@ -148,7 +147,6 @@ def _controls(request: Request, excerpt: Excerpt) -> dict[str, Any]:
         ],
         "forms": [(label, link(replace(excerpt, form=one)), one) for one, label in _FORMS.items()],
         "form": excerpt.form or "auto",
-        "depths": sorted({*_DEPTHS, excerpt.depth}),
         "at": excerpt.at.isoformat()[:10] if excerpt.at is not None else "",
         "kept": [(name, value) for name, value in kept.items() if value and value not in ("both", "none")],
         "start": base,
@@ -323,9 +321,10 @@ def _place(site: Any, record: Any) -> str:
 def impact(request: Request) -> HttpResponse:
     """Show what was derived from a record, and by whom."""
     site = request.site
-    record = _record(request.GET.get("id", "").strip())
+    given = request.GET.get("id", "").strip()
+    record = _record(given)
     if record is None:
-        raise responses.not_found("record")
+        return _asked(request, given)
     found: impacts.Impact | None = None
     count = 0
     with queries.time_limit(site.instance, _PATIENCE_SECONDS) as clock:
@@ -362,6 +361,19 @@ def impact(request: Request) -> HttpResponse:
         took_too_long=clock.is_over,
         after_link=site.url(f"{_PLACES[kind]}{record.id}/lineage") + "?dir=down&depth=2&group=transform",
         **values,
+    )
+
+
+def _asked(request: Request, given: str) -> HttpResponse:
+    """Ask which record is meant."""
+    return pages.page(
+        request,
+        "lineage_impact_of.html",
+        title="What would change",
+        section="lineage",
+        crumbs=(Crumb("Home", request.site.url("/")), Crumb("What would change")),
+        given=given,
+        status=404 if given else 200,
     )
 
 

@@ -1,0 +1,181 @@
+"""The lineage page in a real browser: by keyboard, without script, and nothing moves that should not."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lamindb as ln
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
+FLAGS += ["--disable-background-networking", "--disable-component-update"]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"),
+]
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("waitress", reason="the server needs waitress")
+pytest.importorskip("pygments", reason="the pages need pygments")
+
+PLACES = "all => Object.fromEntries(all.map(a => [a.dataset.id, a.querySelector('g').getAttribute('transform')]))"
+
+
+@pytest.fixture
+def project(local_instance: Path) -> dict[str, str]:
+    """Make raw files, a table that three runs read, and a report; return their ids."""
+    with ln.track(ln.Transform(name="import", type="script")):
+        raw = [ln.File(str(number).encode(), key=f"raw/{number}.csv").save() for number in range(3)]
+    with ln.track(ln.Transform(name="merge", type="pipeline")):
+        for file in raw:
+            file.stage(is_run_input=True)
+        merged = ln.File(b"merged", key="merged/table.csv").save()
+    for number in range(24):
+        with ln.track(ln.Transform(name="report", type="script"), params={"page": number}):
+            merged.stage(is_run_input=True)
+            report = ln.File(f"report {number}".encode(), key=f"reports/{number}.md").save()
+    return {"raw": raw[0].id, "merged": merged.id, "report": report.id, "folder": str(local_instance)}
+
+
+@pytest.fixture
+def server(project: dict[str, str]) -> Iterator[Any]:
+    """Serve the project in a thread."""
+    from lamindb.setup.read_only import open_read_only
+    from lamindb.web.server import Server
+
+    started = Server(open_read_only(project["folder"]))
+
+    def serve() -> None:
+        # Closed by another thread, its loop ends where it waits for its sockets.
+        with contextlib.suppress(OSError):
+            started.serve()
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+def signed_in(browser: Any, server: Any, **options: Any) -> Any:
+    """Return a page that has the cookie, and complains about every error."""
+    page = browser.new_context(viewport={"width": 1360, "height": 900}, **options).new_page()
+    page.set_default_timeout(60_000)
+    page.errors = []
+    page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("request", lambda request: None if "127.0.0.1" in request.url else page.errors.append(request.url))
+    page.goto(server.gate.link)
+    return page
+
+
+def swapped(page: Any, act: Any) -> None:
+    """Do something that swaps the page, and wait until it did."""
+    # Strings are not evaluated under the policy of the page, so that a condition has to be a selector.
+    page.evaluate("document.querySelector('#main').dataset.old = '1'")
+    act()
+    page.wait_for_selector("#main:not([data-old])")
+    page.wait_for_selector(".htmx-swapping, .htmx-settling, .htmx-request", state="detached")
+
+
+def test_selecting_moves_nothing_and_stepping_keeps_the_place(
+    browser: Any, server: Any, project: dict[str, str]
+) -> None:
+    page = signed_in(browser, server)
+    page.goto(f"{server.gate.origin}/files/{project['merged']}/lineage")
+    before = page.eval_on_selector_all("a.node", PLACES)
+    assert len(before) > 20
+    focus = page.locator(f'a.node[data-id="{project["merged"]}"]')
+    assert focus.bounding_box()["y"] < 900
+    box = page.locator(f'a.node[data-id="{project["report"]}"]')
+    box.scroll_into_view_if_needed()
+    was = box.bounding_box()
+    swapped(page, lambda: box.click())
+    assert page.eval_on_selector_all("a.node", PLACES) == before
+    assert f"sel={project['report']}" in page.url
+    now = page.locator(f'a.node[data-id="{project["report"]}"]').bounding_box()
+    assert abs(now["x"] - was["x"]) < 2 and abs(now["y"] - was["y"]) < 2
+    assert page.evaluate("document.activeElement.dataset.id") == project["report"]
+    # The stub opens, and its node keeps the focus.
+    stub = page.locator(f'a.stub[data-id="{project["merged"]}:down"]')
+    assert "+4 more" in stub.text_content()
+    swapped(page, lambda: stub.press("Enter"))
+    assert len(page.eval_on_selector_all("a.node", PLACES)) == len(before) + 8
+    assert page.evaluate("document.activeElement.dataset.id") == project["merged"]
+    url = page.url
+    page.go_back()
+    page.wait_for_url(lambda address: address != url)
+    page.wait_for_selector("a.stub")
+    page.go_forward()
+    page.wait_for_url(url)
+    assert page.errors == []
+
+
+def test_a_deep_link_shows_the_same_elsewhere(browser: Any, server: Any, project: dict[str, str]) -> None:
+    page = signed_in(browser, server)
+    page.goto(f"{server.gate.origin}/files/{project['merged']}/lineage")
+    swapped(page, lambda: page.locator("a.stub").first.click())
+    swapped(page, lambda: page.get_by_label("Hide plumbing").check())
+    other = signed_in(browser, server)
+    other.goto(page.url)
+    assert other.eval_on_selector_all("a.node", PLACES) == page.eval_on_selector_all("a.node", PLACES)
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_it_works_by_keyboard_and_without_script(
+    browser: Any, server: Any, project: dict[str, str], has_script: bool
+) -> None:
+    page = signed_in(browser, server, java_script_enabled=has_script)
+    page.goto(f"{server.gate.origin}/files/{project['report']}")
+    page.get_by_role("link", name="Lineage").first.press("Enter")
+    page.wait_for_selector("a.stub")
+    page.locator("a.stub").first.press("Enter")
+    page.wait_for_url("**open=**")
+    raw = page.locator(f'a.node[data-id="{project["merged"]}"]')
+    raw.press("Enter")
+    page.wait_for_url(f"**sel={project['merged']}**")
+    page.get_by_role("link", name="Show what would change").press("Enter")
+    page.wait_for_url(f"**/lineage/impact?id={project['merged']}")
+    assert "24 files of 1 transform come from it" in page.inner_text("main")
+    assert page.locator("#code-shell").inner_text() == f"lamin impact {project['merged']}"
+    assert page.errors == []
+
+
+def test_a_phone_has_the_tree_and_no_page_scrolls_sideways(browser: Any, server: Any, project: dict[str, str]) -> None:
+    page = signed_in(browser, server)
+    for width in (320, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        for address in (
+            f"/files/{project['merged']}/lineage",
+            f"/lineage/impact?id={project['raw']}",
+            f"/lineage/path?a={project['raw']}&b={project['report']}",
+        ):
+            page.goto(server.gate.origin + address)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+            if "impact" not in address:
+                assert page.locator(".lineage-tree").is_visible() and not page.locator(".graph").first.is_visible()
+    assert page.errors == []
+
+
+def test_a_png_is_drawn_by_the_browser(browser: Any, server: Any, project: dict[str, str]) -> None:
+    page = signed_in(browser, server)
+    page.goto(f"{server.gate.origin}/files/{project['merged']}/lineage")
+    page.locator(".save summary").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="PNG").click()
+    assert download.value.suggested_filename == f"lineage-{project['merged']}.png"
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    assert page.errors == []
