@@ -72,7 +72,7 @@ def test_head_has_the_headers_of_get_and_no_body(client: Any, usual: Made) -> No
 
 
 def test_every_route_has_an_answer(client: Any, usual: Made) -> None:
-    expected = {"/storages/nothing0": 404, f"/static/{'0' * 16}/app.css": 404, "/theme": 303, "/lineage/impact": 404}
+    expected = {"/storages/nothing0": 404, f"/static/{'0' * 16}/app.css": 404, "/theme": 303}
     for path in examples(usual):
         assert client.get(path).status == expected.get(path, 200), path
 
