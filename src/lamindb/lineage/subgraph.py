@@ -137,23 +137,7 @@ def read_files(
     """
     instance = context.connected(connection.alias)
     own_id = instance.storage_id if instance is not None else None
-    listed, params = sql.listed_sql(connection.vendor, ids)
-    again = (
-        "0"
-        if all_producers
-        else f"(SELECT COUNT(*) FROM {RunOutput._meta.db_table} o WHERE o.file_id = f.id AND o.run_id <> f.run_id)"
-    )
-    rows = sql.fetch(
-        connection,
-        "SELECT f.id, f.key, f.name, f.suffix, f.size, f.version, f.is_latest, f.trashed_at, f.created_at, "
-        f"s.id, s.location, {again}, u.handle, CASE WHEN f.version > 1 THEN (SELECT MIN(b.version) "
-        f"FROM {File._meta.db_table} b WHERE b.id >= substr(f.id, 1, {STEM_LENGTH}) AND b.id < f.id "
-        "AND b.digest = f.digest) END "
-        f"FROM ({listed}) listed CROSS JOIN {File._meta.db_table} f "
-        f"JOIN {Storage._meta.db_table} s ON s.id = f.storage_id "
-        f"LEFT JOIN {User._meta.db_table} u ON u.id = f.created_by_id WHERE f.id = listed.id",
-        params,
-    )
+    rows = _file_rows(connection, ids, counts_again=not all_producers)
     stale_ids = staleness.stale_among(connection, ids, is_near=is_near)
     flagged, affected = recall.marks(connection, ids if has_marks else ())
     nodes = [
@@ -181,6 +165,27 @@ def read_files(
         ) in rows
     ]  # fmt: skip
     return tuple(sorted(nodes, key=lambda node: node.id))
+
+
+def _file_rows(connection: Any, ids: Collection[str], *, counts_again: bool) -> list[Any]:
+    """Return what `read_files` needs of each file."""
+    listed, params = sql.listed_sql(connection.vendor, ids)
+    again = (
+        f"(SELECT COUNT(*) FROM {RunOutput._meta.db_table} o WHERE o.file_id = f.id AND o.run_id <> f.run_id)"
+        if counts_again
+        else "0"
+    )
+    return sql.fetch(
+        connection,
+        "SELECT f.id, f.key, f.name, f.suffix, f.size, f.version, f.is_latest, f.trashed_at, f.created_at, "
+        f"s.id, s.location, {again}, u.handle, CASE WHEN f.version > 1 THEN (SELECT MIN(b.version) "
+        f"FROM {File._meta.db_table} b WHERE b.id >= substr(f.id, 1, {STEM_LENGTH}) AND b.id < f.id "
+        "AND b.digest = f.digest) END "
+        f"FROM ({listed}) listed CROSS JOIN {File._meta.db_table} f "
+        f"JOIN {Storage._meta.db_table} s ON s.id = f.storage_id "
+        f"LEFT JOIN {User._meta.db_table} u ON u.id = f.created_by_id WHERE f.id = listed.id",
+        params,
+    )
 
 
 def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
