@@ -237,7 +237,7 @@ def test_keys_lead_from_search_to_a_file_and_copy_its_code(browser: Any, usual: 
         page.keyboard.press("Enter")
         page.wait_for_url(re.compile(usual.files["model"]))
         page.keyboard.press("c")
-        page.wait_for_function("document.querySelector('#said').textContent === 'Copied'")
+        page.locator("#said", has_text="Copied").wait_for(state="attached")
         copied = page.evaluate("navigator.clipboard.readText()")
         assert copied == f'ln.File.select(id="{usual.files["model"]}").one().describe()'
         page.keyboard.press("g")
