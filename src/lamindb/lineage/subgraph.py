@@ -160,22 +160,10 @@ def read_files(
             affected_by=_redacted(affected.get(file_id)),
         )
         for (
-            file_id,
-            key,
-            name,
-            suffix,
-            size,
-            version,
-            is_latest,
-            trashed_at,
-            created_at,
-            storage_id,
-            root,
-            again,
-            user,
+            file_id, key, name, suffix, size, version, is_latest, trashed_at, created_at, storage_id, root, again, user,
             same,
         ) in rows
-    ]
+    ]  # fmt: skip
     return tuple(sorted(nodes, key=lambda node: node.id))
 
 
