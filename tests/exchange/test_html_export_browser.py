@@ -68,7 +68,10 @@ def test_it_is_stepped_through_and_searched(local_instance: Path, tmp_path: Path
     table, made = study()
     page = opened(browser, exported(tmp_path), f"f-{table.id}")
     nodes = page.locator(".page:target a.node")
+    page.wait_for_selector(".page:target a.node")
     assert nodes.count() == 42
+    focus, view = (page.locator(f".page:target {one}").bounding_box() for one in ("a[aria-current]", ".view"))
+    assert view["y"] <= focus["y"] and focus["y"] + focus["height"] <= view["y"] + view["height"]
     page.locator(".page:target a.stub").click()
     page.wait_for_function("document.querySelectorAll('.page:target a.node').length === 62")
     assert page.evaluate("document.activeElement.dataset.id") == table.id

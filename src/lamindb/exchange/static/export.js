@@ -273,5 +273,6 @@ const isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : dark.m
 const named = () => { theme.textContent = isDark() ? "Light" : "Dark"; };
 theme.hidden = false; named(); dark.addEventListener("change", named);
 theme.addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; named(); });
-opened();
+// The page of the address is shown only when all of the file was read: before, nothing in it has a place to scroll to.
+addEventListener("load", () => requestAnimationFrame(opened));
 })();
