@@ -58,6 +58,8 @@ class Curve:
     """Times in milliseconds by work, database and size; what was not measured is missing."""
 
     times: dict[tuple[str, str, int], float] = field(default_factory=dict)
+    load: float = 0.0
+    """The highest load average while they were measured."""
 
     def points(self, work: str, database: str) -> list[tuple[int, float]]:
         """Return the sizes and times of a work, the smallest size first."""
@@ -77,6 +79,7 @@ def measure(sizes: Iterable[int] = SIZES, databases: Sequence[str] = DATABASES) 
                 with instance.connected() as ln:
                     for name, work in _works(ln, size).items():
                         curve.times[name, database, size] = work()
+                        curve.load = max(curve.load, os.getloadavg()[0])
                         print(f"  {name}: {curve.times[name, database, size]:.3f} ms", file=sys.stderr, flush=True)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -145,7 +148,8 @@ def page(curve: Curve) -> str:
         "",
         "![Cost against size](images/benchmarks.svg)",
         "",
-        f"{_MACHINE} Compare lines with each other: on another machine all of them move.",
+        _MACHINE,
+        f"The load average was up to {curve.load:.0f}. Compare the sizes of a line: on another machine all of them move.",
         "",
         "| work | database | " + " | ".join(f"{size:,}" for size in sizes) + " | follows |",
         "|---|---|" + "---:|" * len(sizes) + "---|",
