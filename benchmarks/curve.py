@@ -149,7 +149,7 @@ def page(curve: Curve) -> str:
         "![Cost against size](images/benchmarks.svg)",
         "",
         _MACHINE,
-        f"The load average was up to {curve.load:.0f}. Compare the sizes of a line: on another machine all of them move.",
+        f"The load average was up to {curve.load:.0f}. Compare the sizes of a line: machines differ.",
         "",
         "| work | database | " + " | ".join(f"{size:,}" for size in sizes) + " | follows |",
         "|---|---|" + "---:|" * len(sizes) + "---|",
