@@ -61,7 +61,7 @@ TOOLS = (
         notes={
             "records": "no fsync of the files. In all its rows, the question to its hub at the first save, which needs "
             "the network, is switched off",
-            "large": "hashes the first and the last 50 MiB",
+            "large": "hashes only the first and the last 50 MiB of a file that is larger",
             "ancestors": "the public way returns a drawing",
         },
     ),
@@ -92,7 +92,7 @@ TOOLS = (
             "large": "copies without a hash",
             "chain": "the input is logged as the path of a data set",
             "ancestors": "not possible: it has no edges between files",
-            "query": "lists the files at a path of one run: it has no keys",
+            "query": "lists a folder of one run: it has no keys",
         },
     ),
 )
