@@ -1,205 +1,267 @@
-"""Benchmarks of what people ask all day, on a big instance: each against the same question as plain SQL."""
+"""Benchmarks of the questions that lineage answers: what is stale, what needs attention, why a file differs."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
-from benchmarks import big
+from benchmarks import edges
 from benchmarks.harness import Bench, Result, benchmark
 
+_MANY = 1_000_000
 _ROUNDS = 5
-_SHOWN = 50
 
-_USER, _TRANSFORM, _RUN = "00000007", "0000000000000003", "00000000000000000300"
-_HUB = "00000000000000010001"
-_CURRENT = "is_latest AND trashed_at IS NULL"
-_NEWEST = f"ORDER BY created_at DESC, id DESC LIMIT {_SHOWN + 1}"
-
-_Question = tuple[Callable[[Any], object], list[str]]
-"""What the library is asked, and the statements that answer it."""
-
-
-def _files(condition: str, **filters: Any) -> _Question:
-    return (
-        lambda ln: ln.File.select(**filters).page(size=_SHOWN),
-        [f"SELECT * FROM lamindb_file WHERE {condition} AND {_CURRENT} {_NEWEST}"],
+# The recursion that one would write by hand, with an explicit join order: the last run that made a file counts, or the
+# run of the file itself.
+_LAST = "NOT EXISTS (SELECT 1 FROM lamindb_runoutput p WHERE p.file_id = o.file_id AND p.id > o.id)"
+_NONE = "NOT EXISTS (SELECT 1 FROM lamindb_runoutput p WHERE p.file_id = f.id)"
+_STEPS = (
+    (
+        f"SELECT i.run_id FROM {{stale}} lamindb_runoutput o CROSS JOIN lamindb_runinput i "
+        f"WHERE o.run_id = stale.run_id AND {_LAST} AND i.file_id = o.file_id"
+    ),
+    (
+        f"SELECT i.run_id FROM {{stale}} lamindb_file f CROSS JOIN lamindb_runinput i "
+        f"WHERE f.run_id = stale.run_id AND {_NONE} AND i.file_id = f.id"
+    ),
+)
+_STALE_BY_HAND = f"""
+    WITH RECURSIVE stale(run_id) AS (
+        SELECT i.run_id FROM lamindb_file r CROSS JOIN lamindb_runinput i CROSS JOIN lamindb_file c
+              WHERE NOT r.is_latest AND i.file_id = r.id AND c.storage_id = r.storage_id AND c.key = r.key
+              AND c.is_latest AND c.trashed_at IS NULL AND c.digest <> r.digest
+        UNION {{steps}}
     )
-
-
-def _runs(condition: str, **filters: Any) -> _Question:
-    return (
-        lambda ln: ln.Run.select(**filters).page(size=_SHOWN),
-        [f"SELECT * FROM lamindb_run WHERE {condition} {_NEWEST}"],
-    )
-
-
-_LISTS: dict[str, _Question] = {
-    "newest files": _files("id > ''"),
-    "files by suffix": _files("suffix = '.bam'", suffix=".bam"),
-    "files by a suffix that none has": _files("suffix = '.none'", suffix=".none"),
-    "files by user": _files(f"created_by_id = '{_USER}'", created_by_id=_USER),
-    "files by transform": _files(f"transform_id = '{_TRANSFORM}'", transform_id=_TRANSFORM),
-    "files by run": _files(f"run_id = '{_RUN}'", run_id=_RUN),
-    "newest runs": _runs("id > ''"),
-    "runs by status": _runs("status = 'failed'", status="failed"),
-    "runs by transform": _runs(f"transform_id = '{_TRANSFORM}'", transform_id=_TRANSFORM),
-    "runs by user": _runs(f"created_by_id = '{_USER}'", created_by_id=_USER),
+    SELECT f.id FROM stale CROSS JOIN lamindb_runoutput o CROSS JOIN lamindb_file f
+    WHERE o.run_id = stale.run_id AND {_LAST} AND f.id = o.file_id AND f.is_latest AND f.trashed_at IS NULL
+    UNION ALL SELECT f.id FROM stale CROSS JOIN lamindb_file f
+    WHERE f.run_id = stale.run_id AND {_NONE} AND f.is_latest AND f.trashed_at IS NULL
+"""
+_BY_HAND = {
+    "sqlite": _STALE_BY_HAND.format(steps=" UNION ".join(_STEPS).format(stale="stale CROSS JOIN")),
+    "postgresql": _STALE_BY_HAND.format(
+        steps="SELECT step.run_id FROM stale CROSS JOIN LATERAL ("
+        + " UNION ALL ".join(_STEPS).format(stale="")
+        + ") step"
+    ),
 }
+
+_Execute = Callable[[str], list[Any]]
 
 
 @contextmanager
-def _opened(bench: Bench, *, on_postgres: bool) -> Iterator[tuple[Any, Callable[[str], list[Any]]]]:
-    """Yield the library in a big instance, and a function that executes plain SQL there."""
-    made = big.instance(big.sizes_of(bench.scale), on_postgres=on_postgres)
-    with made.connected() as ln:
-        if on_postgres:
-            import psycopg
+def _plain(project: edges.Project) -> Iterator[_Execute]:
+    """Yield a function that reads the rows of a statement with the driver alone."""
+    if project.database is None:
+        with closing(sqlite3.connect(project.root / ".lamindb" / "db.sqlite3", isolation_level=None)) as plain:
+            yield lambda statement: plain.execute(statement).fetchall()
+    else:
+        import psycopg
 
-            with psycopg.connect(str(made.database), autocommit=True) as plain:
-                yield ln, lambda sql: plain.execute(sql).fetchall()  # type: ignore[arg-type]
-        else:
-            opened = sqlite3.connect(made.root / ".lamindb" / "db.sqlite3", isolation_level=None)
-            try:
-                yield ln, lambda sql: opened.execute(sql).fetchall()
-            finally:
-                opened.close()
+        with psycopg.connect(project.database, autocommit=True) as other:
+            yield lambda statement: other.execute(statement).fetchall()  # type: ignore[arg-type]
 
 
-def _slowest(bench: Bench, questions: dict[str, _Question], *, on_postgres: bool) -> Result:
-    """Return the question with the highest ratio."""
-    results = {}
-    with _opened(bench, on_postgres=on_postgres) as (ln, plain):
-        for name, (ask, statements) in questions.items():
-            found = bench.ratio(
-                # Several times, as one is shorter than what a clock and a collection of garbage disturb.
-                ours=lambda ask=ask: [ask(ln) for _ in range(4)],  # type: ignore[misc]
-                limit=lambda statements=statements: [plain(one) for _ in range(4) for one in statements],  # type: ignore[misc]
-                rounds=_ROUNDS,
-            )
-            results[name] = Result(found.ours / 4, (found.limit or 1) / 4, note=f"slowest: {name}")
-    return max(results.values(), key=lambda result: result.value)
-
-
-@benchmark("lists of 50 among a million files", bound=3)
-def lists(bench: Bench) -> Result:
-    """Compare pages of files and runs by what they are filtered by with plain SQL; the worst counts."""
-    return _slowest(bench, _LISTS, on_postgres=False)
-
-
-@benchmark("lists of 50 among a million files, against psycopg", bound=3)
-def lists_on_postgres(bench: Bench) -> Result:
-    """Compare as above on PostgreSQL."""
-    return _slowest(bench, _LISTS, on_postgres=True)
-
-
-def _level_in_sql(prefix: str, counted: int) -> Callable[[Callable[[str], list[Any]]], object]:
-    """Return a function that reads a level of folders by a skip scan, one statement a folder and one for its sizes."""
-
-    def read(plain: Callable[[str], list[Any]]) -> object:
-        start, end, found = prefix, f"{prefix[:-1]}0" if prefix else "\U0010ffff", []
-        while True:
-            row = plain(
-                f"SELECT key, id FROM lamindb_file WHERE key >= '{start}' AND key < '{end}' AND {_CURRENT} "
-                "ORDER BY key LIMIT 1"
-            )
-            if not row:
-                return found
-            folder = prefix + row[0][0][len(prefix) :].partition("/")[0]
-            start = f"{folder}0"
-            sizes = plain(
-                f"SELECT size FROM lamindb_file WHERE key >= '{folder}/' AND key < '{start}' AND {_CURRENT} "
-                f"LIMIT {counted + 1}"
-            )
-            found.append((folder, len(sizes), sum(size for (size,) in sizes)))
-
-    return read
-
-
-def _folders(bench: Bench, *, on_postgres: bool) -> Result:
-    from lamindb.files import levels
-
-    with _opened(bench, on_postgres=on_postgres) as (ln, plain):
-        read = _level_in_sql("", 100)
+def _stale(bench: Bench, *, on_postgres: bool) -> Result:
+    project = edges.project(bench.count(_MANY), replaced=-bench.count(50), on_postgres=on_postgres)
+    with project.connected() as ln, _plain(project) as execute:
+        statement = _BY_HAND["postgresql" if on_postgres else "sqlite"]
+        found, by_hand = ln.lineage.stale().list("id"), execute(statement)
+        assert sorted(found) == sorted(row[0] for row in by_hand)
         return bench.ratio(
-            ours=lambda: levels.level(ln.File.select()),
-            limit=lambda: read(plain),
+            ours=lambda: ln.lineage.stale().list("id"),
+            limit=lambda: execute(statement),
+            rounds=_ROUNDS,
+            note=f"{len(found):,} stale",
+        )
+
+
+@benchmark("stale files of 1,000,000 edges, against plain sqlite3", bound=1.5)
+def stale_on_sqlite(bench: Bench) -> Result:
+    """Compare with the same recursion written by hand."""
+    return _stale(bench, on_postgres=False)
+
+
+@benchmark("stale files of 1,000,000 edges, against psycopg", bound=1.5)
+def stale_on_postgres(bench: Bench) -> Result:
+    """Compare with the same recursion written by hand."""
+    return _stale(bench, on_postgres=True)
+
+
+def _nothing_stale(bench: Bench, *, on_postgres: bool) -> Result:
+    project = edges.project(bench.count(_MANY), on_postgres=on_postgres)
+    with project.connected() as ln:
+        assert not ln.lineage.stale().list("id")
+        return bench.ratio(
+            ours=lambda: [ln.lineage.stale().list("id") for _ in range(20)],
+            limit=lambda: [ln.File.select(key="data/1.csv").list("id") for _ in range(20)],
             rounds=_ROUNDS,
         )
 
 
-@benchmark("folders at the top of a million keys", bound=3)
-def folders(bench: Bench) -> Result:
-    """Compare a level of 42 folders, up to 100 files counted in each, with the same statements."""
-    return _folders(bench, on_postgres=False)
+@benchmark("nothing stale among 1,000,000 edges, against one query, SQLite", bound=10)
+def nothing_on_sqlite(bench: Bench) -> Result:
+    """Compare with one query of the library by an index."""
+    return _nothing_stale(bench, on_postgres=False)
 
 
-@benchmark("folders at the top of a million keys, against psycopg", bound=3)
-def folders_on_postgres(bench: Bench) -> Result:
-    """Compare as above on PostgreSQL."""
-    return _folders(bench, on_postgres=True)
+@benchmark("nothing stale among 1,000,000 edges, against one query, PostgreSQL", bound=10)
+def nothing_on_postgres(bench: Bench) -> Result:
+    """Compare with one query of the library by an index."""
+    return _nothing_stale(bench, on_postgres=True)
 
 
-_TEXTS = ("sample000999", "sampel000999", "counts_012345.csv", "metrics project7 batch47", "zebrafish", "sa")
+@benchmark("100 replaced versions, 1,000,000 edges against 10,000", bound=2)
+def growth(bench: Bench) -> Result:
+    """Compare what is stale for as many replaced versions in a graph a hundred times as large."""
+    times = []
+    for count in (_MANY, 10_000):
+        project = edges.project(bench.count(count), width=100, replaced=bench.count(100))
+        with project.connected() as ln:
+            times.append(bench.each(lambda ln=ln: ln.lineage.stale().list("id"), rounds=4 * _ROUNDS))  # type: ignore[misc]
+    return Result(times[0].ours, times[1].ours, unit="ms")
 
 
-def _searches(bench: Bench, *, on_postgres: bool) -> Result:
-    with _opened(bench, on_postgres=on_postgres) as (ln, _):
-        slowest = {text: bench.each(lambda text=text: ln.File.search(text), rounds=_ROUNDS) for text in _TEXTS}  # type: ignore[misc]
-    worst = max(slowest, key=lambda text: slowest[text].ours)
-    return Result(slowest[worst].ours, unit="ms", note=f"slowest: {worst!r}")
+@benchmark("lamin status of 100,000 files", bound=2)
+def status(bench: Bench) -> Result:
+    """Compare with one stat of each file in the folder and one read of their rows, with plain sqlite3.
+
+    Half of the files are raw ones, the others were made by a hundred runs from them; nothing needs attention.
+    """
+    pairs, runs = bench.count(50_000), bench.count(100)
+    with bench.instance() as folder:
+        import lamindb as ln
+
+        for number in range(runs):
+            mine = range(number, pairs, runs)
+            raw = [ln.File(b"%d" % n, key=f"raw/plate-{number:03}/well-{n}.txt") for n in mine]
+            ln.save(raw)
+            with ln.track(ln.Transform(name="measure", type="pipeline"), new_run=True) as run:
+                run.inputs.extend(raw)
+                ln.save([ln.File(b"%d clean" % n, key=f"clean/plate-{number:03}/well-{n}.txt") for n in mine])
+        root = os.path.realpath(folder / "mydata")
+        with closing(sqlite3.connect(folder / "mydata" / ".lamindb" / "db.sqlite3")) as plain:
+
+            def limit() -> None:
+                rows = plain.execute(
+                    "SELECT key, digest, suffix, is_folder FROM lamindb_file WHERE is_latest AND trashed_at IS NULL"
+                ).fetchall()
+                assert len(rows) == 2 * pairs
+                for row in rows:
+                    os.lstat(f"{root}/{row[0]}")
+
+            found = ln.lineage.status()
+            assert not (found.stale or found.edited)
+            return bench.ratio(ln.lineage.status, limit, rounds=_ROUNDS)
 
 
-@benchmark("search among a million files", bound=250)
-def searches(bench: Bench) -> Result:
-    """Return the slowest of several searches in ms, misspelt ones and such without a result included."""
-    return _searches(bench, on_postgres=False)
+def _causes(bench: Bench, db: str | None) -> Result:
+    from tests.support.lineages import Plain, write
 
+    count = bench.count(15_000)
+    with bench.instance(db=db):
+        import lamindb as ln
 
-@benchmark("search among a million files, PostgreSQL", bound=1_000)
-def searches_on_postgres(bench: Bench) -> Result:
-    """Return as above on PostgreSQL, which reads all of a common trigram."""
-    return _searches(bench, on_postgres=True)
-
-
-@benchmark("describe a file that 20,000 runs read, against one that few read", bound=3)
-def hub(bench: Bench) -> Result:
-    """Compare the description of a hub with that of another file of its age."""
-    from lamindb.describe import record
-
-    with _opened(bench, on_postgres=False) as (ln, _):
-        read_by_many, read_by_few = (ln.File.select(id=one).one() for one in (_HUB, "00000000000000020001"))
+        write(Plain(list(range(count)), [0] * count, {(run, (run - 1) // 2) for run in range(1, count)}))
+        ends = ln.File.objects.order_by("-id")[: count // 2].list()
+        for version in (1, 2):
+            with ln.track(ln.Transform(name="merge", type="pipeline"), params={"n": version}, new_run=True) as run:
+                run.inputs.extend(ends)
+                file = ln.File(str(version).encode(), key="merged.csv").save()
+        versions = file.versions.list()
         return bench.ratio(
-            ours=lambda: record.describe(read_by_many), limit=lambda: record.describe(read_by_few), rounds=_ROUNDS
+            ours=lambda: ln.why(file),
+            limit=lambda: [ln.lineage.ancestor_ids(one) for one in versions],
+            rounds=_ROUNDS,
         )
 
 
-@benchmark("memory of asking a million files", bound=50)
-def memory(bench: Bench) -> Result:
-    """Return by how many MB the peak of a process grows that lists, opens folders, searches and describes."""
-    made = big.instance(big.sizes_of(bench.scale))
-    peaks = [
-        bench.peak_memory(_ASK.format(root=str(made.root), hub=_HUB, asks=asks), cwd=made.root.parent).ours
-        for asks in (True, False)
-    ]
-    return Result(peaks[0] - peaks[1], unit="MB")
+@benchmark("why, with 15,000 common ancestors, against the ids of both, SQLite", bound=3)
+def causes_on_sqlite(bench: Bench) -> Result:
+    """Compare why two versions differ with asking for the ancestors of both."""
+    return _causes(bench, None)
 
 
-_ASK = """
-import lamindb as ln
-from lamindb.describe import history, record
-from lamindb.files import levels
-ln.settings.verbosity = 0
-ln.connect({root!r})
-file = ln.File.select(id={hub!r}).one()
-if {asks}:
-    for text in ("sample000999", "counts_012345.csv", "metrics project7 batch47", "zebrafish"):
-        ln.File.search(text)
-    for prefix in ("", "project7", "imaging/plate00"):
-        levels.level(ln.File.select(), prefix)
-    ln.File.select().page(size=1_000)
-    history.history(100)
-    record.describe(file)
+@benchmark("why, with 15,000 common ancestors, against the ids of both, PostgreSQL", bound=3)
+def causes_on_postgres(bench: Bench) -> Result:
+    """Compare why two versions differ with asking for the ancestors of both."""
+    return _causes(bench, edges.postgres_url())
+
+
+_ROWS = 17_500_000
+_COLUMNS = 6
+
+
+def _tables(bench: Bench) -> tuple[Path, Path]:
+    """Write two parquet files of 1 GB, whose rows have a key, six numbers and a name; one of 10,000 rows differs."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder, rows, step = bench.fresh_folder(), bench.count(_ROWS), 500_000
+    paths = folder / "before.parquet", folder / "after.parquet"
+    schema = pa.schema([("id", pa.int64()), *((f"x{n}", pa.float64()) for n in range(_COLUMNS)), ("name", pa.string())])
+    chance = np.random.default_rng(1)
+    with pq.ParquetWriter(paths[0], schema) as before, pq.ParquetWriter(paths[1], schema) as after:
+        for start in range(0, rows, step):
+            count = min(step, rows - start)
+            numbers = [chance.random(count) for _ in range(_COLUMNS)]
+            ids, names = np.arange(start, start + count), np.char.mod("well-%d", np.arange(count) % 96)
+            before.write_table(pa.table([ids, *numbers, names], schema=schema))
+            numbers[0] = numbers[0].copy()
+            numbers[0][::10_000] += 1
+            after.write_table(pa.table([ids, *numbers, names], schema=schema))
+    return paths
+
+
+def _diff_of_tables(bench: Bench, *on: str) -> Result:
+    import pyarrow.parquet as pq
+
+    from lamindb.compare.table_diff import compare_tables
+    from lamindb.compare.table_reader import open_table
+
+    paths = _tables(bench)
+
+    def ours() -> None:
+        found = compare_tables(*(open_table(path, ".parquet") for path in paths), on=on)
+        assert found.rows_changed == -(-found.rows_before // 500_000) * 50 or bench.scale < 1
+
+    def limit() -> None:
+        for path in paths:
+            pq.read_table(path)
+
+    size = sum(path.stat().st_size for path in paths) / 2e9
+    return bench.ratio(ours, limit, rounds=3, note=f"{size:.2f} GB each")
+
+
+@benchmark("diff of two parquet files of 1 GB, by position", bound=2)
+def diff_by_position(bench: Bench) -> Result:
+    """Compare with reading both with pyarrow."""
+    return _diff_of_tables(bench)
+
+
+@benchmark("diff of two parquet files of 1 GB, by a key", bound=6)
+def diff_by_key(bench: Bench) -> Result:
+    """Compare with reading both with pyarrow."""
+    return _diff_of_tables(bench, "id")
+
+
+@benchmark("memory of a diff of two parquet files of 1 GB, by a key", bound=1_000)
+def memory_of_diff(bench: Bench) -> Result:
+    """Return the peak memory of the whole process in MB."""
+    paths = _tables(bench)
+    return bench.peak_memory(_DIFF.format(before=str(paths[0]), after=str(paths[1])))
+
+
+_DIFF = """
+from pathlib import Path
+from lamindb.compare.table_diff import compare_tables
+from lamindb.compare.table_reader import open_table
+tables = [open_table(Path(path), ".parquet") for path in ({before!r}, {after!r})]
+assert compare_tables(*tables, on=["id"]).rows_changed
+assert compare_tables(*tables).rows_changed
 """

@@ -11,7 +11,8 @@ import lamindb as ln
 from tests.support.processes import run_python
 
 NAMES = (
-    "affected ancestor_ids between common_ancestors descendant_ids graph impact leaves path plan roots stale status"
+    "affected ancestor_ids between common_ancestors descendant_ids graph impact leaves part path plan roots stale "
+    "status"
 ).split()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -215,3 +216,10 @@ def test_the_theme_is_kept_in_a_cookie(client: Any) -> None:
     assert '<html lang="en" data-theme="dark">' in client.get("/files", cookie=both).text
     odd = f'{client.gate.cookie}={client.gate.session}; lamin-theme-8791="><b>'
     assert '<html lang="en">' in client.get("/files", cookie=odd).text
+
+
+def test_htmx_is_the_file_of_its_package() -> None:
+    folder = Path(responses.__file__).parent / "static"
+    digest = hashlib.sha256((folder / "htmx.min.js").read_bytes()).hexdigest()
+    assert digest == "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"
+    assert "Zero-Clause BSD" in (folder / "htmx.LICENSE.txt").read_text(encoding="utf-8")

@@ -20,7 +20,8 @@ ALLOWED_TAGS = set(
     """
     html head meta title link script body a header svg path circle rect nav form input kbd main ol li span bdi section
     header h1 h2 h3 div p code button table caption thead tbody tr th td small b time wbr dl dt dd dialog details
-    summary label ul pre iframe img br aside g text tspan
+    summary label ul pre iframe img br aside select option optgroup g rect text use defs marker polygon tspan desc line
+    fieldset legend
     """.split()
 )
 

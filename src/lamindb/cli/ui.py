@@ -31,20 +31,22 @@ def ui(port: int, no_browser: bool, prefix: str, hosts: tuple[str, ...]) -> None
     from lamindb.web.server import Server, check_installed, opening_page
 
     check_installed()
-    server = Server(open_read_only(), port=port, prefix=prefix, hosts=hosts)
-    with ExitStack() as stack:
-        out(server.gate.link)
-        sys.stdout.flush()
-        if not no_browser and _has_screen():
-            page = stack.enter_context(opening_page(server.gate))
-            if page is None or not webbrowser.open(page.as_uri()):
-                messages.info("no browser could be opened: open the link yourself")
-        signal.signal(signal.SIGTERM, _interrupt)
-        try:
+    signal.signal(signal.SIGTERM, _interrupt)
+    server = None
+    try:
+        server = Server(open_read_only(), port=port, prefix=prefix, hosts=hosts)
+        with ExitStack() as stack:
+            out(server.gate.link)
+            sys.stdout.flush()
+            if not no_browser and _has_screen():
+                page = stack.enter_context(opening_page(server.gate))
+                if page is None or not webbrowser.open(page.as_uri()):
+                    messages.info("no browser could be opened: open the link yourself")
             server.serve()
-        except KeyboardInterrupt:
-            pass
-        finally:
+    except KeyboardInterrupt:
+        messages.debug("the pages are no longer served")
+    finally:
+        if server is not None:
             server.close()
 
 

@@ -137,6 +137,11 @@ def hash_bytes(data: bytes | bytearray | memoryview) -> Content:
     return Content(encode_md5(hashlib.md5(data, usedforsecurity=False).digest()), blake3(data).hexdigest(), len(data))
 
 
+def digest_bytes(data: bytes) -> str:
+    """Return the BLAKE3 digest of bytes."""
+    return blake3(data).hexdigest()
+
+
 def hash_file(path: str | os.PathLike[str], progress: Progress | None = None) -> Content:
     """Hash a file in one read; memory use does not grow with its size.
 

@@ -77,11 +77,16 @@ class ExcerptGraph:
         return (before & _reached(focus, around.after)) | (after & _reached(focus, around.before))
 
 
-def read(connection: Any, excerpt: Excerpt) -> ExcerptGraph:
+def read(connection: Any, excerpt: Excerpt, *, has_marks: bool = True) -> ExcerptGraph:
     """Return what an excerpt describes; without its record, the graph is empty.
 
     Stale files are marked by what is shown, and by what the runs that are shown read: the time does not depend on the
     length of the lineage. In an excerpt of an earlier day there are no marks, which are of today.
+
+    Args:
+        connection: The connection.
+        excerpt: What to read.
+        has_marks: Mark files that are flagged or affected. For that alone, all that they came from is looked at.
     """
     starts, above, more = _starts(connection, excerpt)
     most = excerpt.most() if excerpt.group == "none" else _MOST_READ
@@ -96,6 +101,7 @@ def read(connection: Any, excerpt: Excerpt) -> ExcerptGraph:
         hidden_up=walk.hidden("up", edges),
         hidden_down=walk.hidden("down", edges),
         is_near=True,
+        has_marks=has_marks and excerpt.at is None,
     )
     if any(excerpt.id in (node.id, getattr(node, "transform_id", None)) for node in whole.nodes()):
         whole = replace(whole, focus=excerpt.id)

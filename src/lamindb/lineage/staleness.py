@@ -84,7 +84,7 @@ The current version of a key is never replaced, so only these edges, and one to 
 _SUPERSEDED = """
 superseded AS (
     SELECT run_id, file_id, current_id FROM replaced WHERE current_id IS NULL
-    OR (current_id, run_id) NOT IN (SELECT current_id, id FROM above WHERE kind = 1)
+    OR current_id || run_id NOT IN (SELECT current_id || id FROM above WHERE kind = 1)
 ),
 """
 
@@ -162,7 +162,7 @@ def _stale_sql(vendor: str, bound: str, *, with_code: bool) -> str:
     A run is in it if what it made is stale, as far as no later run made the same bytes.
     """
     cast = "::text" if vendor == "postgresql" else ""
-    counts = f" AND (i.run_id, i.file_id) NOT IN (SELECT run_id, file_id FROM earlier){bound}"
+    counts = f" AND i.run_id || i.file_id NOT IN (SELECT run_id || file_id FROM earlier){bound}"
     first = f"SELECT {RUN}, run_id{cast} FROM superseded"
     if with_code:
         first += f" UNION SELECT {RUN}, run_id FROM changed_code"
@@ -216,7 +216,7 @@ def _reasons_sql(vendor: str, file_ids: Collection[str], code: ChangedCode | Non
     steps = (
         f"SELECT 'step', i.run_id, i.file_id, {PRODUCER} FROM stale_run CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} f "
         f"WHERE i.run_id = stale_run.run_id AND f.id = i.file_id AND ({PRODUCER}) {stale} "
-        "AND (i.run_id, i.file_id) NOT IN (SELECT run_id, file_id FROM earlier)"
+        "AND i.run_id || i.file_id NOT IN (SELECT run_id || file_id FROM earlier)"
     )
     starts = (
         f"SELECT 'start', {PRODUCER}, f.id, NULL FROM given CROSS JOIN {_FILES} f "

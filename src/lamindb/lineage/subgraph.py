@@ -42,6 +42,7 @@ def graph_of(
     hidden_total: int | None = None,
     is_truncated: bool = False,
     is_near: bool = False,
+    has_marks: bool = True,
 ) -> LineageGraph:
     """Return the graph of the nodes with these ids, in the order of their ids, and the edges among them.
 
@@ -58,8 +59,9 @@ def graph_of(
         hidden_total: How many distinct nodes these are.
         is_truncated: Nodes were left out.
         is_near: Mark files as stale only by what is in the graph, or read by a run in it.
+        has_marks: Mark files that are flagged or affected, for which all that they came from is looked at.
     """
-    files = read_files(connection, file_ids, all_producers=all_producers, is_near=is_near)
+    files = read_files(connection, file_ids, all_producers=all_producers, is_near=is_near, has_marks=has_marks)
     runs = read_runs(connection, run_ids)
     known_files, known_runs = {file.id for file in files}, {run.id for run in runs}
     if edges is None:
@@ -117,7 +119,12 @@ def edges_among(
 
 
 def read_files(
-    connection: Any, ids: Collection[str], *, all_producers: bool = False, is_near: bool = False
+    connection: Any,
+    ids: Collection[str],
+    *,
+    all_producers: bool = False,
+    is_near: bool = False,
+    has_marks: bool = True,
 ) -> tuple[FileNode, ...]:
     """Return the files with these ids, in the order of their ids; ids of deleted files are skipped.
 
@@ -126,28 +133,13 @@ def read_files(
         ids: The ids.
         all_producers: The graph has the edges of all producers, so `made_again` is 0.
         is_near: See `graph_of`.
+        has_marks: See `graph_of`.
     """
     instance = context.connected(connection.alias)
     own_id = instance.storage_id if instance is not None else None
-    listed, params = sql.listed_sql(connection.vendor, ids)
-    again = (
-        "0"
-        if all_producers
-        else f"(SELECT COUNT(*) FROM {RunOutput._meta.db_table} o WHERE o.file_id = f.id AND o.run_id <> f.run_id)"
-    )
-    rows = sql.fetch(
-        connection,
-        "SELECT f.id, f.key, f.name, f.suffix, f.size, f.version, f.is_latest, f.trashed_at, f.created_at, "
-        f"s.id, s.location, {again}, u.handle, CASE WHEN f.version > 1 THEN (SELECT MIN(b.version) "
-        f"FROM {File._meta.db_table} b WHERE b.id >= substr(f.id, 1, {STEM_LENGTH}) AND b.id < f.id "
-        "AND b.digest = f.digest) END "
-        f"FROM ({listed}) listed CROSS JOIN {File._meta.db_table} f "
-        f"JOIN {Storage._meta.db_table} s ON s.id = f.storage_id "
-        f"LEFT JOIN {User._meta.db_table} u ON u.id = f.created_by_id WHERE f.id = listed.id",
-        params,
-    )
+    rows = _file_rows(connection, ids, counts_again=not all_producers)
     stale_ids = staleness.stale_among(connection, ids, is_near=is_near)
-    flagged, affected = recall.marks(connection, ids)
+    flagged, affected = recall.marks(connection, ids if has_marks else ())
     nodes = [
         FileNode(
             id=file_id,
@@ -168,23 +160,32 @@ def read_files(
             affected_by=_redacted(affected.get(file_id)),
         )
         for (
-            file_id,
-            key,
-            name,
-            suffix,
-            size,
-            version,
-            is_latest,
-            trashed_at,
-            created_at,
-            storage_id,
-            root,
-            again,
-            user,
+            file_id, key, name, suffix, size, version, is_latest, trashed_at, created_at, storage_id, root, again, user,
             same,
         ) in rows
-    ]
+    ]  # fmt: skip
     return tuple(sorted(nodes, key=lambda node: node.id))
+
+
+def _file_rows(connection: Any, ids: Collection[str], *, counts_again: bool) -> list[Any]:
+    """Return what `read_files` needs of each file."""
+    listed, params = sql.listed_sql(connection.vendor, ids)
+    again = (
+        f"(SELECT COUNT(*) FROM {RunOutput._meta.db_table} o WHERE o.file_id = f.id AND o.run_id <> f.run_id)"
+        if counts_again
+        else "0"
+    )
+    return sql.fetch(
+        connection,
+        "SELECT f.id, f.key, f.name, f.suffix, f.size, f.version, f.is_latest, f.trashed_at, f.created_at, "
+        f"s.id, s.location, {again}, u.handle, CASE WHEN f.version > 1 THEN (SELECT MIN(b.version) "
+        f"FROM {File._meta.db_table} b WHERE b.id >= substr(f.id, 1, {STEM_LENGTH}) AND b.id < f.id "
+        "AND b.digest = f.digest) END "
+        f"FROM ({listed}) listed CROSS JOIN {File._meta.db_table} f "
+        f"JOIN {Storage._meta.db_table} s ON s.id = f.storage_id "
+        f"LEFT JOIN {User._meta.db_table} u ON u.id = f.created_by_id WHERE f.id = listed.id",
+        params,
+    )
 
 
 def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:

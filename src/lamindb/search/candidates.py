@@ -159,8 +159,15 @@ class _Search:
 
     def _near(self, grams: list[str]) -> list[Any]:
         """Return what has some of the trigrams, the most of them first: with typing errors, or half of the words."""
-        edges = [edge for word in self.words for edge in (f" {word[:2]}", f"{word[-2:]} ")]
         weights: Counter[Any] = Counter()
+        unknown = []
+        for word in self.words:
+            own = _sample(_grams(word))
+            having = self._index.all_of(own, _OF_A_WORD)
+            weights.update(dict.fromkeys(having, len(own)))
+            if not having:
+                unknown.append(word)
+        edges = [edge for word in unknown for edge in (f" {word[:2]}", f"{word[-2:]} ")]
         common, rare = [], []
         for gram in dict.fromkeys([*grams, *edges]):
             having = self._index.all_of([gram], _RARE + 1)
@@ -169,11 +176,10 @@ class _Search:
             elif having:
                 rare.append(gram)
                 weights.update(having)
-        for word in self.words:
-            own = _sample(_grams(word))
-            known = [gram for gram in own if gram in common or gram in rare]
+        for word in unknown:
+            known = [gram for gram in _sample(_grams(word)) if gram in common or gram in rare]
             half = len(known) // 2
-            for part in (own, known, [gram for gram in known if gram in common], known[:half], known[half:]):
+            for part in (known, [gram for gram in known if gram in common], known[:half], known[half:]):
                 if part:
                     weights.update(dict.fromkeys(self._index.all_of(part, _OF_A_WORD), len(part)))
         # What has at least half of the trigrams, or of the words, may have common ones only.

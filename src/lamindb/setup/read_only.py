@@ -68,7 +68,8 @@ def _register(instance: Instance) -> str:
         options: dict[str, Any] = config["OPTIONS"]
         given = options.get("options", "")
         options["options"] = f"{given} -c default_transaction_read_only=on".strip()
-        _register_kept(instance.alias, config)
+        # The server ends a statement that takes too long, but not one whose rows a cursor holds.
+        _register_kept(instance.alias, {**config, "DISABLE_SERVER_SIDE_CURSORS": True})
         database.check_reachable(instance.alias)
         return database.shown_url(instance.database_url)
     path = instance.home_path / DATABASE_FILE

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 from lamindb.core import filesystem, keys, messages
-from lamindb.core.hashing import Content, digest_file, hash_bytes
+from lamindb.core.hashing import Content, digest_bytes, digest_file
 from lamindb.errors import IntegrityError, LaminError, ViewConflictError
 from lamindb.storage import reflink
 from lamindb.storage.base import FileStat, Member, ObjectName, ObjectStore
@@ -101,10 +101,12 @@ class ViewInspector:
         cache, root, objects = self._store.hash_cache, self._store.root_url, self._store.objects.folder
         begun_at_ns = time.time_ns()
         text = "\n".join(
-            f"{row} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino} {found.st_dev}"
-            for row, found in files
+            [
+                f"{key}\0{digest}{suffix}\0{f.st_size} {f.st_mtime_ns} {f.st_ctime_ns} {f.st_ino} {f.st_dev}"
+                for (key, digest, suffix, _), f in files
+            ]
         )
-        first, fingerprint = f"{root}/{files[0][0][0]}", hash_bytes(text.encode("utf-8", "surrogatepass")).digest
+        first, fingerprint = f"{root}/{files[0][0][0]}", digest_bytes(text.encode("utf-8", "surrogatepass"))
         if cache.is_right(first, fingerprint):
             return []
         asked = [

@@ -47,7 +47,7 @@ def tree(graph: LineageGraph, url: Url, more: More, direction: Direction = "both
         walk = _Walk(graph, around, url, more, is_up=is_up)
         inner = walk.below(focus[0]) if len(focus) == 1 else walk.all(focus)
         if inner:
-            parts.append(format_html("<h3>{}</h3>{}", title, inner))
+            parts.append(format_html("<h2>{}</h2>{}", title, inner))
     return mark_safe("".join(parts))
 
 
@@ -87,7 +87,7 @@ class _Walk:
         return format_html("<li>{}{}</li>", line(node, self._url, with_facts=True), self.below(node_id))
 
 
-def line(node: Node, url: Url, *, with_facts: bool = False) -> SafeString:
+def line(node: Node, url: Url, *, with_facts: bool = False, with_marks: bool = True) -> SafeString:
     """Return a node as one line: what it is, its name as a link, and its facts."""
     if isinstance(node, FileNode):
         sign = format_html('<span class="sfx sfx-{}">{}</span>', labels.suffix_kind(node.suffix), _tag(node.suffix))
@@ -96,7 +96,9 @@ def line(node: Node, url: Url, *, with_facts: bool = False) -> SafeString:
         sign = tags.icon(node.status) if node.status in _WITH_ICON else tags.icon("run")
         name = " ".join(filter(None, [node.title, labels.run_version(node)]))
         facts = labels.run_facts(node)
-    marks = format_html_join("", " {}", ((tags.state(one),) for one in states(node) if one in _ATTENTION))
+    marks = format_html_join(
+        "", " {}", ((tags.state(one),) for one in states(node) if with_marks and one in _ATTENTION)
+    )
     # A mark says what a fact of the same name would say again.
     rest = " · ".join(fact for fact in facts if fact not in _ATTENTION)
     shown = format_html(' <span class="dim small">{}</span>', rest) if with_facts else ""
@@ -136,10 +138,10 @@ def _rows(graph: LineageGraph, url: Url, more: More) -> Iterator[Row]:
         time = node.created_at if isinstance(node, FileNode) else node.started_at or node.created_at
         up, down = graph.hidden_up.get(node.id, 0), graph.hidden_down.get(node.id, 0)
         yield Row(
-            line(node, url),
+            line(node, url, with_marks=False),
             "File" if is_file else "Run",
             states(node),
-            isolated(printable(" · ".join(facts))),
+            isolated(printable(" · ".join(fact for fact in facts if fact not in _ATTENTION))),
             time,
             up,
             more(node.id, "up") if up else "",

@@ -248,10 +248,12 @@ def stale_among(instance: Instance, file_ids: Collection[str]) -> set[str]:
         return set()
     connection = database.connection(instance.alias)
     listed, params = sql.listed_sql(connection.vendor, file_ids)
+    # PostgreSQL would put these queries into each other, and look for the current version again for each comparison.
+    fixed = "AS MATERIALIZED" if connection.vendor == "postgresql" else "AS"
     text = (
-        f"WITH given AS ({listed}), made AS (SELECT f.id AS file_id, {staleness.PRODUCER} AS run_id "
+        f"WITH given AS ({listed}), made {fixed} (SELECT f.id AS file_id, {staleness.PRODUCER} AS run_id "
         f"FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id), "
-        f"old AS (SELECT made.file_id, made.run_id, r.digest, r.trashed_at, {staleness.CURRENT} AS current_id "
+        f"old {fixed} (SELECT made.file_id, made.run_id, r.digest, r.trashed_at, {staleness.CURRENT} AS current_id "
         f"FROM made CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} r WHERE i.run_id = made.run_id AND r.id = i.file_id "
         f"AND (NOT r.is_latest OR r.trashed_at IS NOT NULL)) "
         f"SELECT DISTINCT old.file_id FROM old LEFT JOIN {_FILES} c ON c.id = old.current_id "

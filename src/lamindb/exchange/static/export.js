@@ -99,7 +99,7 @@ function drawNode(b, state) {
     g.append(sv("text", {class: "n", x: 49, y: 19}, b.name), facts);
   }
   const a = sv("a", {class: "node" + (state.selected === b.k ? " selected" : ""), href: n.a ? "#" + n.a : "#home", "data-id": n.i,
-    "aria-label": (b.run ? "run of " : "file ") + [n.n, n.v, n.st, ...n.f].filter(Boolean).join(", ")});
+    "aria-description": (b.run ? "run of " : "file ") + [n.n, n.v, n.st, ...n.f].filter(Boolean).join(", ")});
   if (b.focus) a.setAttribute("aria-current", "true");
   a.append(sv("g", {transform: `translate(${Math.round(b.x)} ${Math.round(b.y - b.h / 2)})`}, g));
   return a;

@@ -90,13 +90,16 @@ def _node(node: Node, shape: Shape, box: Box, links: Links, focus: Collection[st
     classes = "node" + " marked" * (node.id in marked) + " selected" * (node.id == links.selected)
     return (
         f'<a class="{classes}" href="{xml(links.node(node))}" data-id="{xml(printable(node.id))}"{current}'
-        f' aria-label="{xml(spoken(node))}">'
+        f' aria-description="{xml(spoken(node))}">'
         f'<g transform="translate({box.x:.0f} {box.y:.0f})">{shape.draw(box.width)}</g></a>'
     )
 
 
 def spoken(node: Node) -> str:
-    """Return a node in words, for screen readers; safe to print."""
+    """Return a node in words, for screen readers; safe to print.
+
+    It describes a link whose name is what is drawn, so that people who speak to their browser can say what they see.
+    """
     if isinstance(node, FileNode):
         return ", ".join(["file " + isolated(printable(node.title)), *labels.file_facts(node)])
     name = " ".join(filter(None, ["run of " + isolated(labels.run_name(node)), labels.run_version(node)]))

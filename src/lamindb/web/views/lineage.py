@@ -63,7 +63,13 @@ def _show(request: Request, kind: str, record_id: str) -> HttpResponse:
     if record is None:
         raise responses.not_found(kind)
     excerpt = Excerpt.from_query(kind, record_id, pages.parameters(request))
-    found = excerpt_graph.read(database.connection(instance.alias), excerpt)
+    connection = database.connection(instance.alias)
+    found = None
+    with queries.time_limit(instance, _PATIENCE_SECONDS):
+        found = excerpt_graph.read(connection, excerpt)
+    has_marks = found is not None
+    if found is None:
+        found = excerpt_graph.read(connection, excerpt, has_marks=False)
     saved = request.GET.get("save", "")
     if saved:
         return _saved(record, excerpt, found, saved)
@@ -81,7 +87,7 @@ def _show(request: Request, kind: str, record_id: str) -> HttpResponse:
         excerpt=excerpt,
         graph=found.graph,
         lead=_lead(found),
-        notes=_notes(excerpt, found),
+        notes=_notes(excerpt, found, has_marks=has_marks),
         **_controls(request, excerpt),
         **_drawings(request, excerpt, found),
         **_panel(request, excerpt, found),
@@ -97,10 +103,12 @@ def _title(record: Any) -> str:
 def _crumbs(request: Request, record: Any) -> tuple[Crumb, ...]:
     kind = record._meta.concrete_model._meta.model_name
     url = request.site.url
+    title = _title(record)
+    name = title.rstrip("/").rpartition("/")[2] if kind == "file" else title
     return (
         Crumb("Home", url("/")),
         Crumb(f"{kind.capitalize()}s", url(f"/{kind}s")),
-        Crumb(_title(record).rstrip("/").rpartition("/")[2], url(f"{_PLACES[kind]}{record.id}")),
+        Crumb(name, url(f"{_PLACES[kind]}{record.id}")),
         Crumb("Lineage"),
     )
 
@@ -111,8 +119,10 @@ def _lead(found: ExcerptGraph) -> str:
     return f"{shown} shown" + (", and more beside them" if stubs else ", and there is no more")
 
 
-def _notes(excerpt: Excerpt, found: ExcerptGraph) -> list[str]:
+def _notes(excerpt: Excerpt, found: ExcerptGraph, *, has_marks: bool) -> list[str]:
     notes = []
+    if not has_marks:
+        notes.append("Flagged and affected files are not marked: to find them takes longer than 2 s.")
     if not excerpt.has_plumbing:
         count = labels.counted(found.n_plumbing, "file")
         notes.append(f"{count} between two runs hidden: without a description, made by one run and read by one.")

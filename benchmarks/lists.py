@@ -1,0 +1,208 @@
+"""Benchmarks of lists, folders, searches and descriptions in a big instance, beside the same as plain SQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from benchmarks import big
+from benchmarks.harness import Bench, Result, benchmark
+
+_ROUNDS = 5
+_TIMES = 4
+"""One is too short to be measured alone."""
+
+_SHOWN = 50
+
+_USER, _TRANSFORM, _RUN = "00000007", "0000000000000003", "00000000000000000300"
+_HUB = "00000000000000010001"
+_CURRENT = "is_latest AND trashed_at IS NULL"
+_NEWEST = f"ORDER BY created_at DESC, id DESC LIMIT {_SHOWN + 1}"
+
+_List = tuple[Callable[[Any], object], list[str]]
+"""What the library is asked, and the statements that answer it."""
+
+
+def _files(condition: str, **filters: Any) -> _List:
+    return (
+        lambda ln: ln.File.select(**filters).page(size=_SHOWN),
+        [f"SELECT * FROM lamindb_file WHERE {condition} AND {_CURRENT} {_NEWEST}"],
+    )
+
+
+def _runs(condition: str, **filters: Any) -> _List:
+    return (
+        lambda ln: ln.Run.select(**filters).page(size=_SHOWN),
+        [f"SELECT * FROM lamindb_run WHERE {condition} {_NEWEST}"],
+    )
+
+
+_LISTS: dict[str, _List] = {
+    "newest files": _files("id > ''"),
+    "files by suffix": _files("suffix = '.bam'", suffix=".bam"),
+    "files by a suffix that none has": _files("suffix = '.none'", suffix=".none"),
+    "files by user": _files(f"created_by_id = '{_USER}'", created_by_id=_USER),
+    "files by transform": _files(f"transform_id = '{_TRANSFORM}'", transform_id=_TRANSFORM),
+    "files by run": _files(f"run_id = '{_RUN}'", run_id=_RUN),
+    "newest runs": _runs("id > ''"),
+    "runs by status": _runs("status = 'failed'", status="failed"),
+    "runs by transform": _runs(f"transform_id = '{_TRANSFORM}'", transform_id=_TRANSFORM),
+    "runs by user": _runs(f"created_by_id = '{_USER}'", created_by_id=_USER),
+}
+
+
+@contextmanager
+def _opened(bench: Bench, *, on_postgres: bool) -> Iterator[tuple[Any, Callable[[str], list[Any]]]]:
+    """Yield the library in a big instance, and a function that executes plain SQL there."""
+    made = big.instance(big.sizes_of(bench.scale), on_postgres=on_postgres)
+    with made.connected() as ln:
+        if on_postgres:
+            import psycopg
+
+            with psycopg.connect(str(made.database), autocommit=True) as plain:
+                yield ln, lambda sql: plain.execute(sql).fetchall()  # type: ignore[arg-type]
+        else:
+            opened = sqlite3.connect(made.root / ".lamindb" / "db.sqlite3", isolation_level=None)
+            try:
+                yield ln, lambda sql: opened.execute(sql).fetchall()
+            finally:
+                opened.close()
+
+
+def _slowest(bench: Bench, questions: dict[str, _List], *, on_postgres: bool) -> Result:
+    """Return the slowest question."""
+    results = {}
+    with _opened(bench, on_postgres=on_postgres) as (ln, plain):
+        for name, (ask, statements) in questions.items():
+            found = bench.ratio(
+                ours=lambda ask=ask: [ask(ln) for _ in range(_TIMES)],  # type: ignore[misc]
+                limit=lambda statements=statements: [plain(one) for _ in range(_TIMES) for one in statements],  # type: ignore[misc]
+                rounds=_ROUNDS,
+            )
+            ratio = found.value
+            results[name] = Result(found.ours / _TIMES * 1e3, unit="ms", note=f"{name}, {ratio:.0f} × plain SQL")
+    return max(results.values(), key=lambda result: result.value)
+
+
+@benchmark("list 50 among a million files", bound=10)
+def lists(bench: Bench) -> Result:
+    """Return the slowest page of files or runs in ms, as records, by what they are filtered by."""
+    return _slowest(bench, _LISTS, on_postgres=False)
+
+
+@benchmark("list 50 among a million files, PostgreSQL", bound=20)
+def lists_on_postgres(bench: Bench) -> Result:
+    """Return as above on PostgreSQL."""
+    return _slowest(bench, _LISTS, on_postgres=True)
+
+
+def _level_in_sql(prefix: str, counted: int) -> Callable[[Callable[[str], list[Any]]], object]:
+    """Return a function that reads a level of folders by a skip scan, one statement a folder and one for its sizes."""
+
+    def read(plain: Callable[[str], list[Any]]) -> object:
+        start, end, found = prefix, f"{prefix[:-1]}0" if prefix else "\U0010ffff", []
+        while True:
+            row = plain(
+                f"SELECT key, id FROM lamindb_file WHERE key >= '{start}' AND key < '{end}' AND {_CURRENT} "
+                "ORDER BY key LIMIT 1"
+            )
+            if not row:
+                return found
+            folder = prefix + row[0][0][len(prefix) :].partition("/")[0]
+            start = f"{folder}0"
+            sizes = plain(
+                f"SELECT size FROM lamindb_file WHERE key >= '{folder}/' AND key < '{start}' AND {_CURRENT} "
+                f"LIMIT {counted + 1}"
+            )
+            found.append((folder, len(sizes), sum(size for (size,) in sizes)))
+
+    return read
+
+
+def _folders(bench: Bench, *, on_postgres: bool) -> Result:
+    from lamindb.files import levels
+
+    with _opened(bench, on_postgres=on_postgres) as (ln, plain):
+        read = _level_in_sql("", 100)
+        return bench.ratio(
+            ours=lambda: levels.level(ln.File.select()),
+            limit=lambda: read(plain),
+            rounds=_ROUNDS,
+        )
+
+
+@benchmark("folders at the top of a million keys", bound=3)
+def folders(bench: Bench) -> Result:
+    """Compare a level of 42 folders, up to 100 files counted in each, with the same statements."""
+    return _folders(bench, on_postgres=False)
+
+
+@benchmark("folders at the top of a million keys, against psycopg", bound=3)
+def folders_on_postgres(bench: Bench) -> Result:
+    """Compare as above on PostgreSQL."""
+    return _folders(bench, on_postgres=True)
+
+
+_TEXTS = ("sample000999", "sampel000999", "counts_012345.csv", "metrics project7 batch47", "zebrafish", "sa")
+
+
+def _searches(bench: Bench, *, on_postgres: bool) -> Result:
+    with _opened(bench, on_postgres=on_postgres) as (ln, _):
+        slowest = {text: bench.each(lambda text=text: ln.File.search(text), rounds=_ROUNDS) for text in _TEXTS}  # type: ignore[misc]
+    worst = max(slowest, key=lambda text: slowest[text].ours)
+    return Result(slowest[worst].ours, unit="ms", note=f"slowest: {worst!r}")
+
+
+@benchmark("search among a million files", bound=250)
+def searches(bench: Bench) -> Result:
+    """Return the slowest of several searches in ms, misspelt ones and such without a result included."""
+    return _searches(bench, on_postgres=False)
+
+
+@benchmark("search among a million files, PostgreSQL", bound=1_000)
+def searches_on_postgres(bench: Bench) -> Result:
+    """Return as above on PostgreSQL, which reads all of a common trigram."""
+    return _searches(bench, on_postgres=True)
+
+
+@benchmark("describe a file that 20,000 runs read, against one that few read", bound=3)
+def hub(bench: Bench) -> Result:
+    """Compare the description of a hub with that of another file of its age."""
+    from lamindb.describe import record
+
+    with _opened(bench, on_postgres=False) as (ln, _):
+        read_by_many, read_by_few = (ln.File.select(id=one).one() for one in (_HUB, "00000000000000020001"))
+        return bench.ratio(
+            ours=lambda: record.describe(read_by_many), limit=lambda: record.describe(read_by_few), rounds=_ROUNDS
+        )
+
+
+@benchmark("memory of asking a million files", bound=50)
+def memory(bench: Bench) -> Result:
+    """Return by how many MB the peak of a process grows that lists, opens folders, searches and describes."""
+    made = big.instance(big.sizes_of(bench.scale))
+    peaks = [
+        bench.peak_memory(_ASK.format(root=str(made.root), hub=_HUB, asks=asks), cwd=made.root.parent).ours
+        for asks in (True, False)
+    ]
+    return Result(peaks[0] - peaks[1], unit="MB")
+
+
+_ASK = """
+import lamindb as ln
+from lamindb.describe import history, record
+from lamindb.files import levels
+ln.settings.verbosity = 0
+ln.connect({root!r})
+file = ln.File.select(id={hub!r}).one()
+if {asks}:
+    for text in ("sample000999", "counts_012345.csv", "metrics project7 batch47", "zebrafish"):
+        ln.File.search(text)
+    for prefix in ("", "project7", "imaging/plate00"):
+        levels.level(ln.File.select(), prefix)
+    ln.File.select().page(size=1_000)
+    history.history(100)
+    record.describe(file)
+"""
