@@ -12,6 +12,10 @@ from benchmarks import harness
 
 def main() -> int:
     """Run the benchmarks whose names contain one of the words given; all of them without words."""
+    if "--peers" in sys.argv[1:]:
+        from benchmarks.peers.__main__ import main as compare
+
+        return compare([argument for argument in sys.argv[1:] if argument != "--peers"])
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("words", nargs="*", metavar="WORD", help="run benchmarks whose name contains a word")
     parser.add_argument("--list", action="store_true", help="print the names and stop")
@@ -19,6 +23,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the results to a file, too")
     parser.add_argument("--big", action="store_true", help="make the instance of a million files, if it is missing")
     parser.add_argument("--curve", action="store_true", help="measure cost against size, and write docs/benchmarks.md")
+    parser.add_argument("--peers", action="store_true", help="compare with other tools; has options of its own")
     parser.add_argument("--up-to", type=int, metavar="N", help="leave out instances of more files from the curve")
     arguments = parser.parse_args()
     if arguments.curve:
