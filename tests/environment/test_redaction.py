@@ -198,3 +198,17 @@ def test_harmless_names(name: str) -> None:
 def test_long_texts_do_not_take_long_to_match() -> None:
     for piece in ("a" * 200_000, "key " * 50_000, "x=" * 100_000, '"' * 100_000, "token" * 40_000, "://" * 60_000):
         assert len(redact_text(piece)) >= 3
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r'"first\nAKIAABCDEFGHIJKLMNOP"', r'"first\n***"'),
+        (r"\tghp_aaaaaaaaaaaaaaaaaaaaaaaa", r"\t***"),
+        (r'"a\ntoken=abc123def"', r'"a\ntoken=***"'),
+        (r'"\rapi_key: abc123def"', r'"\rapi_key: ***"'),
+        ("task-aaaaaaaaaaaaaaaaaaaaaaaa", "task-aaaaaaaaaaaaaaaaaaaaaaaa"),
+    ],
+)
+def test_the_letter_of_an_escape_is_no_part_of_a_word(text: str, shown: str) -> None:
+    assert redact_text(text) == shown

@@ -55,16 +55,18 @@ _HARMLESS_BEFORE: Final = frozenset(
 )
 """Words before the tokens of a language and the passes of a filter, which are no secrets."""
 
+_START: Final = r"(?:\b|(?<=\\[abfnrtv]))"
+"""The start of a word. The letter of an escape before it, as in a string of a source, is no part of it."""
 _SHAPES: Final = re.compile(
-    r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA|ANVA)[A-Z0-9]{16}\b"
-    r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}"
-    r"|\bgl(?:pat|dt|rt|cbt|ptt|ft|soat|oas|agent)-[\w\-]{16,}"
-    r"|\bxox[a-z]-[\w\-]{10,}|\bxapp-[\w\-]{10,}"
-    r"|\bsk-[\w\-]{16,}|\b[srp]k_(?:live|test)_\w{10,}"
-    r"|\bhf_[A-Za-z0-9]{20,}|\bpypi-[\w\-]{20,}|\bnpm_[A-Za-z0-9]{30,}|\bdapi[0-9a-f]{32}\b"
-    r"|\bAIza[\w\-]{30,}|\bya29\.[\w\-]{10,}|\bSG\.[\w\-]{16,}\.[\w\-]{16,}"
-    r"|\beyJ[\w\-]{8,}\.[\w\-]{8,}\.[\w\-]*"
-    r"|(?<=hooks\.slack\.com/services/)[\w/]+"
+    _START + r"(?:(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA|ANVA)[A-Z0-9]{16}\b"
+    r"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
+    r"|gl(?:pat|dt|rt|cbt|ptt|ft|soat|oas|agent)-[\w\-]{16,}"
+    r"|xox[a-z]-[\w\-]{10,}|xapp-[\w\-]{10,}"
+    r"|sk-[\w\-]{16,}|[srp]k_(?:live|test)_\w{10,}"
+    r"|hf_[A-Za-z0-9]{20,}|pypi-[\w\-]{20,}|npm_[A-Za-z0-9]{30,}|dapi[0-9a-f]{32}\b"
+    r"|AIza[\w\-]{30,}|ya29\.[\w\-]{10,}|SG\.[\w\-]{16,}\.[\w\-]{16,}"
+    r"|eyJ[\w\-]{8,}\.[\w\-]{8,}\.[\w\-]*"
+    r")|(?<=hooks\.slack\.com/services/)[\w/]+"
 )
 _SHAPE_MARKS: Final = re.compile(
     r"A(?:K|S|G|I|R|N)[IPDO]A|gh[pousr]_|github_pat_|gl[a-z]+-|xox|xapp-|sk-|k_live_|k_test_|hf_|pypi-|npm_|dapi"
@@ -212,9 +214,16 @@ def _redact_options(argv: Sequence[str]) -> list[str]:
     return words
 
 
+def _is_secret(found: re.Match[str]) -> bool:
+    """Return True if the name before a value is that of a secret, without the letter of an escape before it."""
+    name = found["name"]
+    is_escaped = found.string.endswith("\\", 0, found.start("name"))
+    return is_secret_name(name) or (is_escaped and is_secret_name(name[1:]))
+
+
 def _hide_quoted(found: re.Match[str]) -> str:
     value = found["text"] or found["value"]
-    if not is_secret_name(found["name"]) or value.casefold() in _PLACEHOLDERS:
+    if not _is_secret(found) or value.casefold() in _PLACEHOLDERS:
         return found.group()
     quote_mark = found["long"] or found["quote"]
     lines = "\n" * value.count("\n")
@@ -230,7 +239,7 @@ def _hide_called(found: re.Match[str]) -> str:
 def _hide_bare(found: re.Match[str]) -> str:
     """Hide an unquoted value where it looks typed by hand: a variable's name in code is left alone."""
     name, value = found["name"], found["value"]
-    if not is_secret_name(name) or value.casefold() in _PLACEHOLDERS:
+    if not _is_secret(found) or value.casefold() in _PLACEHOLDERS:
         return found.group()
     if name != name.upper() and (value.isidentifier() or "." in value) and not any(map(str.isdigit, value)):
         return found.group()

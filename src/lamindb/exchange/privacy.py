@@ -15,7 +15,15 @@ _HIDDEN_VALUE = "‹hidden›"
 
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _ADDRESS = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s\"'`<>()\[\]{}|\\^]*")
-_PATH = re.compile(r"(?<![\w.~/:<›-])/(?:[^\s/\"'`<>|:;,*?(){}\[\]]+/)+([^\s/\"'`<>|:;,*?(){}\[\]]*)")
+_IP = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])")
+_DOMAIN = re.compile(
+    r"(?<![\w.@-])(?:[a-z0-9-]{1,63}\.){1,8}(?:com|edu|gov|internal|intranet|lan|org)(?![\w-])", re.IGNORECASE
+)
+"""Names of machines by their ending. `net`, `io` and others are no such ending: in code they are names."""
+_PATH = re.compile(
+    r"(?:(?<![\w.~/:<›-])|(?<=\\[abfnrtv]))~?/"
+    r"(?:[^\s/\"'`<>|:;,*?(){}\[\]]+/)+([^\s/\"'`<>|:;,*?(){}\[\]]*)"
+)
 _WINDOWS_PATH = re.compile(r"(?<!\w)[A-Za-z]:\\(?:[^\s\\\"'`<>|:;,*?]+\\)*([^\s\\\"'`<>|:;,*?]*)")
 _HOST = re.compile(r"[\w.-]{3,253}")
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
@@ -51,6 +59,8 @@ class Privacy:
             text = _ADDRESS.sub(_without_host, text)
         if not self.with_emails:
             text = _EMAIL.sub(HIDDEN_EMAIL, text)
+        if not self.with_hosts:
+            text = _DOMAIN.sub(HIDDEN_HOST, _IP.sub(HIDDEN_HOST, text))
         if not self.with_paths:
             text = _WINDOWS_PATH.sub(r"…\\\1", _PATH.sub(r"…/\1", text))
         return text if self._host is None else self._host.sub(HIDDEN_HOST, text)

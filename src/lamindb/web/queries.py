@@ -22,7 +22,6 @@ ROWS: Final = 50
 """The rows of a page."""
 PATIENCE_SECONDS: Final = 2.0
 """How long a filter that no index serves may search."""
-_LEAST_SCORE: Final = 60.0
 _STEPS: Final = 20_000
 """So many instructions of SQLite pass between two looks at the clock."""
 _CURSOR: Final = re.compile(r"(\d{1,17})-([0-9A-Za-z_-]{1,64})", re.ASCII)
@@ -340,20 +339,15 @@ def search(instance: Instance, text: str, limit: int, *, runs: bool = False) -> 
     current = File.objects.using(instance.alias).filter(is_latest=True, trashed_at__isnull=True)
     with time_limit(instance, PATIENCE_SECONDS) as clock:
         if runs:
-            found.runs.extend(_likely(Run.objects.using(instance.alias).search(text, limit=limit)))
+            found.runs.extend(Run.objects.using(instance.alias).search(text, limit=limit))
             prefetch_related_objects(found.runs, "transform", "created_by")
         else:
-            found.files.extend(_likely(current.search(text, limit=limit)))
+            found.files.extend(current.search(text, limit=limit))
             prefetch_related_objects(found.files, "transform", "created_by")
-            found.transforms.extend(_likely(Transform.objects.using(instance.alias).search(text, limit=limit)))
+            found.transforms.extend(Transform.objects.using(instance.alias).search(text, limit=limit))
             users: Any = User.objects.using(instance.alias)
             found.users.extend(users.filter(Q(handle__icontains=text) | Q(name__icontains=text))[:limit])
     return Found(found.files, found.runs, found.transforms, found.users, clock.is_over)
-
-
-def _likely(hits: Any) -> list[Any]:
-    """Return the hits that a person would call one: those that score next to nothing are left out."""
-    return [record for record, score in zip(hits, hits.scores, strict=True) if score >= _LEAST_SCORE]
 
 
 _MOST_CHILDREN: Final = 200
