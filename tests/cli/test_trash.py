@@ -131,3 +131,10 @@ def test_a_folder_of_another_case_is_another_folder(instance: Path, cli: Cli) ->
     cli("rm", "-r", "D")
     assert [file.key for file in ln.File.select()] == ["d/a.txt"]
     assert cli("ls", "D").out == ""
+
+
+def test_that_the_version_which_is_current_now_is_flagged_is_told(local_instance: Path, cli: Cli) -> None:
+    for data in (b"1", b"2"):
+        ln.File(data, key="x.txt").save()
+    cli("flag", "x.txt@1", "--reason", "A4 was pipetted twice")
+    assert "version 1 of 'x.txt' is flagged: A4 was pipetted twice" in cli("rm", "x.txt").err

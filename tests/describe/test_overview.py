@@ -43,6 +43,18 @@ def test_stale_and_affected_files_are_grouped_by_their_nearest_cause(instance: P
     assert (plain["failed"], plain["edited"], plain["uncommitted"]) == ([], [], [])
 
 
+def test_the_causes_of_the_same_files_are_listed_together(instance: Path) -> None:
+    raw = [ln.File(b"1 %d" % n, key=f"raw/{n}").save() for n in range(8)]
+    made("merge", raw, b"merged", "merged")
+    ln.save([ln.File(b"2 %d" % n, key=f"raw/{n}") for n in range(8)])
+    text = repr(ln.lineage.status())
+    assert text.count("was read; version 2 is current") == 5
+    assert "is current\n  + 3 more\n    merged" in text
+    assert len(ln.lineage.status().stale) == 8
+    plan = repr(ln.lineage.plan())
+    assert "merged" in plan and plan.count("was read; version 2 is current") in {0, 5}
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_every_stale_file_of_a_random_history_is_under_a_cause(instance: Path, seed: int) -> None:
     history = History(seed)

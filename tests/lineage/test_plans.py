@@ -217,6 +217,15 @@ def test_a_transform_that_a_script_tracks_is_run_by_the_script(local_instance: P
     assert [str(unit) for unit in ln.lineage.plan()] == [shown]
 
 
+def test_a_notebook_is_shown_with_its_parameters(local_instance: Path) -> None:
+    raw = ln.File(b"1", key="raw.csv").save()
+    made("n.ipynb", [raw], "out.csv", kind="notebook", params={"k": 2, "how": "mean"})
+    ln.File(b"2", key="raw.csv").save()
+    (unit,) = ln.lineage.plan()
+    assert str(unit) == 'notebook n.ipynb with k=2, how="mean"'
+    assert unit.as_dict()["params"] == {"k": 2, "how": "mean"}
+
+
 @pytest.mark.parametrize(
     ("facts", "kind", "reason"),
     [

@@ -92,8 +92,8 @@ def plan(names: tuple[str, ...], as_json: bool) -> None:
     commands of a workflow belong to the run above them. What cannot be made fresh by running it here is left out with
     the reason, and so is what waits for it. If it was derived from a flagged file, replace or unflag that file.
 
-    JSON keys: units (each with run, transform, transform_type, transform_version, command, notebook, files, reasons,
-    after, the positions of the units that it needs), left_out (each with files, run, kind, reason).
+    JSON keys: units (each with run, transform, transform_type, transform_version, command, notebook, params, files,
+    reasons, after, the positions of the units that it needs), left_out (each with files, run, kind, reason).
     """
     from lamindb.lineage import plans
 

@@ -13,7 +13,7 @@ from lamindb.cli.output import counted, out, out_json_list, table, time_text
 from lamindb.cli.params import Count, Group, command, json_option
 from lamindb.core import context, messages
 from lamindb.core.keys import basename
-from lamindb.core.text import size_text
+from lamindb.core.text import printable, size_text
 from lamindb.errors import InvalidInputError
 
 _LISTED = 1_000
@@ -110,6 +110,9 @@ def _report_successor(file: Any) -> None:
                 f"version {now_current.version} of {shown} is now the current one; "
                 "`lamin rm --versions` trashes the whole file"
             )
+            reasons = [printable(flag.reason) for flag in now_current.flags.filter(removed_at__isnull=True)]
+            if reasons:
+                messages.warning(f"version {now_current.version} of {shown} is flagged: {'; '.join(reasons)}")
 
 
 @click.group("trash", cls=Group, examples=("lamin trash list", "lamin trash restore study/results.csv"))

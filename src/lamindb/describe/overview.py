@@ -18,6 +18,8 @@ from lamindb.records.open_instance import Instance
 
 _SHOWN = 10
 """Text shows at most this many records of a group."""
+_CAUSES = 5
+"""Text shows at most this many causes of the same stale files."""
 
 Clock = Callable[[datetime], str]
 
@@ -99,13 +101,19 @@ class Status:
         """Return it as text that is safe to print; `clock` formats times, in UTC by default."""
         return "\n".join(self._lines(clock)) or "nothing needs attention"
 
+    def _by_files(self) -> Iterable[tuple[tuple[File, ...], list[StaleFiles]]]:
+        """Return the causes of the same files together: a script may have read thousands that were replaced."""
+        found: dict[tuple[str, ...], list[StaleFiles]] = {}
+        for stale in self.stale:
+            found.setdefault(tuple(file.id for file in stale.files), []).append(stale)
+        return [(causes[0].files, causes) for causes in found.values()]
+
     def _lines(self, clock: Clock) -> Iterator[str]:
         if self.stale:
             yield "stale files (`lamin plan` shows what to run):"
-        for stale in self.stale:
-            now = f"version {stale.current.version} is current" if stale.current is not None else "it is in the trash"
-            yield f"  version {stale.read.version} of {_title(stale.read)} was read; {now}"
-            yield from _first(map(_title, stale.files), "    ")
+        for files, causes in self._by_files():
+            yield from _first(map(_cause, causes), "  ", _CAUSES)
+            yield from _first(map(_title, files), "    ")
         if self.affected:
             yield "flagged files, and what is affected (replace or unflag them):"
         for one in self.affected:
@@ -239,9 +247,14 @@ def _run_text(run: Run, detail: str, clock: Clock) -> str:
     return " · ".join(filter(None, [name, printable(detail), who, clock(run.started_at or run.created_at)]))
 
 
-def _first(lines: Iterable[str], indent: str) -> Iterator[str]:
+def _cause(stale: StaleFiles) -> str:
+    now = f"version {stale.current.version} is current" if stale.current is not None else "it is in the trash"
+    return f"version {stale.read.version} of {_title(stale.read)} was read; {now}"
+
+
+def _first(lines: Iterable[str], indent: str, most: int = _SHOWN) -> Iterator[str]:
     """Yield the first lines, and how many more there are."""
     listed = list(lines)
-    yield from (f"{indent}{line}" for line in listed[:_SHOWN])
-    if len(listed) > _SHOWN:
-        yield f"{indent}+ {len(listed) - _SHOWN:,} more"
+    yield from (f"{indent}{line}" for line in listed[:most])
+    if len(listed) > most:
+        yield f"{indent}+ {len(listed) - most:,} more"

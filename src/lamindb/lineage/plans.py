@@ -21,6 +21,7 @@ from lamindb.core import context, processes
 from lamindb.core.text import printable
 from lamindb.db import database
 from lamindb.lineage import query, recall, sql, staleness
+from lamindb.lineage.render.labels import counted
 from lamindb.models import File, Run, RunInput
 
 Kind = Literal["flagged", "removed", "loop", "elsewhere", "no program", "waits"]
@@ -28,6 +29,8 @@ Kind = Literal["flagged", "removed", "loop", "elsewhere", "no program", "waits"]
 _FILES, _INPUTS = (model._meta.db_table for model in (File, RunInput))
 _NAMED = 3
 _SHOWN = 20
+_REASONS = 5
+"""The reasons of a unit that are shown as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Unit:
             "transform_version": transform.version,
             "command": self.command,
             "notebook": self.notebook,
+            "params": self.params,
             "files": [_plain(file) for file in self.files],
             "reasons": list(self.reasons),
             "after": list(self.after),
@@ -67,7 +71,15 @@ class Unit:
 
     def __str__(self) -> str:
         """Return what to start, as one line that is safe to print."""
-        return printable(self.command if self.command is not None else f"notebook {self.notebook}")
+        if self.command is not None:
+            return printable(self.command)
+        given = ", ".join(f"{name}={json.dumps(value)}" for name, value in self.params.items())
+        return printable(f"notebook {self.notebook}" + (f" with {given}" if given else ""))
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters that a notebook was run with; empty for others, whose command has them."""
+        return dict(self.run.params or {}) if self.notebook is not None else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +146,9 @@ class Plan:
         lines = []
         for number, unit in enumerate(self.units, 1):
             lines += [f"{number}. {unit}", f"   makes {_listed(map(_title, unit.files))}"]
-            lines += [f"   {reason}" for reason in unit.reasons]
+            lines += [f"   {reason}" for reason in unit.reasons[:_REASONS]]
+            if len(unit.reasons) > _REASONS:
+                lines.append(f"   … and {counted(len(unit.reasons) - _REASONS, 'more reason')}")
         lines += ["left out:"] if self.left_out else []
         lines += [f"  {_listed(map(_title, one.files))}: {one.reason}" for one in self.left_out]
         return "\n".join(lines)
