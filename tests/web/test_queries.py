@@ -43,6 +43,16 @@ def test_no_page_asks_much(usual: Made) -> None:
             assert not re.search(r"\bOFFSET\b|COUNT\(", statement, re.IGNORECASE), (address, statement)
 
 
+def test_a_search_finds_what_the_library_finds(instance: Path) -> None:
+    file = ln.File(b"1.5", key="results/signal.txt").save()
+    ln.Transform(name="summarise", type="pipeline").save()
+    page = Client(open_read_only(instance))
+    assert [found.id for found in ln.File.search("signl")] == [file.id]
+    assert f"/files/{file.id}" in page.get("/search?q=signl").text
+    assert "summarise" in page.get("/search?q=sumarise").text
+    assert "Nothing was found" in page.get("/search?q=zzzz").text
+
+
 @pytest.fixture
 def filled(instance: Path) -> Client:
     """An instance on each database, with statistics and enough rows for its planner."""
