@@ -183,6 +183,19 @@ def _key(to: str, **options: Any) -> Any:
 _CURRENT = models.Q(("is_latest", True), ("trashed_at__isnull", True))
 
 
+def remove(apps: Any, editor: Any) -> None:
+    """Remove what `build` made, where it was made."""
+    if editor.connection.vendor == "sqlite":
+        for table in _SEARCHED:
+            for event in ("insert", "delete", "update"):
+                editor.execute(f"DROP TRIGGER IF EXISTS {table}_search_{event}", params=None)
+            editor.execute(f"DROP TABLE IF EXISTS {table}_search", params=None)
+        return
+    for table in _SEARCHED:
+        editor.execute(f"DROP INDEX IF EXISTS {table}_search", params=None)
+    editor.execute("DROP FUNCTION IF EXISTS lamindb_folded(text)", params=None)
+
+
 class Migration(migrations.Migration):
     """Changes indexes; no row is changed."""
 
@@ -225,5 +238,5 @@ class Migration(migrations.Migration):
                 ("flag", "flag_removed_at", ["removed_at"], models.Q(("removed_at__isnull", False))),
             )
         ),
-        migrations.RunPython(build, migrations.RunPython.noop),
+        migrations.RunPython(build, remove),
     ]
