@@ -58,6 +58,8 @@ class Model:
 
     def __init__(self) -> None:
         self.versions: dict[str, Version] = {}
+        self.removed: dict[int, int] = {}
+        """The highest number of a family that was removed for good: it is not given again."""
         self._families = itertools.count()
 
     def current(self, key: str) -> Version | None:
@@ -75,6 +77,7 @@ class Model:
             return None
         current.is_latest = False
         highest = max(v.number for v in self.versions.values() if v.family == current.family)
+        highest = max(highest, self.removed.get(current.family, 0))
         return Version(current.family, highest + 1, current.key, content)
 
     def delete(self, version: Version) -> None:
@@ -82,8 +85,9 @@ class Model:
         self._promote(version.family)
 
     def purge(self, record_id: str) -> None:
-        family = self.versions[record_id].family
-        del self.versions[record_id]
+        removed = self.versions.pop(record_id)
+        family = removed.family
+        self.removed[family] = max(removed.number, self.removed.get(family, 0))
         self._promote(family)
 
     def restore(self, version: Version) -> None:
