@@ -511,12 +511,13 @@ def _marks(file_ids: list[str], alias: str) -> dict[str, list[str]]:
     """Return in words which of some files are stale, flagged or affected."""
     from lamindb.db import database
     from lamindb.lineage import recall, staleness
+    from lamindb.lineage.lineage_graph import reasons_text
 
     connection = database.connection(alias)
     marks = {file_id: ["stale"] for file_id in staleness.stale_among(connection, file_ids)}
     flagged, affected = recall.marks(connection, file_ids)
     for file_id, reasons in flagged.items():
-        marks.setdefault(file_id, []).append(f"flagged: {printable('; '.join(reasons))}")
+        marks.setdefault(file_id, []).append(f"flagged: {reasons_text(reasons)}")
     for file_id, cause in affected.items():
         marks.setdefault(file_id, []).append(f"affected: {cause}")
     return marks
