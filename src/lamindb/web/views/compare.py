@@ -34,7 +34,7 @@ def show(request: Request) -> HttpResponse:
     crumbs = (Crumb("Home", site.url("/")), Crumb("Compare"))
     if not all(ids):
         return pages.page(request, "compare.html", title="Compare", crumbs=crumbs, ids=ids)
-    a, b = (_record(site.instance.alias, one) for one in ids)
+    a, b = (_record(site.instance.alias, name, one) for name, one in zip(("a", "b"), ids, strict=True))
     _check(a, b)
     try:
         found = diff(a, b)
@@ -59,13 +59,13 @@ def show(request: Request) -> HttpResponse:
     )
 
 
-def _record(alias: str, record_id: str) -> File | Run | Transform:
+def _record(alias: str, name: str, record_id: str) -> File | Run | Transform:
     models: tuple[Any, ...] = (File, Run, Transform)
     for model in models:
         found: File | Run | Transform | None = model.objects.using(alias).filter(id=record_id).first()
         if found is not None:
             return found
-    raise responses.not_found("file, run or transform")
+    raise PageError(404, f"There is no file, run or transform with the id that `{name}` gives in this address.")
 
 
 def _check(a: Any, b: Any) -> None:
@@ -146,7 +146,9 @@ def why(request: Request, id: str) -> HttpResponse:
     instance = request.site.instance
     file = file_view.get(instance, id)
     against = request.GET.get("against", "")
-    number = int(against) if against.isascii() and against.isdigit() and len(against) < 9 else None
+    if against and not (against.isascii() and against.isdigit() and len(against) < 9):
+        raise responses.wrong_parameter("against", against, "the number of a version")
+    number = int(against) if against else None
     found: Why | None = None
     problem = ""
     with queries.time_limit(instance, _PATIENCE_SECONDS) as clock:
