@@ -34,7 +34,7 @@ def show(request: Request) -> HttpResponse:
     crumbs = (Crumb("Home", site.url("/")), Crumb("Compare"))
     if not all(ids):
         return pages.page(request, "compare.html", title="Compare", crumbs=crumbs, ids=ids)
-    a, b = (_record(site.instance.alias, name, one) for name, one in zip(("a", "b"), ids, strict=True))
+    a, b = _records(site.instance.alias, ids)
     _check(a, b)
     try:
         found = diff(a, b)
@@ -59,13 +59,17 @@ def show(request: Request) -> HttpResponse:
     )
 
 
-def _record(alias: str, name: str, record_id: str) -> File | Run | Transform:
-    models: tuple[Any, ...] = (File, Run, Transform)
-    for model in models:
-        found: File | Run | Transform | None = model.objects.using(alias).filter(id=record_id).first()
-        if found is not None:
-            return found
-    raise PageError(404, f"There is no file, run or transform with the id that `{name}` gives in this address.")
+def _records(alias: str, ids: list[str]) -> list[File | Run | Transform]:
+    found: dict[str, Any] = {}
+    models: tuple[tuple[Any, str], ...] = ((File, "run"), (Run, "transform"), (Transform, "created_by"))
+    for model, related in models:
+        if len(found) < len(set(ids)):
+            found |= model.objects.using(alias).select_related(related).in_bulk(ids)
+    for name, record_id in zip(("a", "b"), ids, strict=True):
+        if record_id not in found:
+            text = f"There is no file, run or transform with the id that `{name}` gives in this address."
+            raise PageError(404, text)
+    return [found[record_id] for record_id in ids]
 
 
 def _check(a: Any, b: Any) -> None:

@@ -419,7 +419,7 @@ def _count(request: Request, record: Any) -> int:
     connection = database.connection(request.site.instance.alias)
     walk = query.walk_from(record, is_up=False, all_producers=True)
     recursion, params = sql.closure_sql(connection.vendor, walk, "reached")
-    text = f"WITH RECURSIVE {recursion} SELECT COUNT(*) FROM (SELECT 1 FROM reached LIMIT {MOST_COUNTED + 1}) some"
+    text = f"WITH RECURSIVE {recursion} SELECT COUNT(*) FROM (SELECT 1 FROM reached LIMIT {MOST_COUNTED + 1}) counted"
     try:
         return int(sql.fetch(connection, text, params)[0][0])
     except LaminError:
