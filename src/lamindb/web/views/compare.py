@@ -34,7 +34,7 @@ def show(request: Request) -> HttpResponse:
     crumbs = (Crumb("Home", site.url("/")), Crumb("Compare"))
     if not all(ids):
         return pages.page(request, "compare.html", title="Compare", crumbs=crumbs, ids=ids)
-    a, b = (_record(site.instance.alias, one) for one in ids)
+    a, b = _records(site.instance.alias, ids)
     _check(a, b)
     try:
         found = diff(a, b)
@@ -59,13 +59,17 @@ def show(request: Request) -> HttpResponse:
     )
 
 
-def _record(alias: str, record_id: str) -> File | Run | Transform:
-    models: tuple[Any, ...] = (File, Run, Transform)
-    for model in models:
-        found: File | Run | Transform | None = model.objects.using(alias).filter(id=record_id).first()
-        if found is not None:
-            return found
-    raise responses.not_found("file, run or transform")
+def _records(alias: str, ids: list[str]) -> list[File | Run | Transform]:
+    found: dict[str, Any] = {}
+    models: tuple[tuple[Any, str], ...] = ((File, "run"), (Run, "transform"), (Transform, "created_by"))
+    for model, related in models:
+        if len(found) < len(set(ids)):
+            found |= model.objects.using(alias).select_related(related).in_bulk(ids)
+    for name, record_id in zip(("a", "b"), ids, strict=True):
+        if record_id not in found:
+            text = f"There is no file, run or transform with the id that `{name}` gives in this address."
+            raise PageError(404, text)
+    return [found[record_id] for record_id in ids]
 
 
 def _check(a: Any, b: Any) -> None:
@@ -146,7 +150,9 @@ def why(request: Request, id: str) -> HttpResponse:
     instance = request.site.instance
     file = file_view.get(instance, id)
     against = request.GET.get("against", "")
-    number = int(against) if against.isascii() and against.isdigit() and len(against) < 9 else None
+    if against and not (against.isascii() and against.isdigit() and len(against) < 9):
+        raise responses.wrong_parameter("against", against, "the number of a version")
+    number = int(against) if against else None
     found: Why | None = None
     problem = ""
     with queries.time_limit(instance, _PATIENCE_SECONDS) as clock:
