@@ -419,7 +419,10 @@ class _ArrowComparison(_Comparison):
                 found = self._keyed_cells(pairs, on)
                 totals = len(keys.before), len(keys.after)
                 return TableDifference("key", tuple(on), *totals, rows_changed=found.rows, cells=found.changes())
-            return self._by_partners(keys.partners(), on)
+            partners = keys.partners()
+            # A key takes as much memory as a partner, and is not needed any more.
+            del keys
+            return self._by_partners(partners, on)
         return super().by_key(on)
 
     def _by_partners(self, partners: Any, on: list[str]) -> TableDifference:
