@@ -90,10 +90,12 @@ def plan(names: tuple[str, ...], as_json: bool) -> None:
 
     Each entry is a process to start: a command line, from the folder of the project, or a notebook. Steps of a flow and
     commands of a workflow belong to the run above them. What cannot be made fresh by running it here is left out with
-    the reason, and so is what waits for it. If it was derived from a flagged file, replace or unflag that file.
+    the reason, and so is what waits for it. If it was derived from a flagged file, replace or unflag that file. A file
+    that was renamed since it was made stays stale, as its program writes the old key: a note says so.
 
     JSON keys: units (each with run, transform, transform_type, transform_version, command, notebook, params, files,
-    reasons, after, the positions of the units that it needs), left_out (each with files, run, kind, reason).
+    reasons, after, the positions of the units that it needs, notes, stays_stale, the files that it writes under the
+    keys that they had before), left_out (each with files, run, kind, reason).
     """
     from lamindb.lineage import plans
 
