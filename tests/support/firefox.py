@@ -1,4 +1,4 @@
-"""Firefox as it comes with Debian, driven by WebDriver BiDi over a websocket: it opens pages and tells what it reports."""
+"""Firefox as it comes with Debian, driven by WebDriver BiDi: it opens pages, and tells what it reports."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ user_pref("toolkit.telemetry.enabled", false);
 _WATCH = """() => document.addEventListener("securitypolicyviolation", (one) => {
     console.error(`${one.violatedDirective} refused ${one.blockedURI || one.sourceFile} ${one.sample}`);
 })"""
-"""What a policy refuses stands in the console of a person, and is not reported to a program unless it is written there."""
+"""What a policy refuses stands in the console of a person; a program is told only what is written there."""
 
 
 class Firefox:
