@@ -23,6 +23,7 @@ from lamindb.web.views import file as file_view
 
 _MOST_BYTES: Final = 64 << 20
 """Larger files are compared on the command line."""
+_MOST_OFFERED: Final = 30
 _MOST_ROWS: Final = 500
 _PATIENCE_SECONDS: Final = 5.0
 
@@ -33,7 +34,7 @@ def show(request: Request) -> HttpResponse:
     ids = [request.GET.get(name, "").strip() for name in ("a", "b")]
     crumbs = (Crumb("Home", site.url("/")), Crumb("Compare"))
     if not all(ids):
-        return pages.page(request, "compare.html", title="Compare", crumbs=crumbs, ids=ids)
+        return pages.page(request, "compare.html", title="Compare", crumbs=crumbs, ids=ids, **_offered(request, ids))
     a, b = _records(site.instance.alias, ids)
     _check(a, b)
     try:
@@ -59,13 +60,38 @@ def show(request: Request) -> HttpResponse:
     )
 
 
-def _records(alias: str, ids: list[str]) -> list[File | Run | Transform]:
+def _offered(request: Request, ids: list[str]) -> dict[str, Any]:
+    """Return what one record, whose id is given, can be compared with: the newest of its kind."""
+    given = next(filter(None, ids), None)
+    if given is None:
+        return {}
+    alias = request.site.instance.alias
+    (record,) = _records(alias, [given], ("a",) if ids[0] else ("b",))
+    if isinstance(record, Run):
+        found: Any = queries.newest_runs(
+            Run.objects.using(alias).filter(transform_id=record.transform_id), _MOST_OFFERED
+        )
+    elif isinstance(record, File):
+        found = record.versions.filter(trashed_at__isnull=True).order_by("-version")[:_MOST_OFFERED]
+    else:
+        same = Transform.objects.using(alias).filter(type=record.type, reference=record.reference)
+        found = same.order_by("-created_at")[:_MOST_OFFERED]
+
+    def offer(other: Any) -> dict[str, Any]:
+        earlier, later = sorted((record.id, other.id)) if not isinstance(record, Transform) else (other.id, record.id)
+        link = f"{request.site.url('/compare')}?a={earlier}&b={later}"
+        return {**_side(other), "id": other.id, "link": link, "status": getattr(other, "status", None)}
+
+    return {"known": _side(record), "others": [offer(one) for one in found if one.id != record.id]}
+
+
+def _records(alias: str, ids: list[str], names: tuple[str, ...] = ("a", "b")) -> list[File | Run | Transform]:
     found: dict[str, Any] = {}
     models: tuple[tuple[Any, str], ...] = ((File, "run"), (Run, "transform"), (Transform, "created_by"))
     for model, related in models:
         if len(found) < len(set(ids)):
             found |= model.objects.using(alias).select_related(related).in_bulk(ids)
-    for name, record_id in zip(("a", "b"), ids, strict=True):
+    for name, record_id in zip(names, ids, strict=True):
         if record_id not in found:
             text = f"There is no file, run or transform with the id that `{name}` gives in this address."
             raise PageError(404, text)
