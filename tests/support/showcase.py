@@ -214,9 +214,7 @@ def make() -> Showcase:
 
 
 def _this_process() -> dict[str, Any]:
-    import dataclasses
-
-    return dataclasses.asdict(processes.this_process())
+    return processes.this_process()._asdict()
 
 
 def make_hostile() -> Showcase:

@@ -165,6 +165,25 @@ def test_what_cannot_be_asked_is_an_error_page_without_details(client: Any, addr
         assert word not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("/files?since=yesterday", "since"), ("/files?until=9999-12-31", "until"), ("/files?state=lost", "state"),
+        ("/files?after=x", "after"), ("/runs?status=odd", "status"), ("/runs?after=1-", "after"),
+        ("/transforms?type=x", "type"), ("/transforms?after=x", "after"), ("/compare?a=none&b=none", "a"),
+        ("/compare?a={file}&b=none", "b"), ("/files/{file}/why?against=first", "against"),
+        ("/files/{file}/lineage?depth=99", "depth"), ("/files/{file}/lineage?at=soon", "at"),
+        ("/files/{file}/lineage?open=x", "open"), ("/files/{file}/lineage?save=film", "save"),
+        ("/runs/{run}/log?end=x", "end"), ("/runs/{run}/code?module=99999999", "module"),
+        ("/runs/{run}/code?module=" + "9" * 5_000, "module"), ("/runs/{run}/inputs?after=x", "after"),
+    ],
+)  # fmt: skip
+def test_the_parameter_that_is_wrong_is_named(client: Any, usual: Made, address: str, name: str) -> None:
+    answer = client.get(address.format(file=usual.files["model"], run=usual.runs["train"]))
+    assert answer.status in (400, 404)
+    assert re.search(rf"(<code>|address, ){name}\b", answer.text), answer.text
+
+
 def test_an_unexpected_failure_says_a_number_and_nothing_else(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("/secret/path SELECT password FROM t")

@@ -6,9 +6,9 @@ import datetime
 import os
 import shutil
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -518,13 +518,19 @@ def _rows_as_dicts(rows: Iterable[FileRow], alias: str) -> Iterator[dict[str, An
 def _marks(file_ids: list[str], alias: str) -> dict[str, list[str]]:
     """Return in words which of some files are stale, flagged or affected."""
     from lamindb.db import database
-    from lamindb.lineage import recall, staleness
+    from lamindb.lineage import staleness
+    from lamindb.records import flags
 
     connection = database.connection(alias)
     marks = {file_id: ["stale"] for file_id in staleness.stale_among(connection, file_ids)}
+    if not flags.any_open(alias):
+        return marks
+    from lamindb.lineage import recall
+    from lamindb.lineage.lineage_graph import reasons_text
+
     flagged, affected = recall.marks(connection, file_ids)
     for file_id, reasons in flagged.items():
-        marks.setdefault(file_id, []).append(f"flagged: {printable('; '.join(reasons))}")
+        marks.setdefault(file_id, []).append(f"flagged: {reasons_text(reasons)}")
     for file_id, cause in affected.items():
         marks.setdefault(file_id, []).append(f"affected: {cause}")
     return marks
@@ -580,23 +586,22 @@ def _mark(file: FileRow) -> str:
     return "" if file.is_latest else " older"
 
 
-@dataclass(slots=True)
-class _Folder:
+class _Folder(NamedTuple):
     """A folder of keys. One name may be a file and a folder."""
 
-    folders: dict[str, _Folder] = field(default_factory=dict)
-    files: dict[str, list[FileRow]] = field(default_factory=dict)
+    folders: dict[str, _Folder]
+    files: dict[str, list[FileRow]]
 
 
 def _tree(files: list[FileRow], marks: dict[str, list[str]]) -> list[str]:
     """Return keys as an indented tree; files without a key come last, by name."""
-    root = _Folder()
+    root = _Folder({}, {})
     for file in files:
         if file.key is not None:
             *folders, last = file.key.split("/")
             node = root
             for folder in folders:
-                node = node.folders.setdefault(folder, _Folder())
+                node = node.folders.setdefault(folder, _Folder({}, {}))
             node.files.setdefault(last, []).append(file)
     lines: list[str] = []
     _draw(root, "", lines, marks)

@@ -111,6 +111,8 @@ def file(text: str, *, version: int | None = None, in_trash: bool = False) -> Fi
         MultipleResultsFound: Several storages have this key; their ids are listed.
     """
     found = _file_or_none(text, version, in_trash)
+    if found is None and version is not None and not in_trash and _named_file(text, None, in_trash) is not None:
+        return file_version(text, version)
     if found is None:
         where = " in the trash" if in_trash else ""
         which = f" with version {version}" if version is not None else ""

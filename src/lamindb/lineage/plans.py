@@ -21,6 +21,7 @@ from lamindb.core import context, processes
 from lamindb.core.text import printable
 from lamindb.db import database
 from lamindb.lineage import query, recall, sql, staleness
+from lamindb.lineage.lineage_graph import reasons_text
 from lamindb.lineage.render.labels import counted
 from lamindb.models import File, FileEvent, Run, RunInput, RunOutput
 
@@ -493,8 +494,8 @@ class _Planner:
         for unit_id, group in sorted(self._groups.items()):
             read = {one for run_id in group.members for _, one in facts.reads[run_id] if one in reasons}
             for one in sorted(filter(None, read))[:1]:
-                file, why = self._files[one], "; ".join(map(printable, reasons[one]))
-                found[unit_id] = f"version {file.version} of {_title(file)} is flagged: {why}"
+                file = self._files[one]
+                found[unit_id] = f"version {file.version} of {_title(file)} is flagged: {reasons_text(reasons[one])}"
             for one in sorted(affected.keys() & group.stale)[:1]:
                 found.setdefault(unit_id, str(affected[one]))
         return found

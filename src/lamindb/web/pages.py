@@ -11,6 +11,8 @@ from django.http import HttpResponse
 
 from lamindb.core.text import printable
 from lamindb.environment.redaction import redact_text
+from lamindb.errors import InvalidInputError
+from lamindb.web import queries, responses
 
 if TYPE_CHECKING:
     from lamindb.web.application import Request
@@ -111,6 +113,21 @@ def theme_cookie(site: Site) -> str:
 def parameters(request: Request) -> dict[str, str]:
     """Return the parameters of the address, the last value of each."""
     return {name: str(value) for name, value in request.GET.items()}
+
+
+def place_in_list(request: Request) -> str:
+    """Return the cursor behind which the page of a list begins; "" for the first page.
+
+    Raises:
+        PageError: It is not a cursor.
+    """
+    text = str(request.GET.get("after", ""))
+    if text:
+        try:
+            queries.read_cursor(text)
+        except InvalidInputError:
+            raise responses.wrong_parameter("after", text, "the link to the next page") from None
+    return text
 
 
 def _common(site: Site) -> dict[str, Any]:

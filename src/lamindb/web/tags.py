@@ -114,6 +114,13 @@ def redacted(value: Any) -> str:
     return printable(redact_text(str(value))) if value is not None else ""
 
 
+@register.filter
+def with_code(value: str) -> SafeString:
+    """Return a text in which what stands between backticks is code."""
+    pieces = enumerate(printable(value).split("`"))
+    return mark_safe("".join(f"<code>{escape(piece)}</code>" if n % 2 else escape(piece) for n, piece in pieces))
+
+
 def broken(value: str) -> SafeString:
     """Return escaped text that may be broken after the separators of a name."""
     return mark_safe("<wbr>".join(escape(piece) for piece in _BREAKS.split(printable(value))))
