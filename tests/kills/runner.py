@@ -28,7 +28,7 @@ Plain = dict[str, Any]
 PRELOADED = """
     django.db.backends.base.schema django.db.models.sql.compiler encodings.ascii lamindb.db.postgres.base
     lamindb.db.sqlite.base lamindb.migrations lamindb.storage.cache lamindb.storage.open_store
-    lamindb.storage.view lamindb.setup.move lamindb.setup.lifecycle
+    lamindb.storage.view lamindb.setup.move lamindb.setup.named lamindb.setup.lifecycle
     lamindb.files.view_relink lamindb.files.save lamindb.files.read
     lamindb.maintenance.gc lamindb.runs.track lamindb.maintenance.trash
     lamindb.maintenance.verify obstore obstore.store pwd psycopg
