@@ -237,12 +237,7 @@ def _document(project: Project, script: str, css: str, data: str, sections: Iter
     )
     links = "".join(
         f'<a href="#{anchor}">{title}</a>'
-        for anchor, title in (
-            ("files", "Files"),
-            ("runs", "Runs"),
-            ("transforms", "Transforms"),
-            ("lineage", "Lineage"),
-        )
+        for anchor, title in ((name.lower(), name) for name in ("Files", "Runs", "Transforms", "Lineage"))
     )
     brand = (
         '<svg viewBox="0 0 24 24" fill="none" stroke-width="2.2" stroke-linecap="round" aria-hidden="true">'

@@ -272,7 +272,9 @@ function touches(k) {
   const over = seen.size >= MOST_FOLLOWED ? "over " : "";
   const text = files ? over + count(files, "file") + " of " + count(groups.size, "transform") + " come from it." : "Nothing was made from it.";
   const parts = [...groups].map(([by, all]) => boxOf(by, count(all.length, "file") + (all.length > LISTED ? ", the first " + LISTED : ""), all.slice(0, LISTED).map(rowOf)));
-  const drawn = files ? [still({focus: k, selected: k, open: new Map(), all: "down"})] : [];
+  const only = new Map();
+  for (const [o, by] of seen) if (only.size < ALL) only.set(o, by < 0 ? 0 : only.get(by) + 1);
+  const drawn = files ? [still({focus: k, selected: k, open: new Map(), only})] : [];
   return ["What " + nameOf(k) + " touches", text, ...drawn, ...parts];
 }
 function wayOf(a, b) {
