@@ -77,6 +77,16 @@ def test_every_route_has_an_answer(client: Any, usual: Made) -> None:
         assert client.get(path).status == expected.get(path, 200), path
 
 
+def test_a_file_shows_its_renames_and_removals(client: Any, usual: Made) -> None:
+    page = client.get(f"/files/{usual.files['html']}").text
+    assert "Renamed, removed, restored" in page
+    assert re.search(
+        r"renamed <bdi>from drafts/training\.html to reports/training\.html</bdi>.*by <bdi>ada</bdi>", page
+    )
+    assert "removed <bdi>version 1</bdi>" in client.get(f"/files/{usual.files['trashed']}").text
+    assert "Renamed, removed, restored" not in client.get(f"/files/{usual.files['model']}").text
+
+
 def test_policies_and_headers(client: Any) -> None:
     for address, answer in crawl(client):
         policy = answer.headers["Content-Security-Policy"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -56,8 +56,7 @@ _MARIMO = re.compile(r"^[ \t]*(?:app|\w+)[ \t]*=[ \t]*marimo\.App\(", re.MULTILI
 _CHUNK = re.compile(r"^ {0,3}(`{3,}|~{3,})\{(\w+)[^\n]*\}[ \t]*\n(.*?)^ {0,3}\1[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class TextNotebook:
+class TextNotebook(NamedTuple):
     """Title, code and language of a text notebook."""
 
     title: str | None

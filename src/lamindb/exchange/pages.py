@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lamindb.core.text import duration_text, size_text
+from lamindb.describe import history
 from lamindb.environment.redaction import redact_arguments
 from lamindb.exchange.markup import (
     breakable,
@@ -98,6 +99,7 @@ class Pages:
             page.content.append(preview)
         made = [self.nodes[one] for one in self.around.before[file.id]]
         versions = sorted(self._versions[file.id[:16]], key=lambda one: -one.version)
+        changes = history.changes(file, LISTED)
         page.content += [
             "</div><aside>",
             card(
@@ -109,6 +111,7 @@ class Pages:
                         ("Type", suffix_tag(file.suffix) if file.suffix else ""),
                         ("Files inside", f"{file.n_files:,}" if file.is_folder else ""),
                         ("Made by", "<br>".join(self._run_line(one) for one in made if isinstance(one, RunNode))),
+                        ("Changes", "<br>".join(shown(self.privacy.line(str(one))) for one in changes)),
                         ("BLAKE3", f'<code class="digest">{shown(file.digest)}</code>'),
                         ("Id", f"<code>{shown(file.id)}</code>"),
                     ]

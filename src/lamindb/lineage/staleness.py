@@ -18,7 +18,7 @@ import json
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from django.db import models
 
@@ -54,10 +54,17 @@ PRODUCER = f"COALESCE((SELECT p.run_id FROM {_OUTPUTS} p WHERE p.file_id = f.id 
 _IS_NEWEST = f"(SELECT MAX(p.id) FROM {_OUTPUTS} p WHERE p.file_id = o.file_id) = o.id"
 _HAS_NO_EDGE = f"(SELECT MAX(p.id) FROM {_OUTPUTS} p WHERE p.file_id = f.id) IS NULL"
 
+_NOT_CURRENT = "(NOT r.is_latest OR r.trashed_at IS NOT NULL)"
+
+# As an outer join: for an inner one, SQLite may read the whole index of files that are not current into a filter.
+OLD_INPUTS = f"""{_INPUTS} i LEFT JOIN {_FILES} r ON r.id = i.file_id AND {_NOT_CURRENT}
+    WHERE i.run_id = {{run}} AND r.id IS NOT NULL"""
+"""The inputs `i` of a run whose files `r` are not current; ends with a condition."""
+
 _RULES = f"""
 old AS (
     SELECT i.run_id, i.file_id, i.id AS edge, r.digest, r.trashed_at, {_GROUP} AS family, {CURRENT} AS current_id
-    FROM {{reads}} AND r.id = i.file_id AND (NOT r.is_latest OR r.trashed_at IS NOT NULL)
+    FROM {{reads}}
 ),
 last_read AS (
     SELECT old.*, MAX(edge) OVER (PARTITION BY run_id, family) AS last_edge,
@@ -101,7 +108,7 @@ def _rules_sql(
     if file_ids is None:
         given, params = "", []
         # From the files that are not current, which an index lists, to the edges of those that were read.
-        reads, bound = f"{_FILES} r CROSS JOIN {_INPUTS} i WHERE TRUE", ""
+        reads, bound = f"{_FILES} r CROSS JOIN {_INPUTS} i WHERE r.id = i.file_id AND {_NOT_CURRENT}", ""
     else:
         listed, params = sql.listed_sql(vendor, file_ids)
         behind = (
@@ -112,7 +119,7 @@ def _rules_sql(
             f"given AS ({listed}), origin(run_id) AS (SELECT ({PRODUCER}){cast} FROM given CROSS JOIN {_FILES} f "
             f"WHERE f.id = given.id{'' if is_near else behind}), "
         )
-        reads = f"origin CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} r WHERE i.run_id = origin.run_id"
+        reads = f"origin CROSS JOIN {OLD_INPUTS.format(run='origin.run_id')}"
         # A unary plus disables the index in SQLite: it would look up each run of the other expression.
         bound = f" AND {'' if cast else '+'}i.run_id IN (SELECT run_id FROM origin)"
     rules = _RULES.format(reads=reads)
@@ -453,8 +460,7 @@ def _by_key(file: File) -> tuple[str, str, str]:
     return (file.key or "", file.name, file.id)
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
+class _Way(NamedTuple):
     """The ids of a version that was read, of the current one, and of the files from the former to a stale file.
 
     Or the paths of code that changed, and the ids of the files from the one that it made.

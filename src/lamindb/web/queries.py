@@ -17,6 +17,7 @@ from lamindb.errors import DatabaseError, InvalidInputError
 from lamindb.lineage import sql, staleness
 from lamindb.models import File, Flag, Run, RunInput, RunOutput, Transform, User
 from lamindb.records.open_instance import Instance
+from lamindb.search.index import search_together
 
 ROWS: Final = 50
 """The rows of a page."""
@@ -26,7 +27,7 @@ _STEPS: Final = 20_000
 """So many instructions of SQLite pass between two looks at the clock."""
 _CURSOR: Final = re.compile(r"(\d{1,17})-([0-9A-Za-z_-]{1,64})", re.ASCII)
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_FILES, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, RunInput, RunOutput))
+_FILES, _FLAGS, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, Flag, RunInput, RunOutput))
 
 _Row = TypeVar("_Row")
 
@@ -243,8 +244,13 @@ def stale_among(instance: Instance, file_ids: Collection[str]) -> set[str]:
 
     What is stale only by way of other files stands on the page of the file.
     """
+    return marks_among(instance, file_ids)[0]
+
+
+def marks_among(instance: Instance, file_ids: Collection[str]) -> tuple[set[str], set[str]]:
+    """Return the files of a list that are directly stale, see `stale_among`, and those that have an open flag."""
     if not file_ids:
-        return set()
+        return set(), set()
     connection = database.connection(instance.alias)
     listed, params = sql.listed_sql(connection.vendor, file_ids)
     # PostgreSQL would put these queries into each other, and look for the current version again for each comparison.
@@ -253,23 +259,19 @@ def stale_among(instance: Instance, file_ids: Collection[str]) -> set[str]:
         f"WITH given AS ({listed}), made {fixed} (SELECT f.id AS file_id, {staleness.PRODUCER} AS run_id "
         f"FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id), "
         f"old {fixed} (SELECT made.file_id, made.run_id, r.digest, r.trashed_at, {staleness.CURRENT} AS current_id "
-        f"FROM made CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} r WHERE i.run_id = made.run_id AND r.id = i.file_id "
-        f"AND (NOT r.is_latest OR r.trashed_at IS NOT NULL)) "
-        f"SELECT DISTINCT old.file_id FROM old LEFT JOIN {_FILES} c ON c.id = old.current_id "
+        f"FROM made CROSS JOIN {staleness.OLD_INPUTS.format(run='made.run_id')}) "
+        f"SELECT DISTINCT old.file_id, 'stale' FROM old LEFT JOIN {_FILES} c ON c.id = old.current_id "
         "WHERE (c.digest <> old.digest OR (c.id IS NULL AND old.trashed_at IS NOT NULL)) "
         "AND (c.run_id IS NULL OR c.run_id <> old.run_id) "
         f"AND NOT EXISTS (SELECT 1 FROM {_INPUTS} e WHERE e.run_id = old.run_id AND e.file_id = old.current_id) "
-        f"AND NOT EXISTS (SELECT 1 FROM {_OUTPUTS} o WHERE o.run_id = old.run_id AND o.file_id = old.current_id)"
+        f"AND NOT EXISTS (SELECT 1 FROM {_OUTPUTS} o WHERE o.run_id = old.run_id AND o.file_id = old.current_id) "
+        f"UNION ALL SELECT g.file_id, 'flagged' FROM {_FLAGS} g WHERE g.removed_at IS NULL "
+        "AND g.file_id IN (SELECT id FROM given)"
     )
-    return {row[0] for row in sql.fetch(connection, text, params)}
-
-
-def flagged_among(instance: Instance, file_ids: Collection[str]) -> set[str]:
-    """Return the files of a list that have an open flag."""
-    if not file_ids:
-        return set()
-    query = Flag.objects.using(instance.alias).filter(file_id__in=list(file_ids), removed_at__isnull=True)
-    return set(query.order_by().values_list("file_id", flat=True))
+    found: dict[str, set[str]] = {"stale": set(), "flagged": set()}
+    for file_id, mark in sql.fetch(connection, text, params):
+        found[mark].add(file_id)
+    return found["stale"], found["flagged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,9 +283,8 @@ class FileRow:
 
 
 def with_states(instance: Instance, listed: list[File]) -> list[FileRow]:
-    """Return files with what is shown beside their names, by one query for each kind of mark."""
-    ids = [file.id for file in listed]
-    stale, flagged = stale_among(instance, ids), flagged_among(instance, ids)
+    """Return files with what is shown beside their names, by one query."""
+    stale, flagged = marks_among(instance, [file.id for file in listed])
 
     def states(file: File) -> Iterator[str]:
         if file.is_trashed:
@@ -335,19 +336,21 @@ def search(instance: Instance, text: str, limit: int, *, runs: bool = False) -> 
         limit: How many records of each kind.
         runs: Look for runs, in place of files, transforms and users.
     """
-    found = Found()
-    current = File.objects.using(instance.alias).filter(is_latest=True, trashed_at__isnull=True)
+    alias = instance.alias
+    current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True)
+    kinds: dict[str, Any] = {
+        "files": current.select_related("transform", "created_by"),
+        "transforms": Transform.objects.using(alias).select_related("created_by"),
+    }
+    if runs:
+        kinds = {"runs": Run.objects.using(alias).select_related("transform", "created_by")}
+    found: dict[str, Any] = {}
     with time_limit(instance, PATIENCE_SECONDS) as clock:
-        if runs:
-            found.runs.extend(Run.objects.using(instance.alias).search(text, limit=limit))
-            prefetch_related_objects(found.runs, "transform", "created_by")
-        else:
-            found.files.extend(current.search(text, limit=limit))
-            prefetch_related_objects(found.files, "transform", "created_by")
-            found.transforms.extend(Transform.objects.using(instance.alias).search(text, limit=limit))
-            users: Any = User.objects.using(instance.alias)
-            found.users.extend(users.filter(Q(handle__icontains=text) | Q(name__icontains=text))[:limit])
-    return Found(found.files, found.runs, found.transforms, found.users, clock.is_over)
+        found |= zip(kinds, search_together(list(kinds.values()), text, {"limit": limit}), strict=True)
+        if not runs:
+            users: Any = User.objects.using(alias)
+            found["users"] = list(users.filter(Q(handle__icontains=text) | Q(name__icontains=text))[:limit])
+    return Found(**found, is_cut=clock.is_over)
 
 
 _MOST_CHILDREN: Final = 200

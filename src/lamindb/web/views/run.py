@@ -105,8 +105,7 @@ def _flow(instance: Instance, run: Run) -> dict[str, Any]:
     """Return the first inputs and outputs, and which of the inputs are no longer current."""
     inputs = list(_edges(RunInput, instance, run)[: _FEW + 1])
     outputs = list(_edges(RunOutput, instance, run)[: _FEW + 1])
-    stale = queries.stale_among(instance, [edge.file_id for edge in outputs[:_FEW]])
-    flagged = queries.flagged_among(instance, [edge.file_id for edge in inputs[:_FEW]])
+    stale, flagged = queries.marks_among(instance, [edge.file_id for edge in [*inputs[:_FEW], *outputs[:_FEW]]])
     return {
         "inputs": [{"file": edge.file, "is_flagged": edge.file_id in flagged} for edge in inputs[:_FEW]],
         "more_inputs": len(inputs) > _FEW,
