@@ -61,6 +61,10 @@ def test_every_page_and_the_exported_file_open_without_an_error(usual: Made, tmp
                 browser.evaluate(f"location.hash = '{anchor}'")
                 shown = browser.evaluate("document.querySelector('.page:target').getBoundingClientRect().height")
                 assert shown > 0, anchor
+            for anchor in (f"touches-{usual.files['bad']}", f"way-{usual.files['raw0']}-{usual.files['metrics']}"):
+                browser.open(f"{(tmp_path / 'project.html').as_uri()}#{anchor}")
+                browser.evaluate(f"location.hash = '{anchor}'")
+                assert browser.evaluate("document.querySelectorAll('#found a.node').length") >= 3, anchor
             assert browser.reports == []
             assert [one for one in browser.asked if not one.startswith(("file:", "data:"))] == []
             # What a policy refuses would have been seen.

@@ -92,7 +92,8 @@ def page(
 
 def error_page(site: Site, status: int, text: str, *, is_bare: bool = False) -> str:
     """Return a page that says what went wrong; a bare one has no links, since its reader may see nothing."""
-    titles = {401: "Not signed in", 403: "Not allowed", 404: "Not found", 405: "Read only", 409: "Damaged bytes"}
+    titles = {400: "Wrong address", 401: "Not signed in", 403: "Not allowed", 404: "Not found", 405: "Read only"}
+    titles |= {409: "Damaged bytes"}
     values = {"title": titles.get(status, "Something is wrong"), "text": text, "status": status, "is_bare": is_bare}
     common: dict[str, Any] = dict.fromkeys(("here", "path", "theme", "section"), "")
     common |= {"parameters": {}, "crumbs": (), "code": None}
