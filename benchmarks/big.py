@@ -173,6 +173,7 @@ def _fill(sizes: Sizes) -> None:
             _runs(words, sizes),
             _files(words, sizes, opened.storage_id),
             _OUTPUTS,
+            _EVENTS,
             _inputs(words, sizes),
         ):
             cursor.execute(statement)
@@ -209,6 +210,10 @@ def _numbers(count: int) -> str:
 _OUTPUTS = (
     "INSERT INTO lamindb_runoutput (run_id, file_id, seen_by, created_at) "
     "SELECT run_id, id, 'call', created_at FROM lamindb_file"
+)
+_EVENTS = (
+    "INSERT INTO lamindb_fileevent (file_id, kind, created_at, created_by_id) "
+    "SELECT id, 'removed', trashed_at, trashed_by_id FROM lamindb_file WHERE trashed_at IS NOT NULL ORDER BY trashed_at"
 )
 
 

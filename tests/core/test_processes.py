@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -25,7 +24,7 @@ def test_this_process_lives() -> None:
 @linux
 def test_ended_processes_and_zombies_are_dead() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        other = dataclasses.replace(this_process(), pid=child.pid, started=process_start(child.pid))
+        other = this_process()._replace(pid=child.pid, started=process_start(child.pid))
         assert other.started is not None
         assert is_alive(other) is True
         child.kill()
@@ -39,26 +38,26 @@ def test_ended_processes_and_zombies_are_dead() -> None:
 @linux
 def test_a_reused_process_id_does_not_deceive() -> None:
     this = this_process()
-    assert is_alive(dataclasses.replace(this, started="1")) is False
-    assert is_alive(dataclasses.replace(this, started=None)) is True
+    assert is_alive(this._replace(started="1")) is False
+    assert is_alive(this._replace(started=None)) is True
 
 
 def test_other_boots_machines_and_containers(monkeypatch: pytest.MonkeyPatch) -> None:
-    this = dataclasses.replace(this_process(), host="node7", boot_id="b", namespace="n")
+    this = this_process()._replace(host="node7", boot_id="b", namespace="n")
     monkeypatch.setattr(processes, "this_process", lambda: this)
-    assert is_alive(dataclasses.replace(this, boot_id="earlier")) is False
-    assert is_alive(dataclasses.replace(this, boot_id="earlier", host="other")) is None
-    assert is_alive(dataclasses.replace(this, host="renamed since")) is True
-    assert is_alive(dataclasses.replace(this, namespace="pid:[1]")) is None
-    assert is_alive(dataclasses.replace(this, boot_id="")) is True
-    monkeypatch.setattr(processes, "this_process", lambda: dataclasses.replace(this, host="localhost"))
-    assert is_alive(dataclasses.replace(this, boot_id="earlier", host="localhost")) is None
+    assert is_alive(this._replace(boot_id="earlier")) is False
+    assert is_alive(this._replace(boot_id="earlier", host="other")) is None
+    assert is_alive(this._replace(host="renamed since")) is True
+    assert is_alive(this._replace(namespace="pid:[1]")) is None
+    assert is_alive(this._replace(boot_id="")) is True
+    monkeypatch.setattr(processes, "this_process", lambda: this._replace(host="localhost"))
+    assert is_alive(this._replace(boot_id="earlier", host="localhost")) is None
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**40])
 def test_impossible_process_ids_are_dead(pid: int) -> None:
     assert process_start(pid) is None
-    assert is_alive(dataclasses.replace(this_process(), pid=pid)) is not True
+    assert is_alive(this_process()._replace(pid=pid)) is not True
 
 
 @linux
@@ -69,7 +68,7 @@ def test_names_of_commands_do_not_confuse() -> None:
     ) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        other = dataclasses.replace(this_process(), pid=child.pid, started=process_start(child.pid))
+        other = this_process()._replace(pid=child.pid, started=process_start(child.pid))
         assert is_alive(other) is True
         child.communicate("\n")
 
@@ -98,7 +97,7 @@ def test_the_portable_way_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("no ps with lstart here")
     started = process_start(os.getpid())
     assert started
-    assert is_alive(dataclasses.replace(this_process(), started=started)) is True
+    assert is_alive(this_process()._replace(started=started)) is True
 
 
 def test_a_host_whose_name_is_no_text_is_known_by_how_it_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:

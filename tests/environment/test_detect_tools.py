@@ -21,7 +21,7 @@ from tests.support.jupyter import server as server
 from tests.support.processes import clean_environment, run_command, write_notebook
 
 PROBE = """\
-import dataclasses, json, os
+import json, os
 from lamindb.environment import notebooks, process_exit
 from lamindb.environment.detect import detect, fallback_notebook, in_notebook
 
@@ -38,7 +38,7 @@ def look():
     )
 
 look()
-watched = process_exit.watch(lambda ending: write(**dataclasses.asdict(ending)))
+watched = process_exit.watch(lambda ending: write(**ending._asdict()))
 """
 COMPLETED = {"status": "completed", "exit_code": None, "error": None}
 

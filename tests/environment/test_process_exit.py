@@ -18,12 +18,12 @@ from tests.support.processes import clean_environment
 posix = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 
 WATCHED = """\
-import dataclasses, json, os, sys
+import json, os, sys
 from lamindb.environment import process_exit
 
 def reported(ending):
     with open({reported!r}, "a") as stream:
-        stream.write(json.dumps(dataclasses.asdict(ending)) + "\\n")
+        stream.write(json.dumps(ending._asdict()) + "\\n")
 
 one = process_exit.watch(reported)
 """

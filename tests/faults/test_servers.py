@@ -13,7 +13,6 @@ from lamindb.core import context
 from lamindb.errors import LaminError, StorageError
 from lamindb.maintenance import gc, verify
 from lamindb.models import File
-from lamindb.setup import lifecycle
 from lamindb.storage import bucket_client
 from tests.storage.servers import S3Server
 from tests.storage.test_failing_servers import Proxy
@@ -106,4 +105,4 @@ def test_damage_in_a_bucket_is_noticed_and_healed(proxy: Proxy) -> None:
     ln.File(b"before", key="before.txt").save()
     assert verify.verify().is_clean
     assert file.stage().read_bytes() == b"before"
-    assert lifecycle.info().view == "none"
+    assert ln.setup.info().view == "none"

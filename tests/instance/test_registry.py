@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,7 @@ def test_bytes_that_are_no_text_are_damage_too(capsys: pytest.CaptureFixture[str
 def test_an_entry_that_cannot_be_read_costs_no_other() -> None:
     registry.remember(entry("/a"))
     raw = json.loads(settings_file().read_text())
-    raw["entries"] += [{"home": "/broken"}, {**asdict(entry("/b")), "added_by_a_newer_version": True}]
+    raw["entries"] += [{"home": "/broken"}, {**entry("/b")._asdict(), "added_by_a_newer_version": True}]
     settings_file().write_text(json.dumps(raw))
     assert [e.project for e in registry.entries()] == ["/a", "/b"]
 

@@ -192,7 +192,9 @@ def make() -> Showcase:
         key="reports/summary.md",
         run=make_run(report, inputs=[made.files["model"], made.files["metrics"]], source="print(1)\n", log="done\n"),
     ).save()
-    made.files["html"] = ln.File(REPORT.encode(), key="reports/training.html").save()
+    made.files["html"] = ln.File(REPORT.encode(), key="drafts/training.html").save()
+    made.files["html"].key = "reports/training.html"
+    made.files["html"].save()
     made.runs["failed"] = make_run(report, inputs=[made.files["metrics"]], status="failed", error=ERROR, log=ERROR)
     made.runs["failed"].refresh_from_db()
     made.runs["running"] = make_run(
@@ -212,9 +214,7 @@ def make() -> Showcase:
 
 
 def _this_process() -> dict[str, Any]:
-    import dataclasses
-
-    return dataclasses.asdict(processes.this_process())
+    return processes.this_process()._asdict()
 
 
 def make_hostile() -> Showcase:
@@ -240,7 +240,9 @@ def make_hostile() -> Showcase:
         suffix = (".csv", ".html", ".svg", ".ipynb", ".md", ".json", ".xml", ".txt")[n % 8]
         data = notebook(name) if suffix == ".ipynb" else f"{name},{name}\n<script>alert(1)</script>\n".encode()
         key = f"hostile/{n}/{name.replace('/', '_')[:150].strip()}{suffix}"
-        file = ln.File(data, key=key, run=run, description=name).save()
+        file = ln.File(data, key=f"before/{key}", run=run, description=name).save()
+        file.key = key
+        file.save()
         made.transforms[str(n)], made.runs[str(n)], made.files[str(n)] = transform, run, file
         if n % 4 == 0:
             file.flag(name)

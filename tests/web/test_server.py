@@ -26,9 +26,9 @@ pytest.importorskip("waitress", reason="the server needs waitress")
 
 
 @contextmanager
-def running(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start `lamin ui` with its output in a pipe; yield the process and the link that it prints."""
-    command = [sys.executable, "-m", "lamindb", "ui", *words]
+def running(*words: str, program: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start `lamin ui`, or a program that does, with its output in a pipe; yield the process and the link it prints."""
+    command = [sys.executable, *(["-c", program] if program else ["-m", "lamindb", "ui"]), *words]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment()
     ) as process:
@@ -71,6 +71,35 @@ def test_an_interrupt_ends_it_without_a_traceback() -> None:
         assert process.wait(60) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("local_instance")
+def test_an_answer_that_never_ends_does_not_hold_the_end_up(number: int) -> None:
+    program = """
+import sys, threading
+from lamindb.cli.application import lamin
+from lamindb.web.views import theme
+
+def keys(request):
+    print("asked", flush=True)
+    threading.Event().wait()
+
+theme.keys = keys
+lamin(["ui", *sys.argv[1:]])
+"""
+    with running("--no-browser", program=program) as (process, link):
+        parts = urlsplit(link)
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar := CookieJar()))
+        opener.open(link).close()
+        connection = http.client.HTTPConnection(parts.netloc)
+        connection.request("GET", "/keys", headers={"Cookie": "; ".join(f"{one.name}={one.value}" for one in jar)})
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "asked\n"
+        process.send_signal(number)
+        assert process.wait(60) == 0
+        assert process.stderr.read() == ""
+        connection.close()
 
 
 @pytest.mark.usefixtures("local_instance")

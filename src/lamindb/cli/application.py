@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 
@@ -19,8 +18,7 @@ _MAINTENANCE = "Maintenance"
 _OTHER = "Other"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One command: its section in the overview, where it is defined, and its short help."""
 
     section: str

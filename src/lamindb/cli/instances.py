@@ -43,12 +43,12 @@ def info(as_json: bool) -> None:
 
     JSON keys: name, id, storage, database, project, view, is_read_only, user.
     """
-    from lamindb.setup import lifecycle
+    from lamindb.setup import instance_info
 
     try:
-        found = lifecycle.info()
+        found = instance_info.info()
     except LaminError:
-        _tell_unrecorded(lifecycle.id_here())
+        _tell_unrecorded(instance_info.id_here())
         raise
     if as_json:
         out_json(asdict(found))
@@ -126,9 +126,9 @@ def list_instances(as_json: bool) -> None:
 
     JSON keys: name, id, storage, project, exists.
     """
-    from lamindb.setup import lifecycle
+    from lamindb.setup import instance_info
 
-    found = lifecycle.listed()
+    found = instance_info.listed()
     if as_json:
         out_json(found)
         return

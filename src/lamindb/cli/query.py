@@ -6,9 +6,9 @@ import datetime
 import os
 import shutil
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -90,10 +90,12 @@ def plan(names: tuple[str, ...], as_json: bool) -> None:
 
     Each entry is a process to start: a command line, from the folder of the project, or a notebook. Steps of a flow and
     commands of a workflow belong to the run above them. What cannot be made fresh by running it here is left out with
-    the reason, and so is what waits for it. If it was derived from a flagged file, replace or unflag that file.
+    the reason, and so is what waits for it. If it was derived from a flagged file, replace or unflag that file. A file
+    that was renamed since it was made stays stale, as its program writes the old key: a note says so.
 
     JSON keys: units (each with run, transform, transform_type, transform_version, command, notebook, params, files,
-    reasons, after, the positions of the units that it needs), left_out (each with files, run, kind, reason).
+    reasons, after, the positions of the units that it needs, notes, stays_stale, the files that it writes under the
+    keys that they had before), left_out (each with files, run, kind, reason).
     """
     from lamindb.lineage import plans
 
@@ -130,19 +132,25 @@ def status(as_json: bool) -> None:
         messages.info("nothing needs attention")
 
 
-@command("history", "lamin history", "lamin history -n 50 --since 7d --user ada")
+@command("history", "lamin history", "lamin history study/results.csv", "lamin history -n 50 --since 7d --user ada")
+@click.argument("name", metavar="[KEY|ID]", required=False, shell_complete=keys)
 @click.option("-n", "--limit", type=Count(), default=20, show_default=True, help="The maximum number of results.")
 @click.option("--since", type=Time(), help="Only events since a date, or within a duration such as 7d.")
 @click.option("--user", "handle", metavar="HANDLE", help="Only events of this user.")
 @json_option
-def history(limit: int, since: datetime.datetime | None, handle: str | None, as_json: bool) -> None:
-    """Show recent events: files saved, removed and flagged, runs, new transforms.
+def history(name: str | None, limit: int, since: datetime.datetime | None, handle: str | None, as_json: bool) -> None:
+    """Show recent events, the latest first: of all records, or of one file and its versions.
 
-    JSON keys: at, kind (saved, removed, flagged, unflagged, ran, registered), who, what, id, detail, transform.
+    Files are saved, renamed, removed to the trash, restored, flagged and unflagged; runs ran; transforms are
+    registered. The error for a key that no file has any more names the key that the file has now.
+
+    JSON keys: at, kind (saved, renamed, removed, restored, flagged, unflagged, ran, registered), who, what, id, detail,
+    transform, run (that produced, renamed, removed or restored the file).
     """
     from lamindb.describe import history as histories
 
-    events = histories.history(limit, since=since, handle=handle)
+    file = resolve.file_of_history(name) if name is not None else None
+    events = histories.history(limit, since=since, handle=handle, file=file)
     if as_json:
         out_json([asdict(event) for event in events])
         return
@@ -510,13 +518,19 @@ def _rows_as_dicts(rows: Iterable[FileRow], alias: str) -> Iterator[dict[str, An
 def _marks(file_ids: list[str], alias: str) -> dict[str, list[str]]:
     """Return in words which of some files are stale, flagged or affected."""
     from lamindb.db import database
-    from lamindb.lineage import recall, staleness
+    from lamindb.lineage import staleness
+    from lamindb.records import flags
 
     connection = database.connection(alias)
     marks = {file_id: ["stale"] for file_id in staleness.stale_among(connection, file_ids)}
+    if not flags.any_open(alias):
+        return marks
+    from lamindb.lineage import recall
+    from lamindb.lineage.lineage_graph import reasons_text
+
     flagged, affected = recall.marks(connection, file_ids)
     for file_id, reasons in flagged.items():
-        marks.setdefault(file_id, []).append(f"flagged: {printable('; '.join(reasons))}")
+        marks.setdefault(file_id, []).append(f"flagged: {reasons_text(reasons)}")
     for file_id, cause in affected.items():
         marks.setdefault(file_id, []).append(f"affected: {cause}")
     return marks
@@ -572,23 +586,22 @@ def _mark(file: FileRow) -> str:
     return "" if file.is_latest else " older"
 
 
-@dataclass(slots=True)
-class _Folder:
+class _Folder(NamedTuple):
     """A folder of keys. One name may be a file and a folder."""
 
-    folders: dict[str, _Folder] = field(default_factory=dict)
-    files: dict[str, list[FileRow]] = field(default_factory=dict)
+    folders: dict[str, _Folder]
+    files: dict[str, list[FileRow]]
 
 
 def _tree(files: list[FileRow], marks: dict[str, list[str]]) -> list[str]:
     """Return keys as an indented tree; files without a key come last, by name."""
-    root = _Folder()
+    root = _Folder({}, {})
     for file in files:
         if file.key is not None:
             *folders, last = file.key.split("/")
             node = root
             for folder in folders:
-                node = node.folders.setdefault(folder, _Folder())
+                node = node.folders.setdefault(folder, _Folder({}, {}))
             node.files.setdefault(last, []).append(file)
     lines: list[str] = []
     _draw(root, "", lines, marks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from lamindb.errors import InvalidInputError
@@ -15,18 +15,21 @@ _UNREADABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """The parts of an address; an empty one is left to the client's own defaults."""
 
     user: str
-    password: str = field(repr=False)
+    password: str
     host: str
     """A name, a number, or the folder of a socket."""
     port: str
     name: str
-    options: dict[str, str] = field(repr=False)
+    options: dict[str, str]
     """What libpq takes besides, such as `sslmode`."""
+
+    def __repr__(self) -> str:
+        """Leave out what may have a password."""
+        return f"Address(user={self.user!r}, host={self.host!r}, port={self.port!r}, name={self.name!r})"
 
 
 def parse(url: str) -> Address:

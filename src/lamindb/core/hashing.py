@@ -7,8 +7,7 @@ import hashlib
 import os
 import queue
 import threading
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from blake3 import blake3
 
@@ -24,8 +23,7 @@ _DIGEST_CHUNK: Final = 8 << 20
 _QUEUE_LENGTH: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """Hashes and size of some bytes.
 
     Attributes:

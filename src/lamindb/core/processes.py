@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from lamindb.core.text import storable
 
 _NAMES_OF_ANY_HOST = frozenset({"", "localhost", "localhost.localdomain"})
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(NamedTuple):
     """One process of one machine between two of its boots.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import re
@@ -30,7 +29,7 @@ def write(instance_id: str, port: int, prefix: str) -> Path | None:
     path = _path(instance_id)
     if path is None:
         return None
-    note = {"port": port, "prefix": prefix, "process": dataclasses.asdict(processes.this_process())}
+    note = {"port": port, "prefix": prefix, "process": processes.this_process()._asdict()}
     try:
         paths.make_private_folder(path.parent)
         descriptor, temporary = tempfile.mkstemp(".tmp", f"{instance_id}-", path.parent)

@@ -9,9 +9,8 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lamindb.core import context, filesystem, messages, paths
 from lamindb.core.keys import check_key
@@ -25,8 +24,7 @@ _PLACED_BY = ("LAMIN_SETTINGS_DIR", "XDG_CONFIG_HOME", "HOME")
 """What decides where the file is; asking the platform at each look would cost more than the rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preference:
+class Preference(NamedTuple):
     """A setting that can be kept for every process.
 
     Attributes:

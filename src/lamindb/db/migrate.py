@@ -6,15 +6,17 @@ import contextlib
 import os
 import pkgutil
 import sqlite3
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamindb.core import filesystem, locks, messages
 from lamindb.core.keys import DATABASE_FILE
 from lamindb.db import database
 from lamindb.errors import DatabaseError, NewerDatabaseError, ReadOnlyError
+
+if TYPE_CHECKING:
+    import zipfile
 
 _PREFIX = "lamindb_"
 _MIGRATIONS = "django_migrations"
@@ -32,6 +34,8 @@ def dump_tables(alias: str, target: Path) -> None:
     Raises:
         DatabaseError: The database cannot be read, or the file cannot be written. Nothing is left of it.
     """
+    import zipfile
+
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive, database.writing(alias) as connection:

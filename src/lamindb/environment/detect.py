@@ -22,9 +22,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lamindb.core import messages
 from lamindb.environment import jupyter, kernels, notebook_matching, notebooks, scripts, text_notebooks
@@ -40,8 +39,7 @@ _NOTEBOOK_SUFFIXES = frozenset({".ipynb", ".qmd", ".rmd"})
 _SESSION_SUFFIXES = frozenset({".ipynb", ".md", ".py", ".qmd", ".r", ".rmd"})
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(NamedTuple):
     """The file that runs.
 
     Attributes:

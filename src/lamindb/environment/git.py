@@ -18,9 +18,8 @@ import shutil
 import stat
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from lamindb.core import messages
@@ -60,8 +59,7 @@ _TOUCHED_ONLY: Final = re.compile(rb"^diff --git [^\n]*\n(?=diff --git |\Z)", re
 """What a patch has of a file whose time changed and whose content did not."""
 
 
-@dataclass(frozen=True, slots=True)
-class GitState:
+class GitState(NamedTuple):
     """What git knows of a folder.
 
     Attributes:
@@ -189,8 +187,7 @@ def without_credentials(url: str) -> str:
     return redact_text(urlunsplit((parts.scheme, host, parts.path, "", "")))
 
 
-@dataclass(frozen=True, slots=True)
-class _Repository:
+class _Repository(NamedTuple):
     """The files of a repository.
 
     Attributes:

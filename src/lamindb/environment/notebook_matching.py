@@ -6,9 +6,8 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from lamindb.core import messages
 from lamindb.environment import kernels, notebooks
@@ -19,8 +18,7 @@ _MOST_FILES = 500
 _MOST_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class AnonymousNotebook:
+class AnonymousNotebook(NamedTuple):
     """A notebook of which only what ran is known.
 
     Attributes:

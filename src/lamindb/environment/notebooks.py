@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lamindb.environment import text_notebooks
 from lamindb.environment.kernels import executed_cells
@@ -42,8 +41,7 @@ _KEPT_CELL_METADATA = ("name", "slideshow", "tags")
 _PARAMETERS_MARK = "# Parameters\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Notebook:
+class Notebook(NamedTuple):
     """The identity of a notebook file.
 
     Attributes:
@@ -61,15 +59,14 @@ class Notebook:
     language: str
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """One cell as the file has it; `kind` is `code`, `markdown` or `raw`."""
 
     kind: str
     source: str
     id: str | None = None
     tags: tuple[str, ...] = ()
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] | None = None
     attachments: dict[str, Any] | None = None
 
     @property
@@ -340,7 +337,7 @@ def _dump(cells: Iterable[Cell], document: dict[str, Any]) -> bytes:
     for cell in cells:
         entry: dict[str, Any] = {
             "cell_type": cell.kind,
-            "metadata": cell.metadata,
+            "metadata": cell.metadata or {},
             "source": redact_text(cell.source).splitlines(keepends=True),
         }
         if with_ids:

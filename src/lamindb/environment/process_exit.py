@@ -33,9 +33,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FrameType, MemberDescriptorType
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal, NamedTuple, NoReturn
 
 from lamindb.core import messages
 from lamindb.environment import kernels
@@ -49,8 +48,7 @@ _ERROR_CHARACTERS: Final = 4_000
 _RETURNS: Final = frozenset({"RETURN_VALUE", "RETURN_CONST", "INSTRUMENTED_RETURN_VALUE", "INSTRUMENTED_RETURN_CONST"})
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How a process ended.
 
     Attributes:

@@ -8,10 +8,9 @@ import re
 import sys
 import sysconfig
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from lamindb.core import processes
 from lamindb.environment import kernels, text_notebooks
@@ -24,8 +23,7 @@ _LAUNCHERS: Final = frozenset({"_pytest", "_pyrepl", "IPython", "idlelib", "ipyk
 _STUB_IMPORT = re.compile(r"^from ([\w.]+) import ", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(NamedTuple):
     """The identity of a script's file.
 
     Attributes:
@@ -39,8 +37,7 @@ class Script:
     code_hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(NamedTuple):
     """How this process was called, without secrets.
 
     Attributes:

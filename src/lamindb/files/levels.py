@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lamindb.db import database
 from lamindb.errors import InvalidInputError
@@ -26,8 +25,7 @@ _BATCH: Final = 200
 _NUMBERS: Final = re.compile(r"(\d+)", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(NamedTuple):
     """A part of the keys: all that begin with `key`.
 
     Attributes:
@@ -45,8 +43,7 @@ class Folder:
     is_counted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(NamedTuple):
     """A level of the tree of keys.
 
     Attributes:
@@ -120,8 +117,7 @@ def natural_order(text: str) -> Any:
     return [(int(part), "") if at % 2 else (0, part) for at, part in enumerate(parts)], text
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     """A folder, or a file with its id."""
 
     key: str

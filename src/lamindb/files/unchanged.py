@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lamindb.core.hashing import Content
 from lamindb.core.settings import settings
@@ -29,8 +28,7 @@ _DROPPED = (
 )  # fmt: skip
 
 
-@dataclass(slots=True)
-class UnchangedFile:
+class UnchangedFile(NamedTuple):
     """A file, and the record that it is.
 
     Attributes:

@@ -17,8 +17,7 @@ import json
 import os
 import stat
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lamindb.core import documents, messages
 from lamindb.core.hashing import digest_file
@@ -38,8 +37,7 @@ from lamindb.storage.view import Shown
 _ROUNDS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(NamedTuple):
     """What the view shows under a key that a file is about to leave: no row will tell it any more."""
 
     key: str
@@ -270,8 +268,7 @@ def _is_same(found: os.stat_result, path: str) -> bool:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A file that was saved, and the version that was current before, as it is now."""
 
     file: File

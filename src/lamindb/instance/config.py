@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from lamindb.core import database_url, documents, filesystem, ids, paths, storage_url
 from lamindb.core.keys import HIDDEN_FOLDER
@@ -21,8 +21,7 @@ OWN_FOLDER = "."
 VIEW_MODES = ("auto", "copy", "none")
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(NamedTuple):
     """The content of `instance.toml`. Nothing in it is absolute where the storage is a folder."""
 
     id: str
@@ -55,7 +54,7 @@ def read(home: Path) -> Description:
         raise InvalidInputError(f"{path} is damaged: its 'format' is not a number")
     if version > FORMAT:
         raise NewerDatabaseError(f"{path} was made by a newer lamindb (format {version}): upgrade lamindb")
-    values = {name: values[name] for name in Description.__slots__ if name in values}
+    values = {name: values[name] for name in Description._fields if name in values}
     for name in ("id", "name", "storage_id", "storage"):
         if name not in values:
             raise InvalidInputError(f"{path} is damaged: it has no {name!r}")

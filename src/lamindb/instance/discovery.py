@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from lamindb.core.keys import HIDDEN_FOLDER
 from lamindb.errors import NoInstanceError, NotUniqueError
@@ -14,14 +14,17 @@ from lamindb.instance import registry
 _ADVICE = "make one by `lamin init --storage ./mydata`, or connect one by `lamin connect PATH`"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """An instance folder, and the project folder that it was found for."""
 
     home: Path
     project: Path
-    database_url: str | None = field(default=None, repr=False)
+    database_url: str | None = None
     """With its password, if it has one."""
+
+    def __repr__(self) -> str:
+        """Leave out what may have a password."""
+        return f"Found(home={self.home!r}, project={self.project!r})"
 
 
 def find(start: Path | None = None) -> Found:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lamindb.core import database_url, documents, filesystem, ids, messages, storage_url
 from lamindb.errors import LaminError, NoInstanceError, StorageError
@@ -26,8 +25,7 @@ MOVED: Final = "this instance has moved"
 FILE_NAME: Final = "moving.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """Where an instance moves from and to.
 
     Attributes:
@@ -59,7 +57,7 @@ def read(home: Path) -> Move | None:
     """Return the note in an instance's folder, of whatever instance; None if there is none."""
     try:
         values: Any = documents.parse_json(documents.read(home / FILE_NAME))
-        return _checked(Move(**{one.name: values[one.name] for one in fields(Move)}))
+        return _checked(Move(**{name: values[name] for name in Move._fields}))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -95,7 +93,7 @@ def write(home: Path, move: Move) -> None:
         StorageError: It cannot be written.
     """
     try:
-        filesystem.write_text(home / FILE_NAME, json.dumps(asdict(move), indent=1) + "\n")
+        filesystem.write_text(home / FILE_NAME, json.dumps(move._asdict(), indent=1) + "\n")
     except OSError as error:
         raise StorageError(f"cannot write {home / FILE_NAME}: {error.strerror}") from error
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamindb.core import database_url, documents, filesystem, messages, paths
 from lamindb.errors import LaminError
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from lamindb.records.open_instance import Instance
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """An instance that was made or connected here."""
 
     home: str
@@ -29,10 +27,14 @@ class Entry:
     id: str
     name: str
     root_url: str
-    database_url: str | None = field(repr=False)
+    database_url: str | None
     """With its password, if it has one."""
     project: str
     """The folder in which `init` or `connect` was run; its instance is found from there."""
+
+    def __repr__(self) -> str:
+        """Leave out what may have a password."""
+        return f"Entry(home={self.home!r}, id={self.id!r}, name={self.name!r}, project={self.project!r})"
 
     @property
     def exists(self) -> bool:
@@ -40,17 +42,20 @@ class Entry:
         return (Path(self.home) / folders.FILE_NAME).is_file()
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(NamedTuple):
     """The database server of an instance folder, as the user named it by `init` or `connect`."""
 
     home: str
     """The folder that holds `instance.toml`."""
     id: str
-    url: str = field(repr=False)
+    url: str
     """With its password, if it has one."""
     stated: str
     """The address that `instance.toml` had then."""
+
+    def __repr__(self) -> str:
+        """Leave out what may have a password."""
+        return f"Server(home={self.home!r}, id={self.id!r}, stated={self.stated!r})"
 
 
 def entries() -> list[Entry]:
@@ -82,19 +87,19 @@ def _read() -> tuple[list[Entry], list[Server]]:
 def _entry(values: Any) -> Entry | None:
     """Read an entry; what a newer version added is left out."""
     try:
-        entry = Entry(**{one.name: values[one.name] for one in fields(Entry)})
+        entry = Entry(**{name: values[name] for name in Entry._fields})
     except (KeyError, TypeError):
         return None
-    texts = [value for name, value in asdict(entry).items() if name != "database_url" or value is not None]
+    texts = [value for name, value in entry._asdict().items() if name != "database_url" or value is not None]
     return entry if all(isinstance(text, str) for text in texts) else None
 
 
 def _server(values: Any) -> Server | None:
     try:
-        server = Server(**{one.name: values[one.name] for one in fields(Server)})
+        server = Server(**{name: values[name] for name in Server._fields})
     except (KeyError, TypeError):
         return None
-    return server if all(isinstance(text, str) for text in asdict(server).values()) else None
+    return server if all(isinstance(text, str) for text in server) else None
 
 
 def remember(entry: Entry, stated: str | None = None) -> None:
@@ -189,7 +194,7 @@ def _rewrite(change: Callable[[list[Entry], list[Server]], tuple[list[Entry], li
         paths.make_private_folder(folder)
         with paths.settings_lock(folder):
             entries, servers = change(*_read())
-            values = {"entries": [asdict(one) for one in entries], "servers": [asdict(one) for one in servers]}
+            values = {"entries": [one._asdict() for one in entries], "servers": [one._asdict() for one in servers]}
             text = json.dumps(values, indent=1, ensure_ascii=False)
             filesystem.write_text(folder / "registry.json", text + "\n", mode=0o600)
     except OSError as error:

@@ -7,14 +7,13 @@ import json
 import os
 import re
 import unicodedata
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lamindb.core import documents, filesystem, ids, messages, paths
 from lamindb.errors import InvalidInputError, StorageError
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """A user as known on this machine."""
 
     handle: str

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lamindb.models import File, Run, RunInput, RunOutput
 
@@ -23,8 +22,7 @@ FILE = 0
 RUN = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Arm:
+class Arm(NamedTuple):
     """One table with edges from one kind of node to the other, from column `match` to column `found`."""
 
     table: str
@@ -32,8 +30,7 @@ class Arm:
     found: str
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(NamedTuple):
     """Where a walk starts and its direction.
 
     Attributes:

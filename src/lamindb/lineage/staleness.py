@@ -18,7 +18,7 @@ import json
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from django.db import models
 
@@ -487,8 +487,7 @@ def _by_key(file: File) -> tuple[str, str, str]:
     return (file.key or "", file.name, file.id)
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
+class _Way(NamedTuple):
     """The ids of a version that was read, of the current one, and of the files from the former to a stale file.
 
     Or the paths of code that changed, and the ids of the files from the one that it made.

@@ -180,7 +180,7 @@ def _file_rows(connection: Any, ids: Collection[str], *, counts_again: bool) -> 
         "SELECT f.id, f.key, f.name, f.suffix, f.size, f.version, f.is_latest, f.trashed_at, f.created_at, "
         f"s.id, s.location, {again}, u.handle, CASE WHEN f.version > 1 THEN (SELECT MIN(b.version) "
         f"FROM {File._meta.db_table} b WHERE b.id >= substr(f.id, 1, {STEM_LENGTH}) AND b.id < f.id "
-        "AND b.digest = f.digest) END "
+        "AND b.digest = f.digest AND COALESCE(b.run_id, '') = COALESCE(f.run_id, '')) END "
         f"FROM ({listed}) listed CROSS JOIN {File._meta.db_table} f "
         f"JOIN {Storage._meta.db_table} s ON s.id = f.storage_id "
         f"LEFT JOIN {User._meta.db_table} u ON u.id = f.created_by_id WHERE f.id = listed.id",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -226,7 +226,7 @@ def begin(instance: Instance, ran: Ran | None, *, stores: bool = True) -> Beginn
     process = processes.this_process()
     values |= {
         "host": process.host,
-        "process": asdict(process),
+        "process": process._asdict(),
         "heartbeat_at": now(),
         "python_version": packages.python_version(),
         "capture": dict(NO_CAPTURE),

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lamindb.core import messages, paths
 from lamindb.core.hashing import Content, hash_bytes
@@ -48,8 +47,7 @@ class ModuleDigests:
         self.cache.close()
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleSet:
+class ModuleSet(NamedTuple):
     """The modules that a run imported.
 
     Attributes:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lamindb.db import database
 from lamindb.environment.source_code import code_digest
@@ -15,8 +14,7 @@ from lamindb.models.base import now
 _TABLE = CodeRevision._meta.db_table
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """The source of a run.
 
     Attributes:

@@ -40,6 +40,7 @@ _ARMS: Final = 100
 """How many questions a statement has at most: databases limit them."""
 
 _OF_A_WORD: Final = 300
+_ANY_TRANSFORM: Final = "the id of a transform"
 _MOST_GRAMS: Final = 24
 _LENGTH: Final = 3
 
@@ -196,12 +197,12 @@ def _of_transforms(query: Any, index: _Index, text: str, wanted: int) -> _Asking
     ranked = RankIndex([name for _, name in transforms.rows]).rank(text, None)
     ids = [transforms.rows[row][0] for row, _ in ranked]
     # Built once, for a transform that there is not.
-    sql, params = index.rows(query.filter(transform_id="-").order_by("-created_at", "-id"), wanted)
+    sql, params = index.rows(query.filter(transform_id=_ANY_TRANSFORM).order_by("-created_at", "-id"), wanted)
     found: _Rows = []
     count = max(1, MOST // wanted)
     while ids and len(found) < wanted:
         some, ids, count = ids[:count], ids[count:], _ARMS
-        answers = yield [(sql, [one if given == "-" else given for given in params]) for one in some]
+        answers = yield [(sql, [one if given == _ANY_TRANSFORM else given for given in params]) for one in some]
         found += [row for rows in answers for row in rows]
     return found[:MOST]
 

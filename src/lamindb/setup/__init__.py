@@ -10,16 +10,16 @@ from lamindb.core.settings import StorageSettings as StorageSettings
 from lamindb.instance import user as _user
 
 _HOMES = {
-    "InstanceInfo": "lamindb.setup.lifecycle",
+    "InstanceInfo": "lamindb.setup.instance_info",
     "Person": "lamindb.instance.user",
     "backup": "lamindb.setup.backup_restore",
     "close": "lamindb.setup.lifecycle",
     "connect": "lamindb.setup.lifecycle",
     "delete": "lamindb.setup.backup_restore",
     "disconnect": "lamindb.setup.lifecycle",
-    "info": "lamindb.setup.lifecycle",
+    "info": "lamindb.setup.instance_info",
     "init": "lamindb.setup.lifecycle",
-    "listed": "lamindb.setup.lifecycle",
+    "listed": "lamindb.setup.instance_info",
     "login": "lamindb.instance.user",
     "logout": "lamindb.instance.user",
     "restore": "lamindb.setup.backup_restore",
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from lamindb.setup.backup_restore import backup as backup
     from lamindb.setup.backup_restore import delete as delete
     from lamindb.setup.backup_restore import restore as restore
-    from lamindb.setup.lifecycle import InstanceInfo as InstanceInfo
+    from lamindb.setup.instance_info import InstanceInfo as InstanceInfo
+    from lamindb.setup.instance_info import info as info
+    from lamindb.setup.instance_info import listed as listed
     from lamindb.setup.lifecycle import close as close
     from lamindb.setup.lifecycle import connect as connect
     from lamindb.setup.lifecycle import disconnect as disconnect
-    from lamindb.setup.lifecycle import info as info
     from lamindb.setup.lifecycle import init as init
-    from lamindb.setup.lifecycle import listed as listed
 
     load = connect
 

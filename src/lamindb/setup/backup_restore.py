@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -184,7 +184,7 @@ def delete(identifier: str | os.PathLike[str], *, drop_tables: bool = False) -> 
         return None
     moved = finish_move.finish(found.home)
     if moved is not None:
-        found = replace(found, home=moved.home, database_url=moved.database_url)
+        found = found._replace(home=moved.home, database_url=moved.database_url)
     description = folders.read(found.home)
     is_sqlite = description.database is None
     url = None if is_sqlite else found.database_url

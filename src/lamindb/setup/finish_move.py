@@ -10,9 +10,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from lamindb.core import locks, messages
 from lamindb.core.keys import DATABASE_FILE
@@ -26,13 +25,16 @@ from lamindb.storage import ownership
 _LOCK: Final = "moving.lock"
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(NamedTuple):
     """Where an instance has moved to."""
 
     home: Path
-    database_url: str | None = field(repr=False)
+    database_url: str | None
     """With its password as far as it is known here; None for SQLite, or where nothing is known."""
+
+    def __repr__(self) -> str:
+        """Leave out what may have a password."""
+        return f"Moved(home={self.home!r})"
 
 
 def new_backup(home: Path, name: str) -> Path:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, Protocol
+from typing import Any, BinaryIO, Final, Literal, NamedTuple, Protocol
 
 from lamindb.core.hashing import Content
 from lamindb.core.progress import Progress
@@ -62,8 +62,7 @@ class ObjectName:
             return None
 
 
-@dataclass(frozen=True, slots=True)
-class FileStat:
+class FileStat(NamedTuple):
     """The stat of a file; a change of its bytes changes at least one of these."""
 
     size: int
@@ -113,8 +112,7 @@ class Source:
         return f"'{self.path}'" if self.path is not None else f"{counted(len(self.data or b''), 'byte')} in memory"
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One file of a folder that is stored as one.
 
     Attributes:
@@ -135,8 +133,7 @@ class Member:
         return ObjectName(self.digest, self.suffix)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A source whose bytes are durable.
 
     Attributes:
@@ -158,8 +155,7 @@ class Stored:
     left_out: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(NamedTuple):
     """Why stored bytes cannot be trusted.
 
     Attributes:

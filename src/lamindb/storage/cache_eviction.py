@@ -22,8 +22,7 @@ import time
 import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 from lamindb.core import locks
 from lamindb.storage import object_folder
@@ -36,8 +35,7 @@ _FOLDERS_PINNED: Final = 200
 _STALE_SECONDS: Final = 7 * 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     used_at: float
     path: str
     sizes: dict[tuple[int, int], int]

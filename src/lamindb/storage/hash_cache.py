@@ -11,9 +11,8 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 from lamindb.core import messages
 from lamindb.core.hashing import Content
@@ -38,8 +37,7 @@ _Row = tuple[int, int, int, int, int, str, str]
 """A row of the table without the path."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """The hashes of a file.
 
     Attributes:

@@ -14,9 +14,8 @@ import shutil
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from lamindb.core import filesystem, processes
 from lamindb.core.filesystem import can_sync_file_system, fsync_folder
@@ -30,8 +29,7 @@ _ENTRY = re.compile(r"(?P<machine>[0-9a-z-]+\.[0-9a-f]{12})\.(?P<pid>\d+)\.(?P<s
 _counter = itertools.count()
 
 
-@dataclass(frozen=True, slots=True)
-class Writer:
+class Writer(NamedTuple):
     """A process, identified so that no other process, now or later, is the same.
 
     Attributes:
@@ -92,7 +90,7 @@ def is_alive(writer: Writer) -> bool | None:
     if writer.machine != this_writer().machine:
         return None
     started = str(writer.start) if writer.start else None
-    return processes.is_alive(replace(processes.this_process(), pid=writer.pid, started=started))
+    return processes.is_alive(processes.this_process()._replace(pid=writer.pid, started=started))
 
 
 def list_abandoned(folder: str, *, older_than_seconds: float, foreign_seconds: float | None = None) -> list[str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lamindb.core import documents, ids, messages
 from lamindb.errors import ConflictError, InvalidInputError, NoInstanceError, StorageError, UnsupportedError
@@ -23,8 +22,7 @@ PATH: Final = ".lamindb/instance.toml"
 _FORMAT: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """The instance that owns a storage.
 
     Attributes:

@@ -12,9 +12,8 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final, Literal, NamedTuple, cast
 
 from lamindb.core import filesystem, keys, messages
 from lamindb.core.hashing import Content, digest_bytes, digest_file
@@ -160,8 +159,7 @@ COPY_BELOW: Final = 64 << 20
 """Size in bytes up to which "auto" copies a file where the disk can neither share blocks nor link."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """A file that the view is to show: the current object of a key, and the one that it replaces."""
 
     key: str

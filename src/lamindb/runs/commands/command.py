@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -463,7 +463,7 @@ def facts_of_place(path: Path) -> dict[str, Any]:
 
 def facts_of_process(process: processes.Process) -> dict[str, Any]:
     """Return the fields that tell whose end is the end of a run."""
-    return {"host": process.host, "process": asdict(process), "heartbeat_at": now()}
+    return {"host": process.host, "process": process._asdict(), "heartbeat_at": now()}
 
 
 def new_run(instance: Instance, transform: Transform, values: dict[str, Any]) -> Run:

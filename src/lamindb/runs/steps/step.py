@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any, Final
 
 from django.db import Error
@@ -194,7 +193,7 @@ class Step:
             source_digest=function.source_name(instance),
             code_path=function.code_path(instance),
             host=process.host,
-            process=asdict(process),
+            process=process._asdict(),
         )
         self._state = self.run._state = _State()
         self._state.db = instance.alias
@@ -369,7 +368,7 @@ class UnrecordedStep:
             status="running",
             started_at=now(),
             host=process.host,
-            process=asdict(process),
+            process=process._asdict(),
             code_path=function.code_path(instance),
         )
         self._run.alias = instance.alias

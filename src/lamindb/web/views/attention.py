@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any, Final
 
+from django.db.models import prefetch_related_objects
 from django.http import HttpResponse
 
 from lamindb.db import database
@@ -68,9 +69,11 @@ def _affected(alias: str) -> list[dict[str, Any]]:
 def flags(request: Request) -> HttpResponse:
     """Show the flags, the open ones first."""
     site = request.site
-    query = Flag.objects.using(site.instance.alias).select_related("file", "created_by", "removed_by")
+    query: Any = Flag.objects.using(site.instance.alias)
     found = list(query.filter(removed_at__isnull=True).order_by("-id")[:_MOST_FLAGS])
     removed = list(query.filter(removed_at__isnull=False).order_by("-id")[:_MOST_FLAGS])
+    # Joined to the flags, SQLite would begin with the files, and scan them all.
+    prefetch_related_objects([*found, *removed], "file", "created_by", "removed_by")
     return pages.page(
         request,
         "flags.html",

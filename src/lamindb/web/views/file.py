@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.http import HttpResponse
 
+from lamindb.describe import history
 from lamindb.errors import LaminError
 from lamindb.lineage import recall, staleness
 from lamindb.models import File, Flag, Run, RunInput, RunOutput
@@ -17,6 +18,7 @@ from lamindb.web.application import Request
 from lamindb.web.pages import Crumb, Tab
 
 _FEW: Final = 6
+_MOST_CHANGES: Final = 20
 _MOST_REASONS: Final = 5
 _MOST_VERSIONS: Final = 20
 PATIENCE_SECONDS: Final = 4.0
@@ -51,6 +53,7 @@ def show(request: Request, id: str) -> HttpResponse:
         **_notes(request, file, PATIENCE_SECONDS if "reasons" in request.GET else _AT_ONCE_SECONDS),
         preview=_preview(request, file) if "preview" in request.GET else None,
         where=_where(instance, file),
+        changes=history.changes(file, _MOST_CHANGES),
         previewed=not file.is_trashed,
         took_too_long=False,
     )
