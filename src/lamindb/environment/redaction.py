@@ -57,7 +57,8 @@ _HARMLESS_BEFORE: Final = frozenset(
 
 _START: Final = r"(?:\b|(?<=\\[abfnrtv]))"
 """The start of a word. The letter of an escape before it, as in a string of a source, is no part of it."""
-_SHAPES: Final = re.compile(
+# Patterns of what few texts have are texts themselves, which `re` compiles when they are first used.
+_SHAPES: Final = (
     _START + r"(?:(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA|ANVA)[A-Z0-9]{16}\b"
     r"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
     r"|gl(?:pat|dt|rt|cbt|ptt|ft|soat|oas|agent)-[\w\-]{16,}"
@@ -72,16 +73,15 @@ _SHAPE_MARKS: Final = re.compile(
     r"A(?:K|S|G|I|R|N)[IPDO]A|gh[pousr]_|github_pat_|gl[a-z]+-|xox|xapp-|sk-|k_live_|k_test_|hf_|pypi-|npm_|dapi"
     r"|AIza|ya29\.|SG\.|eyJ|hooks\.slack"
 )
-_PRIVATE_KEY: Final = re.compile(
+_PRIVATE_KEY: Final = (
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
     r"(?:[^-]{0,20000}-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|[A-Za-z0-9+/=\s\\]{40,})"
 )
-_ADDRESS_PASSWORD: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.\-]*://[^\s:/@'\"<>]*:)(?!\{)[^\s/'\"<>]+(?=@)")
-_ADDRESS_TOKEN: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.\-]*://)[^\s:/@'\"<>{}]{16,}(?=@)")
-_QUERY: Final = re.compile(
-    r"([?&;](?:access[_-]?token|api[_-]?key|auth|key|password|pwd|secret|sig|signature|token"
-    r"|X-Amz-(?:Signature|Credential|Security-Token)|X-Goog-Signature)=)(?!\{)[^&\s'\"#<>]+",
-    re.IGNORECASE,
+_ADDRESS_PASSWORD: Final = r"(\b[A-Za-z][A-Za-z0-9+.\-]*://[^\s:/@'\"<>]*:)(?!\{)[^\s/'\"<>]+(?=@)"
+_ADDRESS_TOKEN: Final = r"(\b[A-Za-z][A-Za-z0-9+.\-]*://)[^\s:/@'\"<>{}]{16,}(?=@)"
+_QUERY: Final = (
+    r"(?i)([?&;](?:access[_-]?token|api[_-]?key|auth|key|password|pwd|secret|sig|signature|token"
+    r"|X-Amz-(?:Signature|Credential|Security-Token)|X-Goog-Signature)=)(?!\{)[^&\s'\"#<>]+"
 )
 _HEADER: Final = re.compile(
     r"((?:authorization|x-api-key|x-auth-token)[\"']?\s*[:=]\s*(?:[rbfu]{0,2}[\"'])?(?:(?:basic|bearer|token)\s+)?)"
@@ -101,18 +101,14 @@ _CALLED: Final = re.compile(
 _BARE: Final = re.compile(
     r"(?P<head>(?<![\w])(?P<name>[A-Za-z_][\w.\-]*)(?:=|:[ \t]{1,8}))(?P<value>[^\s'\"()\[\]{},;=*]+)(?=[\s;&'\"\\]|$)"
 )
-_USER_OPTION: Final = re.compile(r"-[uU]|--(?:user|username|login|proxy-user)")
-_PAIR: Final = re.compile(r"(?P<head>(?!\d+:\d+(?!\w))[^\s:/'\",]+:)(?![/${*])[^\s'\"]+")
-_BY_USER: Final = re.compile(
-    rf"(?P<option>(?<![\w-])(?:{_USER_OPTION.pattern})[\"']?(?:=|[\s,]{{1,4}})[\"']?){_PAIR.pattern}"
-)
+_USER_OPTION: Final = r"-[uU]|--(?:user|username|login|proxy-user)"
+_PAIR: Final = r"(?P<head>(?!\d+:\d+(?!\w))[^\s:/'\",]+:)(?![/${*])[^\s'\"]+"
+_BY_USER: Final = rf"(?P<option>(?<![\w-])(?:{_USER_OPTION})[\"']?(?:=|[\s,]{{1,4}})[\"']?){_PAIR}"
 """`curl -u name:password`; `docker run -u 1000:1000` has no password."""
-_GLUED_IN: Final = re.compile(r"(?:mysql|mariadb|sshpass|7z|rar|unrar)[\w-]*")
+_GLUED_IN: Final = r"(?:mysql|mariadb|sshpass|7z|rar|unrar)[\w-]*"
 _NEXT_IN: Final = re.compile(r"(?:.* )?(?:sshpass|mongo\w*)|(?:.*/)?(?:docker|podman) login", re.DOTALL)
-_GLUED: Final = re.compile(
-    rf"(?P<head>\b{_GLUED_IN.pattern}[\"'\s,][^\n;|&]{{0,200}}?[\s\"']-p)(?![\s'\",$*-])[^\s;|&'\",]+"
-)
-_NEXT: Final = re.compile(
+_GLUED: Final = rf"(?P<head>\b{_GLUED_IN}[\"'\s,][^\n;|&]{{0,200}}?[\s\"']-p)(?![\s'\",$*-])[^\s;|&'\",]+"
+_NEXT: Final = (
     r"(?P<head>\b(?:sshpass|mongo\w*|(?:docker|podman)[\"'\s,]{1,4}login)\b[^\n;|&*]{0,200}?[\s\"']-p[\"'\s,]{1,4})"
     r"(?![-$*])[^\s;|&'\",]+"
 )
@@ -153,15 +149,16 @@ def redact_text(text: str) -> str:
     """
     text = _redact_values(text, _environment_secrets())
     if "-----BEGIN " in text:
-        text = _PRIVATE_KEY.sub(HIDDEN, text)
+        text = re.sub(_PRIVATE_KEY, HIDDEN, text)
     if "://" in text:
-        text = _ADDRESS_TOKEN.sub(rf"\1{HIDDEN}", _ADDRESS_PASSWORD.sub(rf"\1{HIDDEN}", text))
-        text = _QUERY.sub(rf"\1{HIDDEN}", text)
+        text = re.sub(_ADDRESS_TOKEN, rf"\1{HIDDEN}", re.sub(_ADDRESS_PASSWORD, rf"\1{HIDDEN}", text))
+        text = re.sub(_QUERY, rf"\1{HIDDEN}", text)
     if _SHAPE_MARKS.search(text):
-        text = _SHAPES.sub(HIDDEN, text)
-    if "-" in text:
-        text = _BY_USER.sub(rf"\g<option>\g<head>{HIDDEN}", text)
-        text = _NEXT.sub(rf"\g<head>{HIDDEN}", _GLUED.sub(rf"\g<head>{HIDDEN}", text))
+        text = re.sub(_SHAPES, HIDDEN, text)
+    if "-u" in text or "-U" in text or "--login" in text:
+        text = re.sub(_BY_USER, rf"\g<option>\g<head>{HIDDEN}", text)
+    if "-p" in text:
+        text = re.sub(_NEXT, rf"\g<head>{HIDDEN}", re.sub(_GLUED, rf"\g<head>{HIDDEN}", text))
     text = _HEADER.sub(lambda found: (found.group(1) or found.group(2)) + HIDDEN, text)
     if _NAME_MARKS.search(text) is None:
         return text
@@ -199,7 +196,7 @@ def _redact_options(argv: Sequence[str]) -> list[str]:
     words: list[str] = []
     is_glued = comes_next = False
     for previous, word in zip(["", *argv], argv, strict=False):
-        pair = _PAIR.match(word) if _USER_OPTION.fullmatch(previous) else None
+        pair = re.match(_PAIR, word) if re.fullmatch(_USER_OPTION, previous) else None
         if pair is not None:
             words.append(pair["head"] + HIDDEN)
         elif _LIKELY.fullmatch(word) or (is_glued and re.fullmatch(r"-p[^-].*", word, re.DOTALL)):
@@ -209,7 +206,7 @@ def _redact_options(argv: Sequence[str]) -> list[str]:
         else:
             words.append(word)
         name = word.rpartition("/")[2]
-        is_glued = is_glued or _GLUED_IN.fullmatch(name) is not None
+        is_glued = is_glued or re.fullmatch(_GLUED_IN, name) is not None
         comes_next = comes_next or _NEXT_IN.fullmatch(f"{previous} {name}") is not None
     return words
 
@@ -255,7 +252,7 @@ def _secrets_of(variables: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     found = set()
     for name, value in variables:
         if "://" in value:
-            for match in _ADDRESS_PASSWORD.finditer(value):
+            for match in re.finditer(_ADDRESS_PASSWORD, value):
                 found.add(match.group()[len(match.group(1)) :])
         elif is_secret_name(name) and not _is_path(value):
             found.add(value.strip())

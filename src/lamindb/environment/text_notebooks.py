@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_HASHES = re.compile(r" {0,3}#[ \t]+(.*)")
-_CLOSING_HASHES = re.compile(r"(?:^|[ \t]+)#+[ \t]*$")
-_UNDERLINE = re.compile(r" {0,3}=+[ \t]*$")
-_NO_PARAGRAPH = re.compile(r"(?: {4}|\t| {0,3}(?:#{1,6}(?:[ \t]|$)|>|[-*+][ \t]|\d+[.)][ \t]|-{3,}[ \t]*$))")
-_HTML = re.compile(r"<h1\b[^>]*>(.*?)</h1\s*>", re.DOTALL | re.IGNORECASE)
-_TAG = re.compile(r"<[^>]+>")
+# Patterns are texts, which `re` compiles when they are first used: few programs are notebooks.
+_COMMENT = r"(?s)<!--.*?(?:-->|\Z)"
+_FENCE = r" {0,3}(`{3,}|~{3,})"
+_HASHES = r" {0,3}#[ \t]+(.*)"
+_CLOSING_HASHES = r"(?:^|[ \t]+)#+[ \t]*$"
+_UNDERLINE = r" {0,3}=+[ \t]*$"
+_NO_PARAGRAPH = r"(?: {4}|\t| {0,3}(?:#{1,6}(?:[ \t]|$)|>|[-*+][ \t]|\d+[.)][ \t]|-{3,}[ \t]*$))"
+_HTML = r"(?si)<h1\b[^>]*>(.*?)</h1\s*>"
+_TAG = r"<[^>]+>"
 
 
 def first_title(text: str) -> str | None:
@@ -27,8 +28,8 @@ def first_title(text: str) -> str | None:
     """
     fence = ""
     paragraph: list[str] = []
-    for line in _COMMENT.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).split("\n"):
-        mark = _FENCE.match(line)
+    for line in re.sub(_COMMENT, "", text.replace("\r\n", "\n").replace("\r", "\n")).split("\n"):
+        mark = re.match(_FENCE, line)
         if fence:
             if mark and mark.group(1).startswith(fence) and not line.strip(" `~"):
                 fence = ""
@@ -36,24 +37,24 @@ def first_title(text: str) -> str | None:
         if mark:
             fence, paragraph = mark.group(1), []
             continue
-        heading = _HASHES.match(line)
-        title = _CLOSING_HASHES.sub("", heading.group(1)).strip() if heading else ""
-        if not title and paragraph and _UNDERLINE.match(line):
+        heading = re.match(_HASHES, line)
+        title = re.sub(_CLOSING_HASHES, "", heading.group(1)).strip() if heading else ""
+        if not title and paragraph and re.match(_UNDERLINE, line):
             title = " ".join(paragraph)
         if title:
             return title
-        if not line.strip() or _NO_PARAGRAPH.match(line):
+        if not line.strip() or re.match(_NO_PARAGRAPH, line):
             paragraph = []
         else:
             paragraph.append(line.strip())
-    html = _HTML.search(_COMMENT.sub("", text))
-    return " ".join(_TAG.sub("", html.group(1)).split()) or None if html else None
+    html = re.search(_HTML, re.sub(_COMMENT, "", text))
+    return " ".join(re.sub(_TAG, "", html.group(1)).split()) or None if html else None
 
 
-_FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_TITLE_LINE = re.compile(r"^title[ \t]*:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
-_MARIMO = re.compile(r"^[ \t]*(?:app|\w+)[ \t]*=[ \t]*marimo\.App\(", re.MULTILINE)
-_CHUNK = re.compile(r"^ {0,3}(`{3,}|~{3,})\{(\w+)[^\n]*\}[ \t]*\n(.*?)^ {0,3}\1[ \t]*$", re.MULTILINE | re.DOTALL)
+_FRONT_MATTER = r"(?s)\A\s*---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)"
+_TITLE_LINE = r"(?m)^title[ \t]*:[ \t]*(.+?)[ \t]*$"
+_MARIMO = r"(?m)^[ \t]*(?:app|\w+)[ \t]*=[ \t]*marimo\.App\("
+_CHUNK = r"(?ms)^ {0,3}(`{3,}|~{3,})\{(\w+)[^\n]*\}[ \t]*\n(.*?)^ {0,3}\1[ \t]*$"
 
 
 class TextNotebook(NamedTuple):
@@ -71,18 +72,18 @@ def decode(data: bytes) -> str:
 
 def is_marimo(data: bytes) -> bool:
     """Return True if a Python file is a marimo notebook."""
-    return b"marimo.App(" in data and _MARIMO.search(decode(data)) is not None
+    return b"marimo.App(" in data and re.search(_MARIMO, decode(data)) is not None
 
 
 def read(data: bytes) -> TextNotebook:
     """Read the title and the code of a text notebook."""
     text = decode(data)
-    if _MARIMO.search(text):
+    if re.search(_MARIMO, text):
         return TextNotebook(_marimo_title(text), text.encode("utf-8", "replace").decode(), "python")
-    chunks = list(_CHUNK.finditer(text))
-    if not chunks and not _FRONT_MATTER.match(text):
+    chunks = list(re.finditer(_CHUNK, text))
+    if not chunks and not re.match(_FRONT_MATTER, text):
         return TextNotebook(None, text.encode("utf-8", "replace").decode(), "python")
-    body = _FRONT_MATTER.sub("", text)
+    body = re.sub(_FRONT_MATTER, "", text)
     source = "\n".join(chunk.group(3) for chunk in chunks)
     language = chunks[0].group(2).lower() if chunks else "python"
     title = front_matter_title(text) or first_title(body)
@@ -91,8 +92,8 @@ def read(data: bytes) -> TextNotebook:
 
 def front_matter_title(text: str) -> str | None:
     """Return the `title` of a YAML header at the beginning of a text, or None."""
-    header = _FRONT_MATTER.match(text)
-    line = _TITLE_LINE.search(header.group(1)) if header else None
+    header = re.match(_FRONT_MATTER, text)
+    line = re.search(_TITLE_LINE, header.group(1)) if header else None
     if line is None:
         return None
     title = line.group(1)

@@ -17,12 +17,14 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from lamindb.core.requirements import pip_install
 from lamindb.errors import InvalidInputError, InvalidTypeError, LaminError, StorageError, UnsupportedError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Loader = Callable[[Path], Any]
 Writer = Callable[[Any], bytes | Path]
@@ -375,6 +377,8 @@ def _find(suffix: str) -> tuple[str, Loader] | None:
 @functools.cache
 def _installed() -> Mapping[str, EntryPoint]:
     """Return the loaders of installed packages; another package's comes before ours, as it was installed for that."""
+    from importlib.metadata import entry_points
+
     ordered = sorted(entry_points(group=GROUP), key=lambda found: (found.module != __name__, found.value))
     return {found.name.lower().removeprefix("."): found for found in ordered}
 
@@ -382,6 +386,8 @@ def _installed() -> Mapping[str, EntryPoint]:
 @functools.cache
 def _installed_writers() -> Mapping[tuple[str, str, str], EntryPoint]:
     """Return the writers of installed packages, by module, class and suffix; one with another name is left out."""
+    from importlib.metadata import entry_points
+
     found = {}
     for point in sorted(entry_points(group=WRITERS), key=lambda point: point.value):
         path, _, suffix = point.name.partition(":")

@@ -138,7 +138,7 @@ def read_files(
     instance = context.connected(connection.alias)
     own_id = instance.storage_id if instance is not None else None
     rows = _file_rows(connection, ids, counts_again=not all_producers)
-    stale_ids = staleness.stale_among(connection, ids, is_near=is_near)
+    stale_ids = staleness.stale_among(connection, ids, generations=1 if is_near else None)
     flagged, affected = recall.marks(connection, ids if has_marks else ())
     nodes = [
         FileNode(
@@ -256,6 +256,8 @@ def _differing_params(connection: Any, transform_of: Mapping[str, str]) -> dict[
     for run_id, transform_id in transform_of.items():
         siblings.setdefault(transform_id, []).append(run_id)
     several = [run_id for group in siblings.values() if len(group) > 1 for run_id in group]
+    if not several:
+        return {}
     listed, params = sql.listed_sql(connection.vendor, several)
     read = sql.fetch(
         connection,

@@ -14,12 +14,11 @@ from lamindb.core import ids, paths
 from lamindb.core.keys import DATABASE_FILE
 from lamindb.errors import InvalidInputError, LaminError
 from lamindb.instance import user
-from lamindb.storage.base import ObjectStore
-from lamindb.storage.hash_cache import HashCache, NoHashCache
-from lamindb.storage.local import LocalStore
 
 if TYPE_CHECKING:
     from lamindb.models import Storage
+    from lamindb.storage.base import ObjectStore
+    from lamindb.storage.hash_cache import HashCache
     from lamindb.storage.remote import RemoteStore
     from lamindb.storage.view import Mode, View
 
@@ -119,7 +118,7 @@ class Instance:
             InvalidInputError: The root is a folder.
         """
         store = self.open_root(root_url)
-        if isinstance(store, LocalStore):
+        if store.is_local:
             raise InvalidInputError(f"{root_url} is not a bucket")
         return cast("RemoteStore", store)
 
@@ -278,6 +277,9 @@ class _Opened:
 
 
 def _open_hash_cache() -> HashCache:
+    # Stores are imported where one is opened: a query has no use for them.
+    from lamindb.storage.hash_cache import HashCache, NoHashCache
+
     folder = paths.cache_folder()
     return HashCache(folder) if folder is not None else NoHashCache()
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shlex
 import threading
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamindb.core import context, messages, paths
 from lamindb.core import database_url as db_url
@@ -23,17 +21,15 @@ from lamindb.errors import (
     InvalidInputError,
     LaminError,
     NoInstanceError,
-    NotUniqueError,
     ReadOnlyError,
     StorageError,
 )
 from lamindb.instance import config as folders
-from lamindb.instance import discovery, registry
+from lamindb.instance import discovery, move_note, registry
 from lamindb.records.open_instance import Instance, Outage
-from lamindb.setup import finish_move
-from lamindb.setup.create import default_name, make, root_and_home
-from lamindb.storage import ownership
-from lamindb.storage.ownership import Owner
+
+if TYPE_CHECKING:
+    from lamindb.setup.finish_move import Moved
 
 _opening = threading.RLock()
 
@@ -66,6 +62,9 @@ def init(
         StorageError: The folder or bucket cannot be written.
         DatabaseError: The database cannot be reached.
     """
+    from lamindb.setup.create import default_name, make, root_and_home
+    from lamindb.storage import ownership
+
     root_url, home = root_and_home(storage)
     if view not in folders.VIEW_MODES:
         raise InvalidInputError(f"view must be one of {', '.join(folders.VIEW_MODES)}, not {view!r}")
@@ -82,7 +81,7 @@ def init(
                 f"there is an instance with another database in {root_url}: "
                 "use `lamin migrate-to` to move it, or another storage folder"
             )
-        ownership.claim_if_reachable(root_url, Owner(existing.id, existing.name), home)
+        ownership.claim_if_reachable(root_url, ownership.Owner(existing.id, existing.name), home)
     return connect(home.parent if home.name == HIDDEN_FOLDER else home, database_url=db)
 
 
@@ -105,13 +104,16 @@ def connect(
         NotUniqueError: Several fit; their paths are listed.
         DatabaseError: The database cannot be reached.
     """
+    from lamindb.setup import named
+    from lamindb.storage import ownership
+
     if identifier is not None and str(identifier).startswith(("postgresql://", "postgres://")):
         database_url = str(identifier)
-        found = _on_server(database_url, storage)
+        found = named.on_server(database_url, storage)
     else:
-        found = _of(storage if storage is not None else identifier)
+        found = named.of(storage if storage is not None else identifier)
     is_named = identifier is not None or storage is not None
-    project = (_working_folder() or found.project) if is_named else found.project
+    project = (named.working_folder() or found.project) if is_named else found.project
     instance = open_at(found.home, project, database_url or found.database_url or registry.database_url_of(found.home))
     registry.register(instance, str(project))
     ownership.claim_on_connect(instance)
@@ -119,113 +121,6 @@ def connect(
     context.set_disconnected(False)
     messages.debug(f"connected {instance.name!r}")
     return instance
-
-
-def _of(identifier: str | os.PathLike[str] | None) -> discovery.Found:
-    """Find the instance of a folder, storage address or name.
-
-    Raises:
-        NoInstanceError: There is none.
-        NotUniqueError: Several fit; their paths are listed.
-    """
-    if identifier is None:
-        return discovery.find()
-    if "://" not in str(identifier):
-        return discovery.locate(os.fspath(identifier))
-    home = root_and_home(str(identifier))[1]
-    if not (home / folders.FILE_NAME).is_file():
-        raise NoInstanceError(
-            f"{identifier} was not connected here: run `lamin init --storage {identifier}`, or, if its records are in "
-            f"PostgreSQL, `lamin connect postgresql://USER@HOST/NAME --storage {identifier}`"
-        )
-    return discovery.Found(home, _working_folder() or home.parent)
-
-
-def _on_server(url: str, storage: str | None) -> discovery.Found:
-    """Find the folder of an instance whose records are in a database that the user named, or make it for a bucket.
-
-    Raises:
-        InvalidInputError: The address cannot be read.
-        NoInstanceError: The database has no instance, or its storage is not here.
-        DatabaseError: The database cannot be reached.
-    """
-    roots = _roots_on_server(url)
-    project = _working_folder()
-    if storage is not None:
-        root_url, home = root_and_home(storage)
-        if "://" not in root_url:
-            return discovery.Found(discovery.locate(root_url).home, project or home.parent)
-        if root_url not in roots:
-            raise NoInstanceError(f"{root_url} is not a storage of the instance in {database.shown_url(url)}")
-    else:
-        for home in _homes_on_server(url, roots, project):
-            if _has_storage(home, set(roots.values())):
-                return discovery.Found(home, project or home.parent)
-        root_url = next(iter(roots))
-        if "://" not in root_url:
-            raise NoInstanceError(
-                f"the storage of the instance in {database.shown_url(url)} is {root_url}, where no instance folder is: "
-                "add --storage PATH, where it is on this machine"
-            )
-        home = root_and_home(root_url)[1]
-    if not (home / folders.FILE_NAME).is_file():
-        make(root_url, home, folders.check_name(default_name(root_url, url)), url, "none")
-    return discovery.Found(home, project or home.parent)
-
-
-def _roots_on_server(url: str) -> dict[str, str]:
-    """Return the ids of the storages that the instance in a database has, by their roots; the first is its own.
-
-    Raises:
-        NoInstanceError: The database has no instance.
-        DatabaseError: It cannot be reached.
-    """
-    import lamindb.models  # noqa: F401  configures Django
-
-    alias = f"{database.ALIAS_PREFIX}asked:{hashlib.sha256(url.encode()).hexdigest()}"
-    database.register(alias, database.postgres_config(url))
-    try:
-        found = {}
-        if migrate.applied(alias):
-            with database.connection(alias).cursor() as cursor:
-                cursor.execute("SELECT location, id FROM lamindb_storage ORDER BY created_at, id")
-                found = dict(cursor.fetchall())
-    finally:
-        database.unregister(alias)
-    if not found:
-        shown = shlex.quote(database.shown_url(url))
-        raise NoInstanceError(
-            f"that database has no instance: make one by `lamin init --storage ./mydata --db {shown}`"
-        )
-    return found
-
-
-def _homes_on_server(url: str, roots: Iterable[str], project: Path | None) -> Iterator[Path]:
-    """Yield the instance folders that may be meant: those around the working folder first."""
-    if project is not None:
-        with contextlib.suppress(NoInstanceError, NotUniqueError):
-            yield discovery.find(project).home
-    yield from registry.homes_on(url)
-    for root_url in roots:
-        if "://" in root_url or os.path.isabs(root_url):
-            yield root_and_home(root_url)[1]
-
-
-def _has_storage(home: Path, ids: Iterable[str]) -> bool:
-    """Return True if a folder belongs to an instance on a server that has one of some storages."""
-    try:
-        there = folders.read(home)
-    except LaminError:
-        return False
-    return there.database is not None and there.storage_id in ids
-
-
-def _working_folder() -> Path | None:
-    """Return the working folder, or None if it was removed."""
-    try:
-        return Path.cwd()
-    except FileNotFoundError:
-        return None
 
 
 def open_current() -> Instance:
@@ -332,7 +227,7 @@ def open_at(home: Path, project: Path | None, database_url: str | None, patience
     database.configure_django()
     before, kept = _close_at(home)
     try:
-        moved = finish_move.finish(home)
+        moved = _finish_move(home)
         if moved is not None:
             _close_parts(kept)
             home, database_url = moved.home, moved.database_url or database_url
@@ -353,6 +248,15 @@ def open_at(home: Path, project: Path | None, database_url: str | None, patience
         messages.info(f"the instance {instance.name!r} had moved to {instance.root_url}")
     context.add_connected(instance)
     return instance
+
+
+def _finish_move(home: Path) -> Moved | None:
+    """Finish a move that a note in the folder of an instance tells of, see `finish_move.finish`."""
+    if not os.path.lexists(home / move_note.FILE_NAME):
+        return None
+    from lamindb.setup import finish_move
+
+    return finish_move.finish(home)
 
 
 def open_instance(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from lamindb.storage.base import ObjectStore
-from lamindb.storage.cache import Cache
-from lamindb.storage.hash_cache import HashCache
+from typing import TYPE_CHECKING
+
 from lamindb.storage.local import LocalStore
+
+if TYPE_CHECKING:
+    from lamindb.storage.base import ObjectStore
+    from lamindb.storage.cache import Cache
+    from lamindb.storage.hash_cache import HashCache
 
 
 def open_store(

@@ -23,8 +23,8 @@ _MOST_REASONS: Final = 5
 _MOST_VERSIONS: Final = 20
 PATIENCE_SECONDS: Final = 4.0
 """How long the reasons why a file is stale or affected may be looked for."""
-_AT_ONCE_SECONDS: Final = 0.1
-"""Reasons that take longer are loaded after the page."""
+_AT_ONCE_SECONDS: Final = 0.02
+"""Reasons that take longer, in time of the processor, are loaded after the page."""
 
 
 def get(instance: Instance, file_id: str) -> File:
@@ -113,7 +113,7 @@ def _notes(request: Request, file: File, seconds: float) -> dict[str, Any]:
     flags = list(query.order_by("-id")[: 2 * _FEW])
     reasons: tuple[staleness.Reason, ...] = ()
     causes: tuple[recall.Cause, ...] = ()
-    with queries.time_limit(instance, seconds) as clock:
+    with queries.time_limit(instance, seconds, of_processor=seconds == _AT_ONCE_SECONDS) as clock:
         reasons = next(staleness.explained([file])).reasons
         causes = next(recall.explained([file])).reasons
     states = list(_states(file, flags, reasons, causes))
