@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
+from tests.support import showcase
 from tests.web.conftest import Made, crawl, open_client
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -144,8 +145,10 @@ def test_hostile_names_and_bytes_run_nothing(browser: Any, hostile: Made) -> Non
             assert "owned" not in page.title().replace("document.title='owned'", "")
             page.problems[:] = [one for one in page.problems if not _is_sandbox_notice(one)]
         kinds = (("files", hostile.files), ("runs", hostile.runs), ("transforms", hostile.transforms))
-        for kind, name in [(kind, name) for kind, ids in kinds for name in ids.values()]:
-            page.goto(f"{server.gate.origin}/{kind}/{name}", wait_until="load")
+        records = [f"/{kind}/{name}" for kind, ids in kinds for name in ids.values()]
+        users = [f"/users/{quote(name.replace('/', '_')[:100], safe='')}" for name in showcase.HOSTILE]
+        for address in records + users:
+            page.goto(f"{server.gate.origin}{address}", wait_until="load")
             page.wait_for_selector(".wait", state="detached")
             assert not page.title().startswith("owned")
             page.problems[:] = [one for one in page.problems if not _is_sandbox_notice(one)]
