@@ -22,8 +22,8 @@ from benchmarks import edges
 _FOLDER = "LAMIN_BENCH_FOLDER"
 """The environment variable with the folder in which big instances are kept, instead of the user's cache folder."""
 
-_START = 1_672_531_200
-_SECONDS = 94
+START = 1_672_531_200
+SECONDS = 94
 """The first file is of the start of 2023, and one follows each 94 seconds: a million in three years."""
 
 _HUB_EVERY = 5
@@ -139,13 +139,13 @@ class _Words:
 
 _SQLITE = _Words(
     lambda number, width: f"substr('{'0' * width}' || ({number}), -{width})",
-    lambda seconds: f"strftime('%Y-%m-%d %H:%M:%S', {_START} + {seconds}, 'unixepoch')",
+    lambda seconds: f"strftime('%Y-%m-%d %H:%M:%S', {START} + {seconds}, 'unixepoch')",
     "1",
     "0",
 )
 _POSTGRES = _Words(
     lambda number, width: f"right('{'0' * width}' || ({number})::text, {width})",
-    lambda seconds: f"to_timestamp({_START} + {seconds})",
+    lambda seconds: f"to_timestamp({START} + {seconds})",
     "true",
     "false",
 )
@@ -173,6 +173,7 @@ def _fill(sizes: Sizes) -> None:
             _runs(words, sizes),
             _files(words, sizes, opened.storage_id),
             _OUTPUTS,
+            _EVENTS,
             _inputs(words, sizes),
         ):
             cursor.execute(statement)
@@ -210,6 +211,10 @@ _OUTPUTS = (
     "INSERT INTO lamindb_runoutput (run_id, file_id, seen_by, created_at) "
     "SELECT run_id, id, 'call', created_at FROM lamindb_file"
 )
+_EVENTS = (
+    "INSERT INTO lamindb_fileevent (file_id, kind, created_at, created_by_id) "
+    "SELECT id, 'removed', trashed_at, trashed_by_id FROM lamindb_file WHERE trashed_at IS NOT NULL ORDER BY trashed_at"
+)
 
 
 def _users(words: _Words, sizes: Sizes) -> str:
@@ -221,7 +226,7 @@ def _users(words: _Words, sizes: Sizes) -> str:
 
 
 def _transforms(words: _Words, sizes: Sizes) -> str:
-    at = words.time(f"i * {_SECONDS * (sizes.files // sizes.transforms)}")
+    at = words.time(f"i * {SECONDS * (sizes.files // sizes.transforms)}")
     name = _one_of(
         "i % 8", ["cell ranger", "align reads", "train classifier", "umap plot", "quality control", "segment nuclei",
                   "call variants", "differential expression"],
@@ -235,7 +240,7 @@ def _transforms(words: _Words, sizes: Sizes) -> str:
 
 
 def _runs(words: _Words, sizes: Sizes) -> str:
-    at = words.time(f"i * {_SECONDS * (sizes.files // sizes.runs)}")
+    at = words.time(f"i * {SECONDS * (sizes.files // sizes.runs)}")
     status = "CASE WHEN i % 50 = 7 THEN 'failed' WHEN i % 1000 = 11 THEN 'aborted' ELSE 'completed' END"
     transform = words.pad(f"(i * 7919) % {sizes.transforms}", 16)
     return (
@@ -256,7 +261,7 @@ def _files(words: _Words, sizes: Sizes, storage_id: str) -> str:
     is_first_of_two = "i % 5 = 0"
     in_trash = "(j % 200 = 3)"
     run = words.pad(f"i / {max(1, sizes.files // sizes.runs)}", 20)
-    at = words.time(f"i * {_SECONDS}")
+    at = words.time(f"i * {SECONDS}")
     made = f"(SELECT transform_id FROM lamindb_run r WHERE r.id = {run})"
     user = f"(SELECT created_by_id FROM lamindb_run r WHERE r.id = {run})"
     key = f"({_key(words)})"
@@ -270,7 +275,7 @@ def _files(words: _Words, sizes: Sizes, storage_id: str) -> str:
         f"SELECT {words.pad('j', 16)} || '000' || v, {name}, "
         f"CASE WHEN j % 100 = 57 THEN NULL ELSE {key} END, {suffix}, size, hash, digest, {words.false}, 1, v, "
         f"CASE WHEN is_old OR {in_trash} THEN {words.false} ELSE {words.true} END, "
-        f"CASE WHEN {in_trash} THEN {words.time(f'i * {_SECONDS} + 86400')} END, "
+        f"CASE WHEN {in_trash} THEN {words.time(f'i * {SECONDS} + 86400')} END, "
         f"CASE WHEN {in_trash} THEN {user} END, {at}, {at}, {run}, {made}, '{storage_id}', {user} "
         "FROM f JOIN big_object ON n = o ORDER BY i"
     )
@@ -322,7 +327,7 @@ def _inputs(words: _Words, sizes: Sizes) -> str:
         f"{_numbers(sizes.runs * _READ)}, e(r, k) AS (SELECT i / {_READ}, i % {_READ} FROM n), "
         f"s(r, i) AS (SELECT DISTINCT r, {source} FROM e WHERE r % {_BLOCK} > 0) "
         f"SELECT {words.pad('r', 20)}, {words.pad('(i / 5) * 4 + i % 5', 16)} || '0001', 'call', "
-        f"{words.time(f'r * {_SECONDS * each}')} FROM s WHERE i % 5 BETWEEN 1 AND 3 "
+        f"{words.time(f'r * {SECONDS * each}')} FROM s WHERE i % 5 BETWEEN 1 AND 3 "
         f"OR (i % 5 = 0 AND r / {_BLOCK} % 10 = 0) ORDER BY r, i"
     )
 

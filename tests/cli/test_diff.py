@@ -54,7 +54,12 @@ def test_runs_and_transforms(cli: Cli, local_instance: Path) -> None:
     found = cli("diff", runs[0].id, runs[1].id[:16], "--json").json
     assert found["params"] == [{"name": "lr", "kind": "changed", "before": 1, "after": 2}]
     assert "lr: 1 → 2" in cli("diff", runs[0].transform.id, runs[1].transform.id).out
-    assert "needs two runs" in cli("diff", runs[0].id, code=2).err
+    assert "nothing to compare" in cli("diff", runs[0].id, code=2).err
+    with ln.track(runs[1].transform, params={"lr": 3}) as run:
+        pass
+    assert "lr: 2 → 3" in cli("diff", run.id).out
+    assert "lr: 2 → 3" in cli("diff", run.transform.id).out
+    assert "is the first of 'train'" in cli("diff", runs[1].id, code=2).err
 
 
 def test_wrong_input_is_named(cli: Cli, files: list[ln.File]) -> None:

@@ -61,11 +61,31 @@ def test_search_finds_files_by_name_and_by_key_and_users_by_name(cli: Cli, chain
 def test_history_tells_the_latest_first(cli: Cli, chain: dict[str, ln.File]) -> None:
     found = cli("history", "--json").json
     assert [(one["kind"], one["what"]) for one in found][:2] == [("saved", "plot/plot.csv"), ("ran", "make plot")]
-    assert set(found[0]) == {"at", "kind", "who", "what", "id", "detail", "transform"}
+    assert set(found[0]) == {"at", "kind", "who", "what", "id", "detail", "transform", "run"}
     assert len(cli("history", "-n", "3", "--json").json) == 3
     assert "plot/plot.csv" in cli("history").out
     cli("history", "--user", "nobody", code=3)
     cli("history", "-n", "0", code=2)
+
+
+def test_history_of_a_file_and_of_its_old_key(cli: Cli, chain: dict[str, ln.File]) -> None:
+    cli("mv", "clean/clean.csv", "tidy/clean.csv")
+    cli("rm", "tidy/clean.csv")
+    found = cli("history", "tidy/clean.csv", "--json").json
+    assert [(one["kind"], one["detail"]) for one in found] == [
+        ("removed", "version 1"),
+        ("renamed", "from clean/clean.csv to tidy/clean.csv"),
+        ("saved", "version 1"),
+    ]
+    assert (found[2]["transform"], found[2]["run"]) == ("make clean", chain["clean"].run_id)
+    cli("trash", "restore", "tidy/clean.csv")
+    shown = cli("history", "tidy/clean.csv").out.splitlines()
+    assert "restored" in shown[1] and "from clean/clean.csv to tidy/clean.csv" in shown[3] and len(shown) == 5
+    assert len(cli("history", chain["clean"].id, "-n", "1", "--json").json) == 1
+    for command in ("history", "describe", "lineage"):
+        assert "it was renamed to 'tidy/clean.csv'" in cli(command, "clean/clean.csv", code=3).err
+    cli("rm", "raw/reads.csv")
+    assert cli("history", "raw/reads.csv", "--json").json[0]["kind"] == "removed"
 
 
 def test_describe_knows_every_kind(cli: Cli, chain: dict[str, ln.File]) -> None:

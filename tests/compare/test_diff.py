@@ -130,7 +130,7 @@ def test_wrong_input_is_named(instance: Path) -> None:
         (lambda: ln.diff(first, other), InvalidInputError, "different files"),
         (lambda: ln.diff(first), InvalidInputError, "no version before 1"),
         (lambda: ln.diff(first, run), InvalidTypeError, "File with a Run"),
-        (lambda: ln.diff(run), InvalidTypeError, "two runs"),
+        (lambda: ln.diff(run), InvalidInputError, "is the first of"),
         (lambda: ln.diff("a.txt", "b.txt"), InvalidTypeError, "not str"),  # type: ignore[arg-type]
         (lambda: ln.diff(first, second, on="id"), InvalidInputError, "not one"),
         (lambda: ln.diff(first, second, rtol=-1), InvalidInputError, "rtol must be"),

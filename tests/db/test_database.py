@@ -83,6 +83,9 @@ def test_a_wrong_address_is_refused_without_its_password(url: str) -> None:
 def test_connecting_is_given_up_after_a_while_unless_said_otherwise() -> None:
     assert database.postgres_config("postgresql://h/db")["OPTIONS"]["connect_timeout"] == "10"
     assert database.postgres_config("postgresql://h/db?connect_timeout=3")["OPTIONS"]["connect_timeout"] == "3"
+    # Otherwise a network that is lost in the middle is noticed after a quarter of an hour.
+    assert database.postgres_config("postgresql://h/db")["OPTIONS"]["tcp_user_timeout"] == "30000"
+    assert database.postgres_config("postgresql://h/db?keepalives_idle=9")["OPTIONS"]["keepalives_idle"] == "9"
 
 
 def test_a_path_with_odd_characters_names_the_right_file(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def back_to(name: str, instance: Path) -> None:
     with connection.cursor() as cursor:
         tables = connection.introspection.table_names(cursor)
         columns = [column.name for column in connection.introspection.get_table_description(cursor, "lamindb_run")]
-    assert not {"lamindb_coderevision", "lamindb_importedmodule", "lamindb_flag"} & set(tables)
+    assert not {"lamindb_coderevision", "lamindb_importedmodule", "lamindb_flag", "lamindb_fileevent"} & set(tables)
     assert "revision" not in columns
     ln.disconnect()
     ln.connect(instance)
@@ -47,6 +47,8 @@ def test_every_question_is_answered(instance: Path) -> None:
     again = made("clean", [plate], b"b", "clean.csv")
     last = RunOutput.objects.filter(file_id=again.id).order_by("-id").list()[0].run_id
     ln.Run.objects.filter(id=last).order_by().update_rows({"source_digest": "a" * 64 + ".py", "status": "failed"})
+    ln.File(b"gone", key="gone.csv").save().delete()
+    gone = ln.File.objects.get(key="gone.csv")
     back_to(OLD, instance)
 
     assert ln.Transform.select(name="clean").one().runs.order_by("id").list("revision") == [1, 2, 1]
@@ -55,6 +57,11 @@ def test_every_question_is_answered(instance: Path) -> None:
         (2, 1),
     ]
     assert ln.File.get("report.txt").run.revision is None
+    # Of what happened to files before, only the trash is known.
+    removed, saved = ln.File.objects.get(id=gone.id).history()
+    assert (removed.kind, removed.at, removed.who, saved.kind) == (
+        "removed", gone.trashed_at, gone.trashed_by.handle, "saved",
+    )  # fmt: skip
     assert not ln.lineage.stale() and not ln.lineage.plan() and not ln.lineage.affected()
     found = ln.why("clean.csv", 1)
     assert {str(one) for one in found.causes} == {"code of clean changed (1 → 2)", "parameter how: mean → median"}

@@ -147,6 +147,15 @@ def test_marks_versions_and_reasons_are_in_it(local_instance: Path) -> None:
     assert "Now there is" in text
 
 
+def test_renames_are_in_it_without_what_is_private(local_instance: Path) -> None:
+    file = ln.File(b"data", key="of ada@example.org/table.csv").save()
+    file.key = "table.csv"
+    file.save()
+    made = export_html()
+    assert "renamed from of " in made.text and "to table.csv, by" in made.text
+    assert "ada@example.org" not in made.text
+
+
 def test_what_is_too_large_is_left_out_in_order(local_instance: Path) -> None:
     text = "x" * 7_000
     for number in range(40):

@@ -93,6 +93,41 @@ def test_it_is_stepped_through_and_searched(local_instance: Path, tmp_path: Path
     assert page.wrong == []
 
 
+def test_what_a_file_touches_and_the_way_between_two_have_addresses(
+    local_instance: Path, tmp_path: Path, browser: Any
+) -> None:
+    table, made = study()
+    table.flag("wells swapped")
+    path = exported(tmp_path)
+    page = opened(browser, path, f"f-{table.id}")
+    page.wait_for_selector(".page:target a.node")
+    page.locator(".page:target .chosen").get_by_role("link", name="What it touches").click()
+    page.wait_for_selector("#found h1")
+    assert page.locator("#found h1").inner_text() == "What raw/table.csv touches"
+    assert "30 files of 1 transform come from it." in page.locator("#found .lead").inner_text()
+    assert page.locator("#found a.node").count() > 40 and page.locator("#found a.stub").count() == 0
+    page.locator("#found .rows").get_by_role("link", name="counts/7.txt").click()
+    page.wait_for_selector(".page:target")
+    assert page.locator(".page:target h1").inner_text() == "counts/7.txt"
+    page.get_by_role("link", name="Lineage", exact=True).click()
+    page.get_by_label("From").fill("raw/table.csv")
+    page.get_by_label("To").fill(made[3].id)
+    page.get_by_role("button", name="Find").click()
+    page.wait_for_selector("#found a.node")
+    assert page.locator("#found a.node").count() == 3
+    assert page.evaluate("location.hash") == f"#way-{table.id}-{made[3].id}"
+    page.go_back()
+    page.get_by_label("To").fill("no/such/key")
+    page.get_by_role("button", name="Find").click()
+    assert "no current file or run" in page.inner_text("#tools")
+    other = opened(browser, path, f"way-{made[1].id}-{made[2].id}")
+    other.wait_for_selector("#found h1")
+    assert "Neither was made from the other." in other.inner_text("#found")
+    plain = opened(browser, path, f"f-{table.id}", java_script_enabled=False)
+    assert "counts/29.txt" in plain.locator(".page:target .card", has_text="What it touches").inner_text()
+    assert page.wrong == other.wrong == plain.wrong == []
+
+
 def test_without_script_it_has_the_tree(local_instance: Path, tmp_path: Path, browser: Any) -> None:
     table, made = study()
     page = opened(browser, exported(tmp_path), java_script_enabled=False)

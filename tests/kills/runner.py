@@ -232,11 +232,14 @@ def _bucket(url: str) -> Any:
 
 
 def observe(case: Case) -> Plain | None:
-    """Return what a user sees: every version of every key, whether it is current, its bytes; None: no instance."""
+    """Return what a user sees: every version of every key, whether it is current, its bytes, what happened to it.
+
+    None means that there is no instance.
+    """
     import lamindb as ln
     from lamindb.core import context
     from lamindb.errors import IntegrityError, NoInstanceError
-    from lamindb.models import File
+    from lamindb.models import File, FileEvent
 
     ln.settings.verbosity = 0
     try:
@@ -244,6 +247,8 @@ def observe(case: Case) -> Plain | None:
     except NoInstanceError:
         return None
     seen: Plain = {}
+    for event in FileEvent.objects.select_related("file").order_by("id"):
+        seen.setdefault(f"{event.file.key} v{event.file.version} events", []).append(event.kind)
     for file in File.objects.order_by("key", "version", "id"):
         kind = "trash" if file.trashed_at else "current" if file.is_latest else "older"
         try:

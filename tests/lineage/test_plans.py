@@ -261,6 +261,71 @@ def test_a_removed_input_and_a_loop_are_left_out(instance: Path) -> None:
     assert kinds["table.csv"][0] == "loop" and "an earlier version of itself" in kinds["table.csv"][1]
 
 
+def renamed(file: ln.File, key: str | None) -> ln.File:
+    file = ln.File.objects.get(id=file.id)
+    file.key = key
+    return file.save()
+
+
+def test_a_file_that_was_renamed_since_it_was_made_stays_stale(instance: Path) -> None:
+    raw = ln.File(b"1", key="raw.csv").save()
+    clean = made("clean", [raw], "clean.csv")
+    made("plot", [clean], "plot.png")
+    clean = renamed(renamed(clean, "old.csv"), "tidy/clean.csv")
+    made("late", [clean], "late.txt")
+    ln.File(b"2", key="raw.csv").save()
+    first, plot, late = found = ln.lineage.plan()
+    assert first.notes == ("writes clean.csv; tidy/clean.csv was renamed from it and stays stale",)
+    assert first.stays_stale == first.files == (clean,)
+    assert plot.notes == ("reads clean.csv, which was renamed to tidy/clean.csv",)
+    assert late.notes == () and plot.stays_stale == late.stays_stale == ()
+    assert repr(found).splitlines()[:3] == [
+        "1. python clean.py --fast",
+        "   version 1 of raw.csv was read; version 2 is current",
+        f"   {first.notes[0]}",
+    ]
+    plain = json.loads(found.to_json())["units"][0]
+    assert plain["notes"] == list(first.notes) and plain["stays_stale"] == plain["files"]
+    # The programs write and read the keys that they know.
+    made("clean", [ln.File.get("raw.csv")], "clean.csv")
+    made("plot", [ln.File.get("clean.csv")], "plot.png")
+    assert {file.key for unit in ln.lineage.plan() for file in unit.files} == {"tidy/clean.csv", "late.txt"}
+    ln.File.get("clean.csv").delete()
+    renamed(clean, "clean.csv")
+    assert [(unit.files[0].key, unit.notes) for unit in ln.lineage.plan()] == [
+        ("clean.csv", ()),
+        ("late.txt", ("reads tidy/clean.csv, which was renamed to clean.csv",)),
+        ("plot.png", ()),
+    ]
+
+
+def test_a_rename_before_a_run_or_back_is_not_noted(instance: Path) -> None:
+    raw = ln.File(b"1", key="raw.csv").save()
+    renamed(made("one", [raw], "a.csv"), "b.csv")
+    made("two", [raw], "b.csv")
+    back = renamed(renamed(made("three", [raw], "c.csv"), "d.csv"), "c.csv")
+    keyless = renamed(made("four", [raw], None), "named.csv")
+    ln.File(b"2", key="raw.csv").save()
+    notes = {unit.files[0].key: unit.notes for unit in ln.lineage.plan()}
+    assert notes == {
+        "b.csv": (),
+        "c.csv": (),
+        "named.csv": ("writes a file without a key; named.csv was renamed from it and stays stale",),
+    }
+    assert back.key == "c.csv" and keyless.key == "named.csv"
+
+
+def test_a_version_that_was_brought_back_after_a_rename_is_noted(instance: Path) -> None:
+    raw = ln.File(b"1", key="raw.csv").save()
+    first = made("clean", [raw], "clean.csv", b"first")
+    renamed(made("again", [raw], "clean.csv", b"second"), "tidy.csv")
+    third = ln.File.objects.get(id=first.id).make_current()
+    ln.File(b"2", key="raw.csv").save()
+    (unit,) = ln.lineage.plan()
+    assert (unit.command, unit.files) == ("python clean.py --fast", (third,))
+    assert unit.notes == ("writes clean.csv; tidy.csv was renamed from it and stays stale",)
+
+
 def test_what_a_flag_affects_is_left_out_until_the_file_is_replaced(instance: Path) -> None:
     raw, settings = (ln.File(key.encode(), key=key).save() for key in ("raw.csv", "settings.json"))
     clean = made("clean", [raw, settings], "clean.csv")

@@ -172,7 +172,7 @@ def test_runs_are_found_by_the_index_of_transforms(many: Path) -> None:
 
 def test_without_an_index_the_newest_names_are_compared(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_transforms_again(["umap"])
-    monkeypatch.setattr(candidates, "_index", lambda *_: None)
+    monkeypatch.setattr(candidates, "_INDEXED", {})
     assert found_names("uamp") == ["umap"]
     assert ln.Transform.search("umap").note is None
     monkeypatch.setattr(candidates, "SCANNED", 1_000)

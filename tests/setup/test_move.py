@@ -40,7 +40,9 @@ def fill() -> dict[str, bytes]:
     ln.File(b"first", key="out.txt").save()
     ln.File(b"second", key="out.txt", description="a\ttab").save()
     ln.File("src", key="folder").save()
-    ln.File(b"gone", key="gone.txt").save().delete()
+    gone = ln.File(b"gone", key="going.txt").save()
+    gone.key = "gone.txt"
+    gone.save().delete()
     one.flag("mislabelled").unflag("a mistake").flag("contaminated")
     ln.finish()
     place = Path("archive").resolve()
@@ -64,6 +66,9 @@ def check(wanted: dict[str, bytes], ids: set[str]) -> None:
     assert [file.key for file in second.run.inputs] == ["in/a.csv"]
     assert Run.objects.get(name="renamed").params == {"lr": 1e22, "n": [1, 2.5, None], "s": "ü"}
     assert File.objects.filter(key="gone.txt", trashed_at__isnull=False).count() == 1
+    gone = File.objects.get(key="gone.txt")
+    assert [event.kind for event in gone.history()] == ["removed", "renamed", "saved"]
+    assert [event.run for event in gone.history()] == [gone.run_id] * 3
     flags = ln.File.select(key="in/a.csv").one().flags
     assert flags.list("reason") == ["mislabelled", "contaminated"]
     assert flags.list("removal_reason") == ["a mistake", None]

@@ -12,7 +12,8 @@ from typing import Any
 
 import lamindb as ln
 from lamindb.core import context, processes
-from lamindb.models import Run
+from lamindb.db import database as databases
+from lamindb.models import Run, User
 from lamindb.models.base import now
 from lamindb.runs import metadata
 
@@ -192,7 +193,9 @@ def make() -> Showcase:
         key="reports/summary.md",
         run=make_run(report, inputs=[made.files["model"], made.files["metrics"]], source="print(1)\n", log="done\n"),
     ).save()
-    made.files["html"] = ln.File(REPORT.encode(), key="reports/training.html").save()
+    made.files["html"] = ln.File(REPORT.encode(), key="drafts/training.html").save()
+    made.files["html"].key = "reports/training.html"
+    made.files["html"].save()
     made.runs["failed"] = make_run(report, inputs=[made.files["metrics"]], status="failed", error=ERROR, log=ERROR)
     made.runs["failed"].refresh_from_db()
     made.runs["running"] = make_run(
@@ -238,8 +241,19 @@ def make_hostile() -> Showcase:
         suffix = (".csv", ".html", ".svg", ".ipynb", ".md", ".json", ".xml", ".txt")[n % 8]
         data = notebook(name) if suffix == ".ipynb" else f"{name},{name}\n<script>alert(1)</script>\n".encode()
         key = f"hostile/{n}/{name.replace('/', '_')[:150].strip()}{suffix}"
-        file = ln.File(data, key=key, run=run, description=name).save()
+        file = ln.File(data, key=f"before/{key}", run=run, description=name).save()
+        file.key = key
+        file.save()
         made.transforms[str(n)], made.runs[str(n)], made.files[str(n)] = transform, run, file
         if n % 4 == 0:
             file.flag(name)
+        _give_to_hostile_user(run, n, name)
     return made
+
+
+def _give_to_hostile_user(run: Any, number: int, name: str) -> None:
+    """Let a user have made a run whose handle and name no login would take."""
+    user = User.from_fields(id=f"bad{number:05d}", handle=name.replace("/", "_")[:100], name=name, email=name)
+    with databases.writing(run.alias) as connection:
+        databases.insert_many(connection, [user])
+    Run.objects.using(run.alias).filter(id=run.id).order_by().update_rows({"created_by_id": user.id})

@@ -77,6 +77,16 @@ def test_every_route_has_an_answer(client: Any, usual: Made) -> None:
         assert client.get(path).status == expected.get(path, 200), path
 
 
+def test_a_file_shows_its_renames_and_removals(client: Any, usual: Made) -> None:
+    page = client.get(f"/files/{usual.files['html']}").text
+    assert "Renamed, removed, restored" in page
+    assert re.search(
+        r"renamed <bdi>from drafts/training\.html to reports/training\.html</bdi>.*by <bdi>ada</bdi>", page
+    )
+    assert "removed <bdi>version 1</bdi>" in client.get(f"/files/{usual.files['trashed']}").text
+    assert "Renamed, removed, restored" not in client.get(f"/files/{usual.files['model']}").text
+
+
 def test_policies_and_headers(client: Any) -> None:
     for address, answer in crawl(client):
         policy = answer.headers["Content-Security-Policy"]
@@ -114,6 +124,11 @@ PAYLOADS = [
     "\\..\\..", "/etc/passwd", "//etc/passwd", "%00", "a%00.csv", "C:%5cwindows", "file:%2f%2f%2fetc%2fpasswd",
     "%2fproc%2fself%2froot", "....//....//", "..;/", "%c0%ae%c0%ae%2f", "%u002e%u002e", "~root", "$HOME", "`id`",
     "a/../../b", ".%2e/", "%ff%fe", "%0d%0aSet-Cookie:x", "\u202e", "con", "nul.txt", "*", "?", "%", "a" * 5_000,
+    "..%252f..%252fetc", "%2e%2e%5cetc", "..%c1%9cetc", "..%ef%bc%8fetc", "%ef%bc%8e%ef%bc%8e/", "..%00/etc/passwd",
+    "/proc/self/root/etc/passwd", "/proc/self/environ", "/dev/zero", "C:/windows/win.ini", "%5c%5chost%5cshare",
+    "file:/etc/passwd", "jar:file:/x!/y", "http:%2f%2f169.254.169.254", "s3:%2f%2fbucket/key", "data:,x", "-rf", "--",
+    ".lamindb/db.sqlite3", "db.sqlite3", ".lamindb%2fconfig.toml", "..%2f.lamindb", "mydata", "a%0ab", "a%09b", "a%7f",
+    "a%1b[31m", "%F0%9F%A7%AC", "e%CC%81", "%E2%80%AE.png", "a;b", "a&b", "{{7*7}}", "{% debug %}", "<script>", "'",
 ]  # fmt: skip
 
 
@@ -153,6 +168,25 @@ def test_what_cannot_be_asked_is_an_error_page_without_details(client: Any, addr
     assert answer.status in (200, 400, 404), answer.text
     for word in ("Traceback", "SELECT", "lamindb_file", "/mydata/.lamindb"):
         assert word not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("/files?since=yesterday", "since"), ("/files?until=9999-12-31", "until"), ("/files?state=lost", "state"),
+        ("/files?after=x", "after"), ("/runs?status=odd", "status"), ("/runs?after=1-", "after"),
+        ("/transforms?type=x", "type"), ("/transforms?after=x", "after"), ("/compare?a=none&b=none", "a"),
+        ("/compare?a={file}&b=none", "b"), ("/files/{file}/why?against=first", "against"),
+        ("/files/{file}/lineage?depth=99", "depth"), ("/files/{file}/lineage?at=soon", "at"),
+        ("/files/{file}/lineage?open=x", "open"), ("/files/{file}/lineage?save=film", "save"),
+        ("/runs/{run}/log?end=x", "end"), ("/runs/{run}/code?module=99999999", "module"),
+        ("/runs/{run}/code?module=" + "9" * 5_000, "module"), ("/runs/{run}/inputs?after=x", "after"),
+    ],
+)  # fmt: skip
+def test_the_parameter_that_is_wrong_is_named(client: Any, usual: Made, address: str, name: str) -> None:
+    answer = client.get(address.format(file=usual.files["model"], run=usual.runs["train"]))
+    assert answer.status in (400, 404)
+    assert re.search(rf"(<code>|address, ){name}\b", answer.text), answer.text
 
 
 def test_an_unexpected_failure_says_a_number_and_nothing_else(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:

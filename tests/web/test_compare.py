@@ -45,6 +45,21 @@ def test_what_cannot_be_compared_says_so(client: Any, usual: Made) -> None:
     assert "No differences" in client.get(f"/compare?a={run}&b={run}").text
 
 
+def test_one_record_is_offered_those_that_it_can_be_compared_with(client: Any, usual: Made) -> None:
+    for kind, record, other in (
+        ("runs", usual.runs["train"], usual.runs["train2"]),
+        ("files", usual.files["metrics"], usual.files["metrics2"]),
+    ):
+        for name in ("a", "b"):
+            page = client.get(f"/compare?{name}={record}").text
+            earlier, later = sorted((record, other))
+            assert f'href="/compare?a={earlier}&amp;b={later}"' in page, (kind, name)
+            assert f"a={record}&amp;b={record}" not in page
+    assert f'href="/compare?b={usual.runs["train"]}"' in client.get(f"/runs/{usual.runs['train']}").text
+    assert "compared with" not in client.get(f"/compare?a={usual.transforms['train']}").text
+    assert client.get("/compare?b=nothing").status == 404
+
+
 def test_why_a_version_differs(client: Any, usual: Made) -> None:
     page = "".join(Parsed(client.get(f"/files/{usual.files['metrics2']}/why").text).words)
     assert "Why it differs from v1" in page and "seed" in page

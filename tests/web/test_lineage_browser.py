@@ -140,7 +140,7 @@ def test_it_works_by_keyboard_and_without_script(
 ) -> None:
     page = signed_in(browser, server, java_script_enabled=has_script)
     page.goto(f"{server.gate.origin}/files/{project['report']}")
-    page.get_by_role("link", name="Lineage").first.press("Enter")
+    page.locator("main").get_by_role("link", name="Lineage").press("Enter")
     page.wait_for_selector("a.stub")
     page.locator("a.stub").first.press("Enter")
     page.wait_for_url("**open=**")
@@ -151,6 +151,66 @@ def test_it_works_by_keyboard_and_without_script(
     page.wait_for_url(f"**/lineage/impact?id={project['merged']}")
     assert "24 files of 1 transform come from it" in page.inner_text("main")
     assert page.locator("#code-shell").inner_text() == f"lamin impact {project['merged']}"
+    assert page.errors == []
+
+
+FOCUSED = """() => {
+    const one = document.activeElement, style = getComputedStyle(one), shape = one.querySelector(".f, .r, .m");
+    const isRinged = style.outlineStyle !== "none" && style.outlineWidth !== "0px";
+    // In a picture the shape is drawn with a thicker line.
+    return [isRinged || (one.closest("svg") && getComputedStyle(shape).strokeWidth === "3px"), one.matches("body")];
+}"""
+
+
+def tab_to(page: Any, rule: str) -> None:
+    """Press Tab until an element has the focus; wherever the focus is on the way, it can be seen."""
+    for _ in range(250):
+        page.keyboard.press("Tab")
+        is_seen, is_body = page.evaluate(FOCUSED)
+        assert is_seen or is_body, page.evaluate("document.activeElement.outerHTML")
+        if page.evaluate("rule => document.activeElement.matches(rule)", rule):
+            return
+    pytest.fail(f"no Tab leads to {rule}")
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_the_keyboard_alone_leads_from_a_search_to_the_impact_and_its_code(
+    browser: Any, server: Any, project: dict[str, str], has_script: bool
+) -> None:
+    page = signed_in(browser, server, java_script_enabled=has_script)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.gate.origin)
+    tab_to(page, ".find input")
+    page.keyboard.type("reports/7")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search?q=**")
+    tab_to(page, "tbody a[href^='/files/']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/files/*")
+    tab_to(page, "a.button[href$='/lineage']")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("a.stub")
+    tab_to(page, "a.stub")
+    was = page.evaluate("document.activeElement.dataset.id").partition(":")[0]
+    page.keyboard.press("Enter")
+    page.wait_for_url("**open=**")
+    page.wait_for_selector(".htmx-swapping, .htmx-settling, .htmx-request", state="detached")
+    if has_script:
+        assert page.evaluate("document.activeElement.dataset.id") == was
+    tab_to(page, f'a.node[data-id="{project["merged"]}"]')
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**sel={project['merged']}**")
+    page.wait_for_selector(".htmx-swapping, .htmx-settling, .htmx-request", state="detached")
+    if has_script:
+        assert page.evaluate("document.activeElement.dataset.id") == project["merged"]
+    tab_to(page, "a[href*='/lineage/impact?id=']")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/lineage/impact?id={project['merged']}")
+    assert "24 files of 1 transform come from it" in page.inner_text("main")
+    if has_script:
+        tab_to(page, "[data-copy='code-shell']")
+        page.keyboard.press("Enter")
+        page.locator("#said", has_text="Copied").wait_for(state="attached")
+        assert page.evaluate("navigator.clipboard.readText()") == f"lamin impact {project['merged']}"
     assert page.errors == []
 
 

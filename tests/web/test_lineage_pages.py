@@ -168,6 +168,18 @@ def test_the_way_between_two_records(project: dict[str, Any]) -> None:
     assert client.get("/lineage/path").status == 200
 
 
+def test_the_entry_in_the_head_leads_to_a_lineage(project: dict[str, Any]) -> None:
+    client, merged = project["client"], project["merged"][0]
+    assert 'href="/lineage"' in client.get("/").text
+    page = client.get("/lineage").text
+    assert f'href="/files/{merged.id}/lineage"' in page
+    for given in (merged.id, merged.key):
+        answer = client.get(f"/lineage?of={given}")
+        assert (answer.status, answer.headers["Location"]) == (303, f"/files/{merged.id}/lineage")
+    answer = client.get("/lineage?of=no/such/key")
+    assert answer.status == 404 and 'href="/search?q=no/such/key"' in answer.text
+
+
 def test_what_would_change(project: dict[str, Any]) -> None:
     client, raw = project["client"], project["raw"][0]
     text = client.get(f"/lineage/impact?id={raw.id}").text

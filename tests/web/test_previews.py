@@ -14,7 +14,7 @@ import pytest
 import lamindb as ln
 from lamindb.setup.read_only import open_read_only
 from lamindb.web import highlight
-from lamindb.web.previews import notebook, tables
+from lamindb.web.previews import markdown, notebook, tables
 from lamindb.web.previews.refused import RefusedError
 from tests.support import showcase
 from tests.support.web import Client
@@ -139,6 +139,51 @@ def test_pictures_and_pages_are_framed_without_rights(shown: Any) -> None:
     assert found["img"]["src"].startswith("/raw/")
     found = dict(shown(b"<script>alert(1)</script>", "a.html").tags)
     assert found["iframe"]["sandbox"] == "" and found["iframe"]["src"].startswith("/raw/")
+
+
+def test_markdown_is_drawn_from_text(shown: Any) -> None:
+    found = shown(
+        b"# Summary\n\nFour *batches*, **one** model, `x < y` and a [link](https://evil.example/x).\n\n"
+        b"- first\n  goes on\n  1. second\n\n> quoted\n\n```python\ndef f(): pass\n```\n\n| a | b |\n|---|---|\n"
+        b"<script>alert(1)</script> <img src=x onerror=alert(1)> ![pic](javascript:alert(1))\n",
+        "notes.md",
+    )
+    assert {"h3", "p", "b", "i", "code", "ul", "li", "pre"} <= set(tags(found))
+    assert not {"script", "img", "a"} & set(tags(found)) and not found.addresses()
+    assert all(set(given) <= {"class", "tabindex", "role", "aria-label"} for _, given in found.tags)
+    assert "x < y" in found.words and "first goes on" in found.words and "<script>alert(1)</script>" in text(found)
+    assert "evil.example" not in text(found) and "link" in text(found)
+    assert "k" in {given.get("class") for _, given in found.tags}
+
+
+PARTS = ["*", "**a", "_", "`", "[", "[a](", "![", "#", "- ", "> ", "|", "```", "1. ", "\n- ", "\n#", " ", "\n* * "]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("part", PARTS)
+def test_no_markdown_takes_long(part: str) -> None:
+    markdown.html(part * (200_000 // len(part)))
+
+
+def test_a_tiff_is_drawn_smaller_by_a_child(shown: Any, tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    np = pytest.importorskip("numpy")
+    pictures = {
+        "rgb": image.new("RGB", (1_600, 400), "red"),
+        "deep": image.fromarray(np.arange(120_000, dtype=np.uint16).reshape(300, 400)),
+        "real": image.fromarray(np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30)),
+        "one": image.new("1", (40, 30)),
+    }
+    for name, picture in pictures.items():
+        picture.save(tmp_path / f"{name}.tif")
+        found = shown(tmp_path / f"{name}.tif", f"{name}.tif")
+        assert dict(found.tags)["img"]["src"].startswith("data:image/png;base64,iVBOR"), name
+        assert ("0 to 65535" in text(found)) == (name == "deep")
+    image.new("1", (9_000, 9_000)).save(tmp_path / "large.tif", compression="tiff_deflate")
+    found = shown(tmp_path / "large.tif", "large.tif")
+    assert "9,000 × 9,000" in text(found) and "over 50 million pixels" in text(found) and "img" not in tags(found)
+    for data in (b"II*\0" + b"\xff" * 300, b"MM\0*", showcase.png()):
+        assert "could not be read" in text(shown(data, "bad.tif"))
 
 
 class Trap:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import signal
 import subprocess
 import sys
@@ -20,15 +21,16 @@ import lamindb as ln
 from lamindb.core import context, running_page
 from lamindb.errors import ConflictError, InvalidInputError, UnsupportedError
 from lamindb.web import server
+from tests.support import depth, showcase
 from tests.support.processes import clean_environment, lamin
 
 pytest.importorskip("waitress", reason="the server needs waitress")
 
 
 @contextmanager
-def running(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start `lamin ui` with its output in a pipe; yield the process and the link that it prints."""
-    command = [sys.executable, "-m", "lamindb", "ui", *words]
+def running(*words: str, program: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start `lamin ui`, or a program that does, with its output in a pipe; yield the process and the link it prints."""
+    command = [sys.executable, *(["-c", program] if program else ["-m", "lamindb", "ui"]), *words]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment()
     ) as process:
@@ -71,6 +73,63 @@ def test_an_interrupt_ends_it_without_a_traceback() -> None:
         assert process.wait(60) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("local_instance")
+def test_an_answer_that_never_ends_does_not_hold_the_end_up(number: int) -> None:
+    program = """
+import sys, threading
+from lamindb.cli.application import lamin
+from lamindb.web.views import theme
+
+def keys(request):
+    print("asked", flush=True)
+    threading.Event().wait()
+
+theme.keys = keys
+lamin(["ui", *sys.argv[1:]])
+"""
+    with running("--no-browser", program=program) as (process, link):
+        parts = urlsplit(link)
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar := CookieJar()))
+        opener.open(link).close()
+        connection = http.client.HTTPConnection(parts.netloc)
+        connection.request("GET", "/keys", headers={"Cookie": "; ".join(f"{one.name}={one.value}" for one in jar)})
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "asked\n"
+        process.send_signal(number)
+        assert process.wait(60) == 0
+        assert process.stderr.read() == ""
+        connection.close()
+
+
+REQUESTS = 10_000 if depth.FULL else 250
+MOST_MEGABYTES = 120
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is read from /proc")
+@pytest.mark.usefixtures("local_instance")
+def test_memory_stays_small() -> None:
+    showcase.make()
+    with running("--no-browser") as (process, link):
+        parts = urlsplit(link)
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar := CookieJar()))
+        with opener.open(link) as answer:
+            found = re.findall(r'href="(/[^"#?]+)"', answer.read().decode())
+        pages = [one for one in dict.fromkeys(found) if not one.startswith(("/static", "/theme"))]
+        pages += [f"{one}/lineage" for one in pages if one.startswith(("/files/", "/runs/"))]
+        pages += [f"{one}/log" for one in pages if re.fullmatch(r"/runs/\w+", one)]
+        connection = http.client.HTTPConnection(parts.netloc)
+        for number in range(REQUESTS):
+            page = pages[number % len(pages)]
+            connection.request("GET", page, headers={"Cookie": "; ".join(f"{one.name}={one.value}" for one in jar)})
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 200, page
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        assert int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) < MOST_MEGABYTES * 1024  # type: ignore[index]
+        connection.close()
 
 
 @pytest.mark.usefixtures("local_instance")

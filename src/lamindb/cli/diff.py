@@ -22,6 +22,7 @@ _STYLES = {"-": "red", "+": "green", "~": "bold", "@": "dim"}
     "lamin diff study/results.csv@1 study/results.csv@3 --on id --rtol 1e-6",
     "lamin diff study/results.csv --version 1 --version 3",
     "lamin diff 0Xk2fQ 0Xk3aB --json",
+    "lamin diff clean.py",
 )
 @click.argument("a", metavar="A", shell_complete=keys)
 @click.argument("b", metavar="[B]", required=False, shell_complete=keys)
@@ -45,8 +46,9 @@ def diff(
 ) -> None:
     """Show what differs between A and B: versions of a file, folders, runs, or the last runs of transforms.
 
-    A version of a file is written KEY@N. With A only, a file is compared with its version before. Tables are
-    compared by columns, rows and cells, JSON and YAML by path, text by lines, folders by their files.
+    A version of a file is written KEY@N. With A only, a file is compared with its version before, a run with the one
+    before it, and of a transform its last two runs. Tables are compared by columns, rows and cells, JSON and YAML by
+    path, text by lines, folders by their files.
 
     JSON keys: format, format_version, kind, is_equal, before, after; of files same_bytes, content, notes; of runs
     run_ids, revisions, code, modules, params, arguments, inputs, packages, facts, outputs, outputs_equal, seconds,

@@ -90,10 +90,12 @@ def plan(names: tuple[str, ...], as_json: bool) -> None:
 
     Each entry is a process to start: a command line, from the folder of the project, or a notebook. Steps of a flow and
     commands of a workflow belong to the run above them. What cannot be made fresh by running it here is left out with
-    the reason, and so is what waits for it. If it was derived from a flagged file, replace or unflag that file.
+    the reason, and so is what waits for it. If it was derived from a flagged file, replace or unflag that file. A file
+    that was renamed since it was made stays stale, as its program writes the old key: a note says so.
 
     JSON keys: units (each with run, transform, transform_type, transform_version, command, notebook, params, files,
-    reasons, after, the positions of the units that it needs), left_out (each with files, run, kind, reason).
+    reasons, after, the positions of the units that it needs, notes, stays_stale, the files that it writes under the
+    keys that they had before), left_out (each with files, run, kind, reason).
     """
     from lamindb.lineage import plans
 
@@ -130,19 +132,25 @@ def status(as_json: bool) -> None:
         messages.info("nothing needs attention")
 
 
-@command("history", "lamin history", "lamin history -n 50 --since 7d --user ada")
+@command("history", "lamin history", "lamin history study/results.csv", "lamin history -n 50 --since 7d --user ada")
+@click.argument("name", metavar="[KEY|ID]", required=False, shell_complete=keys)
 @click.option("-n", "--limit", type=Count(), default=20, show_default=True, help="The maximum number of results.")
 @click.option("--since", type=Time(), help="Only events since a date, or within a duration such as 7d.")
 @click.option("--user", "handle", metavar="HANDLE", help="Only events of this user.")
 @json_option
-def history(limit: int, since: datetime.datetime | None, handle: str | None, as_json: bool) -> None:
-    """Show recent events: files saved, removed and flagged, runs, new transforms.
+def history(name: str | None, limit: int, since: datetime.datetime | None, handle: str | None, as_json: bool) -> None:
+    """Show recent events, the latest first: of all records, or of one file and its versions.
 
-    JSON keys: at, kind (saved, removed, flagged, unflagged, ran, registered), who, what, id, detail, transform.
+    Files are saved, renamed, removed to the trash, restored, flagged and unflagged; runs ran; transforms are
+    registered. The error for a key that no file has any more names the key that the file has now.
+
+    JSON keys: at, kind (saved, renamed, removed, restored, flagged, unflagged, ran, registered), who, what, id, detail,
+    transform, run (that produced, renamed, removed or restored the file).
     """
     from lamindb.describe import history as histories
 
-    events = histories.history(limit, since=since, handle=handle)
+    file = resolve.file_of_history(name) if name is not None else None
+    events = histories.history(limit, since=since, handle=handle, file=file)
     if as_json:
         out_json([asdict(event) for event in events])
         return
@@ -518,10 +526,11 @@ def _marks(file_ids: list[str], alias: str) -> dict[str, list[str]]:
     if not flags.any_open(alias):
         return marks
     from lamindb.lineage import recall
+    from lamindb.lineage.lineage_graph import reasons_text
 
     flagged, affected = recall.marks(connection, file_ids)
     for file_id, reasons in flagged.items():
-        marks.setdefault(file_id, []).append(f"flagged: {printable('; '.join(reasons))}")
+        marks.setdefault(file_id, []).append(f"flagged: {reasons_text(reasons)}")
     for file_id, cause in affected.items():
         marks.setdefault(file_id, []).append(f"affected: {cause}")
     return marks

@@ -111,6 +111,8 @@ def file(text: str, *, version: int | None = None, in_trash: bool = False) -> Fi
         MultipleResultsFound: Several storages have this key; their ids are listed.
     """
     found = _file_or_none(text, version, in_trash)
+    if found is None and version is not None and not in_trash and _named_file(text, None, in_trash) is not None:
+        return file_version(text, version)
     if found is None:
         where = " in the trash" if in_trash else ""
         which = f" with version {version}" if version is not None else ""
@@ -171,6 +173,16 @@ def file_or_trashed(text: str) -> File:
     return trashed or file(text)
 
 
+def file_of_history(text: str) -> File:
+    """Return the file that an argument names, as `file` does, or else the newest one in the trash.
+
+    Raises:
+        InvalidInputError, NoResultFound, MultipleResultsFound: As for `file`.
+    """
+    found = _file_or_none(text, None, in_trash=False) or _file_or_none(text, None, in_trash=True)
+    return found or file(text)
+
+
 def file_version(text: str, version: int) -> File:
     """Return a version of a file.
 
@@ -223,7 +235,9 @@ def _in_storage(text: str) -> str | None:
 
 
 def _advice(text: str, in_trash: bool) -> str:
+    from lamindb.core import context
     from lamindb.models import File
+    from lamindb.models.file_event import renamed_to
 
     if not _can_be_stored(text):
         return "it has characters that no name can have"
@@ -231,6 +245,9 @@ def _advice(text: str, in_trash: bool) -> str:
         return "see `lamin trash list`"
     if File.objects.get_queryset().filter(key__in=_keys(text), trashed_at__isnull=False).exists():
         return "it is in the trash; restore it by `lamin trash restore`"
+    now = renamed_to(context.instance().alias, _keys(text))
+    if now:
+        return f"it was renamed to {ascii_quoted(now[0])}"
     if File.select().count() <= _SUGGEST_AMONG:
         near = File.search(text, field="key", top_hit=True)
         if near is not None:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from django.db.models import Q
+
 from lamindb.compare.file_diff import FileDifference, compare_files
 from lamindb.compare.result import Side
 from lamindb.compare.run_diff import RunDifference, compare_runs
@@ -25,12 +27,13 @@ def diff(
 ) -> FileDifference | RunDifference:
     """Return what differs between two versions of a file, two folders, two runs or two transforms.
 
-    Of transforms, the last runs are compared. The result displays itself, and has `is_equal`, `to_text()`, `to_json()`
-    and its parts as attributes. Nothing is recorded: the files do not become inputs of the current run.
+    Of transforms, the last runs are compared; of one transform alone, its last two runs. The result displays itself,
+    and has `is_equal`, `to_text()`, `to_json()` and its parts as attributes. Nothing is recorded: the files become no
+    inputs of the current run.
 
     Args:
         a: The earlier record.
-        b: The later record; None compares a file with its version before.
+        b: The later record; None compares a file with its version before, and a run with its transform's run before.
         on: The columns of a table whose values identify a row; without them, rows are paired by position.
         rtol: Numbers in a table or an array are equal if they differ by at most this part of the larger one.
 
@@ -46,9 +49,9 @@ def diff(
         raise InvalidInputError(f"rtol must be a number from 0 to below 1, not {rtol!r}")
     a = _as_stored(a)
     if b is None:
-        if not isinstance(a, File):
-            raise InvalidTypeError("diff() needs two runs or two transforms")
-        a, b = _version_before(a), a
+        if isinstance(a, Transform):
+            a = _last_run(a)
+        a, b = (_version_before(a), a) if isinstance(a, File) else (_run_before(a), a)
     else:
         b = _as_stored(b)
     if isinstance(a, File) and isinstance(b, File):
@@ -106,6 +109,20 @@ def _last_run(transform: Transform) -> Run:
     found: Run | None = transform.runs.order_by("-created_at", "-id").first()
     if found is None:
         raise NoResultFound(f"there is nothing to compare: {transform.name!r} version {transform.version} has no run")
+    return found
+
+
+def _run_before(run: Run) -> Run:
+    """Return the run of the same notebook, script or pipeline that began before a run.
+
+    Raises:
+        InvalidInputError: There is none.
+    """
+    began = Q(created_at__lt=run.created_at) | Q(created_at=run.created_at, id__lt=run.id)
+    earlier = run.transform.runs.filter(began)
+    found: Run | None = earlier.order_by("-created_at", "-id").first()
+    if found is None:
+        raise InvalidInputError(f"there is nothing to compare: run {run.id} is the first of {run.transform.name!r}")
     return found
 
 

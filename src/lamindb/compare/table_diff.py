@@ -6,57 +6,26 @@ Rows that must be found again wait in a temporary SQLite database on disk.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import itertools
 import json
-import math
-import re
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
-from lamindb.compare import arrow_join, arrow_rows, table_reader
+from lamindb.compare import arrow_join, arrow_rows
+from lamindb.compare.arrow_content import Contents
+from lamindb.compare.arrow_rows import Unequal
+from lamindb.compare.cells import EXAMPLES, Cells, ColumnChange, canonical, is_same, storable
 from lamindb.compare.result import Change, Line, more, plain, shown
-from lamindb.compare.table_reader import ArrowTable, Row, Table
+from lamindb.compare.table_reader import ArrowTable, Row, Table, rows_of
 from lamindb.core.text import isolated, printable
 from lamindb.errors import InvalidInputError, StorageError
 
-_T = TypeVar("_T")
-
-EXAMPLES: Final = 5
-"""The number of examples for each kind of change."""
 _LISTED_COLUMNS: Final = 20
-_NUMBER: Final = re.compile(r"[+-]?(?:0|[1-9][0-9]*|(?=\.))(\.[0-9]*)?(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
-_SAFE_DIGITS: Final = 18
-_FLOAT_RANGE: Final = 1 << 1000
-
-
-@dataclass(frozen=True, slots=True)
-class CellChange:
-    """One cell that differs.
-
-    Attributes:
-        row: The number of the row from 1, or the values of the key columns.
-        before: The earlier value.
-        after: The later value.
-    """
-
-    row: Any
-    before: Any
-    after: Any
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnChange:
-    """The cells of a column that differ: their number, and examples."""
-
-    name: str
-    count: int
-    examples: tuple[CellChange, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +142,10 @@ def compare_tables(before: Table, after: Table, *, on: Sequence[str] = (), rtol:
                 listed = ", ".join(list(table.columns)[:_LISTED_COLUMNS])
                 raise InvalidInputError(f"there is no column {name!r} in both versions: name one of {listed}")
     names = [name for name in before.columns if name in after.columns]
-    comparison = _Comparison(before, after, names, rtol)
+    if isinstance(before, ArrowTable) and isinstance(after, ArrowTable):
+        comparison: _Comparison = _ArrowComparison(before, after, names, rtol)
+    else:
+        comparison = _Comparison(before, after, names, rtol)
     found = comparison.by_key(list(on)) if on else comparison.without_key()
     types = {name: (before.columns[name], after.columns[name]) for name in names}
     return replace(
@@ -186,29 +158,9 @@ def compare_tables(before: Table, after: Table, *, on: Sequence[str] = (), rtol:
 
 
 @dataclass(slots=True)
-class _Cells:
-    """The cells that differ, collected by column."""
-
-    names: list[str]
-    counts: dict[str, int] = field(default_factory=dict)
-    examples: dict[str, list[CellChange]] = field(default_factory=dict)
-    rows: int = 0
-
-    def add(self, row: Any, changed: list[tuple[str, Any, Any]]) -> None:
-        self.rows += bool(changed)
-        for name, old, new in changed:
-            self.counts[name] = self.counts.get(name, 0) + 1
-            kept = self.examples.setdefault(name, [])
-            if len(kept) < EXAMPLES:
-                kept.append(CellChange(row, plain(old), plain(new)))
-
-    def changes(self) -> tuple[ColumnChange, ...]:
-        found = [name for name in self.names if name in self.counts]
-        return tuple(ColumnChange(name, self.counts[name], tuple(self.examples[name])) for name in found)
-
-
-@dataclass(slots=True)
 class _Comparison:
+    """A comparison of two tables row by row."""
+
     before: Table
     after: Table
     names: list[str]
@@ -222,27 +174,33 @@ class _Comparison:
         if not self.names:
             return TableDifference("position")
         by_position = self.by_position()
+        return self._better(by_position, self.by_content(by_position)) if by_position.rows_changed else by_position
+
+    def _better(self, by_position: TableDifference, by_content: TableDifference) -> TableDifference:
+        """Return the difference with fewer rows."""
         unpaired = by_position.rows_added + by_position.rows_removed
-        if not by_position.rows_changed:
-            return by_position
-        by_content = self.by_content(by_position)
         differing = by_content.rows_added + by_content.rows_removed
         return by_content if differing < by_position.rows_changed + unpaired else by_position
 
     def by_position(self) -> TableDifference:
-        cells = _Cells(self.names)
+        cells = Cells(self.names)
         removed: list[dict[str, Any]] = []
         added: list[dict[str, Any]] = []
         totals = [0, 0]
-        for position, old, new in self._pairs():
-            if not position:
-                totals = [old, new]
-            elif old is None:
+        pairs = itertools.zip_longest(self.before.rows(self.names), self.after.rows(self.names))
+        for position, (old, new) in enumerate(pairs, 1):
+            if old is None:
                 self._keep(added, new)
             elif new is None:
                 self._keep(removed, old)
-            else:
-                cells.add(position, self._changed(old, new))
+            elif old != new:
+                cells.add_row(position, self._changed(old, new))
+            totals = [totals[0] + (old is not None), totals[1] + (new is not None)]
+        return self._at_positions(totals, cells, removed, added)
+
+    def _at_positions(
+        self, totals: list[int], cells: Cells, removed: list[dict[str, Any]], added: list[dict[str, Any]]
+    ) -> TableDifference:
         return TableDifference(
             "position",
             rows_before=totals[0],
@@ -266,62 +224,69 @@ class _Comparison:
     def by_content(self, by_position: TableDifference) -> TableDifference:
         """Count equal rows on both sides, wherever they are. Pairs that are equal by position cancel out."""
         with _database() as rows:
-            rows.execute("create table differing (row text, side integer)")
-            rows.executemany("insert into differing values (?, ?)", self._differing())
-            rows.execute("create table counts as select row, sum(side) as count from differing group by row")
+            rows.execute("create table differing (row text, position integer, side integer)")
+            rows.executemany("insert into differing values (?, ?, ?)", self._differing())
+            rows.execute(
+                "create table counts as select row, sum(side) as surplus, min(iif(side = 1, position, null)) as added, "
+                "min(iif(side = -1, position, null)) as removed from differing group by row"
+            )
             totals = rows.execute(
-                "select coalesce(sum(max(count, 0)), 0), coalesce(sum(max(-count, 0)), 0) from counts"
+                "select coalesce(sum(max(-surplus, 0)), 0), coalesce(sum(max(surplus, 0)), 0) from counts"
             ).fetchone()
-            examples: list[list[dict[str, Any]]] = [[], []]
-            for kept, condition in zip(examples, ("count > 0", "count < 0"), strict=True):
-                for (text,) in rows.execute(f"select row from counts where {condition} limit {EXAMPLES}"):
-                    self._keep(kept, json.loads(text))
+            first = [
+                [
+                    position - 1
+                    for (position,) in rows.execute(
+                        f"select {name} from counts where surplus * {sign} > 0 order by {name} limit {EXAMPLES}"
+                    )
+                ]
+                for name, sign in (("removed", -1), ("added", 1))
+            ]
+        return self._of_content(by_position, totals, first)
+
+    def _of_content(
+        self, by_position: TableDifference, totals: Sequence[int], first: Sequence[list[int]]
+    ) -> TableDifference:
+        examples: list[list[dict[str, Any]]] = [[], []]
+        for kept, table, positions in zip(examples, (self.before, self.after), first, strict=True):
+            for row in self._rows_at(table, positions):
+                self._keep(kept, row)
         return TableDifference(
             "content",
             rows_before=by_position.rows_before,
             rows_after=by_position.rows_after,
             rows_reordered=not any(totals),
-            rows_added=totals[0],
-            rows_removed=totals[1],
-            added=tuple(examples[0]),
-            removed=tuple(examples[1]),
+            rows_removed=totals[0],
+            rows_added=totals[1],
+            removed=tuple(examples[0]),
+            added=tuple(examples[1]),
         )
 
-    def _differing(self) -> Iterator[tuple[str, int]]:
-        """Yield the rows that differ by position: with -1 those of the earlier table, with 1 those of the later one."""
-        for position, old, new in self._pairs():
-            if position and old is not None:
-                yield self._canonical(old), -1
-            if position and new is not None:
-                yield self._canonical(new), 1
+    def _rows_at(self, table: Table, positions: list[int]) -> Iterator[Row]:
+        """Yield the rows of a table at some positions, from 0 and in their order."""
+        rows, start = table.rows(self.names), 0
+        for position in positions:
+            yield next(itertools.islice(rows, position - start, None))
+            start = position + 1
 
-    def _pairs(self) -> Iterator[tuple[int, Any, Any]]:
-        """Yield the rows that may differ by position, and the numbers of rows: see `arrow_rows.differing`."""
-        if isinstance(self.before, ArrowTable) and isinstance(self.after, ArrowTable):
-            names = self.names
-            yield from arrow_rows.differing(self.before.batches(names), self.after.batches(names), names)
-            return
-        counts = [0, 0]
+    def _differing(self) -> Iterator[tuple[str, int, int]]:
+        """Yield the rows that differ by position, with their position: with -1 those of the earlier table, else 1."""
+        for position, old, new in self._pairs():
+            if old is not None:
+                yield self._canonical(old), position, -1
+            if new is not None:
+                yield self._canonical(new), position, 1
+
+    def _pairs(self) -> Iterator[tuple[int, Row | None, Row | None]]:
+        """Yield the rows that may differ by position, and their number from 1."""
         rows = itertools.zip_longest(self.before.rows(self.names), self.after.rows(self.names))
-        for position, (old, new) in enumerate(rows, 1):
-            counts[0] += old is not None
-            counts[1] += new is not None
-            if old != new:
-                yield position, old, new
-        yield 0, counts[0], counts[1]
+        return ((position, old, new) for position, (old, new) in enumerate(rows, 1) if old != new)
 
     def _canonical(self, row: Iterable[Any]) -> str:
         return json.dumps([canonical(value, is_text=self._is_text) for value in row])
 
     def by_key(self, on: list[str]) -> TableDifference:
         """Pair rows by the values of some columns."""
-        before, after = self.before, self.after
-        if isinstance(before, ArrowTable) and isinstance(after, ArrowTable):
-            with contextlib.suppress(arrow_join.UncertainError):
-                arrow_join.check_types((before.types[name], after.types[name]) for name in on)
-                if arrow_join.has_same_keys(before.batches(on), after.batches(on), on):
-                    return self._by_same_keys(on)
-                return self._by_joined_keys(before, after, on)
         with _database() as rows:
             for side, table in (("before", self.before), ("after", self.after)):
                 rows.execute(f"create table {side} (position integer primary key, key text, row text)")
@@ -337,68 +302,10 @@ class _Comparison:
                     ) from error
             return self._joined(rows, on)
 
-    def _by_same_keys(self, on: list[str]) -> TableDifference:
-        """Compare rows by position, where both tables have the same keys in the same order."""
-        cells, positions = _Cells(self.names), [self.names.index(name) for name in on]
-        totals = [0, 0]
-        for position, old, new in self._pairs():
-            if not position:
-                totals = [old, new]
-            else:
-                key = json.loads(self._canonical(old[i] for i in positions))
-                cells.add(key, self._changed(old, new))
-        return TableDifference(
-            "key",
-            on=tuple(on),
-            rows_before=totals[0],
-            rows_after=totals[1],
-            rows_changed=cells.rows,
-            cells=cells.changes(),
-        )
-
-    def _by_joined_keys(self, before: ArrowTable, after: ArrowTable, on: list[str]) -> TableDifference:
-        """Join rows by the hashes of their keys.
-
-        Raises:
-            arrow_join.UncertainError: Hashes do not tell which rows belong together.
-            StorageError: The temporary folder is full or cannot be written.
-        """
-        import numpy as np
-
-        found = _Joined(self, [self.names.index(name) for name in on])
-        count = arrow_join.part_count(before.size + after.size)
-        try:
-            with tempfile.TemporaryDirectory(prefix="lamindb-diff-") as folder:
-                sides = Path(folder, "before"), Path(folder, "after")
-                totals = [
-                    arrow_join.divide(table.batches(self.names), on, side, count)
-                    for table, side in zip((before, after), sides, strict=True)
-                ]
-                order = np.full(totals[0], -1, dtype=np.int64)
-                for part in arrow_join.parts(*sides, count, on):
-                    order[part.old_positions] = part.new_positions
-                    found.add(part)
-        except OSError as error:
-            raise StorageError(f"the tables could not be compared in the temporary folder: {error}") from error
-        order = order[order >= 0]
-        return TableDifference(
-            "key",
-            on=tuple(on),
-            rows_before=totals[0],
-            rows_after=totals[1],
-            rows_reordered=bool((order[1:] < order[:-1]).any()),
-            rows_changed=found.cells.rows,
-            rows_added=found.counts["added"],
-            rows_removed=found.counts["removed"],
-            cells=found.changes(),
-            added=found.rows("added"),
-            removed=found.rows("removed"),
-        )
-
     def _keyed(self, table: Table, on: list[str]) -> Iterator[tuple[str, str]]:
         positions = [self.names.index(name) for name in on]
         for row in table.rows(self.names):
-            yield self._canonical(row[i] for i in positions), json.dumps([_storable(value) for value in row])
+            yield self._canonical(row[i] for i in positions), json.dumps([storable(value) for value in row])
 
     def _joined(self, rows: sqlite3.Connection, on: list[str]) -> TableDifference:
         counts: dict[str, int] = {}
@@ -408,14 +315,14 @@ class _Comparison:
             counts[side] = rows.execute(f"select count(*) {alone}").fetchone()[0]
             for (text,) in rows.execute(f"select row {alone} order by position limit {EXAMPLES}"):
                 self._keep(examples[side], json.loads(text))
-        cells = _Cells(self.names)
+        cells = Cells(self.names)
         last, is_reordered = 0, False
         query = "select b.key, b.row, a.row, a.position from before b join after a on a.key = b.key order by b.position"
         for key, old, new, position in rows.execute(query):
             is_reordered = is_reordered or position < last
             last = position
             if old != new:
-                cells.add(json.loads(key), self._changed(json.loads(old), json.loads(new)))
+                cells.add_row(json.loads(key), self._changed(json.loads(old), json.loads(new)))
         totals = [rows.execute(f"select count(*) from {side}").fetchone()[0] for side in ("before", "after")]
         return TableDifference(
             "key",
@@ -432,59 +339,148 @@ class _Comparison:
         )
 
 
-class _Joined:
-    """What differs between rows that were joined by their keys, part by part; examples are those of the first rows."""
+class _ArrowComparison(_Comparison):
+    """A comparison of two tables of Arrow by columns; what that cannot decide is compared row by row."""
 
-    def __init__(self, comparison: _Comparison, key: list[int]) -> None:
-        self._comparison = comparison
-        self._key = key
-        self.cells = _Cells(comparison.names)
-        self.counts = {"added": 0, "removed": 0}
-        self._alone: dict[str, list[tuple[int, Row]]] = {"added": [], "removed": []}
-        self._changed: dict[str, list[tuple[int, CellChange]]] = {}
+    before: ArrowTable
+    after: ArrowTable
 
-    def add(self, part: arrow_join.Part) -> None:
-        names = self._comparison.names
-        for side, rows in (("added", part.added), ("removed", part.removed)):
-            if rows is not None and rows.num_rows:
-                self.counts[side] += rows.num_rows
-                self._add_alone(side, rows)
-        if part.old is None:
-            return
-        for index, old, new in arrow_rows.differing([part.old], [part.new], names):
-            if not index:
-                continue
-            changed = self._comparison._changed(old, new)
-            key = json.loads(self._comparison._canonical(old[i] for i in self._key))
-            self.cells.rows += bool(changed)
-            for name, one, other in changed:
-                self.cells.counts[name] = self.cells.counts.get(name, 0) + 1
-                kept = self._changed.setdefault(name, [])
-                kept.append((int(part.old_positions[index - 1]), CellChange(key, plain(one), plain(other))))
-                if len(kept) > 2 * EXAMPLES:
-                    self._changed[name] = _first(kept)
+    def without_key(self) -> TableDifference:
+        if not self.names:
+            return TableDifference("position")
+        with _temporary(), ExitStack() as stack:
+            contents = self._contents(stack)
+            by_position, contents = self._by_position(contents)
+            if not by_position.rows_changed:
+                return by_position
+            if contents is None:
+                return self._better(by_position, self.by_content(by_position))
+            removed, added = contents.unpaired()
+        if removed.count + added.count < by_position.rows_changed + by_position.rows_added + by_position.rows_removed:
+            return self._of_content(by_position, (removed.count, added.count), (removed.first, added.first))
+        return by_position
 
-    def _add_alone(self, side: str, rows: Any) -> None:
-        # The rows of a part are in the order of their table.
-        positions, names = arrow_join.positions_of(rows.slice(0, EXAMPLES)), self._comparison.names
-        found = zip(positions, table_reader.rows_of(rows.slice(0, EXAMPLES), names), strict=True)
-        self._alone[side] = _first([*self._alone[side], *found])
+    def _contents(self, stack: ExitStack) -> Contents | None:
+        with contextlib.suppress(arrow_rows.UncertainError):
+            return Contents(self._types(self.names), stack)
+        return None
 
-    def changes(self) -> tuple[ColumnChange, ...]:
-        """Return the cells that differ by column."""
-        self.cells.examples = {name: [one for _, one in _first(kept)] for name, kept in self._changed.items()}
-        return self.cells.changes()
+    def _types(self, names: Iterable[str]) -> dict[str, Any]:
+        return {name: arrow_rows.common_type(self.before.types[name], self.after.types[name]) for name in names}
 
-    def rows(self, side: str) -> tuple[dict[str, Any], ...]:
-        """Return examples of rows that only one table has."""
-        kept: list[dict[str, Any]] = []
-        for _, row in self._alone[side]:
-            self._comparison._keep(kept, row)
-        return tuple(kept)
+    def _by_position(self, contents: Contents | None) -> tuple[TableDifference, Contents | None]:
+        """Compare by position, and collect the rows that differ; None in their place if they cannot be compared."""
+        import numpy as np
+
+        cells = Cells(self.names)
+        removed: list[dict[str, Any]] = []
+        added: list[dict[str, Any]] = []
+        totals = [0, 0]
+        for old, new in arrow_rows.aligned(self.before.batches(self.names), self.after.batches(self.names)):
+            start = max(totals)
+            if old is None or new is None:
+                alone, examples = (new, added) if old is None else (old, removed)
+                for row in rows_of(alone.slice(0, EXAMPLES - len(examples)), self.names):
+                    self._keep(examples, row)
+                # The rest of one table matters only if rows may have another place.
+                sides = [(int(old is None), alone)] if cells.rows else []
+                positions = np.arange(alone.num_rows)
+            else:
+                found = Unequal(old, new, self.names, self.rtol)
+                found.add_to(cells, lambda position, start=start: start + position + 1)  # type: ignore[misc]
+                sides, positions = [(0, old), (1, new)], found.positions()
+            totals = [total + (one.num_rows if one else 0) for total, one in zip(totals, (old, new), strict=True)]
+            try:
+                for side, batch in sides:
+                    if contents is not None and len(positions):
+                        contents.add(side, batch, positions, start)
+            except arrow_rows.UncertainError:
+                contents = None
+        return self._at_positions(totals, cells, removed, added), contents
+
+    def _pairs(self) -> Iterator[tuple[int, Row | None, Row | None]]:
+        return arrow_rows.differing(self.before.batches(self.names), self.after.batches(self.names), self.names)
+
+    def _rows_at(self, table: Table, positions: list[int]) -> Iterator[Row]:
+        assert isinstance(table, ArrowTable)
+        start, left = 0, list(positions)
+        batches = table.batches(self.names)
+        while left:
+            batch = next(batches)
+            found = [position - start for position in left if position < start + batch.num_rows]
+            yield from rows_of(batch.take(found), self.names) if found else ()
+            start, left = start + batch.num_rows, left[len(found) :]
+
+    def by_key(self, on: list[str]) -> TableDifference:
+        with _temporary(), contextlib.suppress(arrow_rows.UncertainError):
+            keys = arrow_join.read_keys(self.before, self.after, self._types(on))
+            if keys.are_in_one_order():
+                pairs = arrow_rows.aligned(self.before.batches(self.names), self.after.batches(self.names))
+                found = self._keyed_cells(pairs, on)
+                totals = len(keys.before), len(keys.after)
+                return TableDifference("key", tuple(on), *totals, rows_changed=found.rows, cells=found.changes())
+            partners = keys.partners()
+            # A key takes as much memory as a partner, and is not needed any more.
+            del keys
+            return self._by_partners(partners, on)
+        return super().by_key(on)
+
+    def _by_partners(self, partners: Any, on: list[str]) -> TableDifference:
+        """Compare the rows of the later table with their partners of the earlier one."""
+        removed, added = arrow_join.Alone(EXAMPLES), arrow_join.Alone(EXAMPLES)
+        with tempfile.TemporaryDirectory(prefix="lamindb-diff-") as folder:
+            pairs = arrow_join.joined(self.before, self.after, self.names, partners, Path(folder), removed, added)
+            cells = self._keyed_cells(pairs, on)
+        examples: list[list[dict[str, Any]]] = [[], []]
+        for kept, alone in zip(examples, (removed, added), strict=True):
+            for row in itertools.chain.from_iterable(rows_of(batch, self.names) for batch in alone.examples):
+                self._keep(kept, row)
+        partners = partners[partners >= 0]
+        return TableDifference(
+            "key",
+            on=tuple(on),
+            rows_before=self.before.row_count,
+            rows_after=self.after.row_count,
+            rows_reordered=bool((partners[1:] < partners[:-1]).any()),
+            rows_changed=cells.rows,
+            rows_added=added.count,
+            rows_removed=removed.count,
+            cells=cells.changes(),
+            added=tuple(examples[1]),
+            removed=tuple(examples[0]),
+        )
+
+    def _keyed_cells(self, pairs: Iterable[tuple[Any, Any]], on: list[str]) -> Cells:
+        """Return the cells that differ between rows that seem to have the same key.
+
+        Raises:
+            arrow_rows.UncertainError: Rows have another key: equal hashes misled.
+        """
+        cells = Cells(self.names)
+        for old, new in pairs:
+            found = Unequal(old, new, self.names, self.rtol)
+            if not found.exact.keys().isdisjoint(on):
+                raise arrow_rows.UncertainError
+
+            def key(position: int, batch: Any = old) -> Any:
+                (row,) = rows_of(batch.slice(position, 1), on)
+                return json.loads(self._canonical(row))
+
+            found.add_to(cells, key)
+        return cells
 
 
-def _first(found: list[tuple[int, _T]]) -> list[tuple[int, _T]]:
-    return sorted(found, key=lambda one: one[0])[:EXAMPLES]
+@contextmanager
+def _temporary() -> Iterator[None]:
+    """Name the temporary folder in the error of a full disk.
+
+    Raises:
+        StorageError: The temporary folder is full or cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"the tables could not be compared in the temporary folder: {error}") from error
 
 
 @contextmanager
@@ -502,59 +498,3 @@ def _database() -> Iterator[sqlite3.Connection]:
             yield rows
     except sqlite3.OperationalError as error:
         raise StorageError(f"the tables could not be compared in the temporary folder: {error}") from error
-
-
-def _storable(value: Any) -> Any:
-    """Return a value that JSON keeps as it is; other values become text, the same on both sides."""
-    return value if value is None or isinstance(value, bool | int | float | str) else plain(value)
-
-
-def number(value: Any, *, is_text: bool) -> float | None:
-    """Return a value as a number; None if it is none.
-
-    Text is a number only in formats that have no types, and not if it is an identifier by its look, such as `007` or
-    a long row of digits.
-    """
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, float):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) < _FLOAT_RANGE else None
-    if is_text and isinstance(value, str) and len(value) < 400:
-        found = _NUMBER.fullmatch(value)
-        if found is None or value in {".", "+", "-", ""}:
-            return None
-        digits = value.lstrip("+-")
-        if digits.isdigit():
-            return int(value) if len(digits) <= _SAFE_DIGITS else None
-        try:
-            return float(value)
-        except ValueError:
-            return None
-    return None
-
-
-def is_same(old: Any, new: Any, rtol: float, *, is_text: bool) -> bool:
-    """Return True if two values are equal; numbers may differ by the tolerance, and NaN equals NaN."""
-    if isinstance(old, bool) is isinstance(new, bool) and old == new:
-        return True
-    one, other = number(old, is_text=is_text), number(new, is_text=is_text)
-    if one is None or other is None:
-        return plain(old) == plain(new) if isinstance(old, list | dict | datetime.date) else False
-    if one == other or (math.isnan(one) and math.isnan(other)):
-        return True
-    return rtol > 0 and math.isclose(one, other, rel_tol=rtol)
-
-
-def canonical(value: Any, *, is_text: bool) -> Any:
-    """Return a value as JSON in which equal values are equal: 1 for 1.0, and text for what JSON has not."""
-    found = number(value, is_text=is_text)
-    if found is None:
-        return _storable(value)
-    if isinstance(found, float):
-        if not math.isfinite(found):
-            return repr(found)
-        if found.is_integer() and abs(found) < 2**53:
-            return int(found)
-    return found

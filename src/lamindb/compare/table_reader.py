@@ -12,7 +12,8 @@ from typing import Any, Final, Protocol
 from lamindb.core.requirements import pip_install
 
 SUFFIXES: Final = frozenset({".csv", ".tsv", ".parquet", ".feather"})
-_BATCH_ROWS: Final = 1 << 16
+_BATCH_BYTES: Final = 8 << 20
+_MOST_ROWS: Final = 1 << 17
 _ROWS_AT_ONCE: Final = 10_000
 """How many rows of a batch are made Python objects at once."""
 _MAX_LINE: Final = 1 << 20
@@ -105,13 +106,16 @@ class ArrowTable:
     types: dict[str, Any]
     """The Arrow type of each column."""
     size: int
-    """The bytes of the file."""
+    """The bytes of its values in memory, about."""
+    row_count: int
 
-    def __init__(self, path: Path, schema: Any) -> None:
+    def __init__(self, schema: Any, size: int, row_count: int) -> None:
         _check_names(schema.names)
         self.types = {field.name: field.type for field in schema}
         self.columns = {name: str(one) for name, one in self.types.items()}
-        self.size = path.stat().st_size
+        self.size, self.row_count = size, row_count
+        # So that a row is never wider than a batch may be.
+        self._batch_rows = max(1, min(_MOST_ROWS, _BATCH_BYTES * row_count // (size or 1)))
 
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         """Yield record batches that have some columns, in any order.
@@ -135,8 +139,10 @@ class ParquetTable(ArrowTable):
 
         self._path = path
         with _failures(), pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-        super().__init__(path, schema)
+            schema, found = file.schema_arrow, file.metadata
+            size = sum(found.row_group(group).total_byte_size for group in range(found.num_row_groups))
+        # Repeated values take little space in the file, and much in memory.
+        super().__init__(schema, max(size, 8 * found.num_columns * found.num_rows), found.num_rows)
 
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         """Yield record batches that have some columns."""
@@ -145,7 +151,7 @@ class ParquetTable(ArrowTable):
         with _failures(), pq.ParquetFile(self._path) as file:
             # One row group after the other: a reader of several keeps what it has read until its end.
             for group in range(file.num_row_groups):
-                yield from file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(names))
+                yield from file.iter_batches(self._batch_rows, row_groups=[group], columns=list(names))
 
 
 class FeatherTable(ArrowTable):
@@ -156,8 +162,9 @@ class FeatherTable(ArrowTable):
 
         self._path = path
         with _failures(), pa.memory_map(str(path)) as source:
-            schema = pa.ipc.open_file(source).schema
-        super().__init__(path, schema)
+            reader = pa.ipc.open_file(source)
+            rows = sum(reader.get_batch(index).num_rows for index in range(reader.num_record_batches))
+        super().__init__(reader.schema, path.stat().st_size, rows)
 
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         """Yield record batches that have some columns."""
@@ -167,8 +174,8 @@ class FeatherTable(ArrowTable):
             reader = pa.ipc.open_file(source)
             for index in range(reader.num_record_batches):
                 batch = reader.get_batch(index).select(list(names))
-                for start in range(0, batch.num_rows, _BATCH_ROWS):
-                    yield batch.slice(start, _BATCH_ROWS)
+                for start in range(0, batch.num_rows, self._batch_rows):
+                    yield batch.slice(start, self._batch_rows)
 
 
 def rows_of(batch: Any, names: Sequence[str]) -> Iterator[Row]:
@@ -176,8 +183,25 @@ def rows_of(batch: Any, names: Sequence[str]) -> Iterator[Row]:
     for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
         part = batch.slice(start, _ROWS_AT_ONCE)
         # A parquet reader returns columns in the order of the file.
-        columns = [part.column(part.schema.get_field_index(name)).to_pylist() for name in names]
+        columns = [values_of(part.column(part.schema.get_field_index(name))) for name in names]
         yield from zip(*columns, strict=True)
+
+
+def values_of(column: Any) -> list[Any]:
+    """Return the values of an Arrow array; what Python has no object for, such as a time of the year 20000, as text."""
+    try:
+        return list(column.to_pylist())
+    except (ArithmeticError, ValueError):
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return scalar.as_py()
+    except (ArithmeticError, ValueError):
+        return scalar.cast(pa.string()).as_py()
 
 
 @contextmanager

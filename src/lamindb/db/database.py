@@ -134,6 +134,17 @@ def sqlite_read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+_TIMEOUTS: Final = {
+    "connect_timeout": "10",
+    # Of a server that a lost network hides, the system would say so after a quarter of an hour, or never while a long
+    # query is waited for: seconds, and milliseconds for what is sent.
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+
+
 def postgres_config(url: str) -> dict[str, Any]:
     """Describe a PostgreSQL database to Django.
 
@@ -145,7 +156,7 @@ def postgres_config(url: str) -> dict[str, Any]:
         UnsupportedError: psycopg is not installed.
     """
     address = db_url.parse(url)
-    options: dict[str, Any] = {"connect_timeout": "10", **address.options}
+    options: dict[str, Any] = {**_TIMEOUTS, **address.options}
     try:
         import psycopg
         from psycopg.conninfo import make_conninfo

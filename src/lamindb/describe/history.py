@@ -1,14 +1,22 @@
-"""Recent events of an instance: files saved and removed, runs, new transforms."""
+"""Recent events of an instance, or of one file: saved, renamed, removed, restored, flagged; runs, new transforms."""
 
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from lamindb.core import context
+from django.db.models import Exists, OuterRef, Value
+from django.db.models.functions import Concat, Substr
+
+from lamindb.core import context, ids
+from lamindb.core.text import printable
 from lamindb.errors import InvalidInputError, NoResultFound
-from lamindb.models import File, Flag, Run, Transform, User
+from lamindb.lineage import query as lineage_query
+from lamindb.lineage.render.labels import Clock, time_text
+from lamindb.models import File, FileEvent, Flag, Run, Transform, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +25,16 @@ class Event:
 
     Attributes:
         at: The time.
-        kind: `saved`, `removed` (to the trash), `flagged`, `unflagged`, `ran`, or `registered` (a transform).
+        kind: `saved`, `renamed`, `removed` (to the trash), `restored`, `flagged`, `unflagged`, `ran`, or `registered`
+            (a transform).
         who: The handle of the user, or None if unknown.
-        what: The key or name of the record.
+        what: The key or name that the record has now.
         id: The id of the record.
-        detail: More in a few words: the version of a file, the reason of a flag, the status of a run.
-        transform: The name of the transform of a run, or of the run that produced a file.
+        detail: More in a few words: the version of a file, its keys before and after, the reason of a flag, the status
+            of a run.
+        transform: The name of the transform of `run`, of a run that ran, of the run that produced a flagged file, or of
+            the transform that was registered.
+        run: The id of the run that produced, renamed, removed or restored a file; None if none did.
     """
 
     at: datetime.datetime
@@ -32,6 +44,91 @@ class Event:
     id: str
     detail: str
     transform: str | None
+    run: str | None = None
+
+    def to_text(self, *, clock: Clock = time_text) -> str:
+        """Return it as one line that is safe to print; `clock` formats times, in UTC by default."""
+        by = f", by {self.who}" if self.who is not None else ""
+        within = f", in a run of {self.transform}" if self.run is not None else ""
+        return f"{printable(f'{self.kind} {self.detail}{by}{within}')}, {clock(self.at)}"
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class History:
+    """What happened to a file and its versions, the latest first.
+
+    Attributes:
+        file: The file.
+        events: The events.
+    """
+
+    file: File
+    events: tuple[Event, ...]
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self.events)
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield the events, the latest first."""
+        return iter(self.events)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain dictionaries, lists and strings; times are in ISO 8601."""
+        events = [{**asdict(event), "at": event.at.isoformat()} for event in self.events]
+        return {"key": self.file.key, "id": self.file.id, "version": self.file.version, "events": events}
+
+    def to_json(self) -> str:
+        """Return JSON."""
+        return json.dumps(self.as_dict(), indent=2)
+
+    def __repr__(self) -> str:
+        """Return the events as text, one a line, that is safe to print."""
+        title = printable(self.file.key or self.file.name or self.file.id)
+        return "\n".join([f"{title}:", *(f"  {event}" for event in self.events)])
+
+
+def of_file(file: File) -> History:
+    """Return what happened to a file and its versions, the latest first.
+
+    Raises:
+        InvalidInputError: The file is not saved, or its instance was disconnected.
+        NoResultFound: The file was deleted for good.
+    """
+    lineage_query.check_exists(file)
+    return History(file, tuple(_events(lineage_query.alias_of(file), _Wanted(stem_id=file.stem_id))))
+
+
+def changes(file: File, limit: int) -> list[Event]:
+    """Return the last renames, removals and restores of a saved file and its versions, the latest first."""
+    return [_changed(one) for one in _changes(file.alias, _Wanted(limit, stem_id=file.stem_id))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which events are wanted: the last ones, since a time, by a user, of the versions with a stem id."""
+
+    limit: int | None = None
+    since: datetime.datetime | None = None
+    user_id: str | None = None
+    stem_id: str | None = None
+
+    def newest(self, query: Any, field: str, *related: str, by: str = "created_by", file: str = "file_id") -> Any:
+        """Return the newest of these records by a time, with what is shown of them."""
+        query = query.filter(**{f"{field}__isnull": False})
+        if self.user_id is not None:
+            query = query.filter(**{f"{by}_id": self.user_id})
+        if self.since is not None:
+            query = query.filter(**{f"{field}__gte": self.since})
+        if self.stem_id is not None:
+            lowest, highest = ids.version_range(self.stem_id)
+            query = query.filter(**{f"{file}__gte": lowest, f"{file}__lte": highest})
+        # What each record has is read by a query of its own: of a join SQLite may begin with all files or transforms.
+        query = query.select_related(by).prefetch_related(*related)
+        return query.order_by(f"-{field}", "-id")[: self.limit]
 
 
 def history(
@@ -39,6 +136,7 @@ def history(
     *,
     since: datetime.datetime | None = None,
     handle: str | None = None,
+    file: File | None = None,
 ) -> list[Event]:
     """Return recent events, the latest first.
 
@@ -46,6 +144,7 @@ def history(
         limit: The maximum number of events.
         since: Only events since this aware time; None means all.
         handle: Only events of this user; None means all users.
+        file: Only events of this file and its versions; None means all of the current instance.
 
     Raises:
         InvalidInputError: `limit` is not a positive number.
@@ -53,32 +152,37 @@ def history(
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise InvalidInputError(f"limit must be a number from 1, not {limit!r}")
-    alias = context.instance().alias
+    alias = context.instance().alias if file is None else lineage_query.alias_of(file)
     user_id = None
     if handle is not None:
         user_id = User.objects.using(alias).filter(handle=handle).values_list("id", flat=True).first()
         if user_id is None:
             raise NoResultFound(f"there is no user {handle!r} in this instance")
+    return _events(alias, _Wanted(limit, since, user_id, None if file is None else file.stem_id))
 
-    def newest(model: Any, field: str, *related: str, by: str = "created_by") -> Any:
-        query = model.objects.using(alias).filter(**{f"{field}__isnull": False})
-        if user_id is not None:
-            query = query.filter(**{f"{by}_id": user_id})
-        if since is not None:
-            query = query.filter(**{f"{field}__gte": since})
-        # What each record has is read by a query of its own: of a join SQLite may begin with all files or transforms.
-        query = query.select_related(by).prefetch_related(*related)
-        return query.order_by(f"-{field}", "-id")[:limit]
 
+def _events(alias: str, wanted: _Wanted) -> list[Event]:
+    files, flags = File.objects.using(alias), Flag.objects.using(alias)
     events = [
-        *(_saved(file) for file in newest(File, "created_at", "transform")),
-        *(_removed(file) for file in newest(File, "trashed_at", "transform", by="trashed_by")),
-        *(_flagged(flag) for flag in newest(Flag, "created_at", "file__transform")),
-        *(_unflagged(flag) for flag in newest(Flag, "removed_at", "file__transform", by="removed_by")),
-        *(_ran(run) for run in newest(Run, "created_at", "transform")),
-        *(_registered(transform) for transform in newest(Transform, "created_at")),
+        *(_saved(file) for file in wanted.newest(files, "created_at", "transform", file="id")),
+        *(_changed(one) for one in _changes(alias, wanted)),
+        *(_flagged(flag) for flag in wanted.newest(flags, "created_at", "file__transform")),
+        *(_unflagged(flag) for flag in wanted.newest(flags, "removed_at", "file__transform", by="removed_by")),
     ]
-    return sorted(events, key=lambda event: (event.at, event.kind, event.id), reverse=True)[:limit]
+    if wanted.stem_id is None:
+        runs, transforms = Run.objects.using(alias), Transform.objects.using(alias)
+        events += [_ran(run) for run in wanted.newest(runs, "created_at", "transform")]
+        events += [_registered(transform) for transform in wanted.newest(transforms, "created_at")]
+    return sorted(events, key=lambda event: (event.at, event.kind, event.id), reverse=True)[: wanted.limit]
+
+
+def _changes(alias: str | None, wanted: _Wanted) -> Any:
+    """Return the newest events of files; of a rename, which has one for each version, that of the newest version."""
+    events = FileEvent.objects.using(alias)
+    last = Concat(Substr(OuterRef("file_id"), 1, ids.STEM_LENGTH), Value("zzzz"))
+    same = events.filter(file_id__gt=OuterRef("file_id"), file_id__lte=last, created_at=OuterRef("created_at"))
+    events = events.exclude(Exists(same.filter(kind="renamed")), kind="renamed")
+    return wanted.newest(events, "created_at", "file", "run__transform")
 
 
 def _who(user: User | None) -> str | None:
@@ -86,31 +190,35 @@ def _who(user: User | None) -> str | None:
 
 
 def _saved(file: File) -> Event:
-    title = file.transform.name if file.transform is not None else None
     same = file.same_as_version if file.version > 1 else None
+    detail, run_id, transform = f"version {file.version}", file.run_id, file.transform
+    if same is not None:
+        # The run that produced the older version did not bring it back.
+        detail, run_id, transform = f"{detail} = version {same}, brought back", None, None
+    title = transform.name if transform is not None else None
+    return Event(file.created_at, "saved", _who(file.created_by), file.key or file.name, file.id, detail, title, run_id)
+
+
+def _changed(event: FileEvent) -> Event:
+    file, run = event.file, event.run
+    detail = f"version {file.version}"
+    if event.kind == "renamed":
+        detail = f"from {_key(event.old_key)} to {_key(event.new_key)}"
+    title = run.transform.name if run is not None else None
     return Event(
-        file.created_at,
-        "saved",
-        _who(file.created_by),
+        event.created_at,
+        event.kind,
+        _who(event.created_by),
         file.key or file.name,
         file.id,
-        f"version {file.version}" + (f" = version {same}, brought back" if same is not None else ""),
+        detail,
         title,
+        event.run_id,
     )
 
 
-def _removed(file: File) -> Event:
-    assert file.trashed_at is not None
-    title = file.transform.name if file.transform is not None else None
-    return Event(
-        file.trashed_at,
-        "removed",
-        _who(file.trashed_by),
-        file.key or file.name,
-        file.id,
-        f"version {file.version}",
-        title,
-    )
+def _key(key: str | None) -> str:
+    return key if key is not None else "no key"
 
 
 def _flagged(flag: Flag) -> Event:

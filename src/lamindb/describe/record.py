@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from django.db.models import Count, Max
 
 from lamindb.core import context, filesystem, running_page
 from lamindb.core.text import cell_width, duration_text, isolated, printable, size_text
+from lamindb.describe import history
 from lamindb.environment.redaction import redact_arguments, redact_text
 from lamindb.errors import LaminError
 from lamindb.lineage import query as lineage_query
@@ -169,6 +170,7 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
             ("saved by", _handle(file)),
             ("in trash since", file.trashed_at),
             ("removed by", file.trashed_by.handle if file.trashed_by is not None else None),
+            _changes(file),
         ),
     )
     if is_flagged:
@@ -185,6 +187,12 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
     yield _derived(file)
     if count > 1:
         yield _listed("versions", file.versions.order_by("-version"))
+
+
+def _changes(file: File) -> Fact:
+    """Return the last renames, removals and restores of a file, the latest first; `file.history()` has all."""
+    found = history.changes(file, FEW)
+    return Fact("changes", [asdict(one) for one in found], shown="; ".join(map(str, found)))
 
 
 def _first(reasons: tuple[Any, ...], noun: str) -> list[str] | None:

@@ -83,7 +83,7 @@ def export_html(
     made = list(_record_pages(project, pages, texts, privacy))
     made += texts.pages
     script, css = _static("export.js"), _static("export.css") + page_style_sheet()
-    made += pages.lists()
+    made += [*pages.lists(), pages.lineage()]
     fixed = [script, css, _data(pages.graph, {page.anchor for page in made}, pages), _home(project, pages, privacy, {})]
     kept, left_out = _fitting(made, max_bytes - sum(map(_bytes, fixed)) - _MARGIN)
     data = _data(pages.graph, {page.anchor for page, _ in kept}, pages)
@@ -237,7 +237,7 @@ def _document(project: Project, script: str, css: str, data: str, sections: Iter
     )
     links = "".join(
         f'<a href="#{anchor}">{title}</a>'
-        for anchor, title in (("files", "Files"), ("runs", "Runs"), ("transforms", "Transforms"))
+        for anchor, title in ((name.lower(), name) for name in ("Files", "Runs", "Transforms", "Lineage"))
     )
     brand = (
         '<svg viewBox="0 0 24 24" fill="none" stroke-width="2.2" stroke-linecap="round" aria-hidden="true">'

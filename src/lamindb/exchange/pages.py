@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lamindb.core.text import duration_text, size_text
+from lamindb.describe import history
 from lamindb.environment.redaction import redact_arguments
 from lamindb.exchange.markup import (
     breakable,
@@ -29,6 +30,7 @@ from lamindb.lineage.lineage_graph import FileNode, FlaggedBy, LineageGraph, Nod
 from lamindb.lineage.render import labels
 from lamindb.models import File, Run, Transform
 
+_MOST_FOLLOWED = 2_000
 LISTED = 50
 """A list inside a page has at most so many records."""
 
@@ -90,12 +92,14 @@ class Pages:
             f'<p class="lead">Version {file.version}, {size_text(node.size)}, {_saved(file)}{who}</p>',
             self._notes(node, file),
             self._lineage(node),
+            self._touched(node) if node.flags else "",
             '<div class="split"><div>',
         ]
         if preview is not None:
             page.content.append(preview)
         made = [self.nodes[one] for one in self.around.before[file.id]]
         versions = sorted(self._versions[file.id[:16]], key=lambda one: -one.version)
+        changes = history.changes(file, LISTED)
         page.content += [
             "</div><aside>",
             card(
@@ -107,6 +111,7 @@ class Pages:
                         ("Type", suffix_tag(file.suffix) if file.suffix else ""),
                         ("Files inside", f"{file.n_files:,}" if file.is_folder else ""),
                         ("Made by", "<br>".join(self._run_line(one) for one in made if isinstance(one, RunNode))),
+                        ("Changes", "<br>".join(shown(self.privacy.line(str(one))) for one in changes)),
                         ("BLAKE3", f'<code class="digest">{shown(file.digest)}</code>'),
                         ("Id", f"<code>{shown(file.id)}</code>"),
                     ]
@@ -256,6 +261,19 @@ class Pages:
             ["<h1>Transforms</h1>", _count(transforms, "transform"), card("By name", table_html)],
         )
 
+    def lineage(self) -> Page:
+        """Return the page on which a script shows what a record touches, and the way between two."""
+        flagged = [file for file in self.graph.files if file.flags]
+        lead = "What files were made from, by which code, and what was made from them. Each file and run has its own."
+        return Page(
+            "lineage",
+            "Lineage",
+            [
+                f'<h1>Lineage</h1><p class="lead">{lead}</p><div id="tools" hidden></div>',
+                card("Flagged files, with what they touch", self._list(flagged[:LISTED]), _first(len(flagged))),
+            ],
+        )
+
     def attention(self) -> str:
         """Return what needs attention: files that are flagged, affected or stale, and failed runs."""
         current = [file for file in self.graph.files if file.is_latest and not file.is_trashed]
@@ -278,6 +296,17 @@ class Pages:
         return card("Lineage", tree, css="lineage").replace(
             '<section class="card lineage"', f'<section class="card lineage" data-focus="{shown(node.id)}"', 1
         )
+
+    def _touched(self, node: Node) -> str:
+        """Return the current files that were derived from a record, the nearest first, as far as they are followed."""
+        seen = dict.fromkeys([node.id])
+        front = [node.id]
+        while front and len(seen) < _MOST_FOLLOWED:
+            front = [one for before in front for one in self.around.after[before] if one not in seen]
+            seen |= dict.fromkeys(front)
+        found = [self.nodes[one] for one in seen if one != node.id]
+        files = [one for one in found if isinstance(one, FileNode) and one.is_latest and not one.is_trashed]
+        return card("What it touches", self._list(files[:LISTED]), _first(len(files)))
 
     def _notes(self, node: FileNode, file: File) -> str:
         clean = self.privacy

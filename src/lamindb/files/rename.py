@@ -10,6 +10,7 @@ from lamindb.files import plan, versions, view_sync
 from lamindb.files.view_sync import Left
 from lamindb.models import File
 from lamindb.models.base import check_texts, now
+from lamindb.records import events
 from lamindb.records.open_instance import Instance
 from lamindb.records.save import save_origin, undone_on_failure
 from lamindb.storage.base import ObjectName
@@ -27,6 +28,7 @@ def save_changes(file: File, instance: Instance) -> None:
     alias = instance.alias
     is_renamed = "key" in file.loaded.get("_assigned", ())
     leaving = _leaving(file, instance) if is_renamed else []
+    by = events.author(instance) if is_renamed else events.Author(None, None)
     if leaving:
         view_sync.announce(instance, leaving=leaving)
     with undone_on_failure([file]), database.writing(alias) as connection:
@@ -63,6 +65,7 @@ def save_changes(file: File, instance: Instance) -> None:
             family = File.objects.using(alias).filter(id__range=ids.version_range(file.stem_id))
             # Another process may have saved a version under the old key since we looked.
             leaving = [view_sync.left_by(version) for version in family if version.key is not None]
+            events.renamed(connection, file.stem_id, file.key, by, file.updated_at)
             family.order_by().update_rows({"key": file.key, "updated_at": file.updated_at})
             # What was restored while its key belonged to another file has had no current version since.
             promoted = versions.promote(alias, [file], keys=[stored.key])

@@ -30,7 +30,7 @@ from lamindb.files.unchanged import UnchangedFile
 from lamindb.files.view_sync import Change, Left
 from lamindb.models import File, FolderMember, Record, Run, rows
 from lamindb.models.base import now
-from lamindb.records import edges, save
+from lamindb.records import edges, events, save
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import BATCH, ObjectName
 from lamindb.storage.source_reader import changed
@@ -270,6 +270,7 @@ def _insert(connection: Any, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
             if outcome.renames is not None:
                 stem, key, name = outcome.renames
+                events.renamed(connection, stem, key, _author(outcome.plan), outcome.row.updated_at)
                 cursor.execute(
                     "UPDATE lamindb_file SET key = %s, name = %s, updated_at = %s WHERE id BETWEEN %s AND %s",
                     [key, name, adapt_time(outcome.row.updated_at), *ids.version_range(stem)],
@@ -293,6 +294,11 @@ def _insert(connection: Any, outcomes: Sequence[Outcome]) -> None:
         ignore_conflicts=True,
     )
     _describe(connection, outcomes)
+
+
+def _author(plan: Plan) -> events.Author:
+    """Return who gives a file another key by a replacement; a run whose bytes are brought back does not do that."""
+    return events.Author(plan.file.created_by_id, None if plan.pending.is_brought_back else plan.file.run_id)
 
 
 def _describe(connection: Any, outcomes: Sequence[Outcome]) -> None:

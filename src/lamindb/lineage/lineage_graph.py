@@ -10,13 +10,13 @@ A graph is complete: renderers never query the database.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lamindb.core.requirements import pip_install
-from lamindb.core.text import printable
+from lamindb.core.text import elide_middle, printable
 from lamindb.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -29,6 +29,12 @@ EdgeKind = Literal["input", "output", "through"]
 
 FORMAT_VERSION = 1
 """The version of what `LineageGraph.as_dict` returns; increased when a field changes its meaning."""
+_REASONS_WIDTH: Final = 200
+
+
+def reasons_text(reasons: Iterable[str]) -> str:
+    """Return reasons of flags as a part of a line that is safe to print, shortened if they are long."""
+    return elide_middle("; ".join(map(printable, reasons)), _REASONS_WIDTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,7 @@ class FlaggedBy:
 
     def __str__(self) -> str:
         """Return it as one line that is safe to print."""
-        why = "; ".join(map(printable, self.reasons))
-        return f"version {self.version} of {printable(self.title)} is flagged: {why}"
+        return f"version {self.version} of {printable(self.title)} is flagged: {reasons_text(self.reasons)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,28 @@ from lamindb.core import context, processes
 from lamindb.core.text import printable
 from lamindb.db import database
 from lamindb.lineage import query, recall, sql, staleness
+from lamindb.lineage.lineage_graph import reasons_text
 from lamindb.lineage.render.labels import counted
-from lamindb.models import File, Run, RunInput
+from lamindb.models import File, FileEvent, Run, RunInput, RunOutput
 
 Kind = Literal["flagged", "removed", "loop", "elsewhere", "no program", "waits"]
 
-_FILES, _INPUTS = (model._meta.db_table for model in (File, RunInput))
+_FILES, _INPUTS, _OUTPUTS, _EVENTS = (model._meta.db_table for model in (File, RunInput, RunOutput, FileEvent))
+
+_VERSIONS = "BETWEEN substr(f.id, 1, 16) AND substr(f.id, 1, 16) || 'zzzz'"
+_WRITTEN = f"""SELECT f.id, e.old_key FROM listed CROSS JOIN {_FILES} f CROSS JOIN {_EVENTS} e
+    WHERE f.id = listed.id AND e.file_id {_VERSIONS} AND e.kind = 'renamed' AND e.created_at > COALESCE(
+        (SELECT MIN(o.created_at) FROM {_OUTPUTS} o CROSS JOIN {_FILES} v WHERE o.run_id = {staleness.PRODUCER}
+         AND o.file_id {_VERSIONS} AND v.id = o.file_id AND v.digest = f.digest), f.created_at)
+    ORDER BY e.id DESC"""
+"""The keys of files before they were renamed, the first one last, since the newest producer made these bytes.
+
+It may have made them for an older version that was brought back.
+"""
+_READ = f"""SELECT i.run_id, i.file_id, e.old_key FROM listed CROSS JOIN {_INPUTS} i CROSS JOIN {_EVENTS} e
+    WHERE i.run_id = listed.id AND e.file_id = i.file_id AND e.kind = 'renamed' AND e.created_at > i.created_at
+    ORDER BY e.id DESC"""
+"""The keys of what runs read before it was renamed, the first one last, since they read it."""
 _NAMED = 3
 _SHOWN = 20
 _REASONS = 5
@@ -43,6 +59,8 @@ class Unit:
         notebook: The notebook to run; None for others.
         files: The stale files that it makes.
         reasons: Why it has to be run, in words.
+        notes: In words, which keys it reads or writes although their files were renamed since.
+        stays_stale: Those of the files that stay stale, as it writes the keys that they had before.
         after: The numbers of the units of the plan that it needs, counted from 0.
     """
 
@@ -52,6 +70,8 @@ class Unit:
     files: tuple[File, ...]
     reasons: tuple[str, ...]
     after: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+    stays_stale: tuple[File, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain dictionaries, lists, strings and numbers."""
@@ -67,6 +87,8 @@ class Unit:
             "files": [_plain(file) for file in self.files],
             "reasons": list(self.reasons),
             "after": list(self.after),
+            "notes": list(self.notes),
+            "stays_stale": [_plain(file) for file in self.stays_stale],
         }
 
     def __str__(self) -> str:
@@ -145,10 +167,12 @@ class Plan:
             return "nothing to run: no file is stale"
         lines = []
         for number, unit in enumerate(self.units, 1):
-            lines += [f"{number}. {unit}", f"   makes {_listed(map(_title, unit.files))}"]
-            lines += [f"   {reason}" for reason in unit.reasons[:_REASONS]]
-            if len(unit.reasons) > _REASONS:
-                lines.append(f"   … and {counted(len(unit.reasons) - _REASONS, 'more reason')}")
+            made = [_title(file) for file in unit.files if file not in unit.stays_stale]
+            lines += [f"{number}. {unit}", *([f"   makes {_listed(made)}"] if made else [])]
+            for noun, told in (("reason", unit.reasons), ("note", unit.notes)):
+                lines += [f"   {one}" for one in told[:_REASONS]]
+                if len(told) > _REASONS:
+                    lines.append(f"   … and {counted(len(told) - _REASONS, f'more {noun}')}")
         lines += ["left out:"] if self.left_out else []
         lines += [f"  {_listed(map(_title, one.files))}: {one.reason}" for one in self.left_out]
         return "\n".join(lines)
@@ -196,6 +220,8 @@ class _Facts:
         reads: Of each of these producers, the versions that it read, with the current file of each; None if removed.
         superseded: These producers, each with a version that it read and that is superseded or removed.
         runs: These producers and the runs above them.
+        written: Of the stale files that were renamed since their producer made them, the keys that it wrote.
+        read: Of what these producers read, and was renamed since, the keys that they read.
     """
 
     alias: str
@@ -204,6 +230,8 @@ class _Facts:
     reads: dict[str, list[tuple[str, str | None]]] = field(default_factory=dict)
     superseded: set[tuple[str, str]] = field(default_factory=set)
     runs: dict[str, Run] = field(default_factory=dict)
+    written: dict[str, str | None] = field(default_factory=dict)
+    read: dict[tuple[str, str], str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         connection = database.connection(self.alias)
@@ -237,6 +265,8 @@ class _Facts:
             waiting = sorted(found - set(self.producer))
         self.superseded = staleness.superseded_among(self._connection, self.producer)
         self._read_runs(set(self.reads))
+        self.written.update(self._rows(_WRITTEN, self.producer))
+        self.read.update({(run_id, read): key for run_id, read, key in self._rows(_READ, self.reads)})
 
     def _stale_among(self, ids: Collection[str]) -> set[str]:
         return staleness.stale_among(self._connection, ids)
@@ -464,8 +494,8 @@ class _Planner:
         for unit_id, group in sorted(self._groups.items()):
             read = {one for run_id in group.members for _, one in facts.reads[run_id] if one in reasons}
             for one in sorted(filter(None, read))[:1]:
-                file, why = self._files[one], "; ".join(map(printable, reasons[one]))
-                found[unit_id] = f"version {file.version} of {_title(file)} is flagged: {why}"
+                file = self._files[one]
+                found[unit_id] = f"version {file.version} of {_title(file)} is flagged: {reasons_text(reasons[one])}"
             for one in sorted(affected.keys() & group.stale)[:1]:
                 found.setdefault(unit_id, str(affected[one]))
         return found
@@ -496,9 +526,31 @@ class _Planner:
         own = {self._facts.producer[one] for one in group.stale}
         start = _start(group.run, inputs if own == {group.run.id} else ())
         after = tuple(sorted(numbers[one] for one in group.needs if one in numbers))
-        return Unit(
-            group.run, start.command, start.notebook, self._named(group.stale), tuple(self._reasons(group)), after
-        )
+        renamed = self._named(one for one in group.stale if self._is_elsewhere(one))
+        notes = (*self._keys_written(renamed), *self._keys_read(group))
+        files, reasons = self._named(group.stale), tuple(self._reasons(group))
+        return Unit(group.run, start.command, start.notebook, files, reasons, after, notes, renamed)
+
+    def _is_elsewhere(self, file_id: str) -> bool:
+        """Return True if the producer of a file wrote it under another key than it has now."""
+        written = self._facts.written
+        return file_id in written and written[file_id] != self._files[file_id].key
+
+    def _keys_written(self, renamed: Iterable[File]) -> Iterator[str]:
+        for file in renamed:
+            key = self._facts.written[file.id]
+            shown = printable(key) if key is not None else "a file without a key"
+            yield f"writes {shown}; {_title(file)} was renamed from it and stays stale"
+
+    def _keys_read(self, group: _Group) -> Iterable[str]:
+        """Return which keys a unit reads that their files have no more."""
+        found = dict[str, None]()
+        for run_id in sorted(group.members):
+            for read, current in self._facts.reads[run_id]:
+                key, file = self._facts.read.get((run_id, read)), self._files[current or read]
+                if key is not None and key != file.key:
+                    found[f"reads {printable(key)}, which was renamed to {_title(file)}"] = None
+        return found
 
     def _reasons(self, group: _Group) -> Iterator[str]:
         """Yield why a unit has to be run: what it read that is not current, and what is made anew before it."""

@@ -14,6 +14,7 @@ from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
 from lamindb.lineage import sql as lineage_sql
 from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, Record, RecordQuery, Run, RunInput, RunOutput, Transform
+from lamindb.models.file_event import renamed_to
 
 _SUGGEST_AMONG = 100_000
 """The closest key is searched among at most this many files: an error must not take seconds."""
@@ -221,6 +222,9 @@ def record_of(record_or_id: Any) -> Any:
 
 
 def _advice(text: str) -> str:
+    now = renamed_to(context.instance().alias, [text])
+    if now:
+        return f"it was renamed to {now[0]!r}"
     if File.select().count() <= _SUGGEST_AMONG:
         near = File.search(text, field="key", top_hit=True)
         if near is not None:

@@ -54,10 +54,17 @@ PRODUCER = f"COALESCE((SELECT p.run_id FROM {_OUTPUTS} p WHERE p.file_id = f.id 
 _IS_NEWEST = f"(SELECT MAX(p.id) FROM {_OUTPUTS} p WHERE p.file_id = o.file_id) = o.id"
 _HAS_NO_EDGE = f"(SELECT MAX(p.id) FROM {_OUTPUTS} p WHERE p.file_id = f.id) IS NULL"
 
+_NOT_CURRENT = "(NOT r.is_latest OR r.trashed_at IS NOT NULL)"
+
+# As an outer join: for an inner one, SQLite may read the whole index of files that are not current into a filter.
+OLD_INPUTS = f"""{_INPUTS} i LEFT JOIN {_FILES} r ON r.id = i.file_id AND {_NOT_CURRENT}
+    WHERE i.run_id = {{run}} AND r.id IS NOT NULL"""
+"""The inputs `i` of a run whose files `r` are not current; ends with a condition."""
+
 _RULES = f"""
 old AS (
     SELECT i.run_id, i.file_id, i.id AS edge, r.digest, r.trashed_at, {_GROUP} AS family, {CURRENT} AS current_id
-    FROM {{reads}} AND r.id = i.file_id AND (NOT r.is_latest OR r.trashed_at IS NOT NULL)
+    FROM {{reads}}
 ),
 last_read AS (
     SELECT old.*, MAX(edge) OVER (PARTITION BY run_id, family) AS last_edge,
@@ -90,29 +97,39 @@ superseded AS (
 
 
 def _rules_sql(
-    vendor: str, file_ids: Collection[str] | None, code: ChangedCode | None = None, *, is_near: bool = False
+    vendor: str,
+    file_ids: Collection[str] | None,
+    code: ChangedCode | None = None,
+    *,
+    generations: int | None = None,
 ) -> tuple[str, list[Any]]:
     """Return how a query begins: with `superseded`, `earlier`, `stale` and `stale_run`, of all files or of some.
 
-    With `is_near`, only the runs that made these files are looked at, not those behind them.
+    With `generations`, only the runs of so many generations before these files are looked at.
     """
     cast = "::text" if vendor == "postgresql" else ""
     params: list[Any]
     if file_ids is None:
         given, params = "", []
         # From the files that are not current, which an index lists, to the edges of those that were read.
-        reads, bound = f"{_FILES} r CROSS JOIN {_INPUTS} i WHERE TRUE", ""
+        reads, bound = f"{_FILES} r CROSS JOIN {_INPUTS} i WHERE r.id = i.file_id AND {_NOT_CURRENT}", ""
     else:
         listed, params = sql.listed_sql(vendor, file_ids)
+        made = f"SELECT ({PRODUCER}){cast} FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id"
         behind = (
-            f" UNION SELECT ({PRODUCER}){cast} FROM origin CROSS JOIN {_INPUTS} i "
-            f"CROSS JOIN {_FILES} f WHERE i.run_id = origin.run_id AND f.id = i.file_id"
+            f" UNION SELECT ({PRODUCER}){cast} FROM {{last}} CROSS JOIN {_INPUTS} i "
+            f"CROSS JOIN {_FILES} f WHERE i.run_id = {{last}}.run_id AND f.id = i.file_id"
         )
-        given = (
-            f"given AS ({listed}), origin(run_id) AS (SELECT ({PRODUCER}){cast} FROM given CROSS JOIN {_FILES} f "
-            f"WHERE f.id = given.id{'' if is_near else behind}), "
-        )
-        reads = f"origin CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} r WHERE i.run_id = origin.run_id"
+        if generations is None:
+            origin = f"origin(run_id) AS ({made}{behind.format(last='origin')})"
+        else:
+            nearest = [f"origin_1(run_id) AS ({made})"] + [
+                f"origin_{n}(run_id) AS (SELECT run_id FROM origin_{n - 1}{behind.format(last=f'origin_{n - 1}')})"
+                for n in range(2, generations + 1)
+            ]
+            origin = f"{', '.join(nearest)}, origin(run_id) AS (SELECT DISTINCT run_id FROM origin_{generations})"
+        given = f"given AS ({listed}), {origin}, "
+        reads = f"origin CROSS JOIN {OLD_INPUTS.format(run='origin.run_id')}"
         # A unary plus disables the index in SQLite: it would look up each run of the other expression.
         bound = f" AND {'' if cast else '+'}i.run_id IN (SELECT run_id FROM origin)"
     rules = _RULES.format(reads=reads)
@@ -186,7 +203,11 @@ def _stale_sql(vendor: str, bound: str, *, with_code: bool) -> str:
 
 
 def stale_sql(
-    vendor: str, file_ids: Collection[str] | None = None, code: ChangedCode | None = None, *, is_near: bool = False
+    vendor: str,
+    file_ids: Collection[str] | None = None,
+    code: ChangedCode | None = None,
+    *,
+    generations: int | None = None,
 ) -> tuple[str, list[Any]]:
     """Return the query for the ids of all stale files, current or not, or of those among `file_ids`.
 
@@ -194,28 +215,32 @@ def stale_sql(
         vendor: `sqlite` or `postgresql`.
         file_ids: The files; None for all.
         code: Code that makes files stale, too.
-        is_near: Return only files that are stale by what the runs that made `file_ids` read.
+        generations: Return only files that are stale by what the runs of so many generations before them read.
     """
-    rules, params = _rules_sql(vendor, file_ids, code, is_near=is_near)
+    rules, params = _rules_sql(vendor, file_ids, code, generations=generations)
     found = f"SELECT id FROM stale WHERE kind = {FILE}"
     if file_ids is not None:
         found = f"SELECT id FROM given WHERE id IN ({found})"
     return f"{rules} {found}", params
 
 
-def _reasons_sql(vendor: str, file_ids: Collection[str], code: ChangedCode | None) -> tuple[str, list[Any]]:
+def _reasons_sql(
+    vendor: str, file_ids: Collection[str], code: ChangedCode | None, *, generations: int | None = None
+) -> tuple[str, list[Any]]:
     """Return the query for what makes files stale, as rows of a kind, a run, a file and a third id.
 
     A `start` is a file and its newest producer; a `cause` a run, the version that it read, and the current one; a
     `step` a run, a stale file that it read, and the newest producer of that file; a `code` a run, the source and the
     set of modules that are other ones by now, one of them None.
     """
-    rules, params = _rules_sql(vendor, file_ids, code)
+    rules, params = _rules_sql(vendor, file_ids, code, generations=generations)
     stale = "IN (SELECT run_id FROM stale_run)"
     causes = "SELECT 'cause', run_id, file_id, current_id FROM superseded"
+    # See `OLD_INPUTS` for the outer join: where it finds no row, there is no producer.
+    join = "JOIN" if vendor == "postgresql" else "LEFT JOIN"
     steps = (
-        f"SELECT 'step', i.run_id, i.file_id, {PRODUCER} FROM stale_run CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} f "
-        f"WHERE i.run_id = stale_run.run_id AND f.id = i.file_id AND ({PRODUCER}) {stale} "
+        f"SELECT 'step', i.run_id, i.file_id, {PRODUCER} FROM stale_run {join} {_INPUTS} i "
+        f"ON i.run_id = stale_run.run_id {join} {_FILES} f ON f.id = i.file_id WHERE ({PRODUCER}) {stale} "
         "AND i.run_id || i.file_id NOT IN (SELECT run_id || file_id FROM earlier)"
     )
     starts = (
@@ -396,15 +421,15 @@ def is_stale(file: File) -> bool:
     return bool(stale_among(database.connection(query.alias_of(file)), [file.id]))
 
 
-def stale_among(connection: Any, file_ids: Collection[str], *, is_near: bool = False) -> set[str]:
+def stale_among(connection: Any, file_ids: Collection[str], *, generations: int | None = None) -> set[str]:
     """Return the ids of the stale files among these.
 
-    With `is_near`, what lies farther back than the runs that made these files is not looked at, so that the time does
-    not depend on the length of the lineage.
+    With `generations`, what lies farther back is not looked at, so that the time does not depend on the length of the
+    lineage; 1 are the runs that made these files.
     """
     if not file_ids:
         return set()
-    text, params = stale_sql(connection.vendor, file_ids, is_near=is_near)
+    text, params = stale_sql(connection.vendor, file_ids, generations=generations)
     return {row[0] for row in sql.fetch(connection, text, params)}
 
 
@@ -427,18 +452,27 @@ def explained(files: Iterable[File], *, code: bool = False) -> Iterator[Stalenes
             yield Staleness(file, _reasons(alias, found.ways_to(file.id)))
 
 
-def by_cause(alias: str) -> list[tuple[File, File | None, tuple[File, ...]]]:
+def by_cause(
+    alias: str, file_ids: Collection[str] | None = None, *, generations: int | None = None
+) -> list[tuple[File, File | None, tuple[File, ...]]]:
     """Return all stale current files by what makes them stale, each under its nearest cause.
+
+    Args:
+        alias: The alias of the database.
+        file_ids: Return only those among these files.
+        generations: Look only so many generations back.
 
     Returns:
         For each cause the version that was read, the current one (None if it was removed), and the stale files.
     """
     connection = database.connection(alias)
-    current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True)
-    stale_ids = list(current.filter(id__in=Stale()).order_by().values_list("id", flat=True))
-    if not stale_ids:
+    if file_ids is None:
+        current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True)
+        file_ids = list(current.filter(id__in=Stale()).order_by().values_list("id", flat=True))
+    if not file_ids:
         return []
-    found = _Causes(sql.fetch(connection, *_reasons_sql(connection.vendor, stale_ids, None)), None).nearest()
+    rows = sql.fetch(connection, *_reasons_sql(connection.vendor, file_ids, None, generations=generations))
+    found = _Causes(rows, None).nearest()
     files: dict[str, File] = {}
     for chunk in database.chunks(sorted({one for pair, ids in found.items() for one in (*pair, *ids) if one})):
         files.update(File.objects.using(alias).in_bulk(chunk))

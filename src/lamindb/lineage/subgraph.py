@@ -138,7 +138,7 @@ def read_files(
     instance = context.connected(connection.alias)
     own_id = instance.storage_id if instance is not None else None
     rows = _file_rows(connection, ids, counts_again=not all_producers)
-    stale_ids = staleness.stale_among(connection, ids, is_near=is_near)
+    stale_ids = staleness.stale_among(connection, ids, generations=1 if is_near else None)
     flagged, affected = recall.marks(connection, ids if has_marks else ())
     nodes = [
         FileNode(
@@ -180,7 +180,7 @@ def _file_rows(connection: Any, ids: Collection[str], *, counts_again: bool) -> 
         "SELECT f.id, f.key, f.name, f.suffix, f.size, f.version, f.is_latest, f.trashed_at, f.created_at, "
         f"s.id, s.location, {again}, u.handle, CASE WHEN f.version > 1 THEN (SELECT MIN(b.version) "
         f"FROM {File._meta.db_table} b WHERE b.id >= substr(f.id, 1, {STEM_LENGTH}) AND b.id < f.id "
-        "AND b.digest = f.digest) END "
+        "AND b.digest = f.digest AND COALESCE(b.run_id, '') = COALESCE(f.run_id, '')) END "
         f"FROM ({listed}) listed CROSS JOIN {File._meta.db_table} f "
         f"JOIN {Storage._meta.db_table} s ON s.id = f.storage_id "
         f"LEFT JOIN {User._meta.db_table} u ON u.id = f.created_by_id WHERE f.id = listed.id",
@@ -256,6 +256,8 @@ def _differing_params(connection: Any, transform_of: Mapping[str, str]) -> dict[
     for run_id, transform_id in transform_of.items():
         siblings.setdefault(transform_id, []).append(run_id)
     several = [run_id for group in siblings.values() if len(group) > 1 for run_id in group]
+    if not several:
+        return {}
     listed, params = sql.listed_sql(connection.vendor, several)
     read = sql.fetch(
         connection,

@@ -14,6 +14,7 @@ from lamindb.files import plan, versions, view_sync
 from lamindb.files.view_sync import Left
 from lamindb.models import File, Record, RunInput
 from lamindb.models.base import now
+from lamindb.records import events
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName
 
@@ -94,15 +95,15 @@ def trash(files: Sequence[File], instance: Instance) -> None:
     """
     view_sync.announce(instance)
     alias = instance.alias
-    # Outside the transaction, whose failure would take the record of a new user with it.
-    user_id = instance.user_id()
+    by = events.author(instance)
     with database.writing(alias) as connection:
         plan.lock_saved(connection, files)
         timestamp = now()
+        events.removed(connection, [file.id for file in files], by, timestamp)
         for chunk in database.chunks([file.id for file in files]):
             query = File.objects.using(alias).filter(id__in=chunk, trashed_at__isnull=True).order_by()
             query.update_rows(
-                {"trashed_at": timestamp, "trashed_by_id": user_id, "is_latest": False, "updated_at": timestamp}
+                {"trashed_at": timestamp, "trashed_by_id": by.user_id, "is_latest": False, "updated_at": timestamp}
             )
         plan.check_promoted(instance, versions.promote(alias, files))
         found = _found(files, alias)
@@ -153,6 +154,7 @@ def restore(files: Sequence[File]) -> None:
         raise InvalidInputError("this file belongs to an instance that was closed")
     view_sync.announce(instance)
     alias = instance.alias
+    by = events.author(instance)
     with database.writing(alias) as connection:
         plan.lock_saved(connection, files)
         stored = _found(files, alias)
@@ -161,9 +163,11 @@ def restore(files: Sequence[File]) -> None:
                 raise ConflictError(f"{file!r} was deleted for good and cannot be restored")
             if stored[file.id].trashed_at is None:
                 raise InvalidInputError(f"{file.key or file.name!r} is not in the trash")
+        timestamp = now()
+        events.restored(connection, stored, by, timestamp)
         for chunk in database.chunks(stored):
             query = File.objects.using(alias).filter(id__in=chunk).order_by()
-            query.update_rows({"trashed_at": None, "trashed_by_id": None, "updated_at": now()})
+            query.update_rows({"trashed_at": None, "trashed_by_id": None, "updated_at": timestamp})
         plan.check_promoted(instance, versions.promote(alias, files))
         found = _found(files, alias)
         owners = _owners([file for file in found.values() if not file.is_latest], alias)

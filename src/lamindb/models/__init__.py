@@ -14,6 +14,7 @@ from lamindb.models.base import Record  # noqa: E402
 from lamindb.models.code import CodeRevision, ImportedModule  # noqa: E402
 from lamindb.models.edges import FolderMember, LastVersion, RunInput, RunOutput, SweepMark  # noqa: E402
 from lamindb.models.file import DObject, File  # noqa: E402
+from lamindb.models.file_event import FileEvent  # noqa: E402
 from lamindb.models.flag import Flag  # noqa: E402
 from lamindb.models.query import RecordQuery  # noqa: E402
 from lamindb.models.run import Run  # noqa: E402
@@ -25,6 +26,7 @@ __all__ = [
     "CodeRevision",
     "DObject",
     "File",
+    "FileEvent",
     "Flag",
     "FolderMember",
     "ImportedModule",

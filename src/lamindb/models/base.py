@@ -181,7 +181,11 @@ class Record(models.Model, metaclass=RecordType):
     @classmethod
     def from_db(cls, db: str | None, field_names: Iterable[str], values: Iterable[Any]) -> Self:
         """Make a record from a row; called by queries."""
-        return cls.from_columns(dict(zip(field_names, values, strict=True)), db, is_new=False)
+        new = cls.__new__(cls)
+        state = ModelState()
+        state.db, state.adding = db, False
+        new.__dict__.update(zip(field_names, values, strict=True), _state=state)
+        return new
 
     @classmethod
     def select(cls, *conditions: Any, **filters: Any) -> RecordQuery[Self]:

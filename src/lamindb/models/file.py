@@ -126,8 +126,8 @@ class File(Traced):
     )
     INTERNAL: ClassVar[frozenset[str]] = frozenset(
         {"computed_filter", "df", "filter", "is_saved", "is_trashed", "same_as_version", "stem_id", "targets"}
-        # Where another name of the same subject is offered: `open`, `producers`, `flags`, `affected_by`, `key`.
-        | {"backed", "input_of", "is_affected", "is_flagged", "suffix", "trashed_at"}
+        # Where another name of the same subject is offered: `open`, `producers`, `flags`, `staleness`, `key`.
+        | {"backed", "input_of", "is_affected", "is_flagged", "is_stale", "suffix", "trashed_at"}
     )
     NOT_JOINED: ClassVar[frozenset[str]] = frozenset(
         {"reader_links", "writer_links", "flag_links", "transform", "trashed_by"}
@@ -455,10 +455,26 @@ class File(Traced):
 
     @property
     def same_as_version(self) -> int | None:
-        """The number of an older version with the same bytes, which this one brought back; None if there is none."""
+        """The number of an older version, which this one brought back: the same bytes, by the same run.
+
+        None if there is none, or another run made these bytes again.
+        """
         older = self.versions.filter(version__lt=self.version, digest=self.digest, is_folder=self.is_folder)
+        older = older.filter(run_id=self.run_id)
         found: int | None = older.order_by("version").values_list("version", flat=True).first()
         return found
+
+    def history(self) -> Any:
+        """Return what happened to the file and its versions: saved, renamed, removed, restored, flagged; by whom, when.
+
+        Returns:
+            A frozen result with `.events`, the latest first, `.as_dict()` and `.to_json()`.
+
+        Raises:
+            InvalidInputError: The file is not saved yet.
+            NoResultFound: The file was deleted for good.
+        """
+        return verb("lamindb.describe.history.of_file")(self)
 
     def restore(self) -> Self:
         """Take the file out of the trash; if its key has a newer current version, it becomes an older one of it."""

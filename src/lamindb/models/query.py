@@ -5,12 +5,14 @@ from __future__ import annotations
 import builtins
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from django.core.exceptions import FieldError, ValidationError
 from django.db import models
 from django.db.models import sql
 from django.db.models.fields.json import KeyTransform
+from django.db.models.query import ModelIterable
 from django.db.models.sql.where import WhereNode
 
 from lamindb.core import context, plain
@@ -119,6 +121,36 @@ _OFFERED: Final = frozenset(
 )
 
 
+class _RecordIterable(ModelIterable):  # type: ignore[type-arg]  # Django has none while it runs.
+    """The records of a query: plain ones at once, those with related records or annotations as Django makes them."""
+
+    def __iter__(self) -> Iterator[Any]:
+        queryset: Any = self.queryset
+        query = queryset.query
+        if query.select_related or query.annotation_select or query.extra_select or queryset._known_related_objects:
+            yield from super().__iter__()
+            return
+        compiler = query.get_compiler(using=queryset.db)
+        results = compiler.execute_sql(chunked_fetch=self.chunked_fetch, chunk_size=self.chunk_size)
+        # Set by the compiler, as it executes.
+        columns = [column for column, *_ in compiler.select]
+        model = compiler.klass_info["model"]
+        names = [column.target.attname for column in columns]
+        connection = compiler.connection
+        conversions = [
+            (position, function, expression)
+            for position, (functions, expression) in compiler.get_converters(columns).items()
+            for function in functions
+        ]
+        for chunk in results:
+            for row in chunk:
+                values = list(row)
+                for position, convert, expression in conversions:
+                    if values[position] is not None:
+                        values[position] = convert(values[position], expression, connection)
+                yield model.from_db(queryset.db, names, values)
+
+
 class _QueryType(type):
     def __dir__(cls) -> builtins.list[str]:
         return [name for name in super().__dir__() if name.startswith("_")] + sorted(_OFFERED)
@@ -133,6 +165,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
 
     def __init__(self, model: Any = None, query: Any = None, using: Any = None, hints: Any = None) -> None:
         super().__init__(model, query or AliasQuery(model), using, hints)
+        self._iterable_class = _RecordIterable
 
     def __dir__(self) -> builtins.list[str]:
         """List what a person is meant to use, for completion by Tab; all of Django's methods work when typed."""
@@ -479,6 +512,13 @@ def _relation(start: list[Any], target: type[models.Model]) -> str:
     raise InvalidInputError(f"{origins[0][1].__name__} and {target.__name__} are not related")
 
 
+@lru_cache(maxsize=32)
+def _softened_query(model: Any) -> sql.Query:
+    """Return what the queries of a kind of records have in common, which takes most of the time to build them."""
+    found: sql.Query = RecordQuery(model).softened().query
+    return found
+
+
 class RecordManager(models.Manager[Any]):
     """Makes queries that are pinned to the instance that is current now."""
 
@@ -498,7 +538,11 @@ class RecordManager(models.Manager[Any]):
 
     def softened(self) -> RecordQuery[Any]:
         """Return a query for what `select()` shows by default."""
-        return self.get_queryset().softened()
+        query = self.get_queryset()
+        if getattr(self.model, "TYPE", None):
+            return query.softened()
+        query.query = _softened_query(cast("Any", self.model)).clone()
+        return query
 
     def create(self, **kwargs: Any) -> Any:
         """Insert a record from field values."""

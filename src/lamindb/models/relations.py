@@ -14,6 +14,7 @@ from django.db.models import Q
 
 from lamindb.core import context, ids, storage_url
 from lamindb.core.keys import OWN_ROOT
+from lamindb.core.verbs import verb
 from lamindb.errors import MultipleResultsFound, NoResultFound
 from lamindb.models import field_names
 
@@ -172,7 +173,9 @@ def named(target: Any, alias: str, text: str) -> list[str]:
     if not found and kind == "storage":
         found = [row for row in query.order_by("pk") if row.root.rstrip("/").rsplit("/", 1)[-1] == text]
     if not found:
-        raise NoResultFound(f"there is no {called} {ascii(text)}{_near(query, fields, text)}")
+        now = verb("lamindb.models.file_event.renamed_to")(alias, [text]) if kind == "file" else []
+        advice = f": it was renamed to {ascii(now[0])}" if now else _near(query, fields, text)
+        raise NoResultFound(f"there is no {called} {ascii(text)}{advice}")
     groups = _groups(kind, found)
     if len(groups) > 1:
         listed = ", ".join(f"{_shown(rows[-1], fields)} ({rows[-1].pk})" for rows in list(groups.values())[:_LISTED])

@@ -3,15 +3,19 @@
 The database has an index of the trigrams of names (see migration 0007), without marks of letters. Candidates have all
 trigrams of the text, or else those that few names have, so that names with a typing error are among them. No long list
 of the index is read to its end, and at most `MOST` candidates are ranked.
+
+A search asks in a few steps, each of which needs the answers of the one before. It is a generator of what it asks at
+each step, so that several searches share the statements: one for each step, whatever is searched and typed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+from django.core.exceptions import EmptyResultSet
 
 from lamindb.db import database
 from lamindb.models import File, Run, Transform
@@ -29,7 +33,14 @@ _RARE: Final = 2_000
 _FETCHED: Final = 3 * MOST
 """How many records are taken from the index, of which a query keeps those that it has."""
 
+_AT_ONCE: Final = 1_500
+"""So many of these are looked at in one step: mostly that is enough."""
+
+_ARMS: Final = 100
+"""How many questions a statement has at most: databases limit them."""
+
 _OF_A_WORD: Final = 300
+_ANY_TRANSFORM: Final = "the id of a transform"
 _MOST_GRAMS: Final = 24
 _LENGTH: Final = 3
 
@@ -49,6 +60,20 @@ _POSTGRES_TEXT: Final = {
 """What migration 0007 indexes; the same expression, so that the index serves it."""
 
 
+_Rows = list[tuple[Any, ...]]
+_Question = tuple[str, Sequence[Any]]
+"""A statement with `_COLUMNS` columns and its parameters; without a statement, nothing is found."""
+
+_NOTHING: Final[_Question] = ("", ())
+_COLUMNS: Final = 5
+
+_Result = TypeVar("_Result")
+_Asking = Generator[list[_Question], list[_Rows], _Result]
+"""Yields the questions of a step, gets their rows, and returns a result."""
+
+Search = _Asking["Candidates"]
+
+
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """What is ranked.
@@ -62,48 +87,95 @@ class Candidates:
     note: str | None = None
 
 
-def candidates(query: Any, fields: Sequence[str], text: str, limit: int | None) -> Candidates:
-    """Return what a search for a text ranks.
+def answered(alias: str, searches: Sequence[Search]) -> list[Candidates]:
+    """Return the results of several searches in one database, which ask together."""
+    connection = database.connection(alias)
+    together = _together(*searches)
+    answers: Any = None
+    while True:
+        try:
+            answers = _asked(connection, together.send(answers))
+        except StopIteration as end:
+            results: list[Candidates] = end.value
+            return results
+
+
+def _together(*searches: _Asking[Any]) -> _Asking[list[Any]]:
+    """Ask what several searches ask at each step, and return their results."""
+    results: dict[int, Any] = {}
+    answers: dict[int, Any] = dict.fromkeys(range(len(searches)))
+    while answers:
+        asked: dict[int, list[_Question]] = {}
+        for number, answer in answers.items():
+            try:
+                asked[number] = searches[number].send(answer)
+            except StopIteration as end:
+                results[number] = end.value
+        if asked:
+            rows = iter((yield [question for questions in asked.values() for question in questions]))
+        answers = {number: [next(rows) for _ in questions] for number, questions in asked.items()}
+    return [results[number] for number in range(len(searches))]
+
+
+def _asked(connection: Any, questions: Sequence[_Question]) -> list[_Rows]:
+    """Return the rows of each question, in its order."""
+    found: list[_Rows] = [[] for _ in questions]
+    numbered = [(number, *one) for number, one in enumerate(questions) if one[0]]
+    for chunk in database.chunks(numbered, _ARMS):
+        arms = " UNION ALL ".join(
+            f"SELECT {number} AS arm, q{number}.* FROM ({sql}) q{number}" for number, sql, _ in chunk
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(arms, [one for _, _, params in chunk for one in params])
+            for arm, *row in cursor.fetchall():
+                found[arm].append(tuple(row))
+    return found
+
+
+def search(query: Any, fields: Sequence[str], text: str, limit: int | None) -> Search:
+    """Find what a search for a text ranks.
 
     Args:
         query: The records to search.
-        fields: Their names, also along a foreign key.
+        fields: Their names, also along a foreign key; two at most.
         text: What was typed.
         limit: How many results are wanted; None means all.
     """
-    if len(query.order_by("-created_at", "-id").values_list("id", flat=True)[: MOST + 1]) <= MOST:
-        return Candidates(_rows(query, fields))
     model = query.model._meta.concrete_model
-    own = [field for field in fields if "__" not in field]
-    index = _index(query.db, model) if set(own) <= set(_INDEXED.get(model, ())) else None
-    if index is None:
-        newest = query.order_by("-created_at", "-id")[:SCANNED]
-        rows = list(newest.values_list("id", *fields))
-        found = _starting(query, model, text, SCANNED)
-        older = _rows(query, fields, (row for row in found if row not in {row[0] for row in rows}))
-        return Candidates([*rows, *older], _SCANNED if len(rows) == SCANNED else None)
+    index = (_PostgresIndex if database.connection(query.db).vendor == "postgresql" else _SqliteIndex)(query, fields)
+    newest = query.order_by("-created_at", "-id")
+    spellings = list(_starting(query, model, text))
+    is_indexed = {field for field in fields if "__" not in field} <= set(_INDEXED.get(model, ()))
+    existing, few, *starting = yield [
+        index.existing() if is_indexed else _NOTHING,
+        index.keys(newest, MOST + 1),
+        *(index.rows(one, _OF_A_WORD) for one in spellings),
+    ]
+    if len(few) <= MOST:
+        return Candidates(_ordered((yield [index.rows(query.order_by())])[0], fields))
+    if not existing:
+        rows, *starting = yield [index.rows(newest, SCANNED), *(index.rows(one, SCANNED) for one in spellings)]
+        note = _SCANNED if len(rows) == SCANNED else None
+        return Candidates(_ordered([*rows, *(row for found in starting for row in found)], fields), note)
     wanted = MOST if limit is None else min(limit, MOST)
-    ids = dict.fromkeys(_starting(query, model, text, _OF_A_WORD))
-    search = _Search(query, index, text)
-    ids.update(dict.fromkeys(search.ids(wanted)))
-    note = _CUT if search.is_cut else _SHORT if not search.words else None
+    named = _Named(index, text)
+    parts = [named.rows(wanted)]
     if "transform__name" in fields:
-        ids.update(dict.fromkeys(islice(_of_transforms(query, text, wanted), MOST)))
-    if len(ids) > MOST:
-        note = _CUT
-    return Candidates(_rows(query, fields, list(ids)[:MOST]), note)
+        parts.append(_of_transforms(query, index, text, wanted))
+    found = dict.fromkeys(row for rows in [*starting, *(yield from _together(*parts))] for row in rows)
+    note = _CUT if named.is_cut or len(found) > MOST else _SHORT if not named.words else None
+    return Candidates(_ordered(list(found)[:MOST], fields), note)
 
 
-def _rows(query: Any, fields: Sequence[str], ids: Iterable[Any] | None = None) -> list[tuple[Any, ...]]:
-    """Return id and fields of all records of a query, or of those with some ids, the newest first."""
-    chosen = [query] if ids is None else [query.filter(id__in=chunk) for chunk in database.chunks(ids)]
-    found = [row for one in chosen for row in one.order_by().values_list("created_at", "id", *fields)]
-    found.sort(key=lambda row: row[:2], reverse=True)
-    return [tuple(row[1 : len(fields) + 2]) for row in found]
+def _ordered(rows: Iterable[tuple[Any, ...]], fields: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Return id and fields of records, each once, the newest first, from rows with key, id, time and fields."""
+    distinct = {row[1]: row for row in rows}
+    ordered = sorted(distinct.values(), key=lambda row: (row[2], row[1]), reverse=True)
+    return [(row[1], *row[3 : 3 + len(fields)]) for row in ordered]
 
 
-def _starting(query: Any, model: Any, text: str, count: int) -> Iterator[Any]:
-    """Yield the ids of records that are called exactly so, or whose names start so, in usual spellings."""
+def _starting(query: Any, model: Any, text: str) -> Iterator[Any]:
+    """Yield queries for records that are called exactly so, or whose names start so, in usual spellings."""
     typed = text.strip()
     for spelling in dict.fromkeys(
         [typed, typed.lower(), typed.capitalize(), *([typed.upper()] * (len(typed) < _LENGTH))]
@@ -112,23 +184,30 @@ def _starting(query: Any, model: Any, text: str, count: int) -> Iterator[Any]:
             continue
         for field in _SORTED.get(model, ()):
             named = query.filter(**{f"{field}__gte": spelling, f"{field}__lt": f"{spelling}\U0010ffff"})
-            yield from named.order_by(field).values_list("id", flat=True)[:count]
+            yield named.order_by(field)
 
 
 def _is_storable(text: str) -> bool:
     return bool(text) and "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _of_transforms(query: Any, text: str, wanted: int) -> Iterator[Any]:
-    """Yield the ids of the newest runs of the transforms whose names fit best."""
-    transforms = Transform.objects.using(query.db)
-    found = candidates(transforms, ["name"], text, None)
-    for row, _ in RankIndex([name for _, name in found.rows]).rank(text, None):
-        runs = query.filter(transform_id=found.rows[row][0]).order_by("-created_at", "-id")
-        yield from runs.values_list("id", flat=True)[:wanted]
+def _of_transforms(query: Any, index: _Index, text: str, wanted: int) -> _Asking[_Rows]:
+    """Return the newest runs of the transforms whose names fit best."""
+    transforms = yield from search(Transform.objects.using(query.db), ["name"], text, None)
+    ranked = RankIndex([name for _, name in transforms.rows]).rank(text, None)
+    ids = [transforms.rows[row][0] for row, _ in ranked]
+    # Built once, for a transform that there is not.
+    sql, params = index.rows(query.filter(transform_id=_ANY_TRANSFORM).order_by("-created_at", "-id"), wanted)
+    found: _Rows = []
+    count = max(1, MOST // wanted)
+    while ids and len(found) < wanted:
+        some, ids, count = ids[:count], ids[count:], _ARMS
+        answers = yield [(sql, [one if given == _ANY_TRANSFORM else given for given in params]) for one in some]
+        found += [row for rows in answers for row in rows]
+    return found[:MOST]
 
 
-class _Search:
+class _Named:
     """Reads the index for one text.
 
     Attributes:
@@ -136,66 +215,85 @@ class _Search:
         is_cut: There may be records that fit and were not found.
     """
 
-    def __init__(self, query: Any, index: _Index, text: str) -> None:
-        self._query = query
+    def __init__(self, index: _Index, text: str) -> None:
         self._index = index
         self.words = [word for word in words_of(text) if len(word) >= _LENGTH and index.has(word)]
         self.is_cut = False
 
-    def ids(self, wanted: int) -> list[Any]:
-        """Return the ids of candidates, the likeliest first: those with all words, or else with some trigrams."""
+    def rows(self, wanted: int) -> _Asking[_Rows]:
+        """Return candidates, the likeliest first: those with all words, or else with some trigrams."""
         if not self.words:
             return []
         grams = _sample([gram for word in self.words for gram in _grams(word)])
-        complete = self._index.all_of(grams, _FETCHED)
-        found = list(self._kept(complete))
+        [rows] = yield [self._index.all_of(grams, _FETCHED)]
+        complete = [row[0] for row in rows]
+        found = yield from self._kept(complete)
         if len(found) >= wanted:
             self.is_cut = len(complete) == _FETCHED or len(found) > MOST
             return found
-        near = self._near(grams)
-        more = list(self._kept([one for one in near if one not in set(complete)]))
+        near = yield from self._near(grams, complete)
+        known = set(complete)
+        more = yield from self._kept([one for one in near if one not in known])
         self.is_cut |= len(found) + len(more) > MOST
         return [*found, *more]
 
-    def _near(self, grams: list[str]) -> list[Any]:
+    def _near(self, grams: list[str], complete: list[Any]) -> _Asking[list[Any]]:
         """Return what has some of the trigrams, the most of them first: with typing errors, or half of the words."""
+        own = {word: _sample(_grams(word)) for word in self.words}
+        is_one = len(self.words) == 1
+        answers = yield [
+            *(_NOTHING if is_one else self._index.all_of(own[word], _OF_A_WORD) for word in self.words),
+            *(self._index.rare(gram) for gram in grams),
+        ]
+        if is_one:
+            answers[0] = [(key,) for key in complete[:_OF_A_WORD]]
         weights: Counter[Any] = Counter()
         unknown = []
-        for word in self.words:
-            own = _sample(_grams(word))
-            having = self._index.all_of(own, _OF_A_WORD)
-            weights.update(dict.fromkeys(having, len(own)))
-            if not having:
+        for word, rows in zip(self.words, answers, strict=False):
+            weights.update(dict.fromkeys([row[0] for row in rows], len(own[word])))
+            if not rows:
                 unknown.append(word)
-        edges = [edge for word in unknown for edge in (f" {word[:2]}", f"{word[-2:]} ")]
-        common, rare = [], []
-        for gram in dict.fromkeys([*grams, *edges]):
-            having = self._index.all_of([gram], _RARE + 1)
-            if len(having) > _RARE:
-                common.append(gram)
-            elif having:
-                rare.append(gram)
-                weights.update(having)
+        kinds = {gram: self._weigh(rows, weights) for gram, rows in zip(grams, answers[len(self.words) :], strict=True)}
+        common = {gram for gram, kind in kinds.items() if kind == "common"}
+        edges = dict.fromkeys(edge for word in unknown for edge in (f" {word[:2]}", f"{word[-2:]} "))
+        parts = []
         for word in unknown:
-            known = [gram for gram in _sample(_grams(word)) if gram in common or gram in rare]
+            known = [gram for gram in own[word] if kinds.get(gram)]
             half = len(known) // 2
-            for part in (known, [gram for gram in known if gram in common], known[:half], known[half:]):
-                if part:
-                    weights.update(dict.fromkeys(self._index.all_of(part, _OF_A_WORD), len(part)))
+            parts += [known, [gram for gram in known if gram in common], known[:half], known[half:]]
+        parts = [part for part in parts if part]
+        if unknown:
+            answers = yield [
+                *(self._index.rare(edge) for edge in edges),
+                *(self._index.all_of(part, _OF_A_WORD) for part in parts),
+            ]
+            for rows in answers[: len(edges)]:
+                self._weigh(rows, weights)
+            for part, rows in zip(parts, answers[len(edges) :], strict=True):
+                weights.update(dict.fromkeys([row[0] for row in rows], len(part)))
         # What has at least half of the trigrams, or of the words, may have common ones only.
-        words = [word for word in self.words if set(_sample(_grams(word))) <= set(common)]
-        self.is_cut |= 2 * len(set(common) & set(grams)) >= len(grams) or 2 * len(words) >= len(self.words)
+        words = [word for word in self.words if set(own[word]) <= common]
+        self.is_cut |= 2 * len(common) >= len(grams) or 2 * len(words) >= len(self.words)
         return [one for one, _ in weights.most_common(_FETCHED)]
 
-    def _kept(self, found: list[Any]) -> Iterator[Any]:
-        """Yield the ids of those that the query has, as many as are ranked and one more."""
-        count = 0
-        for chunk in database.chunks(found):
-            if count > MOST:
-                return
-            for one in self._index.ids(self._query, chunk):
-                count += 1
-                yield one
+    @staticmethod
+    def _weigh(rows: _Rows, weights: Counter[Any]) -> str:
+        """Count the names that have a trigram, if it is rare; return whether it is `rare`, `common`, or in none: ""."""
+        if rows and rows[0][0] is None:
+            return "common"
+        weights.update([row[0] for row in rows])
+        return "rare" if rows else ""
+
+    def _kept(self, keys: list[Any]) -> _Asking[_Rows]:
+        """Return the rows of those that the query has, as many as are ranked and one more."""
+        found: _Rows = []
+        for chunk in database.chunks(keys, _AT_ONCE):
+            if len(found) > MOST:
+                break
+            [rows] = yield [self._index.among(chunk)]
+            by_key = {row[0]: row for row in rows}
+            found += [by_key[key] for key in chunk if key in by_key]
+        return found[: MOST + 1]
 
 
 def _grams(word: str) -> list[str]:
@@ -210,83 +308,116 @@ def _sample(grams: list[str]) -> list[str]:
 
 
 class _Index:
-    """The index of the names of one kind of record."""
+    """The index of the names of the records of one query. Records have keys in it.
 
-    def __init__(self, connection: Any, model: Any) -> None:
-        self._connection = connection
-        self._model = model
-        self._table = model._meta.db_table
+    Args:
+        query: The query.
+        fields: The fields that are read of its records.
+    """
 
-    def exists(self) -> bool:
-        """Return True if the database has it."""
+    key = ""
+    """The SQL for the key of a record."""
+    cast = ""
+
+    def __init__(self, query: Any, fields: Sequence[str]) -> None:
+        self._query = query
+        self._fields = fields
+        self._table = query.model._meta.db_table
+
+    def existing(self) -> _Question:
+        """Ask whether the database has it: for one row if it has."""
         raise NotImplementedError
 
     def has(self, word: str) -> bool:
         """Return True if it has the letters of a word."""
         raise NotImplementedError
 
-    def all_of(self, grams: Sequence[str], count: int) -> list[Any]:
-        """Return records that have all these trigrams, as far as they are not more than a count, the newest ones."""
+    def all_of(self, grams: Sequence[str], count: int) -> _Question:
+        """Ask for the keys of records that have all these trigrams, as far as they are not more than a count."""
         raise NotImplementedError
 
-    def ids(self, query: Any, found: Sequence[Any]) -> list[Any]:
-        """Return the ids of those found records that a query has, in the order found."""
+    def rare(self, gram: str) -> _Question:
+        """Ask for the keys of records that have a trigram, or for one None if it is common."""
+        sql, params = self.all_of([gram], _RARE + 1)
+        counted = f"SELECT t.found, COUNT(*) OVER () AS n, ROW_NUMBER() OVER () AS place FROM ({sql}) t"
+        key = f"CASE WHEN n <= {_RARE} THEN found END"
+        return self._padded(key, 1, f"({counted}) c WHERE n <= {_RARE} OR place = 1"), params
+
+    def among(self, keys: Sequence[Any]) -> _Question:
+        """Ask for those records of the query that have one of some keys."""
         raise NotImplementedError
 
-    def _fetch(self, sql: str, params: Sequence[Any]) -> list[Any]:
-        with self._connection.cursor() as cursor:
-            cursor.execute(sql, params)
-            return [row[0] for row in cursor.fetchall()]
+    def keys(self, query: Any, most: int) -> _Question:
+        """Ask for the keys of the first records of a query."""
+        return self._selected(query, (), most)
+
+    def rows(self, query: Any, most: int | None = None) -> _Question:
+        """Ask for the key, id, time and fields of the records of a query, or of the first ones."""
+        return self._selected(query, ("id", "created_at", *self._fields), most)
+
+    def _selected(self, query: Any, names: Sequence[str], most: int | None) -> _Question:
+        chosen = query.extra(select={"search_key": self.key.format(table=self._table)})
+        try:
+            sql, params = chosen.values_list("search_key", *names)[:most].query.get_compiler(using=query.db).as_sql()
+        except EmptyResultSet:
+            return _NOTHING
+        columns = [f'q."{name}"{self.cast}' for name in ("search_key", *names)]
+        if not self.cast and names:
+            # An expression, of which the driver makes no time.
+            columns[2] += " || ''"
+        return self._padded(", ".join(columns), len(columns), f"({sql}) q"), params
+
+    def _padded(self, columns: str, count: int, table: str) -> str:
+        return f"SELECT {columns}{f', NULL{self.cast}' * (_COLUMNS - count)} FROM {table}"
 
 
 class _SqliteIndex(_Index):
     """An FTS5 table, whose rows have the numbers of those of the records' table."""
 
-    def exists(self) -> bool:
-        return bool(self._fetch("SELECT 1 FROM sqlite_master WHERE name = %s", [f"{self._table}_search"]))
+    key = '"{table}".rowid'
+
+    def existing(self) -> _Question:
+        return self._padded("1", 1, "sqlite_master WHERE name = %s"), [f"{self._table}_search"]
 
     def has(self, word: str) -> bool:
         return True
 
-    def all_of(self, grams: Sequence[str], count: int) -> list[Any]:
+    def all_of(self, grams: Sequence[str], count: int) -> _Question:
         index = f"{self._table}_search"
-        sql = f"SELECT rowid FROM {index} WHERE {index} MATCH %s ORDER BY rowid DESC LIMIT {count}"
-        return self._fetch(sql, [" AND ".join('"{}"'.format(gram.replace('"', '""')) for gram in grams)])
+        sql = self._padded("rowid AS found", 1, f"{index} WHERE {index} MATCH %s ORDER BY rowid DESC LIMIT {count}")
+        return sql, [" AND ".join('"{}"'.format(gram.replace('"', '""')) for gram in grams)]
 
-    def ids(self, query: Any, found: Sequence[Any]) -> list[Any]:
-        chosen = query.extra(
-            select={"search_row": f'"{self._table}".rowid'},
-            where=[f'"{self._table}".rowid IN ({", ".join(map(str, found))})'],
+    def among(self, keys: Sequence[Any]) -> _Question:
+        return self.rows(
+            self._query.order_by().extra(where=[f'"{self._table}".rowid IN ({", ".join(map(str, keys))})'])
         )
-        by_row = {row: one for one, row in chosen.order_by().values_list("id", "search_row")}
-        return [by_row[row] for row in found if row in by_row]
 
 
 class _PostgresIndex(_Index):
     """A GIN index of an expression."""
 
-    def exists(self) -> bool:
-        return self._fetch("SELECT to_regclass(%s)::text", [f"{self._table}_search"]) != [None]
+    key = '"{table}"."id"'
+    cast = "::text"
+
+    def existing(self) -> _Question:
+        index = f"{self._table}_search"
+        return self._padded("1::text", 1, "(SELECT to_regclass(%s) AS found) r WHERE found IS NOT NULL"), [index]
 
     def has(self, word: str) -> bool:
+        if word.isascii():
+            return True
         # The extension knows no letters beyond ASCII where the database sorts by bytes.
-        return word.isascii() or self._fetch("SELECT cardinality(show_trgm(%s))", [word]) != [0]
+        with database.connection(self._query.db).cursor() as cursor:
+            cursor.execute("SELECT cardinality(show_trgm(%s))", [word])
+            return bool(cursor.fetchone()[0])
 
-    def all_of(self, grams: Sequence[str], count: int) -> list[Any]:
-        text = f"lamindb_folded({_POSTGRES_TEXT[self._model]})"
+    def all_of(self, grams: Sequence[str], count: int) -> _Question:
+        text = f"lamindb_folded({_POSTGRES_TEXT[self._query.model._meta.concrete_model]})"
         patterns = [gram.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for gram in grams]
         condition = " AND ".join([f"{text} LIKE %s"] * len(grams))
         some = f"SELECT id, created_at FROM {self._table} WHERE {condition} LIMIT {count}"
-        sql = f"SELECT id FROM ({some}) AS chosen ORDER BY created_at DESC, id DESC"
-        return self._fetch(sql, [f"%{pattern}%" for pattern in patterns])
+        sql = self._padded("id::text AS found", 1, f"({some}) AS chosen ORDER BY created_at DESC, id DESC")
+        return sql, [f"%{pattern}%" for pattern in patterns]
 
-    def ids(self, query: Any, found: Sequence[Any]) -> list[Any]:
-        known = set(query.filter(id__in=found).order_by().values_list("id", flat=True))
-        return [one for one in found if one in known]
-
-
-def _index(alias: str, model: Any) -> _Index | None:
-    """Return the index of the names of a kind of record; None if the database has none."""
-    connection = database.connection(alias)
-    found = (_PostgresIndex if connection.vendor == "postgresql" else _SqliteIndex)(connection, model)
-    return found if found.exists() else None
+    def among(self, keys: Sequence[Any]) -> _Question:
+        return self.rows(self._query.order_by().filter(id__in=keys))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import models
 
 from lamindb.core.requirements import pip_install
+from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from lamindb.models import File, Run, User, field_names
-from lamindb.search.candidates import candidates
+from lamindb.search import candidates
+from lamindb.search.candidates import Candidates
 from lamindb.search.ranking import RankIndex
 
 OTHER_NAMES: dict[Any, tuple[str, ...]] = {File: ("key",), Run: ("transform__name",), User: ("name",)}
@@ -67,14 +70,37 @@ def search(query: Any, text: str, options: dict[str, Any]) -> Any:
         InvalidInputError: The limit is negative or not a number.
         UnknownFieldError: There is no such field.
     """
+    hits = search_together([query], text, options)[0]
+    return (hits[0] if hits else None) if options.get("top_hit") else hits
+
+
+def search_together(queries: Sequence[Any], text: str, options: dict[str, Any]) -> list[Hits]:
+    """Return the hits of several queries of one database, which ask it together; arguments are those of `search`."""
     if not isinstance(text, str):
         raise InvalidTypeError(f"search() takes text, not {type(text).__name__}")
-    field = _text_field(query.model, options.get("field"))
-    fields = [field] if options.get("field") else [field, *OTHER_NAMES.get(query.model, ())]
     limit = _checked_limit(options)
-    if query.query.is_sliced:
-        query = query.model.objects.using(query.db).filter(id__in=[record.id for record in query])
-    found = candidates(query, fields, text, None if limit is None else limit * len(fields))
+    asked = []
+    for query in queries:
+        field = _text_field(query.model, options.get("field"))
+        fields = [field] if options.get("field") else [field, *OTHER_NAMES.get(query.model, ())]
+        whole = query
+        if query.query.is_sliced:
+            whole = query.model.objects.using(query.db).filter(id__in=[record.id for record in query])
+        asked.append((whole, fields))
+    found = candidates.answered(
+        queries[0].db,
+        [
+            candidates.search(query, fields, text, None if limit is None else limit * len(fields))
+            for query, fields in asked
+        ],
+    )
+    return [_hits(*one, ranked, text, options, limit) for one, ranked in zip(asked, found, strict=True)]
+
+
+def _hits(
+    query: Any, fields: list[str], found: Candidates, text: str, options: dict[str, Any], limit: int | None
+) -> Hits:
+    """Return the best candidates."""
     # A record with several names has several consecutive entries.
     named = [(row[0], name) for row in found.rows for name in dict.fromkeys(row[1:]) if name]
     if options.get("case_sensitive"):
@@ -85,11 +111,9 @@ def search(query: Any, text: str, options: dict[str, Any]) -> Any:
     for row, score in index.rank(text, None if limit is None else limit * len(fields)):
         ranked.setdefault(named[row][0], score)
     best = list(ranked)[:limit]
-    records = query.model.objects.using(query.db).in_bulk(best)
+    records = {one.id: one for chunk in database.chunks(best) for one in query.order_by().filter(id__in=chunk)}
     known = [(records[key], ranked[key]) for key in best if key in records]
-    if options.get("top_hit"):
-        return known[0][0] if known else None
-    return Hits(query.model, [record for record, _ in known], [score for _, score in known], field, found.note)
+    return Hits(query.model, [record for record, _ in known], [score for _, score in known], fields[0], found.note)
 
 
 def _text_field(model: Any, wanted: Any) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from lamindb.errors import InvalidInputError
+from lamindb.web import responses
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,32 @@ class Menu:
         """Return a parameter; "" if it is not given."""
         return self._parameters.get(name, "")
 
+    def day(self, name: str) -> datetime.date | None:
+        """Return a parameter that is a day in ISO form; None if it is not given.
+
+        Raises:
+            PageError: It is not a day.
+        """
+        text = self.value(name)
+        try:
+            found = datetime.date.fromisoformat(text) if text else None
+        except ValueError:
+            raise responses.wrong_parameter(name, text, "a day such as 2026-03-14") from None
+        if found is not None and found >= datetime.date.max:
+            raise responses.wrong_parameter(name, text, "a day such as 2026-03-14")
+        return found
+
+    def one_of(self, name: str, allowed: Iterable[str]) -> str:
+        """Return a parameter that has few values; "" if it is not given.
+
+        Raises:
+            PageError: It is another value.
+        """
+        text = self.value(name)
+        if text and text not in allowed:
+            raise responses.wrong_parameter(name, text, " or ".join(allowed))
+        return text
+
     def link(self, **changes: str | None) -> str:
         """Return the address with some parameters changed; None or "" removes one."""
         values: dict[str, Any] = {**self._parameters, **changes}
@@ -98,23 +124,6 @@ class Menu:
             tuple((one, value) for one, value in self._parameters.items() if one not in names),
             self.link(**dict.fromkeys(names)),
         )
-
-
-def day(text: str) -> datetime.date | None:
-    """Return a day from ISO text; None for "".
-
-    Raises:
-        InvalidInputError: It is not a day.
-    """
-    if not text:
-        return None
-    try:
-        found = datetime.date.fromisoformat(text)
-    except ValueError:
-        raise InvalidInputError(f"{text!r} is not a day such as 2026-03-14") from None
-    if found >= datetime.date.max:
-        raise InvalidInputError(f"{text!r} is not a day such as 2026-03-14")
-    return found
 
 
 def when_chip(menu: Menu) -> Chip:

@@ -11,6 +11,8 @@ from django.http import HttpResponse
 
 from lamindb.core.text import printable
 from lamindb.environment.redaction import redact_text
+from lamindb.errors import InvalidInputError
+from lamindb.web import queries, responses
 
 if TYPE_CHECKING:
     from lamindb.web.application import Request
@@ -90,7 +92,8 @@ def page(
 
 def error_page(site: Site, status: int, text: str, *, is_bare: bool = False) -> str:
     """Return a page that says what went wrong; a bare one has no links, since its reader may see nothing."""
-    titles = {401: "Not signed in", 403: "Not allowed", 404: "Not found", 405: "Read only", 409: "Damaged bytes"}
+    titles = {400: "Wrong address", 401: "Not signed in", 403: "Not allowed", 404: "Not found", 405: "Read only"}
+    titles |= {409: "Damaged bytes"}
     values = {"title": titles.get(status, "Something is wrong"), "text": text, "status": status, "is_bare": is_bare}
     common: dict[str, Any] = dict.fromkeys(("here", "path", "theme", "section"), "")
     common |= {"parameters": {}, "crumbs": (), "code": None}
@@ -111,6 +114,21 @@ def theme_cookie(site: Site) -> str:
 def parameters(request: Request) -> dict[str, str]:
     """Return the parameters of the address, the last value of each."""
     return {name: str(value) for name, value in request.GET.items()}
+
+
+def place_in_list(request: Request) -> str:
+    """Return the cursor behind which the page of a list begins; "" for the first page.
+
+    Raises:
+        PageError: It is not a cursor.
+    """
+    text = str(request.GET.get("after", ""))
+    if text:
+        try:
+            queries.read_cursor(text)
+        except InvalidInputError:
+            raise responses.wrong_parameter("after", text, "the link to the next page") from None
+    return text
 
 
 def _common(site: Site) -> dict[str, Any]:

@@ -17,16 +17,22 @@ from lamindb.errors import DatabaseError, InvalidInputError
 from lamindb.lineage import sql, staleness
 from lamindb.models import File, Flag, Run, RunInput, RunOutput, Transform, User
 from lamindb.records.open_instance import Instance
+from lamindb.search.index import search_together
 
 ROWS: Final = 50
 """The rows of a page."""
 PATIENCE_SECONDS: Final = 2.0
 """How long a filter that no index serves may search."""
+_DENSE_SECONDS: Final = 0.5
+_LOOKED_AT: Final = (60, 240)
+"""So many files are looked at for those that are stale, in turn."""
+GENERATIONS: Final = 2
+"""So far back, at first."""
 _STEPS: Final = 20_000
 """So many instructions of SQLite pass between two looks at the clock."""
 _CURSOR: Final = re.compile(r"(\d{1,17})-([0-9A-Za-z_-]{1,64})", re.ASCII)
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_FILES, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, RunInput, RunOutput))
+_FILES, _FLAGS, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, Flag, RunInput, RunOutput))
 
 _Row = TypeVar("_Row")
 
@@ -105,8 +111,6 @@ def files(instance: Instance, chosen: FileFilter, after: str = "") -> Rows[File]
         query = query if chosen.old or chosen.state == "flagged" else query.filter(is_latest=True)
     if chosen.state == "flagged":
         query = query.filter(is_flagged=True)
-    elif chosen.state == "stale":
-        query = query.filter(is_stale=True)
     if chosen.folder:
         folder = chosen.folder.rstrip("/") + "/"
         query = query.filter(key__gte=folder, key__lt=_after_prefix(folder))
@@ -115,7 +119,8 @@ def files(instance: Instance, chosen: FileFilter, after: str = "") -> Rows[File]
             query = query.filter(**{name: getattr(chosen, name)})
     if chosen.user_id:
         query = query.filter(created_by_id=chosen.user_id)
-    return _page(instance, _between(query, chosen.since, chosen.until), after)
+    query = _between(query, chosen.since, chosen.until)
+    return _stale_page(instance, query, after) if chosen.state == "stale" else _page(instance, query, after)
 
 
 def runs(instance: Instance, chosen: RunFilter, after: str = "") -> Rows[Run]:
@@ -166,9 +171,7 @@ def _start_of(day: datetime.date) -> datetime.datetime:
 
 def _page(instance: Instance, query: Any, after: str) -> Rows[Any]:
     """Return one page of a query by its keyset; the first condition is the one that an index serves."""
-    if after:
-        at, row_id = read_cursor(after)
-        query = query.filter(Q(created_at__lte=at) & (Q(created_at__lt=at) | Q(id__lt=row_id)))
+    query = _behind(query, after)
     found: list[Any] = []
     is_cut = False
     with time_limit(instance, PATIENCE_SECONDS) as clock:
@@ -180,10 +183,61 @@ def _page(instance: Instance, query: Any, after: str) -> Rows[Any]:
     return Rows(shown, cursor(shown[-1]) if shown and more else "", is_cut)
 
 
+def _behind(query: Any, after: str) -> Any:
+    if not after:
+        return query
+    at, row_id = read_cursor(after)
+    return query.filter(Q(created_at__lte=at) & (Q(created_at__lt=at) | Q(id__lt=row_id)))
+
+
+def _stale_page(instance: Instance, query: Any, after: str) -> Rows[File]:
+    """Return one page of the stale files of a query.
+
+    Where most files are stale, these are the first of them; where few are, it is fast to ask for all stale files.
+    """
+    dense, looked_at = newest_stale(instance, _behind(query, after), ROWS + 1)
+    if len(dense) <= ROWS:
+        found = _page(instance, query.filter(is_stale=True), after)
+        if not found.is_cut or not dense:
+            return found
+    rows = list(query.filter(id__in=dense[:ROWS]).order_by("-created_at", "-id"))
+    return Rows(rows, cursor(rows[-1]) if len(dense) > ROWS else looked_at, len(dense) <= ROWS)
+
+
+def newest_stale(instance: Instance, query: Any, count: int) -> tuple[list[str], str]:
+    """Return the ids of the newest stale files of a query, and the cursor of the last file that was looked at.
+
+    A fixed number of files is looked at: if fewer are returned, there may be more. What lies far back is looked at only
+    for the few files between the others.
+    """
+    connection = database.connection(instance.alias)
+    newest = query.order_by("-created_at", "-id").values_list("created_at", "id")
+    found: list[str] = []
+    looked_at = ""
+    with time_limit(instance, _DENSE_SECONDS):
+        for size in _LOOKED_AT:
+            listed = list(newest[:size])
+            ids = [file_id for _, file_id in listed]
+            near = staleness.stale_among(connection, ids, generations=GENERATIONS)
+            found = [file_id for file_id in ids if file_id in near]
+            looked_at = _cursor(*listed[-1]) if listed else ""
+            if len(found) >= count:
+                unknown = [file_id for file_id in ids[: ids.index(found[count - 1])] if file_id not in near]
+                far = staleness.stale_among(connection, unknown)
+                found = [file_id for file_id in ids if file_id in near or file_id in far]
+            # Four times as many files have about four times as many that are stale.
+            if not count // 4 <= len(found) < count or len(listed) < size:
+                break
+    return found[:count], looked_at
+
+
 def cursor(row: Any) -> str:
     """Return the text that stands for the place of a row in a list."""
-    since = row.created_at - _EPOCH
-    return f"{since // datetime.timedelta(microseconds=1)}-{row.id}"
+    return _cursor(row.created_at, row.id)
+
+
+def _cursor(at: datetime.datetime, row_id: str) -> str:
+    return f"{(at - _EPOCH) // datetime.timedelta(microseconds=1)}-{row_id}"
 
 
 def read_cursor(text: str) -> tuple[datetime.datetime, str]:
@@ -209,16 +263,23 @@ class Clock:
 
 
 @contextlib.contextmanager
-def time_limit(instance: Instance, seconds: float) -> Iterator[Clock]:
-    """End the statements of a `with` block when their time is over; what was read before then stays read."""
+def time_limit(instance: Instance, seconds: float, *, of_processor: bool = False) -> Iterator[Clock]:
+    """End the statements of a `with` block when their time is over; what was read before then stays read.
+
+    Args:
+        instance: The instance.
+        seconds: The time.
+        of_processor: Count the time of the processor, as far as this process does the work of the database.
+    """
     clock = Clock()
+    now = time.thread_time if of_processor else time.monotonic
     connection = database.connection(instance.alias)
     connection.ensure_connection()
     raw = connection.connection
-    deadline = time.monotonic() + seconds
+    deadline = now() + seconds
 
     def is_over() -> int:
-        clock.is_over = time.monotonic() > deadline
+        clock.is_over = now() > deadline
         return int(clock.is_over)
 
     if connection.vendor == "sqlite":
@@ -243,8 +304,13 @@ def stale_among(instance: Instance, file_ids: Collection[str]) -> set[str]:
 
     What is stale only by way of other files stands on the page of the file.
     """
+    return marks_among(instance, file_ids)[0]
+
+
+def marks_among(instance: Instance, file_ids: Collection[str]) -> tuple[set[str], set[str]]:
+    """Return the files of a list that are directly stale, see `stale_among`, and those that have an open flag."""
     if not file_ids:
-        return set()
+        return set(), set()
     connection = database.connection(instance.alias)
     listed, params = sql.listed_sql(connection.vendor, file_ids)
     # PostgreSQL would put these queries into each other, and look for the current version again for each comparison.
@@ -253,23 +319,19 @@ def stale_among(instance: Instance, file_ids: Collection[str]) -> set[str]:
         f"WITH given AS ({listed}), made {fixed} (SELECT f.id AS file_id, {staleness.PRODUCER} AS run_id "
         f"FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id), "
         f"old {fixed} (SELECT made.file_id, made.run_id, r.digest, r.trashed_at, {staleness.CURRENT} AS current_id "
-        f"FROM made CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} r WHERE i.run_id = made.run_id AND r.id = i.file_id "
-        f"AND (NOT r.is_latest OR r.trashed_at IS NOT NULL)) "
-        f"SELECT DISTINCT old.file_id FROM old LEFT JOIN {_FILES} c ON c.id = old.current_id "
+        f"FROM made CROSS JOIN {staleness.OLD_INPUTS.format(run='made.run_id')}) "
+        f"SELECT DISTINCT old.file_id, 'stale' FROM old LEFT JOIN {_FILES} c ON c.id = old.current_id "
         "WHERE (c.digest <> old.digest OR (c.id IS NULL AND old.trashed_at IS NOT NULL)) "
         "AND (c.run_id IS NULL OR c.run_id <> old.run_id) "
         f"AND NOT EXISTS (SELECT 1 FROM {_INPUTS} e WHERE e.run_id = old.run_id AND e.file_id = old.current_id) "
-        f"AND NOT EXISTS (SELECT 1 FROM {_OUTPUTS} o WHERE o.run_id = old.run_id AND o.file_id = old.current_id)"
+        f"AND NOT EXISTS (SELECT 1 FROM {_OUTPUTS} o WHERE o.run_id = old.run_id AND o.file_id = old.current_id) "
+        f"UNION ALL SELECT g.file_id, 'flagged' FROM {_FLAGS} g WHERE g.removed_at IS NULL "
+        "AND g.file_id IN (SELECT id FROM given)"
     )
-    return {row[0] for row in sql.fetch(connection, text, params)}
-
-
-def flagged_among(instance: Instance, file_ids: Collection[str]) -> set[str]:
-    """Return the files of a list that have an open flag."""
-    if not file_ids:
-        return set()
-    query = Flag.objects.using(instance.alias).filter(file_id__in=list(file_ids), removed_at__isnull=True)
-    return set(query.order_by().values_list("file_id", flat=True))
+    found: dict[str, set[str]] = {"stale": set(), "flagged": set()}
+    for file_id, mark in sql.fetch(connection, text, params):
+        found[mark].add(file_id)
+    return found["stale"], found["flagged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,9 +343,8 @@ class FileRow:
 
 
 def with_states(instance: Instance, listed: list[File]) -> list[FileRow]:
-    """Return files with what is shown beside their names, by one query for each kind of mark."""
-    ids = [file.id for file in listed]
-    stale, flagged = stale_among(instance, ids), flagged_among(instance, ids)
+    """Return files with what is shown beside their names, by one query."""
+    stale, flagged = marks_among(instance, [file.id for file in listed])
 
     def states(file: File) -> Iterator[str]:
         if file.is_trashed:
@@ -307,11 +368,20 @@ class Child:
     file: File | None = None
 
 
-def stale_groups(instance: Instance, most_in_group: int) -> list[dict[str, Any]]:
-    """Return stale current files by their nearest cause: `read`, `current` (None if removed), `files` and `more`."""
+def stale_groups(
+    instance: Instance, most_in_group: int, file_ids: Collection[str] | None = None
+) -> list[dict[str, Any]]:
+    """Return stale current files by their nearest cause: `read`, `current` (None if removed), `files` and `more`.
+
+    Args:
+        instance: The instance.
+        most_in_group: How many files are shown of each cause.
+        file_ids: Only those among these files, by what lies near.
+    """
+    generations = None if file_ids is None else GENERATIONS
     return [
         {"read": read, "current": new, "files": stale[:most_in_group], "more": max(0, len(stale) - most_in_group)}
-        for read, new, stale in staleness.by_cause(instance.alias)
+        for read, new, stale in staleness.by_cause(instance.alias, file_ids, generations=generations)
     ]
 
 
@@ -335,19 +405,21 @@ def search(instance: Instance, text: str, limit: int, *, runs: bool = False) -> 
         limit: How many records of each kind.
         runs: Look for runs, in place of files, transforms and users.
     """
-    found = Found()
-    current = File.objects.using(instance.alias).filter(is_latest=True, trashed_at__isnull=True)
+    alias = instance.alias
+    current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True)
+    kinds: dict[str, Any] = {
+        "files": current.select_related("transform", "created_by"),
+        "transforms": Transform.objects.using(alias).select_related("created_by"),
+    }
+    if runs:
+        kinds = {"runs": Run.objects.using(alias).select_related("transform", "created_by")}
+    found: dict[str, Any] = {}
     with time_limit(instance, PATIENCE_SECONDS) as clock:
-        if runs:
-            found.runs.extend(Run.objects.using(instance.alias).search(text, limit=limit))
-            prefetch_related_objects(found.runs, "transform", "created_by")
-        else:
-            found.files.extend(current.search(text, limit=limit))
-            prefetch_related_objects(found.files, "transform", "created_by")
-            found.transforms.extend(Transform.objects.using(instance.alias).search(text, limit=limit))
-            users: Any = User.objects.using(instance.alias)
-            found.users.extend(users.filter(Q(handle__icontains=text) | Q(name__icontains=text))[:limit])
-    return Found(found.files, found.runs, found.transforms, found.users, clock.is_over)
+        found |= zip(kinds, search_together(list(kinds.values()), text, {"limit": limit}), strict=True)
+        if not runs:
+            users: Any = User.objects.using(alias)
+            found["users"] = list(users.filter(Q(handle__icontains=text) | Q(name__icontains=text))[:limit])
+    return Found(**found, is_cut=clock.is_over)
 
 
 _MOST_CHILDREN: Final = 200

@@ -6,6 +6,8 @@ from typing import Final
 
 from django.http import HttpResponse, HttpResponseBase
 
+from lamindb.core.text import printable
+
 PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'none'; "
     "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -36,6 +38,11 @@ class PageError(Exception):
 def not_found(what: str) -> PageError:
     """Return the error for something that does not exist."""
     return PageError(404, f"There is no {what} with this address. It may have been deleted for good.")
+
+
+def wrong_parameter(name: str, value: str, wanted: str) -> PageError:
+    """Return the error for a parameter of an address: it has the name of the parameter, and what it can be."""
+    return PageError(400, f"In this address, `{name}` is “{printable(value[:80])}”: use {wanted}.")
 
 
 def finish(response: HttpResponseBase) -> HttpResponseBase:

@@ -47,6 +47,7 @@ ROUTES: Final = (
     Route("/files/<id>/lineage", "lineage.of_file"),
     Route("/runs/<id>/lineage", "lineage.of_run"),
     Route("/transforms/<id>/lineage", "lineage.of_transform"),
+    Route("/lineage", "lineage.index"),
     Route("/lineage/path", "lineage.path"),
     Route("/lineage/impact", "lineage.impact"),
     Route("/files/<id>/why", "compare.why"),

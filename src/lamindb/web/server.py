@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import socket
@@ -19,6 +20,8 @@ from lamindb.web.gate import Gate, checked_hosts, checked_prefix
 
 LOOPBACK: Final = "127.0.0.1"
 _THREADS: Final = 4
+_GRACE_SECONDS: Final = 0.1
+"""How long answers under way may hold up the end."""
 _MODULES: Final = ("waitress", "pygments")
 
 
@@ -59,6 +62,9 @@ class Server:
             max_request_header_size=32_768,
             max_request_body_size=1_024,
         )
+        # An interrupt ends the server by this method, and it would wait 5 s for answers under way.
+        threads = self._server.task_dispatcher
+        threads.shutdown = functools.partial(threads.shutdown, timeout=_GRACE_SECONDS)
 
     def serve(self) -> None:
         """Answer requests until the process is interrupted, or `close` is called."""
@@ -67,7 +73,7 @@ class Server:
 
     def close(self) -> None:
         """Stop listening; answers under way are broken off."""
-        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=0.1)
+        self._server.task_dispatcher.shutdown()
         self._server.close()
 
 

@@ -31,6 +31,7 @@ _ICONS: Final = {
     "flagged": '<path d="M3.5 14.5v-12h8.6l-2 3.4 2 3.4H3.5"/>',
     "affected": '<circle cx="4" cy="8" r="2.2"/><circle cx="12" cy="4" r="2.2"/><circle cx="12" cy="12" r="2.2"/>'
     '<path d="m6 7 4-2M6 9l4 2"/>',
+    "touches": '<circle cx="3.6" cy="8" r="2"/><path d="M7.6 4.6a5 5 0 0 1 0 6.8M10.4 2.6a8 8 0 0 1 0 10.8"/>',
     "trash": '<path d="M2.5 4.2h11M6.2 4V2.4h3.6V4M4 4.4l.7 9.2h6.6l.7-9.2"/>',
     "old": '<circle cx="8" cy="8" r="6.2"/><path d="M8 4.6V8l2.4 1.6"/>',
     "copy": '<rect x="5.4" y="5.4" width="8" height="8" rx="1.4"/><path d="M10.6 2.6h-8v8"/>',
@@ -112,6 +113,13 @@ def text(value: Any) -> str:
 def redacted(value: Any) -> str:
     """Return text without secrets, and safe to show."""
     return printable(redact_text(str(value))) if value is not None else ""
+
+
+@register.filter
+def with_code(value: str) -> SafeString:
+    """Return a text in which what stands between backticks is code."""
+    pieces = enumerate(printable(value).split("`"))
+    return mark_safe("".join(f"<code>{escape(piece)}</code>" if n % 2 else escape(piece) for n, piece in pieces))
 
 
 def broken(value: str) -> SafeString:

@@ -30,6 +30,7 @@ const BOLD = "600 13px", SMALL = "11px", TAG = "700 10px", TINY = "700 8.5px";
 
 // What is shown: the nearest steps on both sides, and what was opened.
 function around(state) {
+  if (state.only) return {shown: state.only, stubs: []};
   const shown = new Map([[state.focus, 0]]), seen = {up: new Map([[state.focus, 0]]), down: new Map([[state.focus, 0]])};
   const most = Math.min(ALL, MOST + PAGE * [...state.open.values()].reduce((a, b) => a + b, 0) + (state.all ? ALL : 0));
   let front = [["up", state.focus], ["down", state.focus]], steps = 0;
@@ -226,6 +227,8 @@ function tool(card) {
     else { const c = view.querySelector("[aria-current]"); if (c) { const r = c.getBoundingClientRect(), v = view.getBoundingClientRect(); view.scrollLeft += r.left + r.width / 2 - v.left - v.width / 2; view.scrollTop += r.top + r.height / 2 - v.top - v.height / 2; } }
     const n = N[state.selected], name = el("span", {}, el("strong", {}, (n.u || "") + n.n), " ", el("span", {class: "mute"}, [n.v, ...n.f].filter(Boolean).join(" · ")));
     const acts = [];
+    acts.push(el("a", {class: "button", href: "#touches-" + n.i}, "What it touches"));
+    if (state.selected !== start) acts.push(el("a", {class: "button", href: "#way-" + N[start].i + "-" + n.i}, "The way"));
     if (n.a && state.selected !== start) acts.push(el("a", {class: "button", href: "#" + n.a}, "Open"));
     if (state.selected !== state.focus) acts.push(button("Centre here", () => { state = {focus: state.selected, selected: state.selected, open: new Map(), all: ""}; draw(true); }));
     chosen.replaceChildren(name, ...acts);
@@ -239,10 +242,82 @@ function tool(card) {
   show(!matchMedia("(max-width: 640px)").matches);
 }
 
+// What was made from a record, and how one led to another: made from the graph when they are asked for.
+const nameOf = k => (N[k].u || "") + N[k].n, MOST_FOLLOWED = 5000, LISTED = 200;
+function reach(start, most) {
+  const seen = new Map([[start, -1]]);
+  for (const k of seen.keys()) for (const o of after[k]) if (!seen.has(o) && seen.size < most) seen.set(o, k);
+  return seen;
+}
+function rowOf(k) {
+  const n = N[k], name = nameOf(k), label = n.t === undefined ? "file" : "run";
+  return el("li", {}, el("span", {class: "sfx"}, label), " ", n.a ? el("a", {href: "#" + n.a}, name) : name, " ", el("span", {class: "mute"}, [n.v, ...n.f].filter(Boolean).join(" · ")));
+}
+function boxOf(title, note, rows) {
+  return el("section", {class: "card"}, el("header", {}, el("h2", {}, title), el("span", {class: "note"}, note)), el("ul", {class: "rows"}, ...rows));
+}
+function still(state) {
+  const svg = picture(state);
+  for (const e of svg.querySelectorAll(".stub, .q")) e.remove();
+  return el("section", {class: "card"}, el("div", {class: "view", tabindex: "0", role: "region", "aria-label": "Picture"}, svg));
+}
+const count = (n, noun) => n.toLocaleString("en") + " " + noun + (n === 1 ? "" : "s");
+function touches(k) {
+  const seen = reach(k, MOST_FOLLOWED), groups = new Map();
+  let files = 0;
+  for (const o of seen.keys()) if (o !== k && N[o].t === undefined) {
+    const run = before[o].find(r => seen.has(r)), by = run === undefined ? "others" : N[run].n;
+    groups.set(by, [...(groups.get(by) || []), o]); files++;
+  }
+  const over = seen.size >= MOST_FOLLOWED ? "over " : "";
+  const text = files ? over + count(files, "file") + " of " + count(groups.size, "transform") + " come from it." : "Nothing was made from it.";
+  const parts = [...groups].map(([by, all]) => boxOf(by, count(all.length, "file") + (all.length > LISTED ? ", the first " + LISTED : ""), all.slice(0, LISTED).map(rowOf)));
+  const only = new Map();
+  for (const [o, by] of seen) if (only.size < ALL) only.set(o, by < 0 ? 0 : only.get(by) + 1);
+  const drawn = files ? [still({focus: k, selected: k, open: new Map(), only})] : [];
+  return ["What " + nameOf(k) + " touches", text, ...drawn, ...parts];
+}
+function wayOf(a, b) {
+  for (const [from, to] of [[a, b], [b, a]]) {
+    const seen = reach(from, N.length), way = [];
+    if (!seen.has(to)) continue;
+    for (let k = to; k >= 0; k = seen.get(k)) way.unshift(k);
+    const only = new Map(way.slice(0, ALL).map((k, col) => [k, col]));
+    return ["The way from " + nameOf(from) + " to " + nameOf(to), "A shortest one, by " + count(way.filter(k => N[k].t !== undefined).length, "run") + ".", still({focus: to, selected: from, open: new Map(), only}), boxOf("Step by step", "", way.slice(0, LISTED).map(rowOf))];
+  }
+  return ["The way between " + nameOf(a) + " and " + nameOf(b), "Neither was made from the other."];
+}
+function asked(id) {
+  const [kind, a, b] = id.split("-"), first = byId.get(a), second = byId.get(b);
+  if (first === undefined) return null;
+  return kind === "touches" ? touches(first) : kind === "way" && second !== undefined ? wayOf(first, second) : null;
+}
+const idOf = text => byId.has(text) ? text : (N.find(n => !n.o && (n.u || "") + n.n === text) || {}).i;
+function askFor(title, labels, act, kind) {
+  const fields = labels.map(label => el("input", {"aria-label": label, placeholder: label + ": a key or an id", autocomplete: "off", spellcheck: "false"}));
+  const said = el("p", {class: "pad mute", role: "status"}), go = el("button", {type: "button", class: "button"}, act);
+  const show = () => {
+    const ids = fields.map(one => idOf(one.value.trim()));
+    if (ids.every(Boolean)) location.hash = kind + "-" + ids.join("-"); else said.textContent = "There is no current file or run with this key or id.";
+  };
+  go.addEventListener("click", show);
+  for (const one of fields) one.addEventListener("keydown", e => { if (e.key === "Enter") show(); });
+  return el("section", {class: "card"}, el("header", {}, el("h2", {}, title)), el("div", {class: "ask"}, ...fields, go), said);
+}
+const places = $("#tools");
+if (places) {
+  places.hidden = false;
+  places.append(askFor("What it touches", ["If this is wrong"], "Show", "touches"), askFor("The way between two", ["From", "To"], "Find", "way"));
+}
+
 function opened() {
-  const id = decodeURIComponent(location.hash.slice(1)) || "home", page = document.getElementById(id);
-  root.classList.remove("searching"); $("#found").hidden = true;
-  for (const a of document.querySelectorAll(".top nav a")) a.classList.toggle("on", a.hash.slice(1) === id || a.hash[1] === id[0] && id[1] === "-");
+  const id = decodeURIComponent(location.hash.slice(1)) || "home", page = document.getElementById(id), made = !page && asked(id);
+  root.classList.toggle("searching", !!made); $("#found").hidden = !made;
+  for (const a of document.querySelectorAll(".top nav a")) a.classList.toggle("on", a.hash.slice(1) === id || a.hash[1] === id[0] && id[1] === "-" || !!made && a.hash === "#lineage");
+  if (made) {
+    $("#found").replaceChildren(el("h1", {}, made[0]), el("p", {class: "lead"}, made[1]), ...made.slice(2));
+    document.title = made[0].slice(0, 120); scrollTo(0, 0); return;
+  }
   if (!page) return;
   const card = $(".lineage", page);
   if (card && !tools.has(id)) tools.set(id, tool(card));

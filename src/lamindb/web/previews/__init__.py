@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 from lamindb.errors import IntegrityError, LaminError
 from lamindb.files import read
 from lamindb.web import highlight
-from lamindb.web.previews import folder, notebook, structure, tables
+from lamindb.web.previews import child, folder, markdown, notebook, structure, tables
 from lamindb.web.previews.refused import RefusedError
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def _text(file: File) -> tuple[str, dict[str, Any]]:
     with read.checked_path(file).open("rb") as stream:
         data = stream.read(highlight.MOST_SHOWN)
     text = data.decode("utf-8", "replace")
+    if file.suffix.lower() == ".md":
+        return "markdown", {"text": markdown.html(text), "is_cut": file.size > len(data)}
     name = f"file{file.suffix or '.txt'}"
     return "text", {"lines": highlight.code(text, name), "is_cut": file.size > len(data)}
 
@@ -110,6 +112,12 @@ def _notebook(file: File) -> tuple[str, dict[str, Any]]:
     return "notebook", {"cells": notebook.cells(read.checked_path(file).read_bytes())}
 
 
+def _drawing(file: File) -> tuple[str, dict[str, Any]]:
+    found = child.ask("tiff", read.checked_path(file))
+    facts = [(tables.cell(name), tables.cell(value)) for name, value in found["facts"]]
+    return "drawing", {"facts": facts, "picture": notebook.picture("image/png", found.get("picture"))}
+
+
 _READERS: Final[dict[str, Callable[[File], tuple[str, dict[str, Any]]]]] = {
     **{name: _table("csv") for name in ("csv", "csv.gz")},
     **{name: _table("tsv") for name in ("tsv", "tsv.gz", "tab")},
@@ -121,4 +129,6 @@ _READERS: Final[dict[str, Callable[[File], tuple[str, dict[str, Any]]]]] = {
     "hdf5": _structure("hdf5"),
     "h5mu": _structure("hdf5"),
     "ipynb": _notebook,
+    "tif": _drawing,
+    "tiff": _drawing,
 }

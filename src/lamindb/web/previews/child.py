@@ -23,7 +23,9 @@ _MOST_COLUMNS: Final = 50
 _MOST_CELL: Final = 200
 _MOST_NODES: Final = 300
 _MOST_VALUES: Final = 20
-_NEEDS: Final = {"parquet": "pyarrow", "feather": "pyarrow", "hdf5": "h5py"}
+_MOST_PIXELS: Final = 50_000_000
+_PICTURE_SIDE: Final = 800
+_NEEDS: Final = {"parquet": "pyarrow", "feather": "pyarrow", "hdf5": "h5py", "tiff": "PIL"}
 
 
 def ask(kind: str, path: Path) -> dict[str, Any]:
@@ -145,11 +147,43 @@ def _anndata_facts(file: Any, h5py: Any) -> Any:
         yield f"{axis} columns", _short(", ".join(name for name in group if name != index))
 
 
+def _tiff(path: str) -> dict[str, Any]:
+    """Return the size of a picture and, unless it is very large, a smaller one as PNG."""
+    import base64
+    import io
+
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None
+    image: Any
+    with Image.open(path, formats=("TIFF",)) as image:
+        width, height = image.size
+        facts = [("Size", f"{width:,} × {height:,}"), ("Pixels", _short(image.mode))]
+        if width * height > _MOST_PIXELS:
+            return {"facts": [*facts, ("Preview", f"none: it has over {_MOST_PIXELS // 1_000_000} million pixels")]}
+        if image.mode[:1] in ("I", "F"):
+            low, high = image.getextrema()
+            facts.append(("Values", f"{low:g} to {high:g}"))
+            scale = 255 / (high - low) if high > low else 0
+            small = image.convert("F").resize(_smaller(width, height)).point(lambda one: one * scale - low * scale)
+            small = small.convert("L")
+        else:
+            small = image.convert("RGB").resize(_smaller(width, height))
+    stream = io.BytesIO()
+    small.save(stream, "PNG")
+    return {"facts": facts, "picture": base64.b64encode(stream.getvalue()).decode("ascii")}
+
+
+def _smaller(width: int, height: int) -> tuple[int, int]:
+    factor = min(1, _PICTURE_SIDE / max(width, height))
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
 def main(words: list[str]) -> None:
     """Read one file and write what is in it to standard output, as JSON."""
     _limit()
     kind, path = words
-    found = {"parquet": _parquet, "feather": _feather, "hdf5": _hdf5}[kind](path)
+    found = {"parquet": _parquet, "feather": _feather, "hdf5": _hdf5, "tiff": _tiff}[kind](path)
     os.write(1, json.dumps(found).encode())
 
 

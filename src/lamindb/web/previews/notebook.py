@@ -8,14 +8,18 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
 from lamindb.web import highlight
+from lamindb.web.previews import markdown
 from lamindb.web.previews.refused import RefusedError
 
 MOST_BYTES: Final = 10 << 20
 _MOST_CELLS: Final = 500
 _MOST_OUTPUTS: Final = 20
 _MOST_TEXT: Final = 20_000
-_MOST_PICTURE: Final = 2 << 20
+_MOST_PICTURE: Final = 4 << 20
 _PICTURES: Final = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 
 
@@ -50,9 +54,13 @@ def _cell(cell: dict[str, Any], suffix: str, *, with_outputs: bool) -> dict[str,
         "kind": "code" if is_code else "text",
         "number": number if isinstance(number, int) else None,
         "lines": highlight.code(text, f"cell{suffix}") if is_code else "",
-        "text": "" if is_code else highlight.shown_text(text),
+        "text": "" if is_code else markdown.html(text) if cell.get("cell_type") == "markdown" else _plain(text),
         "outputs": list(_outputs(cell.get("outputs"))) if is_code and with_outputs else [],
     }
+
+
+def _plain(text: str) -> SafeString:
+    return format_html('<pre class="words">{}</pre>', highlight.shown_text(text))
 
 
 def _joined(value: Any) -> str:
@@ -79,16 +87,19 @@ def _listed(value: Any) -> list[Any]:
 
 def _shown(data: dict[str, Any]) -> dict[str, str]:
     """Return the form of a result that is safe: a picture, or text; its HTML is named and not shown."""
-    for kind, magic in _PICTURES.items():
-        raw = data.get(kind)
-        if isinstance(raw, str | list):
-            text = "".join(part for part in (raw if isinstance(raw, list) else [raw]) if isinstance(part, str))
-            try:
-                picture = base64.b64decode("".join(text.split()), validate=True) if len(text) < _MOST_PICTURE else b""
-            except binascii.Error:
-                picture = b""
-            if picture.startswith(magic):
-                return {"picture": f"data:{kind};base64,{base64.b64encode(picture).decode()}"}
+    for kind in _PICTURES:
+        if (found := picture(kind, data.get(kind))) is not None:
+            return {"picture": found}
     if "text/plain" in data:
         return {"text": highlight.shown_text(_joined(data["text/plain"]))}
     return {"note": "A result in HTML is not shown here." if "text/html" in data else "This result is not shown here."}
+
+
+def picture(kind: str, given: Any) -> str | None:
+    """Return a picture in base 64 as an address of its bytes; None if it is not one of this kind, or too large."""
+    text = "".join(part for part in (given if isinstance(given, list) else [given]) if isinstance(part, str))
+    try:
+        data = base64.b64decode("".join(text.split()), validate=True) if len(text) < _MOST_PICTURE else b""
+    except binascii.Error:
+        return None
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}" if data.startswith(_PICTURES[kind]) else None

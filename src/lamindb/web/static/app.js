@@ -52,7 +52,7 @@
     const next = links[Math.min(Math.max(now < 0 ? (by > 0 ? 0 : links.length - 1) : now + by, 0), links.length - 1)];
     if (next) { next.focus(); next.closest("tr, li").scrollIntoView({ block: "nearest" }); }
   };
-  const places = { h: "/", f: "/files", r: "/runs", t: "/transforms", s: "/stale" };
+  const places = { h: "/", f: "/files", r: "/runs", t: "/transforms", l: "/lineage", s: "/stale" };
   let leads = false;
   document.addEventListener("keydown", (event) => {
     const open = one(".chips details[open]");

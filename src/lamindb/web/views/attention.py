@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any, Final
 
+from django.db.models import prefetch_related_objects
 from django.http import HttpResponse
 
 from lamindb.db import database
@@ -16,6 +17,8 @@ from lamindb.web.application import Request
 from lamindb.web.pages import Code, Crumb
 
 _MOST_STALE: Final = 500
+_MOST_NEWEST: Final = 60
+"""Where more of the newest files are stale, only these are shown: to find all of them takes long."""
 _MOST_IN_GROUP: Final = 10
 _MOST_FLAGS: Final = 100
 _MOST_DEAD: Final = 200
@@ -26,8 +29,11 @@ def stale(request: Request) -> HttpResponse:
     """Show the stale current files by what makes them stale, and those that are affected by a flagged one."""
     site, instance = request.site, request.site.instance
     groups: list[dict[str, Any]] = []
+    current = File.objects.using(instance.alias).filter(is_latest=True, trashed_at__isnull=True)
+    newest, _ = queries.newest_stale(instance, current, _MOST_NEWEST)
+    is_newest = len(newest) == _MOST_NEWEST
     with queries.time_limit(instance, _PATIENCE_SECONDS) as clock:
-        groups = queries.stale_groups(instance, _MOST_IN_GROUP)
+        groups = queries.stale_groups(instance, _MOST_IN_GROUP, newest if is_newest else None)
     affected: list[dict[str, Any]] = []
     with queries.time_limit(instance, _PATIENCE_SECONDS) as later_clock:
         affected = _affected(instance.alias)
@@ -41,6 +47,7 @@ def stale(request: Request) -> HttpResponse:
         groups=groups,
         affected=affected,
         is_cut=clock.is_over or later_clock.is_over,
+        newest=_MOST_NEWEST if is_newest else 0,
     )
 
 
@@ -62,9 +69,11 @@ def _affected(alias: str) -> list[dict[str, Any]]:
 def flags(request: Request) -> HttpResponse:
     """Show the flags, the open ones first."""
     site = request.site
-    query = Flag.objects.using(site.instance.alias).select_related("file", "created_by", "removed_by")
+    query: Any = Flag.objects.using(site.instance.alias)
     found = list(query.filter(removed_at__isnull=True).order_by("-id")[:_MOST_FLAGS])
     removed = list(query.filter(removed_at__isnull=False).order_by("-id")[:_MOST_FLAGS])
+    # Joined to the flags, SQLite would begin with the files, and scan them all.
+    prefetch_related_objects([*found, *removed], "file", "created_by", "removed_by")
     return pages.page(
         request,
         "flags.html",

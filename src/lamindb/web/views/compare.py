@@ -23,6 +23,7 @@ from lamindb.web.views import file as file_view
 
 _MOST_BYTES: Final = 64 << 20
 """Larger files are compared on the command line."""
+_MOST_OFFERED: Final = 30
 _MOST_ROWS: Final = 500
 _PATIENCE_SECONDS: Final = 5.0
 
@@ -33,8 +34,8 @@ def show(request: Request) -> HttpResponse:
     ids = [request.GET.get(name, "").strip() for name in ("a", "b")]
     crumbs = (Crumb("Home", site.url("/")), Crumb("Compare"))
     if not all(ids):
-        return pages.page(request, "compare.html", title="Compare", crumbs=crumbs, ids=ids)
-    a, b = (_record(site.instance.alias, one) for one in ids)
+        return pages.page(request, "compare.html", title="Compare", crumbs=crumbs, ids=ids, **_offered(request, ids))
+    a, b = _records(site.instance.alias, ids)
     _check(a, b)
     try:
         found = diff(a, b)
@@ -59,13 +60,42 @@ def show(request: Request) -> HttpResponse:
     )
 
 
-def _record(alias: str, record_id: str) -> File | Run | Transform:
-    models: tuple[Any, ...] = (File, Run, Transform)
-    for model in models:
-        found: File | Run | Transform | None = model.objects.using(alias).filter(id=record_id).first()
-        if found is not None:
-            return found
-    raise responses.not_found("file, run or transform")
+def _offered(request: Request, ids: list[str]) -> dict[str, Any]:
+    """Return what one record, whose id is given, can be compared with: the newest of its kind."""
+    given = next(filter(None, ids), None)
+    if given is None:
+        return {}
+    alias = request.site.instance.alias
+    (record,) = _records(alias, [given], ("a",) if ids[0] else ("b",))
+    if isinstance(record, Run):
+        found: Any = queries.newest_runs(
+            Run.objects.using(alias).filter(transform_id=record.transform_id), _MOST_OFFERED
+        )
+    elif isinstance(record, File):
+        found = record.versions.filter(trashed_at__isnull=True).order_by("-version")[:_MOST_OFFERED]
+    else:
+        same = Transform.objects.using(alias).filter(type=record.type, reference=record.reference)
+        found = same.order_by("-created_at")[:_MOST_OFFERED]
+
+    def offer(other: Any) -> dict[str, Any]:
+        earlier, later = sorted((record.id, other.id)) if not isinstance(record, Transform) else (other.id, record.id)
+        link = f"{request.site.url('/compare')}?a={earlier}&b={later}"
+        return {**_side(other), "id": other.id, "link": link, "status": getattr(other, "status", None)}
+
+    return {"known": _side(record), "others": [offer(one) for one in found if one.id != record.id]}
+
+
+def _records(alias: str, ids: list[str], names: tuple[str, ...] = ("a", "b")) -> list[File | Run | Transform]:
+    found: dict[str, Any] = {}
+    models: tuple[tuple[Any, str], ...] = ((File, "run"), (Run, "transform"), (Transform, "created_by"))
+    for model, related in models:
+        if len(found) < len(set(ids)):
+            found |= model.objects.using(alias).select_related(related).in_bulk(ids)
+    for name, record_id in zip(names, ids, strict=True):
+        if record_id not in found:
+            text = f"There is no file, run or transform with the id that `{name}` gives in this address."
+            raise PageError(404, text)
+    return [found[record_id] for record_id in ids]
 
 
 def _check(a: Any, b: Any) -> None:
@@ -146,7 +176,9 @@ def why(request: Request, id: str) -> HttpResponse:
     instance = request.site.instance
     file = file_view.get(instance, id)
     against = request.GET.get("against", "")
-    number = int(against) if against.isascii() and against.isdigit() and len(against) < 9 else None
+    if against and not (against.isascii() and against.isdigit() and len(against) < 9):
+        raise responses.wrong_parameter("against", against, "the number of a version")
+    number = int(against) if against else None
     found: Why | None = None
     problem = ""
     with queries.time_limit(instance, _PATIENCE_SECONDS) as clock:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.http import HttpResponse
 
+from lamindb.describe import history
 from lamindb.errors import LaminError
 from lamindb.lineage import recall, staleness
 from lamindb.models import File, Flag, Run, RunInput, RunOutput
@@ -17,12 +18,13 @@ from lamindb.web.application import Request
 from lamindb.web.pages import Crumb, Tab
 
 _FEW: Final = 6
+_MOST_CHANGES: Final = 20
 _MOST_REASONS: Final = 5
 _MOST_VERSIONS: Final = 20
 PATIENCE_SECONDS: Final = 4.0
 """How long the reasons why a file is stale or affected may be looked for."""
-_AT_ONCE_SECONDS: Final = 0.1
-"""Reasons that take longer are loaded after the page."""
+_AT_ONCE_SECONDS: Final = 0.02
+"""Reasons that take longer, in time of the processor, are loaded after the page."""
 
 
 def get(instance: Instance, file_id: str) -> File:
@@ -51,6 +53,7 @@ def show(request: Request, id: str) -> HttpResponse:
         **_notes(request, file, PATIENCE_SECONDS if "reasons" in request.GET else _AT_ONCE_SECONDS),
         preview=_preview(request, file) if "preview" in request.GET else None,
         where=_where(instance, file),
+        changes=history.changes(file, _MOST_CHANGES),
         previewed=not file.is_trashed,
         took_too_long=False,
     )
@@ -110,7 +113,7 @@ def _notes(request: Request, file: File, seconds: float) -> dict[str, Any]:
     flags = list(query.order_by("-id")[: 2 * _FEW])
     reasons: tuple[staleness.Reason, ...] = ()
     causes: tuple[recall.Cause, ...] = ()
-    with queries.time_limit(instance, seconds) as clock:
+    with queries.time_limit(instance, seconds, of_processor=seconds == _AT_ONCE_SECONDS) as clock:
         reasons = next(staleness.explained([file])).reasons
         causes = next(recall.explained([file])).reasons
     states = list(_states(file, flags, reasons, causes))

@@ -29,12 +29,12 @@ def index(request: Request) -> HttpResponse:
         transform_id=menu.value("transform"),
         user_id=user.id if user is not None else copied_code.UNKNOWN if menu.value("who") else "",
         storage_id=menu.value("storage"),
-        since=filters.day(menu.value("since")),
-        until=filters.day(menu.value("until")),
-        state=menu.value("state") if menu.value("state") in _STATES else "",
+        since=menu.day("since"),
+        until=menu.day("until"),
+        state=menu.one_of("state", _STATES),
         old=menu.value("old") == "1",
     )
-    after = request.GET.get("after", "")
+    after = pages.place_in_list(request)
     found = queries.files(site.instance, chosen, after)
     return pages.page(
         request,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
 from django.utils.safestring import mark_safe
 
 from lamindb.core.text import printable
 from lamindb.db import database
-from lamindb.errors import LaminError, NoResultFound
+from lamindb.errors import InvalidInputError, LaminError, NoResultFound
 from lamindb.lineage import draw, excerpt_graph, impacts, query, sql
 from lamindb.lineage.excerpt import MOST_NODES, PAGE, Excerpt, Form, Grouping, Mark
 from lamindb.lineage.excerpt_graph import MOST_COUNTED, ExcerptGraph
@@ -35,10 +35,33 @@ _GROUPINGS: Final[dict[Grouping, str]] = {
 _FORMS: Final[dict[Form, str]] = {"picture": "Picture", "tree": "Tree", "table": "Table"}
 _MARKS: Final[dict[Mark, str]] = {"way": "The way", "before": "What came before", "after": "What came after"}
 _SAVED: Final = {"svg": "image/svg+xml", "json": "application/json", "txt": "text/plain; charset=utf-8"}
+_FEW: Final = 10
 _MOST_GROUPS: Final = 50
 _MOST_FILES: Final = 20
 _MODELS: Final[dict[str, Any]] = {"file": File, "run": Run, "transform": Transform}
 _PLACES: Final = {"file": "/files/", "run": "/runs/", "transform": "/transforms/"}
+
+
+def index(request: Request) -> HttpResponse:
+    """Ask whose lineage to show, and offer the newest files; with `of=`, go to the lineage of a record."""
+    site = request.site
+    given = request.GET.get("of", "").strip()
+    record = _record(given)
+    if record is not None:
+        response = HttpResponseRedirect(f"{_place(site, record)}/lineage")
+        response.status_code = 303
+        return response
+    current = File.objects.using(site.instance.alias).filter(is_latest=True, trashed_at__isnull=True)
+    return pages.page(
+        request,
+        "lineage_start.html",
+        title="Lineage",
+        section="lineage",
+        crumbs=(Crumb("Home", site.url("/")), Crumb("Lineage")),
+        given=given,
+        files=list(current.select_related("transform").order_by("-created_at", "-id")[:_FEW]),
+        status=404 if given else 200,
+    )
 
 
 def of_file(request: Request, id: str) -> HttpResponse:
@@ -62,7 +85,10 @@ def _show(request: Request, kind: str, record_id: str) -> HttpResponse:
     record = _MODELS[kind].objects.using(instance.alias).select_related(*related).filter(id=record_id).first()
     if record is None:
         raise responses.not_found(kind)
-    excerpt = Excerpt.from_query(kind, record_id, pages.parameters(request))
+    try:
+        excerpt = Excerpt.from_query(kind, record_id, pages.parameters(request))
+    except InvalidInputError as error:
+        raise responses.PageError(400, f"In this address, {error}.") from error
     connection = database.connection(instance.alias)
     found = None
     with queries.time_limit(instance, _PATIENCE_SECONDS):
@@ -253,7 +279,7 @@ def _code(record: Any, excerpt: Excerpt, found: ExcerptGraph) -> Code:
 def _saved(record: Any, excerpt: Excerpt, found: ExcerptGraph, form: str) -> HttpResponse:
     """Return the same drawing as a file to save."""
     if form not in _SAVED:
-        raise responses.PageError(400, "A picture is saved as SVG, JSON or text; a browser makes a PNG of the SVG.")
+        raise responses.wrong_parameter("save", form, " or ".join(_SAVED))
     picture = LineagePicture(found.whole, excerpt.direction, labels.NOTHING, found.graph)
     text = {"svg": picture.to_svg, "json": picture.to_json, "txt": picture.to_text}[form]()
     response = HttpResponse(text, content_type=_SAVED[form])
@@ -290,7 +316,7 @@ def path(request: Request) -> HttpResponse:
         "lineage_path.html",
         title="Way between two records",
         section="lineage",
-        crumbs=(Crumb("Home", site.url("/")), Crumb("Way between two records")),
+        crumbs=(Crumb("Home", site.url("/")), Crumb("Lineage", site.url("/lineage")), Crumb("Way between two records")),
         code=code,
         graph=graph,
         summary=labels.summary(graph),
@@ -376,12 +402,13 @@ def impact(request: Request) -> HttpResponse:
 
 def _asked(request: Request, given: str) -> HttpResponse:
     """Ask which record is meant."""
+    url = request.site.url
     return pages.page(
         request,
         "lineage_impact_of.html",
         title="What would change",
         section="lineage",
-        crumbs=(Crumb("Home", request.site.url("/")), Crumb("What would change")),
+        crumbs=(Crumb("Home", url("/")), Crumb("Lineage", url("/lineage")), Crumb("What would change")),
         given=given,
         status=404 if given else 200,
     )
@@ -392,7 +419,7 @@ def _count(request: Request, record: Any) -> int:
     connection = database.connection(request.site.instance.alias)
     walk = query.walk_from(record, is_up=False, all_producers=True)
     recursion, params = sql.closure_sql(connection.vendor, walk, "reached")
-    text = f"WITH RECURSIVE {recursion} SELECT COUNT(*) FROM (SELECT 1 FROM reached LIMIT {MOST_COUNTED + 1}) some"
+    text = f"WITH RECURSIVE {recursion} SELECT COUNT(*) FROM (SELECT 1 FROM reached LIMIT {MOST_COUNTED + 1}) counted"
     try:
         return int(sql.fetch(connection, text, params)[0][0])
     except LaminError:

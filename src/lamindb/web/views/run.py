@@ -105,8 +105,7 @@ def _flow(instance: Instance, run: Run) -> dict[str, Any]:
     """Return the first inputs and outputs, and which of the inputs are no longer current."""
     inputs = list(_edges(RunInput, instance, run)[: _FEW + 1])
     outputs = list(_edges(RunOutput, instance, run)[: _FEW + 1])
-    stale = queries.stale_among(instance, [edge.file_id for edge in outputs[:_FEW]])
-    flagged = queries.flagged_among(instance, [edge.file_id for edge in inputs[:_FEW]])
+    stale, flagged = queries.marks_among(instance, [edge.file_id for edge in [*inputs[:_FEW], *outputs[:_FEW]]])
     return {
         "inputs": [{"file": edge.file, "is_flagged": edge.file_id in flagged} for edge in inputs[:_FEW]],
         "more_inputs": len(inputs) > _FEW,
@@ -162,7 +161,7 @@ def _piece(instance: Instance, run: Run, end_text: str) -> dict[str, Any]:
     size = instance.store.size(name) if name is not None else None
     if name is None or size is None:
         return {"damage": True}
-    end = min(int(end_text), size) if end_text.isascii() and end_text.isdigit() and len(end_text) < 16 else size
+    end = min(_number("end", end_text), size) if end_text else size
     begin = max(0, end - _PIECE_BYTES)
     with instance.store.open(name) as stream:
         stream.seek(begin)
@@ -180,7 +179,11 @@ def code(request: Request, id: str, *, run: Run | None = None) -> HttpResponse:
     run = run or get(request.site.instance, id)
     modules = sorted(run.modules() or {})
     number = request.GET.get("module", "")
-    chosen = modules[int(number)] if number.isascii() and number.isdigit() and int(number) < len(modules) else None
+    chosen = None
+    if number:
+        if _number("module", number) >= len(modules):
+            raise responses.wrong_parameter("module", number, "the number of a module")
+        chosen = modules[int(number)]
     text = run.code(chosen) if chosen is not None else run.code()
     name = chosen or _code_name(run)
     values: dict[str, Any] = {"modules": list(enumerate(modules[:_MOST_MODULES])), "chosen": chosen, "source": None}
@@ -265,8 +268,8 @@ def _all_files(request: Request, id: str, model: Any, name: str, title: str) -> 
     run = get(instance, id)
     edges = model.objects.using(instance.alias).filter(run_id=run.id)
     after = request.GET.get("after", "")
-    if after.isascii() and after.isdigit() and len(after) < 19:
-        edges = edges.filter(id__gt=int(after))
+    if after:
+        edges = edges.filter(id__gt=_number("after", after))
     found = list(edges.select_related("file__transform").order_by("id")[: queries.ROWS + 1])
     shown = [edge.file for edge in found[: queries.ROWS]]
     last = str(found[queries.ROWS - 1].id) if len(found) > queries.ROWS else ""
@@ -279,3 +282,14 @@ def _all_files(request: Request, id: str, model: Any, name: str, title: str) -> 
         rows=queries.with_states(instance, shown),
         after=last,
     )
+
+
+def _number(name: str, text: str) -> int:
+    """Return a parameter that is a number.
+
+    Raises:
+        PageError: It is none.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise responses.wrong_parameter(name, text, "a number")
+    return int(text)

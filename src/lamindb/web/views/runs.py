@@ -28,14 +28,14 @@ def index(request: Request) -> HttpResponse:
     )
     read = File.objects.using(alias).filter(id=menu.value("reads")).first() if menu.value("reads") else None
     chosen = RunFilter(
-        status=menu.value("status") if menu.value("status") in _STATUSES else "",
+        status=menu.one_of("status", _STATUSES),
         transform_id=menu.value("transform"),
         user_id=user.id if user is not None else copied_code.UNKNOWN if menu.value("who") else "",
         reads=menu.value("reads"),
-        since=filters.day(menu.value("since")),
-        until=filters.day(menu.value("until")),
+        since=menu.day("since"),
+        until=menu.day("until"),
     )
-    after = request.GET.get("after", "")
+    after = pages.place_in_list(request)
     found = queries.runs(site.instance, chosen, after)
     columns = [name for name in menu.value("params").split(",") if name][:_MOST_COLUMNS]
     if not columns and chosen.transform_id:

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from django.http import HttpResponse, HttpResponseRedirect
 
+from lamindb.db import database
+from lamindb.lineage import sql
 from lamindb.models import File, Run, Storage, Transform
 from lamindb.web import copied_code, pages, queries
 from lamindb.web.application import Request
@@ -59,12 +61,22 @@ def _place(alias: str, text: str) -> str | None:
         16: ((Transform, "transforms"),),
         8: ((Storage, "storages"),),
     }
-    for model, folder in whole.get(len(text), ()):
-        if model.objects.using(alias).filter(id=text).exists():
-            return f"/{folder}/{text}"
+    exact = [(model, folder, "id = %s", [text]) for model, folder in whole.get(len(text), ())]
+    near = []
     if len(text) < 20 and any(letter.isdigit() for letter in text):
-        for model, folder in whole[20]:
-            near = list(model.objects.using(alias).filter(id__gte=text, id__lt=f"{text}~").order_by("id")[:2])
-            if len(near) == 1:
-                return f"/{folder}/{near[0].id}"
-    return None
+        near = [(model, folder, "id >= %s AND id < %s", [text, f"{text}~"]) for model, folder in whole[20]]
+    asked = [*exact, *near]
+    if not asked:
+        return None
+    # One statement for all, each with its number.
+    arms = (
+        f"SELECT * FROM (SELECT {n} AS arm, id FROM {model._meta.db_table} WHERE {condition} ORDER BY id LIMIT 2) a{n}"
+        for n, (model, _, condition, _) in enumerate(asked)
+    )
+    found: list[list[str]] = [[] for _ in asked]
+    for arm, record_id in sql.fetch(
+        database.connection(alias), " UNION ALL ".join(arms), [one for *_, params in asked for one in params]
+    ):
+        found[arm].append(record_id)
+    only = (f"/{folder}/{ids[0]}" for (_, folder, *_), ids in zip(asked, found, strict=True) if len(ids) == 1)
+    return next(only, None)

@@ -36,8 +36,9 @@ def index(request: Request) -> HttpResponse:
     """Show transforms, the newest first."""
     site = request.site
     menu = Menu(site.url("/transforms"), pages.parameters(request))
-    kind = menu.value("type") if menu.value("type") in TYPES else ""
-    found = queries.transforms(site.instance, request.GET.get("after", ""), kind=kind)
+    kind = menu.one_of("type", TYPES)
+    after = pages.place_in_list(request)
+    found = queries.transforms(site.instance, after, kind=kind)
     select = copied_code.call("ln.Transform.select", **({"type": kind} if kind else {}))
     return pages.page(
         request,
@@ -45,9 +46,7 @@ def index(request: Request) -> HttpResponse:
         title="Transforms",
         section="transforms",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Transforms")),
-        code=Code(f'{select}.order_by("-created_at", "-id")[:{queries.ROWS}]')
-        if not request.GET.get("after")
-        else None,
+        code=Code(f'{select}.order_by("-created_at", "-id")[:{queries.ROWS}]') if not after else None,
         chips=[menu.choice("Type", "type", [(one, one) for one in TYPES])],
         transforms=found.rows,
         after=found.after,

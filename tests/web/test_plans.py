@@ -1,0 +1,73 @@
+"""How the databases answer what pages ask, of some thousand files: by an index that the limit ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from benchmarks import big
+from lamindb.db import database
+from lamindb.models import File, Run
+from lamindb.setup.read_only import open_read_only
+from lamindb.web import queries
+from tests.support.plans import MANY, plans_of
+from tests.support.web import Client
+
+FILES = 4_000
+MOST = 12
+
+USER, TRANSFORM, RUN, FILE = "user3", "0000000000000002", "00000000000000000300", "00000000000000010001"
+PAGES = [
+    "/", "/files", "/files?after={file}", "/files?type=.bam", "/files?type=.none", "/files?who=" + USER,
+    "/files?transform=" + TRANSFORM, "/files?since=2023-01-03", "/files?old=1", "/files?state=trash",
+    "/files?folder=imaging", "/folders", "/folders?p=imaging/plate00",
+    "/runs", "/runs?after={run}", "/runs?status=failed", "/runs?status=running", "/runs?transform=" + TRANSFORM,
+    "/runs?who=" + USER, "/runs?since=2023-01-03", "/runs?reads=" + FILE,
+    "/transforms", f"/transforms/{TRANSFORM}", f"/users/{USER}", "/stale", "/stale/count", "/flags", "/health",
+    f"/files/{FILE}", f"/files/{FILE}/lineage", f"/files/{FILE}/why", f"/runs/{RUN}", f"/runs/{RUN}/inputs",
+    f"/runs/{RUN}/outputs", f"/runs/{RUN}/steps", f"/runs/{RUN}/changes", f"/runs/{RUN}/lineage",
+    f"/transforms/{TRANSFORM}/lineage", "/lineage", f"/lineage/impact?id={RUN}",
+    f"/compare?a={RUN}&b=00000000000000000301",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[big.Big]:
+    """A project with some thousand files, of which the database has statistics."""
+    server = request.getfixturevalue("postgres_server") if request.param == "postgres" else None
+    name = server.create() if server is not None else None
+    folder = tmp_path_factory.mktemp("plans")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("LAMIN_SETTINGS_DIR", str(folder / "settings"))
+        yield big.make(folder, big.Sizes.scaled(FILES), database=server.url(name) if server is not None else None)
+    if server is not None:
+        server.drop(name)
+
+
+@pytest.fixture
+def client(made: big.Big, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """A client of the project."""
+    monkeypatch.setenv("LAMIN_SETTINGS_DIR", str(made.root.parent / "settings"))
+    return Client(open_read_only(made.root))
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_a_page_asks_little_and_each_statement_ends_by_an_index(client: Client, address: str) -> None:
+    alias = client.site.instance.alias
+    middle = {
+        "file": queries.cursor(File.objects.using(alias).get(id=FILE)),
+        "run": queries.cursor(Run.objects.using(alias).get(id=RUN)),
+    }
+    answers: list[Any] = []
+    found = plans_of(database.connection(alias), lambda: answers.append(client.get(address.format(**middle))))
+    assert answers[0].status == 200, answers[0].text
+    # What a record became is found by questions of the library, which are few whatever it became.
+    assert len(found) <= (MOST if "impact" not in address else MOST + 4), "\n".join(
+        f"{len(found)}: {sql[:100]} … {sql[-200:]}" for sql, _ in found
+    )
+    for sql, plan in found:
+        # Of the nodes of a picture, producers and neighbours are counted, and what a record became up to a limit.
+        assert " OFFSET " not in sql and ("COUNT(" not in sql.upper() or "lineage" in address), sql
+        assert MANY.search(plan) is None, f"{sql}\n{plan}"
