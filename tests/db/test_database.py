@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import IntegrityError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -247,3 +248,34 @@ def test_statements_that_read_for_long_are_stopped(instance: Path) -> None:
     with database.stopping_after(alias, 60), connection.cursor() as cursor:
         cursor.execute("SELECT 1")
         assert cursor.fetchone() == (1,)
+
+
+def test_a_statement_inserts_many_rows_and_feeds_the_index_of_names_with_each(instance: Path) -> None:
+    alias = context.instance().alias
+    many = [
+        ln.Transform(name=f"quality control {number}", type="pipeline", reference=str(number)) for number in range(450)
+    ]
+    statements: list[str] = []
+
+    def count(execute: Any, sql: str, *rest: Any) -> Any:
+        statements.append(sql)
+        return execute(sql, *rest)
+
+    with database.writing(alias) as connection, connection.execute_wrapper(count):
+        database.insert_many(connection, many)
+    assert len([sql for sql in statements if sql.startswith("INSERT")]) < 45
+    rows = {row.id: (row.name, row.created_at, row.cell_ids) for row in ln.Transform.select(name__startswith="quality")}
+    assert rows == {one.id: (one.name, one.created_at, one.cell_ids) for one in many}
+    assert [one.name for one in ln.Transform.search("quality control 449", limit=1)] == ["quality control 449"]
+
+
+def test_a_refused_row_takes_all_rows_of_its_statement_with_it(instance: Path) -> None:
+    alias = context.instance().alias
+    many = [ln.Transform(name=f"n{number}", type="pipeline", reference=str(number)) for number in range(5)]
+    many[4].id = many[0].id
+    with pytest.raises(IntegrityError), database.writing(alias) as connection:
+        database.insert_many(connection, many)
+    assert not ln.Transform.select(name__startswith="n").exists()
+    with database.writing(alias) as connection:
+        database.insert_many(connection, many, ignore_conflicts=True)
+    assert ln.Transform.select(name__startswith="n").count() == 4

@@ -12,7 +12,8 @@ from typing import Any
 
 import lamindb as ln
 from lamindb.core import context, processes
-from lamindb.models import Run
+from lamindb.db import database as databases
+from lamindb.models import Run, User
 from lamindb.models.base import now
 from lamindb.runs import metadata
 
@@ -246,4 +247,13 @@ def make_hostile() -> Showcase:
         made.transforms[str(n)], made.runs[str(n)], made.files[str(n)] = transform, run, file
         if n % 4 == 0:
             file.flag(name)
+        _give_to_hostile_user(run, n, name)
     return made
+
+
+def _give_to_hostile_user(run: Any, number: int, name: str) -> None:
+    """Let a user have made a run whose handle and name no login would take."""
+    user = User.from_fields(id=f"bad{number:05d}", handle=name.replace("/", "_")[:100], name=name, email=name)
+    with databases.writing(run.alias) as connection:
+        databases.insert_many(connection, [user])
+    Run.objects.using(run.alias).filter(id=run.id).order_by().update_rows({"created_by_id": user.id})

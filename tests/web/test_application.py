@@ -124,6 +124,11 @@ PAYLOADS = [
     "\\..\\..", "/etc/passwd", "//etc/passwd", "%00", "a%00.csv", "C:%5cwindows", "file:%2f%2f%2fetc%2fpasswd",
     "%2fproc%2fself%2froot", "....//....//", "..;/", "%c0%ae%c0%ae%2f", "%u002e%u002e", "~root", "$HOME", "`id`",
     "a/../../b", ".%2e/", "%ff%fe", "%0d%0aSet-Cookie:x", "\u202e", "con", "nul.txt", "*", "?", "%", "a" * 5_000,
+    "..%252f..%252fetc", "%2e%2e%5cetc", "..%c1%9cetc", "..%ef%bc%8fetc", "%ef%bc%8e%ef%bc%8e/", "..%00/etc/passwd",
+    "/proc/self/root/etc/passwd", "/proc/self/environ", "/dev/zero", "C:/windows/win.ini", "%5c%5chost%5cshare",
+    "file:/etc/passwd", "jar:file:/x!/y", "http:%2f%2f169.254.169.254", "s3:%2f%2fbucket/key", "data:,x", "-rf", "--",
+    ".lamindb/db.sqlite3", "db.sqlite3", ".lamindb%2fconfig.toml", "..%2f.lamindb", "mydata", "a%0ab", "a%09b", "a%7f",
+    "a%1b[31m", "%F0%9F%A7%AC", "e%CC%81", "%E2%80%AE.png", "a;b", "a&b", "{{7*7}}", "{% debug %}", "<script>", "'",
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from html import unescape
 from typing import Any
 
@@ -14,7 +15,8 @@ from click.testing import CliRunner
 import lamindb as ln
 from lamindb.cli.application import lamin
 from lamindb.core import context
-from lamindb.web.copied_code import literal
+from lamindb.web.copied_code import command, literal
+from tests.support import processes
 from tests.web.conftest import Made, Parsed
 
 FILES = [
@@ -149,6 +151,16 @@ def test_comparisons_and_reasons(client: Any, usual: Made) -> None:
     assert len(run_command(client, shell)["causes"]) == len(found.causes)
     python, shell = code_of(client.get("/stale").text)
     assert {one.id for one in run_python(client, python)} == {one["id"] for one in run_command(client, shell)}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_what_cannot_be_seen_is_an_escape_in_a_command() -> None:
+    words = ["plain", "a b", "it's", "a\u202egnp.exe", "zero\u200bwidth\\", "'\n\x1b[31m", "🧬\u200d"]
+    text = command(*words)
+    assert text.isprintable() and text.startswith("lamin plain 'a b' ")
+    script = f"lamin() {{ printf '%s\\0' \"$@\"; }}; {text}"
+    done = processes.run_command("bash", "-c", script, env=processes.clean_environment(LC_ALL="C.UTF-8"))
+    assert done.stdout.split("\0")[:-1] == words
 
 
 @pytest.mark.parametrize("text", ["", "a", 'a"b', "a'b", "a\"'b", "a\\b", "\n", "\u202e", "é", "{x}", '\\"'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import lamindb as ln
 from lamindb.core import context, running_page
 from lamindb.errors import ConflictError, InvalidInputError, UnsupportedError
 from lamindb.web import server
+from tests.support import depth, showcase
 from tests.support.processes import clean_environment, lamin
 
 pytest.importorskip("waitress", reason="the server needs waitress")
@@ -99,6 +101,34 @@ lamin(["ui", *sys.argv[1:]])
         process.send_signal(number)
         assert process.wait(60) == 0
         assert process.stderr.read() == ""
+        connection.close()
+
+
+REQUESTS = 10_000 if depth.FULL else 250
+MOST_MEGABYTES = 120
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is read from /proc")
+@pytest.mark.usefixtures("local_instance")
+def test_memory_stays_small() -> None:
+    showcase.make()
+    with running("--no-browser") as (process, link):
+        parts = urlsplit(link)
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar := CookieJar()))
+        with opener.open(link) as answer:
+            found = re.findall(r'href="(/[^"#?]+)"', answer.read().decode())
+        pages = [one for one in dict.fromkeys(found) if not one.startswith(("/static", "/theme"))]
+        pages += [f"{one}/lineage" for one in pages if one.startswith(("/files/", "/runs/"))]
+        pages += [f"{one}/log" for one in pages if re.fullmatch(r"/runs/\w+", one)]
+        connection = http.client.HTTPConnection(parts.netloc)
+        for number in range(REQUESTS):
+            page = pages[number % len(pages)]
+            connection.request("GET", page, headers={"Cookie": "; ".join(f"{one.name}={one.value}" for one in jar)})
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 200, page
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        assert int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) < MOST_MEGABYTES * 1024  # type: ignore[index]
         connection.close()
 
 

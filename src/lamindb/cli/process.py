@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import sys
 
@@ -15,12 +16,18 @@ if TYPE_CHECKING:
 DEBUG_VARIABLE = "LAMIN_DEBUG"
 INTERRUPTED, PIPE_CLOSED = 130, 141
 
+_OBJECTS = 100_000
+"""How many objects a command makes until garbage is looked for: more than its modules do, all of which stay."""
+
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; errors are one line on standard error."""
     _open_standard_streams()
     _escape_unencodable()
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments is None:
+        # This process is the command's own.
+        gc.set_threshold(_OBJECTS)
     try:
         code = _show_version() if words == ["--version"] else _invoke(words)
         sys.stdout.flush()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
+import operator
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -466,6 +466,10 @@ AT_ONCE = 2_000
 """Rows in a batch, so that memory does not grow with the number of rows."""
 
 
+_MOST_VALUES: Final = 2_000
+"""Values in one statement that inserts: SQLite keeps the last statements in memory, with room for all their values."""
+
+
 def insert_many(
     connection: Any,
     records: Sequence[models.Model],
@@ -489,39 +493,68 @@ def insert_many(
     from django.db.models import BigAutoField
 
     fields = [f for f in records[0]._meta.concrete_fields if not isinstance(f, BigAutoField)]
-    names = [f.attname for f in fields]
-    adapt = _adapter(connection)
+    values_of = operator.itemgetter(*(f.attname for f in fields))
+    adapted = _adapters(connection, fields)
     quote = connection.ops.quote_name
-    columns = ", ".join(quote(f.column) for f in fields)
-    marks = ", ".join(["%s"] * len(fields))
-    table = quote(records[0]._meta.db_table)
     ending = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
     if overwritten:
         changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in overwritten)
         ending = f" ON CONFLICT (id) DO UPDATE SET {changes}"
+    for chunk in chunks(records, AT_ONCE):
+        rows = [list(values_of(record.__dict__)) for record in chunk]
+        for position, adapt in adapted:
+            for row in rows:
+                if row[position] is not None:
+                    row[position] = adapt(row[position])
+        insert_rows(connection, records[0]._meta.db_table, [f.column for f in fields], rows, ending)
+
+
+def insert_rows(
+    connection: Any, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], ending: str = ""
+) -> None:
+    """Insert rows of values that the driver takes, inside the open transaction.
+
+    On SQLite, one statement inserts many: after each statement, what its triggers put into the search index is written.
+
+    Args:
+        connection: The connection.
+        table: The table.
+        columns: Its columns.
+        rows: The values of each row.
+        ending: SQL behind the values, such as `ON CONFLICT DO NOTHING`.
+
+    Raises:
+        django.db.IntegrityError: A constraint refuses a row; the transaction has to be rolled back.
+    """
+    quote = connection.ops.quote_name
+    begin = f"INSERT INTO {quote(table)} ({', '.join(map(quote, columns))}) VALUES"
+    marks = f"({', '.join(['%s'] * len(columns))})"
     with connection.cursor() as cursor:
-        for chunk in chunks(records, AT_ONCE):
-            rows = [tuple(adapt(record.__dict__[name]) for name in names) for record in chunk]
-            cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}){ending}", rows)
+        if connection.vendor == "postgresql":
+            cursor.executemany(f"{begin} {marks}{ending}", rows)
+            return
+        most = min(_MOST_VALUES, connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER))
+        for part in chunks(rows, max(1, most // len(columns))):
+            values = [value for row in part for value in row]
+            cursor.execute(f"{begin} {', '.join([marks] * len(part))}{ending}", values)
 
 
-def _adapter(connection: Any) -> Any:
-    is_postgres = connection.vendor == "postgresql"
-    adapt_time = connection.ops.adapt_datetimefield_value
-    encode = None
-    if is_postgres:
+def _adapters(connection: Any, fields: Sequence[Any]) -> list[tuple[int, Callable[[Any], Any]]]:
+    """Return the positions of the fields whose values the driver does not take, and what makes such values of them."""
+    from django.db.models import DateTimeField, JSONField
+
+    encode: Any = json.dumps
+    if connection.vendor == "postgresql":
         from psycopg.types.json import Jsonb
 
         encode = Jsonb
-
-    def adapt(value: Any) -> Any:
-        if isinstance(value, datetime.datetime):
-            return adapt_time(value)
-        if isinstance(value, (dict, list)):
-            return encode(value) if encode is not None else json.dumps(value)
-        return value
-
-    return adapt
+    by_kind = {DateTimeField: connection.ops.adapt_datetimefield_value, JSONField: encode}
+    return [
+        (position, adapt)
+        for position, field in enumerate(fields)
+        for kind, adapt in by_kind.items()
+        if isinstance(field, kind)
+    ]
 
 
 def chunks(values: Iterable[Any], size: int = 500) -> Iterator[list[Any]]:

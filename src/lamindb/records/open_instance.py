@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from lamindb.core import ids, paths
 from lamindb.core.keys import DATABASE_FILE
 from lamindb.errors import InvalidInputError, LaminError
-from lamindb.instance import user
 
 if TYPE_CHECKING:
     from lamindb.models import Storage
@@ -299,6 +298,7 @@ def ensure_user(alias: str) -> str:
     from django.db import IntegrityError as DuplicateError
     from django.db import transaction
 
+    from lamindb.instance import user
     from lamindb.models import User
 
     who = user.current()

@@ -97,24 +97,16 @@ def copy(source: str, target: str, *, place: Place | None = None, progress: Prog
     done = 0
     for model in kinds():
         fields = list(model._meta.concrete_fields)
-        quote = connection.ops.quote_name
-        columns = ", ".join(quote(field.column) for field in fields)
-        statement = f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES ({', '.join(['%s'] * len(fields))})"
-        with connection.cursor() as cursor:
-            for chunk in chunks(_rows(source, model, place)):
-                cursor.executemany(
-                    statement,
-                    [
-                        tuple(
-                            field.get_db_prep_save(value, connection=connection)
-                            for field, value in zip(fields, row, strict=True)
-                        )
-                        for row in chunk
-                    ],
-                )
-                done += len(chunk)
-                if progress is not None:
-                    progress(done, total)
+        columns = [field.column for field in fields]
+        for chunk in chunks(_rows(source, model, place)):
+            rows = [
+                [field.get_db_prep_save(value, connection=connection) for field, value in zip(fields, row, strict=True)]
+                for row in chunk
+            ]
+            database.insert_rows(connection, model._meta.db_table, columns, rows)
+            done += len(chunk)
+            if progress is not None:
+                progress(done, total)
     _set_sequences(connection)
 
 

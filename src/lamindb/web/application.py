@@ -6,6 +6,7 @@ It reads no Django settings but those of the library, so that it works beside an
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -22,6 +23,7 @@ from lamindb.web.site import Site
 
 _log: Final = logging.getLogger("lamindb.web")
 _MOST_ADDRESS: Final = 8_000
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Request(WSGIRequest):
@@ -160,4 +162,4 @@ def _decoded_path(environ: dict[str, Any]) -> str | None:
         path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}".encode("latin-1").decode()
     except UnicodeError:
         return None
-    return path if path.isprintable() and path.startswith("/") else None
+    return path if path.startswith("/") and not _CONTROL.search(path) else None

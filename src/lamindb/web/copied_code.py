@@ -34,8 +34,15 @@ def call(name: str, *args: Any, **filters: Any) -> str:
 
 
 def command(*words: str) -> str:
-    """Return a command line."""
-    return shlex.join(["lamin", *words])
+    """Return a command line; what would not be seen in it is written as an escape, which bash and zsh read."""
+    return " ".join(["lamin", *map(_word, words)])
+
+
+def _word(word: str) -> str:
+    if word.isprintable():
+        return shlex.quote(word)
+    seen = (one if one.isprintable() and one not in "'\\" else f"\\U{ord(one):08x}" for one in word)
+    return f"$'{''.join(seen)}'"
 
 
 def _page(after: str) -> str:
