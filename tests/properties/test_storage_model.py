@@ -60,7 +60,7 @@ class Model:
         self.versions: dict[str, Version] = {}
         self.removed: dict[int, int] = {}
         """The highest number of a family that was removed for good: it is not given again."""
-        self._families = itertools.count()
+        self._families = 0
 
     def current(self, key: str) -> Version | None:
         return next((v for v in self.versions.values() if v.key == key and v.is_latest and not v.is_trashed), None)
@@ -69,7 +69,8 @@ class Model:
         """Return the version that this makes; None if it is stored already."""
         current = self.current(key)
         if current is None:
-            return Version(next(self._families), 1, key, content)
+            self._families += 1
+            return Version(self._families, 1, key, content)
         return self.continue_family(current, content)
 
     def continue_family(self, current: Version, content: Content) -> Version | None:

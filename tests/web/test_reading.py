@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +17,10 @@ from lamindb.core import context
 from lamindb.db import database as databases
 from lamindb.errors import LaminError, NoInstanceError, ReadOnlyError
 from lamindb.models import File, Run, RunInput
+from lamindb.setup import lifecycle
 from lamindb.setup.read_only import open_read_only
 from tests.support import showcase
+from tests.support.offline import NOBODY
 from tests.support.web import Client
 from tests.web.conftest import crawl
 
@@ -112,21 +118,45 @@ def test_looking_inside_a_tracked_run_makes_no_input(local_instance: Path) -> No
     assert RunInput.objects.using(run.alias).count() == 0
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_opens(local_instance: Path) -> None:
+@pytest.fixture
+def locked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Make an instance that this process can read and not write; root becomes a user who owns nothing."""
+    base = Path(tempfile.mkdtemp(prefix="locked-"))
+    for name in ("SETTINGS", "DATA", "CACHE"):
+        monkeypatch.setenv(f"LAMIN_{name}_DIR", str(base / name.lower()))
+    ln.setup.init(storage=str(base / "mydata"))
     ln.File(b"1", key="a.txt").save()
-    ln.disconnect()
-    _check_locked(local_instance)
-
-
-def _check_locked(folder: Path) -> None:
-    for path in [folder, *folder.rglob("*")]:
+    # What is imported when it is needed is read before: the program may lie in root's home.
+    assert Client(open_read_only(base / "mydata")).get("/files").status == 200
+    lifecycle.reset()
+    paths = [base, *base.rglob("*")]
+    for path in paths:
         path.chmod(0o555 if path.is_dir() else 0o444)
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)
     try:
-        assert "a.txt" in Client(open_read_only(folder)).get("/files").text.replace("<wbr>", "")
+        yield base / "mydata"
     finally:
-        for path in [folder, *folder.rglob("*")]:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        for path in paths:
             path.chmod(0o755 if path.is_dir() else 0o644)
+        shutil.rmtree(base)
+
+
+def test_a_folder_that_cannot_be_written_opens(locked: Path) -> None:
+    with pytest.raises(PermissionError):
+        (locked / "new.txt").touch()
+    before = picture(locked)
+    client = Client(open_read_only(locked))
+    file = "".join(client.get("/files").text.split("<wbr>"))
+    assert "a.txt" in file
+    found = re.search(r"/files/(\w{20})", file)
+    assert found is not None
+    for address in (f"/files/{found[1]}", f"/raw/{found[1]}/a.txt", "/health", "/stale", f"/files/{found[1]}/lineage"):
+        assert client.get(address).status == 200, address
+    lifecycle.reset()
+    assert picture(locked) == before
 
 
 def test_an_older_database_is_refused_and_not_migrated(local_instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
-
-from django.db.models import Exists, OuterRef, Value
-from django.db.models.functions import Concat, Substr
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
 
 from lamindb.core import context, ids
 from lamindb.core.text import printable
+from lamindb.db import database
 from lamindb.errors import InvalidInputError, NoResultFound
 from lamindb.lineage import query as lineage_query
 from lamindb.lineage.render.labels import Clock, time_text
 from lamindb.models import File, FileEvent, Flag, Run, Transform, User
+
+_AT_ONCE: Final = 500
+_AT_LEAST: Final = 50
+"""So many events of files are read at once, as those of one rename are many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,20 @@ def changes(file: File, limit: int) -> list[Event]:
     return [_changed(one) for one in _changes(file.alias, _Wanted(limit, stem_id=file.stem_id))]
 
 
+def changes_of(files: Iterable[File]) -> dict[str, list[Event]]:
+    """Return the renames, removals and restores of saved files of one instance by their stem ids, the latest first."""
+    rows: list[FileEvent] = []
+    for chunk in database.chunks(files):
+        query = FileEvent.objects.using(chunk[0].alias).filter(file_id__in=[file.id for file in chunk])
+        rows += query.select_related("created_by").prefetch_related("file", "run__transform")
+    merged = _Changes()
+    merged.add(sorted(rows, key=lambda row: (row.created_at, row.id), reverse=True))
+    found: dict[str, list[Event]] = {}
+    for row in merged.events:
+        found.setdefault(row.file_id[: ids.STEM_LENGTH], []).append(_changed(row))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Wanted:
     """Which events are wanted: the last ones, since a time, by a user, of the versions with a stem id."""
@@ -176,13 +192,34 @@ def _events(alias: str, wanted: _Wanted) -> list[Event]:
     return sorted(events, key=lambda event: (event.at, event.kind, event.id), reverse=True)[: wanted.limit]
 
 
-def _changes(alias: str | None, wanted: _Wanted) -> Any:
+def _changes(alias: str | None, wanted: _Wanted) -> list[FileEvent]:
     """Return the newest events of files; of a rename, which has one for each version, that of the newest version."""
-    events = FileEvent.objects.using(alias)
-    last = Concat(Substr(OuterRef("file_id"), 1, ids.STEM_LENGTH), Value("zzzz"))
-    same = events.filter(file_id__gt=OuterRef("file_id"), file_id__lte=last, created_at=OuterRef("created_at"))
-    events = events.exclude(Exists(same.filter(kind="renamed")), kind="renamed")
-    return wanted.newest(events, "created_at", "file", "run__transform")
+    rows, found = FileEvent.objects.using(alias), _Changes()
+    size = _AT_ONCE if wanted.limit is None else max(_AT_LEAST, wanted.limit)
+    while True:
+        page = list(replace(wanted, limit=size).newest(rows, "created_at", "file", "run__transform"))
+        found.add(page)
+        if len(page) < size or (wanted.limit is not None and len(found.events) >= wanted.limit):
+            return found.events[: wanted.limit]
+        last = page[-1]
+        rows = rows.filter(created_at__lte=last.created_at).exclude(created_at=last.created_at, id__gte=last.id)
+
+
+class _Changes:
+    """Events of files, the latest first, each rename once."""
+
+    def __init__(self) -> None:
+        self.events: list[FileEvent] = []
+        self._renames: set[tuple[datetime.datetime, str]] = set()
+
+    def add(self, events: Iterable[FileEvent]) -> None:
+        """Add events that happened before; those of one rename begin with the newest version."""
+        for event in events:
+            rename = (event.created_at, event.file_id[: ids.STEM_LENGTH])
+            if event.kind != "renamed" or rename not in self._renames:
+                self.events.append(event)
+            if event.kind == "renamed":
+                self._renames.add(rename)
 
 
 def _who(user: User | None) -> str | None:

@@ -72,6 +72,7 @@ class Pages:
         self._versions: dict[str, list[FileNode]] = {}
         for file in self.graph.files:
             self._versions.setdefault(file.id[:16], []).append(file)
+        self._changes = history.changes_of(project.files.values())
         self._runs_of: dict[str, list[RunNode]] = {}
         for run in self.graph.runs:
             self._runs_of.setdefault(run.transform_id, []).append(run)
@@ -99,7 +100,7 @@ class Pages:
             page.content.append(preview)
         made = [self.nodes[one] for one in self.around.before[file.id]]
         versions = sorted(self._versions[file.id[:16]], key=lambda one: -one.version)
-        changes = history.changes(file, LISTED)
+        changes = self._changes.get(file.stem_id, [])[:LISTED]
         page.content += [
             "</div><aside>",
             card(
