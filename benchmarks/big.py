@@ -88,7 +88,7 @@ def instance(sizes: Sizes, *, on_postgres: bool = False) -> Big:
     """
     if on_postgres:
         folder = Path(tempfile.mkdtemp(prefix="lamindb-big-"))
-        return make(folder, sizes, database=edges._postgres_url())
+        return make(folder, sizes, database=edges.postgres_url())
     folder = kept_folder() / "-".join(str(number or 0) for number in asdict(sizes).values())
     root = folder / "mydata"
     return Big(root, None, sizes) if (folder / "complete").exists() else make(folder, sizes)

@@ -63,7 +63,6 @@ _RECORDS: _Pages = {
     "a folder of files": lambda sizes, share: "/folders?p=imaging/plate00",
     "a file": lambda sizes, share: f"/files/{_file(sizes, share)}",
     "a file that many runs read": lambda sizes, share: f"/files/{_HUB}",
-    "why a file is stale": lambda sizes, share: f"/files/{_file(sizes, share)}/reasons",
     "why versions differ": lambda sizes, share: f"/files/{_file(sizes, share)[:16]}0002/why",
     "runs": lambda sizes, share: "/runs",
     "failed runs": lambda sizes, share: "/runs?status=failed",

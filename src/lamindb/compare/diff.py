@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.db.models import Q
 
@@ -72,9 +72,7 @@ def _as_stored(record: _Record) -> _Record:
         raise InvalidTypeError(f"diff() takes files, runs or transforms, not {type(record).__name__}")
     if not record.is_saved and record.pk is not None:
         raise InvalidInputError(f"this {type(record).__name__.lower()} is not saved yet: save it first")
-    query.check_exists(record)
-    model: Any = record._meta.concrete_model
-    record = model.objects.using(record.alias).get(id=record.id)
+    record = query.stored(record)
     if isinstance(record, File) and record.is_trashed:
         raise InvalidInputError(
             f"version {record.version} of {record.key or record.name!r} is in the trash: restore it first"
@@ -109,6 +107,7 @@ def _last_run(transform: Transform) -> Run:
     found: Run | None = transform.runs.order_by("-created_at", "-id").first()
     if found is None:
         raise NoResultFound(f"there is nothing to compare: {transform.name!r} version {transform.version} has no run")
+    found.set_related("transform", transform)
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -216,14 +215,16 @@ class _Walk:
         for (side, kind), arm in _ARMS.items():
             wanted = [(key[1], limits[side, key]) for one, key in frontier if (one, key[0]) == (side, kind)]
             if wanted:
-                text, values = _ranked_sql(self.connection.vendor, arm, wanted, until)
-                parts.append(f"SELECT '{side}', {kind}, node, neighbour, total FROM ({text}) {side}_{kind}")
-                params += values
+                for n, (text, values) in enumerate(_nearest_sql(self.connection.vendor, arm, wanted, until)):
+                    parts.append(f"SELECT '{side}', {kind}, node, neighbour, total FROM ({text}) {side}_{kind}_{n}")
+                    params += values
         found: dict[tuple[str, NodeKey], list[str]] = {one: [] for one in frontier}
         for side, kind, node_id, neighbour, total in sql.fetch(self.connection, " UNION ALL ".join(parts), params):
+            if neighbour is not None:
+                found[side, (kind, node_id)].append(neighbour)
+                continue
             self.totals[side, node_id] = total
             self.is_cut |= total > limits[side, (kind, node_id)] > 0
-            found[side, (kind, node_id)].append(neighbour)
         return {at: sorted(ids, reverse=True)[: limits[at]] for at, ids in found.items()}
 
     def hidden(self, side: str, edges: Iterable[Ends]) -> dict[str, int]:
@@ -241,28 +242,33 @@ def _round_robin(found: Mapping[tuple[str, NodeKey], list[str]]) -> Iterator[tup
     return (one for row in zip_longest(*listed) for one in row if one is not None)
 
 
-def _ranked_sql(vendor: str, arm: Arm, wanted: list[tuple[str, int]], until: datetime | None) -> tuple[str, list[Any]]:
-    """Return the query for the newest neighbours of nodes, at least one of each, with the number of all."""
-    cast = ""
-    params: list[Any]
-    if vendor == "postgresql":
-        cast = "::text"
-        listed = "SELECT * FROM unnest(%s::text[], %s::int[]) AS given(id, most)"
-        params = [[one for one, _ in wanted], [most for _, most in wanted]]
-    else:
-        listed = "SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS most FROM json_each(%s)"
-        params = [json.dumps(wanted)]
-    known = ""
+def _nearest_sql(
+    vendor: str, arm: Arm, wanted: list[tuple[str, int]], until: datetime | None
+) -> list[tuple[str, list[Any]]]:
+    """Return the queries for the newest neighbours of nodes, and for the number of all: `node`, `neighbour`, `total`.
+
+    Of a node with many neighbours, only the newest are read, from the end of an index.
+    """
+    cast = "::text" if vendor == "postgresql" else ""
+    known, more = "", []
     if until is not None:
-        known = " AND t.created_at <= %s"
-        params.append(until if vendor == "postgresql" else until.replace(tzinfo=None).isoformat(sep=" "))
-    ranked = (
-        f"SELECT listed.id AS node, t.{arm.found}{cast} AS neighbour, listed.most AS most, "
-        f"ROW_NUMBER() OVER (PARTITION BY listed.id ORDER BY t.{arm.found} DESC) AS place, "
-        f"COUNT(*) OVER (PARTITION BY listed.id) AS total FROM ({listed}) listed CROSS JOIN {arm.table} t "
-        f"WHERE t.{arm.match} = listed.id AND t.{arm.found} IS NOT NULL{known}"
-    )
-    return f"SELECT * FROM ({ranked}) ranked WHERE place <= most OR place = 1", params
+        known = " AND c.created_at <= %s"
+        more = [until if vendor == "postgresql" else until.replace(tzinfo=None).isoformat(sep=" ")]
+    of_node = f"{arm.table} c WHERE c.{arm.match} = listed.id AND c.{arm.found} IS NOT NULL{known}"
+    listed, params = sql.listed_sql(vendor, [one for one, _ in wanted])
+    number = f"(SELECT COUNT(*) FROM {of_node})"
+    counted = f"SELECT listed.id AS node, NULL{cast} AS neighbour, {number} AS total FROM ({listed}) listed"
+    found = [(f"SELECT * FROM ({counted}) counted WHERE total > 0", [*more, *params])]
+    read = [one for one, most in wanted if most]
+    if read:
+        most = max(most for _, most in wanted)
+        newest = f"SELECT c.{arm.found} FROM {of_node} ORDER BY c.{arm.found} DESC LIMIT {most}"
+        listed, params = sql.listed_sql(vendor, read)
+        columns = f"listed.id AS node, t.{arm.found}{cast} AS neighbour, 0 AS total"
+        source = f"({listed}) listed CROSS JOIN {arm.table} t"
+        condition = f"t.{arm.match} = listed.id AND t.{arm.found} IN ({newest})"
+        found.append((f"SELECT {columns} FROM {source} WHERE {condition}", [*params, *more]))
+    return found
 
 
 def _edges(connection: Any, walk: _Walk) -> set[Ends]:

@@ -262,7 +262,11 @@ def impact(record: Any, *, any_version: bool = False, all_producers: bool = True
         InvalidInputError: `any_version` is set and the record is not a file.
         NoResultFound: There is no record with this id or key.
     """
-    record = query.record_of(record)
+    return impact_of(query.record_of(record), any_version=any_version, all_producers=all_producers)
+
+
+def impact_of(record: Any, *, any_version: bool = False, all_producers: bool = True, is_near: bool = False) -> Impact:
+    """Return what `impact` does, of a record that is known to exist; for `is_near` see `subgraph.graph_of`."""
     connection = database.connection(query.alias_of(record))
     walk = query.walk_from(record, is_up=False, all_producers=all_producers)
     if any_version:
@@ -272,7 +276,7 @@ def impact(record: Any, *, any_version: bool = False, all_producers: bool = True
     starts = set(sql.start_ids(connection, walk))
     files, runs = sql.reached_both(connection, walk)
     focus = None if record._meta.model_name != "file" and not runs else record.id
-    graph = subgraph.graph_of(connection, files, runs, focus=focus, all_producers=all_producers)
+    graph = subgraph.graph_of(connection, files, runs, focus=focus, all_producers=all_producers, is_near=is_near)
     same: tuple[str, ...]
     of = (record.key or record.name) if isinstance(record, File) else record.name
     others, more, same = "", 0, ()

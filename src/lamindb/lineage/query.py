@@ -151,6 +151,14 @@ def check_exists(record: Any) -> None:
         raise _deleted(record)
 
 
+def stored(record: Any) -> Any:
+    """Return a record as the database has it now. Errors are those of `check_exists`."""
+    found = record._meta.concrete_model.objects.using(alias_of(record)).filter(id=record.id).first()
+    if found is None:
+        raise _deleted(record)
+    return found
+
+
 def _kind(record: Any) -> str:
     return "file" if isinstance(record, File) else "run" if isinstance(record, Run) else "transform"
 

@@ -21,6 +21,9 @@ from lamindb.models import File, Run, RunInput, RunOutput
 FILE = 0
 RUN = 1
 
+_MOST_AHEAD = 50_000
+"""More pairs are not read at once."""
+
 
 class Arm(NamedTuple):
     """One table with edges from one kind of node to the other, from column `match` to column `found`."""
@@ -223,6 +226,51 @@ def steps_of(connection: Any, walk: Walk, steps: int) -> Iterator[tuple[int, lis
             return
         seen[kind].update(frontier)
         yield kind, frontier
+
+
+def steps_ahead(
+    connection: Any, walk: Walk, kind: int, ids: Collection[str], steps: int
+) -> list[list[tuple[str, str]]]:
+    """Return pairs of a node and a neighbour, for each of the next steps of a walk, by one query.
+
+    A step has all pairs of the nodes that the step before found, also of those that a walk has been at. There are fewer
+    steps if no more nodes follow, and at least one if there are too many pairs to read.
+    """
+    listed, params = listed_sql(connection.vendor, ids)
+    cast = "::text" if connection.vendor == "postgresql" else ""
+    first = f"SELECT 0, {kind}, ''{cast}, listed.id{cast} FROM ({listed}) listed"
+    arms = [(one, arm) for one in (FILE, RUN) for arm in walk.arms(one)]
+    if connection.vendor == "postgresql":
+        found = " UNION ALL ".join(
+            f"SELECT {arm.found}::text AS id FROM {arm.table} WHERE near.kind = {one} AND {arm.match} = near.id "
+            f"AND {arm.found} IS NOT NULL"
+            for one, arm in arms
+        )
+        more = (
+            f" UNION SELECT near.step + 1, 1 - near.kind, near.id, next.id FROM near CROSS JOIN LATERAL ({found}) next "
+            f"WHERE near.step < {steps}"
+        )
+    else:
+        more = "".join(
+            f" UNION SELECT near.step + 1, {1 - one}, near.id, t.{arm.found} FROM near CROSS JOIN {arm.table} t "
+            f"WHERE near.kind = {one} AND near.step < {steps} AND t.{arm.match} = near.id AND t.{arm.found} IS NOT NULL"
+            for one, arm in arms
+        )
+    text = (
+        f"WITH RECURSIVE near(step, kind, node, id) AS ({first}{more}) "
+        f"SELECT step, node, id FROM near WHERE step > 0 LIMIT {_MOST_AHEAD + 1}"
+    )
+    rows = fetch(connection, text, params)
+    if len(rows) > _MOST_AHEAD:
+        if steps > 1:
+            return steps_ahead(connection, walk, kind, ids, steps // 4 or 1)
+        return [fetch(connection, *step_sql(connection.vendor, walk, kind, ids))]
+    ahead: list[list[tuple[str, str]]] = []
+    for step, node, neighbour in sorted(rows):
+        if step > len(ahead):
+            ahead.append([])
+        ahead[-1].append((node, neighbour))
+    return ahead
 
 
 def newest_from(connection: Any, walk: Walk, kind: int, node_id: str, count: int) -> list[str]:

@@ -135,6 +135,8 @@ def read_files(
         is_near: See `graph_of`.
         has_marks: See `graph_of`.
     """
+    if not ids:
+        return ()
     instance = context.connected(connection.alias)
     own_id = instance.storage_id if instance is not None else None
     rows = _file_rows(connection, ids, counts_again=not all_producers)
@@ -190,6 +192,8 @@ def _file_rows(connection: Any, ids: Collection[str], *, counts_again: bool) -> 
 
 def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
     """Return the runs with these ids, in the order of their ids, with the status of dead processes updated."""
+    if not ids:
+        return ()
     listed, params = sql.listed_sql(connection.vendor, ids)
     rows = sql.fetch(
         connection,
@@ -604,7 +608,11 @@ def path(source: Any, target: Any, *, all_producers: bool = False) -> LineageGra
         InvalidInputError: A record is not saved, or they belong to different instances.
         NoResultFound: There is no record with this id or key, or it was deleted.
     """
-    source, target = query.record_of(source), query.record_of(target)
+    return path_of(query.record_of(source), query.record_of(target), all_producers=all_producers)
+
+
+def path_of(source: Any, target: Any, *, all_producers: bool = False, is_near: bool = False) -> LineageGraph:
+    """Return what `path` does, of two records that are known to exist; for `is_near` see `graph_of`."""
     connection = database.connection(query.same_alias(source, target))
     to = query.walk_from(target, is_up=True, all_producers=all_producers)
     start = query.walk_from(source, is_up=True)
@@ -612,7 +620,7 @@ def path(source: Any, target: Any, *, all_producers: bool = False) -> LineageGra
     ids = {kind: [node_id for found, node_id in nodes if found == kind] for kind in (sql.FILE, sql.RUN)}
     pairs = [(one[1], other[1]) for one, other in pairwise(nodes)]
     focus = target.id if nodes else None
-    return graph_of(connection, ids[sql.FILE], ids[sql.RUN], focus=focus, edges=pairs)
+    return graph_of(connection, ids[sql.FILE], ids[sql.RUN], focus=focus, edges=pairs, is_near=is_near)
 
 
 def _shortest(connection: Any, walk: sql.Walk, goal_kind: int, goals: set[str]) -> list[tuple[int, str]]:
@@ -620,22 +628,30 @@ def _shortest(connection: Any, walk: sql.Walk, goal_kind: int, goals: set[str]) 
     kind = walk.kind
     frontier = sql.start_ids(connection, walk)
     led_to: dict[tuple[int, str], tuple[int, str] | None] = {(kind, node_id): None for node_id in frontier}
-    while frontier:
-        reached = sorted(goals.intersection(frontier)) if kind == goal_kind else []
-        if reached:
-            node: tuple[int, str] | None = (kind, reached[0])
-            nodes = []
-            while node is not None:
-                nodes.append(node)
-                node = led_to[node]
-            return nodes
-        next_frontier = []
-        for node_id, neighbour in sorted(sql.fetch(connection, *sql.step_sql(connection.vendor, walk, kind, frontier))):
-            if (1 - kind, neighbour) not in led_to:
-                led_to[1 - kind, neighbour] = (kind, node_id)
-                next_frontier.append(neighbour)
-        kind, frontier = 1 - kind, next_frontier
-    return []
+    # A few steps at first, and more with each statement, as records are mostly near each other.
+    steps = 2
+    while True:
+        ahead = sql.steps_ahead(connection, walk, kind, frontier, steps)
+        for found in [*ahead, None]:
+            reached = sorted(goals.intersection(frontier)) if kind == goal_kind else []
+            if reached:
+                node: tuple[int, str] | None = (kind, reached[0])
+                nodes = []
+                while node is not None:
+                    nodes.append(node)
+                    node = led_to[node]
+                return nodes
+            if found is None:
+                break
+            at, next_frontier = set(frontier), []
+            for node_id, neighbour in sorted(found):
+                if node_id in at and (1 - kind, neighbour) not in led_to:
+                    led_to[1 - kind, neighbour] = (kind, node_id)
+                    next_frontier.append(neighbour)
+            kind, frontier = 1 - kind, next_frontier
+        if not frontier or not ahead:
+            return []
+        steps = min(4 * steps, 100)
 
 
 def between(source: Any, target: Any, *, all_producers: bool = False) -> LineageGraph:
@@ -643,10 +659,14 @@ def between(source: Any, target: Any, *, all_producers: bool = False) -> Lineage
 
     Arguments and errors are as for `path`.
     """
-    source, target = query.record_of(source), query.record_of(target)
+    return between_of(query.record_of(source), query.record_of(target), all_producers=all_producers)
+
+
+def between_of(source: Any, target: Any, *, all_producers: bool = False, is_near: bool = False) -> LineageGraph:
+    """Return what `between` does, of two records that are known to exist; for `is_near` see `graph_of`."""
     connection = database.connection(query.same_alias(source, target))
     descendants = sql.reached_both(connection, query.walk_from(source, is_up=False, all_producers=all_producers))
     ancestors = sql.reached_both(connection, query.walk_from(target, is_up=True, all_producers=all_producers))
     files, runs = descendants[sql.FILE] & ancestors[sql.FILE], descendants[sql.RUN] & ancestors[sql.RUN]
     focus = target.id if files or runs else None
-    return graph_of(connection, files, runs, focus=focus, all_producers=all_producers)
+    return graph_of(connection, files, runs, focus=focus, all_producers=all_producers, is_near=is_near)

@@ -10,6 +10,7 @@ each step, so that several searches share the statements: one for each step, wha
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -243,7 +244,7 @@ class _Named:
         is_one = len(self.words) == 1
         answers = yield [
             *(_NOTHING if is_one else self._index.all_of(own[word], _OF_A_WORD) for word in self.words),
-            *(self._index.rare(gram) for gram in grams),
+            *(self._index.having(gram) for gram in grams),
         ]
         if is_one:
             answers[0] = [(key,) for key in complete[:_OF_A_WORD]]
@@ -264,7 +265,7 @@ class _Named:
         parts = [part for part in parts if part]
         if unknown:
             answers = yield [
-                *(self._index.rare(edge) for edge in edges),
+                *(self._index.having(edge) for edge in edges),
                 *(self._index.all_of(part, _OF_A_WORD) for part in parts),
             ]
             for rows in answers[: len(edges)]:
@@ -279,10 +280,11 @@ class _Named:
     @staticmethod
     def _weigh(rows: _Rows, weights: Counter[Any]) -> str:
         """Count the names that have a trigram, if it is rare; return whether it is `rare`, `common`, or in none: ""."""
-        if rows and rows[0][0] is None:
+        keys = json.loads(rows[0][0] or "[]")
+        if len(keys) > _RARE:
             return "common"
-        weights.update([row[0] for row in rows])
-        return "rare" if rows else ""
+        weights.update(keys)
+        return "rare" if keys else ""
 
     def _kept(self, keys: list[Any]) -> _Asking[_Rows]:
         """Return the rows of those that the query has, as many as are ranked and one more."""
@@ -317,6 +319,8 @@ class _Index:
 
     key = ""
     """The SQL for the key of a record."""
+    listed = ""
+    """The function that makes a list of values."""
     cast = ""
 
     def __init__(self, query: Any, fields: Sequence[str]) -> None:
@@ -336,12 +340,10 @@ class _Index:
         """Ask for the keys of records that have all these trigrams, as far as they are not more than a count."""
         raise NotImplementedError
 
-    def rare(self, gram: str) -> _Question:
-        """Ask for the keys of records that have a trigram, or for one None if it is common."""
+    def having(self, gram: str) -> _Question:
+        """Ask for the keys of records that have a trigram, as JSON; of a common one for one more than are rare."""
         sql, params = self.all_of([gram], _RARE + 1)
-        counted = f"SELECT t.found, COUNT(*) OVER () AS n, ROW_NUMBER() OVER () AS place FROM ({sql}) t"
-        key = f"CASE WHEN n <= {_RARE} THEN found END"
-        return self._padded(key, 1, f"({counted}) c WHERE n <= {_RARE} OR place = 1"), params
+        return self._padded(f"{self.listed}(found){self.cast}", 1, f"({sql}) having_it"), params
 
     def among(self, keys: Sequence[Any]) -> _Question:
         """Ask for those records of the query that have one of some keys."""
@@ -375,6 +377,7 @@ class _SqliteIndex(_Index):
     """An FTS5 table, whose rows have the numbers of those of the records' table."""
 
     key = '"{table}".rowid'
+    listed = "json_group_array"
 
     def existing(self) -> _Question:
         return self._padded("1", 1, "sqlite_master WHERE name = %s"), [f"{self._table}_search"]
@@ -388,15 +391,16 @@ class _SqliteIndex(_Index):
         return sql, [" AND ".join('"{}"'.format(gram.replace('"', '""')) for gram in grams)]
 
     def among(self, keys: Sequence[Any]) -> _Question:
-        return self.rows(
-            self._query.order_by().extra(where=[f'"{self._table}".rowid IN ({", ".join(map(str, keys))})'])
-        )
+        # As one parameter: a long list of numbers makes SQLite read a small table whole.
+        among = f'"{self._table}".rowid IN (SELECT value FROM json_each(%s))'
+        return self.rows(self._query.order_by().extra(where=[among], params=[json.dumps(keys)]))
 
 
 class _PostgresIndex(_Index):
     """A GIN index of an expression."""
 
     key = '"{table}"."id"'
+    listed = "json_agg"
     cast = "::text"
 
     def existing(self) -> _Question:

@@ -422,7 +422,7 @@ def search(instance: Instance, text: str, limit: int, *, runs: bool = False) -> 
     return Found(**found, is_cut=clock.is_over)
 
 
-_MOST_CHILDREN: Final = 200
+_MOST_CHILDREN: Final = 100
 
 
 def children(instance: Instance, folder: str, after: str = "") -> tuple[list[Child], str]:

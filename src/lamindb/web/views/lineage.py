@@ -11,8 +11,8 @@ from django.utils.safestring import mark_safe
 from lamindb.core.text import printable
 from lamindb.db import database
 from lamindb.errors import InvalidInputError, LaminError, NoResultFound
-from lamindb.lineage import draw, excerpt_graph, impacts, query, sql
-from lamindb.lineage.excerpt import MOST_NODES, PAGE, Excerpt, Form, Grouping, Mark
+from lamindb.lineage import excerpt_graph, impacts, query, sql, subgraph
+from lamindb.lineage.excerpt import MOST_NODES, NODES, PAGE, Excerpt, Form, Grouping, Mark
 from lamindb.lineage.excerpt_graph import MOST_COUNTED, ExcerptGraph
 from lamindb.lineage.lineage_graph import FileNode, LineageGraph, Node, RunNode
 from lamindb.lineage.render import labels
@@ -327,11 +327,11 @@ def path(request: Request) -> HttpResponse:
 def _way(request: Request, first: Any, second: Any, *, is_all: bool) -> tuple[LineageGraph, str]:
     """Return the way from one record to the other, in either order, and what is wrong with it."""
     graph = LineageGraph()
-    find = draw.between if is_all else draw.path
+    find = subgraph.between_of if is_all else subgraph.path_of
     with queries.time_limit(request.site.instance, _PATIENCE_SECONDS) as clock:
-        graph = find(first, second).graph
+        graph = find(first, second, is_near=True)
         if not len(graph):
-            graph = find(second, first).graph
+            graph = find(second, first, is_near=True)
     if clock.is_over:
         return LineageGraph(), "It takes longer than 2 s to find out: the command below does."
     if not len(graph):
@@ -365,7 +365,7 @@ def impact(request: Request) -> HttpResponse:
     count = 0
     with queries.time_limit(site.instance, _PATIENCE_SECONDS) as clock:
         count = _count(request, record)
-        found = impacts.impact(record) if count <= MOST_COUNTED else None
+        found = impacts.impact_of(record, is_near=True) if count <= MOST_COUNTED else None
     values: dict[str, Any] = {"record": record, "name": _title(record), "place": _place(site, record)}
     if found is not None:
         people = found.people()
@@ -379,7 +379,7 @@ def impact(request: Request) -> HttpResponse:
             for group in found.groups[:_MOST_GROUPS]
         ]
         values["hints"] = found.hints("the other versions have pages of their own")
-        if len(found.graph) <= MOST_NODES:
+        if len(found.graph) <= NODES:
             links = Links(lambda node: lineage_tree.place(site.url, node) + "/lineage", lambda *_: "")
             values["picture"] = mark_safe(draw_page(found.graph, links).text) if len(found.graph) > 1 else ""
     n_files = len(found.files) if found is not None else 0
