@@ -42,6 +42,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
             traceback.print_exc()
         return _report(error)
+    if arguments is None:
+        # All that is left ends with the process, which would look through it for garbage once more.
+        gc.freeze()
     return code
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import os
 import re
-import shlex
 import threading
 import weakref
 from types import TracebackType
@@ -96,6 +95,8 @@ def _translate(error: Exception) -> Exception:
         return _damaged(text)
     absent = _ABSENT.search(text)
     if absent is not None:
+        import shlex
+
         return TranslatedOperationalError(
             f"the database {absent[1]!r} does not exist on the server: make it first, for example by "
             f"`createdb {shlex.quote(absent[1])}` with the host and user of the address"

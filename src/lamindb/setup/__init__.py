@@ -6,8 +6,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from lamindb.core import context as _context
-from lamindb.core.settings import StorageSettings as StorageSettings
-from lamindb.instance import user as _user
 
 _HOMES = {
     "InstanceInfo": "lamindb.setup.instance_info",
@@ -26,6 +24,7 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
+    from lamindb.core.settings import StorageSettings
     from lamindb.instance.user import Person as Person
     from lamindb.instance.user import login as login
     from lamindb.instance.user import logout as logout
@@ -85,7 +84,9 @@ class SetupSettings:
     @property
     def user(self) -> Person:
         """The user."""
-        return _user.current()
+        from lamindb.instance import user
+
+        return user.current()
 
     @property
     def instance(self) -> Any:
@@ -95,6 +96,8 @@ class SetupSettings:
     @property
     def storage(self) -> StorageSettings:
         """Its storage."""
+        from lamindb.core.settings import StorageSettings
+
         return StorageSettings()
 
     def __repr__(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import threading
 import time
 from dataclasses import replace
@@ -343,6 +342,8 @@ def unregistered(description: folders.Description, home: Path) -> NoInstanceErro
 
     Nothing of the folder's address is used but what the user may read and type: see `database_url.suggested`.
     """
+    import shlex
+
     root_url = str(home.parent) if description.storage == "." else description.storage
     try:
         address = db_url.suggested(description.database or "")
