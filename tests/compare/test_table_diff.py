@@ -277,6 +277,78 @@ def test_times_without_an_object_of_python_are_compared(tmp_path: Path) -> None:
     assert [str(10**12) in repr(cells(compare_tables(a, b)))] == [True]
 
 
+def _written(tmp_path: Path, *columns: Any, suffix: str = ".parquet") -> list[Any]:
+    import pyarrow as pa
+    import pyarrow.feather
+    import pyarrow.parquet as pq
+
+    write = pq.write_table if suffix == ".parquet" else pyarrow.feather.write_feather
+    for number, one in enumerate(columns):
+        write(pa.table(one), str(tmp_path / str(number)))
+    return [open_table(tmp_path / str(number), suffix) for number in range(len(columns))]
+
+
+def test_times_of_day_keep_their_nanoseconds(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    for kind, one, other in ((pa.time64("ns"), 1, 2), (pa.list_(pa.time64("ns")), [1], [2])):
+        tables = _written(tmp_path, {"t": pa.array([one], kind)}, {"t": pa.array([other], kind)})
+        found = compare_tables(*tables)
+        assert found.rows_changed == 1 and "000002" in repr(cells(found)), kind
+    keyed = {"t": pa.array([1, 2], pa.time64("ns")), "v": [1, 2]}
+    assert compare_tables(*_written(tmp_path, keyed, keyed), on=["t"]).is_equal
+
+
+def test_zones_and_scales_are_no_difference_of_keys_and_rows(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    instants = [pa.array([0, 60], pa.timestamp("s", zone)) for zone in ("UTC", "Asia/Tokyo")]
+    prices = [pa.array([decimal.Decimal(text) for text in texts]) for texts in (("1.10", "2.00"), ("1.1", "2.0"))]
+    for old, new in (instants, prices):
+        tables = _written(tmp_path, {"k": old, "v": [1, 2]}, {"k": new, "v": [1, 3]})
+        found = compare_tables(*tables, on=["k"])
+        assert (found.rows_changed, found.rows_added, found.rows_removed) == (1, 0, 0)
+        swapped = compare_tables(*_written(tmp_path, {"k": old, "v": [1, 2]}, {"k": new.take([1, 0]), "v": [2, 1]}))
+        assert (swapped.rows_reordered, swapped.rows_changed) == (True, 0)
+
+
+def test_types_that_arrow_cannot_select_from_are_compared(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    tables = [{"v": pa.array([*words, "same"], pa.string_view())} for words in (["a", "b"], ["a", "c"])]
+    found = compare_tables(*_written(tmp_path, *tables, suffix=".feather"))
+    assert cells(found) == {"v": [(2, "b", "c")]}
+
+
+def test_tables_without_a_common_column_have_their_rows_counted(compare: Compare, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    found = compare("a\n1\n2\n", "b\n1\n")
+    assert (found.rows_before, found.rows_after, found.is_equal) == (2, 1, False)
+    found = compare_tables(*_written(tmp_path, {"a": [1, 2]}, {"b": [1]}))
+    assert (found.rows_before, found.rows_after) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_equal"),
+    [
+        ("12345678901234567.89", "12345678901234567.01", False),
+        ("1e400", "1e500", False),
+        ("0.1", "0.10000000000000000001", False),
+        ("0.1", "0.1000000000000000000000", True),
+        ("1.10", "1.1", True),
+    ],
+)
+def test_digits_beyond_those_of_a_double_count(compare: Compare, old: str, new: str, is_equal: bool) -> None:
+    assert compare(f"v\n{old}\n", f"v\n{new}\n").is_equal is is_equal
+    found = compare(f"k,v\n{old},1\n", f"k,v\n{new},1\n", on=["k"])
+    assert (found.rows_added == 0) is is_equal
+
+
+def test_many_equal_rows_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr(table_reader, "_MOST_ROWS", 4)
+    found = compare_tables(*_written(tmp_path, {"v": [1, 2, 3, *[0] * 30]}, {"v": [*[0] * 30, 1, 2, 4, 4]}))
+    assert (found.matched_by, found.rows_removed, found.rows_added) == ("content", 1, 2)
+    assert (found.removed, found.added) == (({"v": 3},), ({"v": 4},))
+
+
 def _answer(tables: list[Any], options: dict[str, Any]) -> Any:
     try:
         found = compare_tables(*tables, **options)

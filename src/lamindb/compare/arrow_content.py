@@ -51,7 +51,11 @@ class Contents:
         import numpy as np
 
         found = arrow_rows.hashes(batch.take(positions), self._types)
-        self._files[side].write(np.column_stack((found, (positions + start).astype(np.uint64))).tobytes())
+        # Equal rows of a batch are counted here: they would all fall into one range.
+        found, first, counts = np.unique(found, return_index=True, return_counts=True)
+        order = np.argsort(first)
+        columns = (found, positions[first] + start, counts)
+        self._files[side].write(np.column_stack([one[order].astype(np.uint64) for one in columns]).tobytes())
         self._counts[side] += len(found)
 
     def unpaired(self) -> tuple[Unpaired, Unpaired]:
@@ -69,19 +73,19 @@ class Contents:
             rows = np.concatenate(sides)
             if not len(rows):
                 continue
-            signs = np.repeat([-1, 1], [len(side) for side in sides])
+            weights = np.concatenate([-sides[0][:, 2].astype(np.int64), sides[1][:, 2].astype(np.int64)])
             # A stable sort keeps the earlier table first, and each table's own order.
             order = np.argsort(rows[:, 0], kind="stable")
             values = rows[order, 0]
             starts = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
-            sizes = np.diff(np.append(starts, len(values)))
-            surplus = np.add.reduceat(signs[order], starts)
+            surplus = np.add.reduceat(weights[order], starts)
+            earlier = np.add.reduceat((weights[order] < 0).astype(np.int64), starts)
             for side, sign in ((0, -1), (1, 1)):
                 is_more = surplus * sign > 0
                 counts[side] += int(np.abs(surplus[is_more]).sum())
                 at = starts[is_more]
                 if side:
-                    at = at + (sizes - surplus)[is_more] // 2
+                    at = at + earlier[is_more]
                 found = np.sort(rows[order[at], 1])[:EXAMPLES].tolist()
                 first[side] = sorted([*first[side], *found])[:EXAMPLES]
         return Unpaired(counts[0], first[0]), Unpaired(counts[1], first[1])
@@ -89,9 +93,9 @@ class Contents:
     def _range(self, side: int, bits: int, number: int) -> Iterator[Any]:
         import numpy as np
 
-        yield np.empty((0, 2), dtype=np.uint64)
+        yield np.empty((0, 3), dtype=np.uint64)
         file = self._files[side]
         file.seek(0)
-        while block := file.read(_READ_ROWS * 16):
-            rows = np.frombuffer(block, dtype=np.uint64).reshape(-1, 2)
+        while block := file.read(_READ_ROWS * 24):
+            rows = np.frombuffer(block, dtype=np.uint64).reshape(-1, 3)
             yield rows[rows[:, 0] >> np.uint64(64 - bits) == number] if bits else rows

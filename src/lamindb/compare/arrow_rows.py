@@ -165,6 +165,10 @@ def common_type(old: Any, new: Any) -> Any:
         return pa.float64()
     if all(kinds.is_string(one) or kinds.is_large_string(one) for one in (old, new)):
         return pa.large_string()
+    if all(kinds.is_timestamp(one) for one in (old, new)) and (old.tz is None) is (new.tz is None):
+        # A zone tells how a time is shown, not which one it is.
+        unit = max(old.unit, new.unit, key=["s", "ms", "us", "ns"].index)
+        return pa.timestamp(unit, None if old.tz is None else "UTC")
     raise UncertainError
 
 

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Context, Decimal
 from typing import Any, Final
 
 from lamindb.compare.result import plain
@@ -15,6 +16,8 @@ EXAMPLES: Final = 5
 """The number of examples for each kind of change."""
 _NUMBER: Final = re.compile(r"[+-]?(?:0|[1-9][0-9]*|(?=\.))(\.[0-9]*)?(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
 _SAFE_DIGITS: Final = 18
+_DOUBLE_DIGITS: Final = 15
+_ALL_DIGITS: Final = Context(prec=500)
 _FLOAT_RANGE: Final = 1 << 1000
 
 
@@ -116,21 +119,40 @@ def is_same(old: Any, new: Any, rtol: float, *, is_text: bool) -> bool:
     if one is None or other is None:
         return plain(old) == plain(new) if isinstance(old, list | dict | datetime.date) else False
     if one == other or (math.isnan(one) and math.isnan(other)):
-        return True
+        is_certain = rtol > 0 or (_is_exact(old, one) and _is_exact(new, other))
+        return is_certain or Decimal(old) == Decimal(new)
     return rtol > 0 and math.isclose(one, other, rel_tol=rtol)
+
+
+def _is_exact(value: Any, found: float) -> bool:
+    """Return True if a number has all digits of its text: a double has 15 of them, and no number above 1e308."""
+    return not isinstance(value, str) or (len(value) <= _DOUBLE_DIGITS and math.isfinite(found))
 
 
 def canonical(value: Any, *, is_text: bool) -> Any:
     """Return a value as JSON in which equal values are equal: 1 for 1.0, and text for what JSON has not."""
+    if isinstance(value, Decimal) and value.is_finite():
+        return _digits(value)
+    if isinstance(value, datetime.datetime) and value.tzinfo is not None:
+        return storable(value.astimezone(datetime.UTC))
     found = number(value, is_text=is_text)
     if found is None:
         return storable(value)
+    if not _is_exact(value, found) and Decimal(value) != Decimal(found if isinstance(found, int) else repr(found)):
+        return _digits(Decimal(value))
     if isinstance(found, float):
         if not math.isfinite(found):
             return repr(found)
         if found.is_integer() and abs(found) < 2**53:
             return int(found)
     return found
+
+
+def _digits(value: Decimal) -> int | str:
+    """Return a whole number as such, another one as its digits without zeros at the end."""
+    if value == value.to_integral_value() and abs(value) < 2**53:
+        return int(value)
+    return f"{value.normalize(_ALL_DIGITS):f}"
 
 
 def storable(value: Any) -> Any:

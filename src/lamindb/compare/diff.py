@@ -44,7 +44,9 @@ def diff(
         NoResultFound: A record was deleted.
         IntegrityError: Stored bytes are missing or damaged.
     """
-    columns = [on] if isinstance(on, str) else list(on)
+    columns = [on] if isinstance(on, str) else list(on) if isinstance(on, Sequence) else [on]
+    if not all(isinstance(name, str) for name in columns):
+        raise InvalidTypeError(f"on must be the name of a column, or a list of names, not {on!r}")
     if isinstance(rtol, bool) or not isinstance(rtol, int | float) or not (0 <= rtol < 1) or math.isnan(rtol):
         raise InvalidInputError(f"rtol must be a number from 0 to below 1, not {rtol!r}")
     a = _as_stored(a)

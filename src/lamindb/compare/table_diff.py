@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -26,6 +27,7 @@ from lamindb.core.text import isolated, printable
 from lamindb.errors import InvalidInputError, StorageError
 
 _LISTED_COLUMNS: Final = 20
+_DECIMAL: Final = "\0decimal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,10 @@ class TableDifference:
         """Yield the lines of a report."""
         if self.rows_before != self.rows_after:
             yield Line("~", f" rows: {self.rows_before:,} → {self.rows_after:,}")
-        yield from (Line("-", f" column {_name(name)}") for name in self.columns_removed)
-        yield from (Line("+", f" column {_name(name)}") for name in self.columns_added)
+        yield from (Line("-", f" column {_name(name)}") for name in self.columns_removed[:_LISTED_COLUMNS])
+        yield from more(len(self.columns_removed) - _LISTED_COLUMNS)
+        yield from (Line("+", f" column {_name(name)}") for name in self.columns_added[:_LISTED_COLUMNS])
+        yield from more(len(self.columns_added) - _LISTED_COLUMNS)
         yield from (
             Line("~", f" type of {_name(one.name)}: {_name(one.before)} → {_name(one.after)}") for one in self.types
         )
@@ -142,7 +146,7 @@ def compare_tables(before: Table, after: Table, *, on: Sequence[str] = (), rtol:
                 listed = ", ".join(list(table.columns)[:_LISTED_COLUMNS])
                 raise InvalidInputError(f"there is no column {name!r} in both versions: name one of {listed}")
     names = [name for name in before.columns if name in after.columns]
-    if isinstance(before, ArrowTable) and isinstance(after, ArrowTable):
+    if isinstance(before, ArrowTable) and isinstance(after, ArrowTable) and _has_arrays(before, after):
         comparison: _Comparison = _ArrowComparison(before, after, names, rtol)
     else:
         comparison = _Comparison(before, after, names, rtol)
@@ -154,6 +158,13 @@ def compare_tables(before: Table, after: Table, *, on: Sequence[str] = (), rtol:
         columns_removed=tuple(name for name in before.columns if name not in after.columns),
         types=tuple(Change(name, "changed", old, new) for name, (old, new) in types.items() if old != new),
         columns_reordered=names != [name for name in after.columns if name in before.columns],
+    )
+
+
+def _has_arrays(*tables: ArrowTable) -> bool:
+    """Return True if Arrow can select among the values of all columns, which it cannot for views and run lengths."""
+    return not any(
+        word in str(kind) for table in tables for kind in table.types.values() for word in ("_view", "run_end")
     )
 
 
@@ -172,9 +183,14 @@ class _Comparison:
 
     def without_key(self) -> TableDifference:
         if not self.names:
-            return TableDifference("position")
+            return self._without_columns()
         by_position = self.by_position()
         return self._better(by_position, self.by_content(by_position)) if by_position.rows_changed else by_position
+
+    def _without_columns(self) -> TableDifference:
+        """Count the rows of tables that have no column in common."""
+        before, after = (sum(1 for _ in one.rows(list(one.columns)[:1])) for one in (self.before, self.after))
+        return TableDifference("position", rows_before=before, rows_after=after)
 
     def _better(self, by_position: TableDifference, by_content: TableDifference) -> TableDifference:
         """Return the difference with fewer rows."""
@@ -305,7 +321,7 @@ class _Comparison:
     def _keyed(self, table: Table, on: list[str]) -> Iterator[tuple[str, str]]:
         positions = [self.names.index(name) for name in on]
         for row in table.rows(self.names):
-            yield self._canonical(row[i] for i in positions), json.dumps([storable(value) for value in row])
+            yield self._canonical(row[i] for i in positions), json.dumps([_stored(value) for value in row])
 
     def _joined(self, rows: sqlite3.Connection, on: list[str]) -> TableDifference:
         counts: dict[str, int] = {}
@@ -314,7 +330,7 @@ class _Comparison:
             alone = f"from {side} where key not in (select key from {other})"
             counts[side] = rows.execute(f"select count(*) {alone}").fetchone()[0]
             for (text,) in rows.execute(f"select row {alone} order by position limit {EXAMPLES}"):
-                self._keep(examples[side], json.loads(text))
+                self._keep(examples[side], _restored(text))
         cells = Cells(self.names)
         last, is_reordered = 0, False
         query = "select b.key, b.row, a.row, a.position from before b join after a on a.key = b.key order by b.position"
@@ -322,7 +338,7 @@ class _Comparison:
             is_reordered = is_reordered or position < last
             last = position
             if old != new:
-                cells.add_row(json.loads(key), self._changed(json.loads(old), json.loads(new)))
+                cells.add_row(json.loads(key), self._changed(_restored(old), _restored(new)))
         totals = [rows.execute(f"select count(*) from {side}").fetchone()[0] for side in ("before", "after")]
         return TableDifference(
             "key",
@@ -347,7 +363,7 @@ class _ArrowComparison(_Comparison):
 
     def without_key(self) -> TableDifference:
         if not self.names:
-            return TableDifference("position")
+            return self._without_columns()
         with _temporary(), ExitStack() as stack:
             contents = self._contents(stack)
             by_position, contents = self._by_position(contents)
@@ -468,6 +484,16 @@ class _ArrowComparison(_Comparison):
 
             found.add_to(cells, key)
         return cells
+
+
+def _stored(value: Any) -> Any:
+    """Return a value for JSON, of which `_restored` makes the same value as far as its equality needs it."""
+    return {_DECIMAL: str(value)} if isinstance(value, Decimal) else storable(value)
+
+
+def _restored(text: str) -> list[Any]:
+    found: list[Any] = json.loads(text, object_hook=lambda one: Decimal(one[_DECIMAL]) if _DECIMAL in one else one)
+    return found
 
 
 @contextmanager

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import operator
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -57,8 +58,8 @@ def open_table(path: Path, suffix: str) -> Table:
 
 
 def _check_names(names: Sequence[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(names).items():
+        if count > 1:
             raise NotATableError(f"two columns have the name {name!r}")
 
 
@@ -85,8 +86,8 @@ class CsvTable:
     def rows(self, names: Sequence[str]) -> Iterator[Row]:
         """Yield the values of some columns as text, row by row; what is missing at the end of a row is ""."""
         width = len(self.columns)
-        order = list(self.columns)
-        positions = [order.index(name) for name in names]
+        order = {name: position for position, name in enumerate(self.columns)}
+        positions = [order[name] for name in names]
         pick: Any = operator.itemgetter(*positions) if len(positions) > 1 else lambda row: (row[positions[0]],)
         with _failures():
             records = self._records()
@@ -189,9 +190,15 @@ def rows_of(batch: Any, names: Sequence[str]) -> Iterator[Row]:
 
 def values_of(column: Any) -> list[Any]:
     """Return the values of an Arrow array; what Python has no object for, such as a time of the year 20000, as text."""
+    import pyarrow as pa
+
+    if (whole := _without_nanoseconds(column.type)) != column.type:
+        # An object of Python has microseconds.
+        with suppress(pa.ArrowException):
+            column = column.cast(whole)
     try:
         return list(column.to_pylist())
-    except (ArithmeticError, ValueError):
+    except (ArithmeticError, LookupError, ValueError):
         return [_value(scalar) for scalar in column]
 
 
@@ -200,8 +207,23 @@ def _value(scalar: Any) -> Any:
 
     try:
         return scalar.as_py()
-    except (ArithmeticError, ValueError):
-        return scalar.cast(pa.string()).as_py()
+    except (ArithmeticError, LookupError, ValueError):
+        # A time in a zone that this machine does not know is shown in UTC.
+        plain = pa.timestamp(scalar.type.unit) if pa.types.is_timestamp(scalar.type) else scalar.type
+        return scalar.cast(plain).cast(pa.string()).as_py()
+
+
+def _without_nanoseconds(kind: Any) -> Any:
+    """Return an Arrow type in which times of day with nanoseconds are text."""
+    import pyarrow as pa
+
+    if pa.types.is_time64(kind) and kind.unit == "ns":
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(_without_nanoseconds(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(one.name, _without_nanoseconds(one.type)) for one in kind])
+    return kind
 
 
 @contextmanager
