@@ -267,6 +267,18 @@ def renamed(file: ln.File, key: str | None) -> ln.File:
     return file.save()
 
 
+def test_files_whose_keys_were_exchanged_are_both_made_fresh(instance: Path) -> None:
+    raw = ln.File(b"1", key="raw.csv").save()
+    run = tracked("split", [raw])
+    one, two = (ln.File(key.encode(), key=key, run=run).save() for key in ("one.csv", "two.csv"))
+    one, two = renamed(one, "between.csv"), renamed(two, "one.csv")
+    one = renamed(one, "two.csv")
+    ln.File(b"2", key="raw.csv").save()
+    (unit,) = ln.lineage.plan()
+    assert (unit.stays_stale, unit.notes) == ((), ())
+    assert {file.key for file in unit.files} == {"one.csv", "two.csv"}
+
+
 def test_a_file_that_was_renamed_since_it_was_made_stays_stale(instance: Path) -> None:
     raw = ln.File(b"1", key="raw.csv").save()
     clean = made("clean", [raw], "clean.csv")

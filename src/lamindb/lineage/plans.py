@@ -526,19 +526,20 @@ class _Planner:
         own = {self._facts.producer[one] for one in group.stale}
         start = _start(group.run, inputs if own == {group.run.id} else ())
         after = tuple(sorted(numbers[one] for one in group.needs if one in numbers))
-        renamed = self._named(one for one in group.stale if self._is_elsewhere(one))
+        written = {self._key_written(one) for one in group.stale}
+        # Where keys were exchanged, the unit writes the key of another one of its files.
+        renamed = self._named(one for one in group.stale if self._files[one].key not in written)
         notes = (*self._keys_written(renamed), *self._keys_read(group))
         files, reasons = self._named(group.stale), tuple(self._reasons(group))
         return Unit(group.run, start.command, start.notebook, files, reasons, after, notes, renamed)
 
-    def _is_elsewhere(self, file_id: str) -> bool:
-        """Return True if the producer of a file wrote it under another key than it has now."""
-        written = self._facts.written
-        return file_id in written and written[file_id] != self._files[file_id].key
+    def _key_written(self, file_id: str) -> str | None:
+        """Return the key under which the producer of a file wrote it."""
+        return self._facts.written.get(file_id, self._files[file_id].key)
 
     def _keys_written(self, renamed: Iterable[File]) -> Iterator[str]:
         for file in renamed:
-            key = self._facts.written[file.id]
+            key = self._key_written(file.id)
             shown = printable(key) if key is not None else "a file without a key"
             yield f"writes {shown}; {_title(file)} was renamed from it and stays stale"
 
