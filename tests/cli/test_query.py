@@ -84,6 +84,9 @@ def test_history_of_a_file_and_of_its_old_key(cli: Cli, chain: dict[str, ln.File
     assert len(cli("history", chain["clean"].id, "-n", "1", "--json").json) == 1
     for command in ("history", "describe", "lineage"):
         assert "it was renamed to 'tidy/clean.csv'" in cli(command, "clean/clean.csv", code=3).err
+    ln.File(b"new", key="tidy/clean.csv").save()
+    for name in ("clean/clean.csv", "clean/clean.csv@1"):
+        assert "it was renamed to 'tidy/clean.csv'" in cli("describe", name, code=3).err
     cli("rm", "raw/reads.csv")
     assert cli("history", "raw/reads.csv", "--json").json[0]["kind"] == "removed"
 

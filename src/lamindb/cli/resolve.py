@@ -76,8 +76,10 @@ def _transforms_named(text: str) -> list[Transform]:
     """
     from lamindb.models import Transform
 
+    # A shell completes the name of a script as `./clean.py`.
+    path = os.path.normpath(text) if text.startswith("./") else text
     try:
-        found = ids_of(Transform, text)
+        found = ids_of(Transform, path)
     except NoResultFound:
         return []
     return list(Transform.objects.get_queryset().filter(id__in=found).order_by("-created_at", "-id"))
@@ -245,7 +247,8 @@ def _advice(text: str, in_trash: bool) -> str:
         return "see `lamin trash list`"
     if File.objects.get_queryset().filter(key__in=_keys(text), trashed_at__isnull=False).exists():
         return "it is in the trash; restore it by `lamin trash restore`"
-    now = renamed_to(context.instance().alias, _keys(text))
+    split = split_version(text)
+    now = renamed_to(context.instance().alias, [*_keys(text), *(_keys(split[0]) if split is not None else ())])
     if now:
         return f"it was renamed to {ascii_quoted(now[0])}"
     if File.select().count() <= _SUGGEST_AMONG:

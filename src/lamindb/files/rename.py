@@ -104,7 +104,7 @@ def _check_rename(file: File, stored: File, instance: Instance) -> None:
         .first()
     )
     if taken is not None:
-        raise KeyExistsError(f"cannot rename to {file.key!r}: that is {taken!r}")
+        raise KeyExistsError(f"cannot rename to {file.key!r}: another file has this key, {taken.id}")
     plan.check_keys(instance, [(file.key, stored.is_folder)], leaving=[stored.key] if stored.key else [])
     reason = instance.view.conflict(file.key, None, [stored.digest])
     if reason is not None:

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 
 from django.db import models
 
+from lamindb.core.ids import STEM_LENGTH, version_range
 from lamindb.models.base import Record, now
 from lamindb.models.fields import ForeignKey, TextField, TimeField
 from lamindb.models.file import File
@@ -53,6 +54,9 @@ class FileEvent(Record):
 
 def renamed_to(alias: str, keys: Iterable[str]) -> list[str]:
     """Return the keys of the current files that had one of these keys before they were renamed, the latest first."""
-    events = FileEvent.objects.using(alias).filter(old_key__in=list(keys))
-    current = events.filter(file__is_latest=True, file__trashed_at__isnull=True, file__key__isnull=False)
-    return list(dict.fromkeys(current.order_by("-id").values_list("file__key", flat=True)[:_LOOKED_AT]))
+    events = FileEvent.objects.using(alias).filter(old_key__in=list(keys)).order_by("-id")
+    # Versions that were saved since have no such event.
+    stems = dict.fromkeys(file_id[:STEM_LENGTH] for file_id in events.values_list("file_id", flat=True)[:_LOOKED_AT])
+    current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True, key__isnull=False)
+    named = [current.filter(id__range=version_range(stem)).values_list("key", flat=True)[:1] for stem in stems]
+    return list(dict.fromkeys(key for found in named for key in found))
