@@ -303,7 +303,8 @@ class Pages:
         seen = dict.fromkeys([node.id])
         front = [node.id]
         while front and len(seen) < _MOST_FOLLOWED:
-            front = [one for before in front for one in self.around.after[before] if one not in seen]
+            reached = dict.fromkeys(one for before in front for one in self.around.after[before])
+            front = [one for one in reached if one not in seen]
             seen |= dict.fromkeys(front)
         found = [self.nodes[one] for one in seen if one != node.id]
         files = [one for one in found if isinstance(one, FileNode) and one.is_latest and not one.is_trashed]
