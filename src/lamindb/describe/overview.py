@@ -12,6 +12,7 @@ from lamindb.core import context
 from lamindb.core.text import printable
 from lamindb.db import database
 from lamindb.lineage import recall, sql, staleness
+from lamindb.lineage.lineage_graph import reasons_text
 from lamindb.lineage.render.labels import time_text
 from lamindb.models import File, Flag, Run, rows
 from lamindb.records.open_instance import Instance
@@ -117,7 +118,7 @@ class Status:
         if self.affected:
             yield "flagged files, and what is affected (replace or unflag them):"
         for one in self.affected:
-            why = "; ".join(map(printable, one.reasons))
+            why = reasons_text(one.reasons)
             yield f"  version {one.flagged.version} of {_title(one.flagged)} is flagged: {why}"
             yield from _first(map(_title, one.files), "    ")
         if self.failed:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 from django.db.models import Q
 
@@ -16,7 +17,8 @@ MOST: Final = 1_000
 _SEPARATOR: Final = "~"
 
 
-class Page(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Page:
     """Some records of a query, the newest first.
 
     Attributes:

@@ -539,7 +539,7 @@ class RecordManager(models.Manager[Any]):
     def softened(self) -> RecordQuery[Any]:
         """Return a query for what `select()` shows by default."""
         query = self.get_queryset()
-        if getattr(self.model, "TYPE", None):
+        if getattr(self.model, "TYPE", None) or query.query.where:
             return query.softened()
         query.query = _softened_query(cast("Any", self.model)).clone()
         return query

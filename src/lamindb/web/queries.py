@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import re
 import time
 from collections.abc import Collection, Iterator
@@ -28,6 +29,9 @@ _LOOKED_AT: Final = (60, 240)
 """So many files are looked at for those that are stale, in turn."""
 GENERATIONS: Final = 2
 """So far back, at first."""
+_WAITED: Final = 5
+"""A limit by the time of the processor ends after so many times of it by the clock, too."""
+
 _STEPS: Final = 20_000
 """So many instructions of SQLite pass between two looks at the clock."""
 _CURSOR: Final = re.compile(r"(\d{1,17})-([0-9A-Za-z_-]{1,64})", re.ASCII)
@@ -219,12 +223,18 @@ def newest_stale(instance: Instance, query: Any, count: int) -> tuple[list[str],
             listed = list(newest[:size])
             ids = [file_id for _, file_id in listed]
             near = staleness.stale_among(connection, ids, generations=GENERATIONS)
-            found = [file_id for file_id in ids if file_id in near]
-            looked_at = _cursor(*listed[-1]) if listed else ""
-            if len(found) >= count:
-                unknown = [file_id for file_id in ids[: ids.index(found[count - 1])] if file_id not in near]
+            close = [file_id for file_id in ids if file_id in near]
+            if len(close) < count:
+                found, looked_at = close, _cursor(*listed[-1]) if listed else ""
+            else:
+                unknown = [file_id for file_id in ids[: ids.index(close[count - 1])] if file_id not in near]
+                # If the time ends in the next question, the list ends before the first file that it is about.
+                sure = list(itertools.takewhile(near.__contains__, ids))
+                if len(sure) > len(found):
+                    found, looked_at = sure, _cursor(*listed[len(sure) - 1])
                 far = staleness.stale_among(connection, unknown)
                 found = [file_id for file_id in ids if file_id in near or file_id in far]
+                looked_at = _cursor(*listed[-1])
             # Four times as many files have about four times as many that are stale.
             if not count // 4 <= len(found) < count or len(listed) < size:
                 break
@@ -269,17 +279,18 @@ def time_limit(instance: Instance, seconds: float, *, of_processor: bool = False
     Args:
         instance: The instance.
         seconds: The time.
-        of_processor: Count the time of the processor, as far as this process does the work of the database.
+        of_processor: Count the time of the processor, as far as this process does the work of the database; with what
+            it waits for, five times as much may pass.
     """
     clock = Clock()
     now = time.thread_time if of_processor else time.monotonic
     connection = database.connection(instance.alias)
     connection.ensure_connection()
     raw = connection.connection
-    deadline = now() + seconds
+    deadline, latest = now() + seconds, time.monotonic() + _WAITED * seconds
 
     def is_over() -> int:
-        clock.is_over = now() > deadline
+        clock.is_over = now() > deadline or time.monotonic() > latest
         return int(clock.is_over)
 
     if connection.vendor == "sqlite":

@@ -155,12 +155,15 @@ def _tiff(path: str) -> dict[str, Any]:
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None
-    image: Any
-    with Image.open(path, formats=("TIFF",)) as image:
+    with Image.open(path, formats=("TIFF",)) as stored:
+        image: Any = stored
         width, height = image.size
         facts = [("Size", f"{width:,} × {height:,}"), ("Pixels", _short(image.mode))]
         if width * height > _MOST_PIXELS:
             return {"facts": [*facts, ("Preview", f"none: it has over {_MOST_PIXELS // 1_000_000} million pixels")]}
+        if image.mode.startswith("I;"):
+            # Numbers of 16 bits in the other order of bytes, as ImageJ writes them, have no extrema in Pillow.
+            image = image.convert("I")
         if image.mode[:1] in ("I", "F"):
             low, high = image.getextrema()
             facts.append(("Values", f"{low:g} to {high:g}"))

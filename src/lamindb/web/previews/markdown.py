@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from lamindb.web import highlight
 
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})\s*(\w{0,20})")
-_HEADING: Final = re.compile(r" {0,3}(#{1,6})\s+(.*?)[#\s]*")
+_HEADING: Final = re.compile(r" {0,3}(#{1,6})\s+(.*)")
 _ITEM: Final = re.compile(r"(\s*)(?:[-*+]|(\d{1,9})[.)])\s+(.*)")
 _QUOTE: Final = re.compile(r" {0,3}> ?")
 _RULE: Final = re.compile(r" {0,3}([-*_])(?: *\1){2,} *")
@@ -24,6 +24,8 @@ _EMPHASIS: Final = (
     (re.compile(r"(?<![\w_])_([^_\s][^_]{0,500})_(?![\w_])"), r"<i>\1</i>"),
 )
 
+_MOST_COLOURED: Final = 20
+"""So many pieces of code are coloured: each takes a millisecond, however short it is."""
 _SUFFIXES: Final = {"python": "py", "bash": "sh", "shell": "sh", "console": "sh", "javascript": "js", "yaml": "yml"}
 
 
@@ -34,16 +36,20 @@ def html(text: str) -> SafeString:
 
 
 def _blocks(lines: list[str]) -> Iterator[str]:
-    at = 0
+    at, coloured = 0, 0
     while at < len(lines):
         line = lines[at]
         if (fence := _FENCE.match(line)) is not None:
             end = next((n for n in range(at + 1, len(lines)) if lines[n].strip().startswith(fence[1])), len(lines))
-            code = highlight.code("\n".join(lines[at + 1 : end]), f"code.{_SUFFIXES.get(fence[2], fence[2]) or 'txt'}")
+            text = "\n".join(lines[at + 1 : end])
+            coloured += 1
+            suffix = _SUFFIXES.get(fence[2], fence[2]) or "txt"
+            code = highlight.code(text, f"code.{suffix}") if coloured <= _MOST_COLOURED else escape(text)
             yield f'<pre class="source in" tabindex="0" role="region" aria-label="Code">{code}</pre>'
             at = end + 1
         elif (heading := _HEADING.fullmatch(line)) is not None:
-            yield f'<h3 class="level-{len(heading[1])}">{_inline(heading[2])}</h3>'
+            title = heading[2].rstrip("# \t")
+            yield f'<h3 class="level-{len(heading[1])}">{_inline(title)}</h3>'
             at += 1
         elif not line.strip() or _RULE.fullmatch(line):
             at += 1
