@@ -17,7 +17,7 @@ from lamindb.cli.completion import keys, run_ids
 from lamindb.cli.output import counted, out, out_json, out_json_list, styled, table, time_text
 from lamindb.cli.params import Count, Depth, Size, Time, command, json_option
 from lamindb.core import messages
-from lamindb.core.text import printable, size_text
+from lamindb.core.text import elide_middle, printable, size_text
 from lamindb.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ _WIDTH = 100
 _NARROWEST = 40
 _REASONS = 3
 """The number of reasons that are shown for each stale file."""
+_DETAIL_WIDTH = 100
+"""The width of what is told of an event."""
 
 _PLUMBING = "Hide files without a description that one run made and one run read, and count them."
 _SHOW_MORE = "use --depth all to see all"
@@ -159,7 +161,12 @@ def history(name: str | None, limit: int, since: datetime.datetime | None, handl
         return
     own = ("ran", "registered")
     rows = [
-        (time_text(e.at), e.who, e.kind, e.what, e.detail, "" if e.kind in own else e.transform, e.id) for e in events
+        (
+            *(time_text(e.at), e.who, e.kind, e.what),
+            elide_middle(printable(e.detail), _DETAIL_WIDTH),
+            *("" if e.kind in own else e.transform, e.id),
+        )
+        for e in events
     ]
     for line in table(("when", "who", "what", "which", "how", "by", "id"), rows):
         out(line)

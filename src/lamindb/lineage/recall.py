@@ -24,7 +24,7 @@ from lamindb.core.text import printable
 from lamindb.db import database
 from lamindb.errors import FlaggedFileError, InvalidTypeError
 from lamindb.lineage import query, sql
-from lamindb.lineage.lineage_graph import FlaggedBy
+from lamindb.lineage.lineage_graph import FlaggedBy, reasons_text
 from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, Flag, RecordQuery, RunInput, RunOutput
 from lamindb.records import flags
@@ -411,7 +411,7 @@ def heed(file: File) -> None:
     connection = database.connection(query.alias_of(file))
     reasons, flagged_by = marks(connection, [file.id])
     if file.id in reasons:
-        shown = f"is flagged: {'; '.join(map(printable, reasons[file.id]))}"
+        shown = f"is flagged: {reasons_text(reasons[file.id])}"
     elif file.id in flagged_by:
         shown = f"is affected: {flagged_by[file.id]}"
     else:
