@@ -201,7 +201,8 @@ def _changes(alias: str | None, wanted: _Wanted) -> list[FileEvent]:
         found.add(page)
         if len(page) < size or (wanted.limit is not None and len(found.events) >= wanted.limit):
             return found.events[: wanted.limit]
-        last = page[-1]
+        # A file with many versions has as many rows of each rename.
+        size, last = min(4 * size, max(size, _AT_ONCE)), page[-1]
         rows = rows.filter(created_at__lte=last.created_at).exclude(created_at=last.created_at, id__gte=last.id)
 
 
