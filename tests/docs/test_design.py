@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import re
 import sys
@@ -45,8 +46,10 @@ class Walk:
         return [module for module in self.modules if not module.startswith(COMMON)]
 
     def called(self, frame: FrameType, event: str, argument: Any) -> None:
+        if event != "call":
+            return
         module = _module(frame)
-        if event != "call" or module is None:
+        if module is None:
             return
         self.modules[module] = None
         self.functions.append((module, frame.f_code.co_name))
@@ -60,7 +63,12 @@ class Walk:
 
 
 def _module(frame: FrameType) -> str | None:
-    path = Path(frame.f_code.co_filename)
+    return _module_of(frame.f_code.co_filename)
+
+
+@functools.cache
+def _module_of(file: str) -> str | None:
+    path = Path(file)
     return path.relative_to(PACKAGE).as_posix() if path.is_relative_to(PACKAGE) else None
 
 
