@@ -19,20 +19,12 @@ from lamindb.files import levels
 from tests.support import plans
 from tests.support.plans import MANY, check
 
-FILES = 4_000
-
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[big.Big]:
     """Make a project with some thousand files, of which the database has statistics."""
     server = request.getfixturevalue("postgres_server") if request.param == "postgres" else None
-    name = server.create() if server is not None else None
-    folder = tmp_path_factory.mktemp("plans")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("LAMIN_SETTINGS_DIR", str(folder / "settings"))
-        yield big.make(folder, big.Sizes.scaled(FILES), database=server.url(name) if server is not None else None)
-    if server is not None:
-        server.drop(name)
+    yield from plans.project(tmp_path_factory.mktemp("plans"), server)
 
 
 @pytest.fixture

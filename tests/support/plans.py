@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+from benchmarks import big
 
 MANY = re.compile(r"SCAN lamindb_(file|run|runinput|runoutput)\b(?! USING)|Seq Scan on lamindb_(file|run)")
 """The plan of a statement that reads a large table whole."""
+
+
+def project(folder: Path, server: Any, files: int = 4_000) -> Iterator[big.Big]:
+    """Yield a project with some thousand files, of which the database has statistics.
+
+    Args:
+        folder: An empty folder.
+        server: A server of PostgreSQL; None means SQLite.
+        files: The number of files.
+    """
+    name = server.create() if server is not None else None
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("LAMIN_SETTINGS_DIR", str(folder / "settings"))
+        yield big.make(folder, big.Sizes.scaled(files), database=server.url(name) if server is not None else None)
+    if server is not None:
+        server.drop(name)
 
 
 class Statements:

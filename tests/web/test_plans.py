@@ -12,11 +12,12 @@ from lamindb.db import database
 from lamindb.models import File, Run
 from lamindb.setup.read_only import open_read_only
 from lamindb.web import queries
+from tests.support import plans
 from tests.support.plans import MANY, plans_of
 from tests.support.web import Client
 
-FILES = 4_000
 MOST = 12
+"""The most statements of a page."""
 
 USER, TRANSFORM, RUN, FILE = "user3", "0000000000000002", "00000000000000000300", "00000000000000010001"
 PAGES = [
@@ -37,13 +38,7 @@ PAGES = [
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[big.Big]:
     """A project with some thousand files, of which the database has statistics."""
     server = request.getfixturevalue("postgres_server") if request.param == "postgres" else None
-    name = server.create() if server is not None else None
-    folder = tmp_path_factory.mktemp("plans")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("LAMIN_SETTINGS_DIR", str(folder / "settings"))
-        yield big.make(folder, big.Sizes.scaled(FILES), database=server.url(name) if server is not None else None)
-    if server is not None:
-        server.drop(name)
+    yield from plans.project(tmp_path_factory.mktemp("plans"), server)
 
 
 @pytest.fixture
@@ -64,9 +59,8 @@ def test_a_page_asks_little_and_each_statement_ends_by_an_index(client: Client, 
     found = plans_of(database.connection(alias), lambda: answers.append(client.get(address.format(**middle))))
     assert answers[0].status == 200, answers[0].text
     # What a record became is found by questions of the library, which are few whatever it became.
-    assert len(found) <= (MOST if "impact" not in address else MOST + 4), "\n".join(
-        f"{len(found)}: {sql[:100]} … {sql[-200:]}" for sql, _ in found
-    )
+    most = MOST + 4 if "impact" in address else MOST
+    assert len(found) <= most, "\n".join(f"{len(found)}: {sql[:100]} … {sql[-200:]}" for sql, _ in found)
     for sql, plan in found:
         # Of the nodes of a picture, producers and neighbours are counted, and what a record became up to a limit.
         assert " OFFSET " not in sql and ("COUNT(" not in sql.upper() or "lineage" in address), sql
