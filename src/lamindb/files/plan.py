@@ -360,10 +360,8 @@ def claim(connection: Any, instance: Instance, names: Iterable[ObjectName]) -> N
         ConflictError: The storage has moved since this process opened the instance: the objects lie in the old one.
     """
     _check_storage(connection, instance)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM lamindb_sweepmark LIMIT 1")
-        if cursor.fetchone() is not None:
-            _clear_marks(connection, cursor, _marked(cursor, names), instance.store)
+    if connection.fetch("SELECT 1 FROM lamindb_sweepmark LIMIT 1"):
+        _clear_marks(connection, _marked(connection, names), instance.store)
 
 
 def _check_storage(connection: Any, instance: Instance) -> None:
@@ -374,10 +372,8 @@ def _check_storage(connection: Any, instance: Instance) -> None:
     """
     if connection.vendor == "sqlite":
         return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT location FROM lamindb_storage WHERE id = %s", [instance.storage_id])
-        found = cursor.fetchone()
-    location = found[0] if found is not None else instance.root_url
+    found = connection.fetch("SELECT location FROM lamindb_storage WHERE id = %s", [instance.storage_id])
+    location = found[0][0] if found else instance.root_url
     if location == instance.root_url or (instance.is_local and "://" not in location and _is_described(instance)):
         return
     raise ConflictError(
@@ -394,32 +390,28 @@ def _is_described(instance: Instance) -> bool:
     return (there.id, there.storage) == (instance.id, ".")
 
 
-def _marked(cursor: Any, names: Iterable[ObjectName]) -> dict[str, set[ObjectName]]:
+def _marked(connection: Any, names: Iterable[ObjectName]) -> dict[str, set[ObjectName]]:
     """Return those of these objects whose digest is marked. No mark is added while writers hold their lock."""
     found: dict[str, set[ObjectName]] = {}
     for chunk in database.chunks(names):
-        marks = rows.marks(chunk)
-        cursor.execute(
-            f"SELECT digest FROM lamindb_sweepmark WHERE digest IN ({marks})", [name.digest for name in chunk]
-        )
-        marked = {digest for (digest,) in cursor.fetchall()}
+        statement = f"SELECT digest FROM lamindb_sweepmark WHERE digest IN ({rows.marks(chunk)})"
+        marked = {digest for (digest,) in connection.fetch(statement, [name.digest for name in chunk])}
         for name in chunk:
             if name.digest in marked:
                 found.setdefault(name.digest, set()).add(name)
     return found
 
 
-def _clear_marks(connection: Any, cursor: Any, marked: dict[str, set[ObjectName]], store: ObjectStore) -> None:
+def _clear_marks(connection: Any, marked: dict[str, set[ObjectName]], store: ObjectStore) -> None:
     """Remove marks, in the order of their digests, so that two writers never wait for each other in a circle."""
     ending = " FOR UPDATE" if connection.vendor == "postgresql" else ""
     for digest in sorted(marked):
-        cursor.execute(f"SELECT 1 FROM lamindb_sweepmark WHERE digest = %s{ending}", [digest])
-        if cursor.fetchone() is None:
+        if not connection.fetch(f"SELECT 1 FROM lamindb_sweepmark WHERE digest = %s{ending}", [digest]):
             continue
         for name in marked[digest]:
             if not store.exists(name):
                 raise Swept(digest)
-        cursor.execute("DELETE FROM lamindb_sweepmark WHERE digest = %s", [digest])
+        connection.run("DELETE FROM lamindb_sweepmark WHERE digest = %s", [digest])
 
 
 def check_keys(instance: Instance, wanted: Iterable[tuple[str, bool]], *, leaving: Collection[str] = ()) -> None:

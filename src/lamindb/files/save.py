@@ -263,18 +263,17 @@ def _stored_already(title: str | None, file_id: str) -> str:
 def _insert(connection: Any, outcomes: Sequence[Outcome]) -> None:
     superseded = [o.replaces.id for o in outcomes if o.is_new and o.replaces is not None]
     adapt_time = connection.ops.adapt_datetimefield_value
-    with connection.cursor() as cursor:
-        for chunk in database.chunks(superseded):
-            statement = f"UPDATE lamindb_file SET is_latest = %s WHERE id IN ({rows.marks(chunk)})"
-            cursor.execute(statement, [False, *chunk])
-        for outcome in outcomes:
-            if outcome.renames is not None:
-                stem, key, name = outcome.renames
-                events.renamed(connection, stem, key, _author(outcome.plan), outcome.row.updated_at)
-                cursor.execute(
-                    "UPDATE lamindb_file SET key = %s, name = %s, updated_at = %s WHERE id BETWEEN %s AND %s",
-                    [key, name, adapt_time(outcome.row.updated_at), *ids.version_range(stem)],
-                )
+    for chunk in database.chunks(superseded):
+        statement = f"UPDATE lamindb_file SET is_latest = %s WHERE id IN ({rows.marks(chunk)})"
+        connection.run(statement, [False, *chunk])
+    for outcome in outcomes:
+        if outcome.renames is not None:
+            stem, key, name = outcome.renames
+            events.renamed(connection, stem, key, _author(outcome.plan), outcome.row.updated_at)
+            connection.run(
+                "UPDATE lamindb_file SET key = %s, name = %s, updated_at = %s WHERE id BETWEEN %s AND %s",
+                [key, name, adapt_time(outcome.row.updated_at), *ids.version_range(stem)],
+            )
     database.insert_many(connection, [o.row for o in outcomes if o.is_new])
     database.insert_many(connection, [o.output for o in outcomes if o.output is not None], ignore_conflicts=True)
     made: dict[tuple[str, str | None], list[str]] = {}
@@ -303,14 +302,13 @@ def _author(plan: Plan) -> events.Author:
 
 def _describe(connection: Any, outcomes: Sequence[Outcome]) -> None:
     """Give rows that were there already the descriptions with which their files are saved again."""
-    with connection.cursor() as cursor:
-        for outcome in outcomes:
-            description = outcome.plan.file.description
-            if not outcome.is_new and description and description != outcome.row.description:
-                cursor.execute(
-                    "UPDATE lamindb_file SET description = %s, updated_at = %s WHERE id = %s",
-                    [description, connection.ops.adapt_datetimefield_value(outcome.plan.saved_at), outcome.row.id],
-                )
+    for outcome in outcomes:
+        description = outcome.plan.file.description
+        if not outcome.is_new and description and description != outcome.row.description:
+            connection.run(
+                "UPDATE lamindb_file SET description = %s, updated_at = %s WHERE id = %s",
+                [description, connection.ops.adapt_datetimefield_value(outcome.plan.saved_at), outcome.row.id],
+            )
 
 
 _idle = threading.Condition()
@@ -558,7 +556,7 @@ def _write_rows(
             # Another process may have saved a folder above, or a key below, since we looked.
             _check_keys(instance, files, leaving)
             plan.claim(connection, instance, plan.objects_of(files))
-            save.save_inside(others, instance)
+            save.save_inside(others, connection)
             written = Written(instance, files, leaving)
             written.write(connection)
             if known:

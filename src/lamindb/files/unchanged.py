@@ -183,18 +183,15 @@ def write_outputs(connection: Any, alias: str, known: Sequence[UnchangedFile]) -
     for one in known:
         by_run.setdefault((one.file.run_id, one.file.transform_id), []).append(one.row_id)
     timestamp = connection.ops.adapt_datetimefield_value(now())
-    with connection.cursor() as cursor:
-        for (run_id, transform_id), ids in by_run.items():
-            for chunk in database.chunks(ids):
-                marks = ", ".join(["%s"] * len(chunk))
-                found = f"FROM lamindb_file WHERE is_latest AND trashed_at IS NULL AND id IN ({marks})"
-                cursor.execute(f"SELECT count(*) {found}", chunk)
-                if cursor.fetchone()[0] != len(chunk):
-                    raise Raced("a file was superseded or removed while it was saved again: try once more")
-                if run_id is not None:
-                    cursor.execute(
-                        "INSERT INTO lamindb_runoutput (run_id, file_id, seen_by, created_at) "
-                        f"SELECT %s, id, 'call', %s {found} ON CONFLICT DO NOTHING",
-                        [run_id, timestamp, *chunk],
-                    )
-                    edges.become_producer(connection, run_id, transform_id, chunk)
+    for (run_id, transform_id), ids in by_run.items():
+        for chunk in database.chunks(ids):
+            found = f"FROM lamindb_file WHERE is_latest AND trashed_at IS NULL AND id IN ({rows.marks(chunk)})"
+            if connection.fetch(f"SELECT count(*) {found}", chunk) != [(len(chunk),)]:
+                raise Raced("a file was superseded or removed while it was saved again: try once more")
+            if run_id is not None:
+                connection.run(
+                    "INSERT INTO lamindb_runoutput (run_id, file_id, seen_by, created_at) "
+                    f"SELECT %s, id, 'call', %s {found} ON CONFLICT DO NOTHING",
+                    [run_id, timestamp, *chunk],
+                )
+                edges.become_producer(connection, run_id, transform_id, chunk)

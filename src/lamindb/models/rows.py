@@ -27,26 +27,24 @@ def rows(model: type[_R], alias: str, condition: str, values: Sequence[Any] = ()
         condition: What follows WHERE; `%s` stands for a value.
         values: The values.
     """
-    connection = connections[alias]
-    with connection.cursor() as cursor:
-        names, columns, converters = _columns(model, connection.vendor)
-        table = connection.ops.quote_name(model._meta.db_table)
-        cursor.execute(f"SELECT {columns} FROM {table} WHERE {condition}", values)
-        found = []
-        for row in cursor.fetchall():
-            read = list(row)
-            for position, expression, functions in converters:
-                for function in functions:
-                    read[position] = function(read[position], expression, connection)
-            found.append(model.from_db(alias, names, read))
+    connection: Any = connections[alias]
+    names, columns, converters = _columns(model, connection.vendor)
+    table = connection.ops.quote_name(model._meta.db_table)
+    found = []
+    for row in connection.fetch(f"SELECT {columns} FROM {table} WHERE {condition}", values):
+        read = list(row)
+        for position, expression, functions in converters:
+            for function in functions:
+                read[position] = function(read[position], expression, connection)
+        found.append(model.from_db(alias, names, read))
     return found
 
 
 def values(alias: str, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """Return what a statement of SQL reads; no value is converted."""
-    with connections[alias].cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+    connection: Any = connections[alias]
+    found: list[tuple[Any, ...]] = connection.fetch(statement, parameters)
+    return found
 
 
 def marks(listed: Sequence[object]) -> str:

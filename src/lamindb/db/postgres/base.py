@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql import base, operations
 
@@ -25,6 +28,10 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
             self.drop()
         # Bypass Django's async guard, which `super()` would keep: in a notebook an event loop always runs.
         BaseDatabaseWrapper.ensure_connection.__wrapped__(self)  # type: ignore[attr-defined]
+
+    def driver_execute(self, sql: str, values: Sequence[Any]) -> Any:
+        """Execute a statement."""
+        return self.create_cursor().execute(sql, values)
 
     def _was_dropped(self) -> bool:
         """Return True if the server ended the connection: read its last message and the end, without waiting."""

@@ -6,6 +6,8 @@ import contextlib
 import datetime
 import os
 import sqlite3
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -48,12 +50,20 @@ class Cursor(base.SQLiteCursorWrapper):
             super().close()
 
 
+@lru_cache(maxsize=256)
+def _with_question_marks(sql: str) -> str:
+    """Return a statement with the marks of SQLite."""
+    converted: str = base.FORMAT_QMARK_REGEX.sub("?", sql)
+    return converted.replace("%%", "%")
+
+
 @without_async_guard
 class DatabaseWrapper(Guarded, base.DatabaseWrapper):
     """A connection to the SQLite file of one instance."""
 
     ops_class = DatabaseOperations
     init_commands: list[str]
+    transaction_mode: str | None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Open the file; it must exist, so that a deleted instance never comes back as an empty one."""
@@ -101,10 +111,27 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
         Raises:
             NoInstanceError: The file was deleted, or replaced by another.
         """
+        self._check_file()
+        return self.connection.cursor(factory=Cursor)
+
+    def driver_execute(self, sql: str, values: Sequence[Any]) -> Any:
+        """Execute a statement; a transaction is checked for its file at its begin and at its commit."""
+        if not self.in_atomic_block:
+            self._check_file()
+        return self.connection.execute(_with_question_marks(sql), values)
+
+    def _start_transaction_under_autocommit(self) -> None:
+        self.run(f"BEGIN {self.transaction_mode or ''}")
+
+    def _commit(self) -> None:
+        if self.connection is not None:
+            self._check_file()
+            super()._commit()  # type: ignore[misc]
+
+    def _check_file(self) -> None:
         if self._identity() != self.settings_dict["IDENTITY"]:
             self.drop()
             raise self._replaced()
-        return self.connection.cursor(factory=Cursor)
 
     def _replaced(self) -> NoInstanceError:
         return NoInstanceError(
