@@ -227,9 +227,12 @@ class Guarded:
             with self.cursor() as cursor:  # type: ignore[attr-defined]
                 cursor.execute(sql, values)
                 return list(cursor.fetchall())
-        self.ensure_connection()  # type: ignore[attr-defined]
-        with self.wrap_database_errors:
-            return self.driver_execute(sql, values).fetchall()  # type: ignore[no-any-return]
+        try:
+            found: list[tuple[Any, ...]] = self.driver_execute(sql, values).fetchall()
+        except Exception:
+            with self.wrap_database_errors:
+                raise
+        return found
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Execute a statement that changes rows, and return how many it changed; for the arguments see `fetch`."""
@@ -237,9 +240,12 @@ class Guarded:
             with self.cursor() as cursor:  # type: ignore[attr-defined]
                 cursor.execute(sql, values)
                 return int(cursor.rowcount)
-        self.ensure_connection()  # type: ignore[attr-defined]
-        with self.wrap_database_errors:
-            return int(self.driver_execute(sql, values).rowcount)
+        try:
+            changed: int = self.driver_execute(sql, values).rowcount
+        except Exception:
+            with self.wrap_database_errors:
+                raise
+        return changed
 
     def _is_watched(self) -> bool:
         """Return True if statements have to pass Django's cursors: something there looks at them, or refuses them."""
@@ -252,7 +258,7 @@ class Guarded:
         )
 
     def driver_execute(self, sql: str, values: Sequence[Any]) -> Any:
-        """Execute a statement on the open raw connection, and return the driver's cursor."""
+        """Execute a statement by the driver, on a connection that is opened if need be, and return its cursor."""
         raise NotImplementedError
 
     def connect(self) -> None:

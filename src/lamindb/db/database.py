@@ -516,7 +516,7 @@ def insert(connection: Any, record: models.Model) -> bool:
         None if (value := given[field.attname]) is None else field.get_db_prep_save(value, connection)
         for field in fields
     ]
-    statement = _insertion(record._meta.db_table, tuple(field.column for field in fields), 1)
+    statement = _insertion(record._meta.db_table, _columns(type(record))[0], 1)
     return bool(connection.run(f"{statement} ON CONFLICT DO NOTHING", values) == 1)
 
 

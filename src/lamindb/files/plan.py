@@ -210,18 +210,22 @@ class _Known:
         self.policy = settings.upon_file_create_if_hash_exists
         digests = {plan.content.digest for plan in plans if plan.pending.key is None or self.policy == "error"}
         for chunk in database.chunks(sorted(digests)):
-            found = File.objects.using(alias).filter(trashed_at__isnull=True, digest__in=chunk)
-            for row in found.order_by("created_at", "id"):
+            same = File.objects.using(alias).filter(trashed_at__isnull=True, digest__in=chunk)
+            for row in same.order_by("created_at", "id"):
                 self.by_digest.setdefault((row.digest, row.suffix, row.is_folder), []).append(self._one(row))
 
-        unknown = {plan.pending.key for plan in plans if plan.file.run_id is None and plan.pending.key is not None}
-        for chunk in database.chunks(sorted(unknown & {key for _, key in self.current})):
-            made = File.objects.using(alias).filter(trashed_at__isnull=True, key__in=chunk, run_id__isnull=False)
-            made = made.order_by("version")
-            for storage_id, key, digest, *producer in made.values_list(
-                "storage_id", "key", "digest", "run_id", "transform_id"
-            ):
-                self._producers[storage_id, str(key), digest] = (producer[0], producer[1])
+        there = {key for _, key in self.current}
+        unknown = [plan for plan in plans if plan.file.run_id is None and plan.pending.key in there]
+        for chunk in database.chunks(unknown):
+            marks = rows.marks(chunk)
+            found = rows.values(
+                alias,
+                "SELECT storage_id, key, digest, run_id, transform_id FROM lamindb_file WHERE trashed_at IS NULL "
+                f"AND run_id IS NOT NULL AND key IN ({marks}) AND digest IN ({marks}) ORDER BY version",
+                [*(plan.pending.key for plan in chunk), *(plan.content.digest for plan in chunk)],
+            )
+            for storage_id, key, digest, *producer in found:
+                self._producers[storage_id, key, digest] = (producer[0], producer[1])
 
     def producer(self, plan: Plan) -> tuple[str, str | None] | None:
         """Return run and transform that made these bytes for an earlier version of the key, None if none is known."""
@@ -251,9 +255,9 @@ class _Known:
             return self.families[stem][1]
         if not self._highest:
             for chunk in database.chunks(sorted({key for _, key in self.current})):
-                statement = f"SELECT id, version FROM lamindb_file WHERE key IN ({rows.marks(chunk)}) ORDER BY version"
-                found = rows.values(self.alias, statement, chunk)
-                self._highest.update((row_id[: ids.STEM_LENGTH], version) for row_id, version in found)
+                start = f"substr(id, 1, {ids.STEM_LENGTH})"
+                statement = f"SELECT {start}, max(version) FROM lamindb_file WHERE key IN ({rows.marks(chunk)})"
+                self._highest.update(rows.values(self.alias, f"{statement} GROUP BY {start}", chunk))
             stems = {row.stem_id for row in self.current.values()}
             for one, given in versions.last_versions(self.alias, stems).items():
                 self._highest[one] = max(given, self._highest.get(one, 0))

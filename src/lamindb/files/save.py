@@ -77,6 +77,8 @@ class Written:
         """Run and transform of rows that bring back the bytes of an older version, and have its producer."""
         self._gone: set[int] = set()
         """Positions of files whose row could not be read after the commit."""
+        self._rows: dict[str, File] = {}
+        """Rows of a save of few files: those that were inserted, and those that they replaced."""
         self.edited: list[str] = []
         """What to say of stored versions that were written over; in no order."""
 
@@ -114,6 +116,8 @@ class Written:
         before = outcome.replaces
         if outcome.is_new and outcome.row.run_id != outcome.plan.file.run_id:
             self._producers[outcome.row.id] = (outcome.row.run_id, outcome.row.transform_id)
+        if outcome.is_new and len(self._files) <= TOLD_ONE_BY_ONE:
+            self._rows.update((row.id, row) for row in (before, outcome.row) if row is not None)
         self._ids.append(outcome.row.id)
         self._is_new.append(outcome.is_new)
         self._replaced.append(before.id if before is not None else None)
@@ -173,7 +177,7 @@ class Written:
         told: list[Told] = []
         run = file.related("run")
         if row is None:
-            row = plan.new_row(self._instance.alias, row_id)
+            row = self._rows.get(row_id) or plan.new_row(self._instance.alias, row_id)
             row.run_id, row.transform_id = self._producers.get(row_id, (row.run_id, row.transform_id))
             row.is_latest = row_id not in self._superseded
             file.take_over(row)
@@ -191,7 +195,8 @@ class Written:
     def shown(self) -> Iterator[list[Change]]:
         """Yield what the view has to follow, in parts; the files are what was written by now."""
         for chunk in self._parts():
-            replaced = self._read(row_id for position in chunk if (row_id := self._replaced[position]) is not None)
+            before = [row_id for position in chunk if (row_id := self._replaced[position]) is not None]
+            replaced = self._rows | self._read(row_id for row_id in before if row_id not in self._rows)
             changes = []
             for position in chunk:
                 if position not in self._gone:

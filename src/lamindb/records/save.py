@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from django.db import IntegrityError as DuplicateError
@@ -89,10 +90,9 @@ def undone_on_failure(records: Iterable[Record]) -> Iterator[None]:
 def _save_one(record: Record, connection: Any) -> None:
     check_texts(record)
     _make_storable(record)
-    for field in record._meta.concrete_fields:
-        other = record.related(field.name) if field.is_relation else None
-        if other is not None and not other.is_saved and field.name != "transform":
-            raise InvalidInputError(f"{field.name} is a {type(other).__name__} that is not saved yet: save it first")
+    for name, other in record._state.fields_cache.items():
+        if isinstance(other, Record) and not other.is_saved and name != "transform":
+            raise InvalidInputError(f"{name} is a {type(other).__name__} that is not saved yet: save it first")
     if not record.is_saved:
         _prepare_new(record, connection.alias)
         if isinstance(record, Run) and (new := record.related("transform")) is not None and not new.is_saved:
@@ -105,10 +105,15 @@ def _save_one(record: Record, connection: Any) -> None:
 
 def _make_storable(record: Record) -> None:
     """Write visibly what no database can hold in JSON; a value that needs it not stays the object that it is."""
-    for field in record._meta.concrete_fields:
-        value = record.loaded.get(field.attname)
-        if isinstance(field, models.JSONField) and (shown := storable(value)) != value:
-            record.loaded[field.attname] = shown
+    for name in _json_fields(type(record)):
+        value = record.loaded.get(name)
+        if value is not None and (shown := storable(value)) != value:
+            record.loaded[name] = shown
+
+
+@lru_cache(maxsize=64)
+def _json_fields(kind: type[Record]) -> list[str]:
+    return [field.attname for field in kind._meta.concrete_fields if isinstance(field, models.JSONField)]
 
 
 def _prepare_new(record: Record, alias: str) -> None:

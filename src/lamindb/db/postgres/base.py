@@ -31,6 +31,7 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
 
     def driver_execute(self, sql: str, values: Sequence[Any]) -> Any:
         """Execute a statement."""
+        self.ensure_connection()
         return self.create_cursor().execute(sql, values)
 
     def _was_dropped(self) -> bool:

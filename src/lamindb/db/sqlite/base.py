@@ -116,6 +116,8 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
 
     def driver_execute(self, sql: str, values: Sequence[Any]) -> Any:
         """Execute a statement; a transaction is checked for its file at its begin and at its commit."""
+        if self.connection is None:
+            self.ensure_connection()
         if not self.in_atomic_block:
             self._check_file()
         return self.connection.execute(_with_question_marks(sql), values)
