@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import operator
 import os
@@ -510,13 +511,17 @@ def insert(connection: Any, record: models.Model) -> bool:
         django.db.IntegrityError: Another constraint refuses the row; the transaction has to be rolled back.
         ValueError, TypeError: A field cannot hold its value. Nothing was written.
     """
-    fields = _fields(type(record))
-    given = record.__dict__
-    values = [
-        None if (value := given[field.attname]) is None else field.get_db_prep_save(value, connection)
-        for field in fields
-    ]
-    statement = _insertion(record._meta.db_table, _columns(type(record))[0], 1)
+    columns, values_of, times, _ = _columns(type(record))
+    values = list(values_of(record.__dict__))
+    for position, field in enumerate(_fields(type(record))):
+        value = values[position]
+        if value is None:
+            continue
+        if position in times and isinstance(value, datetime.datetime) and value.tzinfo is not None:
+            values[position] = connection.ops.adapt_datetimefield_value(value)
+        else:
+            values[position] = field.get_db_prep_save(value, connection)
+    statement = _insertion(record._meta.db_table, columns, 1)
     return bool(connection.run(f"{statement} ON CONFLICT DO NOTHING", values) == 1)
 
 

@@ -59,7 +59,7 @@ def link_inside(connection: Any, run: Run, files: Sequence[File], *, kind: str, 
     wanted = list(files)
     if kind == "input":
         made: set[str] = set()
-        for chunk in database.chunks(file.id for file in wanted):
+        for chunk in database.chunks([file.id for file in wanted]):
             statement = f"SELECT file_id FROM lamindb_runoutput WHERE run_id = %s AND file_id IN ({rows.marks(chunk)})"
             made.update(file_id for (file_id,) in connection.fetch(statement, [run.id, *chunk]))
         wanted = [file for file in wanted if file.id not in made and file.run_id != run.id]

@@ -318,7 +318,7 @@ class View:
         """
         if not self._has_folder:
             return "missing"
-        path = str(self.path(key))
+        path = f"{self.store.root_url}/{keys.check_key(key)}"
         if self._inspector.bad_parent(key) is not None:
             return "foreign"
         try:
