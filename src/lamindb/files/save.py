@@ -63,6 +63,8 @@ class Written:
         self._begun = now()
         self._ids: list[str] = []
         """The rows that the files became."""
+        self._rows: list[File] | None = [] if len(files) <= database.AT_ONCE else None
+        """These rows, if they are few; else those that were inserted are worked out again, part by part."""
         self._is_new = bytearray()
         """Whether the row was inserted; else it was there already."""
         self._replaced: list[str | None] = []
@@ -115,6 +117,8 @@ class Written:
         if outcome.is_new and outcome.row.run_id != outcome.plan.file.run_id:
             self._producers[outcome.row.id] = (outcome.row.run_id, outcome.row.transform_id)
         self._ids.append(outcome.row.id)
+        if self._rows is not None:
+            self._rows.append(outcome.row)
         self._is_new.append(outcome.is_new)
         self._replaced.append(before.id if before is not None else None)
         if not outcome.is_new and outcome.row.created_at >= self._begun:
@@ -173,9 +177,12 @@ class Written:
         told: list[Told] = []
         run = file.related("run")
         if row is None:
-            row = plan.new_row(self._instance.alias, row_id)
-            row.run_id, row.transform_id = self._producers.get(row_id, (row.run_id, row.transform_id))
-            row.is_latest = row_id not in self._superseded
+            if self._rows is not None:
+                row = self._rows[position]
+            else:
+                row = plan.new_row(self._instance.alias, row_id)
+                row.run_id, row.transform_id = self._producers.get(row_id, (row.run_id, row.transform_id))
+                row.is_latest = row_id not in self._superseded
             file.take_over(row)
         else:
             if not is_new:
@@ -290,7 +297,10 @@ def _insert(connection: Any, outcomes: Sequence[Outcome]) -> None:
     }
     database.insert_many(
         connection,
-        [FolderMember.from_fields(folder_digest=f, digest=d, suffix=s) for f, d, s in members],
+        [
+            FolderMember.from_columns({"folder_digest": f, "digest": d, "suffix": s}, connection.alias, is_new=True)
+            for f, d, s in members
+        ],
         ignore_conflicts=True,
     )
     _describe(connection, outcomes)
