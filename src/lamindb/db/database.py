@@ -70,6 +70,7 @@ def configure_django() -> None:
     if not apps.apps_ready:
         named = os.environ.get("DJANGO_SETTINGS_MODULE")
         if not settings.configured and not named:
+            _defer("django.core.checks")
             _defer("django.forms")
             settings.configure(
                 DATABASES={},
@@ -98,7 +99,8 @@ def configure_django() -> None:
 def _defer(name: str) -> None:
     """Let a module be loaded when it is first asked for something, unless it is there.
 
-    Django's fields import its forms, with templates and widgets, which only a project of the user needs.
+    Django's fields import its forms, with templates and widgets, and the checks of a project's settings: only a project
+    of the user needs them.
     """
     spec = importlib.util.find_spec(name) if name not in sys.modules else None
     if spec is None or spec.loader is None:
