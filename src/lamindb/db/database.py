@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib.util
 import json
 import operator
 import os
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -70,6 +72,8 @@ def configure_django() -> None:
     if not apps.apps_ready:
         named = os.environ.get("DJANGO_SETTINGS_MODULE")
         if not settings.configured and not named:
+            _defer("django.core.checks")
+            _defer("django.forms")
             settings.configure(
                 DATABASES={},
                 DATABASE_ROUTERS=[_ROUTER],
@@ -92,6 +96,23 @@ def configure_django() -> None:
     # While a project loads its apps, ours does not stop it: the next use of ours says what is wrong.
     if apps.ready and not settings.USE_TZ:
         raise ConflictError("your Django project has USE_TZ = False, which loses time zones: set it to True")
+
+
+def _defer(name: str) -> None:
+    """Let a module be loaded when it is first asked for something, unless it is there.
+
+    Django's fields import its forms, with templates and widgets, and the checks of a project's settings: only a project
+    of the user needs them.
+    """
+    spec = importlib.util.find_spec(name) if name not in sys.modules else None
+    if spec is None or spec.loader is None:
+        return
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    package, _, last = name.rpartition(".")
+    setattr(sys.modules[package], last, module)
 
 
 def install_router() -> None:

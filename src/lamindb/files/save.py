@@ -78,7 +78,7 @@ class Written:
         self._gone: set[int] = set()
         """Positions of files whose row could not be read after the commit."""
         self._rows: dict[str, File] = {}
-        """Rows of a save of few files: those that were inserted, and those that they replaced."""
+        """The rows that were inserted, and those that they replaced, if these are few: else they are read again."""
         self.edited: list[str] = []
         """What to say of stored versions that were written over; in no order."""
 
@@ -116,7 +116,7 @@ class Written:
         before = outcome.replaces
         if outcome.is_new and outcome.row.run_id != outcome.plan.file.run_id:
             self._producers[outcome.row.id] = (outcome.row.run_id, outcome.row.transform_id)
-        if outcome.is_new and len(self._files) <= TOLD_ONE_BY_ONE:
+        if outcome.is_new and len(self._files) <= database.AT_ONCE:
             self._rows.update((row.id, row) for row in (before, outcome.row) if row is not None)
         self._ids.append(outcome.row.id)
         self._is_new.append(outcome.is_new)
@@ -294,7 +294,10 @@ def _insert(connection: Any, outcomes: Sequence[Outcome]) -> None:
     }
     database.insert_many(
         connection,
-        [FolderMember.from_fields(folder_digest=f, digest=d, suffix=s) for f, d, s in members],
+        [
+            FolderMember.from_columns({"folder_digest": f, "digest": d, "suffix": s}, connection.alias, is_new=True)
+            for f, d, s in members
+        ],
         ignore_conflicts=True,
     )
     _describe(connection, outcomes)

@@ -173,8 +173,10 @@ class Batch:
 
     def _add_file(self, source: Source, descriptor: int, before: os.stat_result, hashed_at_ns: int) -> Stored:
         source_reader.check_recorded(source, before)
-        with self._writing(source.shown):
-            shares_blocks = source.take_over and self._objects.can_clone
+        shares_blocks = False
+        if source.take_over:
+            with self._writing(source.shown):
+                shares_blocks = self._objects.can_clone
         if before.st_size >= CHUNK_SIZE or shares_blocks:
             content, after, reused = self._add_large(source, descriptor, before)
             name = ObjectName(content.digest, source.suffix)
@@ -284,11 +286,12 @@ class Batch:
             all_reused = all_reused and stored.reused
             members.append(Member(relative, stored.name.digest, suffix, stored.content.size))
         found = tuple(members)
-        content = manifest.folder_content(found)
+        data = manifest.write_manifest(found)
+        content = manifest.content_of(data, found)
         if source.content is not None and source.content != content:
             raise source_reader.changed(source.path or "")
         name = ObjectName(content.digest, source.suffix)
-        reused = self._add_bytes(source, name, manifest.write_manifest(found)) and all_reused
+        reused = self._add_bytes(source, name, data) and all_reused
         return Stored(name, content, reused, found, is_folder=True, n_files=len(found), left_out=tuple(left_out))
 
     def _fsync(self, descriptor: int) -> None:
