@@ -13,9 +13,12 @@ SEED = int(os.environ.setdefault("LAMIN_TEST_SEED", str(int(time.time() // 86_40
 """Kept in the environment, where the workers of a session that goes on past midnight find the same."""
 
 
-def one_in(number: int) -> dict[str, int]:
-    """Return which steps are tried: all in a full run, else one in a number, of which the seed says where it begins."""
-    return {} if FULL else {"every": number, "first": SEED % number}
+def one_in(number: int, *, shift: int = 0) -> dict[str, int]:
+    """Return which steps are tried: all in a full run, else one in a number, of which the seed says where it begins.
+
+    Tests of the same steps in other places shift it, so that one day's tests together try most of them.
+    """
+    return {} if FULL else {"every": number, "first": (SEED + shift) % number}
 
 
 def seeds(all_of: range, number: int) -> list[int]:
