@@ -72,7 +72,7 @@ def fail(warm: Warm, record_property: Callable[[str, object], None]) -> Iterator
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["ENOSPC", "EIO"])
 @pytest.mark.parametrize("scenario", ALL if depth.FULL else [*FEW, OTHERS[depth.SEED % len(OTHERS)]])
 def test_each_call_may_fail(scenario: str, number: int, fail: Any) -> None:
-    answer = fail(scenario, number, **depth.one_in(SPARSE.get(scenario, 1)))
+    answer = fail(scenario, number, **depth.one_in(SPARSE.get(scenario, 4), shift=2 * (number == errno.EIO)))
     assert answer["problems"] == []
     assert answer["steps"] >= 3
     assert answer["times"] >= 1
