@@ -65,7 +65,7 @@ def check(plain: Plain, written: Written, kind: str, number: int, **options: Any
 @pytest.mark.timeout(600)
 @depth.on_one_database()
 def test_random_graphs_equal_the_oracle(instance: Path, shapes: Any) -> None:
-    @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=200 if depth.FULL else 80, deadline=None, suppress_health_check=list(HealthCheck))
     @given(shapes(), st.data())
     def ask(plain: Plain, data: st.DataObject) -> None:
         written = write(plain)

@@ -219,7 +219,7 @@ def test_no_page_scrolls_sideways_on_a_phone_or_with_large_text(
     over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     wide = {}
     with served(made.folder) as server, opened(browser, server) as page:
-        for address in addresses:
+        for address in depth.spread(2, addresses):
             page.set_viewport_size({"width": 320, "height": 700})
             page.goto(f"{server.gate.origin}{address}", wait_until="load")
             narrow = page.evaluate(over)
