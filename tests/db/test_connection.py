@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +109,37 @@ def test_closing_reaches_the_connections_of_all_threads(instance: Path) -> None:
         thread.join()
     assert found == [None] * 3
     assert ln.Transform.select().count() == 0
+
+
+def test_a_statement_of_another_thread_outlives_the_end_of_its_instance(local_instance: Path) -> None:
+    path = str(context.instance().database_path)
+    alias = context.instance().alias
+    opened: list[Any] = []
+    found: list[str] = []
+
+    def write() -> None:
+        database.connection(alias).ensure_connection()
+        opened.append(database.connection(alias).connection)
+        try:
+            with database.writing(alias):
+                found.append("began")
+        except Exception as error:
+            found.append(type(error).__name__)
+
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        thread = threading.Thread(target=write)
+        thread.start()
+        deadline = time.monotonic() + 60
+        while not (opened and opened[0].in_use.locked()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        ln.setup.disconnect()
+        assert thread.is_alive()
+        other.execute("ROLLBACK")
+        thread.join(60)
+    assert not thread.is_alive()
+    assert found
+    assert path not in [os.path.realpath(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd")]
 
 
 def test_a_transaction_is_all_or_nothing(instance: Path) -> None:

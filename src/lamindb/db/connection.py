@@ -228,7 +228,7 @@ class Guarded:
                 cursor.execute(sql, values)
                 return list(cursor.fetchall())
         try:
-            found: list[tuple[Any, ...]] = self.driver_execute(sql, values).fetchall()
+            found: list[tuple[Any, ...]] = self.driver_fetch(sql, values)
         except Exception:
             with self.wrap_database_errors:
                 raise
@@ -241,7 +241,7 @@ class Guarded:
                 cursor.execute(sql, values)
                 return int(cursor.rowcount)
         try:
-            changed: int = self.driver_execute(sql, values).rowcount
+            changed: int = self.driver_run(sql, values)
         except Exception:
             with self.wrap_database_errors:
                 raise
@@ -257,8 +257,12 @@ class Guarded:
             or not self.by_driver
         )
 
-    def driver_execute(self, sql: str, values: Sequence[Any]) -> Any:
-        """Execute a statement by the driver, on a connection that is opened if need be, and return its cursor."""
+    def driver_fetch(self, sql: str, values: Sequence[Any]) -> Any:
+        """Execute a statement by the driver, on a connection that is opened if need be, and return its rows."""
+        raise NotImplementedError
+
+    def driver_run(self, sql: str, values: Sequence[Any]) -> Any:
+        """Execute a statement by the driver as `driver_fetch` does, and return how many rows it changed."""
         raise NotImplementedError
 
     def connect(self) -> None:

@@ -29,8 +29,15 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
         # Bypass Django's async guard, which `super()` would keep: in a notebook an event loop always runs.
         BaseDatabaseWrapper.ensure_connection.__wrapped__(self)  # type: ignore[attr-defined]
 
-    def driver_execute(self, sql: str, values: Sequence[Any]) -> Any:
-        """Execute a statement."""
+    def driver_fetch(self, sql: str, values: Sequence[Any]) -> Any:
+        """Execute a statement by the driver, and return its rows."""
+        return self._driver_execute(sql, values).fetchall()
+
+    def driver_run(self, sql: str, values: Sequence[Any]) -> Any:
+        """Execute a statement by the driver, and return how many rows it changed."""
+        return self._driver_execute(sql, values).rowcount
+
+    def _driver_execute(self, sql: str, values: Sequence[Any]) -> Any:
         self.ensure_connection()
         return self.create_cursor().execute(sql, values)
 

@@ -6,7 +6,8 @@ import contextlib
 import datetime
 import os
 import sqlite3
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -41,8 +42,65 @@ _NO_INDEX: Final = frozenset({"SQLITE_IOERR_SHMOPEN", "SQLITE_IOERR_SHMSIZE", "S
 """How SQLite says that the file beside a database through which its processes share an index cannot be made."""
 
 
+class Connection(sqlite3.Connection):
+    """A connection that any thread can close: one that executes a statement meanwhile closes it at its end.
+
+    To take the database away from under a statement would end the process.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.in_use = threading.Lock()
+        self._is_closing = False
+
+    def guarded(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Return what a function of the driver returns, which reads or changes the database."""
+        try:
+            with self.in_use:
+                return work(*args)
+        finally:
+            if self._is_closing:
+                self.close()
+
+    def execute(self, *args: Any) -> Any:
+        """Execute a statement."""
+        return self.guarded(super().execute, *args)
+
+    def close(self) -> None:
+        """Close it, now or at the end of the statement that is executed."""
+        self._is_closing = True
+        # A thread that does not get this lock leaves the closing to the one that has it, and looks for that at its end.
+        if self.in_use.acquire(blocking=False):
+            try:
+                super().close()
+            finally:
+                self.in_use.release()
+
+
 class Cursor(base.SQLiteCursorWrapper):
     """A cursor that can be closed after its connection: a query that is not read to its end outlives that."""
+
+    connection: Connection
+
+    def execute(self, query: Any, params: Any = None) -> Any:
+        """Execute a statement."""
+        return self.connection.guarded(super().execute, query, params)
+
+    def executemany(self, query: Any, param_list: Any) -> Any:
+        """Execute a statement for each of many parameters."""
+        return self.connection.guarded(super().executemany, query, param_list)
+
+    def fetchone(self) -> Any:
+        """Return the next row."""
+        return self.connection.guarded(super().fetchone)
+
+    def fetchmany(self, *args: Any) -> Any:
+        """Return the next rows."""
+        return self.connection.guarded(super().fetchmany, *args)
+
+    def fetchall(self) -> Any:
+        """Return all further rows."""
+        return self.connection.guarded(super().fetchall)
 
     def close(self) -> None:
         """Close it."""
@@ -92,6 +150,7 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
 
     def _connect(self, conn_params: dict[str, Any], commands: list[str]) -> Any:
         given, self.init_commands = self.init_commands, []
+        conn_params = {**conn_params, "factory": Connection}
         try:
             # Bypass Django's async guard, which `super()` would keep: in a notebook an event loop always runs.
             raw = base.DatabaseWrapper.get_new_connection.__wrapped__(self, conn_params)  # type: ignore[attr-defined]
@@ -114,7 +173,16 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
         self._check_file()
         return self.connection.cursor(factory=Cursor)
 
-    def driver_execute(self, sql: str, values: Sequence[Any]) -> Any:
+    def driver_fetch(self, sql: str, values: Sequence[Any]) -> Any:
+        """Execute a statement by the driver, and return its rows."""
+        cursor = self._driver_execute(sql, values)
+        return cursor.connection.guarded(cursor.fetchall)
+
+    def driver_run(self, sql: str, values: Sequence[Any]) -> Any:
+        """Execute a statement by the driver, and return how many rows it changed."""
+        return self._driver_execute(sql, values).rowcount
+
+    def _driver_execute(self, sql: str, values: Sequence[Any]) -> Any:
         """Execute a statement; a transaction is checked for its file at its begin and at its commit."""
         if self.connection is None:
             self.ensure_connection()
