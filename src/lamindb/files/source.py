@@ -284,7 +284,7 @@ def _look_at_path(
     is_resolved = isinstance(text, ResolvedPath)
     if text.startswith("file://"):
         text = text[7:]
-    path = text if is_resolved else os.path.abspath(os.path.expanduser(text))
+    path = text if is_resolved else os.path.abspath(os.path.expanduser(text) if text.startswith("~") else text)
     try:
         status = os.lstat(path)
         is_link = stats.S_ISLNK(status.st_mode)
@@ -340,14 +340,16 @@ class _LastFolder:
 
     def resolve(self, path: str) -> str:
         """Return the path of a file, which is no link itself, without the links among its folders."""
-        folder, name = os.path.split(path)
+        if os.name == "nt":
+            return os.path.realpath(path)
+        folder, _, name = path.rpartition("/")
         known, real, identity = self._known
         # Another folder may have its name by now, or its link may lead elsewhere.
         is_same = folder == known and identity is not None and _identity(real) == identity
-        if not is_same or (real != folder and _identity(os.path.join(folder, "")) != identity):
-            real = os.path.realpath(folder)
+        if not is_same or (real != folder and _identity(f"{folder}/") != identity):
+            real = os.path.realpath(f"{folder}/")
             self._known = (folder, real, _identity(real))
-        return os.path.join(real, name)
+        return f"{real}/{name}" if real != "/" else f"/{name}"
 
 
 def _identity(path: str) -> tuple[int, int] | None:
