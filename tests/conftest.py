@@ -174,20 +174,25 @@ def database(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture
-def instance(tmp_path: Path, database: str | None, monkeypatch: pytest.MonkeyPatch) -> Path:
+def instance(
+    tmp_path: Path, database: str | None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Path:
     """Make an instance with storage `./mydata` in the test's folder, on both databases; return its storage root."""
-    return _init(tmp_path, database, monkeypatch)
+    return _init(tmp_path, database, monkeypatch, request)
 
 
 @pytest.fixture
-def local_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def local_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     """Make an instance with storage `./mydata` in the test's folder, on SQLite only; return its storage root."""
-    return _init(tmp_path, None, monkeypatch)
+    return _init(tmp_path, None, monkeypatch, request)
 
 
-def _init(folder: Path, database: str | None, monkeypatch: pytest.MonkeyPatch) -> Path:
+def _init(folder: Path, database: str | None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     import lamindb as ln
+    from lamindb.models.query import RecordQuery
 
+    if depth.asks_django(request.node.nodeid):
+        monkeypatch.setattr(RecordQuery, "COMPILES_ONCE", False)
     monkeypatch.chdir(folder)
     ln.setup.init(storage="./mydata", db=database)
     return folder / "mydata"

@@ -11,8 +11,9 @@ import os
 import re
 import threading
 import weakref
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -222,6 +223,24 @@ class Guarded:
                 self.drop()
                 raise TranslatedOperationalError(f"the database is too old: {error}") from error
         self._guard(self.connection)
+
+    def read(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Return what a statement reads, as Django's cursor does, past the layers around it that have nothing to do."""
+        django: Any = self
+        if django.execute_wrappers or django.queries_logged or self.needs_rollback:
+            with django.cursor() as cursor:
+                cursor.execute(statement, values)
+                return cursor.fetchall()  # type: ignore[no-any-return]
+        django.validate_thread_sharing()
+        django.close_if_health_check_failed()
+        django.ensure_connection()
+        with self.wrap_database_errors:
+            return self._fetch(statement, values)
+
+    def _fetch(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        cursor = cast("Any", self).create_cursor()
+        cursor.execute(statement, values)
+        return cursor.fetchall()  # type: ignore[no-any-return]
 
     def _guard(self, raw: Any) -> None:
         """Have the raw connection closed when its thread has ended and nothing holds this wrapper any more.

@@ -5,17 +5,40 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import re
 import sqlite3
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.sqlite3 import base, operations
 from django.db.models.expressions import Col
+from django.utils import dateparse
 
 from lamindb.db.connection import Guarded, without_async_guard
 from lamindb.db.utc import UTCOperations
 from lamindb.errors import NoInstanceError
+
+_GLOBS: Final = {"contains": "*{}*", "startswith": "{}*", "endswith": "*{}"}
+_SPECIAL: Final = re.compile(r"[*?\[]")
+
+_UTC: Final = "Z"
+"""What a stored time leaves out. No text that is not a time becomes one by it."""
+
+
+class _TimeText:
+    """The conversion of times that are selected as text."""
+
+    quick = staticmethod(datetime.datetime.fromisoformat)
+    """The same for times as they are usually stored; another raises ValueError."""
+
+    def __call__(self, value: Any, expression: Any, connection: Any) -> Any:
+        try:
+            return self.quick(value)
+        except ValueError:
+            stored = dateparse.parse_datetime(value.removesuffix(_UTC))
+        return None if stored is None else connection.ops.convert_datetimefield_value(stored, expression, connection)
 
 
 class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
@@ -28,6 +51,16 @@ class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
         found = super().get_db_converters(expression)
         return [one for one in found if one != self.convert_booleanfield_value] if type(expression) is Col else found
 
+    def selected(self, field: Any, column: str) -> tuple[str, list[Any]]:
+        """Return what is selected for a field's column: a time as text, past the driver's conversion of times."""
+        if field.get_internal_type() == "DateTimeField":
+            return f"{column} || '{_UTC}'", [_TimeText()]
+        return super().selected(field, column)
+
+    def pattern(self, lookup: str, text: str) -> str:
+        """Return the pattern of `contains`, `startswith` or `endswith` for a text."""
+        return _GLOBS[lookup].format(_SPECIAL.sub(r"[\g<0>]", text))
+
     def convert_datetimefield_value(self, value: Any, expression: Any, connection: Any) -> Any:
         """Return a stored time as UTC; a third of the time of Django's own, in every row of a list."""
         if type(value) is datetime.datetime and value.tzinfo is None:
@@ -39,8 +72,25 @@ _NO_INDEX: Final = frozenset({"SQLITE_IOERR_SHMOPEN", "SQLITE_IOERR_SHMSIZE", "S
 """How SQLite says that the file beside a database through which its processes share an index cannot be made."""
 
 
+_SHORT: Final = 4_000
+
+
+@lru_cache(maxsize=256)
+def _with_question_marks(query: str) -> str:
+    """Return a statement with the marks of SQLite for its values, as Django writes it."""
+    converted: str = base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
+    return converted
+
+
 class Cursor(base.SQLiteCursorWrapper):
     """A cursor that can be closed after its connection: a query that is not read to its end outlives that."""
+
+    def convert_query(self, query: str, *, param_names: Any = None) -> str:
+        """Return a statement with the marks of SQLite; short ones are remembered, as they take no longer to execute."""
+        if param_names is None and len(query) <= _SHORT:
+            return _with_question_marks(query)
+        converted: str = super().convert_query(query, param_names=param_names)  # type: ignore[misc]
+        return converted
 
     def close(self) -> None:
         """Close it."""
@@ -101,10 +151,18 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
         Raises:
             NoInstanceError: The file was deleted, or replaced by another.
         """
+        self._check_identity()
+        return self.connection.cursor(factory=Cursor)
+
+    def _fetch(self, statement: str, values: Any) -> list[tuple[Any, ...]]:
+        self._check_identity()
+        found: list[tuple[Any, ...]] = self.connection.execute(_with_question_marks(statement), values).fetchall()
+        return found
+
+    def _check_identity(self) -> None:
         if self._identity() != self.settings_dict["IDENTITY"]:
             self.drop()
             raise self._replaced()
-        return self.connection.cursor(factory=Cursor)
 
     def _replaced(self) -> NoInstanceError:
         return NoInstanceError(
