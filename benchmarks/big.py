@@ -22,6 +22,9 @@ from benchmarks import edges
 _FOLDER = "LAMIN_BENCH_FOLDER"
 """The environment variable with the folder in which big instances are kept, instead of the user's cache folder."""
 
+_CONTENT = 2
+"""Counts the changes of what is written: an instance that an earlier version of this module made is not used."""
+
 START = 1_672_531_200
 SECONDS = 94
 """The first file is of the start of 2023, and one follows each 94 seconds: a million in three years."""
@@ -89,7 +92,7 @@ def instance(sizes: Sizes, *, on_postgres: bool = False) -> Big:
     if on_postgres:
         folder = Path(tempfile.mkdtemp(prefix="lamindb-big-"))
         return make(folder, sizes, database=edges.postgres_url())
-    folder = kept_folder() / "-".join(str(number or 0) for number in asdict(sizes).values())
+    folder = kept_folder() / "-".join(str(number or 0) for number in (_CONTENT, *asdict(sizes).values()))
     root = folder / "mydata"
     return Big(root, None, sizes) if (folder / "complete").exists() else make(folder, sizes)
 
@@ -239,13 +242,18 @@ def _transforms(words: _Words, sizes: Sizes) -> str:
     )
 
 
+def _run_id(words: _Words, number: str) -> str:
+    """Return SQL for the id of a run, which no file has."""
+    return f"'r' || {words.pad(number, 19)}"
+
+
 def _runs(words: _Words, sizes: Sizes) -> str:
     at = words.time(f"i * {SECONDS * (sizes.files // sizes.runs)}")
     status = "CASE WHEN i % 50 = 7 THEN 'failed' WHEN i % 1000 = 11 THEN 'aborted' ELSE 'completed' END"
     transform = words.pad(f"(i * 7919) % {sizes.transforms}", 16)
     return (
         "INSERT INTO lamindb_run (id, status, transform_id, started_at, finished_at, created_at, updated_at, "
-        f"created_by_id) {_numbers(sizes.runs)} SELECT {words.pad('i', 20)}, {status}, {transform}, {at}, {at}, {at}, "
+        f"created_by_id) {_numbers(sizes.runs)} SELECT {_run_id(words, 'i')}, {status}, {transform}, {at}, {at}, {at}, "
         f"{at}, {words.pad(f'(i * 31) % {sizes.users}', 8)} FROM n"
     )
 
@@ -260,7 +268,7 @@ def _files(words: _Words, sizes: Sizes, storage_id: str) -> str:
     o = f"(CASE WHEN {is_second} THEN {j} + 70 ELSE {j} END) % {sizes.objects or 100_000}"
     is_first_of_two = "i % 5 = 0"
     in_trash = "(j % 200 = 3)"
-    run = words.pad(f"i / {max(1, sizes.files // sizes.runs)}", 20)
+    run = _run_id(words, f"i / {max(1, sizes.files // sizes.runs)}")
     at = words.time(f"i * {SECONDS}")
     made = f"(SELECT transform_id FROM lamindb_run r WHERE r.id = {run})"
     user = f"(SELECT created_by_id FROM lamindb_run r WHERE r.id = {run})"
@@ -326,7 +334,7 @@ def _inputs(words: _Words, sizes: Sizes) -> str:
         "INSERT INTO lamindb_runinput (run_id, file_id, seen_by, created_at) "
         f"{_numbers(sizes.runs * _READ)}, e(r, k) AS (SELECT i / {_READ}, i % {_READ} FROM n), "
         f"s(r, i) AS (SELECT DISTINCT r, {source} FROM e WHERE r % {_BLOCK} > 0) "
-        f"SELECT {words.pad('r', 20)}, {words.pad('(i / 5) * 4 + i % 5', 16)} || '0001', 'call', "
+        f"SELECT {_run_id(words, 'r')}, {words.pad('(i / 5) * 4 + i % 5', 16)} || '0001', 'call', "
         f"{words.time(f'r * {SECONDS * each}')} FROM s WHERE i % 5 BETWEEN 1 AND 3 "
         f"OR (i % 5 = 0 AND r / {_BLOCK} % 10 = 0) ORDER BY r, i"
     )

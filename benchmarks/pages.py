@@ -34,7 +34,7 @@ def _file(sizes: big.Sizes, share: float) -> str:
 
 
 def _run(sizes: big.Sizes, share: float) -> str:
-    return f"{int(sizes.runs * share):020}"
+    return f"r{int(sizes.runs * share):019}"
 
 
 def _transform(sizes: big.Sizes, share: float) -> str:

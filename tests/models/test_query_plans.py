@@ -34,7 +34,7 @@ def project(made: big.Big, monkeypatch: pytest.MonkeyPatch) -> None:
     ln.connect(made.root)
 
 
-USER, TRANSFORM, RUN = "00000003", "0000000000000002", "00000000000000000300"
+USER, TRANSFORM, RUN = "00000003", "0000000000000002", "r0000000000000000300"
 
 LISTS: dict[str, Callable[[], Any]] = {
     "newest files": lambda: ln.File.select(),

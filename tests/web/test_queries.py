@@ -10,16 +10,13 @@ import pytest
 from django.test.utils import CaptureQueriesContext
 
 import lamindb as ln
-from lamindb.core import context
 from lamindb.db import database as databases
 from lamindb.errors import InvalidInputError
-from lamindb.models import File, Run, RunInput
-from lamindb.models.base import now
-from lamindb.runs import metadata
+from lamindb.models import File, Run
 from lamindb.setup.read_only import open_read_only
 from lamindb.web import queries
 from lamindb.web.queries import FileFilter
-from tests.support import depth, showcase
+from tests.support import depth, large_records, showcase
 from tests.support.web import Client
 from tests.web.conftest import Made, Parsed, crawl, open_client
 
@@ -151,54 +148,22 @@ def test_what_takes_too_long_is_stopped_and_said(local_instance: Path, monkeypat
     assert not queries.files(opened, FileFilter(suffix=".none")).is_cut
 
 
-MANY = 20_000 if depth.FULL else 2_000
-LONG_LOG = (1 << 30) if depth.FULL else (4 << 20)
+LARGE = large_records.FULL if depth.FULL else large_records.Sizes(2_000, 4 << 20)
 
 
 def test_much_of_everything_stays_a_small_page(instance: Path) -> None:
-    transform = ln.Transform("hub", type="script", reference="hub.py").save()
-    files = [ln.File(b"%d" % n, key=f"in/{n}.txt") for n in range(MANY)]
-    ln.save(files)
-    params = {f"p{n}": "x" * 50 for n in range(5_000)}
-    run = showcase.make_run(transform, params=params)
-    log = b"line\n" * (LONG_LOG // 5) + b"y" * (1 << 20)
-    kept = metadata.kept(context.instance(), {"log_digest": (log, ".log")})
-    alias = str(run.alias)
-    Run.objects.using(alias).filter(id=run.id).order_by().update_rows(kept)
-    with databases.writing(alias) as connection:
-        edges = [RunInput.from_fields(run_id=run.id, file_id=one.id, seen_by="call", created_at=now()) for one in files]
-        databases.insert_many(connection, edges)
-        runs = [Run.from_fields(**{**_plain(run), "id": f"{run.id[:12]}{n:08d}", "params": None}) for n in range(MANY)]
-        databases.insert_many(connection, runs)
-        databases.insert_many(
-            connection,
-            [
-                RunInput.from_fields(run_id=one.id, file_id=files[0].id, seen_by="call", created_at=now())
-                for one in runs
-            ],
-        )
+    made = large_records.make(LARGE)
     client = Client(open_read_only(instance))
-    hub, first = f"/runs/{run.id}", files[0].id
-    lists = (
-        f"/runs?reads={first}",
-        f"/runs?transform={transform.id}",
-        f"{hub}/log?end={len(log) // 2}",
-        f"{hub}/steps",
-    )
-    for address in (hub, f"{hub}/log", f"{hub}/inputs", f"/files/{first}", f"/transforms/{transform.id}", *lists):
+    for address in made.lists:
         answer, asked = captured(client, address)
         assert answer.status == 200 and len(asked) <= MOST, address
         assert len(answer.body) < 500_000, (address, len(answer.body))
-    for address in (f"{hub}/lineage", f"/files/{first}/lineage", f"/lineage/impact?id={first}"):
+    for address in made.lineage:
         answer, _ = captured(client, address)
         assert answer.status == 200 and len(answer.body) < 500_000, (address, len(answer.body))
-    assert "and 4900 more" in client.get(f"/runs/{run.id}").text
-    page = Parsed(client.get(f"/runs/{run.id}/log").text)
+    assert "and 4900 more" in client.get(made.run).text
+    page = Parsed(client.get(f"{made.run}/log").text)
     assert any("?end=" in found.get("href", "") for _, found in page.tags)
-
-
-def _plain(run: Any) -> dict[str, Any]:
-    return {field.attname: run.__dict__[field.attname] for field in run._meta.concrete_fields}
 
 
 def test_the_pieces_of_a_log_are_the_log(local_instance: Path) -> None:

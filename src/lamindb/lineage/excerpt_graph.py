@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from hashlib import blake2b
 from itertools import zip_longest
 from typing import Any
@@ -20,6 +19,8 @@ _WIDE = 500
 """With groups, so many neighbours of each node are read: most of them share a card."""
 _MOST_READ = 2_000
 _MOST_STARTS = 500
+_AHEAD = 3
+"""So many edges are read ahead for each node that may be shown: an edge is read anew in each step that takes it."""
 MOST_COUNTED = 1_000
 """More are not counted: a page says "over 1,000"."""
 
@@ -31,6 +32,9 @@ _ARMS = {
     ("down", RUN): Arm(_FILES, "run_id", "id"),
 }
 """The edges before and after a file or run: of the runs that produced a file, the first."""
+
+_Place = tuple[str, NodeKey]
+"""A node on one side of the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,7 @@ def _starts(connection: Any, excerpt: Excerpt) -> tuple[list[NodeKey], dict[str,
 
 @dataclass(slots=True)
 class _Walk:
-    """A walk in both directions at once, nearer nodes first, with one query for each step."""
+    """A walk in both directions at once, nearer nodes first, which reads several steps by one query."""
 
     connection: Any
     excerpt: Excerpt
@@ -173,14 +177,16 @@ class _Walk:
     distances: dict[str, dict[NodeKey, int]] = field(default_factory=lambda: {"up": {}, "down": {}})
     totals: dict[tuple[str, str], int] = field(default_factory=dict)
     is_cut: bool = False
+    _known: dict[_Place, list[str]] = field(default_factory=dict)
 
     def run(self, starts: list[NodeKey]) -> None:
-        """Walk from these nodes to the end of the excerpt; count the neighbours of those at its end."""
+        """Walk from these nodes to the end of the excerpt, and count the neighbours of all nodes."""
         sides = ["up", "down"] if self.excerpt.direction == "both" else [self.excerpt.direction]
         self.shown = dict.fromkeys(starts[: self.most])
         frontier = [(side, key) for side in sides for key in self.shown]
         for side, key in frontier:
             self.distances[side][key] = 0
+        self._read_opened()
         distance = 0
         while frontier:
             distance += 1
@@ -196,36 +202,159 @@ class _Walk:
                 self.shown[key] = None
                 self.distances[side][key] = distance
                 frontier.append((side, key))
+        self._count()
+
+    def _is_within(self, side: str, key: NodeKey) -> bool:
+        """Whether a node is within the generations that are shown with their neighbours."""
+        distance = self.distances[side][key]
+        # A generation of files is two steps; the run that made the last file shown is beyond it.
+        return distance < 2 * self.excerpt.depth and not (key[0] == FILE and distance == 2 * self.excerpt.depth - 1)
 
     def _limit(self, side: str, key: NodeKey) -> int:
         """Return how many neighbours of a node are shown."""
-        distance = self.distances[side][key]
-        # A generation of files is two steps; the run that made the last file shown is beyond it.
-        is_within = distance < 2 * self.excerpt.depth and not (
-            key[0] == FILE and distance == 2 * self.excerpt.depth - 1
-        )
-        page = PAGE if self.excerpt.group == "none" else _WIDE
-        return page * is_within + PAGE * self.excerpt.pages(key[1], side)
+        return self._page() * self._is_within(side, key) + PAGE * self.excerpt.pages(key[1], side)
 
-    def _neighbours(self, frontier: list[tuple[str, NodeKey]]) -> dict[tuple[str, NodeKey], list[str]]:
-        """Return the newest neighbours of nodes, as many as are shown of each, and remember how many there are."""
-        until = self.excerpt.until()
+    def _page(self) -> int:
+        return PAGE if self.excerpt.group == "none" else _WIDE
+
+    def _neighbours(self, frontier: list[_Place]) -> dict[_Place, list[str]]:
+        """Return the newest neighbours of nodes, as many as are shown of each."""
+        unread = [at for at in frontier if self._is_within(*at) and at not in self._known]
+        if unread:
+            side, (kind, node_id) = unread[0]
+            distance = self.distances[side][kind, node_id]
+            starts_at_run = (kind == RUN) == (distance % 2 == 0)
+            self._read_ahead(unread, kind, 2 * self.excerpt.depth - starts_at_run - distance)
+        return {at: self._known.get(at, [])[: self._limit(*at)] for at in frontier}
+
+    def _read_opened(self) -> None:
+        """Read the neighbours of the nodes that were opened: wherever they are, by one query."""
+        page = self._page()
         parts, params = [], []
-        limits = {(side, key): self._limit(side, key) for side, key in frontier}
         for (side, kind), arm in _ARMS.items():
-            wanted = [(key[1], limits[side, key]) for one, key in frontier if (one, key[0]) == (side, kind)]
-            if wanted:
-                for n, (text, values) in enumerate(_nearest_sql(self.connection.vendor, arm, wanted, until)):
-                    parts.append(f"SELECT '{side}', {kind}, node, neighbour, total FROM ({text}) {side}_{kind}_{n}")
-                    params += values
-        found: dict[tuple[str, NodeKey], list[str]] = {one: [] for one in frontier}
-        for side, kind, node_id, neighbour, total in sql.fetch(self.connection, " UNION ALL ".join(parts), params):
-            if neighbour is not None:
-                found[side, (kind, node_id)].append(neighbour)
-                continue
-            self.totals[side, node_id] = total
-            self.is_cut |= total > limits[side, (kind, node_id)] > 0
-        return {at: sorted(ids, reverse=True)[: limits[at]] for at, ids in found.items()}
+            opened = [one for one in self.excerpt.opened if one.side == side]
+            if opened:
+                listed, values = sql.listed_sql(self.connection.vendor, [one.id for one in opened])
+                most = page + PAGE * max(one.pages for one in opened)
+                newest, more = self._newest_sql(arm, f"({listed}) listed", "listed", most)
+                parts.append(f"SELECT '{side}', {kind}, listed.id, {newest}")
+                params += [*values, *more]
+        if parts:
+            self._keep(sql.fetch(self.connection, " UNION ALL ".join(parts), params))
+
+    def _read_ahead(self, places: list[_Place], kind: int, steps: int) -> None:
+        """Read the newest neighbours of nodes of one kind, theirs, and so on, as far as these are not too many."""
+        seeds: dict[str, list[str]] = {}
+        for side, key in places:
+            seeds.setdefault(side, []).append(key[1])
+        tables, parts, params, limits = [], [], [], {}
+        for side, ids in seeds.items():
+            listed, values = sql.listed_sql(self.connection.vendor, ids)
+            text, more = self._recursion_sql(side, kind, listed, steps)
+            tables.append(text)
+            params += [*values, *more]
+            # The first step is never cut.
+            limits[side] = self._page() * len(ids) + _AHEAD * self.most
+            found = f"SELECT '{side}', 1 - kind, node, id, step FROM {side} WHERE step > 0 LIMIT {limits[side] + 1}"
+            parts.append(f"SELECT * FROM ({found}) found_{side}")
+        rows = sql.fetch(self.connection, f"WITH RECURSIVE {', '.join(tables)} {' UNION ALL '.join(parts)}", params)
+        self._known.update((at, []) for at in places)
+        for side in seeds:
+            of_side = [row for row in rows if row[0] == side]
+            # The databases find the nearest first: of all steps before the one that was cut, everything is known.
+            whole = steps if len(of_side) <= limits[side] else of_side[-1][-1] - 1
+            for _, node_kind, _, neighbour, step in of_side:
+                if step < whole:
+                    self._known.setdefault((side, (1 - node_kind, neighbour)), [])
+            self._keep(dict.fromkeys(row[:4] for row in of_side if row[-1] <= whole))
+
+    def _keep(self, rows: Iterable[Any]) -> None:
+        """Remember neighbours, the newest first."""
+        found: dict[_Place, list[str]] = {}
+        for side, kind, node_id, neighbour in rows:
+            found.setdefault((side, (kind, node_id)), []).append(neighbour)
+        for at, ids in found.items():
+            # What was opened has more of them than what was read on the way.
+            if len(ids) > len(self._known.get(at, ())):
+                self._known[at] = sorted(ids, reverse=True)
+
+    def _until(self, column: str) -> tuple[str, list[Any]]:
+        """Return the condition that an edge was recorded by the day that is shown."""
+        until = self.excerpt.until()
+        if until is None:
+            return "", []
+        on_postgres = self.connection.vendor == "postgresql"
+        return f" AND {column} <= %s", [until if on_postgres else until.replace(tzinfo=None).isoformat(sep=" ")]
+
+    def _newest_sql(self, arm: Arm, source: str, name: str, most: int, where: str = "") -> tuple[str, list[Any]]:
+        """Return SQL for the newest neighbours of each node of a table: the last column of a SELECT, and what follows.
+
+        Of a node with many neighbours, only the newest are read, from the end of an index.
+
+        Args:
+            arm: The edges.
+            source: The table, as it stands after FROM.
+            name: Its name there; its column `id` has the nodes.
+            most: The number of neighbours of a node.
+            where: A further condition, of the table.
+        """
+        known, more = self._until("c.created_at")
+        found = f"FROM {arm.table} c WHERE c.{arm.match} = {name}.id AND c.{arm.found} IS NOT NULL{known}"
+        newest = f"{found} ORDER BY c.{arm.found} DESC LIMIT {most}"
+        if self.connection.vendor == "postgresql":
+            each = f"(SELECT c.{arm.found}::text AS id {newest}) t"
+            return f"t.id FROM {source} CROSS JOIN LATERAL {each}{where and f' WHERE {where}'}", more
+        # CROSS JOIN fixes the join order in SQLite: it would scan a whole index otherwise.
+        return (
+            f"t.{arm.found} FROM {source} CROSS JOIN {arm.table} t WHERE t.{arm.match} = {name}.id "
+            f"AND t.{arm.found} IN (SELECT c.{arm.found} {newest}){where and f' AND {where}'}"
+        ), more
+
+    def _recursion_sql(self, side: str, kind: int, listed: str, steps: int) -> tuple[str, list[Any]]:
+        """Return a common table expression, named as the side, of all that some steps find, with the step."""
+        cast = "::text" if self.connection.vendor == "postgresql" else ""
+        first = f"SELECT 0, {kind}, ''{cast}, listed.id{cast} FROM ({listed}) listed"
+        params: list[Any] = []
+        arms = []
+        for one in (FILE, RUN):
+            source = side
+            if cast:
+                # PostgreSQL allows one reference to the recursive table, so both kinds of steps share it.
+                source = f"(SELECT {side}.id WHERE {side}.kind = {one}) at"
+            condition = "" if cast else f"{side}.kind = {one} AND {side}.step < {steps}"
+            newest, more = self._newest_sql(_ARMS[side, one], source, "at" if cast else side, self._page(), condition)
+            arms.append(f"SELECT {newest}" if cast else f"SELECT {side}.step + 1, {1 - one}, {side}.id, {newest}")
+            params += more
+        # Ordered by the step, the nearest come first; PostgreSQL finds them so.
+        more_steps = f"{' UNION '.join(arms)} ORDER BY 1"
+        if cast:
+            more_steps = (
+                f"SELECT {side}.step + 1, 1 - {side}.kind, {side}.id, next.id FROM {side} CROSS JOIN LATERAL "
+                f"({' UNION ALL '.join(arms)}) next(id) WHERE {side}.step < {steps}"
+            )
+        return f"{side}(step, kind, node, id) AS ({first} UNION {more_steps})", params
+
+    def _count(self) -> None:
+        """Count the neighbours of all nodes, by one query."""
+        cast = "::text" if self.connection.vendor == "postgresql" else ""
+        parts, params = [], []
+        for (side, kind), arm in _ARMS.items():
+            ids = [node_id for one, node_id in self.distances[side] if one == kind]
+            if ids:
+                known, more = self._until("c.created_at")
+                listed, values = sql.listed_sql(self.connection.vendor, ids)
+                number = f"SELECT COUNT(*) FROM {arm.table} c WHERE c.{arm.match} = listed.id"
+                parts.append(
+                    f"SELECT '{side}', {kind}, listed.id{cast}, ({number} AND c.{arm.found} IS NOT NULL{known}) "
+                    f"FROM ({listed}) listed"
+                )
+                params += [*more, *values]
+        if not parts:
+            return
+        for side, kind, node_id, total in sql.fetch(self.connection, " UNION ALL ".join(parts), params):
+            if total:
+                self.totals[side, node_id] = total
+                self.is_cut |= total > self._limit(side, (kind, node_id)) > 0
 
     def hidden(self, side: str, edges: Iterable[Ends]) -> dict[str, int]:
         """Return for each node how many of its neighbours on one side are not shown."""
@@ -240,35 +369,6 @@ class _Walk:
 def _round_robin(found: Mapping[tuple[str, NodeKey], list[str]]) -> Iterator[tuple[str, NodeKey]]:
     listed = [[(side, (1 - key[0], one)) for one in ids] for (side, key), ids in found.items()]
     return (one for row in zip_longest(*listed) for one in row if one is not None)
-
-
-def _nearest_sql(
-    vendor: str, arm: Arm, wanted: list[tuple[str, int]], until: datetime | None
-) -> list[tuple[str, list[Any]]]:
-    """Return the queries for the newest neighbours of nodes, and for the number of all: `node`, `neighbour`, `total`.
-
-    Of a node with many neighbours, only the newest are read, from the end of an index.
-    """
-    cast = "::text" if vendor == "postgresql" else ""
-    known, more = "", []
-    if until is not None:
-        known = " AND c.created_at <= %s"
-        more = [until if vendor == "postgresql" else until.replace(tzinfo=None).isoformat(sep=" ")]
-    of_node = f"{arm.table} c WHERE c.{arm.match} = listed.id AND c.{arm.found} IS NOT NULL{known}"
-    listed, params = sql.listed_sql(vendor, [one for one, _ in wanted])
-    number = f"(SELECT COUNT(*) FROM {of_node})"
-    counted = f"SELECT listed.id AS node, NULL{cast} AS neighbour, {number} AS total FROM ({listed}) listed"
-    found = [(f"SELECT * FROM ({counted}) counted WHERE total > 0", [*more, *params])]
-    read = [one for one, most in wanted if most]
-    if read:
-        most = max(most for _, most in wanted)
-        newest = f"SELECT c.{arm.found} FROM {of_node} ORDER BY c.{arm.found} DESC LIMIT {most}"
-        listed, params = sql.listed_sql(vendor, read)
-        columns = f"listed.id AS node, t.{arm.found}{cast} AS neighbour, 0 AS total"
-        source = f"({listed}) listed CROSS JOIN {arm.table} t"
-        condition = f"t.{arm.match} = listed.id AND t.{arm.found} IN ({newest})"
-        found.append((f"SELECT {columns} FROM {source} WHERE {condition}", [*params, *more]))
-    return found
 
 
 def _edges(connection: Any, walk: _Walk) -> set[Ends]:
@@ -306,7 +406,7 @@ def _grouped(
     for node in graph.nodes():
         look = None if node.id in focus else looks.of(node)
         if look is not None:
-            members.setdefault((*_place(walk, node), *look), []).append(node)
+            members.setdefault((*_place_of(walk, node), *look), []).append(node)
     found = {}
     for look, nodes in members.items():
         key = blake2b(repr(look).encode(), digest_size=5).hexdigest()
@@ -317,7 +417,7 @@ def _grouped(
     return _folded(graph, stands_for, cards), found
 
 
-def _place(walk: _Walk, node: Node) -> tuple[str, int]:
+def _place_of(walk: _Walk, node: Node) -> tuple[str, int]:
     """Return the side and distance of a node: groups never join what lies before and after each other."""
     key = (FILE if isinstance(node, FileNode) else RUN, node.id)
     side = "up" if key in walk.distances["up"] else "down"

@@ -8,13 +8,15 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import Exists, OuterRef
+
 from lamindb.core.requirements import pip_install
 from lamindb.db import database
 from lamindb.errors import InvalidInputError, UnsupportedError
 from lamindb.lineage import query, sql, subgraph
 from lamindb.lineage.lineage_graph import FileNode, LineageGraph, RunNode
 from lamindb.lineage.sql import FILE
-from lamindb.models import File
+from lamindb.models import File, RunInput
 from lamindb.records import flags
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 MAX_FILES = 20
 """Text shows at most this many files of a transform."""
 
-_NAMED = 5
+NAMED = 5
+"""Text names at most this many files with the same bytes."""
 
 Clock = Callable[[datetime], str]
 
@@ -245,8 +248,8 @@ class Impact:
         elif self.read_versions:
             found.append(f"runs read {self.read_versions} of it; {advice}")
         if self.same_bytes:
-            more_keys = " …" if len(self.same_bytes) > _NAMED else ""
-            found.append(f"the same bytes: {', '.join(map(_shown, self.same_bytes[:_NAMED]))}{more_keys}")
+            more_keys = " …" if len(self.same_bytes) > NAMED else ""
+            found.append(f"the same bytes: {', '.join(map(_shown, self.same_bytes[:NAMED]))}{more_keys}")
         return found
 
 
@@ -262,45 +265,60 @@ def impact(record: Any, *, any_version: bool = False, all_producers: bool = True
         InvalidInputError: `any_version` is set and the record is not a file.
         NoResultFound: There is no record with this id or key.
     """
-    return impact_of(query.record_of(record), any_version=any_version, all_producers=all_producers)
-
-
-def impact_of(record: Any, *, any_version: bool = False, all_producers: bool = True, is_near: bool = False) -> Impact:
-    """Return what `impact` does, of a record that is known to exist; for `is_near` see `subgraph.graph_of`."""
-    connection = database.connection(query.alias_of(record))
-    walk = query.walk_from(record, is_up=False, all_producers=all_producers)
+    found = query.record_of(record)
+    connection = database.connection(query.alias_of(found))
+    walk = query.walk_from(found, is_up=False, all_producers=all_producers)
     if any_version:
-        if not isinstance(record, File):
-            raise InvalidInputError(f"any_version is for files, not for {type(record).__name__}")
-        walk = sql.Walk(FILE, tuple(record.versions.list("id")), None, False, all_producers)
+        if not isinstance(found, File):
+            raise InvalidInputError(f"any_version is for files, not for {type(found).__name__}")
+        walk = sql.Walk(FILE, tuple(found.versions.list("id")), None, False, all_producers)
+    return of_reached(found, walk, *sql.reached_both(connection, walk))
+
+
+def of_reached(
+    record: Any, walk: sql.Walk, files: set[str], runs: set[str], *, is_near: bool = False, named: int | None = None
+) -> Impact:
+    """Return what `impact` does, of a walk whose files and runs are known.
+
+    Args:
+        record: The record.
+        walk: The walk from it.
+        files: The ids of the files that it reaches, with its starts.
+        runs: Those of the runs.
+        is_near: See `subgraph.graph_of`.
+        named: How many other files with the bytes of a file are named; None: all.
+    """
+    connection = database.connection(query.alias_of(record))
     starts = set(sql.start_ids(connection, walk))
-    files, runs = sql.reached_both(connection, walk)
     focus = None if record._meta.model_name != "file" and not runs else record.id
-    graph = subgraph.graph_of(connection, files, runs, focus=focus, all_producers=all_producers, is_near=is_near)
+    graph = subgraph.graph_of(connection, files, runs, focus=focus, all_producers=walk.all_producers, is_near=is_near)
     same: tuple[str, ...]
     of = (record.key or record.name) if isinstance(record, File) else record.name
     others, more, same = "", 0, ()
     if isinstance(record, File):
-        same = _same_bytes(record)
-        if not any_version and (others := _about_other_versions(record)):
-            every = sql.Walk(FILE, tuple(record.versions.list("id")), None, False, all_producers)
-            more = len(set(sql.reached_ids(connection, every, FILE)) - files - set(every.starts))
+        same = _same_bytes(record, named)
+        if starts == {record.id}:
+            versions, others = _other_versions(record)
+            if others:
+                every = sql.Walk(FILE, (record.id, *versions), None, False, walk.all_producers)
+                more = len(set(sql.reached_ids(connection, every, FILE)) - files)
     return Impact(str(of or record.id), tuple(sorted(starts)), _groups(graph, starts), graph, others, more, same)
 
 
-def _same_bytes(file: File) -> tuple[str, ...]:
+def _same_bytes(file: File, named: int | None) -> tuple[str, ...]:
     """Return the names of the other files and versions with the bytes of a file."""
-    named = ((one, one.key or one.name) for one in flags.same_bytes(file))
-    return tuple(f"version {one.version} of {name}" if one.stem_id == file.stem_id else name for one, name in named)
+    found = ((one, one.key or one.name) for one in flags.same_bytes(file)[:named])
+    return tuple(f"version {one.version} of {name}" if one.stem_id == file.stem_id else name for one, name in found)
 
 
-def _about_other_versions(file: File) -> str:
-    """Return in words which other versions of a file were read by runs."""
-    others = file.versions.exclude(id=file.id).filter(reader_links__isnull=False)
-    numbers = sorted(set(others.order_by().values_list("version", flat=True)))
-    if not numbers:
-        return ""
-    return f"version {numbers[0]}" if len(numbers) == 1 else f"{len(numbers):,} other versions"
+def _other_versions(file: File) -> tuple[list[str], str]:
+    """Return the ids of the other versions of a file, and in words which of them were read by runs."""
+    readers = RunInput.objects.using(file.alias).filter(file_id=OuterRef("id")).order_by()
+    found = file.versions.exclude(id=file.id).order_by("version").values_list("id", "version", Exists(readers))
+    rows = list(found)
+    numbers = [version for _, version, is_read in rows if is_read]
+    words = f"version {numbers[0]}" if len(numbers) == 1 else f"{len(numbers):,} other versions" if numbers else ""
+    return [version_id for version_id, *_ in rows], words
 
 
 def _groups(graph: LineageGraph, starts: set[str]) -> tuple[Group, ...]:

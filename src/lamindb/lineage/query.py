@@ -180,23 +180,22 @@ def walk_from(record: Any, *, is_up: bool, all_producers: bool = False) -> Walk:
 
 def runs_inside(*records: Any) -> dict[str, str]:
     """Return for each run of these runs and transforms, and each run inside it, the id of the outermost one."""
+    runs = Run._meta.db_table
     found: dict[str, str] = {}
     for record in records:
-        query = Run.objects.using(alias_of(record)).order_by("id")
-        ids = (
-            list(query.filter(transform_id=record.id).values_list("id", flat=True))
-            if isinstance(record, Transform)
-            else [record.id]
+        connection = database.connection(alias_of(record))
+        cast = "::text" if connection.vendor == "postgresql" else ""
+        of_transform = isinstance(record, Transform)
+        first = "transform_id" if of_transform else "id"
+        # A run of the transform inside another one of it is an outermost one of its own.
+        apart = " AND r.transform_id <> %s" if of_transform else ""
+        text = (
+            f"WITH RECURSIVE part(id, outermost) AS (SELECT id{cast}, id{cast} FROM {runs} WHERE {first} = %s "
+            f"UNION SELECT r.id{cast}, part.outermost FROM part CROSS JOIN {runs} r "
+            f"WHERE r.parent_id = part.id{apart}) SELECT id, outermost FROM part"
         )
-        found.update((one, one) for one in ids if one not in found)
-        while ids:
-            rows = [
-                row
-                for chunk in database.chunks(ids)
-                for row in query.filter(parent_id__in=chunk).values_list("id", "parent_id")
-            ]
-            ids = [one for one, _ in rows if one not in found]
-            found.update((one, found[parent]) for one, parent in rows if one not in found)
+        for inside, outermost in lineage_sql.fetch(connection, text, [record.id] * (2 if of_transform else 1)):
+            found.setdefault(inside, outermost)
     return found
 
 
@@ -213,7 +212,9 @@ def record_of(record_or_id: Any) -> Any:
         return record_or_id
     instance = context.instance()
     for model in (File, Run, Transform):
-        found: Any = model.objects.using(instance.alias).filter(id=record_or_id).first()
+        related = ("transform",) if model is Run else ()
+        records = model.objects.using(instance.alias).filter(id=record_or_id).select_related(*related)
+        found: Any = records.order_by().first()
         if found is not None:
             return found
     keyed = File.objects.using(instance.alias).filter(key=record_or_id)

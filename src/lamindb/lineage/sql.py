@@ -179,11 +179,12 @@ def reached_ids(connection: Any, walk: Walk, kind: int) -> list[str]:
     return [row[0] for row in fetch(connection, *reached_sql(connection.vendor, walk, kind))]
 
 
-def reached_both(connection: Any, walk: Walk) -> tuple[set[str], set[str]]:
-    """Return the ids of the files and of the runs that a walk reaches, with its starts."""
+def reached_both(connection: Any, walk: Walk, at_most: int | None = None) -> tuple[set[str], set[str]]:
+    """Return the ids of the files and of the runs that a walk reaches, with its starts; `at_most` so many in all."""
     recursion, params = _recursion(connection.vendor, walk)
     found: tuple[set[str], set[str]] = (set(), set())
-    for node_id, kind in fetch(connection, f"{recursion} SELECT id, kind FROM reached", params):
+    limit = "" if at_most is None else f" LIMIT {at_most}"
+    for node_id, kind in fetch(connection, f"{recursion} SELECT id, kind FROM reached{limit}", params):
         found[kind].add(node_id)
     return found
 

@@ -21,6 +21,7 @@ from lamindb.models import File, Record, Run, RunInput, RunOutput, Storage, Tran
 from lamindb.models.code import is_callers
 
 _MAX_COMPARED = 2_000
+_MOST_PARAMS = 100
 """Parameters are compared among at most this many runs."""
 _MAX_NESTED = 10
 
@@ -252,7 +253,7 @@ def _redacted(cause: FlaggedBy | None) -> FlaggedBy | None:
 def _differing_params(connection: Any, transform_of: Mapping[str, str]) -> dict[str, tuple[tuple[str, Any], ...]]:
     """Return the parameters in which runs differ from others of the same transform, sorted by name.
 
-    Nothing is read for more runs than a picture shows.
+    Nothing is read for more runs than a picture shows, and of each run no more are kept than a reader compares.
     """
     if len(transform_of) > _MAX_COMPARED:
         return {}
@@ -276,7 +277,8 @@ def _differing_params(connection: Any, transform_of: Mapping[str, str]) -> dict[
         differing = {name for name in names if any(_text(one, name) != _text(known[0], name) for one in known)}
         for run_id in group:
             own = {name: value for name, value in given.get(run_id, {}).items() if name in differing}
-            found[run_id] = tuple((name, _without_secrets(name, own[name])) for name in sorted(own))
+            kept = sorted(own)[:_MOST_PARAMS]
+            found[run_id] = tuple((name, _without_secrets(name, own[name])) for name in kept)
     return found
 
 

@@ -63,29 +63,30 @@ class Application:
 
     def respond(self, environ: dict[str, Any]) -> HttpResponseBase:
         """Return the answer to a request; every error is one."""
+        request: Request | None = None
         try:
             answer = self._checked(environ)
             if isinstance(answer, HttpResponseBase):
                 return answer
+            request = answer
             with context.using(self.site.instance):
-                return self._view(answer)
+                return self._view(request)
         except PageError as error:
-            return self._error_page(error.status, error.text)
+            status, text = error.status, error.text
         except NoResultFound:
-            return self._error_page(404, "There is no such record. It may have been deleted for good.")
+            status, text = 404, "There is no such record. It may have been deleted for good."
         except IntegrityError:
-            return self._error_page(
-                409, "The stored bytes are missing or damaged: `lamin verify` says which, and how to repair them."
-            )
+            status = 409
+            text = "The stored bytes are missing or damaged: `lamin verify` says which, and how to repair them."
         except InvalidInputError as error:
             _log.info("refused: %s", error)
-            return self._error_page(400, "This address asks for something that cannot be.")
+            status, text = 400, "This address asks for something that cannot be."
         except Exception as error:
             number = secrets.token_hex(4)
             _log.error("error %s: %s", number, error, exc_info=not isinstance(error, LaminError))
-            return self._error_page(
-                500, f"Something failed. The terminal where `lamin ui` runs says more, as error {number}."
-            )
+            status = 500
+            text = f"Something failed. The terminal where `lamin ui` runs says more, as error {number}."
+        return self._error_page(status, text, request)
 
     def _checked(self, environ: dict[str, Any]) -> Request | HttpResponseBase:
         """Return the request if it may be answered, else the answer that says why not."""
@@ -130,16 +131,16 @@ class Application:
         return response
 
     def _refused(self, refusal: Refusal) -> HttpResponseBase:
-        response = self._error_page(refusal.status, refusal.text, is_bare=True)
+        response = self._error_page(refusal.status, refusal.text)
         if refusal.status == 405:
             response.headers["Allow"] = "GET, HEAD"
         return response
 
-    def _error_page(self, status: int, text: str, *, is_bare: bool = False) -> HttpResponseBase:
+    def _error_page(self, status: int, text: str, request: Request | None = None) -> HttpResponseBase:
         """Return a page that says what went wrong, without a path, a statement or a name from the instance."""
         from lamindb.web import pages
 
-        return HttpResponse(pages.error_page(self.site, status, text, is_bare=is_bare), status=status)
+        return HttpResponse(pages.error_page(self.site, status, text, request), status=status)
 
 
 class _Closing:

@@ -90,12 +90,20 @@ def page(
     return response
 
 
-def error_page(site: Site, status: int, text: str, *, is_bare: bool = False) -> str:
-    """Return a page that says what went wrong; a bare one has no links, since its reader may see nothing."""
+def error_page(site: Site, status: int, text: str, request: Request | None = None) -> str:
+    """Return a page that says what went wrong.
+
+    Args:
+        site: What is shown.
+        status: The status of the answer.
+        text: What went wrong.
+        request: The request; None if it may see nothing: then the page has no links.
+    """
     titles = {400: "Wrong address", 401: "Not signed in", 403: "Not allowed", 404: "Not found", 405: "Read only"}
     titles |= {409: "Damaged bytes"}
-    values = {"title": titles.get(status, "Something is wrong"), "text": text, "status": status, "is_bare": is_bare}
-    common: dict[str, Any] = dict.fromkeys(("here", "path", "theme", "section"), "")
+    values: dict[str, Any] = {"title": titles.get(status, "Something is wrong"), "text": text, "status": status}
+    values |= {"is_bare": request is None, "theme": theme_of(request) if request is not None else ""}
+    common: dict[str, Any] = dict.fromkeys(("here", "path", "section"), "")
     common |= {"parameters": {}, "crumbs": (), "code": None}
     return site.render("error.html", _common(site) | common | values)
 

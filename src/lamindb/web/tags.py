@@ -223,5 +223,5 @@ def columns_of(run: Any, names: Any) -> list[str]:
 
     if not names:
         return []
-    params = identify.without_secrets(run.params) or {}
-    return [json_value(params[name]) if name in params else "" for name in names]
+    params = run.params or {}
+    return [json_value(identify.without_secrets(params[name], name)) if name in params else "" for name in names]

@@ -10,7 +10,7 @@ from django.utils.safestring import mark_safe
 
 from lamindb.core.text import printable
 from lamindb.db import database
-from lamindb.errors import InvalidInputError, LaminError, NoResultFound
+from lamindb.errors import InvalidInputError, NoResultFound
 from lamindb.lineage import excerpt_graph, impacts, query, sql, subgraph
 from lamindb.lineage.excerpt import MOST_NODES, NODES, PAGE, Excerpt, Form, Grouping, Mark
 from lamindb.lineage.excerpt_graph import MOST_COUNTED, ExcerptGraph
@@ -361,11 +361,18 @@ def impact(request: Request) -> HttpResponse:
     record = _record(given)
     if record is None:
         return _asked(request, given)
+    if given != record.id:
+        response = HttpResponseRedirect(f"{site.url('/lineage/impact')}?id={record.id}")
+        response.status_code = 303
+        return response
     found: impacts.Impact | None = None
-    count = 0
+    is_over = False
     with queries.time_limit(site.instance, _PATIENCE_SECONDS) as clock:
-        count = _count(request, record)
-        found = impacts.impact_of(record, is_near=True) if count <= MOST_COUNTED else None
+        walk = query.walk_from(record, is_up=False, all_producers=True)
+        files, runs = sql.reached_both(database.connection(site.instance.alias), walk, MOST_COUNTED + 1)
+        is_over = len(files) + len(runs) > MOST_COUNTED
+        if not is_over:
+            found = impacts.of_reached(record, walk, files, runs, is_near=True, named=impacts.NAMED + 1)
     values: dict[str, Any] = {"record": record, "name": _title(record), "place": _place(site, record)}
     if found is not None:
         people = found.people()
@@ -393,7 +400,7 @@ def impact(request: Request) -> HttpResponse:
         code=Code(copied_code.call("ln.lineage.impact", record.id), copied_code.command("impact", record.id)),
         found=found,
         n_files=labels.counted(n_files, "file"),
-        over=f"over {MOST_COUNTED:,}" if count > MOST_COUNTED else "",
+        over=f"over {MOST_COUNTED:,}" if is_over else "",
         took_too_long=clock.is_over,
         after_link=site.url(f"{_PLACES[kind]}{record.id}/lineage") + "?dir=down&depth=2&group=transform",
         **values,
@@ -412,15 +419,3 @@ def _asked(request: Request, given: str) -> HttpResponse:
         given=given,
         status=404 if given else 200,
     )
-
-
-def _count(request: Request, record: Any) -> int:
-    """Return how many files and runs were derived from a record; more than `MOST_COUNTED` are not counted."""
-    connection = database.connection(request.site.instance.alias)
-    walk = query.walk_from(record, is_up=False, all_producers=True)
-    recursion, params = sql.closure_sql(connection.vendor, walk, "reached")
-    text = f"WITH RECURSIVE {recursion} SELECT COUNT(*) FROM (SELECT 1 FROM reached LIMIT {MOST_COUNTED + 1}) counted"
-    try:
-        return int(sql.fetch(connection, text, params)[0][0])
-    except LaminError:
-        return MOST_COUNTED + 1

@@ -121,11 +121,12 @@ def _edges(model: Any, instance: Instance, run: Run) -> Any:
 
 
 def _facts(run: Run) -> dict[str, Any]:
-    params = identify.without_secrets(run.params) or {}
+    params = run.params or {}
+    shown = identify.without_secrets(dict(list(params.items())[:_MOST_PARAMS]))
     return {
-        "params": list(params.items())[:_MOST_PARAMS],
-        "more_params": max(0, len(params) - _MOST_PARAMS),
-        "first_params": list(params.items())[:3],
+        "params": list(shown.items()),
+        "more_params": len(params) - len(shown),
+        "first_params": list(shown.items())[:3],
         "arguments": " ".join(redact_arguments([str(word) for word in run.arguments])) if run.arguments else "",
         "repository": redact_text(run.git_repository) if run.git_repository else "",
         "capture": (run.capture or {}).get("mode"),
