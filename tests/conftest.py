@@ -199,15 +199,23 @@ def database(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture
-def instance(tmp_path: Path, database: str | None, sqlite_tables: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+def instance(
+    tmp_path: Path,
+    database: str | None,
+    sqlite_tables: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Path:
     """Make an instance with storage `./mydata` in the test's folder, on both databases; return its storage root."""
-    return _init(tmp_path, database, sqlite_tables, monkeypatch)
+    return _init(tmp_path, database, sqlite_tables, monkeypatch, request)
 
 
 @pytest.fixture
-def local_instance(tmp_path: Path, sqlite_tables: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+def local_instance(
+    tmp_path: Path, sqlite_tables: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Path:
     """Make an instance with storage `./mydata` in the test's folder, on SQLite only; return its storage root."""
-    return _init(tmp_path, None, sqlite_tables, monkeypatch)
+    return _init(tmp_path, None, sqlite_tables, monkeypatch, request)
 
 
 @pytest.fixture(scope="session")
@@ -232,10 +240,19 @@ def sqlite_tables() -> Callable[[str], None]:
     return make
 
 
-def _init(folder: Path, database: str | None, sqlite_tables: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+def _init(
+    folder: Path,
+    database: str | None,
+    sqlite_tables: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Path:
     import lamindb as ln
     from lamindb.db import migrate
+    from lamindb.models.query import RecordQuery
 
+    if depth.asks_django(request.node.nodeid):
+        monkeypatch.setattr(RecordQuery, "COMPILES_ONCE", False)
     monkeypatch.chdir(folder)
     with monkeypatch.context() as patch:
         if database is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -44,6 +45,11 @@ def on_one_database(*, shift: int = 0) -> pytest.MarkDecorator:
     What makes it long is the same on both; shorter tests of the same feature run on both every day.
     """
     return pytest.mark.parametrize("database", part(["sqlite", "postgres"], 1, shift=shift), indirect=True)
+
+
+def asks_django(test: str) -> bool:
+    """Return True for a quarter of the tests, another one each day: in these, Django compiles each query anew."""
+    return (zlib.crc32(test.encode()) + SEED) % 4 == 0
 
 
 def description() -> str:

@@ -13,6 +13,10 @@ _UTC = "UTC"
 class UTCOperations:
     """Mixed in before a Django class of a database's operations."""
 
+    def selected(self, field: Any, column: str) -> tuple[str, list[Any]]:
+        """Return what is selected for a field's column, and the conversions of the values that are read so."""
+        return column, self.get_db_converters(field.cached_col)  # type: ignore[attr-defined]
+
     def datetime_cast_date_sql(self, sql: str, params: Any, tzname: str | None) -> Any:
         """Return SQL for the day of a timestamp."""
         del tzname

@@ -18,6 +18,7 @@ from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
 from lamindb.models import field_names as models_field_names
 from lamindb.models import relations
 from lamindb.models.query import RecordManager, RecordQuery
+from lamindb.models.statements import all_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -208,7 +209,7 @@ class Record(models.Model, metaclass=RecordType):
         Raises:
             UnknownFieldError: A name is no field; the message names the nearest one.
         """
-        return cls.objects.softened().filter(*conditions, **filters)
+        return RecordQuery.asking(all_of(cls, True), context.instance().alias, None).filter(*conditions, **filters)
 
     @classmethod
     def get(cls, text: str | None = None, **filters: Any) -> Self:

@@ -42,7 +42,7 @@ def page_of(query: Any, after: str | None, size: int, by: str) -> Page:
         raise InvalidInputError(f"size must be a number from 1 to {MOST:,}, not {size!r}")
     if after is not None:
         query = query.filter(_after(after, by))
-    found = list(query.order_by(f"-{by}", "-id")[: size + 1])
+    found = query.first_in((f"-{by}", "-id"), size + 1)
     last = found[size - 1] if len(found) > size else None
     return Page(found[:size], None if last is None else f"{getattr(last, by).isoformat()}{_SEPARATOR}{last.id}")
 

@@ -6,7 +6,7 @@ import builtins
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
 from django.core.exceptions import FieldError, ValidationError
 from django.db import models
@@ -18,10 +18,13 @@ from django.db.models.sql.where import WhereNode
 from lamindb.core import context, plain
 from lamindb.core.verbs import verb
 from lamindb.errors import InvalidInputError, InvalidTypeError, MultipleResultsFound, NoResultFound
-from lamindb.models import field_names, relations
+from lamindb.models import field_names, relations, rows, statements
 from lamindb.models.pages import Page, page_of
+from lamindb.models.statements import Question, all_of
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
 
 M = TypeVar("M", bound=models.Model, covariant=True)  # noqa: PLC0105  pairs with Django's own name
@@ -134,21 +137,14 @@ class _RecordIterable(ModelIterable):  # type: ignore[type-arg]  # Django has no
         results = compiler.execute_sql(chunked_fetch=self.chunked_fetch, chunk_size=self.chunk_size)
         # Set by the compiler, as it executes.
         columns = [column for column, *_ in compiler.select]
-        model = compiler.klass_info["model"]
         names = [column.target.attname for column in columns]
-        connection = compiler.connection
         conversions = [
-            (position, function, expression)
+            (names[position], function, expression)
             for position, (functions, expression) in compiler.get_converters(columns).items()
             for function in functions
         ]
         for chunk in results:
-            for row in chunk:
-                values = list(row)
-                for position, convert, expression in conversions:
-                    if values[position] is not None:
-                        values[position] = convert(values[position], expression, connection)
-                yield model.from_db(queryset.db, names, values)
+            yield from rows.records(compiler.klass_info["model"], queryset.db, names, conversions, chunk)
 
 
 class _QueryType(type):
@@ -161,11 +157,113 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
 
     Everything that Django's query sets do works: `filter`, `exclude`, `order_by`, slices, `Q`. It is evaluated when
     it is read, and always asks the instance that was current when it was made.
+
+    As long as what it asks is simple, it only remembers that as a `Question`; Django's own query is made of it as soon
+    as anything else is asked for.
     """
+
+    _db: str | None
+    _defer_next_filter: bool
+    _made: Any
+    _prefetch_related_lookups: tuple[Any, ...]
+    _question: Question | None
+    _sticky_filter: bool
+
+    COMPILES_ONCE: ClassVar[bool] = True
+    """Whether simple questions are asked by statements that are compiled once. Tests switch it off."""
 
     def __init__(self, model: Any = None, query: Any = None, using: Any = None, hints: Any = None) -> None:
         super().__init__(model, query or AliasQuery(model), using, hints)
         self._iterable_class = _RecordIterable
+
+    @classmethod
+    def asking(cls, question: Question, using: str | None, hints: Any) -> RecordQuery[Any]:
+        """Return a query for a question."""
+        made: Any = cls.__new__(cls)
+        made.__dict__.update(_blank(question.shape.model), _db=using, _hints=hints or {}, _question=question)
+        if not cls.COMPILES_ONCE:
+            made._query = _built(question, using)
+        return cast("RecordQuery[Any]", made)
+
+    def _asking(self, question: Question) -> Self:
+        """Return a copy of a query that has a question, with another one."""
+        made = self.__class__.__new__(self.__class__)
+        made.__dict__.update(self.__dict__, _question=question, _result_cache=None, _prefetch_done=False)
+        return made
+
+    @property
+    def _query(self) -> Any:
+        """Django's query, of which its methods make others. What they do to it, the question would not say."""
+        if self._question is not None:
+            self._made, self._question = _built(self._question, self._db), None
+        return self._made
+
+    @_query.setter
+    def _query(self, value: Any) -> None:
+        self._made, self._question = value, None
+
+    def _clone(self) -> Any:
+        if self._question is not None:
+            return self._asking(self._question)
+        return super()._clone()  # type: ignore[misc]
+
+    def _not_support_combined_queries(self, operation_name: str) -> None:
+        if self._question is None:
+            super()._not_support_combined_queries(operation_name)  # type: ignore[misc]
+
+    def filter(self, *args: Any, **kwargs: Any) -> Self:
+        """Return the query with conditions that all records have to fit."""
+        # Most filters are simple: then nothing that Django does first is needed.
+        if self._question is not None and not (self._defer_next_filter or self._sticky_filter):
+            question = self._question.filtered(args, kwargs)
+            if question is not None:
+                return self._asking(question)
+        return super().filter(*args, **kwargs)
+
+    def _filter_or_exclude(self, negate: bool, args: Any, kwargs: Any) -> Any:
+        # Made before Django may defer the filter: a question would not say that there is one.
+        assert self._query is not None
+        return super()._filter_or_exclude(negate, args, kwargs)  # type: ignore[misc]
+
+    def order_by(self, *fields: Any) -> RecordQuery[M]:
+        """Return the query in another order."""
+        question = self._question and self._question.ordered(fields)
+        return cast("Any", super()).order_by(*fields) if question is None else self._asking(question)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the order of the records is set, by the query or by default."""
+        if self._question is not None:
+            return bool(self.model._meta.ordering if self._question.shape.order is None else self._question.shape.order)
+        return super().ordered
+
+    def __getitem__(self, wanted: Any) -> Any:
+        if self._question is not None and self._result_cache is None and isinstance(wanted, slice):
+            question = self._question.limited(wanted)
+            if question is not None:
+                return self._asking(question)
+        return super().__getitem__(wanted)
+
+    def _fetch_all(self) -> None:
+        if self._result_cache is None and self._question is not None:
+            self._result_cache = statements.records(self._question, self.db, _built)
+        super()._fetch_all()
+
+    def count(self) -> int:
+        """Return how many records there are."""
+        if self._result_cache is None and self._question is not None:
+            found = statements.count(self._question, self.db, _built)
+            if found is not None:
+                return found
+        return super().count()
+
+    def exists(self) -> bool:
+        """Return True if there is a record."""
+        if self._result_cache is None and self._question is not None:
+            found = statements.exists(self._question, self.db, _built)
+            if found is not None:
+                return found
+        return super().exists()
 
     def __dir__(self) -> builtins.list[str]:
         """List what a person is meant to use, for completion by Tab; all of Django's methods work when typed."""
@@ -189,13 +287,24 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         Raises:
             MultipleResultsFound: There are several.
         """
-        found = list((self if self.query.is_sliced else self.order_by())[:2])
+        is_sliced = self.query.is_sliced if self._question is None else self._question.shape.limit is not None
+        found = list(self[:2]) if is_sliced else self.first_in((), 2)
         if len(found) > 1:
             raise MultipleResultsFound(
                 f"{self.count():,} records fit, where one was asked for: {self._described()}; "
                 "add a filter, or take .first()"
             )
         return found[0] if found else None
+
+    def first_in(self, order: tuple[str, ...], count: int) -> builtins.list[M]:
+        """Return the first records in an order."""
+        question = self._question and self._question.ordered(order)
+        question = question and question.limited(slice(count))
+        if question is not None and not self._prefetch_related_lookups:
+            found = statements.records(question, self.db, _built)
+            if found is not None:
+                return found
+        return list(self.order_by(*order)[:count])
 
     def list(self, field: str | None = None) -> builtins.list[Any]:
         """Return the records, or the values of one field, as a list."""
@@ -259,6 +368,9 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
 
     def softened(self) -> RecordQuery[M]:
         """Hide what is not asked for by default: old versions, trash. A filter that names such a field lifts it."""
+        question = self._question and self._question.softened()
+        if question is not None:
+            return self._asking(question)
         result: Any = self._chain()  # type: ignore[attr-defined]
         for name, condition in getattr(self.model, "SOFT_DEFAULTS", {}).items():
             result._soften(name, condition)
@@ -376,8 +488,8 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
             if isinstance(error, InvalidInputError):
                 raise
             raise InvalidInputError(f"cannot filter {self.model.__name__}: {_one_line(error)}") from None
-        if getattr(self._query, "crosses_many", False):  # type: ignore[attr-defined]
-            self._query.distinct = True  # type: ignore[attr-defined]
+        if getattr(self._query, "crosses_many", False):
+            self._query.distinct = True
 
     def _json_conditions(self, filters: dict[str, Any]) -> tuple[dict[str, models.Q], dict[str, Any]]:
         """Return filters with the values of JSON fields as they are stored, and other readings of `params__a__b`.
@@ -513,10 +625,36 @@ def _relation(start: list[Any], target: type[models.Model]) -> str:
 
 
 @lru_cache(maxsize=32)
-def _softened_query(model: Any) -> sql.Query:
-    """Return what the queries of a kind of records have in common, which takes most of the time to build them."""
-    found: sql.Query = RecordQuery(model).softened().query
-    return found
+def _blank(model: Any) -> dict[str, Any]:
+    """Return the attributes of a query for a kind of records that Django's query is not made for yet."""
+    made: Any = RecordQuery(model)
+    made._query = None
+    return dict(vars(made))
+
+
+@lru_cache(maxsize=64)
+def _common(model: Any, is_softened: bool) -> sql.Query:
+    """Return what Django's queries for a kind of records have in common, which takes most of the time to build them."""
+    made: Any = RecordQuery(model)
+    kind = getattr(model, "TYPE", None)
+    if kind:
+        models.QuerySet._filter_or_exclude_inplace(made, False, (), {"type": kind})  # type: ignore[attr-defined]
+    return cast("sql.Query", (made.softened() if is_softened else made).query)
+
+
+def _built(question: Question, alias: str | None) -> sql.Query:
+    """Return Django's query for a question."""
+    model, is_softened, _, order, limit = question.shape
+    made: Any = RecordQuery(model, _common(model, is_softened).clone(), alias)
+    for conditions, named in question.calls():
+        made._filter_or_exclude_inplace(False, conditions, named)
+    query: sql.Query = made.query
+    if order is not None:
+        query.clear_ordering(force=True, clear_default=False)
+        query.add_ordering(*order)
+    if limit is not None:
+        query.set_limits(None, limit)
+    return query
 
 
 class RecordManager(models.Manager[Any]):
@@ -526,23 +664,23 @@ class RecordManager(models.Manager[Any]):
 
     def get_queryset(self) -> RecordQuery[Any]:
         """Return a query for all records of this kind."""
-        owner = self.__dict__.get("_hints", {}).get("instance")
-        alias = self._db or (owner is not None and owner._state.db) or context.instance().alias
-        return self.using(alias)
+        return self.using(self._alias)
 
     def using(self, alias: str | None) -> RecordQuery[Any]:
         """Return a query on one database."""
-        query: RecordQuery[Any] = RecordQuery(self.model, using=alias, hints=self._hints)  # type: ignore[attr-defined]
-        kind = getattr(self.model, "TYPE", None)
-        return query.filter(type=kind) if kind else query
+        return RecordQuery.asking(all_of(cast("Any", self.model), False), alias, self._hints)  # type: ignore[attr-defined]
 
     def softened(self) -> RecordQuery[Any]:
         """Return a query for what `select()` shows by default."""
-        query = self.get_queryset()
-        if getattr(self.model, "TYPE", None) or query.query.where:
-            return query.softened()
-        query.query = _softened_query(cast("Any", self.model)).clone()
-        return query
+        if type(self) is not RecordManager:
+            # Those of relations ask for related records only.
+            return self.get_queryset().softened()
+        return RecordQuery.asking(all_of(cast("Any", self.model), True), self._alias, self._hints)  # type: ignore[attr-defined]
+
+    @property
+    def _alias(self) -> str:
+        owner = self.__dict__.get("_hints", {}).get("instance")
+        return self._db or (owner is not None and owner._state.db) or context.instance().alias
 
     def create(self, **kwargs: Any) -> Any:
         """Insert a record from field values."""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
-from django.db.models import Q, prefetch_related_objects
+from django.db.models import Exists, OuterRef, Q, prefetch_related_objects
 
 from lamindb.db import database
 from lamindb.errors import DatabaseError, InvalidInputError
@@ -27,6 +27,7 @@ PATIENCE_SECONDS: Final = 2.0
 _DENSE_SECONDS: Final = 0.5
 _LOOKED_AT: Final = (60, 240)
 """So many files are looked at for those that are stale, in turn."""
+_RUNS_LOOKED_AT: Final = 1_000
 GENERATIONS: Final = 2
 """So far back, at first."""
 _WAITED: Final = 5
@@ -137,12 +138,22 @@ def runs(instance: Instance, chosen: RunFilter, after: str = "") -> Rows[Run]:
         query = query.filter(transform_id=chosen.transform_id)
     if chosen.user_id:
         query = query.filter(created_by_id=chosen.user_id)
-    if chosen.reads:
-        edges = RunInput.objects.using(instance.alias).filter(file_id=chosen.reads).order_by()
-        query = query.filter(id__in=edges.values("run_id"))
-    found = _page(instance, _between(query, chosen.since, chosen.until), after)
+    query = _between(query, chosen.since, chosen.until)
+    found = _readers(instance, query, chosen.reads, after) if chosen.reads else _page(instance, query, after)
     prefetch_related_objects(found.rows, "transform", "created_by")
     return found
+
+
+def _readers(instance: Instance, query: Any, file_id: str, after: str) -> Rows[Run]:
+    """Return one page of the runs of a query that read a file.
+
+    Where many did, the newest of them are among the newest runs; where few did, it is fast to sort all of them.
+    """
+    edges = RunInput.objects.using(instance.alias).filter(file_id=file_id).order_by()
+    newest = _behind(query, after).order_by("-created_at", "-id")[:_RUNS_LOOKED_AT]
+    among = Run.objects.using(instance.alias).filter(id__in=newest.values("id"))
+    found = _page(instance, among.filter(Exists(edges.filter(run_id=OuterRef("id")))), "")
+    return found if found.after else _page(instance, query.filter(id__in=edges.values("run_id")), after)
 
 
 def newest_runs(query: Any, count: int) -> list[Run]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql import base, operations
@@ -11,9 +11,15 @@ from django.db.backends.postgresql import base, operations
 from lamindb.db.connection import Guarded, without_async_guard
 from lamindb.db.utc import UTCOperations
 
+_LIKES: Final = {"contains": "%{}%", "startswith": "{}%", "endswith": "%{}"}
+
 
 class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
     """SQL of PostgreSQL, with times in UTC."""
+
+    def pattern(self, lookup: str, text: str) -> str:
+        """Return the pattern of `contains`, `startswith` or `endswith` for a text."""
+        return _LIKES[lookup].format(self.prep_for_like_query(text))
 
 
 @without_async_guard

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -15,10 +16,31 @@ from urllib.parse import unquote, urlsplit
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.sqlite3 import base, operations
 from django.db.models.expressions import Col
+from django.utils import dateparse
 
 from lamindb.db.connection import Guarded, without_async_guard
 from lamindb.db.utc import UTCOperations
 from lamindb.errors import NoInstanceError
+
+_GLOBS: Final = {"contains": "*{}*", "startswith": "{}*", "endswith": "*{}"}
+_SPECIAL: Final = re.compile(r"[*?\[]")
+
+_UTC: Final = "Z"
+"""What a stored time leaves out. No text that is not a time becomes one by it."""
+
+
+class _TimeText:
+    """The conversion of times that are selected as text."""
+
+    quick = staticmethod(datetime.datetime.fromisoformat)
+    """The same for times as they are usually stored; another raises ValueError."""
+
+    def __call__(self, value: Any, expression: Any, connection: Any) -> Any:
+        try:
+            return self.quick(value)
+        except ValueError:
+            stored = dateparse.parse_datetime(value.removesuffix(_UTC))
+        return None if stored is None else connection.ops.convert_datetimefield_value(stored, expression, connection)
 
 
 class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
@@ -31,6 +53,16 @@ class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
         found = super().get_db_converters(expression)
         return [one for one in found if one != self.convert_booleanfield_value] if type(expression) is Col else found
 
+    def selected(self, field: Any, column: str) -> tuple[str, list[Any]]:
+        """Return what is selected for a field's column: a time as text, past the driver's conversion of times."""
+        if field.get_internal_type() == "DateTimeField":
+            return f"{column} || '{_UTC}'", [_TimeText()]
+        return super().selected(field, column)
+
+    def pattern(self, lookup: str, text: str) -> str:
+        """Return the pattern of `contains`, `startswith` or `endswith` for a text."""
+        return _GLOBS[lookup].format(_SPECIAL.sub(r"[\g<0>]", text))
+
     def convert_datetimefield_value(self, value: Any, expression: Any, connection: Any) -> Any:
         """Return a stored time as UTC; a third of the time of Django's own, in every row of a list."""
         if type(value) is datetime.datetime and value.tzinfo is None:
@@ -40,6 +72,9 @@ class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
 
 _NO_INDEX: Final = frozenset({"SQLITE_IOERR_SHMOPEN", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_SHMMAP"})
 """How SQLite says that the file beside a database through which its processes share an index cannot be made."""
+
+_SHORT: Final = 4_000
+"""Statements of at most so many characters are remembered as SQLite writes them."""
 
 
 class Connection(sqlite3.Connection):
@@ -101,6 +136,13 @@ class Cursor(base.SQLiteCursorWrapper):
     def fetchall(self) -> Any:
         """Return all further rows."""
         return self.connection.guarded(super().fetchall)
+
+    def convert_query(self, query: str, *, param_names: Any = None) -> str:
+        """Return a statement with the marks of SQLite; short ones are remembered, as they take no longer to execute."""
+        if param_names is None and len(query) <= _SHORT:
+            return _with_question_marks(query)
+        converted: str = super().convert_query(query, param_names=param_names)  # type: ignore[misc]
+        return converted
 
     def close(self) -> None:
         """Close it."""

@@ -13,7 +13,6 @@ from django.db.models.expressions import Col
 from django.db.models.lookups import BuiltinLookup, PatternLookup
 from django.db.models.sql import compiler
 
-_GLOBS: Final = {"contains": "*{}*", "startswith": "{}*", "endswith": "*{}"}
 _EXPRESSIONS: Final = {
     "contains": "instr({lhs}, {rhs}) > 0",
     "startswith": "substr({lhs}, 1, length({rhs})) = {rhs}",
@@ -51,7 +50,7 @@ class SQLCompiler(compiler.SQLCompiler):
         if type(node) is Col and node.alias:
             # Most parts are columns, which need nothing of what Django looks for.
             return f"{self.quote_name_unless_alias(node.alias)}.{self.quote_name_unless_alias(node.target.column)}", []
-        if isinstance(node, PatternLookup) and node.lookup_name in _GLOBS:
+        if isinstance(node, PatternLookup) and node.lookup_name in _EXPRESSIONS:
             return self._pattern(node, str(node.lookup_name))
         return super().compile(node)
 
@@ -59,8 +58,8 @@ class SQLCompiler(compiler.SQLCompiler):
         lhs, lhs_params = node.process_lhs(self, self.connection)
         if node.rhs_is_direct_value() and not node.bilateral_transforms:
             # GLOB can use an index where only the end is open.
-            text = re.sub(r"[*?\[]", r"[\g<0>]", str(node.rhs))
-            return f"{lhs} GLOB %s", [*lhs_params, _GLOBS[name].format(text)]
+            ops: Any = self.connection.ops
+            return f"{lhs} GLOB %s", [*lhs_params, ops.pattern(name, str(node.rhs))]
         rhs, rhs_params = BuiltinLookup.process_rhs(node, self, self.connection)
         sides = {"lhs": list(lhs_params), "rhs": list(rhs_params)}
         template = _EXPRESSIONS[name]
