@@ -6,10 +6,11 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,21 @@ def fresh_library_state(isolated_home: Path, no_network: None) -> Iterator[None]
         settings.settings.reset()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_modules_of_the_suite() -> Iterator[None]:
+    """Keep the suite's own modules out of what runs record: each run would read and redact hundreds of them."""
+    from lamindb.environment import own_modules
+
+    found, repository = own_modules._module_files, f"{Path(__file__).parents[1]}{os.sep}"
+
+    def others(left_out: tuple[str, ...]) -> Iterator[str]:
+        return (file for file in found(left_out) if not file.startswith(repository))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(own_modules, "_module_files", others)
+        yield
+
+
 def _disconnect() -> None:
     """Disconnect this process from its instances, as if it had just begun; what is registered stays."""
     lifecycle = sys.modules.get("lamindb.setup.lifecycle")
@@ -130,6 +146,15 @@ def postgres_server() -> Iterator[Any]:
 
     with postgres.running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Any]:
+    """Run a process of this worker's own that forks programs which are killed."""
+    from tests.kills import warm
+
+    with warm.running() as process:
+        yield process
 
 
 @pytest.fixture
@@ -175,26 +200,64 @@ def database(request: pytest.FixtureRequest) -> str | None:
 
 @pytest.fixture
 def instance(
-    tmp_path: Path, database: str | None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    tmp_path: Path,
+    database: str | None,
+    sqlite_tables: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> Path:
     """Make an instance with storage `./mydata` in the test's folder, on both databases; return its storage root."""
-    return _init(tmp_path, database, monkeypatch, request)
+    return _init(tmp_path, database, sqlite_tables, monkeypatch, request)
 
 
 @pytest.fixture
-def local_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+def local_instance(
+    tmp_path: Path, sqlite_tables: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Path:
     """Make an instance with storage `./mydata` in the test's folder, on SQLite only; return its storage root."""
-    return _init(tmp_path, None, monkeypatch, request)
+    return _init(tmp_path, None, sqlite_tables, monkeypatch, request)
 
 
-def _init(folder: Path, database: str | None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+@pytest.fixture(scope="session")
+def sqlite_tables() -> Callable[[str], None]:
+    """Return what makes the tables of a SQLite database: the first time as `init` does, then as a copy of those."""
+    from lamindb.db import database, migrate
+
+    create, template = migrate._create, sqlite3.connect(":memory:")
+    has_tables = False
+
+    def make(alias: str) -> None:
+        nonlocal has_tables
+        connection = database.connection(alias)
+        if not has_tables:
+            create(alias)
+            connection.connection.backup(template)
+            has_tables = True
+        else:
+            connection.ensure_connection()
+            template.backup(connection.connection)
+
+    return make
+
+
+def _init(
+    folder: Path,
+    database: str | None,
+    sqlite_tables: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Path:
     import lamindb as ln
+    from lamindb.db import migrate
     from lamindb.models.query import RecordQuery
 
     if depth.asks_django(request.node.nodeid):
         monkeypatch.setattr(RecordQuery, "COMPILES_ONCE", False)
     monkeypatch.chdir(folder)
-    ln.setup.init(storage="./mydata", db=database)
+    with monkeypatch.context() as patch:
+        if database is None:
+            patch.setattr(migrate, "_create", sqlite_tables)
+        ln.setup.init(storage="./mydata", db=database)
     return folder / "mydata"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,38 @@ def test_type_checkers_see_the_same_names() -> None:
 def test_an_unknown_name_is_an_attribute_error_that_helps() -> None:
     with pytest.raises(AttributeError, match="File"):
         ln.Fil  # noqa: B018
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_loading_a_name_leaves_the_search_for_garbage_as_it_was(is_enabled: bool) -> None:
+    assert gc.isenabled()
+    if not is_enabled:
+        gc.disable()
+    try:
+        frozen = gc.get_freeze_count()
+        assert ln._load("lamindb.errors").__name__ == "lamindb.errors"
+        assert (gc.isenabled(), gc.get_freeze_count()) == (is_enabled, frozen)
+        with pytest.raises(ModuleNotFoundError):
+            ln._load("lamindb.no_such_module")
+        assert gc.isenabled() == is_enabled
+    finally:
+        gc.enable()
+
+
+def test_forms_of_django_are_loaded_when_they_are_used(isolated_home: Path) -> None:
+    code = """
+import sys
+import lamindb as ln
+ln.File, ln.track
+from pathlib import Path
+from lamindb.environment import own_modules
+own_modules.imported_files(Path.cwd())
+assert "django.template" not in sys.modules
+from django import forms
+assert forms.CharField().clean("x") == "x"
+assert "django.template" in sys.modules
+"""
+    assert run_python(code).returncode == 0
 
 
 def test_importing_loads_nothing_heavy_and_touches_no_file_of_the_user(isolated_home: Path) -> None:

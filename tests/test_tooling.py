@@ -66,6 +66,19 @@ def test_no_python_is_told_what_to_do(fresh_clone: Path) -> None:
     assert "Python 3.11 or later was not found" in done.stderr
 
 
+def test_whatever_is_sampled_has_a_day_at_full_depth() -> None:
+    lines = (ROOT / ".ci/full-depth").read_text(encoding="utf-8").splitlines()
+    named = {word for line in lines if not line.startswith("#") for word in line.split() if word.startswith("tests/")}
+    asks = re.compile(r"\bdepth\.(one_in|part|spread|on_one_database|FULL|SEED)\b")
+    sampled = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if path != Path(__file__) and asks.search(path.read_text(encoding="utf-8"))
+    }
+    assert len(sampled) > 10
+    assert named == sampled
+
+
 def _project() -> dict[str, object]:
     found: dict[str, object] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     return found

@@ -100,12 +100,10 @@ def __getattr__(name: str) -> Any:
     Raises:
         AttributeError: There is no such name; the message names the nearest one.
     """
-    import importlib
-
     if name in _MODULES:
-        value: Any = importlib.import_module(_MODULES[name])
+        value: Any = _load(_MODULES[name])
     elif name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
+        value = getattr(_load(_HOMES[name]), name)
     else:
         import difflib
 
@@ -113,6 +111,24 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"lamindb has no {name!r}" + (f": did you mean {near[0]!r}?" if near else ""))
     globals()[name] = value
     return value
+
+
+def _load(name: str) -> Any:
+    """Import a module; garbage is not looked for meanwhile, since all that modules make stays."""
+    import gc
+    import importlib
+
+    if not gc.isenabled():
+        return importlib.import_module(name)
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        if not gc.get_freeze_count():
+            # Both together move what is there to the oldest generation, where it is looked at least often.
+            gc.freeze()
+            gc.unfreeze()
+        gc.enable()
 
 
 def __dir__() -> list[str]:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import depth
 from tests.support.offline import NOBODY, run_offline
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
-DRIVERS = ["nbconvert", "papermill"]
+DRIVERS = depth.part(["nbconvert", "papermill"], 1)
 NAMES = ["track_data_sources", "track_data_lineage", "track_files"]
 
 

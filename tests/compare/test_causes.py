@@ -17,6 +17,7 @@ from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
 from lamindb.models import ImportedModule, RunInput, RunOutput
 from lamindb.storage.base import Source
+from tests.support import depth
 
 MODULES = {"m1": {"utils.py": "1" * 64}, "m2": {"utils.py": "2" * 64, "more.py": "3" * 64}, "m0": {}}
 PACKAGES = {"numpy==2.1\n": {"numpy": "2.1"}, "numpy==2.3\nscipy==1.0\n": {"numpy": "2.3", "scipy": "1.0"}}
@@ -275,6 +276,7 @@ def test_random_histories_equal_the_rules(instance: Path, seed: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@depth.on_one_database()
 def test_many_random_histories_equal_the_rules(instance: Path) -> None:
     kinds = play(100, 300, questions=60)
     assert len(kinds) >= 12, sorted(kinds)

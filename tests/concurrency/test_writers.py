@@ -11,9 +11,12 @@ import lamindb as ln
 from lamindb.maintenance import verify
 from lamindb.models import File, Run, RunOutput, User
 from tests.storage import servers
+from tests.support import depth
 from tests.support.processes import run_python_together
 
 PROCESSES = 8
+TIMES = 50 if depth.FULL else 12
+"""How often each process does its work."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -92,10 +95,9 @@ def check_versions(total: int) -> None:
     assert is_clean()
 
 
-def test_400_versions_of_one_key(instance: Path) -> None:
-    times = 50
-    together(VERSIONS.format(times=times), PROCESSES, instance.parent)
-    check_versions(PROCESSES * times)
+def test_versions_of_one_key(instance: Path) -> None:
+    together(VERSIONS.format(times=TIMES), PROCESSES, instance.parent)
+    check_versions(PROCESSES * TIMES)
     shown = (instance / "shared/table.csv").read_bytes()
     assert shown == ln.File.select(key="shared/table.csv").one().stage().read_bytes()
 
@@ -112,11 +114,10 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_versions_of_one_key_in_a_bucket(
     bucket: str, database: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    times = 50
     monkeypatch.chdir(tmp_path)
     ln.setup.init(storage=bucket, db=database)
-    together(VERSIONS.format(times=times), PROCESSES, tmp_path)
-    check_versions(PROCESSES * times)
+    together(VERSIONS.format(times=TIMES), PROCESSES, tmp_path)
+    check_versions(PROCESSES * TIMES)
 
 
 def test_the_same_bytes_under_the_same_key_are_one_record(instance: Path) -> None:
@@ -128,9 +129,8 @@ def test_the_same_bytes_under_the_same_key_are_one_record(instance: Path) -> Non
 
 @pytest.mark.timeout(400)
 def test_16_processes_with_runs_and_files(instance: Path) -> None:
-    times = 50
-    together(RUNS.format(times=times), 16, instance.parent)
-    assert Run.objects.count() == File.objects.count() == RunOutput.objects.count() == 16 * times
+    together(RUNS.format(times=TIMES), 16, instance.parent)
+    assert Run.objects.count() == File.objects.count() == RunOutput.objects.count() == 16 * TIMES
     assert set(Run.objects.values_list("status", flat=True)) == {"completed"}
     assert (ln.Transform.select().count(), User.objects.count()) == (1, 1)
     assert all(file.run.outputs.list() == [file] for file in File.objects.all()[::40])
@@ -140,7 +140,7 @@ def test_16_processes_with_runs_and_files(instance: Path) -> None:
 def test_garbage_collection_beside_writers(instance: Path) -> None:
     # Whatever the writers get to, there is one object that nobody needs.
     ln.File(b"garbage", key="garbage.txt").save().delete(permanent=True)
-    printed = together(BESIDE.format(times=60, sweeps=60), 5, instance.parent)
+    printed = together(BESIDE.format(times=TIMES, sweeps=TIMES), 5, instance.parent)
     assert [text.strip() for text in printed[1:]] == ["done"] * 4
     assert int(printed[0]) > 0
     assert is_clean()

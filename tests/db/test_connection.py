@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import transaction
+from django.test.utils import CaptureQueriesContext
 
 import lamindb as ln
 from lamindb.core import context
 from lamindb.db import connection, database
-from lamindb.errors import DatabaseError, InvalidInputError
+from lamindb.errors import DatabaseError, InvalidInputError, NoInstanceError
 
 WORK = """
     import sys, threading
@@ -105,6 +111,37 @@ def test_closing_reaches_the_connections_of_all_threads(instance: Path) -> None:
     assert ln.Transform.select().count() == 0
 
 
+def test_a_statement_of_another_thread_outlives_the_end_of_its_instance(local_instance: Path) -> None:
+    path = str(context.instance().database_path)
+    alias = context.instance().alias
+    opened: list[Any] = []
+    found: list[str] = []
+
+    def write() -> None:
+        database.connection(alias).ensure_connection()
+        opened.append(database.connection(alias).connection)
+        try:
+            with database.writing(alias):
+                found.append("began")
+        except Exception as error:
+            found.append(type(error).__name__)
+
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        thread = threading.Thread(target=write)
+        thread.start()
+        deadline = time.monotonic() + 60
+        while not (opened and opened[0].in_use.locked()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        ln.setup.disconnect()
+        assert thread.is_alive()
+        other.execute("ROLLBACK")
+        thread.join(60)
+    assert not thread.is_alive()
+    assert found
+    assert path not in [os.path.realpath(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd")]
+
+
 def test_a_transaction_is_all_or_nothing(instance: Path) -> None:
     alias = context.instance().alias
 
@@ -165,3 +202,83 @@ def test_a_value_that_no_database_holds_is_an_invalid_input(instance: Path) -> N
     for text in ("a\0b", "a\ud800b"):
         with pytest.raises(InvalidInputError, match="cannot hold"):
             ln.File.select(name=text).count()
+
+
+def _outcome(function: Any) -> Any:
+    try:
+        return function()
+    except Exception as error:
+        return type(error), str(error), type(error.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("sql", "values"),
+    [
+        ("SELECT name, created_at, cell_ids FROM lamindb_transform WHERE name = %s", ["100%s"]),
+        ("SELECT 'it''s 5 %%', %s", ["%s"]),
+        ("SELECT 1 FROM lamindb_transform WHERE name = 'nothing'", []),
+        ("SELECT 1 FROM no_such_table", []),
+        ("SELECT this is no SQL", []),
+        ("INSERT INTO lamindb_lastversion (id, version) VALUES (%s, NULL)", ["a"]),
+        ("INSERT INTO lamindb_user SELECT * FROM lamindb_user", []),
+    ],
+)
+def test_statements_by_the_driver_do_what_they_do_by_djangos_cursors(
+    instance: Path, monkeypatch: pytest.MonkeyPatch, sql: str, values: list[str]
+) -> None:
+    ln.Transform(name="100%s", type="pipeline").save()
+    link = database.connection()
+    execute = link.fetch if sql.startswith("SELECT") else link.run
+    outcomes = []
+    for by_driver in (True, False):
+        monkeypatch.setattr(connection.Guarded, "by_driver", by_driver)
+        outcomes.append(_outcome(lambda: execute(sql, values)))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_a_run_tells_how_many_rows_it_changed(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        ln.Transform(name=f"n{number}", type="pipeline").save()
+    link = database.connection()
+    for by_driver in (True, False):
+        monkeypatch.setattr(connection.Guarded, "by_driver", by_driver)
+        assert link.run("UPDATE lamindb_transform SET description = %s WHERE name <> %s", ["x", "n0"]) == 2
+
+
+def test_what_looks_at_statements_sees_all_of_them(instance: Path) -> None:
+    link = database.connection()
+    seen: list[str] = []
+
+    def look(execute: Any, sql: str, *rest: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, *rest)
+
+    with link.execute_wrapper(look):
+        link.fetch("SELECT 1")
+        link.run("UPDATE lamindb_transform SET description = NULL")
+    with CaptureQueriesContext(link) as queries:
+        link.fetch("SELECT 2")
+    assert seen == ["SELECT 1", "UPDATE lamindb_transform SET description = NULL"]
+    assert [query["sql"] for query in queries] == ["SELECT 2"]
+
+
+def test_a_transaction_that_has_to_be_rolled_back_takes_no_statement(instance: Path) -> None:
+    alias = context.instance().alias
+    with transaction.atomic(using=alias):
+        transaction.set_rollback(True, using=alias)
+        with pytest.raises(transaction.TransactionManagementError):
+            database.connection().run("UPDATE lamindb_transform SET description = NULL")
+
+
+def test_a_file_that_is_replaced_within_a_transaction_takes_no_commit(local_instance: Path) -> None:
+    path = context.instance().database_path
+    assert path is not None
+
+    def replace() -> None:
+        with database.writing(context.instance().alias) as link:
+            link.run("UPDATE lamindb_user SET name = 'x'")
+            path.rename(path.with_name("elsewhere"))
+
+    with pytest.raises(NoInstanceError, match="the database of this instance is gone"):
+        replace()
+    assert not path.exists()

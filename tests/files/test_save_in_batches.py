@@ -18,6 +18,7 @@ from lamindb.errors import DatabaseError, HashExistsError, ViewConflictError
 from lamindb.files import save, view_sync
 from lamindb.models import File
 from lamindb.models import rows as raw_rows
+from tests.support import depth
 
 
 def in_parts_of(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,6 +270,7 @@ def test_progress_counts_all_parts(instance: Path, monkeypatch: pytest.MonkeyPat
     assert told == [(done, 10) for done in range(1, 11)]
 
 
+@depth.on_one_database(shift=1)
 def test_memory_does_not_grow_with_what_is_saved(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside its list, which learns the hashes, a save needs what one part needs, and a word or two for each file."""
     in_parts_of(100, monkeypatch)

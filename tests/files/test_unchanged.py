@@ -10,6 +10,7 @@ import pytest
 
 import lamindb as ln
 from lamindb.files import unchanged
+from lamindb.storage.base import ObjectName
 
 
 @pytest.fixture
@@ -98,3 +99,22 @@ def test_a_file_that_was_superseded_meanwhile_is_decided_anew(folder: Path, monk
     ln.save(files)
     assert files[5].version == 3
     assert ln.File.select(key="d/05.txt").one() == files[5]
+
+
+def test_an_object_that_is_gone_is_stored_again_while_the_view_and_another_link_have_its_bytes(
+    local_instance: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = Path("data").resolve()
+    place.mkdir()
+    for number in range(30):
+        (place / f"{number:02}.txt").write_text(f"content {number}")
+        os.utime(place / f"{number:02}.txt", (time.time() - 60,) * 2)
+    files = ln.File.from_dir(place, key="d")
+    ln.save(files)
+    first, instance = files[0], ln.context.instance
+    path = instance.store.object_path(ObjectName(first.digest, first.suffix))
+    os.link(path, Path(path).parent / "another link")
+    os.unlink(path)
+    _, known = again(place, monkeypatch)
+    assert known == 29
+    assert Path(path).read_text() == "content 0"

@@ -16,6 +16,7 @@ import pytest
 import lamindb as ln
 from tests.cli.conftest import Cli
 from tests.cli.conftest import cli as cli
+from tests.support import depth
 from tests.support.processes import BIN_FOLDER, clean_environment, run_command, write_notebook
 from tests.support.six_weeks import Model, Reason
 from tests.support.six_weeks import Run as PlainRun
@@ -415,6 +416,7 @@ def begin(folder: Path, storage: str, database: str | None, cli: Cli, monkeypatc
     return Project(project, folder / "packages", cli)
 
 
+@depth.on_one_database()
 def test_six_weeks(tmp_path: Path, database: str | None, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("snakemake")
     project = begin(tmp_path, "./mydata", database, cli, monkeypatch)

@@ -1,24 +1,19 @@
-"""Runs one scenario on a file system in a file, and looks at what a power cut before each step would leave.
-
-Usage: python -m tests.kills.power '{"scenario": "save", "work": "/dev/shm/x", …}'; prints one line of JSON.
-"""
+"""Runs one scenario on a file system in a file, and looks at what a power cut before each step would leave."""
 
 from __future__ import annotations
 
-import importlib
-import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.kills import mutants, stepping
-from tests.kills.runner import PRELOADED, Case, check, in_child, must, observe
+from tests.kills.runner import Case, check, in_child, must, observe
 
 SIZE = 32 << 20
+THE_END = "the end"
 
 
 class DiskCase(Case):
@@ -46,7 +41,7 @@ class DiskCase(Case):
         os.environ.pop("KILLS_DB", None)
         os.chdir(self.here / "project")
 
-    def make_disk(self) -> None:
+    def make_template(self) -> None:
         self.copies.mkdir(parents=True)
         self.here.mkdir()
         with self.image.open("wb") as stream:
@@ -77,6 +72,12 @@ class DiskCase(Case):
     def database_folder(self) -> Path:
         return self.folder / "database"
 
+    def everywhere(self) -> Iterator[tuple[str, list[str]]]:
+        return cut_everywhere(self)
+
+    def end(self) -> None:
+        subprocess.run(["umount", "-q", str(self.here)], check=False, capture_output=True)
+
     def mount(self, image: Path) -> None:
         run("mount", "-o", "loop,commit=300", str(image), str(self.here))
 
@@ -84,8 +85,8 @@ class DiskCase(Case):
         run("umount", str(self.here))
 
     def keep(self, number: int, name: str) -> None:
-        """Keep what is on the disk now."""
-        if (number - 1) % self.every:
+        """Keep what is on the disk now, and in any case what is there in the end."""
+        if (number - 1 - self.first) % self.every and name != THE_END:
             return
         run("cp", "--sparse=always", str(self.image), str(self.copies / f"{number:04d}"))
         if self.separate:
@@ -98,7 +99,7 @@ class DiskCase(Case):
         steps = stepping.Steps(self.keep)
         stepping.install(steps)
         self.scenario.act()
-        steps.step("the end")
+        steps.step(THE_END)
         return steps.names
 
     def put_database(self, number: int) -> None:
@@ -124,6 +125,7 @@ def cut_everywhere(case: DiskCase) -> Iterator[tuple[str, list[str]]]:
     before = must(in_child(case.observe))
     names = must(in_child(case.act_and_keep))
     after = must(in_child(case.observe))
+    case.steps = len(names)
     case.umount()
     for copy in sorted(path for path in case.copies.iterdir() if path.is_file()):
         number = int(copy.name)
@@ -147,25 +149,3 @@ def cut_everywhere(case: DiskCase) -> Iterator[tuple[str, list[str]]]:
         if result["again"] != after:
             problems.append(f"running again led elsewhere: {result['again']}")
         yield name, problems
-
-
-def main() -> None:
-    """Run what the first argument describes."""
-    import lamindb.models  # noqa: F401  before the processes fork
-
-    for name in PRELOADED.split():
-        importlib.import_module(name)
-    case = DiskCase(json.loads(sys.argv[1]))
-    cuts, problems = 0, []
-    case.make_disk()
-    try:
-        for name, found in cut_everywhere(case):
-            cuts += 1
-            problems += [f"{name}: {problem}" for problem in found]
-    finally:
-        subprocess.run(["umount", "-q", str(case.here)], check=False, capture_output=True)
-    print(json.dumps({"kills": cuts, "problems": problems}))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,20 +1,15 @@
-"""Runs one scenario: kills it at every step, and looks each time at what is left. A program of its own.
+"""Runs one scenario: kills it at every step, and looks each time at what is left.
 
-It has no threads and no open connection, so that it can fork: everything happens in children.
-
-Usage: python -m tests.kills.runner '{"scenario": "save", "work": "/dev/shm/x", …}'; prints one line of JSON.
+The process that runs it has no threads and no open connection, so that it can fork: everything happens in children.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import importlib
 import json
 import os
 import shutil
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,16 +20,6 @@ from tests.kills.scenarios import SCENARIOS, Scenario
 
 Plain = dict[str, Any]
 
-PRELOADED = """
-    django.db.backends.base.schema django.db.models.sql.compiler encodings.ascii lamindb.db.postgres.base
-    lamindb.db.sqlite.base lamindb.migrations lamindb.storage.cache lamindb.storage.open_store
-    lamindb.storage.view lamindb.setup.move lamindb.setup.named lamindb.setup.lifecycle
-    lamindb.files.view_relink lamindb.files.save lamindb.files.read
-    lamindb.maintenance.gc lamindb.runs.track lamindb.maintenance.trash
-    lamindb.maintenance.verify obstore obstore.store pwd psycopg
-"""
-"""What every child needs is imported once, before the first fork; none of it opens anything."""
-
 
 class Case:
     """One scenario on one kind of database and storage, in a folder of its own that is always at the same place."""
@@ -44,12 +29,15 @@ class Case:
         self.folder = Path(config["work"])
         self.here, self.template = self.folder / "here", self.folder / "template"
         self.admin_url: str | None = config.get("postgres")
+        self.copied_from: str = config.get("tables") or "template0 ENCODING 'UTF8' LOCALE 'C'"
         self.storage: str = config.get("storage") or "./mydata"
         self.mutant: str | None = config.get("mutant")
         self.every: int = config.get("every", 1)
         self.first: int = config.get("first", 0)
         self.fault: int | None = config.get("fault")
         self.database = ""
+        self.steps = 0
+        """How many steps the program has, once it ran."""
         self.tables: dict[str, bytes] = {}
         self.objects: dict[str, bytes] = {}
 
@@ -79,7 +67,7 @@ class Case:
         (self.here / "project").mkdir(parents=True)
         if self.admin_url:
             self.database = f"kills_{os.getpid()}"
-            self._sql(self.admin_url, f"CREATE DATABASE {self.database} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+            self._sql(self.admin_url, f"CREATE DATABASE {self.database} TEMPLATE {self.copied_from} STRATEGY FILE_COPY")
 
         def make() -> None:
             self.environment()
@@ -108,6 +96,10 @@ class Case:
         if self.database:
             self._sql(self.admin_url, f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def everywhere(self) -> Iterator[tuple[str, list[str]]]:
+        """End the program at its steps; yield each step with what was wrong afterwards."""
+        return kill_everywhere(self) if self.fault is None else fail_everywhere(self)
 
     def _sql(self, url: str | None, statement: str) -> None:
         import psycopg
@@ -416,7 +408,7 @@ def _is_partly_repaired(case: Case, found: Plain, before: Plain, after: Plain) -
     )
 
 
-def kill_everywhere(case: Case) -> Iterator[tuple[int, str, list[str]]]:
+def kill_everywhere(case: Case) -> Iterator[tuple[str, list[str]]]:
     """Kill the program before each of its steps; yield each step with what was wrong afterwards."""
     case.begin()
     before = must(in_child(case.observe))
@@ -428,17 +420,19 @@ def kill_everywhere(case: Case) -> Iterator[tuple[int, str, list[str]]]:
     if case.scenario.between is not None:
         case.begin()
         allowed.append(must(in_child(case.between)))
-    for number in range(1 + case.first, len(names) + 1, case.every):
+    case.steps = len(names)
+    for number in range(1 + case.first % len(names), len(names) + 1, case.every):
+        step = f"step {number} ({names[number - 1]})"
         case.begin()
         code, answer = in_child(case.act, stepping.die_at(number))
         if code != -signal.SIGKILL:
             if code == 0:
                 continue
-            yield number, names[number - 1], [f"did not die: {answer.get('error')}"]
+            yield step, [f"did not die: {answer.get('error')}"]
             continue
         code, answer = in_child(case.look_and_run_again)
         if code != 0:
-            yield number, names[number - 1], [f"exit code {code}: {answer.get('error')}"]
+            yield step, [f"exit code {code}: {answer.get('error')}"]
             continue
         result = answer["result"]
         problems = result["problems"]
@@ -446,21 +440,27 @@ def kill_everywhere(case: Case) -> Iterator[tuple[int, str, list[str]]]:
             problems.append(f"neither before nor after: {result['found']}")
         if result["again"] != after:
             problems.append(f"running again led elsewhere: {result['again']}")
-        yield number, names[number - 1], problems
+        yield step, problems
 
 
-def fail_everywhere(case: Case) -> Iterator[tuple[int, str, list[str]]]:
+def fail_everywhere(case: Case) -> Iterator[tuple[str, list[str]]]:
     """Let each call of the system fail once; yield each with what was wrong afterwards."""
     case.begin()
     before = must(in_child(case.observe))
     names = must(in_child(case.act))
     after = must(in_child(case.observe))
-    for number, name in enumerate(names, 1):
-        if name.startswith(("sql", "commit", "mkdir cache", "put", "delete")) or (number - 1 - case.first) % case.every:
-            continue
-        case.begin()
-        result = must(in_child(case.fail, number))
-        if result["error"] == "its own":
+    of_others = ("sql", "commit", "mkdir cache", "put", "delete")
+    calls = [(number, name) for number, name in enumerate(names, 1) if not name.startswith(of_others)]
+    case.steps = len(calls)
+    for place in range(case.first % len(calls), len(calls), case.every):
+        # What the program itself cannot do says nothing about us: then the next call has its turn.
+        for number, name in calls[place : place + case.every]:
+            step = f"step {number} ({name})"
+            case.begin()
+            result = must(in_child(case.fail, number))
+            if result["error"] != "its own":
+                break
+        else:
             continue
         problems = result["problems"]
         # What fails after the commit cannot undo it; before it, an error says that nothing was saved.
@@ -470,35 +470,9 @@ def fail_everywhere(case: Case) -> Iterator[tuple[int, str, list[str]]]:
             problems.append(f"left in incoming: {result['left']}")
         code, answer = in_child(case.look_and_run_again)
         if code != 0:
-            yield number, name, [*problems, f"exit code {code}: {answer.get('error')}"]
+            yield step, [*problems, f"exit code {code}: {answer.get('error')}"]
             continue
         problems += answer["result"]["problems"]
         if answer["result"]["again"] != after:
             problems.append(f"running again led elsewhere: {answer['result']['again']}")
-        yield number, name, problems
-
-
-def main() -> None:
-    """Run what the first argument describes."""
-    import lamindb.models  # noqa: F401  before the processes fork
-
-    for name in PRELOADED.split():
-        importlib.import_module(name)
-    # Objects that the collector leaves alone are memory that children share.
-    gc.collect()
-    gc.freeze()
-    case = Case(json.loads(sys.argv[1]))
-    kills, problems = 0, []
-    try:
-        case.make_template()
-        everywhere = kill_everywhere if case.fault is None else fail_everywhere
-        for number, name, found in everywhere(case):
-            kills += 1
-            problems += [f"step {number} ({name}): {problem}" for problem in found]
-    finally:
-        case.end()
-    print(json.dumps({"kills": kills, "problems": problems}))
-
-
-if __name__ == "__main__":
-    main()
+        yield step, problems

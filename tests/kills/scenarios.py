@@ -271,5 +271,5 @@ SCENARIOS = {
     "init": Scenario(init, makes_instance=True),
 }
 
-SPARSE = {"move": 9}
+SPARSE = {"move": 24}
 """Scenarios of hundreds of like steps, with the number of steps of which one is tried where time is short."""

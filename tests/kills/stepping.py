@@ -108,8 +108,15 @@ def _wrap_database(steps: Steps, only_changes: bool) -> None:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.utils import CursorWrapper
 
-    for name in ("execute", "executemany"):
-        real = getattr(CursorWrapper, name)
+    from lamindb.db.connection import Guarded
+
+    for kind, name in (
+        (CursorWrapper, "execute"),
+        (CursorWrapper, "executemany"),
+        (Guarded, "fetch"),
+        (Guarded, "run"),
+    ):
+        real = getattr(kind, name)
 
         def stepped(self: Any, sql: Any, *args: Any, _real: Any = real, **kwargs: Any) -> Any:
             text = " ".join(str(sql).split())
@@ -117,7 +124,7 @@ def _wrap_database(steps: Steps, only_changes: bool) -> None:
                 steps.step(f"sql {text[:60]}")
             return _real(self, sql, *args, **kwargs)
 
-        setattr(CursorWrapper, name, stepped)
+        setattr(kind, name, stepped)
     real_commit = BaseDatabaseWrapper._commit
 
     def stepped_commit(self: Any) -> None:

@@ -6,9 +6,7 @@ must see the state from before or the one from after, find every byte right, and
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,10 +17,9 @@ import pytest
 
 from tests.kills.mutants import MUTANTS
 from tests.kills.scenarios import SCENARIOS, SPARSE
+from tests.kills.warm import Warm
 from tests.support import depth, memory
-from tests.support.processes import clean_environment
 
-REPOSITORY = Path(__file__).parents[2]
 LOCAL = [name for name in SCENARIOS if name != "init"]
 REMOTE = [name for name in LOCAL if not SCENARIOS[name].only_local]
 
@@ -42,40 +39,37 @@ def work() -> Iterator[Path]:
 
 
 @pytest.fixture
-def kill(work: Path, record_property: Callable[[str, object], None]) -> Callable[..., Any]:
-    """Return what kills a scenario at every step, in a program of its own; it returns the answer of that."""
+def kill(work: Path, warm: Warm, record_property: Callable[[str, object], None]) -> Callable[..., Any]:
+    """Return what kills a scenario at its steps, in a process of its own; it returns what came of it."""
 
     def run(scenario: str, **config: Any) -> Any:
-        text = json.dumps({"scenario": scenario, "work": str(work), **config})
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.kills.runner", text],
-            cwd=REPOSITORY,
-            env=clean_environment(PYTHONPATH=str(REPOSITORY)),
-            capture_output=True,
-            text=True,
-            timeout=1700,
-        )
-        assert done.returncode == 0, done.stderr[-4000:]
-        answer = json.loads(done.stdout)
-        print(f"{scenario}: {answer['kills']} kills")
-        record_property("kills", answer["kills"])
+        answer = warm.run(scenario, work=str(work), **config)
+        record_property("kills", answer["times"])
         return answer
 
     return run
 
 
+@pytest.fixture
+def postgres(postgres_server: Any, migrated_template: str) -> dict[str, str]:
+    """Return where databases are made, and the one with tables that they are copies of."""
+    return {"postgres": postgres_server.url("postgres"), "tables": migrated_template}
+
+
 @pytest.mark.parametrize("scenario", LOCAL)
 def test_in_a_folder_with_sqlite(scenario: str, kill: Any) -> None:
-    answer = kill(scenario, **depth.one_in(SPARSE.get(scenario, 1)))
+    answer = kill(scenario, **depth.one_in(SPARSE.get(scenario, 4)))
     assert answer["problems"] == []
-    assert answer["kills"] >= 5
+    assert answer["steps"] >= 5
+    assert answer["times"] >= 1
 
 
 @pytest.mark.parametrize("scenario", LOCAL)
-def test_in_a_folder_with_postgres(scenario: str, kill: Any, postgres_server: Any) -> None:
-    answer = kill(scenario, postgres=postgres_server.url("postgres"), **depth.one_in(SPARSE.get(scenario, 1)))
+def test_in_a_folder_with_postgres(scenario: str, kill: Any, postgres: dict[str, str]) -> None:
+    answer = kill(scenario, **postgres, **depth.one_in(SPARSE.get(scenario, 4), shift=1))
     assert answer["problems"] == []
-    assert answer["kills"] >= 5
+    assert answer["steps"] >= 5
+    assert answer["times"] >= 1
 
 
 @pytest.fixture
@@ -89,16 +83,18 @@ def bucket(seaweed_server: Any, monkeypatch: pytest.MonkeyPatch, request: pytest
 
 @pytest.mark.parametrize("scenario", REMOTE)
 def test_in_a_bucket_with_sqlite(scenario: str, kill: Any, bucket: str) -> None:
-    answer = kill(scenario, storage=bucket)
+    answer = kill(scenario, storage=bucket, **depth.one_in(4, shift=2))
     assert answer["problems"] == []
-    assert answer["kills"] >= 3
+    assert answer["steps"] >= 4
+    assert answer["times"] >= 1
 
 
 @pytest.mark.parametrize("scenario", REMOTE)
-def test_in_a_bucket_with_postgres(scenario: str, kill: Any, bucket: str, postgres_server: Any) -> None:
-    answer = kill(scenario, storage=bucket, postgres=postgres_server.url("postgres"), **depth.one_in(2))
+def test_in_a_bucket_with_postgres(scenario: str, kill: Any, bucket: str, postgres: dict[str, str]) -> None:
+    answer = kill(scenario, storage=bucket, **postgres, **depth.one_in(4, shift=3))
     assert answer["problems"] == []
-    assert answer["kills"] >= 2
+    assert answer["steps"] >= 4
+    assert answer["times"] >= 1
 
 
 @pytest.mark.parametrize("place", ["folder", "bucket"])
@@ -111,7 +107,8 @@ def test_making_an_instance(place: str, database: str, kill: Any, request: pytes
         config["postgres"] = request.getfixturevalue("postgres_server").url("postgres")
     answer = kill("init", **config)
     assert answer["problems"] == []
-    assert answer["kills"] >= 5
+    assert answer["steps"] >= 4
+    assert answer["times"] >= 1
 
 
 @pytest.mark.parametrize(

@@ -7,22 +7,18 @@ at by a fresh process. Flushes that are missing on purpose must be found.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import memory
-from tests.support.processes import clean_environment
-
-REPOSITORY = Path(__file__).parents[2]
+from tests.kills.warm import Warm
+from tests.support import depth, memory
 
 pytestmark = [
     pytest.mark.kill,
@@ -58,24 +54,13 @@ def mounting() -> None:
 
 
 @pytest.fixture
-def cut(mounting: None, record_property: Callable[[str, object], None]) -> Iterator[Callable[..., Any]]:
+def cut(mounting: None, warm: Warm, record_property: Callable[[str, object], None]) -> Iterator[Callable[..., Any]]:
     """Return what cuts the power at every step of a scenario."""
     folder = tempfile.mkdtemp(prefix="lamindb-power-", dir=memory.folder())
 
     def run(scenario: str, **config: Any) -> Any:
-        text = json.dumps({"scenario": scenario, "work": folder, **config})
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.kills.power", text],
-            cwd=REPOSITORY,
-            env=clean_environment(PYTHONPATH=str(REPOSITORY)),
-            capture_output=True,
-            text=True,
-            timeout=1700,
-        )
-        assert done.returncode == 0, done.stderr[-4000:]
-        answer = json.loads(done.stdout)
-        print(f"{scenario}: {answer['kills']} power cuts")
-        record_property("cuts", answer["kills"])
+        answer = warm.run(scenario, power=True, work=folder, **config)
+        record_property("cuts", answer["times"])
         return answer
 
     yield run
@@ -85,15 +70,16 @@ def cut(mounting: None, record_property: Callable[[str, object], None]) -> Itera
 
 @pytest.mark.parametrize("scenario", ["save", "save_many", "new_version", "save_folder", "rename"])
 def test_a_power_cut_leaves_a_right_state(scenario: str, cut: Any) -> None:
-    answer = cut(scenario, every=1 if scenario != "save_many" else 4)
+    answer = cut(scenario, **depth.one_in(3))
     assert answer["problems"] == []
-    assert answer["kills"] >= 10
+    assert answer["steps"] >= 10
+    assert answer["times"] >= 3
 
 
 @pytest.mark.parametrize("scenario", ["save", "save_many"])
 def test_the_database_may_be_on_another_disk(scenario: str, cut: Any) -> None:
     """There, no flush of the database's flushes our files by chance."""
-    assert cut(scenario, separate=True, every=1 if scenario == "save" else 4)["problems"] == []
+    assert cut(scenario, separate=True, **depth.one_in(3, shift=1))["problems"] == []
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_following_a_plan_leaves_nothing_stale(instance: Path, seed: int) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", depth.seeds(range(100, 130), 6))
+@pytest.mark.parametrize("seed", depth.part(range(100, 130), 6))
 def test_following_a_plan_leaves_nothing_stale_in_many_histories(local_instance: Path, seed: int) -> None:
     play(seed, 60)
 

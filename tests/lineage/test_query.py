@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import lamindb as ln
 from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
+from tests.support import depth
 from tests.support.lineages import Plain, Written, write
 
 MODELS = {"file": ln.File, "run": ln.Run, "transform": ln.Transform}
@@ -62,8 +63,9 @@ def check(plain: Plain, written: Written, kind: str, number: int, **options: Any
 @pytest.mark.parametrize("shapes", [acyclic_graphs, graphs], ids=["acyclic", "any"])
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@depth.on_one_database()
 def test_random_graphs_equal_the_oracle(instance: Path, shapes: Any) -> None:
-    @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=200 if depth.FULL else 80, deadline=None, suppress_health_check=list(HealthCheck))
     @given(shapes(), st.data())
     def ask(plain: Plain, data: st.DataObject) -> None:
         written = write(plain)
@@ -218,9 +220,9 @@ def test_bad_input_is_a_clear_error(instance: Path, tmp_path: Path) -> None:
     file = written.record("file", 2)
     with pytest.raises(InvalidInputError, match="negative"):
         file.ancestors(depth=-1)
-    for depth in (1.5, "1", True):
+    for wrong in (1.5, "1", True):
         with pytest.raises(InvalidTypeError, match="depth"):
-            file.ancestors(depth=depth)
+            file.ancestors(depth=wrong)
     for model in (ln.User, ln.Storage, int, "File", file):
         with pytest.raises(InvalidTypeError, match=r"ln\.Run"):
             file.descendants(model)

@@ -102,7 +102,8 @@ def test_random_histories_equal_the_rules(instance: Path, seed: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", depth.seeds(range(100, 130), 6))
+@depth.on_one_database(shift=1)
+@pytest.mark.parametrize("seed", depth.part(range(100, 130), 4))
 def test_many_random_histories_equal_the_rules(instance: Path, seed: int) -> None:
     play(seed, 60)
 

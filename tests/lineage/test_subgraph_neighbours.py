@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import lamindb as ln
 from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
 from tests.lineage.test_query import acyclic_graphs, chain, graphs, ladder, numbers_below
+from tests.support import depth
 from tests.support.lineages import Plain, write
 
 
@@ -92,6 +93,7 @@ def test_a_run_with_many_files_is_cut_the_same_way(instance: Path) -> None:
     assert graph.hidden_down == {written.runs[0]: 390}
 
 
+@depth.on_one_database(shift=1)
 def test_a_picture_is_limited_and_says_so(instance: Path) -> None:
     written = write(ladder(1_000))
     picture = written.record("file", 1_000).view_lineage(depth=None)

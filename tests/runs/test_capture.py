@@ -14,6 +14,7 @@ import pytest
 
 import lamindb as ln
 from lamindb.environment.file_access import audit, strace
+from tests.support import depth
 from tests.support.processes import clean_environment, run_command, run_python, run_script
 from tests.support.readers import READERS, Reader
 
@@ -288,8 +289,11 @@ def installed() -> tuple[Reader, ...]:
     return tuple(reader for reader in READERS if importlib.util.find_spec(reader.package) is not None)
 
 
-@pytest.mark.parametrize("reader", installed(), ids=lambda reader: reader.name)
-@pytest.mark.parametrize("access", ["read", "write"])
+@pytest.mark.parametrize(
+    ("access", "reader"),
+    depth.spread(2, [(access, reader) for reader in installed() for access in ("read", "write")]),
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
 def test_each_library_is_seen_or_the_gap_is_said(local_instance: Path, reader: Reader, access: str) -> None:
     found = outcome(local_instance, reader, access, "later")
     assert not found.startswith("wrong")

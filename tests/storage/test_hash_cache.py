@@ -155,6 +155,40 @@ def test_a_forked_child_uses_its_own_connection(cache: HashCache) -> None:
     assert cache.get_many([("/a", STAT), ("/b", STAT)]) == [CONTENT, CONTENT]
 
 
+def test_what_is_put_soon_is_known_at_once_and_by_others_at_the_end(cache: HashCache, tmp_path: Path) -> None:
+    other = HashCache(tmp_path / "not yet made" / "cache")
+    cache.put_soon([Known("/a", STAT, CONTENT, LATER), Known("/racy", STAT, CONTENT, STAT.mtime_ns)])
+    assert other.get("/a", STAT) is None
+    cache.close()
+    assert other.get_many([("/a", STAT), ("/racy", STAT)]) == [CONTENT, None]
+    cache.put_soon([Known("/b", STAT, CONTENT, LATER)])
+    assert cache.get("/b", STAT) == CONTENT == other.get("/b", STAT)
+    other.close()
+
+
+def test_what_took_long_or_is_much_is_written_at_once(cache: HashCache, tmp_path: Path) -> None:
+    other = HashCache(tmp_path / "not yet made" / "cache")
+    large = STAT._replace(size=1 << 20)
+    cache.put_soon([Known("/large", large, Content("h", "d", 1 << 20), LATER)])
+    assert other.digest("/large", large) == "d"
+    for number in range(200):
+        cache.put_soon([Known(f"/{number}", STAT, CONTENT, LATER)])
+    assert other.get("/199", STAT) == CONTENT
+    other.close()
+
+
+def test_a_forked_child_leaves_what_waits_to_its_parent(cache: HashCache, tmp_path: Path) -> None:
+    cache.put_soon([Known("/a", STAT, CONTENT, LATER)])
+    child = os.fork()
+    if child == 0:
+        known = cache.get("/a", STAT)
+        cache.close()
+        os._exit(0 if known is None else 1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert cache.get("/a", STAT) == CONTENT
+
+
 def test_a_list_of_right_files_is_remembered_by_its_first(cache: HashCache) -> None:
     assert not cache.is_right("/a", "one")
     cache.put_right("/a", "one", STAT.mtime_ns, LATER)
@@ -169,6 +203,7 @@ def test_no_cache_knows_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     cache = NoHashCache()
     cache.put(Known("/a", STAT, CONTENT, LATER))
+    cache.put_soon([Known("/a", STAT, CONTENT, LATER)])
     cache.forget(["/a"])
     cache.put_right("/a", "one", STAT.mtime_ns, LATER)
     assert not cache.is_right("/a", "one")

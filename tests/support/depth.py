@@ -8,22 +8,43 @@ from __future__ import annotations
 import os
 import time
 import zlib
+from collections.abc import Sequence
+from typing import TypeVar
 
+import pytest
+
+One = TypeVar("One")
 FULL = os.environ.get("LAMIN_TEST_DEPTH") == "full"
 SEED = int(os.environ.setdefault("LAMIN_TEST_SEED", str(int(time.time() // 86_400))))
 """Kept in the environment, where the workers of a session that goes on past midnight find the same."""
 
 
-def one_in(number: int) -> dict[str, int]:
-    """Return which steps are tried: all in a full run, else one in a number, of which the seed says where it begins."""
-    return {} if FULL else {"every": number, "first": SEED % number}
+def one_in(number: int, *, shift: int = 0) -> dict[str, int]:
+    """Return which steps are tried: all in a full run, else one in a number, of which the seed says where it begins.
+
+    Tests of the same steps in other places shift it, so that one day's tests together try most of them.
+    """
+    return {} if FULL else {"every": number, "first": (SEED + shift) % number}
 
 
-def seeds(all_of: range, number: int) -> list[int]:
-    """Return which seeds of random histories are played: all in a full run, else so many, another part each day."""
+def spread(number: int, all_of: Sequence[One], *, shift: int = 0) -> list[One]:
+    """Return what is tried of a list: all in a full run, else one in a number; after so many days, each was tried."""
+    return list(all_of) if FULL else list(all_of[(SEED + shift) % number :: number])
+
+
+def part(all_of: Sequence[One], number: int, *, shift: int = 0) -> list[One]:
+    """Return what is tried of a list: all in a full run, else so many, others each day."""
     if FULL:
         return list(all_of)
-    return [all_of[(SEED * number + index) % len(all_of)] for index in range(number)]
+    return [all_of[((SEED + shift) * number + index) % len(all_of)] for index in range(number)]
+
+
+def on_one_database(*, shift: int = 0) -> pytest.MarkDecorator:
+    """Return what marks a long test: it runs on both databases in a full run, else on one, on the other the next day.
+
+    What makes it long is the same on both; shorter tests of the same feature run on both every day.
+    """
+    return pytest.mark.parametrize("database", part(["sqlite", "postgres"], 1, shift=shift), indirect=True)
 
 
 def asks_django(test: str) -> bool:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -176,9 +177,42 @@ def run_together(
                 process.communicate()
 
 
+_TOGETHER = f"""
+import json, os, signal, sys
+import lamindb.models
+
+place, code, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+children = []
+for number in range(count):
+    child = os.fork()
+    if not child:
+        break
+    children.append(child)
+else:
+    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]))
+    sys.exit()
+signal.alarm({TIMEOUT_SECONDS})
+for stream, name in ((1, "out"), (2, "err")):
+    os.dup2(os.open(f"{{place}}/{{number}}.{{name}}", os.O_CREAT | os.O_WRONLY | os.O_APPEND), stream)
+sys.argv[:] = ["-c", str(number)]
+sys.orig_argv[:] = [sys.executable, "-c", code, str(number)]
+exec(compile(code, "<string>", "exec"), {{"__name__": "__main__"}})
+"""
+"""A process that has imported the library and forks so many others, which end as each program ends."""
+
+
 def run_python_together(
     code: str, count: int, *, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> list[subprocess.CompletedProcess[str]]:
-    """Run a snippet in `count` processes at once; each finds its number in `sys.argv[1]`."""
+    """Run a snippet in `count` processes at once, forked from one; each finds its number in `sys.argv[1]`."""
     text = textwrap.dedent(code)
-    return run_together([[sys.executable, "-c", text, str(number)] for number in range(count)], cwd=cwd, env=env)
+    with tempfile.TemporaryDirectory() as place:
+        done = run_command(sys.executable, "-c", _TOGETHER, place, text, str(count), cwd=cwd, env=env)
+        return [
+            subprocess.CompletedProcess(
+                [sys.executable, "-c", text, str(number)],
+                ended,
+                *(Path(place, f"{number}.{name}").read_text(encoding="utf-8") for name in ("out", "err")),
+            )
+            for number, ended in enumerate(json.loads(done.stdout))
+        ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -28,7 +29,9 @@ class Made:
     transforms: dict[str, str]
 
 
-def _make(base: Path, make: Any) -> Made:
+@contextlib.contextmanager
+def new_project(base: Path) -> Iterator[Path]:
+    """Make an instance that outlives the test, and work in it; return its storage folder."""
     import lamindb as ln
 
     before = Path.cwd()
@@ -44,14 +47,19 @@ def _make(base: Path, make: Any) -> Made:
         os.chdir(project)
         try:
             ln.setup.init(storage="./mydata")
-            made = make()
+            yield project / "mydata"
         finally:
             from lamindb.setup import lifecycle
 
             lifecycle.reset()
             os.chdir(before)
+
+
+def _make(base: Path, make: Any) -> Made:
+    with new_project(base) as folder:
+        made = make()
     ids = [{name: one.id for name, one in group.items()} for group in (made.files, made.runs, made.transforms)]
-    return Made(project / "mydata", *ids)
+    return Made(folder, *ids)
 
 
 @pytest.fixture(scope="session")

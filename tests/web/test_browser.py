@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from tests.support import showcase
+from tests.support import depth, showcase
 from tests.web.conftest import Made, crawl, open_client
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -142,14 +142,14 @@ def test_a_page_of_another_server_gets_nothing_but_a_link_works(browser: Any, us
 def test_hostile_names_and_bytes_run_nothing(browser: Any, hostile: Made) -> None:
     addresses = paths_of(hostile.folder, most=30)
     with served(hostile.folder) as server, opened(browser, server) as page:
-        for address in addresses:
+        for address in depth.spread(2, addresses):
             page.goto(f"{server.gate.origin}{address}", wait_until="load")
             assert "owned" not in page.title().replace("document.title='owned'", "")
             page.problems[:] = [one for one in page.problems if not _is_sandbox_notice(one)]
         kinds = (("files", hostile.files), ("runs", hostile.runs), ("transforms", hostile.transforms))
         records = [f"/{kind}/{name}" for kind, ids in kinds for name in ids.values()]
         users = [f"/users/{quote(name.replace('/', '_')[:100], safe='')}" for name in showcase.HOSTILE]
-        for address in records + users:
+        for address in depth.spread(2, records + users):
             page.goto(f"{server.gate.origin}{address}", wait_until="load")
             page.wait_for_selector(".wait", state="detached")
             assert not page.title().startswith("owned")
@@ -181,7 +181,7 @@ def test_axe_finds_nothing(browser: Any, usual: Made, theme: str) -> None:
     addresses = [*paths_of(usual.folder, most=60), *lineages(usual)]
     found = {}
     with served(usual.folder) as server, opened(browser, server, color_scheme=theme) as page:
-        for address in addresses:
+        for address in depth.spread(3, addresses, shift=len(theme)):
             page.goto(f"{server.gate.origin}{address}", wait_until="load")
             page.evaluate(source)
             for width, options in asked:
@@ -219,7 +219,7 @@ def test_no_page_scrolls_sideways_on_a_phone_or_with_large_text(
     over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     wide = {}
     with served(made.folder) as server, opened(browser, server) as page:
-        for address in addresses:
+        for address in depth.spread(2, addresses):
             page.set_viewport_size({"width": 320, "height": 700})
             page.goto(f"{server.gate.origin}{address}", wait_until="load")
             narrow = page.evaluate(over)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import lamindb as ln
+from tests.web.conftest import new_project
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
@@ -28,20 +29,21 @@ pytest.importorskip("pygments", reason="the pages need pygments")
 PLACES = "all => Object.fromEntries(all.map(a => [a.dataset.id, a.querySelector('g').getAttribute('transform')]))"
 
 
-@pytest.fixture
-def project(local_instance: Path) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Make raw files, a table that three runs read, and a report; return their ids."""
-    with ln.track(ln.Transform(name="import", type="script")):
-        raw = [ln.File(str(number).encode(), key=f"raw/{number}.csv").save() for number in range(3)]
-    with ln.track(ln.Transform(name="merge", type="pipeline")):
-        for file in raw:
-            file.stage(is_run_input=True)
-        merged = ln.File(b"merged", key="merged/table.csv").save()
-    for number in range(24):
-        with ln.track(ln.Transform(name="report", type="script"), params={"page": number}):
-            merged.stage(is_run_input=True)
-            report = ln.File(f"report {number}".encode(), key=f"reports/{number}.md").save()
-    return {"raw": raw[0].id, "merged": merged.id, "report": report.id, "folder": str(local_instance)}
+    with new_project(tmp_path_factory.mktemp("reports")) as folder:
+        with ln.track(ln.Transform(name="import", type="script")):
+            raw = [ln.File(str(number).encode(), key=f"raw/{number}.csv").save() for number in range(3)]
+        with ln.track(ln.Transform(name="merge", type="pipeline")):
+            for file in raw:
+                file.stage(is_run_input=True)
+            merged = ln.File(b"merged", key="merged/table.csv").save()
+        for number in range(24):
+            with ln.track(ln.Transform(name="report", type="script"), params={"page": number}):
+                merged.stage(is_run_input=True)
+                report = ln.File(f"report {number}".encode(), key=f"reports/{number}.md").save()
+    return {"raw": raw[0].id, "merged": merged.id, "report": report.id, "folder": str(folder)}
 
 
 @pytest.fixture

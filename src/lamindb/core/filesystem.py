@@ -65,7 +65,10 @@ to fetch from its host: ten times as slow. Smaller ones cost more calls."""
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
     """Write all of the data, in calls for which the system needs no large blocks of memory."""
-    rest = memoryview(data)
+    written = os.write(descriptor, data if len(data) <= _WRITTEN_AT_ONCE else memoryview(data)[:_WRITTEN_AT_ONCE])
+    if written == len(data):
+        return
+    rest = memoryview(data)[written:]
     while rest:
         rest = rest[os.write(descriptor, rest[:_WRITTEN_AT_ONCE]) :]
 

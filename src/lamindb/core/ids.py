@@ -20,7 +20,7 @@ STEM_LENGTH = 16
 TRANSFORM_STEM_LENGTH = 12
 _TIME_LENGTH = 8
 _ID = re.compile(r"[0-9A-Za-z]{1,20}", re.ASCII)
-_FAIR = 248
+_UNFAIR = bytes(range(248, 256))
 _DIGITS = bytes(ord(ALPHABET[byte % 62]) for byte in range(256))
 
 
@@ -32,17 +32,19 @@ class _RandomPool:
 
     def reset(self) -> None:
         """Drop the digits, which a forked child shares with its parent, and a lock that a thread may hold there."""
-        self._digits = b""
+        self._digits = ""
+        self._taken = 0
         self._lock = threading.Lock()
 
     def take(self, length: int) -> str:
         """Return so many digits, which are given out only once."""
         with self._lock:
-            while len(self._digits) < length:
+            while len(self._digits) < self._taken + length:
                 # A byte below 248 is four times 0 to 61 with equal chances; reading many at once spares system calls.
-                self._digits += bytes(byte for byte in os.urandom(4096) if byte < _FAIR)
-            taken, self._digits = self._digits[:length], self._digits[length:]
-        return taken.translate(_DIGITS).decode()
+                read = os.urandom(1024).translate(_DIGITS, _UNFAIR).decode()
+                self._digits, self._taken = self._digits[self._taken :] + read, 0
+            self._taken += length
+            return self._digits[self._taken - length : self._taken]
 
 
 _pool: Final = _RandomPool()
@@ -60,6 +62,8 @@ def encode(number: int, length: int) -> str:
         >>> encode(61, 2)
         '0z'
     """
+    if 0 <= number < 62 and length > 0:
+        return ALPHABET[number].rjust(length, "0")
     if not 0 <= number < 62**length:
         raise ValueError(f"{number} does not fit into {length} characters of base 62")
     text = ""

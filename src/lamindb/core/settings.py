@@ -6,7 +6,6 @@ Of several values the nearest counts: what this process set, the environment (`L
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from pathlib import Path
@@ -116,6 +115,8 @@ def named(name: str) -> Preference:
         UnknownFieldError: There is none; the message names the nearest one.
     """
     if name not in PREFERENCES:
+        import difflib
+
         near = difflib.get_close_matches(name, PREFERENCES, 1)
         raise UnknownFieldError(
             f"there is no setting {name!a}"
@@ -424,6 +425,8 @@ class Settings:
         if name.startswith("_") or name in self.names():
             object.__setattr__(self, name, value)
             return
+        import difflib
+
         near = difflib.get_close_matches(name, self.names(), 1)
         raise UnknownFieldError(
             f"there is no setting {name!r}"

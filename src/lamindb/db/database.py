@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
+import importlib.util
 import json
 import operator
 import os
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,6 +72,8 @@ def configure_django() -> None:
     if not apps.apps_ready:
         named = os.environ.get("DJANGO_SETTINGS_MODULE")
         if not settings.configured and not named:
+            _defer("django.core.checks")
+            _defer("django.forms")
             settings.configure(
                 DATABASES={},
                 DATABASE_ROUTERS=[_ROUTER],
@@ -90,6 +96,23 @@ def configure_django() -> None:
     # While a project loads its apps, ours does not stop it: the next use of ours says what is wrong.
     if apps.ready and not settings.USE_TZ:
         raise ConflictError("your Django project has USE_TZ = False, which loses time zones: set it to True")
+
+
+def _defer(name: str) -> None:
+    """Let a module be loaded when it is first asked for something, unless it is there.
+
+    Django's fields import its forms, with templates and widgets, and the checks of a project's settings: only a project
+    of the user needs them.
+    """
+    spec = importlib.util.find_spec(name) if name not in sys.modules else None
+    if spec is None or spec.loader is None:
+        return
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    package, _, last = name.rpartition(".")
+    setattr(sys.modules[package], last, module)
 
 
 def install_router() -> None:
@@ -317,7 +340,7 @@ def stopping_after(alias: str, seconds: float) -> Iterator[None]:
         deadline = time.monotonic() + seconds
         opened.connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
     else:
-        _execute(opened, f"SET statement_timeout = {max(1, int(seconds * 1000))}")
+        opened.run(f"SET statement_timeout = {max(1, int(seconds * 1000))}")
     try:
         yield
     except DatabaseError as error:
@@ -330,16 +353,11 @@ def stopping_after(alias: str, seconds: float) -> Iterator[None]:
                 opened.connection.set_progress_handler(None, 0)
             else:
                 with contextlib.suppress(DatabaseError):
-                    _execute(opened, "RESET statement_timeout")
+                    opened.run("RESET statement_timeout")
 
 
 _STEPS: Final = 10_000
 """How many steps SQLite goes between two looks at the time: about a millisecond."""
-
-
-def _execute(opened: Any, sql: str) -> None:
-    with opened.cursor() as cursor:
-        cursor.execute(sql)
 
 
 def update_statistics(alias: str) -> None:
@@ -347,7 +365,7 @@ def update_statistics(alias: str) -> None:
     opened = connection(alias)
     if opened.vendor == "sqlite":
         for statement in ("PRAGMA analysis_limit = 1000", "ANALYZE"):
-            _execute(opened, statement)
+            opened.run(statement)
 
 
 def lock_key(connection: Any, *parts: str) -> None:
@@ -356,8 +374,7 @@ def lock_key(connection: Any, *parts: str) -> None:
     SQLite has one writer at a time anyway; PostgreSQL takes an advisory lock named by `parts`.
     """
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", ["\x1f".join(parts)])
+        connection.fetch("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", ["\x1f".join(parts)])
 
 
 def violated_constraint(error: BaseException) -> str:
@@ -401,23 +418,20 @@ def take(connection: Any, names: Iterable[str]) -> None:
         return
     share(connection)
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            for name in wanted:
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+        for name in wanted:
+            connection.fetch("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
 def share(connection: Any) -> None:
     """Keep garbage collection out, beside other writers, until the end of this transaction."""
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", [_WRITERS])
+        connection.fetch("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", [_WRITERS])
 
 
 def take_all(connection: Any) -> None:
     """Wait until no writer is in the midst of a transaction, and keep them all out until the end of this one."""
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_WRITERS])
+        connection.fetch("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_WRITERS])
 
 
 def of_file(stem: str, storage_id: str, keys: Iterable[str | None]) -> list[str]:
@@ -490,11 +504,10 @@ def insert_many(
     """
     if not records:
         return
-    from django.db.models import BigAutoField
-
-    fields = [f for f in records[0]._meta.concrete_fields if not isinstance(f, BigAutoField)]
-    values_of = operator.itemgetter(*(f.attname for f in fields))
-    adapted = _adapters(connection, fields)
+    columns, values_of, times, documents = _columns(type(records[0]))
+    adapted = [(position, connection.ops.adapt_datetimefield_value) for position in times]
+    if documents:
+        adapted += [(position, _json_encoder(connection)) for position in documents]
     quote = connection.ops.quote_name
     ending = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
     if overwritten:
@@ -506,7 +519,31 @@ def insert_many(
             for row in rows:
                 if row[position] is not None:
                     row[position] = adapt(row[position])
-        insert_rows(connection, records[0]._meta.db_table, [f.column for f in fields], rows, ending)
+        insert_rows(connection, records[0]._meta.db_table, columns, rows, ending)
+
+
+def insert(connection: Any, record: models.Model) -> bool:
+    """Insert one record inside the open transaction, its values as their fields make them of what a user gave.
+
+    Returns:
+        True if it was inserted, False if a row with its id, or another of its unique keys, is there already.
+
+    Raises:
+        django.db.IntegrityError: Another constraint refuses the row; the transaction has to be rolled back.
+        ValueError, TypeError: A field cannot hold its value. Nothing was written.
+    """
+    columns, values_of, times, _ = _columns(type(record))
+    values = list(values_of(record.__dict__))
+    for position, field in enumerate(_fields(type(record))):
+        value = values[position]
+        if value is None:
+            continue
+        if position in times and isinstance(value, datetime.datetime) and value.tzinfo is not None:
+            values[position] = connection.ops.adapt_datetimefield_value(value)
+        else:
+            values[position] = field.get_db_prep_save(value, connection)
+    statement = _insertion(record._meta.db_table, columns, 1)
+    return bool(connection.run(f"{statement} ON CONFLICT DO NOTHING", values) == 1)
 
 
 def insert_rows(
@@ -526,35 +563,53 @@ def insert_rows(
     Raises:
         django.db.IntegrityError: A constraint refuses a row; the transaction has to be rolled back.
     """
-    quote = connection.ops.quote_name
-    begin = f"INSERT INTO {quote(table)} ({', '.join(map(quote, columns))}) VALUES"
+    named = tuple(columns)
+    if connection.vendor == "postgresql" and len(rows) > 1:
+        with connection.cursor() as cursor:
+            cursor.executemany(_insertion(table, named, 1) + ending, rows)
+        return
+    most = _MOST_VALUES
+    if connection.vendor == "sqlite":
+        most = min(most, connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER))
+    for part in chunks(rows, max(1, most // len(columns))):
+        connection.run(_insertion(table, named, len(part)) + ending, [value for row in part for value in row])
+
+
+@lru_cache(maxsize=64)
+def _insertion(table: str, columns: tuple[str, ...], count: int) -> str:
+    """Return the statement that inserts so many rows."""
     marks = f"({', '.join(['%s'] * len(columns))})"
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.executemany(f"{begin} {marks}{ending}", rows)
-            return
-        most = min(_MOST_VALUES, connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER))
-        for part in chunks(rows, max(1, most // len(columns))):
-            values = [value for row in part for value in row]
-            cursor.execute(f"{begin} {', '.join([marks] * len(part))}{ending}", values)
+    names = ", ".join(f'"{column}"' for column in columns)
+    return f'INSERT INTO "{table}" ({names}) VALUES {", ".join([marks] * count)}'
 
 
-def _adapters(connection: Any, fields: Sequence[Any]) -> list[tuple[int, Callable[[Any], Any]]]:
-    """Return the positions of the fields whose values the driver does not take, and what makes such values of them."""
+@lru_cache(maxsize=32)
+def _fields(model: type[models.Model]) -> list[Any]:
+    """Return the fields of a model whose values are inserted: the database makes ids that are numbers."""
+    from django.db.models import BigAutoField
+
+    return [field for field in model._meta.concrete_fields if not isinstance(field, BigAutoField)]
+
+
+@lru_cache(maxsize=32)
+def _columns(
+    model: type[models.Model],
+) -> tuple[tuple[str, ...], Callable[[dict[str, Any]], Any], list[int], list[int]]:
+    """Return the columns that are inserted of a model, what picks their values, and which are times, and JSON."""
     from django.db.models import DateTimeField, JSONField
 
-    encode: Any = json.dumps
-    if connection.vendor == "postgresql":
-        from psycopg.types.json import Jsonb
+    fields = _fields(model)
+    times = [position for position, field in enumerate(fields) if isinstance(field, DateTimeField)]
+    documents = [position for position, field in enumerate(fields) if isinstance(field, JSONField)]
+    return tuple(f.column for f in fields), operator.itemgetter(*(f.attname for f in fields)), times, documents
 
-        encode = Jsonb
-    by_kind = {DateTimeField: connection.ops.adapt_datetimefield_value, JSONField: encode}
-    return [
-        (position, adapt)
-        for position, field in enumerate(fields)
-        for kind, adapt in by_kind.items()
-        if isinstance(field, kind)
-    ]
+
+def _json_encoder(connection: Any) -> Callable[[Any], Any]:
+    if connection.vendor != "postgresql":
+        return json.dumps
+    from psycopg.types.json import Jsonb
+
+    return Jsonb
 
 
 def chunks(values: Iterable[Any], size: int = 500) -> Iterator[list[Any]]:

@@ -38,7 +38,8 @@ _MOST_STATUS_BYTES: Final = 1024 * 1024
 _MOST_NOTEBOOKS: Final = 200
 """Notebooks that are compared by their cells; where more files changed, all count as changed."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?$")
-_SECTION: Final = re.compile(r'\[\s*(?P<name>[\w.\-]+)(?:\s+"(?P<of>(?:\\.|[^"\\])*)")?\s*\]')
+# Patterns are texts, which `re` compiles when they are first used.
+_SECTION: Final = r'\[\s*(?P<name>[\w.\-]+)(?:\s+"(?P<of>(?:\\.|[^"\\])*)")?\s*\]'
 _UNBORN: Final = "ref: refs/heads/unborn\n"
 _EMPTY_TREE: Final = {
     "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
@@ -51,11 +52,11 @@ _HARMLESS: Final = frozenset(
     | {"core.symlinks", "core.trustctime", "extensions.objectformat"}
 )
 """Settings that say how the index and the files compare; none names a program or a file."""
-_HARMLESS_VALUE: Final = re.compile(r"[A-Za-z0-9]+")
-_OUTSIDE: Final = re.compile(rb"(?:\A|\0)[0-7]+ [0-9a-f]+ \d\t(?:/|(?:[^\0]*/)?\.\.(?:/|\0))")
+_HARMLESS_VALUE: Final = r"[A-Za-z0-9]+"
+_OUTSIDE: Final = rb"(?:\A|\0)[0-7]+ [0-9a-f]+ \d\t(?:/|(?:[^\0]*/)?\.\.(?:/|\0))"
 """An entry of the index that names a file outside of the work tree: git writes none, and would read it."""
-_SUBMODULE: Final = re.compile(rb"(?:\A|\0)160000 [0-9a-f]+ 0\t([^\0]+)")
-_TOUCHED_ONLY: Final = re.compile(rb"^diff --git [^\n]*\n(?=diff --git |\Z)", re.MULTILINE)
+_SUBMODULE: Final = rb"(?:\A|\0)160000 [0-9a-f]+ 0\t([^\0]+)"
+_TOUCHED_ONLY: Final = rb"(?m)^diff --git [^\n]*\n(?=diff --git |\Z)"
 """What a patch has of a file whose time changed and whose content did not."""
 
 
@@ -118,7 +119,7 @@ def git_diff(root: Path, limit_bytes: int = 1_000_000) -> bytes:
         raw = _raw_diff(root.resolve(), limit_bytes)
     if not raw:
         return b""
-    text = _TOUCHED_ONLY.sub(b"", raw).decode("utf-8", "surrogateescape")
+    text = re.sub(_TOUCHED_ONLY, b"", raw).decode("utf-8", "surrogateescape")
     patch = redact_text(text).encode("utf-8", "surrogateescape")
     if len(raw) <= limit_bytes and len(patch) <= limit_bytes:
         return patch
@@ -205,7 +206,7 @@ class _Repository(NamedTuple):
         found: list[tuple[str, str]] = []
         section = ""
         for line in map(str.strip, _text(self.common / "config").splitlines()):
-            head = _SECTION.match(line)
+            head = re.match(_SECTION, line)
             if head:
                 section = head["name"].lower() + (f".{head['of']}" if head["of"] is not None else "")
                 continue
@@ -273,7 +274,7 @@ def _is_dirty(repository: _Repository, commit: str | None, path: Path, until: fl
             return True
     if path.is_file() and b"\t" + os.fsencode(path.relative_to(repository.root).as_posix()) + b"\0" not in index:
         return True
-    answers = {_is_submodule_dirty(repository.root, os.fsdecode(name), until) for name in _SUBMODULE.findall(index)}
+    answers = {_is_submodule_dirty(repository.root, os.fsdecode(name), until) for name in re.findall(_SUBMODULE, index)}
     return True if True in answers else None if None in answers else False
 
 
@@ -351,13 +352,13 @@ class _Git:
         return {
             name: value
             for name, value in (*pairs, *self._repository.settings())
-            if name in _HARMLESS and _HARMLESS_VALUE.fullmatch(value)
+            if name in _HARMLESS and re.fullmatch(_HARMLESS_VALUE, value)
         }
 
     def index(self) -> bytes | None:
         """Return the entries of the index, as `git ls-files -s -z` lists them; None where one leaves the work tree."""
         listed = self.ask("ls-files", "-s", "-z", limit_bytes=_MOST_INDEX_BYTES)
-        if listed is None or len(listed) == _MOST_INDEX_BYTES or _OUTSIDE.search(listed):
+        if listed is None or len(listed) == _MOST_INDEX_BYTES or re.search(_OUTSIDE, listed):
             return None
         return listed
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator
 from typing import Any, Final
@@ -41,6 +40,8 @@ def patch(path: str, committed: bytes | None, present: bytes) -> str:
     new = write(_with_cells_of(before, after))
     if old == new:
         return ""
+    import difflib
+
     lines = difflib.unified_diff(
         old.splitlines(keepends=True),
         new.splitlines(keepends=True),

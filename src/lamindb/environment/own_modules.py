@@ -41,8 +41,11 @@ def imported_files(place: Path, but: Path | None = None) -> list[Path]:
 def _module_files(left_out: tuple[str, ...]) -> Iterator[str]:
     """Yield the source files of imported modules, but for those that lie in folders which are left out."""
     for module in list(sys.modules.values()):
-        # Through the dictionary: some packages import more when they are asked for an attribute.
-        file = getattr(module, "__dict__", {}).get("__file__")
+        # Past what a module does when it is asked for an attribute: some import more then.
+        try:
+            file = object.__getattribute__(module, "__dict__").get("__file__")
+        except AttributeError:
+            continue
         # Most modules are installed ones: they are passed over before anything is computed.
         if isinstance(file, str) and file.endswith(".py") and (not file.startswith(left_out) or os.pardir in file):
             yield os.path.abspath(file)

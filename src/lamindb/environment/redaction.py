@@ -106,18 +106,18 @@ _PAIR: Final = r"(?P<head>(?!\d+:\d+(?!\w))[^\s:/'\",]+:)(?![/${*])[^\s'\"]+"
 _BY_USER: Final = rf"(?P<option>(?<![\w-])(?:{_USER_OPTION})[\"']?(?:=|[\s,]{{1,4}})[\"']?){_PAIR}"
 """`curl -u name:password`; `docker run -u 1000:1000` has no password."""
 _GLUED_IN: Final = r"(?:mysql|mariadb|sshpass|7z|rar|unrar)[\w-]*"
-_NEXT_IN: Final = re.compile(r"(?:.* )?(?:sshpass|mongo\w*)|(?:.*/)?(?:docker|podman) login", re.DOTALL)
+_NEXT_IN: Final = r"(?s)(?:.* )?(?:sshpass|mongo\w*)|(?:.*/)?(?:docker|podman) login"
 _GLUED: Final = rf"(?P<head>\b{_GLUED_IN}[\"'\s,][^\n;|&]{{0,200}}?[\s\"']-p)(?![\s'\",$*-])[^\s;|&'\",]+"
 _NEXT: Final = (
     r"(?P<head>\b(?:sshpass|mongo\w*|(?:docker|podman)[\"'\s,]{1,4}login)\b[^\n;|&*]{0,200}?[\s\"']-p[\"'\s,]{1,4})"
     r"(?![-$*])[^\s;|&'\",]+"
 )
 """`mysql -ppassword`, `sshpass -p password`: what the option is depends on the program."""
-_LIKELY: Final = re.compile(r"-p(?=.*\d)(?=.*[A-Za-z])(?=.*[^a-z\d_.-])[^/=:,\s$*]{6,}")
+_LIKELY: Final = r"-p(?=.*\d)(?=.*[A-Za-z])(?=.*[^a-z\d_.-])[^/=:,\s$*]{6,}"
 """A word that is likely a password, whatever the program; `-profile`, `-p8080` and `-p0.05` are not."""
 _NAME_MARKS: Final = re.compile(r"pass|pwd|pw|secret|token|cred|cookie|key", re.IGNORECASE)
-_OPTION: Final = re.compile(r"^-{1,2}(?P<name>[A-Za-z][\w.\-]*)$")
-_ASSIGNMENT: Final = re.compile(r"^(?P<head>[-+~]*(?P<name>[A-Za-z_][\w.\-]*)(?:=|:))(?P<value>.+)$", re.DOTALL)
+_OPTION: Final = r"^-{1,2}(?P<name>[A-Za-z][\w.\-]*)$"
+_ASSIGNMENT: Final = r"(?s)^(?P<head>[-+~]*(?P<name>[A-Za-z_][\w.\-]*)(?:=|:))(?P<value>.+)$"
 _PLACEHOLDERS: Final = frozenset(
     {"", HIDDEN, "none", "null", "true", "false", "required", "optional", "string", "str", "bytes", "int", "bool"}
 )
@@ -179,12 +179,12 @@ def redact_arguments(argv: Sequence[str]) -> list[str]:
             redacted.append(HIDDEN)
             hide_next = False
             continue
-        assignment = _ASSIGNMENT.match(word)
+        assignment = re.match(_ASSIGNMENT, word)
         if assignment and "://" not in assignment["head"] and is_secret_name(assignment["name"]):
             redacted.append(assignment["head"] + HIDDEN)
             hide_next = False
             continue
-        option = _OPTION.match(word)
+        option = re.match(_OPTION, word)
         parameter = position > 0 and argv[position - 1] in {"-p", "-r", "--parameters", "--raw-parameters", "--set"}
         hide_next = is_secret_name(option["name"]) if option else parameter and is_secret_name(word)
         redacted.append(redact_text(word))
@@ -199,7 +199,7 @@ def _redact_options(argv: Sequence[str]) -> list[str]:
         pair = re.match(_PAIR, word) if re.fullmatch(_USER_OPTION, previous) else None
         if pair is not None:
             words.append(pair["head"] + HIDDEN)
-        elif _LIKELY.fullmatch(word) or (is_glued and re.fullmatch(r"-p[^-].*", word, re.DOTALL)):
+        elif re.fullmatch(_LIKELY, word) or (is_glued and re.fullmatch(r"-p[^-].*", word, re.DOTALL)):
             words.append(f"-p{HIDDEN}")
         elif comes_next and previous == "-p" and not word.startswith("-"):
             words.append(HIDDEN)
@@ -207,7 +207,7 @@ def _redact_options(argv: Sequence[str]) -> list[str]:
             words.append(word)
         name = word.rpartition("/")[2]
         is_glued = is_glued or re.fullmatch(_GLUED_IN, name) is not None
-        comes_next = comes_next or _NEXT_IN.fullmatch(f"{previous} {name}") is not None
+        comes_next = comes_next or re.fullmatch(_NEXT_IN, f"{previous} {name}") is not None
     return words
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from lamindb.core import paths
@@ -111,7 +111,7 @@ def put_part(spec: StoreSpec, sources: list[Source]) -> list[Stored]:
 
 def _plain(source: Source) -> Source:
     """Return a source of plain values only, which a worker can read without knowing anything of records."""
-    return source if type(source.path) in {str, type(None)} else replace(source, path=str(source.path))
+    return source if type(source.path) in {str, type(None)} else source._replace(path=str(source.path))
 
 
 def _parts(sources: Sequence[Source], workers: int) -> list[tuple[int, int]]:

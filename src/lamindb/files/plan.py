@@ -210,18 +210,22 @@ class _Known:
         self.policy = settings.upon_file_create_if_hash_exists
         digests = {plan.content.digest for plan in plans if plan.pending.key is None or self.policy == "error"}
         for chunk in database.chunks(sorted(digests)):
-            found = File.objects.using(alias).filter(trashed_at__isnull=True, digest__in=chunk)
-            for row in found.order_by("created_at", "id"):
+            same = File.objects.using(alias).filter(trashed_at__isnull=True, digest__in=chunk)
+            for row in same.order_by("created_at", "id"):
                 self.by_digest.setdefault((row.digest, row.suffix, row.is_folder), []).append(self._one(row))
 
-        unknown = {plan.pending.key for plan in plans if plan.file.run_id is None and plan.pending.key is not None}
-        for chunk in database.chunks(sorted(unknown & {key for _, key in self.current})):
-            made = File.objects.using(alias).filter(trashed_at__isnull=True, key__in=chunk, run_id__isnull=False)
-            made = made.order_by("version")
-            for storage_id, key, digest, *producer in made.values_list(
-                "storage_id", "key", "digest", "run_id", "transform_id"
-            ):
-                self._producers[storage_id, str(key), digest] = (producer[0], producer[1])
+        there = {key for _, key in self.current}
+        unknown = [plan for plan in plans if plan.file.run_id is None and plan.pending.key in there]
+        for chunk in database.chunks(unknown):
+            marks = rows.marks(chunk)
+            found = rows.values(
+                alias,
+                "SELECT storage_id, key, digest, run_id, transform_id FROM lamindb_file WHERE trashed_at IS NULL "
+                f"AND run_id IS NOT NULL AND key IN ({marks}) AND digest IN ({marks}) ORDER BY version",
+                [*(plan.pending.key for plan in chunk), *(plan.content.digest for plan in chunk)],
+            )
+            for storage_id, key, digest, *producer in found:
+                self._producers[storage_id, key, digest] = (producer[0], producer[1])
 
     def producer(self, plan: Plan) -> tuple[str, str | None] | None:
         """Return run and transform that made these bytes for an earlier version of the key, None if none is known."""
@@ -251,9 +255,9 @@ class _Known:
             return self.families[stem][1]
         if not self._highest:
             for chunk in database.chunks(sorted({key for _, key in self.current})):
-                statement = f"SELECT id, version FROM lamindb_file WHERE key IN ({rows.marks(chunk)}) ORDER BY version"
-                found = rows.values(self.alias, statement, chunk)
-                self._highest.update((row_id[: ids.STEM_LENGTH], version) for row_id, version in found)
+                start = f"substr(id, 1, {ids.STEM_LENGTH})"
+                statement = f"SELECT {start}, max(version) FROM lamindb_file WHERE key IN ({rows.marks(chunk)})"
+                self._highest.update(rows.values(self.alias, f"{statement} GROUP BY {start}", chunk))
             stems = {row.stem_id for row in self.current.values()}
             for one, given in versions.last_versions(self.alias, stems).items():
                 self._highest[one] = max(given, self._highest.get(one, 0))
@@ -360,10 +364,8 @@ def claim(connection: Any, instance: Instance, names: Iterable[ObjectName]) -> N
         ConflictError: The storage has moved since this process opened the instance: the objects lie in the old one.
     """
     _check_storage(connection, instance)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM lamindb_sweepmark LIMIT 1")
-        if cursor.fetchone() is not None:
-            _clear_marks(connection, cursor, _marked(cursor, names), instance.store)
+    if connection.fetch("SELECT 1 FROM lamindb_sweepmark LIMIT 1"):
+        _clear_marks(connection, _marked(connection, names), instance.store)
 
 
 def _check_storage(connection: Any, instance: Instance) -> None:
@@ -374,10 +376,8 @@ def _check_storage(connection: Any, instance: Instance) -> None:
     """
     if connection.vendor == "sqlite":
         return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT location FROM lamindb_storage WHERE id = %s", [instance.storage_id])
-        found = cursor.fetchone()
-    location = found[0] if found is not None else instance.root_url
+    found = connection.fetch("SELECT location FROM lamindb_storage WHERE id = %s", [instance.storage_id])
+    location = found[0][0] if found else instance.root_url
     if location == instance.root_url or (instance.is_local and "://" not in location and _is_described(instance)):
         return
     raise ConflictError(
@@ -394,32 +394,28 @@ def _is_described(instance: Instance) -> bool:
     return (there.id, there.storage) == (instance.id, ".")
 
 
-def _marked(cursor: Any, names: Iterable[ObjectName]) -> dict[str, set[ObjectName]]:
+def _marked(connection: Any, names: Iterable[ObjectName]) -> dict[str, set[ObjectName]]:
     """Return those of these objects whose digest is marked. No mark is added while writers hold their lock."""
     found: dict[str, set[ObjectName]] = {}
     for chunk in database.chunks(names):
-        marks = rows.marks(chunk)
-        cursor.execute(
-            f"SELECT digest FROM lamindb_sweepmark WHERE digest IN ({marks})", [name.digest for name in chunk]
-        )
-        marked = {digest for (digest,) in cursor.fetchall()}
+        statement = f"SELECT digest FROM lamindb_sweepmark WHERE digest IN ({rows.marks(chunk)})"
+        marked = {digest for (digest,) in connection.fetch(statement, [name.digest for name in chunk])}
         for name in chunk:
             if name.digest in marked:
                 found.setdefault(name.digest, set()).add(name)
     return found
 
 
-def _clear_marks(connection: Any, cursor: Any, marked: dict[str, set[ObjectName]], store: ObjectStore) -> None:
+def _clear_marks(connection: Any, marked: dict[str, set[ObjectName]], store: ObjectStore) -> None:
     """Remove marks, in the order of their digests, so that two writers never wait for each other in a circle."""
     ending = " FOR UPDATE" if connection.vendor == "postgresql" else ""
     for digest in sorted(marked):
-        cursor.execute(f"SELECT 1 FROM lamindb_sweepmark WHERE digest = %s{ending}", [digest])
-        if cursor.fetchone() is None:
+        if not connection.fetch(f"SELECT 1 FROM lamindb_sweepmark WHERE digest = %s{ending}", [digest]):
             continue
         for name in marked[digest]:
             if not store.exists(name):
                 raise Swept(digest)
-        cursor.execute("DELETE FROM lamindb_sweepmark WHERE digest = %s", [digest])
+        connection.run("DELETE FROM lamindb_sweepmark WHERE digest = %s", [digest])
 
 
 def check_keys(instance: Instance, wanted: Iterable[tuple[str, bool]], *, leaving: Collection[str] = ()) -> None:

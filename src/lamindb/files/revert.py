@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from lamindb.core.keys import with_suffix
 from lamindb.errors import ConflictError, InvalidInputError
 from lamindb.files import save, source
@@ -41,7 +39,7 @@ def bring_back(file: File) -> File:
     new: File = File.objects.using(instance.alias).get(id=current.id)
     source.replace_data(new, stored.stage(is_run_input=False), None, None)
     pending: Pending = new.pending
-    pending.source = replace(pending.source, suffix=stored.suffix)
+    pending.source = pending.source._replace(suffix=stored.suffix)
     pending.key = with_suffix(current.key, stored.suffix) if current.key is not None else None
     pending.is_brought_back = True
     new.run, new.transform_id = stored.run, stored.transform_id

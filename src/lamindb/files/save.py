@@ -77,6 +77,8 @@ class Written:
         """Run and transform of rows that bring back the bytes of an older version, and have its producer."""
         self._gone: set[int] = set()
         """Positions of files whose row could not be read after the commit."""
+        self._rows: dict[str, File] = {}
+        """The rows that were inserted, and those that they replaced, if these are few: else they are read again."""
         self.edited: list[str] = []
         """What to say of stored versions that were written over; in no order."""
 
@@ -114,6 +116,8 @@ class Written:
         before = outcome.replaces
         if outcome.is_new and outcome.row.run_id != outcome.plan.file.run_id:
             self._producers[outcome.row.id] = (outcome.row.run_id, outcome.row.transform_id)
+        if outcome.is_new and len(self._files) <= database.AT_ONCE:
+            self._rows.update((row.id, row) for row in (before, outcome.row) if row is not None)
         self._ids.append(outcome.row.id)
         self._is_new.append(outcome.is_new)
         self._replaced.append(before.id if before is not None else None)
@@ -173,7 +177,7 @@ class Written:
         told: list[Told] = []
         run = file.related("run")
         if row is None:
-            row = plan.new_row(self._instance.alias, row_id)
+            row = self._rows.get(row_id) or plan.new_row(self._instance.alias, row_id)
             row.run_id, row.transform_id = self._producers.get(row_id, (row.run_id, row.transform_id))
             row.is_latest = row_id not in self._superseded
             file.take_over(row)
@@ -191,7 +195,8 @@ class Written:
     def shown(self) -> Iterator[list[Change]]:
         """Yield what the view has to follow, in parts; the files are what was written by now."""
         for chunk in self._parts():
-            replaced = self._read(row_id for position in chunk if (row_id := self._replaced[position]) is not None)
+            before = [row_id for position in chunk if (row_id := self._replaced[position]) is not None]
+            replaced = self._rows | self._read(row_id for row_id in before if row_id not in self._rows)
             changes = []
             for position in chunk:
                 if position not in self._gone:
@@ -263,18 +268,17 @@ def _stored_already(title: str | None, file_id: str) -> str:
 def _insert(connection: Any, outcomes: Sequence[Outcome]) -> None:
     superseded = [o.replaces.id for o in outcomes if o.is_new and o.replaces is not None]
     adapt_time = connection.ops.adapt_datetimefield_value
-    with connection.cursor() as cursor:
-        for chunk in database.chunks(superseded):
-            statement = f"UPDATE lamindb_file SET is_latest = %s WHERE id IN ({rows.marks(chunk)})"
-            cursor.execute(statement, [False, *chunk])
-        for outcome in outcomes:
-            if outcome.renames is not None:
-                stem, key, name = outcome.renames
-                events.renamed(connection, stem, key, _author(outcome.plan), outcome.row.updated_at)
-                cursor.execute(
-                    "UPDATE lamindb_file SET key = %s, name = %s, updated_at = %s WHERE id BETWEEN %s AND %s",
-                    [key, name, adapt_time(outcome.row.updated_at), *ids.version_range(stem)],
-                )
+    for chunk in database.chunks(superseded):
+        statement = f"UPDATE lamindb_file SET is_latest = %s WHERE id IN ({rows.marks(chunk)})"
+        connection.run(statement, [False, *chunk])
+    for outcome in outcomes:
+        if outcome.renames is not None:
+            stem, key, name = outcome.renames
+            events.renamed(connection, stem, key, _author(outcome.plan), outcome.row.updated_at)
+            connection.run(
+                "UPDATE lamindb_file SET key = %s, name = %s, updated_at = %s WHERE id BETWEEN %s AND %s",
+                [key, name, adapt_time(outcome.row.updated_at), *ids.version_range(stem)],
+            )
     database.insert_many(connection, [o.row for o in outcomes if o.is_new])
     database.insert_many(connection, [o.output for o in outcomes if o.output is not None], ignore_conflicts=True)
     made: dict[tuple[str, str | None], list[str]] = {}
@@ -290,7 +294,10 @@ def _insert(connection: Any, outcomes: Sequence[Outcome]) -> None:
     }
     database.insert_many(
         connection,
-        [FolderMember.from_fields(folder_digest=f, digest=d, suffix=s) for f, d, s in members],
+        [
+            FolderMember.from_columns({"folder_digest": f, "digest": d, "suffix": s}, connection.alias, is_new=True)
+            for f, d, s in members
+        ],
         ignore_conflicts=True,
     )
     _describe(connection, outcomes)
@@ -303,14 +310,13 @@ def _author(plan: Plan) -> events.Author:
 
 def _describe(connection: Any, outcomes: Sequence[Outcome]) -> None:
     """Give rows that were there already the descriptions with which their files are saved again."""
-    with connection.cursor() as cursor:
-        for outcome in outcomes:
-            description = outcome.plan.file.description
-            if not outcome.is_new and description and description != outcome.row.description:
-                cursor.execute(
-                    "UPDATE lamindb_file SET description = %s, updated_at = %s WHERE id = %s",
-                    [description, connection.ops.adapt_datetimefield_value(outcome.plan.saved_at), outcome.row.id],
-                )
+    for outcome in outcomes:
+        description = outcome.plan.file.description
+        if not outcome.is_new and description and description != outcome.row.description:
+            connection.run(
+                "UPDATE lamindb_file SET description = %s, updated_at = %s WHERE id = %s",
+                [description, connection.ops.adapt_datetimefield_value(outcome.plan.saved_at), outcome.row.id],
+            )
 
 
 _idle = threading.Condition()
@@ -558,7 +564,7 @@ def _write_rows(
             # Another process may have saved a folder above, or a key below, since we looked.
             _check_keys(instance, files, leaving)
             plan.claim(connection, instance, plan.objects_of(files))
-            save.save_inside(others, instance)
+            save.save_inside(others, connection)
             written = Written(instance, files, leaving)
             written.write(connection)
             if known:

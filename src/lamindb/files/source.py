@@ -8,7 +8,6 @@ import stat as stats
 import time
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from lamindb.core import context, messages, storage_url
@@ -38,7 +37,6 @@ class ResolvedPath(str):
     __slots__ = ()
 
 
-@dataclass(eq=False, slots=True, weakref_slot=True)
 class Pending:
     """Bytes that wait to be saved.
 
@@ -61,23 +59,44 @@ class Pending:
         shown: What to call it in messages.
     """
 
-    source: Source
-    storage_id: str
-    is_in_place: bool = False
-    lies_at_key: bool = False
-    key: str | None = None
-    has_own_name: bool = False
-    is_folder: bool = False
-    memory: Any = None
-    content: Content | None = None
-    members: tuple[Member, ...] = ()
-    n_files: int = 1
-    left_out: tuple[str, ...] = ()
-    stem_id: str | None = None
-    is_brought_back: bool = False
-    seen_key: str | None = None
-    shown: str = field(default="")
-    cleaner: Any = None
+    __slots__ = (
+        "__weakref__", "cleaner", "content", "has_own_name", "is_brought_back", "is_folder", "is_in_place", "key",
+        "left_out", "lies_at_key", "members", "memory", "n_files", "seen_key", "shown", "source", "stem_id",
+        "storage_id",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        source: Source,
+        storage_id: str,
+        *,
+        is_in_place: bool = False,
+        lies_at_key: bool = False,
+        key: str | None = None,
+        has_own_name: bool = False,
+        is_folder: bool = False,
+        memory: Any = None,
+        content: Content | None = None,
+        n_files: int = 1,
+        shown: str = "",
+    ) -> None:
+        self.source = source
+        self.storage_id = storage_id
+        self.is_in_place = is_in_place
+        self.lies_at_key = lies_at_key
+        self.key = key
+        self.has_own_name = has_own_name
+        self.is_folder = is_folder
+        self.memory = memory
+        self.content = content
+        self.members: tuple[Member, ...] = ()
+        self.n_files = n_files
+        self.left_out: tuple[str, ...] = ()
+        self.stem_id: str | None = None
+        self.is_brought_back = False
+        self.seen_key: str | None = None
+        self.shown = shown
+        self.cleaner: Any = None
 
 
 def prepare(file: File, data: Any, options: dict[str, Any]) -> None:
@@ -96,18 +115,22 @@ def prepare(file: File, data: Any, options: dict[str, Any]) -> None:
     pending, name, size = _look(instance, data, key, options.get("name"), options.get("format"))
     _take_links(pending, options.get("links"))
     _compare_suffixes(pending)
-    file.key = pending.seen_key = pending.key
-    file.name = options.get("name") or name
-    file.suffix = pending.source.suffix
-    file.is_folder = pending.is_folder
-    file.storage_id = pending.storage_id
+    pending.seen_key = pending.key
+    values = file.loaded
+    values.update(
+        key=pending.key,
+        name=options.get("name") or name,
+        suffix=pending.source.suffix,
+        is_folder=pending.is_folder,
+        storage_id=pending.storage_id,
+        pending=pending,
+    )
     if size is not None:
-        file.size = size
+        values["size"] = size
     if not pending.is_folder:
-        file.n_files = 1
+        values["n_files"] = 1
     check_texts(file)
-    file.pending = pending
-    if file.run_id is None:
+    if values["run_id"] is None:
         messages.hint("no run is linked: call ln.track() first, or pass run=")
     if pending.key is not None:
         messages.hint(f"will be stored as {pending.key!r}" if not pending.is_in_place else "stays where it is")
@@ -119,7 +142,7 @@ def _take_links(pending: Pending, links: str | None) -> None:
         return
     if pending.is_in_place or (pending.lies_at_key and links == "follow"):
         raise InvalidInputError(f"{pending.shown} lies in a storage, where links={links!r} is not possible")
-    pending.source = replace(pending.source, links=links)
+    pending.source = pending.source._replace(links=links)
 
 
 def _check_links(links: str | None) -> None:
@@ -163,7 +186,7 @@ def take_changed_key(file: File) -> None:
 def _leave_place(pending: Pending) -> None:
     """Note that the view will show the bytes elsewhere than where they are."""
     pending.lies_at_key = False
-    pending.source = replace(pending.source, take_over=False)
+    pending.source = pending.source._replace(take_over=False)
 
 
 def instance_of(file: File) -> Instance:
@@ -188,7 +211,8 @@ def _look(
     address = _address(data)
     if address is not None:
         return _look_at_address(instance, address, key)
-    if isinstance(data, (str, os.PathLike)):
+    # An abstract base class is asked about each new object; a look at its method is not.
+    if isinstance(data, str) or hasattr(type(data), "__fspath__"):
         text = os.fspath(data)
         if not isinstance(text, str):
             raise InvalidTypeError("a path must be text or a Path, not bytes")
@@ -203,7 +227,7 @@ def _look(
     content, suffix = loaders.to_bytes(data, format or _format_of(key or name))
     if isinstance(content, (str, os.PathLike)):
         pending, shown, size = _look_at_path(instance, os.fspath(content), key, is_temporary=True)
-        pending.source = replace(pending.source, suffix=suffix)
+        pending.source = pending.source._replace(suffix=suffix)
         pending.memory = data
         pending.cleaner = weakref.finalize(pending, shutil.rmtree, os.path.dirname(content), ignore_errors=True)
         return pending, basename(key) if key else (name or shown), size
@@ -216,7 +240,7 @@ def _look_at_record(instance: Instance, file: File, key: str | None) -> tuple[Pe
         raise InvalidInputError("this file is not saved yet: save it before its bytes are used again")
     staged = str(file.stage())
     pending, name, size = _look_at_path(instance, staged, key or file.key, is_temporary=True)
-    pending.source = replace(pending.source, suffix=file.suffix)
+    pending.source = pending.source._replace(suffix=file.suffix)
     pending.shown = repr(file.key or file.name)
     return pending, basename(key) if key else file.name or name, size
 
@@ -260,9 +284,12 @@ def _look_at_path(
     is_resolved = isinstance(text, ResolvedPath)
     if text.startswith("file://"):
         text = text[7:]
-    path = text if is_resolved else os.path.abspath(os.path.expanduser(text))
+    path = text if is_resolved else os.path.abspath(os.path.expanduser(text) if text.startswith("~") else text)
     try:
-        status = os.stat(path)
+        status = os.lstat(path)
+        is_link = stats.S_ISLNK(status.st_mode)
+        if is_link:
+            status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         reason = "it is a link to something that is not there" if os.path.islink(path) else "there is no such file"
         raise SourceNotFoundError(f"cannot save {path!r}: {reason}") from None
@@ -271,7 +298,10 @@ def _look_at_path(
     is_folder = stats.S_ISDIR(status.st_mode)
     if not is_folder and not stats.S_ISREG(status.st_mode):
         raise InvalidInputError(f"cannot save {path!r}: it is neither a file nor a folder (a pipe, socket or device)")
-    real = path if is_resolved else os.path.realpath(path)
+    if is_resolved:
+        real = path
+    else:
+        real = os.path.realpath(path) if is_link else instance.part(_LastFolder).resolve(path)
     if is_folder and holds_instance(real, instance):
         raise InvalidInputError(f"cannot save {path!r}: it contains the storage of this instance itself")
     name = os.path.basename(path)
@@ -300,6 +330,35 @@ def _look_at_path(
         shown=repr(path),
     )
     return pending, basename(key) if key else name, None if is_folder else status.st_size
+
+
+class _LastFolder:
+    """The last folder that was resolved: files are often made one after another from one folder."""
+
+    def __init__(self) -> None:
+        self._known: tuple[str, str, object] = ("", "", None)
+
+    def resolve(self, path: str) -> str:
+        """Return the path of a file, which is no link itself, without the links among its folders."""
+        if os.name == "nt":
+            return os.path.realpath(path)
+        folder, _, name = path.rpartition("/")
+        known, real, identity = self._known
+        # Another folder may have its name by now, or its link may lead elsewhere.
+        is_same = folder == known and identity is not None and _identity(real) == identity
+        if not is_same or (real != folder and _identity(f"{folder}/") != identity):
+            real = os.path.realpath(f"{folder}/")
+            self._known = (folder, real, _identity(real))
+        return f"{real}/{name}" if real != "/" else f"/{name}"
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return which file or folder a path is, not following a link; None if there is none."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_dev
 
 
 def holds_instance(path: str, instance: Instance) -> bool:
@@ -436,7 +495,7 @@ def content_of(file: File) -> Content:
     pending: Pending = file.pending
     if pending.content is None:
         pending.content, pending.n_files = read_content(pending, instance_of(file).hash_cache)
-        pending.source = replace(pending.source, content=pending.content if not pending.is_folder else None)
+        pending.source = pending.source._replace(content=pending.content if not pending.is_folder else None)
     return pending.content
 
 

@@ -139,38 +139,53 @@ def _current_rows(instance: Instance, keys: Sequence[str]) -> dict[str, tuple[st
 def _shown_and_whole(instance: Instance, store: LocalStore, likely: Sequence[UnchangedFile]) -> list[UnchangedFile]:
     """Keep those whose object is as when it was last checked, and whose file in the view is the object or equals it."""
     objects = [store.object_path(ObjectName(one.content.digest, one.file.suffix)) for one in likely]
-    stats = [_stat(path) for path in objects]
+    shows = instance.view.mode != "none"
+    seen = [_stat(f"{instance.root_url}/{one.file.key}") if shows else None for one in likely]
     cache = instance.hash_cache
-    digests = cache.digests([(path, found) for path, found in zip(objects, stats, strict=True) if found is not None])
-    good = iter(digests)
-    whole = [
-        (one, found)
-        for one, found in zip(likely, stats, strict=True)
-        if found is not None and next(good) == one.content.digest and found.size == one.content.size
-    ]
-    if instance.view.mode == "none":
-        return [one for one, _ in whole]
+    # One look is enough at a file of the view with several links and the stat that the object had when it was checked:
+    # a link that is made or removed changes the ctime of all.
+    linked = [(path, found[1]) for path, found in zip(objects, seen, strict=True) if found is not None and found[0] > 1]
+    answers = iter(cache.digests(linked))
+    sure: list[UnchangedFile] = []
+    rest: list[tuple[UnchangedFile, str, FileStat | None]] = []
+    for one, path, found in zip(likely, objects, seen, strict=True):
+        is_right = found is not None and found[0] > 1 and next(answers) == one.content.digest
+        if is_right and found is not None and found[1].size == one.content.size:
+            sure.append(one)
+        elif found is not None or not shows:
+            rest.append((one, path, found[1] if found is not None else None))
+    return sure + _compared_apart(instance, rest)
+
+
+def _compared_apart(
+    instance: Instance, likely: Sequence[tuple[UnchangedFile, str, FileStat | None]]
+) -> list[UnchangedFile]:
+    """Do the same for files whose object, at a path, has to be looked at beside what the view shows, if it shows it."""
+    cache = instance.hash_cache
+    stats = [looked[1] if (looked := _stat(path)) is not None else None for _, path, _ in likely]
+    asked = [(path, found) for (_, path, _), found in zip(likely, stats, strict=True) if found is not None]
+    good = iter(cache.digests(asked))
     sure: list[UnchangedFile] = []
     copies: list[tuple[UnchangedFile, str, FileStat]] = []
-    for one, found in whole:
-        path = f"{instance.root_url}/{one.file.key}"
-        shown = _stat(path)
-        if shown is None:
+    for (one, _, shown), found in zip(likely, stats, strict=True):
+        if found is None or next(good) != one.content.digest or found.size != one.content.size:
             continue
-        if (shown.inode, shown.device) == (found.inode, found.device):
+        if shown is None or (shown.inode, shown.device) == (found.inode, found.device):
             sure.append(one)
         else:
-            copies.append((one, path, shown))
+            copies.append((one, f"{instance.root_url}/{one.file.key}", shown))
     answers = cache.digests([(path, shown) for _, path, shown in copies])
     sure.extend(one for (one, _, _), digest in zip(copies, answers, strict=True) if digest == one.content.digest)
     return sure
 
 
-def _stat(path: str) -> FileStat | None:
+def _stat(path: str) -> tuple[int, FileStat] | None:
+    """Return how many links a file has, and its stat; None if it cannot be looked at."""
     try:
-        return FileStat.of(os.lstat(path))
+        found = os.lstat(path)
     except OSError:
         return None
+    return found.st_nlink, FileStat.of(found)
 
 
 def write_outputs(connection: Any, alias: str, known: Sequence[UnchangedFile]) -> None:
@@ -183,18 +198,15 @@ def write_outputs(connection: Any, alias: str, known: Sequence[UnchangedFile]) -
     for one in known:
         by_run.setdefault((one.file.run_id, one.file.transform_id), []).append(one.row_id)
     timestamp = connection.ops.adapt_datetimefield_value(now())
-    with connection.cursor() as cursor:
-        for (run_id, transform_id), ids in by_run.items():
-            for chunk in database.chunks(ids):
-                marks = ", ".join(["%s"] * len(chunk))
-                found = f"FROM lamindb_file WHERE is_latest AND trashed_at IS NULL AND id IN ({marks})"
-                cursor.execute(f"SELECT count(*) {found}", chunk)
-                if cursor.fetchone()[0] != len(chunk):
-                    raise Raced("a file was superseded or removed while it was saved again: try once more")
-                if run_id is not None:
-                    cursor.execute(
-                        "INSERT INTO lamindb_runoutput (run_id, file_id, seen_by, created_at) "
-                        f"SELECT %s, id, 'call', %s {found} ON CONFLICT DO NOTHING",
-                        [run_id, timestamp, *chunk],
-                    )
-                    edges.become_producer(connection, run_id, transform_id, chunk)
+    for (run_id, transform_id), ids in by_run.items():
+        for chunk in database.chunks(ids):
+            found = f"FROM lamindb_file WHERE is_latest AND trashed_at IS NULL AND id IN ({rows.marks(chunk)})"
+            if connection.fetch(f"SELECT count(*) {found}", chunk) != [(len(chunk),)]:
+                raise Raced("a file was superseded or removed while it was saved again: try once more")
+            if run_id is not None:
+                connection.run(
+                    "INSERT INTO lamindb_runoutput (run_id, file_id, seen_by, created_at) "
+                    f"SELECT %s, id, 'call', %s {found} ON CONFLICT DO NOTHING",
+                    [run_id, timestamp, *chunk],
+                )
+                edges.become_producer(connection, run_id, transform_id, chunk)

@@ -304,7 +304,8 @@ def check(instance: Instance, files: Sequence[File]) -> dict[str, list[str]]:
             elif folder not in asked:
                 _check_one(instance, key, set(), pending)
             asked.add(folder)
-        known = _names_under(instance, occupied)
+        # Nearly always the view shows the current version; only where it does not, all others are asked for.
+        known = _names_under(instance, occupied, only_current=True)
         for key in occupied:
             found = _check_one(instance, key, known.get(key, set()), waiting[key])
             if found:
@@ -362,12 +363,12 @@ def _check_one(instance: Instance, key: str, known: set[ObjectName], pending: Pe
     Args:
         instance: The instance.
         key: The key.
-        known: The objects of its versions.
+        known: Objects of its versions: the others are looked up if these do not stand there.
         pending: What is to be shown there.
     """
     view = instance.view
     reason = view.conflict(key, None, [name.digest for name in known])
-    # Another process may show a version that it saved after we asked for the versions.
+    # It may be an older version, or one that another process saved after we asked for the versions.
     while reason is not None and known != (known_now := _names_under(instance, [key]).get(key, set())):
         known = known_now
         reason = view.conflict(key, None, [name.digest for name in known])
@@ -429,13 +430,15 @@ def _shows_already(instance: Instance, key: str, pending: Pending) -> bool:
         return False
 
 
-def _names_under(instance: Instance, keys: Sequence[str]) -> dict[str, set[ObjectName]]:
-    """Return the objects of all versions under each of some keys."""
+def _names_under(instance: Instance, keys: Sequence[str], *, only_current: bool = False) -> dict[str, set[ObjectName]]:
+    """Return the objects of all versions under each of some keys, or only of the current ones."""
     found: dict[str, set[ObjectName]] = {}
+    condition = " AND is_latest AND trashed_at IS NULL" if only_current else ""
     for chunk in database.chunks(keys):
         named = rows.values(
             instance.alias,
-            f"SELECT key, digest, suffix FROM lamindb_file WHERE storage_id = %s AND key IN ({rows.marks(chunk)})",
+            "SELECT key, digest, suffix FROM lamindb_file "
+            f"WHERE storage_id = %s{condition} AND key IN ({rows.marks(chunk)})",
             [instance.storage_id, *chunk],
         )
         for key, digest, suffix in named:
@@ -493,7 +496,8 @@ def _show_some(
             shown[file.key] = file.id
     if view.show_many([one for key, one in wanted.items() if key not in damaged]):
         again += wanted
-    view.show_many([one for key, one in wanted.items() if key in damaged], move_aside=True)
+    if damaged:
+        view.show_many([one for key, one in wanted.items() if key in damaged], move_aside=True)
     moved = moved_on(instance, shown)
     left += [Left(key, wanted[key].name, wanted[key].is_folder) for key in moved]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime
 import html
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from django.db import models
 from django.db.models.base import ModelBase, ModelState
@@ -128,7 +129,13 @@ class Record(models.Model, metaclass=RecordType):
                 setattr(cls, name, _alias_property(path))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(**self._arguments(args, kwargs))
+        given = self._arguments(args, kwargs)
+        # Set at once rather than by Django's constructor, which sets every field by itself.
+        kind = _kind(type(self))
+        self.__dict__.update(kind.defaults, _state=ModelState())
+        self.__dict__.update((name, make()) for name, make in kind.made)
+        for name, value in given.items():
+            setattr(self, name, value)
 
     @classmethod
     def _arguments(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -148,18 +155,16 @@ class Record(models.Model, metaclass=RecordType):
             if real in given and given[real] != value:
                 raise InvalidTypeError(f"{cls.__name__}() got two different values for {real!r} (also spelt {name!r})")
             given[real] = value
-        known = {field.name for field in cls._meta.concrete_fields} | {f.attname for f in cls._meta.concrete_fields}
+        kind = _kind(cls)
         for name in given:
-            if name not in known:
+            if name not in kind.names:
                 raise InvalidTypeError(str(models_field_names.unknown_field(cls, name)))
             if name in cls.FIXED:
                 raise InvalidTypeError(f"{cls.__name__}() does not take {name!r}: it is set when the record is saved")
-        for field in cls._meta.concrete_fields:
-            value = given.get(field.name)
-            related: Any = field.related_model
-            if field.is_relation and value is not None and not isinstance(value, related):
-                expected = related.__name__
-                raise InvalidTypeError(f"{field.name} must be a {expected}, not {type(value).__name__}")
+        for name, related in kind.related.items():
+            value = given.get(name)
+            if value is not None and not isinstance(value, related):
+                raise InvalidTypeError(f"{name} must be a {related.__name__}, not {type(value).__name__}")
         return given
 
     @classmethod
@@ -436,6 +441,27 @@ class Record(models.Model, metaclass=RecordType):
             if field.name not in self.HIDDEN and self.__dict__.get(field.attname) not in (None, "")
         )
         return f"<table><caption>{type(self).__name__}</caption>{rows}</table>"
+
+
+class _Kind(NamedTuple):
+    """What a constructor asks of a kind of records: the names of its fields, and what they are if not given."""
+
+    names: frozenset[str]
+    related: dict[str, type[models.Model]]
+    defaults: dict[str, Any]
+    made: list[tuple[str, Callable[[], Any]]]
+
+
+@lru_cache(maxsize=64)
+def _kind(model: type[Record]) -> _Kind:
+    fields: list[Any] = list(model._meta.concrete_fields)
+    computed = [field for field in fields if field.has_default() and callable(field.default)]
+    return _Kind(
+        frozenset(name for field in fields for name in (field.name, field.attname)),
+        {field.name: field.related_model for field in fields if field.is_relation},
+        {field.attname: field.get_default() for field in fields if field not in computed},
+        [(field.attname, field.get_default) for field in computed],
+    )
 
 
 def _short(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -83,6 +82,8 @@ def field_names(model: type[Model]) -> list[str]:
 def unknown_field(model: type[Model], name: str) -> UnknownFieldError:
     """Make the error for a name that is no field, naming the nearest one."""
     known = field_names(model)
+    import difflib
+
     near = difflib.get_close_matches(name, known, 1, 0.5)
     public = [n for n in known if not n.startswith("_") and not n.endswith("_links")]
     advice = f"did you mean {near[0]!r}?" if near else "its fields are " + ", ".join(public)

@@ -213,10 +213,11 @@ class File(Traced):
         # Set at once rather than by Django's constructor, which costs more than all else here; size, hash, digest
         # and n_files are left out, and computed when they are read.
         created = now()
-        self._state = ModelState()
-        self._state.db = alias
+        state = ModelState()
+        state.db = alias
         self.__dict__.update(
             _UNSAVED,
+            _state=state,
             id=ids.file_id(),
             name=name or "",
             description=description,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import unicodedata
 from collections.abc import Iterable
@@ -208,6 +207,8 @@ def _shown(row: Any, fields: tuple[str, ...]) -> str:
 
 def _near(query: Any, fields: tuple[str, ...], text: str) -> str:
     known = (value for field in fields for value in query.values_list(field, flat=True).distinct()[:_NEAR_AMONG])
+    import difflib
+
     near = difflib.get_close_matches(text, {str(value) for value in known if value}, 1, 0.6)
     return f": did you mean {ascii(near[0])}?" if near else ""
 

@@ -65,20 +65,18 @@ def rows(model: type[_R], alias: str, condition: str, values: Sequence[Any] = ()
         condition: What follows WHERE; `%s` stands for a value.
         values: The values.
     """
-    connection = connections[alias]
-    with connection.cursor() as cursor:
-        columns = columns_of(model, connection.vendor)
-        table = connection.ops.quote_name(model._meta.db_table)
-        cursor.execute(f"SELECT {', '.join(columns.selected)} FROM {table} WHERE {condition}", values)
-        found = cursor.fetchall()
+    connection: Any = connections[alias]
+    columns = columns_of(model, connection.vendor)
+    table = connection.ops.quote_name(model._meta.db_table)
+    found = connection.fetch(f"SELECT {', '.join(columns.selected)} FROM {table} WHERE {condition}", values)
     return columns.records(model, connection, found)
 
 
 def values(alias: str, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """Return what a statement of SQL reads; no value is converted."""
-    with connections[alias].cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+    connection: Any = connections[alias]
+    found: list[tuple[Any, ...]] = connection.fetch(statement, parameters)
+    return found
 
 
 def marks(listed: Sequence[object]) -> str:

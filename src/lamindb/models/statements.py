@@ -170,7 +170,7 @@ class _Statement(NamedTuple):
         parameters = list(self.parameters)
         for position, number, adapt in self.places:
             parameters[position] = values[number] if adapt is None else adapt(values[number], connection)
-        return connection.read(self.sql, parameters)  # type: ignore[no-any-return]
+        return connection.fetch(self.sql, parameters)  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=256)

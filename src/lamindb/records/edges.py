@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from lamindb.core import context, messages
@@ -10,7 +10,7 @@ from lamindb.core.settings import settings
 from lamindb.core.verbs import verb
 from lamindb.db import database
 from lamindb.errors import DatabaseError, InvalidInputError, InvalidTypeError, ReadOnlyError
-from lamindb.models import File, Run, RunInput, RunOutput
+from lamindb.models import File, Run, RunInput, RunOutput, rows
 from lamindb.models.base import now
 from lamindb.records.open_instance import Instance
 
@@ -32,6 +32,19 @@ def link(run: Run, files: Sequence[File], *, kind: str, seen_by: str = "call") -
     """
     if not files:
         return []
+    check(run, files)
+    with database.writing(str(run.alias)) as connection:
+        linked = link_inside(connection, run, files, kind=kind, seen_by=seen_by)
+    tell_left_out(files, linked)
+    return linked
+
+
+def check(run: Run, files: Iterable[File]) -> None:
+    """Refuse to link files to a run.
+
+    Raises:
+        InvalidInputError: As for `link`.
+    """
     if not run.is_saved:
         raise InvalidInputError("the run is not saved yet: save it first")
     for file in files:
@@ -39,25 +52,34 @@ def link(run: Run, files: Sequence[File], *, kind: str, seen_by: str = "call") -
             raise InvalidInputError(f"the file {file.key or file.name!r} is not saved yet: save it first")
         if file.alias != run.alias:
             raise InvalidInputError("the file and the run belong to different instances")
-    alias = str(run.alias)
-    model: Any = RunInput if kind == "input" else RunOutput
-    with database.writing(alias) as connection:
-        wanted = list(files)
-        if kind == "input":
-            ids = [file.id for file in wanted]
-            made: set[str] = set()
-            for chunk in database.chunks(ids):
-                query = RunOutput.objects.using(alias).filter(run_id=run.id, file_id__in=chunk)
-                made.update(query.values_list("file_id", flat=True).order_by())
-            wanted = [file for file in wanted if file.id not in made and file.run_id != run.id]
-        links = [model.from_fields(run_id=run.id, file_id=f.id, seen_by=seen_by, created_at=now()) for f in wanted]
-        database.insert_many(connection, links, ignore_conflicts=True)
-        if kind == "output":
-            become_producer(connection, run.id, run.transform_id, [file.id for file in wanted])
-    for file in files:
-        if file not in wanted:
-            messages.hint(f"{file.key or file.name!r} was made by this run and is not its input")
+
+
+def link_inside(connection: Any, run: Run, files: Sequence[File], *, kind: str, seen_by: str = "call") -> list[File]:
+    """Do what `link` does inside a transaction, for files that were checked; call `tell_left_out` after it."""
+    wanted = list(files)
+    if kind == "input":
+        made: set[str] = set()
+        for chunk in database.chunks([file.id for file in wanted]):
+            statement = f"SELECT file_id FROM lamindb_runoutput WHERE run_id = %s AND file_id IN ({rows.marks(chunk)})"
+            made.update(file_id for (file_id,) in connection.fetch(statement, [run.id, *chunk]))
+        wanted = [file for file in wanted if file.id not in made and file.run_id != run.id]
+    model: type[RunInput | RunOutput] = RunInput if kind == "input" else RunOutput
+    fields = {"run_id": run.id, "seen_by": seen_by}
+    links = [
+        model.from_columns({**fields, "file_id": file.id, "created_at": now()}, run.alias, is_new=True)
+        for file in wanted
+    ]
+    database.insert_many(connection, links, ignore_conflicts=True)
+    if kind == "output":
+        become_producer(connection, run.id, run.transform_id, [file.id for file in wanted])
     return wanted
+
+
+def tell_left_out(files: Iterable[File], linked: Collection[File]) -> None:
+    """Report which files were made by the run of which they were to be inputs."""
+    for file in files:
+        if file not in linked:
+            messages.hint(f"{file.key or file.name!r} was made by this run and is not its input")
 
 
 def become_producer(connection: Any, run_id: str, transform_id: str | None, file_ids: Iterable[str]) -> None:
@@ -66,29 +88,26 @@ def become_producer(connection: Any, run_id: str, transform_id: str | None, file
     A file never comes from itself: one that the run read, or from which something that it read came, is left alone.
     """
     for chunk in database.chunks(list(dict.fromkeys(file_ids))):
-        marks = ", ".join(["%s"] * len(chunk))
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT DISTINCT file_id FROM lamindb_runinput WHERE file_id IN ({marks})", chunk)
-            read = [row[0] for row in cursor.fetchall()]
-            wanted = [one for one in chunk if one not in read or not _comes_from(cursor, run_id, one)]
-            if wanted:
-                marks = ", ".join(["%s"] * len(wanted))
-                cursor.execute(
-                    "UPDATE lamindb_file SET run_id = %s, transform_id = %s, updated_at = %s "
-                    f"WHERE run_id IS NULL AND id IN ({marks})",
-                    [run_id, transform_id, connection.ops.adapt_datetimefield_value(now()), *wanted],
-                )
+        statement = f"SELECT DISTINCT file_id FROM lamindb_runinput WHERE file_id IN ({rows.marks(chunk)})"
+        read = {file_id for (file_id,) in connection.fetch(statement, chunk)}
+        wanted = [one for one in chunk if one not in read or not _comes_from(connection, run_id, one)]
+        if wanted:
+            connection.run(
+                "UPDATE lamindb_file SET run_id = %s, transform_id = %s, updated_at = %s "
+                f"WHERE run_id IS NULL AND id IN ({rows.marks(wanted)})",
+                [run_id, transform_id, connection.ops.adapt_datetimefield_value(now()), *wanted],
+            )
 
 
-def _comes_from(cursor: Any, run_id: str, file_id: str) -> bool:
+def _comes_from(connection: Any, run_id: str, file_id: str) -> bool:
     """Return True if a run read a file, or what other runs made of it."""
-    cursor.execute(
+    found = connection.fetch(
         "WITH RECURSIVE became (run_id) AS (SELECT run_id FROM lamindb_runinput WHERE file_id = %s UNION "
         "SELECT i.run_id FROM became b JOIN lamindb_runoutput o ON o.run_id = b.run_id "
         "JOIN lamindb_runinput i ON i.file_id = o.file_id) SELECT 1 FROM became WHERE run_id = %s LIMIT 1",
         [file_id, run_id],
     )
-    return cursor.fetchone() is not None
+    return bool(found)
 
 
 class Unlinked:

@@ -78,9 +78,8 @@ def _write(
     """Inside a transaction, before the rows are changed: write an event for each file for which a condition holds."""
     old_key = "key" if kind == "renamed" else "NULL"
     time = connection.ops.adapt_datetimefield_value(at)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {_TABLE} (file_id, kind, old_key, new_key, created_at, created_by_id, run_id) "
-            f"SELECT id, %s, {old_key}, %s, %s, %s, %s FROM lamindb_file WHERE {condition} ORDER BY id",
-            [kind, key, time, by.user_id, by.run_id, *values],
-        )
+    connection.run(
+        f"INSERT INTO {_TABLE} (file_id, kind, old_key, new_key, created_at, created_by_id, run_id) "
+        f"SELECT id, %s, {old_key}, %s, %s, %s, %s FROM lamindb_file WHERE {condition} ORDER BY id",
+        [kind, key, time, by.user_id, by.run_id, *values],
+    )

@@ -9,7 +9,7 @@ from lamindb.core.text import printable
 from lamindb.core.verbs import verb
 from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound, ReadOnlyError
-from lamindb.models import File, Flag, RecordQuery
+from lamindb.models import File, Flag, RecordQuery, rows
 from lamindb.models.base import check_texts, now
 from lamindb.records.save import user_id
 
@@ -66,9 +66,7 @@ def unflag(file: File, reason: str | None = None) -> None:
 
 def any_open(alias: str) -> bool:
     """Return True if any file of an instance is flagged; one look at an index."""
-    with database.connection(alias).cursor() as cursor:
-        cursor.execute(f"SELECT 1 FROM {Flag._meta.db_table} WHERE removed_at IS NULL LIMIT 1")
-        return cursor.fetchone() is not None
+    return bool(rows.values(alias, f"SELECT 1 FROM {Flag._meta.db_table} WHERE removed_at IS NULL LIMIT 1"))
 
 
 def heed(file: File) -> None:

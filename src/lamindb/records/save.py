@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from django.db import IntegrityError as DuplicateError
 from django.db import models, transaction
@@ -15,8 +17,9 @@ from lamindb.core.keys import OWN_ROOT
 from lamindb.core.text import storable
 from lamindb.db import database
 from lamindb.errors import ConflictError, InvalidInputError, ReadOnlyError, StorageError
-from lamindb.models import File, Record, Run, Storage, Transform, User
+from lamindb.models import File, Record, Run, Storage, Transform, User, rows
 from lamindb.models.base import check_texts, now
+from lamindb.records import edges
 from lamindb.records.open_instance import Instance, ensure_user
 
 
@@ -49,10 +52,13 @@ def save_all(records: Sequence[Record]) -> None:
     for alias, found in by_alias.items():
         # Outside the transaction, whose failure would take the record of a new user with it.
         user_id(alias)
-        with undone_on_failure(found), database.writing(alias):
+        with undone_on_failure(found), database.writing(alias) as connection:
             for record in found:
-                _save_one(record, alias)
-        link_pending(found)
+                _save_one(record, connection)
+            # Files were saved before: check_pending() refuses others.
+            linked = [_link_pending(record, connection) for record in found if isinstance(record, Run)]
+        for files in itertools.chain.from_iterable(linked):
+            files.clear()
 
 
 def user_id(alias: str) -> str:
@@ -61,10 +67,10 @@ def user_id(alias: str) -> str:
     return instance.user_id() if instance is not None else ensure_user(alias)
 
 
-def save_inside(records: Sequence[Record], instance: Instance) -> None:
-    """Save records other than files inside the open transaction of an instance; call `link_pending` after it."""
+def save_inside(records: Sequence[Record], connection: Any) -> None:
+    """Save records other than files inside the open transaction; call `link_pending` after it."""
     for record in records:
-        _save_one(record, instance.alias)
+        _save_one(record, connection)
 
 
 @contextlib.contextmanager
@@ -81,29 +87,33 @@ def undone_on_failure(records: Iterable[Record]) -> Iterator[None]:
         raise
 
 
-def _save_one(record: Record, alias: str) -> None:
+def _save_one(record: Record, connection: Any) -> None:
     check_texts(record)
     _make_storable(record)
-    for field in record._meta.concrete_fields:
-        other = record.related(field.name) if field.is_relation else None
-        if other is not None and not other.is_saved and field.name != "transform":
-            raise InvalidInputError(f"{field.name} is a {type(other).__name__} that is not saved yet: save it first")
+    for name, other in record._state.fields_cache.items():
+        if isinstance(other, Record) and not other.is_saved and name != "transform":
+            raise InvalidInputError(f"{name} is a {type(other).__name__} that is not saved yet: save it first")
     if not record.is_saved:
-        _prepare_new(record, alias)
-        if isinstance(record, Run) and record.transform is not None and not record.transform.is_saved:
-            _save_one(record.transform, alias)
-            record.transform_id = record.transform.id
-        _insert_or_adopt(record, alias)
+        _prepare_new(record, connection.alias)
+        if isinstance(record, Run) and (new := record.related("transform")) is not None and not new.is_saved:
+            _save_one(new, connection)
+            record.transform_id = new.id
+        _insert_or_adopt(record, connection)
     else:
-        _update(record, alias)
+        _update(record, connection.alias)
 
 
 def _make_storable(record: Record) -> None:
     """Write visibly what no database can hold in JSON; a value that needs it not stays the object that it is."""
-    for field in record._meta.concrete_fields:
-        value = record.loaded.get(field.attname)
-        if isinstance(field, models.JSONField) and (shown := storable(value)) != value:
-            record.loaded[field.attname] = shown
+    for name in _json_fields(type(record)):
+        value = record.loaded.get(name)
+        if value is not None and (shown := storable(value)) != value:
+            record.loaded[name] = shown
+
+
+@lru_cache(maxsize=64)
+def _json_fields(kind: type[Record]) -> list[str]:
+    return [field.attname for field in kind._meta.concrete_fields if isinstance(field, models.JSONField)]
 
 
 def _prepare_new(record: Record, alias: str) -> None:
@@ -171,41 +181,58 @@ def _relocate_storage(storage: Storage, stored: Storage, alias: str) -> None:
     _forget_storages(alias)
 
 
-def _natural_key(record: Record) -> dict[str, Any] | None:
-    if isinstance(record, Transform):
-        return {"type": record.type, "reference": record.reference, "version": record.version}
-    if isinstance(record, User):
-        return {"handle": record.handle}
-    if isinstance(record, Storage):
-        return {"location": record.location}
-    return None
+_NATURAL_KEYS: Final[dict[type[Record], tuple[str, ...]]] = {
+    Transform: ("type", "reference", "version"),
+    User: ("handle",),
+    Storage: ("location",),
+}
+"""The fields by which a record is known beside its id."""
 
 
-def _insert_or_adopt(record: Record, alias: str) -> None:
+def _known(record: Record, alias: str) -> Any:
+    """Return the record that has the natural key of a new one, None if there is none."""
+    kind: Any = record._meta.concrete_model
+    names = _NATURAL_KEYS.get(kind)
+    if names is None:
+        return None
+    condition = " AND ".join(f"{name} = %s" for name in names)
+    found: list[Record] = rows.rows(kind, alias, condition, [record.loaded[name] for name in names])
+    return found[0] if found else None
+
+
+def _insert_or_adopt(record: Record, connection: Any) -> None:
     """Insert a record, or become the one that exists with the same natural key; a race is decided by the database."""
-    model: Any = record._meta.concrete_model
-    natural = _natural_key(record)
-    existing = model.objects.using(alias).filter(**natural).first() if natural is not None else None
+    existing = _known(record, connection.alias)
     if existing is None:
         if isinstance(record, Transform):
-            _join_family(record, alias)
-        try:
-            with transaction.atomic(using=alias):
-                record.save_row(using=alias, force_insert=True)
+            _join_family(record, connection.alias)
+        if _insert(record, connection):
+            record.is_saved, record.alias = True, connection.alias
+            record.settle()
             return
-        except DuplicateError as error:
-            existing = model.objects.using(alias).filter(**natural).first() if natural is not None else None
-            if existing is None and model.objects.using(alias).filter(pk=record.pk).exists():
-                raise ConflictError(
-                    f"there is a {model.__name__} with the id {record.pk!r} already: leave the id out, or take another"
-                ) from error
-            if existing is None:
-                raise ConflictError(f"cannot save this {model.__name__}: {str(error).splitlines()[0]}") from error
+        existing = _known(record, connection.alias)
+        if existing is None:
+            raise ConflictError(
+                f"there is a {_kind(record)} with the id {record.pk!r} already: leave the id out, or take another"
+            )
     description = getattr(record, "description", None)
     record.adopt(existing)
     if description and description != existing.description:
         record.description = description
-        record.save_row(using=alias)
+        record.save_row(using=connection.alias)
+
+
+def _insert(record: Record, connection: Any) -> bool:
+    """Insert a record; return False if one with its id or its natural key is there."""
+    try:
+        return database.insert(connection, record)
+    except DuplicateError as error:
+        raise ConflictError(f"cannot save this {_kind(record)}: {str(error).splitlines()[0]}") from error
+
+
+def _kind(record: Record) -> str:
+    kind: Any = record._meta.concrete_model
+    return str(kind.__name__)
 
 
 def _join_family(transform: Transform, alias: str) -> None:
@@ -220,9 +247,10 @@ def _join_family(transform: Transform, alias: str) -> None:
 def _update(record: Record, alias: str) -> None:
     """Write fields that changed; an unchanged record is left alone."""
     model: Any = record._meta.concrete_model
-    stored = model.objects.using(alias).filter(pk=record.pk).first()
-    if stored is None:
+    found: list[Record] = rows.rows(model, alias, "id = %s", [record.pk])
+    if not found:
         raise ConflictError(f"{record!r} was deleted meanwhile: make a new record")
+    stored: Any = found[0]
     record.rebase(stored)
     changed = [
         field.attname
@@ -265,8 +293,6 @@ def check_pending(records: Iterable[Record], saved_with: Iterable[Record] = ()) 
 
 def link_pending(records: Iterable[Record]) -> None:
     """Link the inputs and outputs that new runs were made with, once they and those files are saved."""
-    from lamindb.records import edges
-
     for run in records:
         if not isinstance(run, Run):
             continue
@@ -274,6 +300,15 @@ def link_pending(records: Iterable[Record]) -> None:
             if files:
                 edges.link(run, list(files), kind=kind)
                 files.clear()
+
+
+def _link_pending(run: Run, connection: Any) -> list[list[File]]:
+    """Inside a transaction: link what a run was made with; returns the lists that are to be emptied after it."""
+    pending: dict[str, list[File]] = run.loaded.get("_pending", {})
+    for kind, files in pending.items():
+        edges.check(run, files)
+        edges.link_inside(connection, run, files, kind=kind)
+    return list(pending.values())
 
 
 def save_origin(file: File, instance: Instance) -> None:
@@ -284,5 +319,5 @@ def save_origin(file: File, instance: Instance) -> None:
     if run is None:
         return
     if not run.is_saved:
-        _save_one(run, instance.alias)
+        _save_one(run, database.connection(instance.alias))
     file.run_id, file.transform_id = run.id, run.transform_id

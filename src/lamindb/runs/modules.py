@@ -89,10 +89,9 @@ class ModuleSet(NamedTuple):
 
     def insert(self, connection: Any) -> None:
         """Inside the transaction that writes a run: write the rows of the set, unless they are there."""
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT COUNT(*) FROM {_TABLE} WHERE set_digest = %s", [self.digest])
-            if cursor.fetchone()[0] == len(self.members):
-                return
+        statement = f"SELECT COUNT(*) FROM {_TABLE} WHERE set_digest = %s"
+        if connection.fetch(statement, [self.digest]) == [(len(self.members),)]:
+            return
         rows = [
             ImportedModule.from_fields(set_digest=self.digest, path=path, digest=digest, suffix=_SUFFIX)
             for path, digest in self.members.items()

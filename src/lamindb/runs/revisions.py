@@ -56,36 +56,35 @@ def number(connection: Any, transform_id: str, source: Source) -> int:
     Call it in the transaction that writes the run, which is on SQLite the only writer. On PostgreSQL, transactions
     that add a source of one transform wait for each other. If the transaction is rolled back, so is the number.
     """
-    with connection.cursor() as cursor:
-        known = _known(cursor, transform_id, source)
-        if source.digest in known:
-            return known[source.digest]
-        database.lock_key(connection, "code revisions", transform_id)
-        known = _known(cursor, transform_id, source)
-        if source.digest in known:
-            return known[source.digest]
-        if source.stored in known:
-            # The database is older than digests of code cells: from now on this source is known by its own.
-            cursor.execute(
-                f"UPDATE {_TABLE} SET digest = %s WHERE transform_id = %s AND digest = %s",
-                [source.digest, transform_id, source.stored],
-            )
-            return known[source.stored]
-        cursor.execute(f"SELECT COALESCE(MAX(number), 0) + 1 FROM {_TABLE} WHERE transform_id = %s", [transform_id])
-        found: int = cursor.fetchone()[0]
-        cursor.execute(
-            f"INSERT INTO {_TABLE} (transform_id, number, digest, created_at) VALUES (%s, %s, %s, %s)",
-            [transform_id, found, source.digest, connection.ops.adapt_datetimefield_value(now())],
+    known = _known(connection, transform_id, source)
+    if source.digest in known:
+        return known[source.digest]
+    database.lock_key(connection, "code revisions", transform_id)
+    known = _known(connection, transform_id, source)
+    if source.digest in known:
+        return known[source.digest]
+    if source.stored in known:
+        # The database is older than digests of code cells: from now on this source is known by its own.
+        connection.run(
+            f"UPDATE {_TABLE} SET digest = %s WHERE transform_id = %s AND digest = %s",
+            [source.digest, transform_id, source.stored],
         )
-        return found
+        return known[source.stored]
+    statement = f"SELECT COALESCE(MAX(number), 0) + 1 FROM {_TABLE} WHERE transform_id = %s"
+    ((found,),) = connection.fetch(statement, [transform_id])
+    connection.run(
+        f"INSERT INTO {_TABLE} (transform_id, number, digest, created_at) VALUES (%s, %s, %s, %s)",
+        [transform_id, found, source.digest, connection.ops.adapt_datetimefield_value(now())],
+    )
+    return int(found)
 
 
-def _known(cursor: Any, transform_id: str, source: Source) -> dict[str | None, int]:
-    cursor.execute(
+def _known(connection: Any, transform_id: str, source: Source) -> dict[str | None, int]:
+    found = connection.fetch(
         f"SELECT digest, number FROM {_TABLE} WHERE transform_id = %s AND digest IN (%s, %s)",
         [transform_id, source.digest, source.stored or source.digest],
     )
-    return dict(cursor.fetchall())
+    return dict(found)
 
 
 class Numbers:

@@ -6,7 +6,6 @@ import builtins
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, NamedTuple, Protocol
 
@@ -25,27 +24,31 @@ LINKS: Final = ("keep", "follow", "skip")
 """What can be done with the symbolic links in a folder; see `manifest.walk`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectName:
+class _Named(NamedTuple):
+    digest: str
+    suffix: str
+
+
+class ObjectName(_Named):
     """The name of stored bytes: their BLAKE3 digest, and the suffix of their format.
 
     Raises:
         InvalidInputError: The digest is not one, or the suffix could lead out of the folder of objects.
     """
 
-    digest: str
-    suffix: str
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
+    def __new__(cls, digest: str, suffix: str) -> ObjectName:
         """Refuse a name that cannot be a file in the folder of objects."""
-        name = self.digest + self.suffix
-        if not _NAME.fullmatch(name) or len(self.digest) != _DIGEST_LENGTH:
+        name = digest + suffix
+        if len(digest) != _DIGEST_LENGTH or not _NAME.fullmatch(name):
             raise InvalidInputError(
                 f"{name!a} cannot name an object: a digest has 64 hexadecimal characters, and a suffix is empty or "
                 "starts with a dot and has no separator or control character"
             )
         if len(name if name.isascii() else name.encode()) > _MAX_NAME_BYTES:
-            raise InvalidInputError(f"suffix {self.suffix[:40]!a}… is too long for a file name: shorten it")
+            raise InvalidInputError(f"suffix {suffix[:40]!a}… is too long for a file name: shorten it")
+        return super().__new__(cls, digest, suffix)
 
     @property
     def path(self) -> str:
@@ -77,8 +80,17 @@ class FileStat(NamedTuple):
         return cls(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class _Bytes(NamedTuple):
+    suffix: str
+    path: str | None
+    data: bytes | None
+    stat: FileStat | None
+    content: Content | None
+    take_over: bool
+    links: str | None
+
+
+class Source(_Bytes):
     """Bytes to be stored: exactly one of `path` and `data`.
 
     Attributes:
@@ -93,18 +105,22 @@ class Source:
         links: What is done with symbolic links in a folder, one of `LINKS`; None as `manifest.walk` says.
     """
 
-    suffix: str
-    path: str | None = None
-    data: bytes | None = None
-    stat: FileStat | None = None
-    content: Content | None = None
-    take_over: bool = False
-    links: str | None = None
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
+    def __new__(
+        cls,
+        suffix: str,
+        path: str | None = None,
+        data: bytes | None = None,
+        stat: FileStat | None = None,
+        content: Content | None = None,
+        take_over: bool = False,
+        links: str | None = None,
+    ) -> Source:
         """Refuse a source of both kinds, or of none."""
-        if (self.path is None) == (self.data is None):
+        if (path is None) == (data is None):
             raise InvalidInputError("a source has either a path or data: pass one of them")
+        return super().__new__(cls, suffix, path, data, stat, content, take_over, links)
 
     @property
     def shown(self) -> str:

@@ -24,6 +24,9 @@ RACY_NS: Final = 2_000_000_000
 _FILENAME: Final = "hashes-1.sqlite3"
 _IN_ONE_QUERY: Final = 500
 _MOST_BYTES: Final = 1 << 30
+_MOST_WAITING: Final = 200
+_SOON_BYTES: Final = 1 << 20
+"""The sizes of files that are written at once add up to this at most: what a killed process lost is read again."""
 _SIGN_BIT: Final = 1 << 63
 _TABLE: Final = """
 create table if not exists known (
@@ -35,6 +38,9 @@ _LISTS: Final = "create table if not exists right_files (first blob primary key,
 
 _Row = tuple[int, int, int, int, int, str, str]
 """A row of the table without the path."""
+
+_Entry = tuple[bytes, int, int, int, int, int, str, str]
+_INSERT: Final = "insert or replace into known values (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Known(NamedTuple):
@@ -73,6 +79,7 @@ class HashCache:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
+        self._waiting: list[_Entry] = []
         self._finalizer: weakref.finalize[..., HashCache] | None = None
 
     def get(self, path: str, stat: FileStat) -> Content | None:
@@ -97,13 +104,28 @@ class HashCache:
 
     def put_many(self, entries: Iterable[Known]) -> None:
         """Remember files; those that changed within 2 s before they were hashed are left out."""
-        rows = [
-            (os.fsencode(entry.path), *_numbers(entry.stat), entry.content.hash, entry.content.digest)
-            for entry in entries
-            if entry.hashed_at_ns is None or entry.stat.mtime_ns < entry.hashed_at_ns - RACY_NS
-        ]
+        rows = _entries(entries)
         if rows:
-            self._write("insert or replace into known values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            self._write(_INSERT, rows)
+
+    def put_soon(self, entries: Iterable[Known]) -> None:
+        """Remember files as `put_many` does: small ones are written with others, at the next look-up or the end.
+
+        A process that is killed forgets those that wait.
+        """
+        rows = _entries(entries)
+        if not rows:
+            return
+        with self._lock:
+            try:
+                self._open()
+            except (sqlite3.Error, OSError) as error:
+                self._give_up(error)
+                return
+            self._waiting += rows
+            if len(self._waiting) < _MOST_WAITING and sum(row[1] for row in rows) < _SOON_BYTES:
+                return
+        self._write(_INSERT, ())
 
     def is_right(self, first: str, fingerprint: str) -> bool:
         """Return True if a list of files that begins with one is as `put_right` remembers it."""
@@ -144,6 +166,7 @@ class HashCache:
         with self._lock:
             try:
                 connection = self._open()
+                _write_waiting(connection, self._waiting)
                 for start in range(0, len(asked), _IN_ONE_QUERY):
                     part = asked[start : start + _IN_ONE_QUERY]
                     query = f"select * from known where path in ({','.join('?' * len(part))})"
@@ -160,7 +183,9 @@ class HashCache:
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         with self._lock:
             try:
-                with self._open() as connection:
+                connection = self._open()
+                _write_waiting(connection, self._waiting)
+                with connection:
                     connection.executemany(statement, rows)
             except (sqlite3.Error, OSError) as error:
                 self._give_up(error)
@@ -171,6 +196,8 @@ class HashCache:
             return self._connection
         if self._connection is not None:
             self._inherited.append(self._connection)
+        # What waits in a forked child is written by its parent.
+        self._waiting = []
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         connection = sqlite3.connect(self._path, timeout=2.0, check_same_thread=False)
         try:
@@ -186,7 +213,7 @@ class HashCache:
             connection.close()
             raise
         self._connection, self._pid = connection, os.getpid()
-        self._finalizer = weakref.finalize(self, _close_own, connection, self._pid)
+        self._finalizer = weakref.finalize(self, _close_own, connection, self._pid, self._waiting)
         return connection
 
     def _give_up(self, error: Exception) -> None:
@@ -218,16 +245,37 @@ class NoHashCache(HashCache):
         """Return False."""
         return False
 
+    def put_soon(self, entries: Iterable[Known]) -> None:
+        """Remember nothing."""
+
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         del statement, rows
 
 
-def _close_own(connection: sqlite3.Connection, pid: int) -> None:
+def _close_own(connection: sqlite3.Connection, pid: int, waiting: list[_Entry]) -> None:
     if pid != os.getpid():
         HashCache._inherited.append(connection)
         return
     with contextlib.suppress(sqlite3.Error):
+        _write_waiting(connection, waiting)
+    with contextlib.suppress(sqlite3.Error):
         connection.close()
+
+
+def _write_waiting(connection: sqlite3.Connection, waiting: list[_Entry]) -> None:
+    if waiting:
+        with connection:
+            connection.executemany(_INSERT, waiting)
+        waiting.clear()
+
+
+def _entries(entries: Iterable[Known]) -> list[_Entry]:
+    """Return what is written of files; those that changed within 2 s before they were hashed are left out."""
+    return [
+        (os.fsencode(entry.path), *_numbers(entry.stat), entry.content.hash, entry.content.digest)
+        for entry in entries
+        if entry.hashed_at_ns is None or entry.stat.mtime_ns < entry.hashed_at_ns - RACY_NS
+    ]
 
 
 def _numbers(stat: FileStat) -> tuple[int, int, int, int, int]:

@@ -18,6 +18,7 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO, Final
 
 from lamindb.core import filesystem
@@ -155,17 +156,9 @@ class Batch:
             os.close(self._whole)
             self._whole = None
 
-    @contextlib.contextmanager
-    def _writing(self, what: str, *entries: str) -> Iterator[None]:
+    def _writing(self, what: str, *entries: str) -> _Writing:
         """Translate errors of the disk, and remove the temporary files when something fails."""
-        try:
-            yield
-        except BaseException as error:
-            for entry in entries:
-                _drop(entry)
-            if isinstance(error, OSError) and not isinstance(error, LaminError):
-                raise write_failed(what, self._objects.root, error) from error
-            raise
+        return _Writing(what, self._objects.root, entries)
 
     def _is_there(self, name: ObjectName, size: int) -> bool:
         """Return True if the object is intact, or being written; its folder is fsynced at the end in any case."""
@@ -180,8 +173,10 @@ class Batch:
 
     def _add_file(self, source: Source, descriptor: int, before: os.stat_result, hashed_at_ns: int) -> Stored:
         source_reader.check_recorded(source, before)
-        with self._writing(source.shown):
-            shares_blocks = source.take_over and self._objects.can_clone
+        shares_blocks = False
+        if source.take_over:
+            with self._writing(source.shown):
+                shares_blocks = self._objects.can_clone
         if before.st_size >= CHUNK_SIZE or shares_blocks:
             content, after, reused = self._add_large(source, descriptor, before)
             name = ObjectName(content.digest, source.suffix)
@@ -291,11 +286,12 @@ class Batch:
             all_reused = all_reused and stored.reused
             members.append(Member(relative, stored.name.digest, suffix, stored.content.size))
         found = tuple(members)
-        content = manifest.folder_content(found)
+        data = manifest.write_manifest(found)
+        content = manifest.content_of(data, found)
         if source.content is not None and source.content != content:
             raise source_reader.changed(source.path or "")
         name = ObjectName(content.digest, source.suffix)
-        reused = self._add_bytes(source, name, manifest.write_manifest(found)) and all_reused
+        reused = self._add_bytes(source, name, data) and all_reused
         return Stored(name, content, reused, found, is_folder=True, n_files=len(found), left_out=tuple(left_out))
 
     def _fsync(self, descriptor: int) -> None:
@@ -311,6 +307,30 @@ class Batch:
         target = self._objects.path(name)
         self._pending[target] = entry
         self._shards.add(target.rpartition("/")[0])
+
+
+class _Writing:
+    """A `with` block that writes; its errors are translated, and its temporary files removed after one."""
+
+    __slots__ = ("_entries", "_root", "_what")
+
+    def __init__(self, what: str, root: str, entries: Sequence[str]) -> None:
+        self._what = what
+        self._root = root
+        self._entries = entries
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            return
+        for entry in self._entries:
+            _drop(entry)
+        if isinstance(error, OSError) and not isinstance(error, LaminError):
+            raise write_failed(self._what, self._root, error) from error
 
 
 def _drop(entry: str) -> None:

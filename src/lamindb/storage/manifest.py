@@ -21,6 +21,7 @@ from lamindb.storage.base import Member, ObjectName, ObjectStore
 from lamindb.storage.os_errors import read_failed
 
 _HEADER = '{"format":"lamindb-folder","version":1}'
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def walk(folder: str, links: str | None = None, *, left_out: list[str] | None = None) -> list[tuple[str, str]]:
@@ -119,7 +120,7 @@ def write_manifest(members: Iterable[Member]) -> bytes:
     lines = [_HEADER]
     for member in members:
         entry = {"path": member.path, "size": member.size, "digest": member.digest, "suffix": member.suffix}
-        lines.append(json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
+        lines.append(_encode(entry))
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -167,5 +168,10 @@ def read_manifest(store: ObjectStore, name: ObjectName) -> tuple[Member, ...]:
 
 def folder_content(members: tuple[Member, ...]) -> Content:
     """Return hash and digest of the manifest of these members, and the size of all files."""
-    content = hash_bytes(write_manifest(members))
+    return content_of(write_manifest(members), members)
+
+
+def content_of(manifest: bytes, members: Iterable[Member]) -> Content:
+    """Return hash and digest of a manifest, and the size of the files of its members."""
+    content = hash_bytes(manifest)
     return Content(content.hash, content.digest, sum(member.size for member in members))

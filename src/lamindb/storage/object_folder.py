@@ -263,7 +263,7 @@ class ObjectFolder:
 
     def remember(self, objects: Iterable[tuple[ObjectName, FileStat]]) -> None:
         """Remember that these objects have the right bytes as long as they have these stats."""
-        self._cache.put_many(
+        self._cache.put_soon(
             Known(self.path(name), known, Content("", name.digest, known.size)) for name, known in objects
         )
 

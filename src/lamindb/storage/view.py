@@ -220,7 +220,7 @@ class View:
         """
         if self.mode == "none":
             return None
-        path = str(self.path(key))
+        path = f"{self.store.root_url}/{keys.check_key(key)}"
         try:
             above = self._inspector.bad_parent(key)
             if above is not None:
@@ -318,7 +318,7 @@ class View:
         """
         if not self._has_folder:
             return "missing"
-        path = str(self.path(key))
+        path = f"{self.store.root_url}/{keys.check_key(key)}"
         if self._inspector.bad_parent(key) is not None:
             return "foreign"
         try:
@@ -576,7 +576,7 @@ class View:
             with contextlib.suppress(OSError):
                 found = FileStat.of(os.lstat(path))
                 entries.append(Known(path, found, Content("", name.digest, found.size)))
-        self.store.hash_cache.put_many(entries)
+        self.store.hash_cache.put_soon(entries)
 
     def _check_writable(self) -> None:
         if self.store.read_only:

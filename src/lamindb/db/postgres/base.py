@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql import base, operations
@@ -33,6 +34,18 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
             self.drop()
         # Bypass Django's async guard, which `super()` would keep: in a notebook an event loop always runs.
         BaseDatabaseWrapper.ensure_connection.__wrapped__(self)  # type: ignore[attr-defined]
+
+    def driver_fetch(self, sql: str, values: Sequence[Any]) -> Any:
+        """Execute a statement by the driver, and return its rows."""
+        return self._driver_execute(sql, values).fetchall()
+
+    def driver_run(self, sql: str, values: Sequence[Any]) -> Any:
+        """Execute a statement by the driver, and return how many rows it changed."""
+        return self._driver_execute(sql, values).rowcount
+
+    def _driver_execute(self, sql: str, values: Sequence[Any]) -> Any:
+        self.ensure_connection()
+        return self.create_cursor().execute(sql, values)
 
     def _was_dropped(self) -> bool:
         """Return True if the server ended the connection: read its last message and the end, without waiting."""

@@ -7,6 +7,8 @@ import datetime
 import os
 import re
 import sqlite3
+import threading
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -73,17 +75,48 @@ _NO_INDEX: Final = frozenset({"SQLITE_IOERR_SHMOPEN", "SQLITE_IOERR_SHMSIZE", "S
 
 
 _SHORT: Final = 4_000
+"""Longer statements insert or look for many rows, and are not remembered."""
 
 
-@lru_cache(maxsize=256)
-def _with_question_marks(query: str) -> str:
-    """Return a statement with the marks of SQLite for its values, as Django writes it."""
-    converted: str = base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
-    return converted
+class Connection(sqlite3.Connection):
+    """A connection that any thread can close: one that executes a statement meanwhile closes it at its end.
+
+    To take the database away from under a statement would end the process.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.in_use = threading.Lock()
+        self._is_closing = False
+
+    def guarded(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Return what a function of the driver returns, which reads or changes the database."""
+        try:
+            with self.in_use:
+                return work(*args)
+        finally:
+            if self._is_closing:
+                self.close()
+
+    def execute(self, *args: Any) -> Any:
+        """Execute a statement."""
+        return self.guarded(super().execute, *args)
+
+    def close(self) -> None:
+        """Close it, now or at the end of the statement that is executed."""
+        self._is_closing = True
+        # A thread that does not get this lock leaves the closing to the one that has it, and looks for that at its end.
+        if self.in_use.acquire(blocking=False):
+            try:
+                super().close()
+            finally:
+                self.in_use.release()
 
 
 class Cursor(base.SQLiteCursorWrapper):
     """A cursor that can be closed after its connection: a query that is not read to its end outlives that."""
+
+    connection: Connection
 
     def convert_query(self, query: str, *, param_names: Any = None) -> str:
         """Return a statement with the marks of SQLite; short ones are remembered, as they take no longer to execute."""
@@ -92,10 +125,37 @@ class Cursor(base.SQLiteCursorWrapper):
         converted: str = super().convert_query(query, param_names=param_names)  # type: ignore[misc]
         return converted
 
+    def execute(self, query: Any, params: Any = None) -> Any:
+        """Execute a statement."""
+        return self.connection.guarded(super().execute, query, params)
+
+    def executemany(self, query: Any, param_list: Any) -> Any:
+        """Execute a statement for each of many parameters."""
+        return self.connection.guarded(super().executemany, query, param_list)
+
+    def fetchone(self) -> Any:
+        """Return the next row."""
+        return self.connection.guarded(super().fetchone)
+
+    def fetchmany(self, *args: Any) -> Any:
+        """Return the next rows."""
+        return self.connection.guarded(super().fetchmany, *args)
+
+    def fetchall(self) -> Any:
+        """Return all further rows."""
+        return self.connection.guarded(super().fetchall)
+
     def close(self) -> None:
         """Close it."""
         with contextlib.suppress(sqlite3.ProgrammingError):
             super().close()
+
+
+@lru_cache(maxsize=256)
+def _with_question_marks(sql: str) -> str:
+    """Return a statement with the marks of SQLite."""
+    converted: str = base.FORMAT_QMARK_REGEX.sub("?", sql)
+    return converted.replace("%%", "%")
 
 
 @without_async_guard
@@ -104,6 +164,7 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
 
     ops_class = DatabaseOperations
     init_commands: list[str]
+    transaction_mode: str | None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Open the file; it must exist, so that a deleted instance never comes back as an empty one."""
@@ -132,6 +193,7 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
 
     def _connect(self, conn_params: dict[str, Any], commands: list[str]) -> Any:
         given, self.init_commands = self.init_commands, []
+        conn_params = {**conn_params, "factory": Connection}
         try:
             # Bypass Django's async guard, which `super()` would keep: in a notebook an event loop always runs.
             raw = base.DatabaseWrapper.get_new_connection.__wrapped__(self, conn_params)  # type: ignore[attr-defined]
@@ -151,15 +213,35 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
         Raises:
             NoInstanceError: The file was deleted, or replaced by another.
         """
-        self._check_identity()
+        self._check_file()
         return self.connection.cursor(factory=Cursor)
 
-    def _fetch(self, statement: str, values: Any) -> list[tuple[Any, ...]]:
-        self._check_identity()
-        found: list[tuple[Any, ...]] = self.connection.execute(_with_question_marks(statement), values).fetchall()
-        return found
+    def driver_fetch(self, sql: str, values: Sequence[Any]) -> Any:
+        """Execute a statement by the driver, and return its rows."""
+        cursor = self._driver_execute(sql, values)
+        return cursor.connection.guarded(cursor.fetchall)
 
-    def _check_identity(self) -> None:
+    def driver_run(self, sql: str, values: Sequence[Any]) -> Any:
+        """Execute a statement by the driver, and return how many rows it changed."""
+        return self._driver_execute(sql, values).rowcount
+
+    def _driver_execute(self, sql: str, values: Sequence[Any]) -> Any:
+        """Execute a statement; a transaction is checked for its file at its begin and at its commit."""
+        if self.connection is None:
+            self.ensure_connection()
+        if not self.in_atomic_block:
+            self._check_file()
+        return self.connection.execute(_with_question_marks(sql), values)
+
+    def _start_transaction_under_autocommit(self) -> None:
+        self.run(f"BEGIN {self.transaction_mode or ''}")
+
+    def _commit(self) -> None:
+        if self.connection is not None:
+            self._check_file()
+            super()._commit()  # type: ignore[misc]
+
+    def _check_file(self) -> None:
         if self._identity() != self.settings_dict["IDENTITY"]:
             self.drop()
             raise self._replaced()

@@ -143,16 +143,15 @@ def _without_fsync(instance: Instance) -> Iterator[None]:
     if connection.vendor != "sqlite" or connection.in_atomic_block:
         yield
         return
-    with connection.cursor() as cursor:
-        queue = instance.part(Queue)
-        if queue.journal_mode is None:
-            cursor.execute("PRAGMA journal_mode")
-            queue.journal_mode = str(cursor.fetchone()[0])
-        if queue.journal_mode != "wal":
-            yield
-            return
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        try:
-            yield
-        finally:
-            cursor.execute("PRAGMA synchronous=FULL")
+    queue = instance.part(Queue)
+    if queue.journal_mode is None:
+        ((mode,),) = connection.fetch("PRAGMA journal_mode")
+        queue.journal_mode = str(mode)
+    if queue.journal_mode != "wal":
+        yield
+        return
+    connection.run("PRAGMA synchronous=NORMAL")
+    try:
+        yield
+    finally:
+        connection.run("PRAGMA synchronous=FULL")
