@@ -34,6 +34,7 @@ def test_mv_keeps_id_and_bytes(cli: Cli, project: Path) -> None:
     assert (project / "mydata" / "new" / "x.txt").read_text() == "x.txt"
     assert not (project / "mydata" / "x.txt").exists()
     cli("mv", "y.txt", "../y", code=2)
+    assert "nothing to do" in cli("mv", "y.txt", "y.txt").err
     cli("mv", "nope.txt", "z", code=3)
 
 

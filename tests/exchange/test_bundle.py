@@ -37,6 +37,13 @@ def test_it_has_the_bytes_their_digests_and_the_page(local_instance: Path, tmp_p
     assert [entry["path"] for entry in manifest["files"]] == [line.partition("  ")[2] for line in sums.splitlines()]
 
 
+def test_an_archive_has_the_name_of_its_format(local_instance: Path, tmp_path: Path) -> None:
+    file = ln.File(b"one", key="one.csv").save()
+    with pytest.raises(InvalidInputError, match=r"end its name in \.zip"):
+        write_bundle([file], tmp_path / "out.tar.gz")
+    assert not list(tmp_path.glob("out*"))
+
+
 def test_the_python_in_its_instructions_checks_it(local_instance: Path, tmp_path: Path) -> None:
     import re
     import subprocess

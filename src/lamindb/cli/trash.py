@@ -31,6 +31,9 @@ def mv(name: str, new: str) -> None:
     file = resolve.file(name)
     old = file.key
     file.key = new + basename(old or file.name) if new.endswith("/") else new
+    if file.key == old:
+        messages.info(f"nothing to do: {resolve.ascii_quoted(old)} has this key already")
+        return
     file.save()
     messages.success(f"renamed {resolve.ascii_quoted(old or file.name)} to {resolve.ascii_quoted(file.key)}")
 

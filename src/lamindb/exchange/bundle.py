@@ -86,11 +86,14 @@ def write_bundle(records: Iterable[Any], path: Path, **privacy: bool) -> Bundle:
         **privacy: Arguments of `export_html`: `with_hosts`, `with_emails`, `with_paths`.
 
     Raises:
-        InvalidInputError: Nothing was chosen, or two files would have the same path.
+        InvalidInputError: Nothing was chosen, two files would have the same path, or the name of the archive is not
+            that of a zip file.
         IntegrityError: Stored bytes are missing or damaged.
         StorageError: The archive cannot be written; an existing one is unchanged.
     """
     instance = context.instance()
+    if path.suffix.lower() != ".zip":
+        raise InvalidInputError(f"cannot write {printable(str(path))}: the archive is a zip file, end its name in .zip")
     chosen = list(records)
     files = list(dict.fromkeys(_files(chosen)))
     if not files:
