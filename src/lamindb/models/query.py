@@ -6,7 +6,7 @@ import builtins
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast, overload
 
 from django.core.exceptions import FieldError, ValidationError
 from django.db import models
@@ -237,7 +237,12 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
             return bool(self.model._meta.ordering if self._question.shape.order is None else self._question.shape.order)
         return super().ordered
 
+    @overload
+    def __getitem__(self, wanted: int) -> M: ...
+    @overload
+    def __getitem__(self, wanted: slice) -> Self: ...
     def __getitem__(self, wanted: Any) -> Any:
+        """Return one record, or the query for some of them."""
         if self._question is not None and self._result_cache is None and isinstance(wanted, slice):
             question = self._question.limited(wanted)
             if question is not None:
