@@ -131,7 +131,7 @@ def test_a_statement_of_another_thread_outlives_the_end_of_its_instance(local_in
         thread = threading.Thread(target=write)
         thread.start()
         deadline = time.monotonic() + 60
-        while not (opened and opened[0].in_use.locked()) and time.monotonic() < deadline:
+        while not (opened and opened[0].n_executed) and time.monotonic() < deadline:
             time.sleep(0.01)
         ln.setup.disconnect()
         assert thread.is_alive()
@@ -140,6 +140,61 @@ def test_a_statement_of_another_thread_outlives_the_end_of_its_instance(local_in
     assert not thread.is_alive()
     assert found
     assert path not in [os.path.realpath(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd")]
+
+
+def test_a_thread_goes_on_in_an_instance_that_another_connects_again(instance: Path) -> None:
+    alias = context.instance().alias
+    go, done, found = threading.Semaphore(0), threading.Semaphore(0), []
+
+    def work() -> None:
+        ln.Transform.select().count()
+        with contextlib.ExitStack() as stack:
+            for within in (False, True, False):
+                done.release()
+                go.acquire(timeout=60)
+                if within:
+                    stack.enter_context(pytest.raises(NoInstanceError))
+                    stack.enter_context(database.writing(alias))
+                    done.release()
+                    go.acquire(timeout=60)
+                try:
+                    found.append(ln.Transform.select().count())
+                except NoInstanceError:
+                    found.append("refused")
+        done.release()
+
+    def connect_again() -> None:
+        done.acquire(timeout=60)
+        ln.setup.disconnect()
+        ln.connect(instance)
+        go.release()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    for _ in range(4):
+        connect_again()
+    thread.join(60)
+    # The one whose transaction was lost stays refused, so that no half of it is written.
+    assert found == [0, "refused", "refused"]
+
+
+def test_a_handler_of_a_signal_may_ask_within_a_statement(local_instance: Path) -> None:
+    found: list[int] = []
+    wrapper = database.connection()
+    wrapper.ensure_connection()
+
+    def ask() -> int:
+        found.append(ln.Transform.select().count())
+        return 1
+
+    wrapper.connection.create_function("ask", 0, ask)
+    assert wrapper.fetch("SELECT ask()") == [(1,)]
+    assert found == [0]
+    # What is closed within a statement is closed after it.
+    wrapper.connection.create_function("end", 0, wrapper.connection.close)
+    wrapper.connection.execute("SELECT end()")
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        wrapper.connection.execute("SELECT 1")
 
 
 def test_a_transaction_is_all_or_nothing(instance: Path) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import lamindb as ln
 from lamindb.core import context
 from lamindb.db import database as databases
+from lamindb.models import query as query_module
 from lamindb.models import rows
 from lamindb.models.query import RecordQuery
 from tests.support import depth, projects
@@ -314,3 +315,23 @@ def test_times_that_other_programs_wrote_are_read_as_django_reads_them(
     found, expected = both(lambda: list(ln.Transform.select()))
     assert found == expected and ln.Transform.select().one().created_at.isoformat() == wanted
     assert rows.rows(ln.Transform, context.instance().alias, "id > ''")[0].created_at.isoformat() == wanted
+
+
+def test_joined_queries_leave_nothing_to_others(local_instance: Path) -> None:
+    run = ln.Run(transform=ln.Transform(name="t", type="script").save()).save()
+    file = ln.File(b"1", key="a.txt", run=run).save()
+    joined = ln.File.objects.all() | run.file_set.all()  # type: ignore[attr-defined]
+    assert [one.id for one in joined] == [file.id]
+    found = ln.File.select(key__contains="a").first()
+    assert found is not None and found.run is not run
+    for _ in range(3):
+        list(ln.File.select().filter(run__file_set__size__gt=5))
+    assert len(query_module._common(ln.File, is_softened=True).table_map["lamindb_file"]) == 1
+
+
+def test_a_relation_asks_for_its_own_records_on_any_database(local_instance: Path) -> None:
+    transform = ln.Transform(name="t", type="script").save()
+    run, other = ln.Run(transform=transform).save(), ln.Run(transform=transform).save()
+    ln.File(b"1", key="a.txt", run=run).save()
+    assert other.file_set.using(other.alias).count() == 0  # type: ignore[attr-defined]
+    assert run.file_set.using(run.alias).count() == 1  # type: ignore[attr-defined]

@@ -164,3 +164,13 @@ def test_what_is_refused_is_not_saved(instance: Path) -> None:
     with pytest.raises(InvalidInputError, match="parent is a Run that is not saved yet"):
         run.save()
     assert ln.Run.select().count() == 0
+
+
+def test_a_transform_that_was_rolled_back_with_its_run_is_new_again(instance: Path) -> None:
+    transform = ln.Transform(name="new", type="script")
+    run = ln.Run(transform=transform)
+    with pytest.raises(InvalidInputError):
+        ln.save([run, ln.Run(transform=transform, name="no\0name")])
+    assert not transform.is_saved and not run.is_saved
+    run.save()
+    assert ln.Run.select(id=run.id).one().transform.name == "new"

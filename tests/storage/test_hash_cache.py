@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -162,7 +163,9 @@ def test_what_is_put_soon_is_known_at_once_and_by_others_at_the_end(cache: HashC
     cache.close()
     assert other.get_many([("/a", STAT), ("/racy", STAT)]) == [CONTENT, None]
     cache.put_soon([Known("/b", STAT, CONTENT, LATER)])
-    assert cache.get("/b", STAT) == CONTENT == other.get("/b", STAT)
+    assert (cache.get("/b", STAT), other.get("/b", STAT)) == (CONTENT, None)
+    cache.close()
+    assert other.get("/b", STAT) == CONTENT
     other.close()
 
 
@@ -212,3 +215,19 @@ def test_no_cache_knows_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     cache.close()
     assert list(tmp_path.iterdir()) == []
     assert time.time_ns() > RACY_NS
+
+
+def test_what_waits_is_known_while_another_process_writes(tmp_path: Path) -> None:
+    cache = HashCache(tmp_path)
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"1")
+    second.write_bytes(b"2")
+    stats = [FileStat.of(os.lstat(path)) for path in (first, second)]
+    cache.put(Known(str(first), stats[0], Content("h", "one", 1)))
+    cache.put_soon([Known(str(second), stats[1], Content("h", "two", 1))])
+    with contextlib.closing(sqlite3.connect(cache._path, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        assert cache.digests([(str(first), stats[0]), (str(second), stats[1])]) == ["one", "two"]
+        other.execute("rollback")
+    cache.close()
+    assert HashCache(tmp_path).digest(str(second), stats[1]) == "two"

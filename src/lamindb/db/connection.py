@@ -200,6 +200,7 @@ class Guarded:
     savepoint_ids: list[Any]
     atomic_blocks: list[Any]
     needs_rollback: bool
+    _lost_transaction: bool = False
     execute_wrappers: list[Any]
     force_debug_cursor: bool
 
@@ -271,10 +272,15 @@ class Guarded:
         Raises:
             NoInstanceError: This process disconnected from the instance; another thread still has its records.
         """
-        if connections.settings.get(self.alias) is not self.settings_dict:
-            raise errors.NoInstanceError(
-                "this record belongs to an instance that is disconnected: connect it again and query it anew"
-            )
+        registered = connections.settings.get(self.alias)
+        if registered is not self.settings_dict:
+            # After a transaction that lost its connection, what follows in its block must not be written by itself.
+            if registered is None or self._lost_transaction or self.in_atomic_block:
+                raise errors.NoInstanceError(
+                    "this record belongs to an instance that is disconnected: connect it again and query it anew"
+                )
+            # Another thread connected the instance again.
+            self.settings_dict = registered
         with self.wrap_database_errors:
             try:
                 BaseDatabaseWrapper.connect.__wrapped__(self)  # type: ignore[attr-defined]
@@ -301,6 +307,7 @@ class Guarded:
         """Close the raw connection from any thread and forget any transaction it was in."""
         raw, self.connection = self.connection, None
         self._unguard()
+        self._lost_transaction |= self.in_atomic_block
         self._forget_transaction()
         if raw is not None:
             raw.close()

@@ -557,7 +557,7 @@ def _write_rows(
 
     alias = instance.alias
     runs = _runs_of(itertools.chain(files, (one.file for one in known)))
-    made = [*others, *runs, *(run.transform for run in runs if not run.is_saved)]
+    made = [*others, *runs]
     try:
         with save.undone_on_failure(made), database.writing(alias) as connection:
             plan.lock(connection, files)

@@ -164,6 +164,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
 
     _db: str | None
     _defer_next_filter: bool
+    _known_related_objects: dict[Any, Any]
     _made: Any
     _prefetch_related_lookups: tuple[Any, ...]
     _question: Question | None
@@ -181,6 +182,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         """Return a query for a question."""
         made: Any = cls.__new__(cls)
         made.__dict__.update(_blank(question.shape.model), _db=using, _hints=hints or {}, _question=question)
+        made._known_related_objects = {}
         if not cls.COMPILES_ONCE:
             made._query = _built(question, using)
         return cast("RecordQuery[Any]", made)
@@ -189,6 +191,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         """Return a copy of a query that has a question, with another one."""
         made = self.__class__.__new__(self.__class__)
         made.__dict__.update(self.__dict__, _question=question, _result_cache=None, _prefetch_done=False)
+        made._known_related_objects = dict(made._known_related_objects)  # Django changes it where queries are joined.
         return made
 
     @property
@@ -650,7 +653,10 @@ def _common(model: Any, is_softened: bool) -> sql.Query:
 def _built(question: Question, alias: str | None) -> sql.Query:
     """Return Django's query for a question."""
     model, is_softened, _, order, limit = question.shape
-    made: Any = RecordQuery(model, _common(model, is_softened).clone(), alias)
+    common = _common(model, is_softened).clone()
+    # Django's copy shares these lists, to which joins add.
+    common.table_map = {table: [*aliases] for table, aliases in common.table_map.items()}
+    made: Any = RecordQuery(model, common, alias)
     for conditions, named in question.calls():
         made._filter_or_exclude_inplace(False, conditions, named)
     query: sql.Query = made.query
@@ -669,16 +675,18 @@ class RecordManager(models.Manager[Any]):
 
     def get_queryset(self) -> RecordQuery[Any]:
         """Return a query for all records of this kind."""
-        return self.using(self._alias)
+        return self._all(self._alias)
 
     def using(self, alias: str | None) -> RecordQuery[Any]:
         """Return a query on one database."""
+        return self._all(alias) if type(self) is RecordManager else self.get_queryset().using(cast("Any", alias))
+
+    def _all(self, alias: str | None) -> RecordQuery[Any]:
         return RecordQuery.asking(all_of(cast("Any", self.model), False), alias, self._hints)  # type: ignore[attr-defined]
 
     def softened(self) -> RecordQuery[Any]:
         """Return a query for what `select()` shows by default."""
         if type(self) is not RecordManager:
-            # Those of relations ask for related records only.
             return self.get_queryset().softened()
         return RecordQuery.asking(all_of(cast("Any", self.model), True), self._alias, self._hints)  # type: ignore[attr-defined]
 

@@ -57,8 +57,8 @@ def save_all(records: Sequence[Record]) -> None:
                 _save_one(record, connection)
             # Files were saved before: check_pending() refuses others.
             linked = [_link_pending(record, connection) for record in found if isinstance(record, Run)]
-        for files in itertools.chain.from_iterable(linked):
-            files.clear()
+            for files in itertools.chain.from_iterable(linked):
+                transaction.on_commit(files.clear, using=alias)
 
 
 def user_id(alias: str) -> str:
@@ -75,8 +75,14 @@ def save_inside(records: Sequence[Record], connection: Any) -> None:
 
 @contextlib.contextmanager
 def undone_on_failure(records: Iterable[Record]) -> Iterator[None]:
-    """Give records their fields and state back if the block fails: what was rolled back was never saved."""
-    before = [(record, dict(record.loaded), record.is_saved, record.alias) for record in records]
+    """Give records their fields and state back if the block fails: what was rolled back was never saved.
+
+    So are new transforms of runs, which are saved with these.
+    """
+    given = list(records)
+    transforms = [run.related("transform") for run in given if isinstance(run, Run)]
+    given += [one for one in transforms if one is not None and not one.is_saved]
+    before = [(record, dict(record.loaded), record.is_saved, record.alias) for record in given]
     try:
         yield
     except BaseException:
@@ -276,7 +282,7 @@ def _update(record: Record, alias: str) -> None:
 
 
 def check_pending(records: Iterable[Record], saved_with: Iterable[Record] = ()) -> None:
-    """Refuse new runs whose inputs or outputs are neither saved nor saved together with them.
+    """Refuse new runs whose inputs or outputs are neither saved nor saved together with them, or of another instance.
 
     Raises:
         InvalidInputError: A run has such a file; the message names it.
@@ -289,6 +295,8 @@ def check_pending(records: Iterable[Record], saved_with: Iterable[Record] = ()) 
                     raise InvalidInputError(
                         f"the {kind} {file.key or file.name!r} of a run is not saved yet: save it first"
                     )
+                if file.is_saved and file.alias != (run.alias or context.instance().alias):
+                    raise InvalidInputError("the file and the run belong to different instances")
 
 
 def link_pending(records: Iterable[Record]) -> None:

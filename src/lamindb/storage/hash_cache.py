@@ -79,7 +79,8 @@ class HashCache:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
-        self._waiting: list[_Entry] = []
+        self._made_by = os.getpid()
+        self._waiting: dict[bytes, _Entry] = {}
         self._finalizer: weakref.finalize[..., HashCache] | None = None
 
     def get(self, path: str, stat: FileStat) -> Content | None:
@@ -109,9 +110,9 @@ class HashCache:
             self._write(_INSERT, rows)
 
     def put_soon(self, entries: Iterable[Known]) -> None:
-        """Remember files as `put_many` does: small ones are written with others, at the next look-up or the end.
+        """Remember files as `put_many` does: small ones are written with others, at the end at the latest.
 
-        A process that is killed forgets those that wait.
+        A process that is killed forgets those that wait. None wait in a forked process: it may end without our end.
         """
         rows = _entries(entries)
         if not rows:
@@ -122,8 +123,9 @@ class HashCache:
             except (sqlite3.Error, OSError) as error:
                 self._give_up(error)
                 return
-            self._waiting += rows
-            if len(self._waiting) < _MOST_WAITING and sum(row[1] for row in rows) < _SOON_BYTES:
+            self._waiting.update((row[0], row) for row in rows)
+            is_small = len(self._waiting) < _MOST_WAITING and sum(row[1] for row in rows) < _SOON_BYTES
+            if is_small and os.getpid() == self._made_by:
                 return
         self._write(_INSERT, ())
 
@@ -166,7 +168,6 @@ class HashCache:
         with self._lock:
             try:
                 connection = self._open()
-                _write_waiting(connection, self._waiting)
                 for start in range(0, len(asked), _IN_ONE_QUERY):
                     part = asked[start : start + _IN_ONE_QUERY]
                     query = f"select * from known where path in ({','.join('?' * len(part))})"
@@ -174,6 +175,7 @@ class HashCache:
             except (sqlite3.Error, OSError) as error:
                 self._give_up(error)
                 return [None] * len(files)
+            found.update((name, self._waiting[name][1:]) for name in names if name in self._waiting)
         rows = map(found.get, names)
         return [
             row if row is not None and row[:5] == _numbers(stat) else None
@@ -197,7 +199,7 @@ class HashCache:
         if self._connection is not None:
             self._inherited.append(self._connection)
         # What waits in a forked child is written by its parent.
-        self._waiting = []
+        self._waiting = {}
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         connection = sqlite3.connect(self._path, timeout=2.0, check_same_thread=False)
         try:
@@ -219,6 +221,8 @@ class HashCache:
     def _give_up(self, error: Exception) -> None:
         """Close the database, and drop it if it is damaged; a locked one stays for the processes that use it."""
         messages.debug(f"hash cache {self._path} was not used: {error}")
+        # To write them would wait for the same lock, or fail as this did.
+        self._waiting.clear()
         self._close()
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
             for suffix in ("", "-wal", "-shm"):
@@ -252,7 +256,7 @@ class NoHashCache(HashCache):
         del statement, rows
 
 
-def _close_own(connection: sqlite3.Connection, pid: int, waiting: list[_Entry]) -> None:
+def _close_own(connection: sqlite3.Connection, pid: int, waiting: dict[bytes, _Entry]) -> None:
     if pid != os.getpid():
         HashCache._inherited.append(connection)
         return
@@ -262,10 +266,10 @@ def _close_own(connection: sqlite3.Connection, pid: int, waiting: list[_Entry]) 
         connection.close()
 
 
-def _write_waiting(connection: sqlite3.Connection, waiting: list[_Entry]) -> None:
+def _write_waiting(connection: sqlite3.Connection, waiting: dict[bytes, _Entry]) -> None:
     if waiting:
         with connection:
-            connection.executemany(_INSERT, waiting)
+            connection.executemany(_INSERT, list(waiting.values()))
         waiting.clear()
 
 

@@ -85,14 +85,21 @@ class Connection(sqlite3.Connection):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.in_use = threading.Lock()
+        # A handler of a signal, or a generator of parameters, may ask the database within a statement of its thread.
+        self._in_use = threading.RLock()
         self._is_closing = False
+        self.n_executed = 0
+        """How many statements are executed: above 1, one within another."""
 
     def guarded(self, work: Callable[..., Any], *args: Any) -> Any:
         """Return what a function of the driver returns, which reads or changes the database."""
         try:
-            with self.in_use:
-                return work(*args)
+            with self._in_use:
+                self.n_executed += 1
+                try:
+                    return work(*args)
+                finally:
+                    self.n_executed -= 1
         finally:
             if self._is_closing:
                 self.close()
@@ -101,15 +108,24 @@ class Connection(sqlite3.Connection):
         """Execute a statement."""
         return self.guarded(super().execute, *args)
 
+    def commit(self) -> None:
+        """Commit."""
+        self.guarded(super().commit)
+
+    def rollback(self) -> None:
+        """Roll back."""
+        self.guarded(super().rollback)
+
     def close(self) -> None:
-        """Close it, now or at the end of the statement that is executed."""
+        """Close it, now or at the end of the statements that are executed."""
         self._is_closing = True
         # A thread that does not get this lock leaves the closing to the one that has it, and looks for that at its end.
-        if self.in_use.acquire(blocking=False):
+        if self._in_use.acquire(blocking=False):
             try:
-                super().close()
+                if not self.n_executed:
+                    super().close()
             finally:
-                self.in_use.release()
+                self._in_use.release()
 
 
 class Cursor(base.SQLiteCursorWrapper):
@@ -228,9 +244,13 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
         """Execute a statement; a transaction is checked for its file at its begin and at its commit."""
         if self.connection is None:
             self.ensure_connection()
+        # Another thread may disconnect from the instance at any time.
+        raw = self.connection
+        if raw is None:
+            raise NoInstanceError("the instance was disconnected meanwhile: connect it again")
         if not self.in_atomic_block:
             self._check_file()
-        return self.connection.execute(_with_question_marks(sql), values)
+        return raw.execute(_with_question_marks(sql), values)
 
     def _start_transaction_under_autocommit(self) -> None:
         self.run(f"BEGIN {self.transaction_mode or ''}")
