@@ -12,7 +12,7 @@ from django.db import connections, models, transaction
 import lamindb as ln
 from lamindb.core import context
 from lamindb.db import database
-from lamindb.errors import ConflictError, InvalidInputError
+from lamindb.errors import ConflictError, InvalidInputError, InvalidTypeError
 from lamindb.models import RunInput
 from lamindb.models.base import Record
 
@@ -174,3 +174,12 @@ def test_a_transform_that_was_rolled_back_with_its_run_is_new_again(instance: Pa
     assert not transform.is_saved and not run.is_saved
     run.save()
     assert ln.Run.select(id=run.id).one().transform.name == "new"
+
+
+@pytest.mark.parametrize("given", [[None], ["a.txt"], "abc", 1])
+def test_inputs_that_are_no_files_are_refused_at_once(local_instance: Path, given: Any) -> None:
+    transform = ln.Transform(name="t", type="script").save()
+    with pytest.raises(InvalidTypeError, match="files"):
+        ln.Run(transform=transform, inputs=given)
+    with pytest.raises(InvalidTypeError, match="lists of files"):
+        ln.Run(transform=transform, outputs=ln.File(b"1", key="1.txt").save())

@@ -117,6 +117,8 @@ class RunFiles:
 
     @staticmethod
     def _records(files: Iterable[File]) -> builtins.list[File]:
+        if isinstance(files, str) or hasattr(files, "_meta") or not isinstance(files, Iterable):
+            raise InvalidTypeError(f"the inputs and outputs of a run are lists of files, not a {type(files).__name__}")
         found = list(files)
         for file in found:
             if type(file).__name__ != "File" or not hasattr(file, "_meta"):
@@ -278,9 +280,9 @@ class Run(Traced):
                 `params`, `inputs`, `outputs` (lists of saved files, linked at the save).
 
         Raises:
-            InvalidTypeError: There is no transform, or an argument is unknown.
+            InvalidTypeError: There is no transform, an argument is unknown, or an input or output is no file.
         """
-        pending = {kind: list(kwargs.pop(f"{kind}s", None) or []) for kind in ("input", "output")}
+        pending = {kind: RunFiles._records(kwargs.pop(f"{kind}s", None) or ()) for kind in ("input", "output")}
         super().__init__(*args, **kwargs)
         if self.transform_id is None:
             raise InvalidTypeError("Run() needs the transform that was run: Run(transform=transform)")
