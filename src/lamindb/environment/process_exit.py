@@ -246,6 +246,8 @@ class _Monitor:
             self._pending_signal = number
             return
         if self._watches:
+            # Set before the thread runs: a second signal must not end the process before the thread has reported.
+            self._is_reporting = True
             is_kernel = kernels.in_kernel() or _is_of_marimo(self.handled_before.get(number))
             if is_kernel and not _is_inside_cell(frame):
                 ending = Ending("completed", None, None)
