@@ -105,18 +105,23 @@ _LINEAGE: _Pages = {
 
 @contextmanager
 def _client(made: big.Big) -> Iterator[Any]:
-    """Yield a client of an instance that is opened for reading."""
+    """Yield a client of an instance that is opened for reading, and look for garbage as rarely as `lamin ui` does."""
+    import gc
     import os
 
     os.environ["LAMIN_SETTINGS_DIR"] = str(made.root.parent / "settings")
+    from lamindb.cli.process import OBJECTS_BETWEEN_COLLECTIONS
     from lamindb.setup import lifecycle
     from lamindb.setup.read_only import open_read_only
     from tests.support.web import Client
 
     instance = open_read_only(made.root)
+    thresholds = gc.get_threshold()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     try:
         yield Client(instance)
     finally:
+        gc.set_threshold(*thresholds)
         lifecycle.close_connections(instance)
 
 

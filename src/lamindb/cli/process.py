@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DEBUG_VARIABLE = "LAMIN_DEBUG"
 INTERRUPTED, PIPE_CLOSED = 130, 141
 
-_OBJECTS = 100_000
+OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """How many objects a command makes until garbage is looked for: more than its modules do, all of which stay."""
 
 
@@ -27,7 +27,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     if arguments is None:
         # This process is the command's own.
-        gc.set_threshold(_OBJECTS)
+        gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     try:
         code = _show_version() if words == ["--version"] else _invoke(words)
         sys.stdout.flush()

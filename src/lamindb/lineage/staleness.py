@@ -244,8 +244,8 @@ def _reasons_sql(
         "AND i.run_id || i.file_id NOT IN (SELECT run_id || file_id FROM earlier)"
     )
     starts = (
-        f"SELECT 'start', {PRODUCER}, f.id, NULL FROM given CROSS JOIN {_FILES} f "
-        f"WHERE f.id = given.id AND ({PRODUCER}) {stale}"
+        f"SELECT 'start', {PRODUCER}, f.id, NULL FROM given {join} {_FILES} f ON f.id = given.id "
+        f"WHERE ({PRODUCER}) {stale}"
     )
     found = f"{rules} {causes} UNION ALL {steps} UNION ALL {starts}"
     if code is not None:

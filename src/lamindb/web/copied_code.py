@@ -14,7 +14,6 @@ from lamindb.web.queries import FileFilter, RunFilter
 UNKNOWN: Final = "-"
 """The id of a user who is not known: nothing is theirs."""
 
-_NEWEST: Final = '.order_by("-created_at", "-id")'
 _OLD_TOO: Final[dict[str, Any]] = {"is_latest__in": [True, False]}
 """The filter that includes older versions."""
 
@@ -45,16 +44,17 @@ def _word(word: str) -> str:
     return f"$'{''.join(seen)}'"
 
 
-def _page(after: str) -> str:
+def _page(after: str, *, by: str = "created_at") -> str:
     """Return the source of the conditions and the slice of one page of a list."""
-    return f"{_NEWEST}[:{queries.ROWS}]" if not after else f"{_behind(after)}{_NEWEST}[:{queries.ROWS}]"
+    newest = f'.order_by("-{by}", "-id")[:{queries.ROWS}]'
+    return newest if not after else f"{_behind(after, by)}{newest}"
 
 
-def _behind(after: str) -> str:
+def _behind(after: str, by: str) -> str:
     at, row_id = queries.read_cursor(after)
     text = literal(at.isoformat())
-    same = f".exclude(created_at={text}, id__gte={literal(row_id)})"
-    return f".filter(created_at__lte={text}){same}"
+    same = f".exclude({by}={text}, id__gte={literal(row_id)})"
+    return f".filter({by}__lte={text}){same}"
 
 
 def _days(since: datetime.date | None, until: datetime.date | None) -> dict[str, str]:
@@ -100,7 +100,7 @@ def files(chosen: FileFilter, after: str = "", *, handle: str = "") -> Code:
     elif chosen.old:
         filters |= _OLD_TOO
         words.append("--versions")
-    python = f"{call('ln.File.select', **filters)}{_page(after)}"
+    python = f"{call('ln.File.select', **filters)}{_page(after, by=chosen.time)}"
     return Code(python, command(*words) if words and is_shell_exact else "")
 
 

@@ -27,7 +27,8 @@ PATIENCE_SECONDS: Final = 2.0
 _DENSE_SECONDS: Final = 0.5
 _LOOKED_AT: Final = (60, 240)
 """So many files are looked at for those that are stale, in turn."""
-_RUNS_LOOKED_AT: Final = 1_000
+_LOOKED_AT_FIRST: Final = 1_000
+"""So many of the newest rows are looked at before all that meet a condition are sorted."""
 GENERATIONS: Final = 2
 """So far back, at first."""
 _WAITED: Final = 5
@@ -88,6 +89,11 @@ class FileFilter:
         """Whether anything is filtered."""
         return self != FileFilter(old=self.old)
 
+    @property
+    def time(self) -> str:
+        """The field whose latest value comes first."""
+        return "trashed_at" if self.state == "trash" else "created_at"
+
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
@@ -107,7 +113,7 @@ class RunFilter:
 
 
 def files(instance: Instance, chosen: FileFilter, after: str = "") -> Rows[File]:
-    """Return one page of files, the newest first."""
+    """Return one page of files, the newest first; of the trash, the last trashed one first."""
     query: Any = File.objects.using(instance.alias).select_related("transform", "created_by")
     if chosen.state == "trash":
         query = query.filter(trashed_at__isnull=False)
@@ -116,16 +122,47 @@ def files(instance: Instance, chosen: FileFilter, after: str = "") -> Rows[File]
         query = query if chosen.old or chosen.state == "flagged" else query.filter(is_latest=True)
     if chosen.state == "flagged":
         query = query.filter(is_flagged=True)
-    if chosen.folder:
-        folder = chosen.folder.rstrip("/") + "/"
-        query = query.filter(key__gte=folder, key__lt=_after_prefix(folder))
     for name in ("suffix", "transform_id", "storage_id"):
         if getattr(chosen, name):
             query = query.filter(**{name: getattr(chosen, name)})
     if chosen.user_id:
         query = query.filter(created_by_id=chosen.user_id)
     query = _between(query, chosen.since, chosen.until)
-    return _stale_page(instance, query, after) if chosen.state == "stale" else _page(instance, query, after)
+    if chosen.folder:
+        folder = chosen.folder.rstrip("/") + "/"
+        below = Q(key__gte=folder, key__lt=_after_prefix(folder))
+        if chosen.state != "stale":
+            return _below(instance, query, below, after, by=chosen.time)
+        query = query.filter(below)
+    if chosen.state == "stale":
+        return _stale_page(instance, query, after)
+    return _page(instance, query, after, by=chosen.time)
+
+
+def _below(instance: Instance, query: Any, below: Q, after: str, *, by: str) -> Rows[File]:
+    """Return one page of the files of a query below a folder.
+
+    Only times and ids are sorted, as a folder may have many files.
+    """
+    found = _among_newest(instance, query, below, after, by=by)
+    if found is None:
+        ids = _newest(_behind(query.filter(below), after, by=by), by=by)[: ROWS + 1].values("id")
+        joined = File.objects.using(instance.alias).select_related(*query.query.select_related)
+        found = _page(instance, joined.filter(id__in=ids), "", by=by)
+    return found
+
+
+def _among_newest(
+    instance: Instance, query: Any, condition: Any, after: str, *, by: str = "created_at"
+) -> Rows[Any] | None:
+    """Return one page of what meets a condition, if the newest rows of a query contain as much; otherwise None."""
+    newest = _newest(_behind(query, after, by=by), by=by)[:_LOOKED_AT_FIRST]
+    found = _page(instance, query.filter(id__in=newest.values("id")).filter(condition), "", by=by)
+    return found if found.after else None
+
+
+def _newest(query: Any, *, by: str = "created_at") -> Any:
+    return query.order_by(f"-{by}", "-id")
 
 
 def runs(instance: Instance, chosen: RunFilter, after: str = "") -> Rows[Run]:
@@ -150,10 +187,8 @@ def _readers(instance: Instance, query: Any, file_id: str, after: str) -> Rows[R
     Where many did, the newest of them are among the newest runs; where few did, it is fast to sort all of them.
     """
     edges = RunInput.objects.using(instance.alias).filter(file_id=file_id).order_by()
-    newest = _behind(query, after).order_by("-created_at", "-id")[:_RUNS_LOOKED_AT]
-    among = Run.objects.using(instance.alias).filter(id__in=newest.values("id"))
-    found = _page(instance, among.filter(Exists(edges.filter(run_id=OuterRef("id")))), "")
-    return found if found.after else _page(instance, query.filter(id__in=edges.values("run_id")), after)
+    found = _among_newest(instance, query, Exists(edges.filter(run_id=OuterRef("id"))), after)
+    return found if found is not None else _page(instance, query.filter(id__in=edges.values("run_id")), after)
 
 
 def newest_runs(query: Any, count: int) -> list[Run]:
@@ -161,7 +196,7 @@ def newest_runs(query: Any, count: int) -> list[Run]:
 
     These are read after the runs: joined to them, SQLite would begin with the transforms, and sort all runs.
     """
-    found = list(query.order_by("-created_at", "-id")[:count])
+    found = list(_newest(query)[:count])
     prefetch_related_objects(found, "transform", "created_by")
     return found
 
@@ -184,25 +219,25 @@ def _start_of(day: datetime.date) -> datetime.datetime:
     return datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
 
 
-def _page(instance: Instance, query: Any, after: str) -> Rows[Any]:
+def _page(instance: Instance, query: Any, after: str, *, by: str = "created_at") -> Rows[Any]:
     """Return one page of a query by its keyset; the first condition is the one that an index serves."""
-    query = _behind(query, after)
+    query = _behind(query, after, by=by)
     found: list[Any] = []
     is_cut = False
     with time_limit(instance, PATIENCE_SECONDS) as clock:
-        for row in query.order_by("-created_at", "-id")[: ROWS + 1].iterator(chunk_size=8):
+        for row in _newest(query, by=by)[: ROWS + 1].iterator(chunk_size=8):
             found.append(row)
     is_cut = clock.is_over
     shown = found[:ROWS]
     more = len(found) > ROWS
-    return Rows(shown, cursor(shown[-1]) if shown and more else "", is_cut)
+    return Rows(shown, cursor(shown[-1], by=by) if shown and more else "", is_cut)
 
 
-def _behind(query: Any, after: str) -> Any:
+def _behind(query: Any, after: str, *, by: str = "created_at") -> Any:
     if not after:
         return query
     at, row_id = read_cursor(after)
-    return query.filter(Q(created_at__lte=at) & (Q(created_at__lt=at) | Q(id__lt=row_id)))
+    return query.filter(Q((f"{by}__lte", at)) & (Q((f"{by}__lt", at)) | Q(id__lt=row_id)))
 
 
 def _stale_page(instance: Instance, query: Any, after: str) -> Rows[File]:
@@ -215,7 +250,7 @@ def _stale_page(instance: Instance, query: Any, after: str) -> Rows[File]:
         found = _page(instance, query.filter(is_stale=True), after)
         if not found.is_cut or not dense:
             return found
-    rows = list(query.filter(id__in=dense[:ROWS]).order_by("-created_at", "-id"))
+    rows = list(_newest(query.filter(id__in=dense[:ROWS])))
     return Rows(rows, cursor(rows[-1]) if len(dense) > ROWS else looked_at, len(dense) <= ROWS)
 
 
@@ -226,7 +261,7 @@ def newest_stale(instance: Instance, query: Any, count: int) -> tuple[list[str],
     for the few files between the others.
     """
     connection = database.connection(instance.alias)
-    newest = query.order_by("-created_at", "-id").values_list("created_at", "id")
+    newest = _newest(query).values_list("created_at", "id")
     found: list[str] = []
     looked_at = ""
     with time_limit(instance, _DENSE_SECONDS):
@@ -252,9 +287,9 @@ def newest_stale(instance: Instance, query: Any, count: int) -> tuple[list[str],
     return found[:count], looked_at
 
 
-def cursor(row: Any) -> str:
-    """Return the text that stands for the place of a row in a list."""
-    return _cursor(row.created_at, row.id)
+def cursor(row: Any, *, by: str = "created_at") -> str:
+    """Return the text that stands for the place of a row in a list by a time."""
+    return _cursor(getattr(row, by), row.id)
 
 
 def _cursor(at: datetime.datetime, row_id: str) -> str:

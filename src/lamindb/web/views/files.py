@@ -49,12 +49,13 @@ def index(request: Request) -> HttpResponse:
         after=found.after,
         is_cut=found.is_cut,
         is_filtered=chosen.is_any,
+        in_trash=chosen.state == "trash",
     )
 
 
 def _lead(chosen: FileFilter) -> str:
     if chosen.state == "trash":
-        return "In the trash, the newest first. `lamin trash restore KEY` brings one back."
+        return "In the trash, the last trashed first. `lamin trash restore KEY` brings one back."
     if chosen.state == "stale":
         return "Made from a version that another one has replaced since."
     if chosen.state == "flagged":
