@@ -9,7 +9,7 @@ import pytest
 
 import lamindb as ln
 from lamindb.core import context
-from lamindb.errors import InvalidInputError
+from lamindb.errors import InvalidInputError, InvalidTypeError
 from lamindb.maintenance import verify
 from lamindb.models import File, Storage
 
@@ -200,3 +200,24 @@ def test_nothing_is_saved_if_one_of_several_records_is_refused(instance: Path) -
     assert (ln.File.select().count(), ln.Run.select().count(), ln.Transform.select().count()) == (1, 0, 0)
     ln.save([run, file])
     assert file.is_saved and run.is_saved
+
+
+def circular() -> list[Any]:
+    values: list[Any] = []
+    values.append(values)
+    return values
+
+
+@pytest.mark.parametrize("value", [object(), {"deep": [b"bytes"]}, {(1, 2): 3}, circular()], ids=repr)
+def test_a_parameter_that_json_cannot_hold_is_named(instance: Path, value: Any) -> None:
+    file = ln.File(b"1", key="one.txt", run=unsaved_run(params={"lr": 0.1, "model": value}))
+    for refused in (file, unsaved_run(params={"model": value})):
+        with pytest.raises(InvalidTypeError, match=r"params\['model'\] cannot be stored as JSON"):
+            refused.save()
+        assert not refused.is_saved
+    assert (ln.File.select().count(), ln.Run.select().count(), ln.Transform.select().count()) == (0, 0, 0)
+    run = unsaved_run(params={"lr": 0.1}).save()
+    run.params["model"] = value
+    with pytest.raises(InvalidTypeError, match=r"params\['model'\]"):
+        run.save()
+    assert ln.Run.select(id=run.id).one().params == {"lr": 0.1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
@@ -15,7 +16,7 @@ from lamindb.core import context, ids, messages, storage_url
 from lamindb.core.keys import OWN_ROOT
 from lamindb.core.text import storable
 from lamindb.db import database
-from lamindb.errors import ConflictError, InvalidInputError, ReadOnlyError, StorageError
+from lamindb.errors import ConflictError, InvalidInputError, InvalidTypeError, ReadOnlyError, StorageError
 from lamindb.models import File, Record, Run, Storage, Transform, User, rows
 from lamindb.models.base import check_texts, now
 from lamindb.records import edges
@@ -106,11 +107,39 @@ def _save_one(record: Record, connection: Any) -> None:
 
 
 def _make_storable(record: Record) -> None:
-    """Write visibly what no database can hold in JSON; a value that needs it not stays the object that it is."""
+    """Write visibly what no database can hold in JSON; a value that needs it not stays the object that it is.
+
+    Raises:
+        InvalidTypeError: A value has no form in JSON; the message names the parameter of a run.
+    """
     for name in _json_fields(type(record)):
         value = record.loaded.get(name)
+        if value is not None:
+            _check_json(name, value)
         if value is not None and (shown := storable(value)) != value:
             record.loaded[name] = shown
+
+
+def _check_json(name: str, value: Any) -> None:
+    reason = _not_json(value)
+    if reason is None:
+        return
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        if _not_json({key: inner}) is not None:
+            name = f"{name}[{key!r}]"
+            break
+    raise InvalidTypeError(
+        f"{name} cannot be stored as JSON ({reason}): pass text, numbers, lists, and dictionaries with text as names"
+    )
+
+
+def _not_json(value: Any) -> Exception | None:
+    """Return why a value has no form in JSON; None if it has one."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        return error
+    return None
 
 
 @lru_cache(maxsize=64)
