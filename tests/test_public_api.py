@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import gc
+import importlib
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,11 +66,34 @@ def test_loading_a_name_leaves_the_search_for_garbage_as_it_was(is_enabled: bool
         gc.enable()
 
 
+@pytest.mark.parametrize("do", [gc.disable, lambda: gc.set_threshold(900, 5, 5)])
+def test_what_another_thread_chooses_for_garbage_while_a_name_is_loaded_stays(
+    do: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, chosen = gc.get_threshold(), []
+
+    def importing(name: str) -> None:
+        assert gc.get_threshold()[0] > 10**6
+        do()
+        chosen.append((gc.isenabled(), gc.get_threshold()[0]))
+
+    monkeypatch.setattr(importlib, "import_module", importing)
+    try:
+        ln._load("lamindb.errors")
+        [(is_enabled, threshold)] = chosen
+        assert gc.isenabled() == is_enabled
+        assert gc.get_threshold()[0] == (before[0] if threshold > 10**6 else threshold)
+    finally:
+        gc.enable()
+        gc.set_threshold(*before)
+
+
 def test_forms_of_django_are_loaded_when_they_are_used(isolated_home: Path) -> None:
     code = """
 import sys
 import lamindb as ln
 ln.File, ln.track
+from collections.abc import Callable
 from pathlib import Path
 from lamindb.environment import own_modules
 own_modules.imported_files(Path.cwd())
@@ -109,6 +134,7 @@ def test_the_older_names_are_the_same_things() -> None:
 
 
 SCRIPT = """
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
