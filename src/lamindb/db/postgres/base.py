@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql import base, operations
-from django.db.backends.postgresql.psycopg_any import BaseTzLoader  # type: ignore[import-not-found]
+from django.db.backends.postgresql.psycopg_any import BaseTzLoader  # type: ignore[import-untyped]
 
 from lamindb.db.connection import Guarded, without_async_guard
 from lamindb.db.utc import UTCOperations
