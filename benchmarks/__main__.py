@@ -24,7 +24,9 @@ def main() -> int:
     parser.add_argument("--big", action="store_true", help="make the instance of a million files, if it is missing")
     parser.add_argument("--curve", action="store_true", help="measure cost against size, and write docs/benchmarks.md")
     parser.add_argument("--peers", action="store_true", help="compare with other tools; has options of its own")
-    parser.add_argument("--up-to", type=int, metavar="N", help="leave out instances of more files from the curve")
+    parser.add_argument(
+        "--up-to", type=int, metavar="N", help="leave out instances of more files or edges from the curve"
+    )
     arguments = parser.parse_args()
     if arguments.curve:
         from benchmarks import curve

@@ -1,4 +1,4 @@
-"""Cost against size: what each work takes among 1,000 to 1,000,000 files, as a table and a picture.
+"""Cost against size: what works take among 1,000 to 1,000,000 files, and 1,000 to 10,000,000 edges.
 
 `./dev bench --curve` measures on SQLite and PostgreSQL and writes `docs/benchmarks.md` and its picture.
 """
@@ -21,8 +21,10 @@ from xml.sax.saxutils import escape
 
 from benchmarks import big, edges
 
-SIZES = (1_000, 10_000, 100_000, 1_000_000)
+FILES = (1_000, 10_000, 100_000, 1_000_000)
+EDGES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 DATABASES = ("SQLite", "PostgreSQL")
+_STEPS = 10
 _DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
@@ -33,10 +35,12 @@ class Work:
     Attributes:
         name: What is done.
         bound: What its cost follows.
+        by: What there is more of: `files` or `edges`.
     """
 
     name: str
     bound: str
+    by: str = "files"
 
 
 WORKS = {
@@ -45,11 +49,11 @@ WORKS = {
     "key": Work("query by key", "one look-up in an index"),
     "search": Work("search for a misspelt name", "at most 1,000 candidates of the index"),
     "ls": Work("list a level of the tree of keys", "what the level shows"),
-    "ancestors": Work("ancestors of a file", "edges of the answer"),
-    "impact": Work("impact of a file", "edges of the answer"),
-    "stale": Work("find all stale files", "superseded versions that were read, and what follows from them"),
     "verify": Work("verify --quick, each file", "a look at each object"),
     "gc": Work("gc without removing, each file", "a pass over objects and rows"),
+    "ancestors": Work("ancestors of a file, 10 steps", "edges of the answer", "edges"),
+    "impact": Work("impact of a file, 10 steps", "edges of the answer", "edges"),
+    "stale": Work("find all stale files", "superseded versions that were read, and what follows from them", "edges"),
 }
 
 
@@ -66,10 +70,12 @@ class Curve:
         return sorted((size, ms) for (name, where, size), ms in self.times.items() if (name, where) == (work, database))
 
 
-def measure(sizes: Iterable[int] = SIZES, databases: Sequence[str] = DATABASES) -> Curve:
-    """Make an instance of each size on each database, with an object for each file, and time all works in it."""
+def measure(
+    files: Iterable[int] = FILES, edge_counts: Iterable[int] = EDGES, databases: Sequence[str] = DATABASES
+) -> Curve:
+    """Make an instance of each size on each database, and time the works in it."""
     curve = Curve()
-    for size in sizes:
+    for size in files:
         for database in databases:
             folder = Path(tempfile.mkdtemp(prefix="lamindb-curve-"))
             try:
@@ -77,13 +83,26 @@ def measure(sizes: Iterable[int] = SIZES, databases: Sequence[str] = DATABASES) 
                 url = edges.postgres_url() if database == "PostgreSQL" else None
                 instance = big.make(folder, big.Sizes.scaled(size, objects=size), database=url)
                 with instance.connected() as ln:
-                    for name, work in _works(ln, size).items():
-                        curve.times[name, database, size] = work()
-                        curve.load = max(curve.load, os.getloadavg()[0])
-                        print(f"  {name}: {curve.times[name, database, size]:.3f} ms", file=sys.stderr, flush=True)
+                    _time(curve, _works(ln, size), database, size)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
+    for size in edge_counts:
+        for database in databases:
+            print(f"{size:,} edges on {database}: making …", file=sys.stderr, flush=True)
+            # At least 25 layers, so that the answers have the same number of steps.
+            width = max(10, min(1_000, size // 100))
+            project = edges.project(size, width=width, replaced=width // 10, on_postgres=database == "PostgreSQL")
+            with project.connected() as ln:
+                _time(curve, _works_of_lineage(ln, project), database, size)
+            edges.discard(project)
     return curve
+
+
+def _time(curve: Curve, works: dict[str, Callable[[], float]], database: str, size: int) -> None:
+    for name, work in works.items():
+        curve.times[name, database, size] = work()
+        curve.load = max(curve.load, os.getloadavg()[0])
+        print(f"  {name}: {curve.times[name, database, size]:.3f} ms", file=sys.stderr, flush=True)
 
 
 def _works(ln: Any, size: int) -> dict[str, Callable[[], float]]:
@@ -91,9 +110,8 @@ def _works(ln: Any, size: int) -> dict[str, Callable[[], float]]:
     from lamindb.maintenance import gc, verify
 
     files = ln.File.select()
-    some = [files.order_by("created_at")[n] for n in (0, min(100, size // 10), size // 3)]
-    latest = files.order_by("-created_at").first()
-    word = max(some[0].name.replace("_", " ").replace(".", " ").replace("-", " ").split(), key=len)
+    first = files.order_by("created_at").first()
+    word = max(first.name.replace("_", " ").replace(".", " ").replace("-", " ").split(), key=len)
     typo = word[:1] + word[2:3] + word[1:2] + word[3:]
     folder = Path(tempfile.mkdtemp(prefix="new-", dir="."))
     names = iter(range(1_000_000))
@@ -108,14 +126,21 @@ def _works(ln: Any, size: int) -> dict[str, Callable[[], float]]:
     return {
         "save": lambda: _median(lambda: waiting.pop().save(), 20),
         "bulk": lambda: _once(ln.save, new(1_000)) / 1_000,
-        "key": lambda: _median(lambda: ln.File.select(key=some[0].key).first()),
+        "key": lambda: _median(lambda: ln.File.select(key=first.key).first()),
         "search": lambda: _median(lambda: list(ln.File.search(typo))),
         "ls": lambda: _median(lambda: levels.level(ln.File.select(), "")),
-        "ancestors": lambda: _median(lambda: list(latest.ancestors())),
-        "impact": lambda: _median(lambda: ln.lineage.impact(some[1])),
-        "stale": lambda: _median(lambda: ln.lineage.stale().count(), 3),
         "verify": lambda: _once(lambda: verify.verify(quick=True)) / size,
         "gc": lambda: _once(lambda: gc.sweep(dry_run=True)) / size,
+    }
+
+
+def _works_of_lineage(ln: Any, project: edges.Project) -> dict[str, Callable[[], float]]:
+    last = ln.File.select(id=project.file_id(_STEPS)).one()
+    first = ln.File.select(id=project.file_id(project.layers - 1 - _STEPS)).one()
+    return {
+        "ancestors": lambda: _median(lambda: list(last.ancestors())),
+        "impact": lambda: _median(lambda: ln.lineage.impact(first)),
+        "stale": lambda: _median(lambda: list(ln.lineage.stale())),
     }
 
 
@@ -137,35 +162,49 @@ _MACHINE = (
 
 
 def page(curve: Curve) -> str:
-    """Return the page of documentation: the table of a curve, with what bounds each work."""
-    sizes = sorted({size for _, _, size in curve.times})
+    """Return the page of documentation: the tables of a curve, with what bounds each work."""
     lines = [
         "# Benchmarks",
         "",
         "What each work costs as an instance grows, in milliseconds. A line that stays level does not depend on the",
-        "size. Every instance has ten files for each run, three times as many edges as files, every fifth file as a",
-        "second version of another, and an object for each file.",
+        "size.",
         "",
         "![Cost against size](images/benchmarks.svg)",
         "",
         _MACHINE,
         f"The load average was up to {curve.load:.0f}. Compare the sizes of a line: machines differ.",
         "",
-        "| work | database | " + " | ".join(f"{size:,}" for size in sizes) + " | follows |",
-        "|---|---|" + "---:|" * len(sizes) + "---|",
-    ]
-    for name, work in WORKS.items():
-        for database in DATABASES:
-            points = dict(curve.points(name, database))
-            if points:
-                cells = " | ".join(_milliseconds(points.get(size)) for size in sizes)
-                lines.append(f"| {work.name} | {database} | {cells} | {work.bound} |")
-    lines += [
+        "By the number of files. There are ten files for each run, three times as many edges as files, and an object",
+        "for each file; every fifth file is a second version of another.",
+        "",
+        *_table(curve, "files"),
+        "",
+        "By the number of edges, three of four of them inputs. Each run reads three files of the layer before and",
+        "makes one. A layer has 10 files where there are 1,000 edges, 100 where there are 10,000, and otherwise 1,000;",
+        "so many fewer are the files of an answer. A tenth of the last layer but one was replaced.",
+        "",
+        *_table(curve, "edges"),
         "",
         "The code that measures is in `benchmarks/`, with the ratios of single works to the least that is possible.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _table(curve: Curve, by: str) -> list[str]:
+    works = {name: work for name, work in WORKS.items() if work.by == by}
+    sizes = sorted({size for name, _, size in curve.times if name in works})
+    lines = [
+        "| work | database | " + " | ".join(f"{size:,}" for size in sizes) + " | follows |",
+        "|---|---|" + "---:|" * len(sizes) + "---|",
+    ]
+    for name, work in works.items():
+        for database in DATABASES:
+            points = dict(curve.points(name, database))
+            if points:
+                cells = " | ".join(_milliseconds(points.get(size)) for size in sizes)
+                lines.append(f"| {work.name} | {database} | {cells} | {work.bound} |")
+    return lines
 
 
 def _milliseconds(value: float | None) -> str:
@@ -193,7 +232,7 @@ def picture(curve: Curve) -> str:
     width, height = _COLUMNS * _WIDTH, rows * _HEIGHT + 34
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">',
-        "<title>Cost of each work against the number of files</title>",
+        "<title>Cost of each work against the number of files or edges</title>",
         f"<style>{_STYLE}</style>",
         f'<rect class="back" width="{width}" height="{height}"/>',
     ]
@@ -205,7 +244,7 @@ def picture(curve: Curve) -> str:
         parts.append(f'<rect class="{database}" x="{x}" y="{height - 23}" width="14" height="4"/>')
         parts.append(f'<text x="{x + 20}" y="{height - 17}">{database}</text>')
         x += 100
-    parts.append(f'<text class="axis" x="{x}" y="{height - 17}">across: files; up: milliseconds</text></svg>')
+    parts.append(f'<text class="axis" x="{x}" y="{height - 17}">across: files or edges; up: milliseconds</text></svg>')
     return "\n".join(parts) + "\n"
 
 
@@ -225,7 +264,7 @@ def _chart(curve: Curve, name: str, work: Work) -> str:
             _TOP + up * (most - math.log10(ms)) / (most - least),
         )
 
-    parts = [f'<text class="title" x="{_LEFT}" y="20">{escape(work.name)}</text>']
+    parts = [f'<text class="title" x="{_LEFT}" y="20">{escape(work.name)}, by {work.by}</text>']
     for exponent in range(least, most + 1):
         _, y = place(10 ** round(low), 10.0**exponent)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_LEFT + across}" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -245,7 +284,8 @@ def _chart(curve: Curve, name: str, work: Work) -> str:
 
 def write(largest: int | None = None) -> Path:
     """Measure up to a size, and write the page and its picture into `docs/`."""
-    curve = measure([size for size in SIZES if largest is None or size <= largest])
+    most = math.inf if largest is None else largest
+    curve = measure([size for size in FILES if size <= most], [size for size in EDGES if size <= most])
     (_DOCS / "images" / "benchmarks.svg").write_text(picture(curve), encoding="utf-8")
     path = _DOCS / "benchmarks.md"
     path.write_text(page(curve), encoding="utf-8")

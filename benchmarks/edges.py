@@ -98,6 +98,12 @@ def project(edges: int, *, width: int = 1_000, replaced: int = 0, on_postgres: b
     return Project(folder / "mydata", url, layers, width)
 
 
+def discard(made: Project) -> None:
+    """Remove the files of an instance that no other benchmark of this process needs; a server keeps its database."""
+    shutil.rmtree(made.root.parent, ignore_errors=True)
+    project.cache_clear()
+
+
 def postgres_url() -> str:
     """Return the address of a new, empty database of a server that lives as long as the process."""
     running = server()

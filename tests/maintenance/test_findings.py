@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 import lamindb as ln
 from lamindb.core import context
-from lamindb.maintenance import findings
+from lamindb.maintenance import findings, verify
 
 
 def untracked(prefix: str | None = None) -> list[str]:
@@ -56,3 +57,23 @@ def test_files_of_an_unrelated_storage_account_for_nothing(instance: Path) -> No
         (root / "x.txt").write_bytes(b"x")
     ln.File(other / "x.txt").save()
     assert untracked() == ["x.txt"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")
+def test_a_name_that_is_no_text_is_a_stranger(instance: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.txt")
+    try:
+        (instance / name).write_bytes(b"stranger")
+    except OSError:
+        pytest.skip("this file system takes only UTF-8")
+    ln.File(b"x", key="x.txt").save()
+    assert untracked() == [name]
+    assert verify.verify().untracked == (name,)
+
+
+def test_strangers_among_many_files_are_told(instance: Path) -> None:
+    ln.save([ln.File(b"%d" % n, key=f"many/{n}.txt") for n in range(600)])
+    for name in ("many/stranger.txt", "a.txt", "z.txt"):
+        (instance / name).write_bytes(b"stranger")
+    assert untracked() == ["a.txt", "many/stranger.txt", "z.txt"]
+    assert untracked("many") == ["many/stranger.txt"]

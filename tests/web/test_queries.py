@@ -221,3 +221,31 @@ def test_odd_records_are_whole_pages(local_instance: Path, tmp_path: Path) -> No
     assert client.get(f"/raw/{far.id}/x").body == b"a,b\n1,2\n"
     (elsewhere / "far.csv").unlink()
     assert client.get(f"/raw/{far.id}/x").status == 409
+
+
+@pytest.mark.parametrize("looked_at", [1, 1_000])
+def test_pages_of_a_folder_and_of_the_trash_show_each_file_once(
+    instance: Path, monkeypatch: pytest.MonkeyPatch, looked_at: int
+) -> None:
+    names = ["a/1", "a/2", "b", "a/c/3", "a0", "a/4", "a/5", "c/6", "a/7"]
+    saved = [ln.File(name.encode(), key=name).save() for name in names]
+    for name in ("a/4", "a/1", "c/6", "b"):
+        next(file for file in saved if file.key == name).delete()
+    opened = open_read_only(instance)
+    monkeypatch.setattr(queries, "ROWS", 2)
+    monkeypatch.setattr(queries, "_LOOKED_AT_FIRST", looked_at)
+
+    def listed(**chosen: str) -> list[str]:
+        keys: list[str] = []
+        after = ""
+        while True:
+            found = queries.files(opened, FileFilter(**chosen), after)
+            keys += [str(file.key) for file in found.rows]
+            after = found.after
+            if not after:
+                return keys
+
+    assert listed(folder="a") == ["a/7", "a/5", "a/c/3", "a/2"]
+    assert listed(state="trash") == ["b", "c/6", "a/1", "a/4"]
+    assert listed(state="trash", folder="a/") == ["a/1", "a/4"]
+    assert listed(folder="a", suffix=".none") == []

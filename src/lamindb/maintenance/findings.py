@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -238,15 +238,16 @@ def untracked(instance: Instance, prefix: str | None) -> list[str]:
     """
     if not instance.is_local:
         return []
-    files: set[str] = set()
-    folders: set[str] = set()
-    for key, is_folder in _recorded(instance, prefix):
-        (folders if is_folder else files).add(key)
+    places = list(_places(instance))
+    folders = set(_folders(instance, places, prefix))
     if prefix is not None and not folders.isdisjoint(_with_those_above(prefix)):
         return []
     root = instance.root_url
     start = root if prefix is None else f"{root}/{prefix}"
-    found = (relative for relative in _walk(root, start, folders) if relative not in files)
+    found: list[str] = []
+    for chunk in database.chunks(_walk(root, start, folders)):
+        known = _recorded(instance, places, chunk)
+        found += (relative for relative in chunk if relative not in known)
     return sorted(relative for relative in found if not (relative == GITIGNORE and is_own_gitignore(root)))
 
 
@@ -294,20 +295,44 @@ def shown_orphans(instance: Instance, orphans: Iterable[ObjectName]) -> list[Obj
     return sorted(lost, key=lambda name: name.path)
 
 
-def _recorded(instance: Instance, prefix: str | None) -> Iterator[tuple[str, bool]]:
-    """Yield the places below the root that rows account for, as keys, and whether each is a folder stored as one."""
-    own = _current(reachable.files(instance, prefix), instance.storage_id)
-    yield from own.values_list("key", "is_folder").iterator()
-    if prefix is not None:
-        above = _current(reachable.files(instance, None), instance.storage_id).filter(key__in=_with_those_above(prefix))
-        yield from above.values_list("key", "is_folder")
+def _places(instance: Instance) -> Iterator[tuple[str, str]]:
+    """Yield the instance's own storage and those that lie in its folder: where in it, with a slash, and the id."""
+    yield "", instance.storage_id
     root = instance.root_url.rstrip("/")
     for storage in Storage.objects.using(instance.alias).exclude(id=instance.storage_id):
         if storage.root.startswith(f"{root}/"):
-            query = _current(reachable.files(instance, None), storage.id)
-            base = storage.root[len(root) + 1 :].rstrip("/")
-            for key, is_folder in query.values_list("key", "is_folder").iterator():
-                yield f"{base}/{key}", is_folder
+            yield f"{storage.root[len(root) + 1 :].rstrip('/')}/", storage.id
+
+
+def _folders(instance: Instance, places: Sequence[tuple[str, str]], prefix: str | None) -> Iterator[str]:
+    """Yield what is stored as one folder, below the root."""
+    for base, storage_id in places:
+        below = None if base else prefix
+        query = _current(reachable.files(instance, below), storage_id).filter(is_folder=True)
+        yield from (base + key for key in query.values_list("key", flat=True).iterator())
+        if below is not None:
+            above = _current(reachable.files(instance, None), storage_id).filter(key__in=_with_those_above(below))
+            yield from above.filter(is_folder=True).values_list("key", flat=True)
+
+
+def _recorded(instance: Instance, places: Sequence[tuple[str, str]], paths: Sequence[str]) -> set[str]:
+    """Return those of some paths below the root that are the keys of files."""
+    known: set[str] = set()
+    for base, storage_id in places:
+        keys = [path[len(base) :] for path in paths if path.startswith(base) and _is_text(path)]
+        if keys:
+            query = _current(reachable.files(instance, None), storage_id).filter(key__in=keys)
+            known.update(base + key for key in query.values_list("key", flat=True))
+    return known
+
+
+def _is_text(path: str) -> bool:
+    """Return True unless the bytes of a name are no UTF-8, as a file system allows; no database holds such a key."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _current(query: Any, storage_id: str) -> Any:
