@@ -40,6 +40,15 @@ _AT_ONCE: Final = 1_500
 _ARMS: Final = 100
 """How many questions a statement has at most: databases limit them."""
 
+_SAMPLE: Final = 1_500
+"""So many names, anywhere, tell which trigrams are in so many names that their lists need not be read."""
+
+_SAMPLED_FROM: Final = 50_000
+"""Fewer records are not worth a sample."""
+
+_SHARE: Final = 0.05
+"""What is in so much of the sample is common, and much more than `_RARE` records have it."""
+
 _OF_A_WORD: Final = 300
 _ANY_TRANSFORM: Final = "the id of a transform"
 _MOST_GRAMS: Final = 24
@@ -226,6 +235,7 @@ class _Named:
         if not self.words:
             return []
         grams = _sample([gram for word in self.words for gram in _grams(word)])
+        yield from self._index.look_at_sample([grams, *(_sample(_grams(word)) for word in self.words)])
         [rows] = yield [self._index.all_of(grams, _FETCHED)]
         complete = [row[0] for row in rows]
         found = yield from self._kept(complete)
@@ -244,7 +254,7 @@ class _Named:
         is_one = len(self.words) == 1
         answers = yield [
             *(_NOTHING if is_one else self._index.all_of(own[word], _OF_A_WORD) for word in self.words),
-            *(self._index.having(gram) for gram in grams),
+            *(_NOTHING if self._index.is_common([gram]) else self._index.having(gram) for gram in grams),
         ]
         if is_one:
             answers[0] = [(key,) for key in complete[:_OF_A_WORD]]
@@ -279,9 +289,12 @@ class _Named:
 
     @staticmethod
     def _weigh(rows: _Rows, weights: Counter[Any]) -> str:
-        """Count the names that have a trigram, if it is rare; return whether it is `rare`, `common`, or in none: ""."""
-        keys = json.loads(rows[0][0] or "[]")
-        if len(keys) > _RARE:
+        """Count the names that have a trigram, if it is rare; return whether it is `rare`, `common`, or in none: "".
+
+        Without rows nothing was asked, as it is known to be common.
+        """
+        keys = json.loads(rows[0][0] or "[]") if rows else None
+        if keys is None or len(keys) > _RARE:
             return "common"
         weights.update(keys)
         return "rare" if keys else ""
@@ -335,6 +348,14 @@ class _Index:
     def has(self, word: str) -> bool:
         """Return True if it has the letters of a word."""
         raise NotImplementedError
+
+    def look_at_sample(self, sets: Sequence[Sequence[str]]) -> _Asking[None]:
+        """Learn how common sets of trigrams are, and each of them, where that saves time."""
+        yield from ()
+
+    def is_common(self, grams: Sequence[str]) -> bool:
+        """Return True if it is known that so many names have all these trigrams that reading all of them takes long."""
+        return False
 
     def all_of(self, grams: Sequence[str], count: int) -> _Question:
         """Ask for the keys of records that have all these trigrams, as far as they are not more than a count."""
@@ -403,6 +424,12 @@ class _PostgresIndex(_Index):
     listed = "json_agg"
     cast = "::text"
 
+    def __init__(self, query: Any, fields: Sequence[str]) -> None:
+        super().__init__(query, fields)
+        names = _POSTGRES_TEXT.get(query.model._meta.concrete_model)
+        self._text = f"lamindb_folded({names})"
+        self._shares: dict[tuple[str, ...], float] = {}
+
     def existing(self) -> _Question:
         index = f"{self._table}_search"
         return self._padded("1::text", 1, "(SELECT to_regclass(%s) AS found) r WHERE found IS NOT NULL"), [index]
@@ -415,13 +442,40 @@ class _PostgresIndex(_Index):
             cursor.execute("SELECT cardinality(show_trgm(%s))", [word])
             return bool(cursor.fetchone()[0])
 
+    def look_at_sample(self, sets: Sequence[Sequence[str]]) -> _Asking[None]:
+        each = dict.fromkeys((gram,) for grams in sets for gram in grams)
+        wanted = list(dict.fromkeys([*map(tuple, sets), *each]))
+        counts = ", ".join(["COUNT(*) FILTER (WHERE text LIKE ALL (%s))"] * len(wanted))
+        # Of a percentage of the pages, always the same ones; of a small table, of none.
+        percent = f"SELECT CASE WHEN reltuples >= {_SAMPLED_FROM} THEN {100.0 * _SAMPLE} / reltuples ELSE 0 END"
+        pages = f"TABLESAMPLE SYSTEM (({percent} FROM pg_class WHERE oid = '{self._table}'::regclass)) REPEATABLE (0)"
+        text = f"(SELECT {self._text} AS text FROM {self._table} {pages} OFFSET 0) sampled"
+        sql = self._padded(f"to_json(ARRAY[COUNT(*), {counts}]){self.cast}", 1, text)
+        [rows] = yield [(sql, [[self._pattern(gram) for gram in grams] for grams in wanted])]
+        total, *found = json.loads(rows[0][0])
+        self._shares = {grams: count / max(1, total) for grams, count in zip(wanted, found, strict=True)}
+
+    def is_common(self, grams: Sequence[str]) -> bool:
+        return self._shares.get(tuple(grams), 0) >= _SHARE
+
     def all_of(self, grams: Sequence[str], count: int) -> _Question:
-        text = f"lamindb_folded({_POSTGRES_TEXT[self._query.model._meta.concrete_model]})"
-        patterns = [gram.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for gram in grams]
-        condition = " AND ".join([f"{text} LIKE %s"] * len(grams))
+        # A bitmap of common trigrams takes long for each of them, and each is checked again in the text of each record.
+        # If many names have all of them, one list is enough; of its records the text is made once.
+        first = [min(grams, key=lambda gram: self._shares[gram,])] if self.is_common(grams) else grams
+        rest = [gram for gram in grams if gram not in first]
+        condition = " AND ".join([f"{self._text} LIKE %s"] * len(first))
         some = f"SELECT id, created_at FROM {self._table} WHERE {condition} LIMIT {count}"
+        if rest:
+            some = f"SELECT id, created_at, {self._text} AS text FROM {self._table} WHERE {condition} OFFSET 0"
+            # Of COALESCE the planner expects half of them, otherwise few, for which it would start parallel workers.
+            some = f"SELECT * FROM ({some}) having_one WHERE COALESCE(text LIKE ALL (%s), false) LIMIT {count}"
         sql = self._padded("id::text AS found", 1, f"({some}) AS chosen ORDER BY created_at DESC, id DESC")
-        return sql, [f"%{pattern}%" for pattern in patterns]
+        return sql, [*map(self._pattern, first), *([[self._pattern(gram) for gram in rest]] * bool(rest))]
+
+    @staticmethod
+    def _pattern(gram: str) -> str:
+        escaped = gram.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        return f"%{escaped}%"
 
     def among(self, keys: Sequence[Any]) -> _Question:
         return self.rows(self._query.order_by().filter(id__in=keys))
