@@ -49,6 +49,9 @@ _SAMPLED_FROM: Final = 50_000
 _SHARE: Final = 0.05
 """What is in so much of the sample is common, and much more than `_RARE` records have it."""
 
+_MOST_SAMPLED: Final = 40_000
+"""So many records are read at most to find those that have common trigrams."""
+
 _OF_A_WORD: Final = 300
 _ANY_TRANSFORM: Final = "the id of a transform"
 _MOST_GRAMS: Final = 24
@@ -445,12 +448,10 @@ class _PostgresIndex(_Index):
     def look_at_sample(self, sets: Sequence[Sequence[str]]) -> _Asking[None]:
         each = dict.fromkeys((gram,) for grams in sets for gram in grams)
         wanted = list(dict.fromkeys([*map(tuple, sets), *each]))
-        counts = ", ".join(["COUNT(*) FILTER (WHERE text LIKE ALL (%s))"] * len(wanted))
-        # Of a percentage of the pages, always the same ones; of a small table, of none.
-        percent = f"SELECT CASE WHEN reltuples >= {_SAMPLED_FROM} THEN {100.0 * _SAMPLE} / reltuples ELSE 0 END"
-        pages = f"TABLESAMPLE SYSTEM (({percent} FROM pg_class WHERE oid = '{self._table}'::regclass)) REPEATABLE (0)"
-        text = f"(SELECT {self._text} AS text FROM {self._table} {pages} OFFSET 0) sampled"
-        sql = self._padded(f"to_json(ARRAY[COUNT(*), {counts}]){self.cast}", 1, text)
+        counts = ", ".join(["COALESCE(SUM((text LIKE ALL (%s))::int), 0)"] * len(wanted))
+        sample = f"SELECT {self._text} AS text FROM {self._table} {self._sampled(_SAMPLE)} LIMIT ALL"
+        counted = f"SELECT to_json(ARRAY[COALESCE(SUM(1), 0), {counts}]) AS found FROM ({sample}) texts"
+        sql = self._padded(f"found{self.cast}", 1, f"({counted}) sampled")
         [rows] = yield [(sql, [[self._pattern(gram) for gram in grams] for grams in wanted])]
         total, *found = json.loads(rows[0][0])
         self._shares = {grams: count / max(1, total) for grams, count in zip(wanted, found, strict=True)}
@@ -459,18 +460,36 @@ class _PostgresIndex(_Index):
         return self._shares.get(tuple(grams), 0) >= _SHARE
 
     def all_of(self, grams: Sequence[str], count: int) -> _Question:
-        # A bitmap of common trigrams takes long for each of them, and each is checked again in the text of each record.
-        # If many names have all of them, one list is enough; of its records the text is made once.
-        first = [min(grams, key=lambda gram: self._shares[gram,])] if self.is_common(grams) else grams
-        rest = [gram for gram in grams if gram not in first]
-        condition = " AND ".join([f"{self._text} LIKE %s"] * len(first))
-        some = f"SELECT id, created_at FROM {self._table} WHERE {condition} LIMIT {count}"
-        if rest:
-            some = f"SELECT id, created_at, {self._text} AS text FROM {self._table} WHERE {condition} OFFSET 0"
-            # Of COALESCE the planner expects half of them, otherwise few, for which it would start parallel workers.
-            some = f"SELECT * FROM ({some}) having_one WHERE COALESCE(text LIKE ALL (%s), false) LIMIT {count}"
+        if not self.is_common(grams):
+            condition = " AND ".join([f"{self._text} LIKE %s"] * len(grams))
+            some = f"SELECT id, created_at FROM {self._table} WHERE {condition} LIMIT {count}"
+            params = [self._pattern(gram) for gram in grams]
+        else:
+            some, params = self._all_of_common(grams, count)
         sql = self._padded("id::text AS found", 1, f"({some}) AS chosen ORDER BY created_at DESC, id DESC")
-        return sql, [*map(self._pattern, first), *([[self._pattern(gram) for gram in rest]] * bool(rest))]
+        return sql, params
+
+    def _all_of_common(self, grams: Sequence[str], count: int) -> tuple[str, list[Any]]:
+        """Return what reads records that have common trigrams, which many have all of, and makes each text once.
+
+        The index would read the list of each trigram to its end, and each would be checked in a text of its own.
+        """
+        rarest = min(grams, key=lambda gram: self._shares[gram,])
+        needed = round(3 * count / self._shares[tuple(grams)])
+        where, params = self._sampled(needed), []
+        if needed > _MOST_SAMPLED:
+            where, params = f"WHERE {self._text} LIKE %s", [self._pattern(rarest)]
+        # LIMIT keeps the planner from making the text for each trigram. Of COALESCE it expects half of the records,
+        # otherwise few, for which it would start parallel workers.
+        some = f"SELECT id, created_at, {self._text} AS text FROM {self._table} {where} LIMIT ALL"
+        found = f"SELECT * FROM ({some}) having_one WHERE COALESCE(text LIKE ALL (%s), false) LIMIT {count}"
+        return found, [*params, [self._pattern(gram) for gram in grams]]
+
+    def _sampled(self, count: int) -> str:
+        """Return what reads about so many records, those of pages anywhere in a table, always the same ones."""
+        percent = f"least(100, {100.0 * count} / reltuples)"
+        chosen = f"SELECT CASE WHEN reltuples >= {_SAMPLED_FROM} THEN {percent} ELSE 0 END FROM pg_class"
+        return f"TABLESAMPLE SYSTEM (({chosen} WHERE oid = '{self._table}'::regclass)) REPEATABLE (0)"
 
     @staticmethod
     def _pattern(gram: str) -> str:
