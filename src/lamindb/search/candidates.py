@@ -238,7 +238,8 @@ class _Named:
         if not self.words:
             return []
         grams = _sample([gram for word in self.words for gram in _grams(word)])
-        yield from self._index.look_at_sample([grams, *(_sample(_grams(word)) for word in self.words)])
+        parts = [[*_sample(_grams(word)), *_edges(word)] for word in self.words]
+        yield from self._index.look_at_sample(list(dict.fromkeys([*grams, *(gram for part in parts for gram in part)])))
         [rows] = yield [self._index.all_of(grams, _FETCHED)]
         complete = [row[0] for row in rows]
         found = yield from self._kept(complete)
@@ -269,7 +270,7 @@ class _Named:
                 unknown.append(word)
         kinds = {gram: self._weigh(rows, weights) for gram, rows in zip(grams, answers[len(self.words) :], strict=True)}
         common = {gram for gram, kind in kinds.items() if kind == "common"}
-        edges = dict.fromkeys(edge for word in unknown for edge in (f" {word[:2]}", f"{word[-2:]} "))
+        edges = dict.fromkeys(edge for word in unknown for edge in _edges(word))
         parts = []
         for word in unknown:
             known = [gram for gram in own[word] if kinds.get(gram)]
@@ -278,7 +279,7 @@ class _Named:
         parts = [part for part in parts if part]
         if unknown:
             answers = yield [
-                *(self._index.having(edge) for edge in edges),
+                *(_NOTHING if self._index.is_common([edge]) else self._index.having(edge) for edge in edges),
                 *(self._index.all_of(part, _OF_A_WORD) for part in parts),
             ]
             for rows in answers[: len(edges)]:
@@ -318,6 +319,11 @@ def _grams(word: str) -> list[str]:
     return [word[start : start + _LENGTH] for start in range(len(word) - _LENGTH + 1)]
 
 
+def _edges(word: str) -> tuple[str, str]:
+    """Return the trigrams at the start and at the end of a word, which are only in words that begin and end so."""
+    return f" {word[:2]}", f"{word[-2:]} "
+
+
 def _sample(grams: list[str]) -> list[str]:
     """Return distinct trigrams, and not too many of them."""
     distinct = list(dict.fromkeys(grams))
@@ -352,8 +358,8 @@ class _Index:
         """Return True if it has the letters of a word."""
         raise NotImplementedError
 
-    def look_at_sample(self, sets: Sequence[Sequence[str]]) -> _Asking[None]:
-        """Learn how common sets of trigrams are, and each of them, where that saves time."""
+    def look_at_sample(self, grams: Sequence[str]) -> _Asking[None]:
+        """Learn which of some names have which of these trigrams, where that saves time."""
         yield from ()
 
     def is_common(self, grams: Sequence[str]) -> bool:
@@ -431,7 +437,9 @@ class _PostgresIndex(_Index):
         super().__init__(query, fields)
         names = _POSTGRES_TEXT.get(query.model._meta.concrete_model)
         self._text = f"lamindb_folded({names})"
-        self._shares: dict[tuple[str, ...], float] = {}
+        self._known: list[str] = []
+        self._sampled_names: list[int] = []
+        """Of each name in the sample a bit for each known trigram."""
 
     def existing(self) -> _Question:
         index = f"{self._table}_search"
@@ -445,19 +453,23 @@ class _PostgresIndex(_Index):
             cursor.execute("SELECT cardinality(show_trgm(%s))", [word])
             return bool(cursor.fetchone()[0])
 
-    def look_at_sample(self, sets: Sequence[Sequence[str]]) -> _Asking[None]:
-        each = dict.fromkeys((gram,) for grams in sets for gram in grams)
-        wanted = list(dict.fromkeys([*map(tuple, sets), *each]))
-        counts = ", ".join(["COALESCE(SUM((text LIKE ALL (%s))::int), 0)"] * len(wanted))
+    def look_at_sample(self, grams: Sequence[str]) -> _Asking[None]:
+        self._known = list(grams[:_ARMS])
+        bits = " || ".join(["(text LIKE %s)::int"] * len(self._known))
         sample = f"SELECT {self._text} AS text FROM {self._table} {self._sampled(_SAMPLE)} LIMIT ALL"
-        counted = f"SELECT to_json(ARRAY[COALESCE(SUM(1), 0), {counts}]) AS found FROM ({sample}) texts"
-        sql = self._padded(f"found{self.cast}", 1, f"({counted}) sampled")
-        [rows] = yield [(sql, [[self._pattern(gram) for gram in grams] for grams in wanted])]
-        total, *found = json.loads(rows[0][0])
-        self._shares = {grams: count / max(1, total) for grams, count in zip(wanted, found, strict=True)}
+        sql = self._padded("string_agg(bits, ' ')", 1, f"(SELECT '' || {bits} AS bits FROM ({sample}) texts) sampled")
+        [rows] = yield [(sql, [self._pattern(gram) for gram in self._known])]
+        self._sampled_names = [int(bits, 2) for bits in (rows[0][0] or "").split()]
 
     def is_common(self, grams: Sequence[str]) -> bool:
-        return self._shares.get(tuple(grams), 0) >= _SHARE
+        return self._share(grams) >= _SHARE
+
+    def _share(self, grams: Sequence[str]) -> float:
+        """Return the share of names that have all these trigrams, by the sample; 0 if it tells nothing of them."""
+        if not self._sampled_names or not set(grams) <= set(self._known):
+            return 0
+        all_of = sum(1 << (len(self._known) - 1 - self._known.index(gram)) for gram in set(grams))
+        return sum(bits & all_of == all_of for bits in self._sampled_names) / len(self._sampled_names)
 
     def all_of(self, grams: Sequence[str], count: int) -> _Question:
         if not self.is_common(grams):
@@ -474,8 +486,8 @@ class _PostgresIndex(_Index):
 
         The index would read the list of each trigram to its end, and each would be checked in a text of its own.
         """
-        rarest = min(grams, key=lambda gram: self._shares[gram,])
-        needed = round(3 * count / self._shares[tuple(grams)])
+        rarest = min(grams, key=lambda gram: self._share([gram]))
+        needed = round(3 * count / self._share(grams))
         where, params = self._sampled(needed), []
         if needed > _MOST_SAMPLED:
             where, params = f"WHERE {self._text} LIKE %s", [self._pattern(rarest)]
