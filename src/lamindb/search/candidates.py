@@ -240,12 +240,14 @@ class _Named:
         grams = _sample([gram for word in self.words for gram in _grams(word)])
         parts = [[*_sample(_grams(word)), *_edges(word)] for word in self.words]
         yield from self._index.look_at_sample(list(dict.fromkeys([*grams, *(gram for part in parts for gram in part)])))
-        [rows] = yield [self._index.all_of(grams, _FETCHED)]
-        complete = [row[0] for row in rows]
-        found = yield from self._kept(complete)
-        if len(found) >= wanted:
-            self.is_cut = len(complete) == _FETCHED or len(found) > MOST
-            return found
+        # Of what many names have, fewer are mostly enough.
+        for count in (_AT_ONCE, _FETCHED) if self._index.is_common(grams) else (_FETCHED,):
+            [rows] = yield [self._index.all_of(grams, count)]
+            complete = [row[0] for row in rows]
+            found = yield from self._kept(complete)
+            if len(found) >= wanted:
+                self.is_cut = len(complete) == count or len(found) > MOST
+                return found
         near = yield from self._near(grams, complete)
         known = set(complete)
         more = yield from self._kept([one for one in near if one not in known])
