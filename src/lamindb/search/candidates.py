@@ -511,4 +511,6 @@ class _PostgresIndex(_Index):
         return f"%{escaped}%"
 
     def among(self, keys: Sequence[Any]) -> _Question:
-        return self.rows(self._query.order_by().filter(id__in=keys))
+        # As one parameter: the driver takes longer to write a thousand than the server to look them up.
+        among = f'"{self._table}"."id" = ANY (%s::text[])'
+        return self.rows(self._query.order_by().extra(where=[among], params=[list(keys)]))
