@@ -25,7 +25,7 @@ _LEVEL = 1_000
 
 _USER, _TRANSFORM, _RUN = "00000007", "0000000000000003", "r0000000000000000300"
 _HUB = "00000000000000010001"
-_KEY = "project7/batch47/counts/counts_014753.csv"
+_KEY = "project7/batch47/counts/counts_014941.csv"
 _BELOW = "key >= 'project7/' AND key < 'project70'"
 _TIME = "2024-06-01 00:00:00"
 _CURRENT = "is_latest AND trashed_at IS NULL"

@@ -209,7 +209,10 @@ class Record(models.Model, metaclass=RecordType):
         Raises:
             UnknownFieldError: A name is no field; the message names the nearest one.
         """
-        return RecordQuery.asking(all_of(cls, True), context.instance().alias, None).filter(*conditions, **filters)
+        question = all_of(cls, True)
+        filtered = question.filtered(conditions, filters)
+        found = RecordQuery.asking(filtered or question, context.instance().alias, None)
+        return found if filtered is not None else found.filter(*conditions, **filters)
 
     @classmethod
     def get(cls, text: str | None = None, **filters: Any) -> Self:

@@ -306,8 +306,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
 
     def first_in(self, order: tuple[str, ...], count: int) -> builtins.list[M]:
         """Return the first records in an order."""
-        question = self._question and self._question.ordered(order)
-        question = question and question.limited(slice(count))
+        question = self._question and self._question.first(order, count)
         if question is not None and not self._prefetch_related_lookups:
             found = statements.records(question, self.db, _built)
             if found is not None:
