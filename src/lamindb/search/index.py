@@ -89,10 +89,7 @@ def search_together(queries: Sequence[Any], text: str, options: dict[str, Any]) 
         asked.append((whole, fields))
     found = candidates.answered(
         queries[0].db,
-        [
-            candidates.search(query, fields, text, None if limit is None else limit * len(fields))
-            for query, fields in asked
-        ],
+        [candidates.search(query, fields, text, limit) for query, fields in asked],
     )
     return [_hits(*one, ranked, text, options, limit) for one, ranked in zip(asked, found, strict=True)]
 

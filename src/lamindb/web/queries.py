@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from django.db.models import Exists, OuterRef, Q, prefetch_related_objects
+from django.db.models.functions import Coalesce
 
 from lamindb.db import database
 from lamindb.errors import DatabaseError, InvalidInputError
@@ -142,11 +143,13 @@ def files(instance: Instance, chosen: FileFilter, after: str = "") -> Rows[File]
 def _below(instance: Instance, query: Any, below: Q, after: str, *, by: str) -> Rows[File]:
     """Return one page of the files of a query below a folder.
 
-    Only times and ids are sorted, as a folder may have many files.
+    Only times and ids are sorted, as a folder may have many files. The order is one that no index has: PostgreSQL would
+    read files by their times until it has found enough, and those of a folder may be the oldest.
     """
     found = _among_newest(instance, query, below, after, by=by)
     if found is None:
-        ids = _newest(_behind(query.filter(below), after, by=by), by=by)[: ROWS + 1].values("id")
+        below_it = _behind(query.filter(below), after, by=by)
+        ids = below_it.order_by(Coalesce(by, by).desc(), "-id")[: ROWS + 1].values("id")
         joined = File.objects.using(instance.alias).select_related(*query.query.select_related)
         found = _page(instance, joined.filter(id__in=ids), "", by=by)
     return found

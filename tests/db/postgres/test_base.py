@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import socket
 import struct
 import threading
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from django.db.backends.postgresql import psycopg_any
 
 import lamindb as ln
 from lamindb.core import context
@@ -23,6 +25,29 @@ def connected(migrated_postgres_url: str, tmp_path: Path, monkeypatch: pytest.Mo
     ln.setup.init(storage="./mydata", db=migrated_postgres_url)
     ln.Transform(name="kept", type="pipeline").save()
     return migrated_postgres_url
+
+
+@pytest.mark.parametrize(
+    "time", ["2023-01-01 00:00:00", "2024-02-29 23:59:59.999999", "1900-03-01 12:00:00.5", "9999-12-31 23:59:59"]
+)
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+@pytest.mark.parametrize("style", ["ISO", "German", "SQL, DMY"])
+def test_times_are_read_as_django_reads_them(connected: str, time: str, zone: str, style: str) -> None:
+    link = database.connection(context.instance().alias)
+    with link.cursor() as cursor:
+        cursor.execute(f"SET TIME ZONE '{zone}'")
+        cursor.execute(f"SET DateStyle = '{style}'")
+        found = []
+        for loader in (None, psycopg_any.BaseTzLoader):
+            if loader is not None:
+                psycopg_any.register_tzloader(datetime.UTC, cursor.cursor)
+            try:
+                cursor.execute("SELECT %s::timestamp AT TIME ZONE 'UTC'", [time])
+                found.append(cursor.fetchone()[0])
+            except Exception as error:
+                found.append(type(error).__name__)
+        assert found[0] == found[1] and getattr(found[0], "tzinfo", None) is getattr(found[1], "tzinfo", None)
+    link.close()
 
 
 def cut(url: str) -> int:

@@ -43,6 +43,16 @@ class _TimeText:
         return None if stored is None else connection.ops.convert_datetimefield_value(stored, expression, connection)
 
 
+class _Truth:
+    """The conversion of truth values that are selected as numbers."""
+
+    quick = staticmethod(bool)
+
+    def __call__(self, value: Any, expression: Any, connection: Any) -> Any:
+        del expression, connection
+        return value == 1
+
+
 class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
     """SQL of SQLite, with times in UTC, and with patterns that take upper and lower case apart."""
 
@@ -54,10 +64,14 @@ class DatabaseOperations(UTCOperations, operations.DatabaseOperations):
         return [one for one in found if one != self.convert_booleanfield_value] if type(expression) is Col else found
 
     def selected(self, field: Any, column: str) -> tuple[str, list[Any]]:
-        """Return what is selected for a field's column: a time as text, past the driver's conversion of times."""
-        if field.get_internal_type() == "DateTimeField":
+        """Return what is selected for a field's column: past the driver's conversions of declared types.
+
+        The driver looks for one for each column of a statement, before it executes it; an expression has no type.
+        """
+        kind = field.get_internal_type()
+        if kind == "DateTimeField":
             return f"{column} || '{_UTC}'", [_TimeText()]
-        return super().selected(field, column)
+        return f"+{column}", [_Truth()] if kind == "BooleanField" else super().selected(field, column)[1]
 
     def pattern(self, lookup: str, text: str) -> str:
         """Return the pattern of `contains`, `startswith` or `endswith` for a text."""
@@ -107,6 +121,13 @@ class Connection(sqlite3.Connection):
     def execute(self, *args: Any) -> Any:
         """Execute a statement."""
         return self.guarded(super().execute, *args)
+
+    def fetch(self, *args: Any) -> Any:
+        """Execute a statement, and return its rows."""
+        return self.guarded(self._fetched, *args)
+
+    def _fetched(self, *args: Any) -> Any:
+        return super().execute(*args).fetchall()
 
     def commit(self) -> None:
         """Commit."""
@@ -191,20 +212,12 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
             # The disk is full: the index that readers and writers share is kept in memory, and others out meanwhile.
             raw = self._connect(conn_params, ["PRAGMA locking_mode = EXCLUSIVE", *self.init_commands])
         self._path = unquote(urlsplit(str(self.settings_dict["NAME"])).path)
-        found = self._identity()
+        found = _identity(self._path)
         # Kept for all threads until the instance is connected anew, so that no later connection takes another file.
         if found is None or found != self.settings_dict.setdefault("IDENTITY", found):
             raw.close()
             raise self._replaced()
         return raw
-
-    def _identity(self) -> tuple[int, int] | None:
-        """Return which file the path leads to; None if to none."""
-        try:
-            status = os.stat(self._path)
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
 
     def _connect(self, conn_params: dict[str, Any], commands: list[str]) -> Any:
         given, self.init_commands = self.init_commands, []
@@ -233,24 +246,23 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
 
     def driver_fetch(self, sql: str, values: Sequence[Any]) -> Any:
         """Execute a statement by the driver, and return its rows."""
-        cursor = self._driver_execute(sql, values)
-        return cursor.connection.guarded(cursor.fetchall)
+        return self._open_connection().fetch(_with_question_marks(sql), values)
 
     def driver_run(self, sql: str, values: Sequence[Any]) -> Any:
         """Execute a statement by the driver, and return how many rows it changed."""
-        return self._driver_execute(sql, values).rowcount
+        return self._open_connection().execute(_with_question_marks(sql), values).rowcount
 
-    def _driver_execute(self, sql: str, values: Sequence[Any]) -> Any:
-        """Execute a statement; a transaction is checked for its file at its begin and at its commit."""
+    def _open_connection(self) -> Connection:
+        """Return the raw connection; a transaction is checked for its file at its begin and at its commit."""
         if self.connection is None:
             self.ensure_connection()
         # Another thread may disconnect from the instance at any time.
-        raw = self.connection
+        raw: Connection | None = self.connection
         if raw is None:
             raise NoInstanceError("the instance was disconnected meanwhile: connect it again")
         if not self.in_atomic_block:
             self._check_file()
-        return raw.execute(_with_question_marks(sql), values)
+        return raw
 
     def _start_transaction_under_autocommit(self) -> None:
         self.run(f"BEGIN {self.transaction_mode or ''}")
@@ -261,7 +273,7 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
             super()._commit()  # type: ignore[misc]
 
     def _check_file(self) -> None:
-        if self._identity() != self.settings_dict["IDENTITY"]:
+        if _identity(self._path) != self.settings_dict["IDENTITY"]:
             self.drop()
             raise self._replaced()
 
@@ -275,3 +287,12 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
         """Close this thread's connection."""
         self.validate_thread_sharing()
         BaseDatabaseWrapper.close.__wrapped__(self)  # type: ignore[attr-defined]
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return which file a path leads to; None if to none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
