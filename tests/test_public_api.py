@@ -93,7 +93,6 @@ def test_forms_of_django_are_loaded_when_they_are_used(isolated_home: Path) -> N
 import sys
 import lamindb as ln
 ln.File, ln.track
-from collections.abc import Callable
 from pathlib import Path
 from lamindb.environment import own_modules
 own_modules.imported_files(Path.cwd())
