@@ -104,6 +104,28 @@ assert "django.template" in sys.modules
     assert run_python(code).returncode == 0
 
 
+def test_threads_that_use_forms_of_django_first_wait_until_they_are_loaded(isolated_home: Path) -> None:
+    code = """
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+import lamindb as ln
+ln.File
+forms, together = sys.modules["django.forms"], threading.Barrier(4)
+assert "CharField" not in vars(forms)
+sys.setswitchinterval(1e-6)
+
+def use(number):
+    together.wait()
+    return forms.CharField
+
+with ThreadPoolExecutor(4) as pool:
+    assert list(pool.map(use, range(4))) == [forms.CharField] * 4
+assert not hasattr(forms, "no_such_name")
+"""
+    assert run_python(code).returncode == 0
+
+
 def test_importing_loads_nothing_heavy_and_touches_no_file_of_the_user(isolated_home: Path) -> None:
     done = run_python(
         f"""
@@ -133,7 +155,6 @@ def test_the_older_names_are_the_same_things() -> None:
 
 
 SCRIPT = """
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
