@@ -76,6 +76,7 @@ def configure_django() -> None:
         if not settings.configured and not named:
             _defer("django.core.checks")
             _defer("django.forms")
+            _defer("sqlparse")
             settings.configure(
                 DATABASES={},
                 DATABASE_ROUTERS=[_ROUTER],
@@ -125,7 +126,7 @@ def _defer(name: str) -> None:
     """Let a module be loaded when it is first asked for something, unless it is there.
 
     Django's fields import its forms, with templates and widgets, and the checks of a project's settings: only a project
-    of the user needs them.
+    of the user needs them. Its databases import a parser of SQL, which only migrations use.
     """
     spec = importlib.util.find_spec(name) if name not in sys.modules else None
     if spec is None or spec.loader is None:
@@ -135,7 +136,8 @@ def _defer(name: str) -> None:
     module.__class__ = _Deferred
     sys.modules[name] = module
     package, _, last = name.rpartition(".")
-    setattr(sys.modules[package], last, module)
+    if package:
+        setattr(sys.modules[package], last, module)
 
 
 def install_router() -> None:
