@@ -92,3 +92,18 @@ def test_a_program_whose_standard_error_is_closed_goes_on() -> None:
         """
     )
     assert done.stdout == "done\n"
+
+
+def test_a_level_that_cannot_be_is_named_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = messages.Output()
+    output.verbosity = lambda: settings.verbosity
+    monkeypatch.setenv("LAMIN_VERBOSITY", "loud")
+    output.write(messages.HINT, "hidden")
+    output.write(messages.INFO, "shown")
+    warning = "🔶 LAMIN_VERBOSITY must be one of 0, 1, 2, 3, 4, not 'loud': 2 (information) is used\n"
+    assert capsys.readouterr().err == f"{warning}💬 shown\n"
+    monkeypatch.setenv("LAMIN_VERBOSITY", "louder")
+    output.write(messages.HINT, "hidden")
+    assert "not 'louder'" in capsys.readouterr().err

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test.utils import CaptureQueriesContext
 
 import lamindb as ln
+from lamindb.db import database as databases
 from lamindb.errors import InvalidInputError, NoResultFound
 
 
@@ -102,6 +104,26 @@ def test_a_version_that_a_run_made_again_was_not_brought_back(instance: Path) ->
             file = ln.File(text, key="a.csv").save()
     assert (file.version, file.same_as_version, file.run) == (3, None, run)
     assert "brought back" not in str(file.view_lineage()) + str(file.describe()) + str(file.history())
+
+
+def test_the_number_of_queries_does_not_grow_with_the_versions(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = []
+    for number in range(12):
+        with ln.track(ln.Transform(name=f"step {number % 2}")):
+            file = ln.File(f"{number % 6}".encode(), key="a.csv").save()
+        if number in (2, 11):
+            for ask in (file.history, lambda: history(200)):
+                with CaptureQueriesContext(databases.connection(file.alias)) as queries:
+                    ask()
+                numbers.append(len(queries))
+    assert numbers[:2] == numbers[2:]
+    file.versions.first().make_current()
+    again = [version.same_as_version for version in file.versions.order_by("-version")]
+    assert again[0] == 1 and again[-6:] == [None] * 6
+    for found in (file.history(), history(200)):
+        details = [event.detail for event in found if event.kind == "saved"]
+        assert [" = " in detail for detail in details] == [version is not None for version in again]
+        assert all(f" = version {version}," in text for version, text in zip(again, details, strict=True) if version)
 
 
 def test_a_rename_of_many_versions_is_one_event_within_the_limit(

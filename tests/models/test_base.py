@@ -150,3 +150,14 @@ def test_related_managers_are_pinned_and_not_narrowed(world: SimpleNamespace) ->
         found = {run: list(run.file_set.all()) for run in ln.Run.objects.prefetch_related("file_set")}
     assert len(asked) == 2
     assert set(found[world.made]) == {world.old, world.new, world.gone}
+
+
+def test_what_is_set_in_a_copy_is_no_change_of_the_original(world: SimpleNamespace) -> None:
+    file = world.derived
+    file.description = "of the original"
+    copied = copy.copy(file)
+    copied.name = "of the copy"
+    world.derived.settle()
+    assert copied.__dict__["_assigned"] == {"description", "name"}
+    assert copied.save().name == "of the copy"
+    assert ln.File.get(file.id).description == "of the original"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.db.models import Count, F
 
 import lamindb as ln
 import lamindb.schema as lns
-from lamindb.errors import InvalidInputError, UnknownFieldError
+from lamindb.errors import InvalidInputError, InvalidTypeError, UnknownFieldError
+from lamindb.models import RecordQuery
 
 
 def test_the_message_of_a_join_that_finds_nothing_shows_no_inner_object(local_instance: Path) -> None:
@@ -195,3 +199,66 @@ def test_patterns_take_upper_and_lower_case_apart(instance: Path) -> None:
     assert ln.Run.select(params__p__startswith="de").count() == 0
     assert ln.File.select().exclude(key__startswith="d/").one().key == "D/a.txt"
     assert ln.File.select(key__startswith="d/a").update(description="new") == 1
+
+
+EAST, WEST = (datetime.timezone(datetime.timedelta(hours=hours)) for hours in (5, -5))
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"key__isnull": "x"},
+        {"size": math.inf},
+        {"size__gt": -math.inf},
+        {"size": math.nan},
+        {"size__in": [1, math.inf]},
+        {"created_at__lt": datetime.datetime.max.replace(tzinfo=WEST)},
+        {"created_at__gt": datetime.datetime.min.replace(tzinfo=EAST)},
+        {"run__started_at__gt": datetime.datetime.min.replace(tzinfo=EAST)},
+        {"created_at__lt": "yesterday"},
+    ],
+)
+@pytest.mark.usefixtures("world")
+def test_values_that_mean_nothing_are_refused(filters: dict[str, Any]) -> None:
+    with pytest.raises((InvalidInputError, InvalidTypeError)):
+        list(ln.File.select(**filters))
+    with pytest.raises((InvalidInputError, InvalidTypeError)):
+        list(ln.File.select(ln.Q(**filters) | ln.Q(key="x")))
+
+
+@pytest.mark.usefixtures("world")
+def test_the_first_and_the_last_times_can_be_compared_with() -> None:
+    first, last = (one.replace(tzinfo=datetime.UTC) for one in (datetime.datetime.min, datetime.datetime.max))
+    count = ln.File.select().count()
+    assert count and ln.File.select(created_at__gt=first, created_at__lt=last).count() == count
+
+
+@pytest.mark.usefixtures("world")
+def test_what_is_cut_or_a_union_has_no_pages() -> None:
+    for query in (ln.File.select()[:3], ln.File.select().union(ln.File.select())):
+        with pytest.raises(InvalidInputError, match="has pages"):
+            query.page()
+
+
+@pytest.mark.usefixtures("world")
+def test_a_query_of_a_disconnected_instance_says_so() -> None:
+    simple, other = ln.File.select(key="b.csv"), ln.File.select(run__name="made")
+    ln.setup.disconnect()
+    for query in (simple, other, simple.filter(size=1)):
+        asked = (list, len, RecordQuery.count, RecordQuery.exists, RecordQuery.first, RecordQuery.one, RecordQuery.page)
+        for ask in (*asked, lambda one: one.list("id"), lambda one: one.in_bulk(), lambda one: one.update(name="x")):
+            with pytest.raises(ln.errors.NoInstanceError, match="disconnected"):
+                ask(query)
+
+
+def test_what_parameters_contain_is_asked_where_the_database_can_tell(world: SimpleNamespace) -> None:
+    world.made.params = {"lr": 0.1, "seed": 3}
+    world.made.save()
+    if connections[world.made._state.db].vendor == "postgresql":
+        assert ln.Run.select(params__contains={"lr": 0.1}).one() == world.made
+    else:
+        for query in (ln.Q(params__contains={"lr": 0.1}), ~ln.Q(params__a__contained_by=[1])):
+            with pytest.raises(ln.errors.UnsupportedError, match="params"):
+                ln.Run.select(query)
+    assert ln.Run.select(params__lr=0.1).one() == world.made
+    assert ln.Run.select(name__contains="ad").count() == 2

@@ -9,7 +9,7 @@ import pytest
 
 import lamindb as ln
 from lamindb.core import context
-from lamindb.errors import InvalidInputError
+from lamindb.errors import InvalidInputError, InvalidTypeError
 from lamindb.maintenance import verify
 from lamindb.models import File, Storage
 
@@ -142,3 +142,82 @@ def test_a_storage_is_registered_while_a_run_is_tracked(local_instance: Path) ->
     Path("archive").mkdir()
     storage = ln.Storage(root="archive").save()
     assert ln.Storage.get("archive") == storage
+
+
+def two_instances() -> tuple[ln.File, ln.Run]:
+    """Return a file of one instance, and a run that is not saved yet; another instance is current."""
+    file = ln.File(b"0", key="there.txt").save()
+    ln.setup.init(storage="./other")
+    return file, unsaved_run()
+
+
+def test_a_file_of_another_instance_is_named_with_both(instance: Path) -> None:
+    file, run = two_instances()
+    run.inputs.append(file)
+    saved = unsaved_run().save()
+    named = rf"'there\.txt' \({file.id}\).*different instances, \S+ in \S+mydata and 'other' in \S+other"
+    for refused in (
+        run.save,
+        lambda: ln.File(b"1", key="one.txt", run=run).save(),
+        lambda: saved.inputs.add(file),
+        lambda: file.stage(is_run_input=saved),
+    ):
+        with pytest.raises(InvalidInputError, match=named):
+            refused()
+    mine = ln.File(b"1", key="mine.txt").save()
+    mine.description = "changed"
+    with pytest.raises(InvalidInputError, match=rf"several instances, 'mine\.txt' \({mine.id}\) in 'other'.*{file.id}"):
+        ln.save([mine, file])
+    assert (ln.File.select().count(), ln.Run.select().count()) == (1, 1)
+
+
+def test_nothing_is_saved_if_a_file_is_of_another_instance(instance: Path) -> None:
+    file, _ = two_instances()
+    with pytest.raises(InvalidInputError, match="several instances"):
+        ln.save([ln.Transform(name="new"), file, ln.File(b"1", key="one.txt")])
+    assert (ln.File.select().count(), ln.Transform.select().count()) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", ["inputs", "outputs"])
+def test_nothing_is_saved_with_a_run_of_a_file_that_was_deleted_meanwhile(instance: Path, kind: str) -> None:
+    gone = ln.File(b"0", key="gone.txt").save()
+    run = unsaved_run(**{kind: [ln.File.get(gone.id)]})
+    gone.delete(permanent=True)
+    for together in ([run, ln.File(b"1", key="one.txt")], [ln.File(b"1", key="one.txt", run=run)]):
+        with pytest.raises(ln.LaminError):
+            ln.save(together)
+        assert not run.is_saved
+    assert (ln.File.select().count(), ln.Run.select().count()) == (0, 0)
+
+
+def test_nothing_is_saved_if_one_of_several_records_is_refused(instance: Path) -> None:
+    ln.File(b"0", key="folder/a.txt").save()
+    file, run = ln.File(b"1", key="one.txt"), unsaved_run()
+    for refused in (ln.File(b"2", key="folder"), ln.Storage(root="nowhere")):
+        with pytest.raises(ln.LaminError):
+            ln.save([run, file, refused])
+        assert not file.is_saved and not run.is_saved
+    assert (ln.File.select().count(), ln.Run.select().count(), ln.Transform.select().count()) == (1, 0, 0)
+    ln.save([run, file])
+    assert file.is_saved and run.is_saved
+
+
+def circular() -> list[Any]:
+    values: list[Any] = []
+    values.append(values)
+    return values
+
+
+@pytest.mark.parametrize("value", [object(), {"deep": [b"bytes"]}, {(1, 2): 3}, circular()], ids=repr)
+def test_a_parameter_that_json_cannot_hold_is_named(instance: Path, value: Any) -> None:
+    file = ln.File(b"1", key="one.txt", run=unsaved_run(params={"lr": 0.1, "model": value}))
+    for refused in (file, unsaved_run(params={"model": value})):
+        with pytest.raises(InvalidTypeError, match=r"params\['model'\] cannot be stored as JSON"):
+            refused.save()
+        assert not refused.is_saved
+    assert (ln.File.select().count(), ln.Run.select().count(), ln.Transform.select().count()) == (0, 0, 0)
+    run = unsaved_run(params={"lr": 0.1}).save()
+    run.params["model"] = value
+    with pytest.raises(InvalidTypeError, match=r"params\['model'\]"):
+        run.save()
+    assert ln.Run.select(id=run.id).one().params == {"lr": 0.1}

@@ -92,6 +92,12 @@ def connected(alias: str | None) -> Instance | None:
     return _process.connected.get(alias) if alias is not None else instance()
 
 
+def shown(alias: str | None) -> str:
+    """Return the name and the storage of an open instance for messages; None is the current one."""
+    found = connected(alias)
+    return f"{found.name!r} in {found.root_url}" if found is not None else "one that was disconnected"
+
+
 def all_connected() -> list[Instance]:
     """Return all instances that this process has open."""
     return list(_process.connected.values())

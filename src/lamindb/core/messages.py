@@ -23,11 +23,13 @@ class Output:
     """Where messages go.
 
     Attributes:
-        verbosity: Returns the highest level that is shown; may raise `InvalidInputError`, which counts as information.
+        verbosity: Returns the highest level that is shown; may raise `InvalidInputError`, which counts as information,
+            and is shown once.
     """
 
     def __init__(self) -> None:
         self.verbosity: Callable[[], int] = lambda: INFO
+        self._refused = ""
 
     def write(self, level: int, text: str, *, icon: str | None = None) -> None:
         """Write one line, if the verbosity asks for its level.
@@ -47,7 +49,11 @@ class Output:
     def _level(self) -> int:
         try:
             return self.verbosity()
-        except InvalidInputError:
+        except InvalidInputError as error:
+            # Set first: the warning asks for the level, too.
+            is_new, self._refused = self._refused != str(error), str(error)
+            if is_new:
+                self.write(WARNING, f"{error}: {INFO} (information) is used")
             return INFO
 
 

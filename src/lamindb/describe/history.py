@@ -14,7 +14,7 @@ from lamindb.db import database
 from lamindb.errors import InvalidInputError, NoResultFound
 from lamindb.lineage import query as lineage_query
 from lamindb.lineage.render.labels import Clock, time_text
-from lamindb.models import File, FileEvent, Flag, Run, Transform, User
+from lamindb.models import File, FileEvent, Flag, Run, Transform, User, rows
 
 _AT_ONCE: Final = 500
 _AT_LEAST: Final = 50
@@ -179,8 +179,10 @@ def history(
 
 def _events(alias: str, wanted: _Wanted) -> list[Event]:
     files, flags = File.objects.using(alias), Flag.objects.using(alias)
+    saved = list(wanted.newest(files, "created_at", "transform", file="id"))
+    same_as = _same_as(alias, saved)
     events = [
-        *(_saved(file) for file in wanted.newest(files, "created_at", "transform", file="id")),
+        *(_saved(file, same_as.get(file.id)) for file in saved),
         *(_changed(one) for one in _changes(alias, wanted)),
         *(_flagged(flag) for flag in wanted.newest(flags, "created_at", "file__transform")),
         *(_unflagged(flag) for flag in wanted.newest(flags, "removed_at", "file__transform", by="removed_by")),
@@ -227,8 +229,28 @@ def _who(user: User | None) -> str | None:
     return user.handle if user is not None else None
 
 
-def _saved(file: File) -> Event:
-    same = file.same_as_version if file.version > 1 else None
+def _same_as(alias: str, files: Iterable[File]) -> dict[str, int]:
+    """Return `File.same_as_version` of those of these files that have one, by a query for many files."""
+    table, found = File._meta.db_table, {}
+    for chunk in database.chunks(file for file in files if file.version > 1):
+        first: dict[tuple[Any, ...], int] = {
+            (stem, digest, bool(is_folder), run_id): version
+            for stem, digest, is_folder, run_id, version in rows.values(
+                alias,
+                "SELECT s.stem, b.digest, b.is_folder, b.run_id, MIN(b.version) FROM (SELECT DISTINCT "
+                f"substr(id, 1, {ids.STEM_LENGTH}) AS stem FROM {table} WHERE id IN ({rows.marks(chunk)})) s "
+                f"CROSS JOIN {table} b WHERE b.id BETWEEN s.stem AND s.stem || 'zzzz' GROUP BY 1, 2, 3, 4",
+                [file.id for file in chunk],
+            )
+        }
+        for file in chunk:
+            version = first.get((file.stem_id, file.digest, file.is_folder, file.run_id), file.version)
+            if version < file.version:
+                found[file.id] = version
+    return found
+
+
+def _saved(file: File, same: int | None) -> Event:
     detail, run_id, transform = f"version {file.version}", file.run_id, file.transform
     if same is not None:
         # The run that produced the older version did not bring it back.

@@ -12,7 +12,7 @@ from lamindb.models import File
 from lamindb.models.base import check_texts, now
 from lamindb.records import events
 from lamindb.records.open_instance import Instance
-from lamindb.records.save import save_origin, undone_on_failure
+from lamindb.records.save import link_pending, save_origin, undone_on_failure
 from lamindb.storage.base import ObjectName
 
 _FIXED_OF_FILES = ("hash", "digest", "size", "suffix", "is_folder", "n_files", "version", "storage_id", "created_by_id")
@@ -50,8 +50,10 @@ def save_changes(file: File, instance: Instance) -> None:
                 file.name = basename(file.key)
             _check_rename(file, stored, instance)
         check_texts(file)
-        if file.related("run") is not None:
+        run = file.related("run")
+        if run is not None:
             save_origin(file, instance)
+            link_pending([run], connection)
         changed = [
             n for n in ("name", "description", "run_id", "transform_id") if getattr(file, n) != getattr(stored, n)
         ]

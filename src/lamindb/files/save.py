@@ -87,6 +87,10 @@ class Written:
         """How many rows were inserted; the other files were there already."""
         return sum(self._is_new)
 
+    def row_ids(self) -> dict[int, str]:
+        """Return the ids of the rows that the files became, by the `id()` of each file."""
+        return dict(zip(map(id, self._files), self._ids, strict=True))
+
     def write(self, connection: Any) -> None:
         """Decide what the files become, and write it.
 
@@ -392,11 +396,7 @@ def save_files(
 def _save_all(
     files: Sequence[File], others: Sequence[Record], progress: Progress | None, executor: Executor | None
 ) -> None:
-    instance = _one_instance(files)
-    if instance.is_read_only:
-        raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: copy it to where it can be written")
-    runs = _runs_of(files)
-    save.check_pending([*others, *runs], files)
+    instance = _checked(files, others)
     waiting = [file for file in files if file.pending is not None]
     saved = [file for file in files if file.pending is None]
     for file in waiting:
@@ -414,7 +414,6 @@ def _save_all(
         save.save_all(others)
     for file in saved:
         rename.save_changes(file, instance)
-    save.link_pending(runs)
 
 
 def _runs_of(files: Iterable[File]) -> list[Run]:
@@ -436,13 +435,21 @@ def _leaving(instance: Instance, files: Sequence[File]) -> list[Left]:
     return found
 
 
-def _one_instance(files: Sequence[File]) -> Instance:
-    aliases = {file.alias for file in files}
-    if len(aliases) > 1:
-        raise InvalidInputError("these files belong to several instances: save those of each one by itself")
-    instance = context.connected(aliases.pop())
+def _checked(files: Sequence[File], others: Sequence[Record]) -> Instance:
+    """Return the instance of files that can be saved, together with other records, as far as it can be known before."""
+    first = files[0]
+    for file in files:
+        if file.alias != first.alias:
+            named = [f"{one.key or one.name!r} ({one.id}) in {context.shown(one.alias)}" for one in (first, file)]
+            raise InvalidInputError(
+                f"these files belong to several instances, {named[0]}, and {named[1]}: save those of each one by itself"
+            )
+    instance = context.connected(first.alias)
     if instance is None:
         raise InvalidInputError("these files belong to an instance that was closed: connect it again")
+    if instance.is_read_only:
+        raise ReadOnlyError(f"the instance in {instance.root_url} can only be read: copy it to where it can be written")
+    save.check_pending([*others, *_runs_of(files)], files)
     return instance
 
 
@@ -488,7 +495,6 @@ def _save_new(
         one.apply()
         if is_told:
             told.append((messages.warning, _stored_already(one.file.key, one.row_id)))
-    save.link_pending([*others, *_runs_of(files)])
     view_sync.show(instance, written.shown(), damaged, written.left)
     _tell(told, len(files), written.n_new)
 
@@ -571,6 +577,8 @@ def _write_rows(
                 for one in known:
                     save.save_origin(one.file, instance)
                 unchanged.write_outputs(connection, alias, known)
+            new_ids = written.row_ids() | {id(one.file): one.row_id for one in known}
+            save.link_pending(made, connection, new_ids)
     except IntegrityError as error:
         violated = database.violated_constraint(error)
         if "one_current_version" in violated or "storage_id" in violated or "file.id" in violated or "pkey" in violated:
@@ -582,7 +590,7 @@ def _write_rows(
 def save_records(
     items: Record | Iterable[Record], *, progress: Progress | None = None, executor: Executor | None = None
 ) -> list[Record]:
-    """Save records of any kind: all of them or none of them.
+    """Save records of any kind: all of them or none of them; of several instances, those of each.
 
     Args:
         items: A record, or several. A generator is read once.
@@ -603,6 +611,8 @@ def save_records(
     others = [item for item in unique if not isinstance(item, File)]
     files = [item for item in unique if isinstance(item, File)]
     if not files or len({item.alias or context.instance().alias for item in unique}) > 1:
+        if files:
+            _checked(files, ())
         save.save_all(others)
         others = []
     save_files(files, others=others, progress=progress, executor=executor)

@@ -306,6 +306,13 @@ class Record(models.Model, metaclass=RecordType):
         if state is not None and not state.adding and name[0] != "_" and name not in _STATE:
             self.__dict__.setdefault("_assigned", set()).add(name)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has: its changes are its own."""
+        state: dict[str, Any] = super().__getstate__()
+        if "_assigned" in state:
+            state["_assigned"] = set(state["_assigned"])
+        return state
+
     def rebase(self, stored: Record) -> None:
         """Take all fields from the row as it is now, but those that were set since the record was read.
 

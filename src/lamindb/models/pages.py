@@ -36,12 +36,15 @@ def page_of(query: Any, after: str | None, size: int, by: str) -> Page:
     The query reads no more rows than the page has, if an index begins with what it filters by and ends with the field.
 
     Raises:
-        InvalidInputError: `after` is no cursor of such a page, or `size` is not a number from 1 to 1,000.
+        InvalidInputError: `after` is no cursor of such a page, `size` is not a number from 1 to 1,000, or the query is
+            cut or a union.
     """
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MOST:
         raise InvalidInputError(f"size must be a number from 1 to {MOST:,}, not {size!r}")
     if after is not None:
         query = query.filter(_after(after, by))
+    if not query.is_whole:
+        raise InvalidInputError("only a query that is not cut and no union has pages: filter it before")
     found = query.first_in((f"-{by}", "-id"), size + 1)
     last = found[size - 1] if len(found) > size else None
     return Page(found[:size], None if last is None else f"{getattr(last, by).isoformat()}{_SEPARATOR}{last.id}")

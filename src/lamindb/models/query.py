@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import builtins
-from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast, overload
 
 from django.core.exceptions import FieldError, ValidationError
-from django.db import models
+from django.db import connections, models
 from django.db.models import sql
 from django.db.models.fields.json import KeyTransform
 from django.db.models.query import ModelIterable
@@ -17,8 +16,8 @@ from django.db.models.sql.where import WhereNode
 
 from lamindb.core import context, plain
 from lamindb.core.verbs import verb
-from lamindb.errors import InvalidInputError, InvalidTypeError, MultipleResultsFound, NoResultFound
-from lamindb.models import field_names, relations, rows, statements
+from lamindb.errors import InvalidInputError, MultipleResultsFound, NoInstanceError, NoResultFound
+from lamindb.models import field_names, filter_values, relations, rows, statements
 from lamindb.models.pages import Page, page_of
 from lamindb.models.statements import Question, all_of
 
@@ -85,17 +84,6 @@ class AliasQuery(sql.Query):
             return super().build_lookup(lookups, lhs, rhs)
         except FieldError as error:
             raise InvalidInputError(_one_line(error)) from None
-
-
-def _check_text(name: str, value: str) -> None:
-    """Refuse what no text in a database can hold, which one database would say and another pass over."""
-    refusal = f"cannot filter by {name}: the database cannot hold {value!a}"
-    if "\0" in value:
-        raise InvalidInputError(f"{refusal}, which contains a NUL character")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise InvalidInputError(f"{refusal}, which is not valid Unicode") from None
 
 
 def _one_line(error: Exception) -> str:
@@ -214,6 +202,18 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         if self._question is None:
             super()._not_support_combined_queries(operation_name)  # type: ignore[misc]
 
+    @property
+    def db(self) -> str:
+        """The alias of the database.
+
+        Raises:
+            NoInstanceError: The query asks an instance that is disconnected.
+        """
+        alias = super().db
+        if alias not in connections.settings:
+            raise NoInstanceError("this query asks an instance that is disconnected: connect it again, and query anew")
+        return alias
+
     def filter(self, *args: Any, **kwargs: Any) -> Self:
         """Return the query with conditions that all records have to fit."""
         # Most filters are simple: then nothing that Django does first is needed.
@@ -277,6 +277,13 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         """List what a person is meant to use, for completion by Tab; all of Django's methods work when typed."""
         return [name for name in super().__dir__() if name.startswith("_")] + sorted(_OFFERED)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the query is neither cut by a slice nor a union."""
+        if self._question is not None:
+            return self._question.shape.limit is None
+        return not (self.query.is_sliced or self.query.combinator)
+
     def one(self) -> M:
         """Return the only record.
 
@@ -295,8 +302,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         Raises:
             MultipleResultsFound: There are several.
         """
-        is_sliced = self.query.is_sliced if self._question is None else self._question.shape.limit is not None
-        found = list(self[:2]) if is_sliced else self.first_in((), 2)
+        found = self.first_in((), 2) if self.is_whole else list(self[:2])
         if len(found) > 1:
             raise MultipleResultsFound(
                 f"{self.count():,} records fit, where one was asked for: {self._described()}; "
@@ -365,10 +371,11 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         """
         start = [self.model, *self.__dict__.get("_joined", [])]
         inner = cast("Any", model)._default_manager.using(self.db).softened().filter(**filters)
-        if _is_user(self.model) and len(start) == 1 and any(f.name == "created_by" for f in model._meta.get_fields()):
+        is_user = self.model._meta.concrete_model._meta.model_name == "user"  # type: ignore[union-attr]
+        if is_user and len(start) == 1 and any(field.name == "created_by" for field in model._meta.get_fields()):
             # Users have no relation back to what they made.
             return self.filter(id__in=inner.order_by().values("created_by_id"))
-        path = _relation(start, model)
+        path = relations.shortest_path(start, model)
         result = self.filter(**{f"{path}__in": inner})
         result.__dict__["_joined"] = [*self.__dict__.get("_joined", []), (path, model)]
         return result
@@ -480,7 +487,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         alternatives, kwargs = self._json_conditions(kwargs)
         conditions = list(field_names.conditions(args, kwargs, negated=negate))
         for name, value, _ in conditions:
-            self._check(name, value)
+            filter_values.check(self, name, value)
         self._lift(conditions)
         rewrite = getattr(self.model, "rewrite_filters", None)
         if rewrite is not None and not negate:
@@ -529,30 +536,6 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
     def _is_json(self, parts: builtins.list[str]) -> bool:
         return isinstance(field_names.follow(self.model, parts)[1], models.JSONField)
 
-    def _check(self, name: str, value: Any) -> None:
-        """Refuse to compare with what belongs elsewhere, or with what no database holds."""
-        if isinstance(value, models.Model):
-            database = value._state.db
-            if value._state.adding:
-                raise InvalidInputError(f"cannot filter by {name}: that {type(value).__name__} is not saved yet")
-            if database and database != self.db:
-                raise InvalidInputError(f"cannot filter by {name}: that record belongs to another instance")
-        elif isinstance(value, models.QuerySet):
-            if value.db != self.db:
-                raise InvalidInputError(
-                    f"cannot filter by {name}: that query asks another instance; pass its ids, as in "
-                    f"{name}=query.list('id')"
-                )
-        elif isinstance(value, str):
-            _check_text(name, value)
-        elif isinstance(value, (list, tuple, set, frozenset)):
-            field = field_names.canonical(self.model, name.split("__"))
-            if not name.endswith(("__in", "__range")) and "params" not in field:
-                raise InvalidTypeError(f"cannot filter by {name} = a {type(value).__name__}: use {name}__in=[…]")
-            for one in value:
-                if not isinstance(one, (list, tuple, set, frozenset)):
-                    self._check(name, one)
-
     def _described(self) -> str:
         try:
             condition = str(self.query.where) if self.query.where else ""
@@ -583,10 +566,6 @@ def _conditions(node: Any) -> list[str]:
     return found
 
 
-def _is_user(model: Any) -> bool:
-    return bool(model._meta.concrete_model._meta.model_name == "user")
-
-
 def _present(path: str, lookup: list[str], value: Any) -> models.Q:
     """Return a condition on a place in a JSON field; where there is no such place it is false, not unknown."""
     condition = models.Q(("__".join([path, *lookup]), value))
@@ -597,38 +576,6 @@ def _joinings(keys: list[str]) -> Iterator[list[str]]:
     """Yield the other readings of keys, in which the first ones are one name with two underscores inside."""
     for count in range(2, len(keys) + 1):
         yield ["__".join(keys[:count]), *keys[count:]]
-
-
-def _relation(start: list[Any], target: type[models.Model]) -> str:
-    """Find the shortest way along relations from the models joined so far (the last first) to a model."""
-    goal = target._meta.concrete_model
-    origins: list[tuple[str, Any]] = [("", start[0]), *start[1:]]
-    for prefix, origin in reversed(origins):
-        level: deque[tuple[str, Any]] = deque([(prefix, origin._meta.concrete_model)])
-        seen = {origin._meta.concrete_model}
-        while level:
-            hits: list[str] = []
-            following: deque[tuple[str, Any]] = deque()
-            for path, model in level:
-                for field in model._meta.get_fields():
-                    related = field.related_model
-                    if not field.is_relation or not isinstance(related, type) or field.name in model.NOT_JOINED:
-                        continue
-                    step = f"{path}__{field.name}" if path else field.name
-                    if cast("Any", related)._meta.concrete_model is goal:
-                        hits.append(step)
-                    elif related not in seen and getattr(related, "JOINABLE", False):
-                        following.append((step, related))
-            if len(hits) > 1:
-                raise InvalidInputError(
-                    f"{origin.__name__} and {target.__name__} are related in several ways "
-                    f"({', '.join(hits)}): filter by one of these names instead"
-                )
-            if hits:
-                return hits[0]
-            seen.update(model for _, model in following)
-            level = following
-    raise InvalidInputError(f"{origins[0][1].__name__} and {target.__name__} are not related")
 
 
 @lru_cache(maxsize=32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from django.db.models import Q
 from lamindb.core import context, ids, storage_url
 from lamindb.core.keys import OWN_ROOT
 from lamindb.core.verbs import verb
-from lamindb.errors import MultipleResultsFound, NoResultFound
+from lamindb.errors import InvalidInputError, MultipleResultsFound, NoResultFound
 from lamindb.models import field_names
 
 _LISTED: Final = 10
@@ -224,3 +225,39 @@ def _location(root: Any, alias: str) -> Any:
     real = os.path.realpath(os.path.expanduser(text)) if text != OWN_ROOT else text
     is_own = instance is not None and real == instance.root_url and instance.database_url is None
     return OWN_ROOT if is_own else real
+
+
+def shortest_path(start: list[Any], target: type[models.Model]) -> str:
+    """Return the shortest way along relations from the models joined so far (the last first) to a model.
+
+    Raises:
+        InvalidInputError: There is none, or there are two equally short ones.
+    """
+    goal = target._meta.concrete_model
+    origins: list[tuple[str, Any]] = [("", start[0]), *start[1:]]
+    for prefix, origin in reversed(origins):
+        level: deque[tuple[str, Any]] = deque([(prefix, origin._meta.concrete_model)])
+        seen = {origin._meta.concrete_model}
+        while level:
+            hits: list[str] = []
+            following: deque[tuple[str, Any]] = deque()
+            for path, model in level:
+                for field in model._meta.get_fields():
+                    related: Any = field.related_model
+                    if not field.is_relation or not hasattr(related, "_meta") or field.name in model.NOT_JOINED:
+                        continue
+                    step = f"{path}__{field.name}" if path else field.name
+                    if related._meta.concrete_model is goal:
+                        hits.append(step)
+                    elif related not in seen and getattr(related, "JOINABLE", False):
+                        following.append((step, related))
+            if len(hits) > 1:
+                raise InvalidInputError(
+                    f"{origin.__name__} and {target.__name__} are related in several ways "
+                    f"({', '.join(hits)}): filter by one of these names instead"
+                )
+            if hits:
+                return hits[0]
+            seen.update(model for _, model in following)
+            level = following
+    raise InvalidInputError(f"{origins[0][1].__name__} and {target.__name__} are not related")

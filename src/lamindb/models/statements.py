@@ -285,7 +285,8 @@ def _leaf(model: Any, name: Any, value: Any, values: list[Any]) -> Any:
     elif kind is int:
         if not -_LARGEST <= value <= _LARGEST:
             return None
-    elif value.tzinfo is None:
+    elif value.tzinfo is None or not datetime.MINYEAR < value.year < datetime.MAXYEAR:
+        # In UTC, the first and the last times may be in no year.
         return None
     values.append(value)
     return name

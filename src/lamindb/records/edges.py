@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from lamindb.core import context, messages
@@ -50,28 +50,53 @@ def check(run: Run, files: Iterable[File]) -> None:
     for file in files:
         if not file.is_saved:
             raise InvalidInputError(f"the file {file.key or file.name!r} is not saved yet: save it first")
-        if file.alias != run.alias:
-            raise InvalidInputError("the file and the run belong to different instances")
+        check_same_instance(file, run)
 
 
-def link_inside(connection: Any, run: Run, files: Sequence[File], *, kind: str, seen_by: str = "call") -> list[File]:
-    """Do what `link` does inside a transaction, for files that were checked; call `tell_left_out` after it."""
+def check_same_instance(file: File, run: Run) -> None:
+    """Refuse a saved file of another instance than a run; a run that is not saved yet is of the current one.
+
+    Raises:
+        InvalidInputError: It is one; the message names the file and both instances.
+    """
+    alias = run.alias or context.instance().alias
+    if file.alias != alias:
+        raise InvalidInputError(
+            f"the file {file.key or file.name!r} ({file.id}) and the run belong to different instances, "
+            f"{context.shown(file.alias)} and {context.shown(alias)}: save the file in that of the run first"
+        )
+
+
+def link_inside(
+    connection: Any,
+    run: Run,
+    files: Sequence[File],
+    *,
+    kind: str,
+    seen_by: str = "call",
+    new_ids: Mapping[int, str] | None = None,
+) -> list[File]:
+    """Do what `link` does inside a transaction, for files that were checked; call `tell_left_out` after it.
+
+    `new_ids` has the ids of rows which the same transaction wrote, by the `id()` of their files.
+    """
+    row_ids = {id(file): file.id for file in files} | dict(new_ids or {})
     wanted = list(files)
     if kind == "input":
         made: set[str] = set()
-        for chunk in database.chunks([file.id for file in wanted]):
+        for chunk in database.chunks([row_ids[id(file)] for file in wanted]):
             statement = f"SELECT file_id FROM lamindb_runoutput WHERE run_id = %s AND file_id IN ({rows.marks(chunk)})"
             made.update(file_id for (file_id,) in connection.fetch(statement, [run.id, *chunk]))
-        wanted = [file for file in wanted if file.id not in made and file.run_id != run.id]
+        wanted = [file for file in wanted if row_ids[id(file)] not in made and file.run_id != run.id]
     model: type[RunInput | RunOutput] = RunInput if kind == "input" else RunOutput
     fields = {"run_id": run.id, "seen_by": seen_by}
     links = [
-        model.from_columns({**fields, "file_id": file.id, "created_at": now()}, run.alias, is_new=True)
+        model.from_columns({**fields, "file_id": row_ids[id(file)], "created_at": now()}, run.alias, is_new=True)
         for file in wanted
     ]
     database.insert_many(connection, links, ignore_conflicts=True)
     if kind == "output":
-        become_producer(connection, run.id, run.transform_id, [file.id for file in wanted])
+        become_producer(connection, run.id, run.transform_id, [row_ids[id(file)] for file in wanted])
     return wanted
 
 
@@ -195,6 +220,5 @@ def reader_of(file: File, is_run_input: bool | Run | None) -> Run | None:
         raise InvalidInputError("there is no current run whose input this could be: call ln.track() first")
     if not file.is_saved:
         raise InvalidInputError("this file is not saved yet and cannot be an input: save it first")
-    if run.alias != file.alias:
-        raise InvalidInputError("the file and the current run belong to different instances")
+    check_same_instance(file, run)
     return run  # type: ignore[no-any-return]

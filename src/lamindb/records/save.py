@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
+import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from django.db import IntegrityError as DuplicateError
@@ -16,7 +16,7 @@ from lamindb.core import context, ids, messages, storage_url
 from lamindb.core.keys import OWN_ROOT
 from lamindb.core.text import storable
 from lamindb.db import database
-from lamindb.errors import ConflictError, InvalidInputError, ReadOnlyError, StorageError
+from lamindb.errors import ConflictError, InvalidInputError, InvalidTypeError, ReadOnlyError, StorageError
 from lamindb.models import File, Record, Run, Storage, Transform, User, rows
 from lamindb.models.base import check_texts, now
 from lamindb.records import edges
@@ -55,10 +55,7 @@ def save_all(records: Sequence[Record]) -> None:
         with undone_on_failure(found), database.writing(alias) as connection:
             for record in found:
                 _save_one(record, connection)
-            # Files were saved before: check_pending() refuses others.
-            linked = [_link_pending(record, connection) for record in found if isinstance(record, Run)]
-            for files in itertools.chain.from_iterable(linked):
-                transaction.on_commit(files.clear, using=alias)
+            link_pending(found, connection)
 
 
 def user_id(alias: str) -> str:
@@ -68,7 +65,7 @@ def user_id(alias: str) -> str:
 
 
 def save_inside(records: Sequence[Record], connection: Any) -> None:
-    """Save records other than files inside the open transaction; call `link_pending` after it."""
+    """Save records other than files inside the open transaction; `link_pending` links the files of runs."""
     for record in records:
         _save_one(record, connection)
 
@@ -110,11 +107,39 @@ def _save_one(record: Record, connection: Any) -> None:
 
 
 def _make_storable(record: Record) -> None:
-    """Write visibly what no database can hold in JSON; a value that needs it not stays the object that it is."""
+    """Write visibly what no database can hold in JSON; a value that needs it not stays the object that it is.
+
+    Raises:
+        InvalidTypeError: A value has no form in JSON; the message names the parameter of a run.
+    """
     for name in _json_fields(type(record)):
         value = record.loaded.get(name)
+        if value is not None:
+            _check_json(name, value)
         if value is not None and (shown := storable(value)) != value:
             record.loaded[name] = shown
+
+
+def _check_json(name: str, value: Any) -> None:
+    reason = _not_json(value)
+    if reason is None:
+        return
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        if _not_json({key: inner}) is not None:
+            name = f"{name}[{key!r}]"
+            break
+    raise InvalidTypeError(
+        f"{name} cannot be stored as JSON ({reason}): pass text, numbers, lists, and dictionaries with text as names"
+    )
+
+
+def _not_json(value: Any) -> Exception | None:
+    """Return why a value has no form in JSON; None if it has one."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        return error
+    return None
 
 
 @lru_cache(maxsize=64)
@@ -288,35 +313,33 @@ def check_pending(records: Iterable[Record], saved_with: Iterable[Record] = ()) 
         InvalidInputError: A run has such a file; the message names it.
     """
     together = {id(record) for record in saved_with}
-    for run in records:
-        for kind, files in run.loaded.get("_pending", {}).items() if isinstance(run, Run) else ():
+    for run in [record for record in records if isinstance(record, Run)]:
+        for kind, files in run.loaded.get("_pending", {}).items():
             for file in files:
                 if not file.is_saved and id(file) not in together:
                     raise InvalidInputError(
                         f"the {kind} {file.key or file.name!r} of a run is not saved yet: save it first"
                     )
-                if file.is_saved and file.alias != (run.alias or context.instance().alias):
-                    raise InvalidInputError("the file and the run belong to different instances")
+                if file.is_saved:
+                    edges.check_same_instance(file, run)
 
 
-def link_pending(records: Iterable[Record]) -> None:
-    """Link the inputs and outputs that new runs were made with, once they and those files are saved."""
-    for run in records:
-        if not isinstance(run, Run):
-            continue
-        for kind, files in run.loaded.get("_pending", {}).items():
+def link_pending(records: Iterable[Record], connection: Any, new_ids: Mapping[int, str] | None = None) -> None:
+    """Inside a transaction: link the inputs and outputs that new runs were made with, which `check_pending` let pass.
+
+    Args:
+        records: The runs, and others.
+        connection: The connection of the transaction.
+        new_ids: The ids of rows which the transaction wrote, by the `id()` of their files.
+    """
+    runs = {id(record): record for record in records if isinstance(record, Run)}
+    for run in runs.values():
+        pending: dict[str, list[File]] = run.loaded.get("_pending", {})
+        for kind, files in pending.items():
             if files:
-                edges.link(run, list(files), kind=kind)
-                files.clear()
-
-
-def _link_pending(run: Run, connection: Any) -> list[list[File]]:
-    """Inside a transaction: link what a run was made with; returns the lists that are to be emptied after it."""
-    pending: dict[str, list[File]] = run.loaded.get("_pending", {})
-    for kind, files in pending.items():
-        edges.check(run, files)
-        edges.link_inside(connection, run, files, kind=kind)
-    return list(pending.values())
+                linked = edges.link_inside(connection, run, files, kind=kind, new_ids=new_ids)
+                transaction.on_commit(partial(edges.tell_left_out, list(files), linked), using=connection.alias)
+                transaction.on_commit(files.clear, using=connection.alias)
 
 
 def save_origin(file: File, instance: Instance) -> None:

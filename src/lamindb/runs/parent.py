@@ -62,6 +62,11 @@ def run() -> Any:
             found[wanted] = Run.objects.using(instance.alias).filter(id=wanted).first()
         except LaminError:
             return None
+        if found[wanted] is None:
+            messages.warning(
+                f"{RUN_VARIABLE} is {wanted!r}, which is no recorded run of {instance.name!r}: it is ignored, and "
+                "no run above this process gets its files"
+            )
     return found[wanted]
 
 
