@@ -155,6 +155,12 @@ def short_lists(bench: Bench) -> Result:
     return Result(found.ours / _TIMES * 1e3, unit="ms", note=f"{found.note}, {found.value:.1f} × plain SQL")
 
 
+@benchmark("list few among a million files, against psycopg", bound=3)
+def short_lists_on_postgres(bench: Bench) -> Result:
+    """Compare the slowest question that few records answer or none, by the ratio, on PostgreSQL."""
+    return _slowest(bench, _SHORT, on_postgres=True)
+
+
 def _level_in_sql(plain: _Plain, prefix: str, counted: int) -> object:
     """Read a level by a skip scan: one statement a folder and one for its sizes; 200 files in a row by one."""
     start, end, found = prefix, f"{prefix[:-1]}0" if prefix else "\U0010ffff", []

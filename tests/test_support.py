@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.support import postgres
 from tests.support.offline import NOBODY, _can_cut_off, run_offline
 from tests.support.processes import (
     clean_environment,
@@ -80,6 +83,25 @@ def test_a_notebook_is_really_executed(driver: str, tmp_path: Path) -> None:
     path = write_notebook(tmp_path / "a.ipynb", "x = 20", "print(x + 1)\nx + 2", title="A title")
     run_notebook(path, driver=driver)
     assert outputs_text(tmp_path / "out-a.ipynb").split() == ["21", "22"]
+
+
+def test_the_data_of_a_kept_server_outlive_it() -> None:
+    import psycopg
+
+    # The path of a socket has at most 107 bytes, and the server's user has to reach it.
+    folder = Path(tempfile.mkdtemp(prefix="kept-", dir="/tmp"))
+    folder.chmod(0o755)
+    try:
+        assert postgres.can_keep(folder / "data")
+        for is_first in (True, False):
+            with postgres.running(folder / "server") as server:
+                name = server.create(name="kept") if is_first else "kept"
+                with psycopg.connect(server.url(name), autocommit=True) as connection:
+                    if is_first:
+                        connection.execute("CREATE TABLE one AS SELECT 1 AS number")
+                    assert connection.execute("SELECT number FROM one").fetchall() == [(1,)]
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_databases_are_fresh_and_compare_bytes(postgres_url: str) -> None:

@@ -374,10 +374,6 @@ def _listed(title: str, query: Any, *, if_any: bool = False) -> Section:
 def _derived(record: Any) -> Section:
     """Return a section with the newest descendants of a record, without a run's own outputs. Ids sort by time."""
     ids, is_all = lineage_query.some_descendant_ids(record, MOST_COUNTED)
-    if isinstance(record, Run):
-        ids -= set(
-            File.objects.using(record.alias).filter(run_id__in=[record.id], id__in=ids).values_list("id", flat=True)
-        )
     if not ids:
         return Section("derived from it")
     newest = File.objects.using(record.alias).filter(id__in=sorted(ids)[-FEW:]).order_by("-id")

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from lamindb.db import database
 from lamindb.errors import InvalidInputError
-from lamindb.models import File, RecordQuery
+from lamindb.models import File, RecordQuery, rows
 
 MOST: Final = 1_000
 """The maximum number of entries of a level that are read at once, and sorted as people read them."""
@@ -103,7 +103,10 @@ def level(query: RecordQuery[File], prefix: str = "", *, after: str | None = Non
     most = next((many for many in _COUNTED if many * len(names) <= _BUDGET), _COUNTED[-1])
     folders = [_folder(ranges, key, prefix, most) for key in names]
     ids = [one.file_id for one in entries if one.file_id is not None]
-    by_id = File.objects.using(query.db).in_bulk(ids)
+    by_id: dict[str, Any] = {}
+    for chunk in database.chunks(ids):
+        found = rows.rows(File, query.db, f"id IN ({rows.marks(chunk)})", chunk)
+        by_id |= {file.id: file for file in found}
     files = [by_id[file_id] for file_id in ids if file_id in by_id]
     if following is None:
         folders.sort(key=lambda folder: natural_order(folder.name))
@@ -165,11 +168,11 @@ def _entries(ranges: _Ranges, prefix: str, after: str | None, limit: int) -> Ite
     start, end = prefix if after is None else _behind(after), _end(prefix)
     at_once, found = 1, 0
     while found <= limit:
-        rows = ranges.keys(start, end, at_once)
-        is_full = len(rows) == at_once
-        for key, file_id in rows:
+        keys = ranges.keys(start, end, at_once)
+        is_full = len(keys) == at_once
+        for key, file_id in keys:
             folder, slash, _ = key[len(prefix) :].partition("/")
-            if not slash and is_full and key == rows[-1][0] and (at_once == 1 or key != rows[0][0]):
+            if not slash and is_full and key == keys[-1][0] and (at_once == 1 or key != keys[0][0]):
                 # Files in a row are read in batches. Further ones may have the same key, in another storage.
                 start, at_once = key, _BATCH
                 break
@@ -182,7 +185,7 @@ def _entries(ranges: _Ranges, prefix: str, after: str | None, limit: int) -> Ite
         else:
             if not is_full:
                 return
-            start = _behind(rows[-1][0])
+            start = _behind(keys[-1][0])
 
 
 def _behind(key: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.db import models
@@ -281,27 +281,23 @@ def descendant_ids(
 def some_descendant_ids(record: Any, most: int) -> tuple[set[str], bool]:
     """Return the ids of files derived from a file or run, as far as there are not many more than a number.
 
-    No step reads more rows than the number, so a file that many runs read costs no more than another.
+    The outputs of the run itself are left out. No step reads more rows than the number, so a file that many runs read
+    costs no more than another.
 
     Returns:
         The ids, and whether they are all.
     """
-    alias = alias_of(record)
-    is_file = isinstance(record, File)
-    found: set[str] = set()
-    seen: set[str] = set()
+    connection = database.connection(alias_of(record))
     frontier = [record.id]
-    is_all, reads = True, is_file
+    if not isinstance(record, File):
+        frontier = _following(frontier, connection, most, reads=False)
+    found: set[str] = set()
+    seen = {record.id, *frontier}
+    is_all, reads = len(frontier) <= most, True
     while frontier and len(found) <= most:
         following: list[str] = []
         for chunk in database.chunks(frontier):
-            if reads:
-                query = (
-                    RunInput.objects.using(alias).filter(file_id__in=chunk).order_by().values_list("run_id", flat=True)
-                )
-            else:
-                query = File.objects.using(alias).filter(run_id__in=chunk).order_by().values_list("id", flat=True)
-            rows = list(query[: most + 1])
+            rows = _following(chunk, connection, most, reads=reads)
             is_all &= len(rows) <= most
             following += rows
         frontier = [one for one in dict.fromkeys(following) if one not in seen]
@@ -309,8 +305,15 @@ def some_descendant_ids(record: Any, most: int) -> tuple[set[str], bool]:
         if not reads:
             found.update(frontier)
         reads = not reads
-    found.discard(record.id)
     return found, is_all and not frontier
+
+
+def _following(ids: Collection[str], connection: Any, most: int, *, reads: bool) -> list[str]:
+    """Return the runs that read some files, or the files that some runs made: at most one more than a number."""
+    found, model, match = ("run_id", RunInput, "file_id") if reads else ("id", File, "run_id")
+    listed, params = lineage_sql.listed_sql(connection.vendor, ids)
+    text = f"SELECT {found} FROM {model._meta.db_table} WHERE {match} IN ({listed}) LIMIT {most + 1}"
+    return [row[0] for row in lineage_sql.fetch(connection, text, params)]
 
 
 def _ids(record: Any, is_up: bool, model: Any, depth: int | None, all_producers: bool) -> list[str]:

@@ -233,18 +233,21 @@ def _reasons_sql(
     set of modules that are other ones by now, one of them None.
     """
     rules, params = _rules_sql(vendor, file_ids, code, generations=generations)
-    stale = "IN (SELECT run_id FROM stale_run)"
     causes = "SELECT 'cause', run_id, file_id, current_id FROM superseded"
     # See `OLD_INPUTS` for the outer join: where it finds no row, there is no producer.
-    join = "JOIN" if vendor == "postgresql" else "LEFT JOIN"
+    is_postgres = vendor == "postgresql"
+    join = "JOIN" if is_postgres else "LEFT JOIN"
+    among = f"{'' if is_postgres else '+'}{{file}} IN (SELECT id FROM stale WHERE kind = {FILE})"
+    is_stale = f"({among}) IS TRUE" if is_postgres else among
     steps = (
         f"SELECT 'step', i.run_id, i.file_id, {PRODUCER} FROM stale_run {join} {_INPUTS} i "
-        f"ON i.run_id = stale_run.run_id {join} {_FILES} f ON f.id = i.file_id WHERE ({PRODUCER}) {stale} "
+        f"ON i.run_id = stale_run.run_id {join} {_FILES} f ON f.id = i.file_id "
+        f"WHERE {is_stale.format(file='i.file_id')} "
         "AND i.run_id || i.file_id NOT IN (SELECT run_id || file_id FROM earlier)"
     )
     starts = (
         f"SELECT 'start', {PRODUCER}, f.id, NULL FROM given {join} {_FILES} f ON f.id = given.id "
-        f"WHERE ({PRODUCER}) {stale}"
+        f"WHERE {is_stale.format(file='f.id')}"
     )
     found = f"{rules} {causes} UNION ALL {steps} UNION ALL {starts}"
     if code is not None:

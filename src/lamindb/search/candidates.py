@@ -10,7 +10,9 @@ each step, so that several searches share the statements: one for each step, wha
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -439,9 +441,9 @@ class _PostgresIndex(_Index):
         super().__init__(query, fields)
         names = _POSTGRES_TEXT.get(query.model._meta.concrete_model)
         self._text = f"lamindb_folded({names})"
-        self._known: list[str] = []
-        self._sampled_names: list[int] = []
-        """Of each name in the sample a bit for each known trigram."""
+        self._sample_size = 0
+        self._having: dict[str, int] = {}
+        """Of each known trigram a bit for each name of the sample, whether it has it."""
 
     def existing(self) -> _Question:
         index = f"{self._table}_search"
@@ -456,22 +458,26 @@ class _PostgresIndex(_Index):
             return bool(cursor.fetchone()[0])
 
     def look_at_sample(self, grams: Sequence[str]) -> _Asking[None]:
-        self._known = list(grams[:_ARMS])
-        bits = " || ".join(["(text LIKE %s)::int"] * len(self._known))
+        known = list(grams[:_ARMS])
+        bits = " || ".join(["(text LIKE %s)::int"] * len(known))
         sample = f"SELECT {self._text} AS text FROM {self._table} {self._sampled(_SAMPLE)} LIMIT ALL"
         sql = self._padded("string_agg(bits, ' ')", 1, f"(SELECT '' || {bits} AS bits FROM ({sample}) texts) sampled")
-        [rows] = yield [(sql, [self._pattern(gram) for gram in self._known])]
-        self._sampled_names = [int(bits, 2) for bits in (rows[0][0] or "").split()]
+        [rows] = yield [(sql, [self._pattern(gram) for gram in known])]
+        names = (rows[0][0] or "").split()
+        self._sample_size = len(names)
+        self._having = {
+            gram: int("".join(column), 2) for gram, column in zip(known, zip(*names, strict=True), strict=False)
+        }
 
     def is_common(self, grams: Sequence[str]) -> bool:
         return self._share(grams) >= _SHARE
 
     def _share(self, grams: Sequence[str]) -> float:
         """Return the share of names that have all these trigrams, by the sample; 0 if it tells nothing of them."""
-        if not self._sampled_names or not set(grams) <= set(self._known):
+        if not self._having.keys() >= set(grams):
             return 0
-        all_of = sum(1 << (len(self._known) - 1 - self._known.index(gram)) for gram in set(grams))
-        return sum(bits & all_of == all_of for bits in self._sampled_names) / len(self._sampled_names)
+        having_all = functools.reduce(operator.and_, (self._having[gram] for gram in grams))
+        return having_all.bit_count() / self._sample_size
 
     def all_of(self, grams: Sequence[str], count: int) -> _Question:
         if not self.is_common(grams):

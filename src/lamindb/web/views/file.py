@@ -23,7 +23,7 @@ _MOST_REASONS: Final = 5
 _MOST_VERSIONS: Final = 20
 PATIENCE_SECONDS: Final = 4.0
 """How long the reasons why a file is stale or affected may be looked for."""
-_AT_ONCE_SECONDS: Final = 0.02
+_AT_ONCE_SECONDS: Final = 0.012
 """Reasons that take longer, in time of the processor, are loaded after the page."""
 
 
