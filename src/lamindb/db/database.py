@@ -10,6 +10,7 @@ import operator
 import os
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -213,7 +214,10 @@ def register(alias: str, config: dict[str, Any]) -> None:
     """Make a database known under an alias; opens nothing yet."""
     from django.db import connections
 
-    connections.settings[alias] = connections.configure_settings({"default": {}, alias: config})[alias]
+    from lamindb.db.connection import KEPT
+
+    registered = connections.configure_settings({"default": {}, alias: config})[alias]
+    connections.settings[alias] = {**registered, KEPT: threading.local()}
 
 
 def unregister(alias: str) -> None:

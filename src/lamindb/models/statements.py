@@ -16,8 +16,9 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
-from django.db import connections, models
+from django.db import models
 
+from lamindb.db.connection import of_thread
 from lamindb.db.database import ALIAS_PREFIX
 from lamindb.models import field_names, rows
 
@@ -73,6 +74,15 @@ class Question(NamedTuple):
             return None
         if not (conditions or named):
             return self
+        if not conditions:
+            texts = named.values()
+            for text in texts:
+                if not _is_simple_text(text):
+                    break
+            else:
+                shape = _with_texts(self.shape, tuple(named))
+                if shape is not None:
+                    return Question(shape, (*self.values, *texts))
         values: list[Any] = []
         added = [_node(model, condition, values) for condition in conditions]
         for name, value in named.items():
@@ -131,24 +141,24 @@ Build = Callable[[Question, str], Any]
 
 def records(question: Question, alias: str, build: Build) -> list[Any] | None:
     """Return the records of a question; None if Django has to be asked."""
-    connection = connections[alias]
+    connection = of_thread(alias)
     statement = _statement_for(question, "records", connection, build)
     if statement is None:
         return None
     found = statement.execute(question.values, connection)
-    return statement.columns.records(question.shape.model, connection, found)
+    return found and statement.columns.records(question.shape.model, connection, found)
 
 
 def count(question: Question, alias: str, build: Build) -> int | None:
     """Return the number of records of a question; None if Django has to be asked."""
-    connection = connections[alias]
+    connection = of_thread(alias)
     statement = _statement_for(question, "count", connection, build)
     return None if statement is None else int(statement.execute(question.values, connection)[0][0])
 
 
 def exists(question: Question, alias: str, build: Build) -> bool | None:
     """Return True if there is a record; None if Django has to be asked."""
-    connection = connections[alias]
+    connection = of_thread(alias)
     statement = _statement_for(question, "exists", connection, build)
     return None if statement is None else bool(statement.execute(question.values, connection))
 
@@ -280,8 +290,7 @@ def _leaf(model: Any, name: Any, value: Any, values: list[Any]) -> Any:
     if type(value) is not kind:
         return (name, None) if value is None and lookup == "" else None
     if kind is str:
-        # Other text may have two forms.
-        if not value.isascii() or "\0" in value or _MARK in value:
+        if not _is_simple_text(value):
             return None
     elif kind is bool:
         return name, value
@@ -293,6 +302,23 @@ def _leaf(model: Any, name: Any, value: Any, values: list[Any]) -> Any:
         return None
     values.append(value)
     return name
+
+
+def _is_simple_text(value: Any) -> bool:
+    """Return True for text that has one form only; the mark of a stand-in is not printable."""
+    return type(value) is str and value.isascii() and value.isprintable()
+
+
+@lru_cache(maxsize=256)
+def _with_texts(shape: Shape, names: tuple[str, ...]) -> Shape | None:
+    """Return a shape with one more filter, which compares columns of text; None if a name compares something else.
+
+    Most filters are such, and questions of few records take most of their time before the database is asked.
+    """
+    comparisons = [_comparison(shape.model, name) for name in names]
+    if not all(comparison is not None and comparison[0] is str for comparison in comparisons):
+        return None
+    return shape._replace(filters=(*shape.filters, names))
 
 
 def _is_node(shape: Any) -> bool:

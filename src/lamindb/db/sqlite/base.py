@@ -235,7 +235,8 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
 
     def _connect(self, conn_params: dict[str, Any], commands: list[str]) -> Any:
         given, self.init_commands = self.init_commands, []
-        conn_params = {**conn_params, "factory": Connection}
+        # No column is named for a conversion: the driver need not look at the name of each for that.
+        conn_params = {**conn_params, "factory": Connection, "detect_types": sqlite3.PARSE_DECLTYPES}
         try:
             # Bypass Django's async guard, which `super()` would keep: in a notebook an event loop always runs.
             raw = base.DatabaseWrapper.get_new_connection.__wrapped__(self, conn_params)  # type: ignore[attr-defined]
