@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import gc
+import importlib
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,28 @@ def test_loading_a_name_leaves_the_search_for_garbage_as_it_was(is_enabled: bool
         gc.enable()
 
 
+@pytest.mark.parametrize("do", [gc.disable, lambda: gc.set_threshold(900, 5, 5)])
+def test_what_another_thread_chooses_for_garbage_while_a_name_is_loaded_stays(
+    do: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, chosen = gc.get_threshold(), []
+
+    def importing(name: str) -> None:
+        assert gc.get_threshold()[0] > 10**6
+        do()
+        chosen.append((gc.isenabled(), gc.get_threshold()[0]))
+
+    monkeypatch.setattr(importlib, "import_module", importing)
+    try:
+        ln._load("lamindb.errors")
+        [(is_enabled, threshold)] = chosen
+        assert gc.isenabled() == is_enabled
+        assert gc.get_threshold()[0] == (before[0] if threshold > 10**6 else threshold)
+    finally:
+        gc.enable()
+        gc.set_threshold(*before)
+
+
 def test_forms_of_django_are_loaded_when_they_are_used(isolated_home: Path) -> None:
     code = """
 import sys
@@ -76,6 +100,28 @@ assert "django.template" not in sys.modules
 from django import forms
 assert forms.CharField().clean("x") == "x"
 assert "django.template" in sys.modules
+"""
+    assert run_python(code).returncode == 0
+
+
+def test_threads_that_use_forms_of_django_first_wait_until_they_are_loaded(isolated_home: Path) -> None:
+    code = """
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+import lamindb as ln
+ln.File
+forms, together = sys.modules["django.forms"], threading.Barrier(4)
+assert "CharField" not in vars(forms)
+sys.setswitchinterval(1e-6)
+
+def use(number):
+    together.wait()
+    return forms.CharField
+
+with ThreadPoolExecutor(4) as pool:
+    assert list(pool.map(use, range(4))) == [forms.CharField] * 4
+assert not hasattr(forms, "no_such_name")
 """
     assert run_python(code).returncode == 0
 

@@ -49,6 +49,8 @@ _MODULES = {
     "schema": "lamindb.schema",
     "setup": "lamindb.setup",
 }
+_RARELY = 1_000_000_007
+"""A threshold of the garbage collector that no import reaches, and no other program chooses."""
 
 __all__ = sorted([*_HOMES, *_MODULES, "__version__"])  # noqa: PLE0605
 
@@ -114,13 +116,18 @@ def __getattr__(name: str) -> Any:
 
 
 def _load(name: str) -> Any:
-    """Import a module; garbage is not looked for meanwhile, since all that modules make stays."""
+    """Import a module; garbage is hardly looked for meanwhile, since all that modules make stays.
+
+    Whether it is looked for at all is not touched: another thread may switch that off, or choose its own thresholds,
+    which then stay.
+    """
     import gc
     import importlib
 
-    if not gc.isenabled():
+    before = gc.get_threshold()
+    if not gc.isenabled() or before[0] == _RARELY:
         return importlib.import_module(name)
-    gc.disable()
+    gc.set_threshold(_RARELY)
     try:
         return importlib.import_module(name)
     finally:
@@ -128,7 +135,8 @@ def _load(name: str) -> Any:
             # Both together move what is there to the oldest generation, where it is looked at least often.
             gc.freeze()
             gc.unfreeze()
-        gc.enable()
+        if gc.get_threshold()[0] == _RARELY:
+            gc.set_threshold(*before)
 
 
 def __dir__() -> list[str]:

@@ -208,7 +208,9 @@ def circular() -> list[Any]:
     return values
 
 
-@pytest.mark.parametrize("value", [object(), {"deep": [b"bytes"]}, {(1, 2): 3}, circular()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [object(), {"deep": [b"bytes"]}, {(1, 2): 3}, circular()], ids=["object", "bytes", "key", "circular"]
+)
 def test_a_parameter_that_json_cannot_hold_is_named(instance: Path, value: Any) -> None:
     file = ln.File(b"1", key="one.txt", run=unsaved_run(params={"lr": 0.1, "model": value}))
     for refused in (file, unsaved_run(params={"model": value})):

@@ -347,7 +347,7 @@ def test_what_cannot_be_recorded_at_the_end_waits(
     local_instance: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
 ) -> None:
     instance = context.instance()
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_SECONDS", 0.3)
     began = ln.track(ln.Transform(name="p", type="pipeline"))
     with locked(local_instance):
         print("last words")

@@ -231,3 +231,36 @@ def test_what_waits_is_known_while_another_process_writes(tmp_path: Path) -> Non
         other.execute("rollback")
     cache.close()
     assert HashCache(tmp_path).digest(str(second), stats[1]) == "two"
+
+
+@pytest.mark.parametrize("in_fork", [False, True])
+def test_what_waits_does_not_bring_back_what_another_process_forgot(tmp_path: Path, in_fork: bool) -> None:
+    cache, other = HashCache(tmp_path), HashCache(tmp_path)
+    cache.put_soon([Known("/a", STAT, CONTENT, LATER)])
+    if in_fork:
+        child = os.fork()
+        if child == 0:
+            cache.forget(["/a"])
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    else:
+        other.forget(["/a"])
+    assert cache.get("/a", STAT) is None
+    cache.put_soon([Known("/b", STAT, CONTENT, LATER)])
+    cache.close()
+    assert other.get_many([("/a", STAT), ("/b", STAT)]) == [None, CONTENT]
+    other.close()
+
+
+def test_what_was_forgotten_is_not_written_at_the_end(tmp_path: Path) -> None:
+    cache, other = HashCache(tmp_path), HashCache(tmp_path)
+    cache.put_soon([Known("/a", STAT, CONTENT, LATER)])
+    other.forget(["/a"])
+    other.put(Known("/b", STAT, CONTENT, LATER))
+    cache.close()
+    assert other.get_many([("/a", STAT), ("/b", STAT)]) == [None, CONTENT]
+    cache.put_soon([Known("/a", STAT, CONTENT, LATER)])
+    cache.forget(["/a"])
+    cache.close()
+    assert other.get("/a", STAT) is None
+    other.close()

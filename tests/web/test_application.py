@@ -257,3 +257,29 @@ def test_htmx_is_the_file_of_its_package() -> None:
     digest = hashlib.sha256((folder / "htmx.min.js").read_bytes()).hexdigest()
     assert digest == "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"
     assert "Zero-Clause BSD" in (folder / "htmx.LICENSE.txt").read_text(encoding="utf-8")
+
+
+NOTED = "of this page and"
+
+
+@pytest.mark.parametrize("page", ["/files", "/runs", "/transforms"])
+def test_a_parameter_that_is_no_filter_is_pointed_out(client: Any, page: str) -> None:
+    said = client.get(f"{page}?typ=.csv&after=&x%3Cb%3E=1").text
+    assert "<code><bdi>typ</bdi></code>, <code><bdi>x&lt;b&gt;</bdi></code> are not filters of this page" in said
+    assert "<code><bdi>typ</bdi></code> is not a filter of this page" in client.get(f"{page}?typ=.csv").text
+    assert NOTED not in client.get(page).text
+
+
+def test_no_link_has_a_parameter_that_is_no_filter(usual: Made) -> None:
+    linked = [(path, answer) for path, answer in crawl(open_client(usual.folder), each=3) if "?" in path]
+    assert any(path.startswith(("/files?", "/runs?")) for path, _ in linked)
+    assert [path for path, answer in linked if NOTED in answer.text] == []
+    client = open_client(usual.folder)
+    every = "/files?folder=a&type=.csv&transform=a&who=a&storage=a&since=2026-01-01&until=2026-01-01&state=trash&old=1"
+    for path in (
+        every,
+        "/runs?status=failed&transform=a&who=a&reads=a&since=2026-01-01&params=lr",
+        "/transforms?type=script",
+    ):
+        answer = client.get(path)
+        assert answer.status == 200 and NOTED not in answer.text

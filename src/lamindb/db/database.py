@@ -12,6 +12,7 @@ import sqlite3
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -75,6 +76,7 @@ def configure_django() -> None:
         if not settings.configured and not named:
             _defer("django.core.checks")
             _defer("django.forms")
+            _defer("sqlparse")
             settings.configure(
                 DATABASES={},
                 DATABASE_ROUTERS=[_ROUTER],
@@ -99,21 +101,43 @@ def configure_django() -> None:
         raise ConflictError("your Django project has USE_TZ = False, which loses time zones: set it to True")
 
 
+class _Deferred(types.ModuleType):
+    """A module that is loaded when it is first asked for something; other threads wait until it is there.
+
+    `importlib.util.LazyLoader` has no lock before Python 3.12.4: the other threads would see an empty module.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        spec: Any = self.__spec__
+        with spec.loader_state["lock"]:
+            # While it is loaded, the lock lets its own thread ask for what is not there yet.
+            if not spec.loader_state["is_begun"]:
+                spec.loader_state["is_begun"] = True
+                try:
+                    spec.loader.exec_module(self)
+                except BaseException:
+                    spec.loader_state["is_begun"] = False
+                    raise
+                self.__class__ = types.ModuleType  # type: ignore[assignment]
+        return object.__getattribute__(self, name)
+
+
 def _defer(name: str) -> None:
     """Let a module be loaded when it is first asked for something, unless it is there.
 
     Django's fields import its forms, with templates and widgets, and the checks of a project's settings: only a project
-    of the user needs them.
+    of the user needs them. Its databases import a parser of SQL, which only migrations use.
     """
     spec = importlib.util.find_spec(name) if name not in sys.modules else None
     if spec is None or spec.loader is None:
         return
-    spec.loader = importlib.util.LazyLoader(spec.loader)
+    spec.loader_state = {"lock": threading.RLock(), "is_begun": False}
     module = importlib.util.module_from_spec(spec)
+    module.__class__ = _Deferred
     sys.modules[name] = module
-    spec.loader.exec_module(module)
     package, _, last = name.rpartition(".")
-    setattr(sys.modules[package], last, module)
+    if package:
+        setattr(sys.modules[package], last, module)
 
 
 def install_router() -> None:

@@ -23,14 +23,11 @@ from lamindb.core.settings import settings
 from lamindb.core.text import printable
 from lamindb.db import database
 from lamindb.errors import FlaggedFileError, InvalidTypeError
-from lamindb.lineage import query, sql
+from lamindb.lineage import query, reason_text, sql
 from lamindb.lineage.lineage_graph import FlaggedBy, reasons_text
 from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, Flag, RecordQuery, RunInput, RunOutput
 from lamindb.records import flags
-
-_NAMED = 3
-"""A reason in words names at most this many of the files between."""
 
 _FILES, _FLAGS, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, Flag, RunInput, RunOutput))
 
@@ -159,18 +156,16 @@ class Cause:
     def as_dict(self) -> dict[str, Any]:
         """Return plain dictionaries, lists, strings and numbers."""
         return {
-            "flagged": _plain(self.flagged),
+            "flagged": reason_text.as_dict(self.flagged),
             "flags": [flag_as_dict(flag) for flag in self.flags],
-            "chain": [_plain(file) for file in self.chain],
+            "chain": [reason_text.as_dict(file) for file in self.chain],
         }
 
     def __str__(self) -> str:
         """Return the cause as one line that is safe to print."""
-        between = [_title(file) for file in self.chain[1:-1]]
-        more = f" and {len(between) - _NAMED:,} more" if len(between) > _NAMED else ""
-        through = f", by way of {', '.join(between[:_NAMED])}{more}" if between else ""
+        through = reason_text.by_way_of(self.chain[1:-1])
         why = "; ".join(flag_text(flag) for flag in self.flags)
-        return f"version {self.flagged.version} of {_title(self.flagged)} is flagged: {why}{through}"
+        return f"version {self.flagged.version} of {reason_text.title(self.flagged)} is flagged: {why}{through}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -191,7 +186,7 @@ class AffectedBy:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain dictionaries, lists, strings and numbers."""
-        return {**_plain(self.file), "reasons": [reason.as_dict() for reason in self.reasons]}
+        return {**reason_text.as_dict(self.file), "reasons": [reason.as_dict() for reason in self.reasons]}
 
     def to_json(self) -> str:
         """Return JSON."""
@@ -199,7 +194,7 @@ class AffectedBy:
 
     def __repr__(self) -> str:
         """Return the reasons as text, one a line."""
-        title = _title(self.file)
+        title = reason_text.title(self.file)
         if not self:
             return f"{title} is not affected"
         return "\n".join([f"{title} is affected:", *(f"  {one}" for one in self.reasons)])
@@ -221,14 +216,6 @@ def flag_as_dict(flag: Flag) -> dict[str, Any]:
         "removed_at": flag.removed_at.isoformat() if flag.removed_at is not None else None,
         "removal_reason": flag.removal_reason,
     }
-
-
-def _plain(file: File) -> dict[str, Any]:
-    return {"key": file.key, "id": file.id, "version": file.version}
-
-
-def _title(file: File) -> str:
-    return printable(file.key or file.name or file.id)
 
 
 def affected(*files: Any) -> RecordQuery[File]:

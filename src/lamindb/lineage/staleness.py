@@ -26,15 +26,12 @@ from lamindb.core import context
 from lamindb.core.text import printable
 from lamindb.db import database
 from lamindb.errors import InvalidTypeError
-from lamindb.lineage import query, sql
+from lamindb.lineage import query, reason_text, sql
 from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, RecordQuery, Run, RunInput, RunOutput
 
 if TYPE_CHECKING:
     from lamindb.lineage.checkout import ChangedCode
-
-_NAMED = 3
-"""A reason in words names at most this many of the files between."""
 
 _FILES, _INPUTS, _OUTPUTS, _RUNS = (model._meta.db_table for model in (File, RunInput, RunOutput, Run))
 
@@ -329,23 +326,20 @@ class Reason:
         """Return plain dictionaries, lists, strings and numbers."""
         return {
             "kind": self.kind,
-            "read": None if self.read is None else _plain(self.read),
-            "current": None if self.current is None else _plain(self.current),
-            "chain": [_plain(file) for file in self.chain],
+            "read": None if self.read is None else reason_text.as_dict(self.read),
+            "current": None if self.current is None else reason_text.as_dict(self.current),
+            "chain": [reason_text.as_dict(file) for file in self.chain],
             "code": list(self.code),
         }
 
     def __str__(self) -> str:
         """Return the reason as one line that is safe to print."""
-        between = [_title(file) for file in self.chain[self.read is not None : -1]]
-        more = f" and {len(between) - _NAMED:,} more" if len(between) > _NAMED else ""
-        through = f", by way of {', '.join(between[:_NAMED])}{more}" if between else ""
+        through = reason_text.by_way_of(self.chain[self.read is not None : -1])
         if self.read is None:
-            paths = ", ".join(printable(path) for path in self.code[:_NAMED])
-            others = f" and {len(self.code) - _NAMED:,} more" if len(self.code) > _NAMED else ""
-            return f"{paths}{others} changed since it ran{through}"
+            changed = reason_text.listed([printable(path) for path in self.code])
+            return f"{changed} changed since it ran{through}"
         after = f"version {self.current.version} is current" if self.current is not None else "it is in the trash"
-        return f"version {self.read.version} of {_title(self.read)} was read{through}; {after}"
+        return f"version {self.read.version} of {reason_text.title(self.read)} was read{through}; {after}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -366,7 +360,7 @@ class Staleness:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain dictionaries, lists, strings and numbers."""
-        return {**_plain(self.file), "reasons": [reason.as_dict() for reason in self.reasons]}
+        return {**reason_text.as_dict(self.file), "reasons": [reason.as_dict() for reason in self.reasons]}
 
     def to_json(self) -> str:
         """Return JSON."""
@@ -374,16 +368,8 @@ class Staleness:
 
     def __repr__(self) -> str:
         """Return the reasons as text, one a line."""
-        title = _title(self.file)
+        title = reason_text.title(self.file)
         return "\n".join([f"{title} is stale:", *(f"  {one}" for one in self.reasons)]) if self else f"{title} is fresh"
-
-
-def _plain(file: File) -> dict[str, Any]:
-    return {"key": file.key, "id": file.id, "version": file.version}
-
-
-def _title(file: File) -> str:
-    return printable(file.key or file.name or file.id)
 
 
 def stale(*files: Any, code: bool = False) -> RecordQuery[File]:

@@ -60,6 +60,16 @@ class Known(NamedTuple):
     hashed_at_ns: int | None = None
 
 
+class _Waiting(dict[bytes, _Entry]):
+    """Entries that are written later, by path.
+
+    Attributes:
+        forgets: How often any process had forgotten files when the first of them was put.
+    """
+
+    forgets = 0
+
+
 class HashCache:
     """A small database of hashes in a folder of the user's.
 
@@ -80,7 +90,7 @@ class HashCache:
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
         self._made_by = os.getpid()
-        self._waiting: dict[bytes, _Entry] = {}
+        self._waiting = _Waiting()
         self._finalizer: weakref.finalize[..., HashCache] | None = None
 
     def get(self, path: str, stat: FileStat) -> Content | None:
@@ -113,13 +123,16 @@ class HashCache:
         """Remember files as `put_many` does: small ones are written with others, at the end at the latest.
 
         A process that is killed forgets those that wait. None wait in a forked process: it may end without our end.
+        Where another process forgets files meanwhile, all that wait are forgotten, too: it may have meant those.
         """
         rows = _entries(entries)
         if not rows:
             return
         with self._lock:
             try:
-                self._open()
+                connection = self._open()
+                if not self._waiting:
+                    self._waiting.forgets = _forgets(connection)
             except (sqlite3.Error, OSError) as error:
                 self._give_up(error)
                 return
@@ -153,7 +166,7 @@ class HashCache:
 
     def forget(self, paths: Iterable[str]) -> None:
         """Forget these files."""
-        self._write("delete from known where path = ?", [(os.fsencode(path),) for path in paths])
+        self._write("delete from known where path = ?", [(os.fsencode(path),) for path in paths], forgets=1)
 
     def close(self) -> None:
         """Close the database; the next use opens it again."""
@@ -172,6 +185,8 @@ class HashCache:
                     part = asked[start : start + _IN_ONE_QUERY]
                     query = f"select * from known where path in ({','.join('?' * len(part))})"
                     found.update((row[0], row[1:]) for row in connection.execute(query, part))
+                if self._waiting and self._waiting.forgets != _forgets(connection):
+                    self._waiting.clear()
             except (sqlite3.Error, OSError) as error:
                 self._give_up(error)
                 return [None] * len(files)
@@ -182,13 +197,15 @@ class HashCache:
             for row, (_, stat) in zip(rows, files, strict=True)
         ]
 
-    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]], forgets: int = 0) -> None:
         with self._lock:
             try:
                 connection = self._open()
                 _write_waiting(connection, self._waiting)
                 with connection:
                     connection.executemany(statement, rows)
+                    if forgets:
+                        connection.execute(f"pragma user_version = {(_forgets(connection) + forgets) % (1 << 31)}")
             except (sqlite3.Error, OSError) as error:
                 self._give_up(error)
 
@@ -199,7 +216,7 @@ class HashCache:
         if self._connection is not None:
             self._inherited.append(self._connection)
         # What waits in a forked child is written by its parent.
-        self._waiting = {}
+        self._waiting = _Waiting()
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         connection = sqlite3.connect(self._path, timeout=2.0, check_same_thread=False)
         try:
@@ -252,11 +269,11 @@ class NoHashCache(HashCache):
     def put_soon(self, entries: Iterable[Known]) -> None:
         """Remember nothing."""
 
-    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        del statement, rows
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]], forgets: int = 0) -> None:
+        del statement, rows, forgets
 
 
-def _close_own(connection: sqlite3.Connection, pid: int, waiting: dict[bytes, _Entry]) -> None:
+def _close_own(connection: sqlite3.Connection, pid: int, waiting: _Waiting) -> None:
     if pid != os.getpid():
         HashCache._inherited.append(connection)
         return
@@ -266,11 +283,20 @@ def _close_own(connection: sqlite3.Connection, pid: int, waiting: dict[bytes, _E
         connection.close()
 
 
-def _write_waiting(connection: sqlite3.Connection, waiting: dict[bytes, _Entry]) -> None:
+def _write_waiting(connection: sqlite3.Connection, waiting: _Waiting) -> None:
     if waiting:
         with connection:
-            connection.executemany(_INSERT, list(waiting.values()))
+            # Begun before the look: another process forgets files before it, or after the insert.
+            connection.execute("begin immediate")
+            if waiting.forgets == _forgets(connection):
+                connection.executemany(_INSERT, list(waiting.values()))
         waiting.clear()
+
+
+def _forgets(connection: sqlite3.Connection) -> int:
+    """Return how often any process forgot files; the database counts it in its header."""
+    [count] = connection.execute("pragma user_version").fetchone()
+    return int(count)
 
 
 def _entries(entries: Iterable[Known]) -> list[_Entry]:

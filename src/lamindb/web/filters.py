@@ -60,10 +60,16 @@ class Menu:
     def __init__(self, here: str, parameters: Mapping[str, str]) -> None:
         self._here = here
         self._parameters = {name: value for name, value in parameters.items() if value and name != "after"}
+        self._asked: set[str] = set()
 
     def value(self, name: str) -> str:
         """Return a parameter; "" if it is not given."""
+        self._asked.add(name)
         return self._parameters.get(name, "")
+
+    def unknown(self) -> list[str]:
+        """Return the names of parameters that nothing asked for: the page ignores them."""
+        return [name for name in self._parameters if name not in self._asked]
 
     def day(self, name: str) -> datetime.date | None:
         """Return a parameter that is a day in ISO form; None if it is not given.

@@ -45,6 +45,7 @@ def index(request: Request) -> HttpResponse:
         code=copied_code.files(chosen, after, handle=menu.value("who")),
         lead=_lead(chosen),
         chips=_chips(menu, chosen, made_by, found.rows),
+        unknown=menu.unknown(),
         rows=queries.with_states(site.instance, found.rows),
         after=found.after,
         is_cut=found.is_cut,

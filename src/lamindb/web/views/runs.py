@@ -48,6 +48,7 @@ def index(request: Request) -> HttpResponse:
         crumbs=(Crumb("Home", site.url("/")), Crumb("Runs")),
         code=copied_code.runs(chosen, after, handle=menu.value("who")),
         chips=_chips(menu, made_by, read, found.rows),
+        unknown=menu.unknown(),
         runs=found.rows,
         columns=columns,
         after=found.after,

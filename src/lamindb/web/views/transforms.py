@@ -48,6 +48,7 @@ def index(request: Request) -> HttpResponse:
         crumbs=(Crumb("Home", site.url("/")), Crumb("Transforms")),
         code=Code(f'{select}.order_by("-created_at", "-id")[:{queries.ROWS}]') if not after else None,
         chips=[menu.choice("Type", "type", [(one, one) for one in TYPES])],
+        unknown=menu.unknown(),
         transforms=found.rows,
         after=found.after,
         is_cut=found.is_cut,
