@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sqlite3
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils.connection import ConnectionDoesNotExist
 
 import lamindb as ln
 from lamindb.core import context
@@ -337,3 +339,31 @@ def test_a_file_that_is_replaced_within_a_transaction_takes_no_commit(local_inst
     with pytest.raises(NoInstanceError, match="the database of this instance is gone"):
         replace()
     assert not path.exists()
+
+
+def test_the_connection_of_a_thread_is_djangos(instance: Path) -> None:
+    def both() -> tuple[Any, Any]:
+        alias = context.instance().alias
+        return connection.of_thread(alias), connections[alias]
+
+    mine, wanted = both()
+    assert mine is wanted and both() == (mine, mine)
+    others: list[tuple[Any, Any]] = []
+    thread = threading.Thread(target=lambda: others.append(both()))
+    thread.start()
+    thread.join()
+    ((other, wanted),) = others
+    assert other is wanted and other is not mine
+
+    async def in_a_task() -> tuple[Any, Any]:
+        return both()
+
+    found, wanted = asyncio.run(in_a_task())
+    assert found is wanted
+    root = context.instance().root_url
+    ln.disconnect()
+    with pytest.raises(ConnectionDoesNotExist):
+        connection.of_thread(mine.alias)
+    ln.connect(root)
+    found, wanted = both()
+    assert found is wanted and found is not mine

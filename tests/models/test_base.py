@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -161,3 +162,20 @@ def test_what_is_set_in_a_copy_is_no_change_of_the_original(world: SimpleNamespa
     assert copied.__dict__["_assigned"] == {"description", "name"}
     assert copied.save().name == "of the copy"
     assert ln.File.get(file.id).description == "of the original"
+
+
+def test_a_deleted_record_is_not_saved(instance: Path) -> None:
+    transform = ln.Transform(name="t", type="pipeline").save()
+    run = ln.Run(transform=transform).save()
+    with pytest.raises(ln.errors.ReferencedError):
+        transform.delete()
+    assert transform.is_saved and transform.id is not None
+    run.delete()
+    for record in (run, transform):
+        if record.is_saved:
+            record.delete()
+        assert not record.is_saved
+        with pytest.raises(InvalidInputError, match="not saved"):
+            record.delete()
+        with pytest.raises(ln.errors.ConflictError, match="was deleted meanwhile"):
+            record.save()

@@ -11,6 +11,7 @@ import os
 import re
 import threading
 import weakref
+from asyncio import _get_running_loop  # What it exports for event loops.
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Final
@@ -32,6 +33,9 @@ from django.db.utils import (
 
 from lamindb import errors
 from lamindb.instance.move_note import MOVED
+
+KEPT: Final = "OF_THREAD"
+"""Under this name the settings of a database keep the connection of each thread."""
 
 _live: weakref.WeakSet[Guarded] = weakref.WeakSet()
 """Every wrapper of every thread, so that disconnecting and forking reach all of them."""
@@ -338,6 +342,22 @@ class Guarded:
 def _close_own(raw: Any, pid: int) -> None:
     if pid == os.getpid():
         raw.close()
+
+
+def of_thread(alias: str) -> Any:
+    """Return this thread's connection to a database; under an event loop, that of the task.
+
+    Django's look-up takes longer than most of what lies between a short question and its database.
+    """
+    registered = connections.settings.get(alias)
+    kept = None if registered is None or _get_running_loop() is not None else registered.get(KEPT)
+    if kept is None:
+        return connections[alias]
+    try:
+        return kept.connection
+    except AttributeError:
+        kept.connection = connections[alias]
+        return kept.connection
 
 
 def close_alias(alias: str) -> None:

@@ -238,7 +238,10 @@ def register(alias: str, config: dict[str, Any]) -> None:
     """Make a database known under an alias; opens nothing yet."""
     from django.db import connections
 
-    connections.settings[alias] = connections.configure_settings({"default": {}, alias: config})[alias]
+    from lamindb.db.connection import KEPT
+
+    registered = connections.configure_settings({"default": {}, alias: config})[alias]
+    connections.settings[alias] = {**registered, KEPT: threading.local()}
 
 
 def unregister(alias: str) -> None:

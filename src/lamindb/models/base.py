@@ -356,8 +356,10 @@ class Record(models.Model, metaclass=RecordType):
         return None
 
     def delete_row(self) -> Any:
-        """Delete only the row."""
-        return super().delete()
+        """Delete only the row; the record is not saved any more."""
+        deleted = super().delete()
+        self.is_saved = False
+        return deleted
 
     @property
     def is_saved(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 from django.db import connections, models
 from django.db.models.base import ModelState
 
+from lamindb.db.connection import of_thread
 from lamindb.db.database import ALIAS_PREFIX
 from lamindb.errors import NoInstanceError
 
@@ -65,7 +66,7 @@ def rows(model: type[_R], alias: str, condition: str, values: Sequence[Any] = ()
         condition: What follows WHERE; `%s` stands for a value.
         values: The values.
     """
-    connection: Any = connections[alias]
+    connection = of_thread(alias)
     columns = columns_of(model, connection.vendor)
     table = connection.ops.quote_name(model._meta.db_table)
     found = connection.fetch(f"SELECT {', '.join(columns.selected)} FROM {table} WHERE {condition}", values)
@@ -74,7 +75,7 @@ def rows(model: type[_R], alias: str, condition: str, values: Sequence[Any] = ()
 
 def values(alias: str, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """Return what a statement of SQL reads; no value is converted."""
-    connection: Any = connections[alias]
+    connection = of_thread(alias)
     found: list[tuple[Any, ...]] = connection.fetch(statement, parameters)
     return found
 

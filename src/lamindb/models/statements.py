@@ -16,8 +16,9 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
-from django.db import connections, models
+from django.db import models
 
+from lamindb.db.connection import of_thread
 from lamindb.db.database import ALIAS_PREFIX
 from lamindb.models import field_names, rows
 
@@ -71,19 +72,29 @@ class Question(NamedTuple):
         model, is_softened, filters, order, limit = self.shape
         if limit is not None:
             return None
+        if not (conditions or named):
+            return self
+        if not conditions:
+            texts = named.values()
+            for text in texts:
+                if not _is_simple_text(text):
+                    break
+            else:
+                shape = _with_texts(self.shape, tuple(named))
+                if shape is not None:
+                    return Question(shape, (*self.values, *texts))
         values: list[Any] = []
         added = [_node(model, condition, values) for condition in conditions]
-        added += [_leaf(model, name, value, values) for name, value in named.items()]
+        for name, value in named.items():
+            added.append(_leaf(model, name, value, values))
         if None in added:
             return None
-        if not added:
-            return self
         return Question(Shape(model, is_softened, (*filters, tuple(added)), order, limit), (*self.values, *values))
 
     def ordered(self, names: tuple[Any, ...]) -> Question | None:
         """Return the question in another order; None if it is not simple then."""
         model, is_softened, filters, _, limit = self.shape
-        if limit is not None or not all(type(name) is str and _is_column(model, name) for name in names):
+        if limit is not None or not all(type(name) is str for name in names) or not _are_columns(model, names):
             return None
         return Question(Shape(model, is_softened, filters, names, limit), self.values)
 
@@ -100,7 +111,7 @@ class Question(NamedTuple):
     def first(self, order: tuple[str, ...], count: int) -> Question | None:
         """Return the question for so many records, the first in an order; None if it is not simple then."""
         model, is_softened, filters, _, limit = self.shape
-        if limit is not None or count <= 0 or not all(_is_column(model, name) for name in order):
+        if limit is not None or count <= 0 or not _are_columns(model, order):
             return None
         return Question(Shape(model, is_softened, filters, order, count), self.values)
 
@@ -130,31 +141,31 @@ Build = Callable[[Question, str], Any]
 
 def records(question: Question, alias: str, build: Build) -> list[Any] | None:
     """Return the records of a question; None if Django has to be asked."""
-    connection = connections[alias]
+    connection = of_thread(alias)
     statement = _statement_for(question, "records", connection, build)
     if statement is None:
         return None
-    columns = rows.columns_of(question.shape.model, connection.vendor)
-    return columns.records(question.shape.model, connection, statement.execute(question.values, connection))
+    found = statement.execute(question.values, connection)
+    return found and statement.columns.records(question.shape.model, connection, found)
 
 
 def count(question: Question, alias: str, build: Build) -> int | None:
     """Return the number of records of a question; None if Django has to be asked."""
-    connection = connections[alias]
+    connection = of_thread(alias)
     statement = _statement_for(question, "count", connection, build)
     return None if statement is None else int(statement.execute(question.values, connection)[0][0])
 
 
 def exists(question: Question, alias: str, build: Build) -> bool | None:
     """Return True if there is a record; None if Django has to be asked."""
-    connection = connections[alias]
+    connection = of_thread(alias)
     statement = _statement_for(question, "exists", connection, build)
     return None if statement is None else bool(statement.execute(question.values, connection))
 
 
 def _statement_for(question: Question, kind: str, connection: Any, build: Build) -> _Statement | None:
-    # What is asked of the database of a host project, or of an instance that is disconnected, Django refuses.
-    if not connection.alias.startswith(ALIAS_PREFIX) or connection.alias not in connections.settings:
+    # What is asked of the database of a host project Django refuses, in words that fit.
+    if not connection.alias.startswith(ALIAS_PREFIX):
         return None
     return _statement(question.shape, kind, connection.vendor, build)
 
@@ -166,11 +177,13 @@ class _Statement(NamedTuple):
         sql: The statement.
         parameters: Its parameters, with None where a value goes.
         places: Of each value the parameter, its number in the question, and the function that adapts it, or None.
+        columns: The columns of the model that it asks for.
     """
 
     sql: str
     parameters: tuple[Any, ...]
     places: tuple[tuple[int, int, Callable[[Any, Any], Any] | None], ...]
+    columns: rows.Columns
 
     def execute(self, values: tuple[Any, ...], connection: Any) -> list[tuple[Any, ...]]:
         """Return the rows that it reads."""
@@ -208,7 +221,7 @@ def _statement(shape: Shape, kind: str, vendor: str, build: Build) -> _Statement
     constants = list(given)
     for position, *_ in places:
         constants[position] = None
-    return _Statement(sql, tuple(constants), tuple(places))
+    return _Statement(sql, tuple(constants), tuple(places), rows.columns_of(shape.model, vendor))
 
 
 def _select(query: Any, connection: Any) -> tuple[str, Sequence[Any]] | None:
@@ -277,8 +290,7 @@ def _leaf(model: Any, name: Any, value: Any, values: list[Any]) -> Any:
     if type(value) is not kind:
         return (name, None) if value is None and lookup == "" else None
     if kind is str:
-        # Other text may have two forms.
-        if not value.isascii() or "\0" in value or _MARK in value:
+        if not _is_simple_text(value):
             return None
     elif kind is bool:
         return name, value
@@ -290,6 +302,23 @@ def _leaf(model: Any, name: Any, value: Any, values: list[Any]) -> Any:
         return None
     values.append(value)
     return name
+
+
+def _is_simple_text(value: Any) -> bool:
+    """Return True for text that has one form only; the mark of a stand-in is not printable."""
+    return type(value) is str and value.isascii() and value.isprintable()
+
+
+@lru_cache(maxsize=256)
+def _with_texts(shape: Shape, names: tuple[str, ...]) -> Shape | None:
+    """Return a shape with one more filter, which compares columns of text; None if a name compares something else.
+
+    Most filters are such, and questions of few records take most of their time before the database is asked.
+    """
+    comparisons = [_comparison(shape.model, name) for name in names]
+    if not all(comparison is not None and comparison[0] is str for comparison in comparisons):
+        return None
+    return shape._replace(filters=(*shape.filters, names))
 
 
 def _is_node(shape: Any) -> bool:
@@ -343,7 +372,7 @@ def _adapter(model: Any, name: str) -> Callable[[Any, Any], Any] | None:
 
 
 @lru_cache(maxsize=256)
-def _is_column(model: Any, name: str) -> bool:
-    """Return True if a name of an order is a column that is no relation."""
-    named = name.removeprefix("-")
-    return any(field.name == named for field in model._meta.concrete_fields if not field.is_relation)
+def _are_columns(model: Any, names: tuple[str, ...]) -> bool:
+    """Return True if the names of an order are columns that are no relations."""
+    columns = {field.name for field in model._meta.concrete_fields if not field.is_relation}
+    return all(name.removeprefix("-") in columns for name in names)

@@ -96,7 +96,8 @@ def _save_one(record: Record, connection: Any) -> None:
     for name, other in record._state.fields_cache.items():
         if isinstance(other, Record) and not other.is_saved and name != "transform":
             raise InvalidInputError(f"{name} is a {type(other).__name__} that is not saved yet: save it first")
-    if not record.is_saved:
+    was_deleted = record.pk is None and record.alias is not None
+    if not (record.is_saved or was_deleted):
         _prepare_new(record, connection.alias)
         if isinstance(record, Run) and (new := record.related("transform")) is not None and not new.is_saved:
             _save_one(new, connection)
