@@ -89,6 +89,13 @@ def test_well_known_shapes_are_hidden_wherever_they_stand(secret: str) -> None:
         ('run(["curl", "--user", "me:x1"])', 'run(["curl", "--user", "me:***"])'),
         ('run(["mysqldump", "-px1", "d"])', 'run(["mysqldump", "-p***", "d"])'),
         ("sshpass -p x1 ssh host -p 22", "sshpass -p *** ssh host -p 22"),
+        ('p.add_argument("-t", "--api-token", default="x1")', 'p.add_argument("-t", "--api-token", default="***")'),
+        (
+            "add_argument('--pwd', help='(me)',\n default = 'x')",
+            "add_argument('--pwd', help='(me)',\n default = '***')",
+        ),
+        ('@click.option("--password", default="a b")', '@click.option("--password", default="***")'),
+        ('["p.add_argument(\\"--token\\", default=\\"x\\")"]', '["p.add_argument(\\"--token\\", default=\\"***\\")"]'),
     ],
 )
 def test_named_secrets_are_hidden(text: str, redacted: str) -> None:
@@ -107,6 +114,8 @@ def test_named_secrets_are_hidden(text: str, redacted: str) -> None:
         'password = ""',
         "def login(password: str, token: str | None = None) -> None:",
         "tokenizer = 'bert'",
+        'p.add_argument("--token-file", default="a.txt"); p.add_argument("--lr", default="0.1")',
+        'p.add_argument("--token", required=True)\nx = dict(default="kept")',
         "from secrets import token_hex",
         "f'postgresql://{user}:{password}@{host}'",
         "https://host:8080/path and mail me@example.org",

@@ -98,6 +98,13 @@ _CALLED: Final = re.compile(
     r"(?P<head>\b(?:setdefault|setenv|putenv|set_secret|set_password)\(\s*[\"'](?P<name>[\w.\-]+)[\"']\s*,\s*)"
     r"(?P<quote>[\"'])(?P<value>[^\"'\n]+)(?P=quote)"
 )
+_DECLARED: Final = (
+    r"(?P<head>\b(?:add_argument|option|Option|argument|Argument)\(\s{0,80}"
+    r"(?P<names>(?:\\?[\"']-{0,2}[\w./\-]+\\?[\"']\s{0,80},\s{0,80}){1,4})"
+    r"(?:[^()]|\([^()]{0,200}\)){0,600}?\bdefault\s?=\s?[rRbBuU]{0,2})"
+    r"(?P<quote>\\?[\"'])(?P<value>(?:(?!(?P=quote))[^\n])+)(?P=quote)"
+)
+"""`add_argument("--api-token", default="x")`, and options of click and typer; in the source of a notebook as in JSON."""
 _BARE: Final = re.compile(
     r"(?P<head>(?<![\w])(?P<name>[A-Za-z_][\w.\-]*)(?:=|:[ \t]{1,8}))(?P<value>[^\s'\"()\[\]{},;=*]+)(?=[\s;&'\"\\]|$)"
 )
@@ -162,6 +169,8 @@ def redact_text(text: str) -> str:
     text = _HEADER.sub(lambda found: (found.group(1) or found.group(2)) + HIDDEN, text)
     if _NAME_MARKS.search(text) is None:
         return text
+    if "default" in text:
+        text = re.sub(_DECLARED, _hide_declared, text)
     return _BARE.sub(_hide_bare, _CALLED.sub(_hide_called, _QUOTED.sub(_hide_quoted, text)))
 
 
@@ -229,6 +238,13 @@ def _hide_quoted(found: re.Match[str]) -> str:
 
 def _hide_called(found: re.Match[str]) -> str:
     if not is_secret_name(found["name"]) or found["value"].casefold() in _PLACEHOLDERS:
+        return found.group()
+    return f"{found['head']}{found['quote']}{HIDDEN}{found['quote']}"
+
+
+def _hide_declared(found: re.Match[str]) -> str:
+    names = re.findall(r"[A-Za-z_][\w.\-]*", found["names"])
+    if not any(map(is_secret_name, names)) or found["value"].casefold() in _PLACEHOLDERS:
         return found.group()
     return f"{found['head']}{found['quote']}{HIDDEN}{found['quote']}"
 
