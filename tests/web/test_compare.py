@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,15 @@ def test_of_117_parameters_one_is_shown(local_instance: Path) -> None:
 def test_two_versions_of_a_file(client: Any, usual: Made) -> None:
     page = client.get(f"/compare?a={usual.files['metrics']}&b={usual.files['metrics2']}")
     assert page.status == 200 and "0.35" in page.text
+
+
+def test_the_columns_say_which_one_is_earlier(client: Any, usual: Made) -> None:
+    earlier, later = sorted((usual.runs["train"], usual.runs["train2"]))
+    for a, b, heads in ((earlier, later, ["Earlier", "Later"]), (later, earlier, ["Later", "Earlier"])):
+        page = client.get(f"/compare?a={a}&b={b}").text
+        found = [one for one in re.findall(r'<th scope="col">(\w+)</th>', page) if one in heads]
+        assert found and found[:2] == heads
+        assert re.findall(r"\d\d:\d\d:\d\d · (\w{8})", page) == [a[:8], b[:8]]
 
 
 def test_what_cannot_be_compared_says_so(client: Any, usual: Made) -> None:

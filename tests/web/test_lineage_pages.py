@@ -117,6 +117,21 @@ def test_a_form_gives_depth_plumbing_and_date(project: dict[str, Any]) -> None:
     assert set(nodes(client.get(f"{base}?at=2001-01-01").text)) == {report.id}
 
 
+def test_a_page_speaks_of_what_it_shows_only(project: dict[str, Any]) -> None:
+    client, merged, raw = project["client"], project["merged"][1], project["raw"][0]
+    down = client.get(f"/files/{merged.id}/lineage?dir=down&as=tree").text
+    assert "Nothing was made from it." in down and "made from nothing" not in down and "no more" not in down
+    up = client.get(f"/files/{raw.id}/lineage?dir=up&depth=0&as=tree").text
+    assert "nothing was made" not in up and "there is no more" not in up
+
+
+def test_a_day_before_a_record_was_made_says_so(project: dict[str, Any]) -> None:
+    address = f"/files/{project['report'].id}/lineage"
+    assert "was not there yet" in project["client"].get(f"{address}?at=2020-01-01").text
+    for at in ("", "?at=2030-01-01", "?at=2030-01-01T10:00:00"):
+        assert "was not there yet" not in project["client"].get(f"{address}{at}").text
+
+
 def test_a_way_is_highlighted(project: dict[str, Any]) -> None:
     client, report, merged = project["client"], project["report"], project["merged"][0]
     text = client.get(f"/files/{report.id}/lineage?sel={merged.id}&mark=way").text

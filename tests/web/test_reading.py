@@ -185,3 +185,45 @@ def test_opening_again_takes_the_place_of_the_one_before(local_instance: Path) -
     second = open_read_only(local_instance)
     assert first.alias == second.alias and first.is_closed and not second.is_closed
     assert context.instance().alias != second.alias and not context.instance().is_read_only
+
+
+def test_the_page_of_a_run_that_ended_is_loaded_anew(local_instance: Path) -> None:
+    run = ln.track(ln.Transform("follow", type="script"))
+    address = f"/runs/{run.id}/log"
+    client = Client(open_read_only(local_instance))
+    assert "every 2s" in client.get(address).text
+    assert "HX-Refresh" not in client.get(address, hx_request="true").headers
+    ln.finish()
+    ended = client.get(address, hx_request="true")
+    assert (ended.status, ended.headers["HX-Refresh"]) == (200, "true")
+    assert "every 2s" not in client.get(address).text
+
+
+def test_an_instance_that_is_gone_says_so(local_instance: Path) -> None:
+    ln.File(b"1", key="a.txt").save()
+    client = Client(open_read_only(local_instance))
+    assert client.get("/files").status == 200
+    ln.setup.disconnect()
+    shutil.move(local_instance, local_instance.with_name("elsewhere"))
+    for address in ("/files", "/stale", "/files?type=.csv"):
+        answer = client.get(address)
+        assert answer.status == 503 and "deleted, moved or replaced" in answer.text
+
+
+def test_both_hashes_of_a_file_are_found(local_instance: Path) -> None:
+    file = ln.File(b"1", key="a.txt").save()
+    client = Client(open_read_only(local_instance))
+    for text in (file.hash, file.digest, file.id):
+        answer = client.get(f"/search?q={text}")
+        assert (answer.status, answer.headers["Location"]) == (303, f"/files/{file.id}")
+
+
+def test_each_file_of_a_list_of_stale_ones_is_marked(local_instance: Path) -> None:
+    raw = ln.File(b"1", key="raw.txt").save()
+    last = raw
+    for n in range(3):
+        run = showcase.make_run(ln.Transform(f"step {n}").save(), inputs=[last])
+        last = ln.File(b"%d" % n, key=f"step{n}.txt", run=run).save()
+    raw.replace(b"2").save()
+    page = Client(open_read_only(local_instance)).get("/files?state=stale").text
+    assert page.count('<span class="marks">') == 3

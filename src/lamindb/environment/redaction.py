@@ -104,7 +104,7 @@ _DECLARED: Final = (
     r"(?:[^()]|\([^()]{0,200}\)){0,600}?\bdefault\s?=\s?[rRbBuU]{0,2})"
     r"(?P<quote>\\?[\"'])(?P<value>(?:(?!(?P=quote))[^\n])+)(?P=quote)"
 )
-"""`add_argument("--api-token", default="x")`, and options of click and typer; in the source of a notebook as in JSON."""
+"""`add_argument("--api-token", default="x")`, and options of click and typer; in a notebook with escapes of JSON."""
 _BARE: Final = re.compile(
     r"(?P<head>(?<![\w])(?P<name>[A-Za-z_][\w.\-]*)(?:=|:[ \t]{1,8}))(?P<value>[^\s'\"()\[\]{},;=*]+)(?=[\s;&'\"\\]|$)"
 )

@@ -288,7 +288,7 @@ class Pages:
     def newest(self) -> str:
         """Return the newest current files, and the newest runs."""
         current = [file for file in self.graph.files if file.is_latest and not file.is_trashed]
-        files = sorted(current, key=lambda file: file.id, reverse=True)[:10]
+        files = sorted(current, key=lambda file: (file.created_at, file.id), reverse=True)[:10]
         runs = sorted(self.graph.runs, key=lambda run: run.id, reverse=True)[:10]
         return card("Newest files", self._list(files)) + card("Newest runs", self._list(runs))
 

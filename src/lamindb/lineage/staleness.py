@@ -113,10 +113,19 @@ def _rules_sql(
     else:
         listed, params = sql.listed_sql(vendor, file_ids)
         made = f"SELECT ({PRODUCER}){cast} FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id"
-        behind = (
-            f" UNION SELECT ({PRODUCER}){cast} FROM {{last}} CROSS JOIN {_INPUTS} i "
-            f"CROSS JOIN {_FILES} f WHERE i.run_id = {{last}}.run_id AND f.id = i.file_id"
-        )
+        if cast:
+            # LIMIT ALL keeps the planner from joining the tables as a whole in each step: it expects ten times as many
+            # runs in one as there are files.
+            of_run = (
+                f"SELECT ({PRODUCER}){cast} AS run_id FROM {_INPUTS} i CROSS JOIN LATERAL (SELECT * FROM {_FILES} r "
+                "WHERE r.id = i.file_id LIMIT ALL) f WHERE i.run_id = {last}.run_id LIMIT ALL"
+            )
+            behind = f" UNION SELECT step.run_id FROM {{last}} CROSS JOIN LATERAL ({of_run}) step"
+        else:
+            behind = (
+                f" UNION SELECT ({PRODUCER}) FROM {{last}} CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} f "
+                "WHERE i.run_id = {last}.run_id AND f.id = i.file_id"
+            )
         if generations is None:
             origin = f"origin(run_id) AS ({made}{behind.format(last='origin')})"
         else:

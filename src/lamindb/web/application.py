@@ -15,7 +15,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 
 from lamindb.core import context
-from lamindb.errors import IntegrityError, InvalidInputError, LaminError, NoResultFound
+from lamindb.errors import IntegrityError, InvalidInputError, LaminError, NoInstanceError, NoResultFound
 from lamindb.web import responses, routes
 from lamindb.web.gate import Redirect, Refusal
 from lamindb.web.responses import PageError
@@ -78,6 +78,12 @@ class Application:
         except IntegrityError:
             status = 409
             text = "The stored bytes are missing or damaged: `lamin verify` says which, and how to repair them."
+        except NoInstanceError as error:
+            _log.error("%s", error)
+            status = 503
+            text = (
+                "The instance is gone: its database was deleted, moved or replaced. Start `lamin ui` where it is now."
+            )
         except InvalidInputError as error:
             _log.info("refused: %s", error)
             status, text = 400, "This address asks for something that cannot be."

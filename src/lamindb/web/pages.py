@@ -100,7 +100,7 @@ def error_page(site: Site, status: int, text: str, request: Request | None = Non
         request: The request; None if it may see nothing: then the page has no links.
     """
     titles = {400: "Wrong address", 401: "Not signed in", 403: "Not allowed", 404: "Not found", 405: "Read only"}
-    titles |= {409: "Damaged bytes"}
+    titles |= {409: "Damaged bytes", 503: "The instance is gone"}
     values: dict[str, Any] = {"title": titles.get(status, "Something is wrong"), "text": text, "status": status}
     values |= {"is_bare": request is None, "theme": theme_of(request) if request is not None else ""}
     common: dict[str, Any] = dict.fromkeys(("here", "path", "section"), "")

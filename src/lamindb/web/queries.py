@@ -353,7 +353,10 @@ def time_limit(instance: Instance, seconds: float, *, of_processor: bool = False
             raise
         clock.is_over = True
     finally:
-        if connection.vendor == "sqlite":
+        if connection.connection is not raw:
+            # It was closed, as its database is gone.
+            pass
+        elif connection.vendor == "sqlite":
             raw.set_progress_handler(None, 0)
         else:
             raw.execute("SET statement_timeout = 0")
@@ -402,8 +405,8 @@ class FileRow:
     states: tuple[str, ...] = field(default=())
 
 
-def with_states(instance: Instance, listed: list[File]) -> list[FileRow]:
-    """Return files with what is shown beside their names, by one query."""
+def with_states(instance: Instance, listed: list[File], *, are_stale: bool = False) -> list[FileRow]:
+    """Return files with what is shown beside their names, by one query; `are_stale` if all are known to be stale."""
     stale, flagged = marks_among(instance, [file.id for file in listed])
 
     def states(file: File) -> Iterator[str]:
@@ -413,7 +416,7 @@ def with_states(instance: Instance, listed: list[File]) -> list[FileRow]:
             yield "old"
         if file.id in flagged:
             yield "flagged"
-        if file.id in stale:
+        if are_stale or file.id in stale:
             yield "stale"
 
     return [FileRow(file, tuple(states(file))) for file in listed]

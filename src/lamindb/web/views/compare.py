@@ -53,6 +53,7 @@ def show(request: Request) -> HttpResponse:
         ids=ids,
         found=found,
         sides=[_side(a), _side(b)],
+        columns=("Earlier", "Later") if _time(a) <= _time(b) else ("Later", "Earlier"),
         tables=_tables(found, a, b, show_all=show_all) if isinstance(found, RunDifference) else [],
         sections=_sections(found),
         show_all=show_all,
@@ -105,11 +106,17 @@ def _check(a: Any, b: Any) -> None:
         raise PageError(400, f"These files are too large for a page: `lamin diff {a.id} {b.id}` compares them.")
 
 
+def _time(record: Any) -> Any:
+    """Return what tells which of two records is the earlier one."""
+    return (record.version, record.id) if isinstance(record, File) else (record.created_at, record.id)
+
+
 def _side(record: Any) -> dict[str, Any]:
     if isinstance(record, File):
         return {"path": f"/files/{record.id}", "name": record.key or record.name, "note": f"v{record.version}"}
     if isinstance(record, Run):
-        note = record.created_at.strftime("%Y-%m-%d %H:%M")
+        # Of two runs of one minute, the seconds and the ids tell which is which.
+        note = f"{record.created_at:%Y-%m-%d %H:%M:%S} · {record.id[:8]}"
         return {"path": f"/runs/{record.id}", "name": record.transform.name, "note": note}
     return {"path": f"/transforms/{record.id}", "name": record.name, "note": tags.version(record.version)}
 

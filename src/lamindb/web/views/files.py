@@ -46,7 +46,7 @@ def index(request: Request) -> HttpResponse:
         lead=_lead(chosen),
         chips=_chips(menu, chosen, made_by, found.rows),
         unknown=menu.unknown(),
-        rows=queries.with_states(site.instance, found.rows),
+        rows=queries.with_states(site.instance, found.rows, are_stale=chosen.state == "stale"),
         after=found.after,
         is_cut=found.is_cut,
         is_filtered=chosen.is_any,

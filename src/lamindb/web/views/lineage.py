@@ -64,6 +64,14 @@ def index(request: Request) -> HttpResponse:
     )
 
 
+_NOTHING: Final = {
+    "up": "It was made from nothing that is known.",
+    "down": "Nothing was made from it.",
+    "both": "It was made from nothing that is known, and nothing was made from it.",
+}
+_ONE_SIDE: Final = {"up": ", not what became of it", "down": ", not what it came from"}
+
+
 def of_file(request: Request, id: str) -> HttpResponse:
     """Show the lineage of a file."""
     return _show(request, "file", id)
@@ -112,8 +120,9 @@ def _show(request: Request, kind: str, record_id: str) -> HttpResponse:
         place=request.site.url(f"{_PLACES[kind]}{record_id}"),
         excerpt=excerpt,
         graph=found.graph,
-        lead=_lead(found),
-        notes=_notes(excerpt, found, has_marks=has_marks),
+        lead=_lead(excerpt, found),
+        nothing="No generation is shown." if excerpt.depth == 0 else _NOTHING[excerpt.direction],
+        notes=_notes(record, excerpt, found, has_marks=has_marks),
         **_controls(request, excerpt),
         **_drawings(request, excerpt, found),
         **_panel(request, excerpt, found),
@@ -139,13 +148,17 @@ def _crumbs(request: Request, record: Any) -> tuple[Crumb, ...]:
     )
 
 
-def _lead(found: ExcerptGraph) -> str:
+def _lead(excerpt: Excerpt, found: ExcerptGraph) -> str:
     shown = labels.summary(found.graph).replace(" · ", " and ")
     stubs = sum(count for counts in (found.graph.hidden_up, found.graph.hidden_down) for count in counts.values())
-    return f"{shown} shown" + (", and more beside them" if stubs else ", and there is no more")
+    if stubs:
+        return f"{shown} shown, and more beside them"
+    if excerpt.direction == "both" and excerpt.depth != 0:
+        return f"{shown} shown, and there is no more"
+    return f"{shown} shown{_ONE_SIDE.get(excerpt.direction, '')}"
 
 
-def _notes(excerpt: Excerpt, found: ExcerptGraph, *, has_marks: bool) -> list[str]:
+def _notes(record: Any, excerpt: Excerpt, found: ExcerptGraph, *, has_marks: bool) -> list[str]:
     notes = []
     if not has_marks:
         notes.append("Flagged and affected files are not marked: to find them takes longer than 2 s.")
@@ -155,7 +168,11 @@ def _notes(excerpt: Excerpt, found: ExcerptGraph, *, has_marks: bool) -> list[st
     if found.n_more_starts:
         more = f"over {MOST_COUNTED:,}" if found.n_more_starts >= MOST_COUNTED else f"{found.n_more_starts:,}"
         notes.append(f"The newest runs are shown; there are {more} more.")
-    if excerpt.at is not None:
+    until = excerpt.until()
+    if until is not None and record.created_at > until:
+        kind = record._meta.concrete_model._meta.model_name
+        notes.append(f"This {kind} was not there yet: it was recorded on {record.created_at:%Y-%m-%d %H:%M} UTC.")
+    elif until is not None:
         notes.append("As it was recorded then. Stale, flagged and affected are known for today only, and not marked.")
     if len(found.graph) >= MOST_NODES:
         notes.append(f"A picture has at most {MOST_NODES} files and runs: group them, or centre on another one.")

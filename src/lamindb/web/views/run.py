@@ -149,9 +149,11 @@ def log(request: Request, id: str, *, run: Run | None = None) -> HttpResponse:
     if request.is_part:
         site = request.site
         body = site.render("_log.html", {"site": site, "run": run, **values})
-        # A run that ended is no longer asked about: htmx stops at this status.
-        response = HttpResponse(body, status=200 if is_running else 286)
+        response = HttpResponse(body)
         response.headers["Vary"] = "Cookie, HX-Request"
+        if not is_running:
+            # What asks has shown it as running: the whole page is another one by now, and does not ask again.
+            response.headers["HX-Refresh"] = "true"
         return response
     return _page(request, run, "log", "run_log.html", method="log()", shell="log", **values)
 

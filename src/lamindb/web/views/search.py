@@ -16,6 +16,7 @@ from lamindb.web.pages import Code, Crumb
 
 _ID: Final = re.compile(r"[0-9A-Za-z]{8,20}", re.ASCII)
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_HASH: Final = re.compile(r"[0-9A-Za-z_-]{22}", re.ASCII)
 _FEW: Final = 20
 _MOST_TEXT: Final = 300
 
@@ -53,6 +54,9 @@ def _place(alias: str, text: str) -> str | None:
     """Return the path of the record whose id, or digest, a text is; a beginning will do if it is one only."""
     if _DIGEST.fullmatch(text):
         file = File.objects.using(alias).filter(digest=text).order_by("-id").first()
+        return f"/files/{file.id}" if file is not None else None
+    if _HASH.fullmatch(text):
+        file = File.objects.using(alias).filter(hash=text).order_by("-id").first()
         return f"/files/{file.id}" if file is not None else None
     if not _ID.fullmatch(text):
         return None
