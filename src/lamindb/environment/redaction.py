@@ -95,7 +95,7 @@ _QUOTED: Final = re.compile(
     r"|(?P<quote>\\?[\"'])(?P<value>(?:(?!(?P=quote))(?:\\.|[^\\\n]))+)(?P=quote))",
 )
 _CALLED: Final = re.compile(
-    r"(?P<head>\b(?:setdefault|setenv|putenv|set_secret|set_password)\(\s*[\"'](?P<name>[\w.\-]+)[\"']\s*,\s*)"
+    r"(?P<head>\b(?:setdefault|setenv|putenv|getenv|get|pop|set_secret|set_password)\(\s*[\"'](?P<name>[\w.\-]+)[\"']\s*,\s*)"
     r"(?P<quote>[\"'])(?P<value>[^\"'\n]+)(?P=quote)"
 )
 _DECLARED: Final = (

@@ -353,13 +353,12 @@ def time_limit(instance: Instance, seconds: float, *, of_processor: bool = False
             raise
         clock.is_over = True
     finally:
-        if connection.connection is not raw:
-            # It was closed, as its database is gone.
-            pass
-        elif connection.vendor == "sqlite":
-            raw.set_progress_handler(None, 0)
-        else:
-            raw.execute("SET statement_timeout = 0")
+        # Where its database is gone, it was closed.
+        if connection.connection is raw:
+            if connection.vendor == "sqlite":
+                raw.set_progress_handler(None, 0)
+            else:
+                raw.execute("SET statement_timeout = 0")
 
 
 def stale_among(instance: Instance, file_ids: Collection[str]) -> set[str]:
