@@ -472,15 +472,13 @@ def search(instance: Instance, text: str, limit: int, *, runs: bool = False) -> 
     kinds: dict[str, Any] = {
         "files": current.select_related("transform", "created_by"),
         "transforms": Transform.objects.using(alias).select_related("created_by"),
+        "users": User.objects.using(alias),
     }
     if runs:
         kinds = {"runs": Run.objects.using(alias).select_related("transform", "created_by")}
     found: dict[str, Any] = {}
     with time_limit(instance, PATIENCE_SECONDS) as clock:
         found |= zip(kinds, search_together(list(kinds.values()), text, {"limit": limit}), strict=True)
-        if not runs:
-            users: Any = User.objects.using(alias)
-            found["users"] = list(users.filter(Q(handle__icontains=text) | Q(name__icontains=text))[:limit])
     return Found(**found, is_cut=clock.is_over)
 
 
@@ -534,7 +532,7 @@ def _child_keys(connection: Any, prefix: str, after: str) -> list[str]:
     first = f"(SELECT MIN({key}) FROM {_FILES} WHERE {key} >= %s {bound} AND {current})"
     step = f"(SELECT MIN({key}) FROM {_FILES} WHERE {key} >= {behind} {bound} AND {current})"
     if after:
-        start = f"{after[:-1]}0" if after.endswith("/") else f"{after}\x01"
+        start = behind_child(after)
     else:
         start = prefix
     end = [_after_prefix(prefix)] if prefix else []
@@ -543,6 +541,11 @@ def _child_keys(connection: Any, prefix: str, after: str) -> list[str]:
         f"WHERE child.k IS NOT NULL) SELECT k FROM child WHERE k IS NOT NULL LIMIT {_MOST_CHILDREN + 1}"
     )
     return [row[0] for row in sql.fetch(connection, text, [start, *end, *end])]
+
+
+def behind_child(child: str) -> str:
+    """Return the first key that may follow a file, or all that is in a folder, which has a slash at its end."""
+    return _after_prefix(child) if child.endswith("/") else f"{child}\x01"
 
 
 def _after_prefix(prefix: str) -> str:

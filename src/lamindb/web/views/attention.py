@@ -12,7 +12,7 @@ from lamindb.db import database
 from lamindb.lineage import recall
 from lamindb.maintenance import last_report
 from lamindb.models import File, Flag, Run
-from lamindb.web import pages, queries
+from lamindb.web import copied_code, pages, queries
 from lamindb.web.application import Request
 from lamindb.web.pages import Code, Crumb
 
@@ -43,7 +43,7 @@ def stale(request: Request) -> HttpResponse:
         title="Stale and affected",
         section="stale",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Stale and affected")),
-        code=Code("ln.lineage.stale()", "lamin stale"),
+        code=[copied_code.STALE, Code("ln.lineage.affected()", "lamin status", "Affected")],
         groups=groups,
         affected=affected,
         is_cut=clock.is_over or later_clock.is_over,
@@ -80,7 +80,7 @@ def flags(request: Request) -> HttpResponse:
         title="Flags",
         section="stale",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Stale", site.url("/stale")), Crumb("Flags")),
-        code=Code("ln.File.select(is_flagged=True, is_latest__in=[True, False])", "lamin status"),
+        code=copied_code.flags(),
         flags=found,
         removed=removed,
     )
@@ -98,13 +98,25 @@ def health(request: Request) -> HttpResponse:
         title="Health",
         section="health",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Health")),
-        code=Code("", "lamin verify"),
+        code=_health_codes(dead),
         verify=_report(last_report.read(instance, "verify")),
         gc=_report(last_report.read(instance, "gc")),
         dead=dead,
         in_trash=min(len(trashed.values_list("id", flat=True)[:100]), 100),
         instance=instance,
     )
+
+
+def _health_codes(dead: list[Run]) -> list[Code]:
+    codes = [
+        Code("", "lamin verify", "Stored bytes"),
+        Code("", "lamin gc", "Garbage collection"),
+        Code(copied_code.call("ln.File.select", trashed_at__isnull=False), "lamin trash list", "Trash"),
+    ]
+    if dead:
+        python = copied_code.call("ln.Run.select", id__in=[run.id for run in dead])
+        codes.append(Code(python, part="Runs whose process is gone"))
+    return codes
 
 
 def _report(found: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from lamindb.models import Transform, User
 from lamindb.web import copied_code, filters, pages, queries
 from lamindb.web.application import Request
 from lamindb.web.filters import Chip, Field, Menu
-from lamindb.web.pages import Code, Crumb
+from lamindb.web.pages import Crumb
 from lamindb.web.queries import FileFilter
 
 _SUFFIXES: Final = (".csv", ".parquet", ".h5ad", ".png", ".ipynb", ".json", ".tsv", ".html", ".fastq.gz", ".txt")
@@ -129,14 +129,13 @@ def folders(request: Request) -> HttpResponse:
         for one in children
     ]
     prefix = f"{folder}/" if folder else ""
-    python = copied_code.call("ln.File.select", **({"key__startswith": prefix} if prefix else {}))
     return pages.page(
         request,
         "folders.html",
         title=f"{folder}/" if folder else "Folders",
         section="files",
         crumbs=tuple(crumbs),
-        code=Code(python, copied_code.command("ls", *([prefix] if prefix else []))),
+        code=copied_code.level(prefix, request.GET.get("after", ""), after) if children else None,
         rows=rows,
         after=after,
         folder=prefix,

@@ -279,12 +279,20 @@ def _all_files(request: Request, id: str, model: Any, name: str, title: str) -> 
     return pages.page(
         request,
         "run_files.html",
-        code=copied_code.run(run, method=f"{name}.list()"),
+        code=copied_code.run(run, method=_page_of(name, run, after)),
         **(heading(request, run) | {"title": f"{title} of {run.transform.name}"}),
         head=title,
         rows=queries.with_states(instance, shown),
         after=last,
     )
+
+
+def _page_of(name: str, run: Run, after: str) -> str:
+    links = {"inputs": "reader_links", "outputs": "writer_links"}[name]
+    behind = (
+        copied_code.call(".filter", **{f"{links}__run_id": run.id, f"{links}__id__gt": int(after)}) if after else ""
+    )
+    return f"{name}.all(){behind}[:{queries.ROWS}]"
 
 
 def _number(name: str, text: str) -> int:
