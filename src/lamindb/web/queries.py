@@ -30,6 +30,7 @@ _LOOKED_AT: Final = (60, 240)
 """So many files are looked at for those that are stale, in turn."""
 _LOOKED_AT_FIRST: Final = 1_000
 """So many of the newest rows are looked at before all that meet a condition are sorted."""
+_MOST_SUFFIXES: Final = 100
 GENERATIONS: Final = 2
 """So far back, at first."""
 _WAITED: Final = 5
@@ -210,6 +211,25 @@ def transforms(instance: Instance, after: str = "", *, kind: str = "") -> Rows[T
     return _page(instance, query.filter(type=kind) if kind else query, after)
 
 
+def suffixes(instance: Instance) -> list[str]:
+    """Return the suffixes of current files, in the order of the database; of very many, the first.
+
+    Each step looks for the next one in the index, so that the number of files does not matter.
+    """
+    connection = database.connection(instance.alias)
+    cast = "::text" if connection.vendor == "postgresql" else ""
+    current = "f.is_latest AND f.trashed_at IS NULL"
+    first, following = (
+        f"(SELECT MIN(f.suffix) FROM {_FILES} f WHERE f.suffix > {last} AND {current}){cast}"
+        for last in ("''", "found.suffix")
+    )
+    text = (
+        f"WITH RECURSIVE found(suffix) AS (SELECT {first} UNION ALL SELECT {following} FROM found "
+        f"WHERE found.suffix IS NOT NULL) SELECT suffix FROM found WHERE suffix IS NOT NULL LIMIT {_MOST_SUFFIXES}"
+    )
+    return [row[0] for row in sql.fetch(connection, text, [])]
+
+
 def _between(query: Any, since: datetime.date | None, until: datetime.date | None) -> Any:
     if since is not None:
         query = query.filter(created_at__gte=_start_of(since))
@@ -366,13 +386,18 @@ def stale_among(instance: Instance, file_ids: Collection[str]) -> set[str]:
 
     What is stale only by way of other files stands on the page of the file.
     """
-    return marks_among(instance, file_ids)[0]
+    return marks_among(instance, file_ids)["stale"]
 
 
-def marks_among(instance: Instance, file_ids: Collection[str]) -> tuple[set[str], set[str]]:
-    """Return the files of a list that are directly stale, see `stale_among`, and those that have an open flag."""
+def marks_among(instance: Instance, file_ids: Collection[str]) -> dict[str, set[str]]:
+    """Return the files of a list by what is known of them by one query.
+
+    They are `stale`, directly, see `stale_among`; `flagged`, with an open flag; or `affected`, directly: a run that
+    produced them, the first time or again, read a flagged file.
+    """
+    found: dict[str, set[str]] = {"stale": set(), "flagged": set(), "affected": set()}
     if not file_ids:
-        return set(), set()
+        return found
     connection = database.connection(instance.alias)
     listed, params = sql.listed_sql(connection.vendor, file_ids)
     # PostgreSQL would put these queries into each other, and look for the current version again for each comparison.
@@ -381,24 +406,31 @@ def marks_among(instance: Instance, file_ids: Collection[str]) -> tuple[set[str]
         f"WITH given AS ({listed}), made {fixed} (SELECT f.id AS file_id, {staleness.PRODUCER} AS run_id "
         f"FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id), "
         f"old {fixed} (SELECT made.file_id, made.run_id, r.digest, r.trashed_at, {staleness.CURRENT} AS current_id "
-        f"FROM made CROSS JOIN {staleness.OLD_INPUTS.format(run='made.run_id')}) "
+        f"FROM made CROSS JOIN {staleness.OLD_INPUTS.format(run='made.run_id')}), "
+        f"producer {fixed} (SELECT o.file_id, o.run_id FROM given CROSS JOIN {_OUTPUTS} o WHERE o.file_id = given.id "
+        f"UNION SELECT f.id, f.run_id FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id), "
+        f"affected_run {fixed} (SELECT DISTINCT i.run_id FROM (SELECT DISTINCT run_id FROM producer) p "
+        f"CROSS JOIN {_INPUTS} i CROSS JOIN {_FLAGS} g "
+        "WHERE i.run_id = p.run_id AND g.file_id = i.file_id AND g.removed_at IS NULL) "
         f"SELECT DISTINCT old.file_id, 'stale' FROM old LEFT JOIN {_FILES} c ON c.id = old.current_id "
         "WHERE (c.digest <> old.digest OR (c.id IS NULL AND old.trashed_at IS NOT NULL)) "
         "AND (c.run_id IS NULL OR c.run_id <> old.run_id) "
         f"AND NOT EXISTS (SELECT 1 FROM {_INPUTS} e WHERE e.run_id = old.run_id AND e.file_id = old.current_id) "
         f"AND NOT EXISTS (SELECT 1 FROM {_OUTPUTS} o WHERE o.run_id = old.run_id AND o.file_id = old.current_id) "
         f"UNION ALL SELECT g.file_id, 'flagged' FROM {_FLAGS} g WHERE g.removed_at IS NULL "
-        "AND g.file_id IN (SELECT id FROM given)"
+        "AND g.file_id IN (SELECT id FROM given) UNION ALL "
+        # Where nothing is flagged, no input is looked at.
+        f"SELECT p.file_id, 'affected' FROM producer p WHERE EXISTS (SELECT 1 FROM {_FLAGS} WHERE removed_at IS NULL) "
+        "AND p.run_id IN (SELECT run_id FROM affected_run)"
     )
-    found: dict[str, set[str]] = {"stale": set(), "flagged": set()}
     for file_id, mark in sql.fetch(connection, text, params):
         found[mark].add(file_id)
-    return found["stale"], found["flagged"]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """A file of a list with its states: `stale`, `flagged`, `trash`, `old`."""
+    """A file of a list with its states: `stale`, `flagged`, `affected`, `trash`, `old`."""
 
     file: File
     states: tuple[str, ...] = field(default=())
@@ -406,16 +438,18 @@ class FileRow:
 
 def with_states(instance: Instance, listed: list[File], *, are_stale: bool = False) -> list[FileRow]:
     """Return files with what is shown beside their names, by one query; `are_stale` if all are known to be stale."""
-    stale, flagged = marks_among(instance, [file.id for file in listed])
+    marks = marks_among(instance, [file.id for file in listed])
 
     def states(file: File) -> Iterator[str]:
         if file.is_trashed:
             yield "trash"
         elif not file.is_latest:
             yield "old"
-        if file.id in flagged:
+        if file.id in marks["flagged"]:
             yield "flagged"
-        if are_stale or file.id in stale:
+        if file.id in marks["affected"]:
+            yield "affected"
+        if are_stale or file.id in marks["stale"]:
             yield "stale"
 
     return [FileRow(file, tuple(states(file))) for file in listed]

@@ -105,14 +105,14 @@ def _flow(instance: Instance, run: Run) -> dict[str, Any]:
     """Return the first inputs and outputs, and which of the inputs are no longer current."""
     inputs = list(_edges(RunInput, instance, run)[: _FEW + 1])
     outputs = list(_edges(RunOutput, instance, run)[: _FEW + 1])
-    stale, flagged = queries.marks_among(instance, [edge.file_id for edge in [*inputs[:_FEW], *outputs[:_FEW]]])
+    marks = queries.marks_among(instance, [edge.file_id for edge in [*inputs[:_FEW], *outputs[:_FEW]]])
     return {
-        "inputs": [{"file": edge.file, "is_flagged": edge.file_id in flagged} for edge in inputs[:_FEW]],
+        "inputs": [{"file": edge.file, "is_flagged": edge.file_id in marks["flagged"]} for edge in inputs[:_FEW]],
         "more_inputs": len(inputs) > _FEW,
         "outputs": [edge.file for edge in outputs[:_FEW]],
         "more_outputs": len(outputs) > _FEW,
         "old_inputs": [edge.file for edge in inputs[:_FEW] if not edge.file.is_latest or edge.file.is_trashed],
-        "stale_outputs": [edge.file for edge in outputs[:_FEW] if edge.file_id in stale],
+        "stale_outputs": [edge.file for edge in outputs[:_FEW] if edge.file_id in marks["stale"]],
     }
 
 
