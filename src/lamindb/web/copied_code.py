@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shlex
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from lamindb.models import File, Run, Transform
 from lamindb.web import queries
@@ -188,6 +188,13 @@ def flags() -> list[Code]:
 
 def _reasons(files: str, *, is_open: bool) -> str:
     return f'{{file.id: {call("file.flags.filter", removed_at__isnull=is_open)}.list("reason") for file in {files}}}'
+
+
+def of_cause(kind: Literal["stale", "affected"], file_id: str, part: str) -> Code:
+    """Return what gives the files that are stale or affected by one file before any other."""
+    cause = {"stale": "read", "affected": "flagged"}[kind]
+    group = f"for group in ln.lineage.status().{kind} if group.{cause}.id == {literal(file_id)}"
+    return Code(f"[file {group} for file in group.files]", part=part)
 
 
 def file(record: File, *, method: str = "describe()", shell: str = "describe") -> Code:

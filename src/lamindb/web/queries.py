@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from django.db.models import Exists, OuterRef, Q, prefetch_related_objects
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 
 from lamindb.db import database
@@ -149,7 +150,7 @@ def _below(instance: Instance, query: Any, below: Q, after: str, *, by: str) -> 
     """
     found = _among_newest(instance, query, below, after, by=by)
     if found is None:
-        below_it = _behind(query.filter(below), after, by=by)
+        below_it = behind(query.filter(below), after, by=by)
         ids = below_it.order_by(Coalesce(by, by).desc(), "-id")[: ROWS + 1].values("id")
         joined = File.objects.using(instance.alias).select_related(*query.query.select_related)
         found = _page(instance, joined.filter(id__in=ids), "", by=by)
@@ -160,7 +161,7 @@ def _among_newest(
     instance: Instance, query: Any, condition: Any, after: str, *, by: str = "created_at"
 ) -> Rows[Any] | None:
     """Return one page of what meets a condition, if the newest rows of a query contain as much; otherwise None."""
-    newest = _newest(_behind(query, after, by=by), by=by)[:_LOOKED_AT_FIRST]
+    newest = _newest(behind(query, after, by=by), by=by)[:_LOOKED_AT_FIRST]
     found = _page(instance, query.filter(id__in=newest.values("id")).filter(condition), "", by=by)
     return found if found.after else None
 
@@ -244,7 +245,7 @@ def _start_of(day: datetime.date) -> datetime.datetime:
 
 def _page(instance: Instance, query: Any, after: str, *, by: str = "created_at") -> Rows[Any]:
     """Return one page of a query by its keyset; the first condition is the one that an index serves."""
-    query = _behind(query, after, by=by)
+    query = behind(query, after, by=by)
     found: list[Any] = []
     is_cut = False
     with time_limit(instance, PATIENCE_SECONDS) as clock:
@@ -256,7 +257,14 @@ def _page(instance: Instance, query: Any, after: str, *, by: str = "created_at")
     return Rows(shown, cursor(shown[-1], by=by) if shown and more else "", is_cut)
 
 
-def _behind(query: Any, after: str, *, by: str = "created_at") -> Any:
+def page_among(instance: Instance, query: Any, file_ids: Collection[str], after: str) -> Rows[File]:
+    """Return one page of these files of a query, the newest first."""
+    given = RawSQL(*sql.listed_sql(database.connection(instance.alias).vendor, file_ids))
+    return _page(instance, query.filter(id__in=given), after) if file_ids else Rows([])
+
+
+def behind(query: Any, after: str, *, by: str = "created_at") -> Any:
+    """Return a query for what follows a cursor in a list by a time."""
     if not after:
         return query
     at, row_id = read_cursor(after)
@@ -268,7 +276,7 @@ def _stale_page(instance: Instance, query: Any, after: str) -> Rows[File]:
 
     Where most files are stale, these are the first of them; where few are, it is fast to ask for all stale files.
     """
-    dense, looked_at = newest_stale(instance, _behind(query, after), ROWS + 1)
+    dense, looked_at = newest_stale(instance, behind(query, after), ROWS + 1)
     if len(dense) <= ROWS:
         found = _page(instance, query.filter(is_stale=True), after)
         if not found.is_cut or not dense:
@@ -462,23 +470,6 @@ class Child:
     name: str
     folder: str = ""
     file: File | None = None
-
-
-def stale_groups(
-    instance: Instance, most_in_group: int, file_ids: Collection[str] | None = None
-) -> list[dict[str, Any]]:
-    """Return stale current files by their nearest cause: `read`, `current` (None if removed), `files` and `more`.
-
-    Args:
-        instance: The instance.
-        most_in_group: How many files are shown of each cause.
-        file_ids: Only those among these files, by what lies near.
-    """
-    generations = None if file_ids is None else GENERATIONS
-    return [
-        {"read": read, "current": new, "files": stale[:most_in_group], "more": max(0, len(stale) - most_in_group)}
-        for read, new, stale in staleness.by_cause(instance.alias, file_ids, generations=generations)
-    ]
 
 
 @dataclass(frozen=True, slots=True)
