@@ -17,7 +17,7 @@ MOST_NEWEST: Final = 60
 PATIENCE_SECONDS: Final = 4.0
 _MOST_IN_GROUP: Final = 10
 _MOST_AFFECTED: Final = 500
-_LOOKED_AT: Final = 240
+_LOOKED_AT: Final = 120
 """So many files are looked at for one page of a cause."""
 
 
