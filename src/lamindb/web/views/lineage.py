@@ -164,7 +164,10 @@ def _notes(record: Any, excerpt: Excerpt, found: ExcerptGraph, *, has_marks: boo
         notes.append("Flagged and affected files are not marked: to find them takes longer than 2 s.")
     if not excerpt.has_plumbing:
         count = labels.counted(found.n_plumbing, "file")
-        notes.append(f"{count} between two runs hidden: without a description, made by one run and read by one.")
+        notes.append(
+            f"{count} between two runs hidden: made by one run and read by one, without a description, and without a "
+            "key or in a folder such as tmp or interim."
+        )
     if found.n_more_starts:
         more = f"over {MOST_COUNTED:,}" if found.n_more_starts >= MOST_COUNTED else f"{found.n_more_starts:,}"
         notes.append(f"The newest runs are shown; there are {more} more.")
