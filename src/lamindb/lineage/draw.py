@@ -121,7 +121,8 @@ def part(record: Any, parameters: str = "") -> LineagePicture:
     kind = known._meta.concrete_model._meta.model_name
     asked = Excerpt.from_query(kind, known.id, dict(parse_qsl(parameters)))
     found = excerpt_graph.read(database.connection(query.same_alias(known)), asked)
-    return LineagePicture(found.whole, asked.direction, f"{_names([known])} has not been run", found.graph)
+    # Its parameters are those of the page.
+    return LineagePicture(found.whole, asked.direction, f"{_names([known])} has not been run", found.graph, hint="")
 
 
 def path(source: Any, target: Any, *, all_producers: bool = False) -> LineagePicture:

@@ -300,7 +300,7 @@ def _saved(record: Any, excerpt: Excerpt, found: ExcerptGraph, form: str) -> Htt
     """Return the same drawing as a file to save."""
     if form not in _SAVED:
         raise responses.wrong_parameter("save", form, " or ".join(_SAVED))
-    picture = LineagePicture(found.whole, excerpt.direction, labels.NOTHING, found.graph)
+    picture = LineagePicture(found.whole, excerpt.direction, labels.NOTHING, found.graph, "")
     text = {"svg": picture.to_svg, "json": picture.to_json, "txt": picture.to_text}[form]()
     response = HttpResponse(text, content_type=_SAVED[form])
     response.headers["Content-Disposition"] = f'attachment; filename="lineage-{record.id}.{form}"'
