@@ -22,6 +22,10 @@ PAGE_LOOKS: Final = 3
 _LOOKS: Final = 6
 _MOST_PAIRS: Final = 2_000
 """The runs behind others that are looked at, before other ways are taken: statements of so many rows are short."""
+_PAIRS: Final = 200
+"""The runs that are looked at first behind many others: where much is stale, so few decide most of these."""
+_NARROW: Final = 16
+"""Behind no more runs than this, all are looked at at once."""
 
 _FILES, _INPUTS = (model._meta.db_table for model in (File, RunInput))
 
@@ -102,6 +106,7 @@ class _Search:
         self._unclear: set[str] = set()
         self._earlier: dict[str, list[str]] = {}
         self._known: set[str] = set()
+        self._begun: set[str] = set()
         self._count = 0
 
     def begin(self, file_ids: Collection[str], few: _Few) -> tuple[dict[str, str], bool]:
@@ -123,11 +128,14 @@ class _Search:
             if not looks or self._count > most:
                 return False
             looks -= 1
-            unclear = waiting & self._unclear
+            unclear, begun = waiting & self._unclear, waiting & self._begun
             if unclear:
                 self._apply_rules(unclear)
-            elif not self._look_behind(waiting, most - self._count):
-                return not self.open_from(starts)
+            elif begun or len(waiting) <= _NARROW:
+                if not self._look_behind(begun or waiting, most - self._count):
+                    return not self.open_from(starts)
+            else:
+                self._look_behind(waiting, most - self._count, newest=max(1, _PAIRS // len(waiting)))
         return True
 
     def open_from(self, starts: Iterable[str]) -> set[str]:
@@ -146,37 +154,29 @@ class _Search:
             waiting += new
         return found
 
-    def _look_behind(self, run_ids: Collection[str], most: int) -> bool:
-        """Look at the newest producers of what runs read; return False if there are too many."""
-        vendor = self._connection.vendor
-        listed, params = sql.listed_sql(vendor, run_ids)
-        edge = "i.run_id || i.file_id"
-        if vendor == "postgresql":
-            # See `staleness.rules_sql` for LIMIT ALL.
-            file = f"LATERAL (SELECT * FROM {_FILES} r WHERE r.id = i.file_id LIMIT ALL) f"
-            made = f"SELECT DISTINCT i.run_id::text AS node, ({staleness.PRODUCER})::text AS run_id"
-            inputs = f"LATERAL (SELECT * FROM {_INPUTS} e WHERE e.run_id = listed.id LIMIT ALL) i"
-            made += f" FROM ({listed}) listed CROSS JOIN {inputs} CROSS JOIN {file} WHERE true"
-        else:
-            made = (
-                f"SELECT DISTINCT i.run_id AS node, ({staleness.PRODUCER}) AS run_id FROM ({listed}) listed "
-                f"CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} f WHERE i.run_id = listed.id AND f.id = i.file_id"
-            )
+    def _look_behind(self, run_ids: Collection[str], most: int, newest: int | None = None) -> bool:
+        """Look at the producers of what runs read, or of the newest of it; return False if there are too many."""
+        listed, params = sql.listed_sql(self._connection.vendor, run_ids)
+        made = _behind_sql(self._connection.vendor, listed, newest)
         earlier = [one for run_id in run_ids for one in self._earlier.get(run_id, ())]
         if earlier:
-            skipped, more = sql.listed_sql(vendor, earlier)
-            made += f" AND {edge} NOT IN ({skipped})"
+            skipped, more = sql.listed_sql(self._connection.vendor, earlier)
+            made += f" AND i.run_id || i.file_id NOT IN ({skipped})"
             params = [*params, *more]
-        pairs = self._look(f"SELECT * FROM ({made}) made WHERE run_id IS NOT NULL LIMIT {most + 1}", params)
-        self._count += sum(map(len, pairs.values()))
-        is_whole = sum(map(len, pairs.values())) <= most
+        # The limit keeps the databases from looking for the producer twice: to compare it, and to return it.
+        every = "ALL" if self._connection.vendor == "postgresql" else "-1"
+        made = f"SELECT * FROM ({made} LIMIT {every}) made WHERE run_id IS NOT NULL LIMIT {most + 1}"
+        pairs = self._look(made, params)
+        count = sum(map(len, pairs.values()))
+        self._count += count
         for run_id in run_ids:
             for producer in pairs.get(run_id, ()):
                 self._after.setdefault(producer, []).append(run_id)
-            if is_whole:
+            if newest is None and count <= most:
                 self._behind[run_id] = pairs.get(run_id, set())
+        self._begun.update(run_ids)
         self._spread(producer for found in pairs.values() for producer in found if producer in self.stale)
-        return is_whole
+        return count <= most
 
     def _spread(self, run_ids: Iterable[str]) -> None:
         """Mark all runs that are known to come after stale ones."""
@@ -230,6 +230,23 @@ def _few_sql(few: _Few) -> str:
     return (
         f" UNION ALL SELECT '', 'few', 0 WHERE (SELECT COUNT(*) FROM {gone}) <= {files} "
         f"AND (SELECT COUNT(*) FROM ({read}) reads) <= {reads}"
+    )
+
+
+def _behind_sql(vendor: str, listed: str, newest: int | None) -> str:
+    """Return a query for runs and the newest producers of what they read, or of so many of the newest files of it."""
+    order = "" if newest is None else f"ORDER BY e.file_id DESC LIMIT {newest}"
+    if vendor == "postgresql":
+        # See `staleness.rules_sql` for LIMIT ALL.
+        return (
+            f"SELECT DISTINCT i.run_id::text AS node, ({staleness.PRODUCER})::text AS run_id FROM ({listed}) listed "
+            f"CROSS JOIN LATERAL (SELECT * FROM {_INPUTS} e WHERE e.run_id = listed.id {order or 'LIMIT ALL'}) i "
+            f"CROSS JOIN LATERAL (SELECT * FROM {_FILES} r WHERE r.id = i.file_id LIMIT ALL) f WHERE true"
+        )
+    few = f" AND i.file_id IN (SELECT e.file_id FROM {_INPUTS} e WHERE e.run_id = listed.id {order})" if order else ""
+    return (
+        f"SELECT DISTINCT i.run_id AS node, ({staleness.PRODUCER}) AS run_id FROM ({listed}) listed "
+        f"CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} f WHERE i.run_id = listed.id{few} AND f.id = i.file_id"
     )
 
 

@@ -195,10 +195,12 @@ def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
     if not ids:
         return ()
     listed, params = sql.listed_sql(connection.vendor, ids)
+    # Parameters are read of runs only that have others of their transform beside them.
+    compared = "CASE WHEN COUNT(*) OVER (PARTITION BY r.transform_id) > 1 THEN r.params END"
     rows = sql.fetch(
         connection,
         "SELECT r.id, r.name, r.status, t.id, t.name, t.type, t.version, u.handle, r.started_at, r.finished_at, "
-        "r.created_at, r.revision, r.code_path, t.reference "
+        f"r.created_at, r.revision, r.code_path, t.reference, {compared if len(ids) <= _MAX_COMPARED else 'NULL'} "
         f"FROM ({listed}) listed CROSS JOIN {Run._meta.db_table} r "
         f"JOIN {Transform._meta.db_table} t ON t.id = r.transform_id "
         f"LEFT JOIN {User._meta.db_table} u ON u.id = r.created_by_id WHERE r.id = listed.id",
@@ -207,7 +209,7 @@ def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
     running = [row[0] for row in rows if row[2] == "running"]
     updated = Run.objects.using(connection.alias).filter(id__in=running) if running else ()
     statuses = {run.id: run.status for run in updated}
-    differing = _differing_params(connection, {row[0]: row[3] for row in rows})
+    differing = _differing_params((row[0], row[3], row[-1]) for row in rows if row[-1] is not None)
     nodes = [
         RunNode(
             id=run_id,
@@ -240,6 +242,7 @@ def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
             revision,
             code_path,
             reference,
+            _,
         ) in rows
     ]
     return tuple(sorted(nodes, key=lambda node: node.id))
@@ -249,26 +252,19 @@ def _redacted(cause: FlaggedBy | None) -> FlaggedBy | None:
     return None if cause is None else replace(cause, reasons=tuple(map(redact_text, cause.reasons)))
 
 
-def _differing_params(connection: Any, transform_of: Mapping[str, str]) -> dict[str, tuple[tuple[str, Any], ...]]:
+def _differing_params(rows: Iterable[tuple[str, str, Any]]) -> dict[str, tuple[tuple[str, Any], ...]]:
     """Return the parameters in which runs differ from others of the same transform, sorted by name.
 
     Nothing is read for more runs than a picture shows, and of each run no more are kept than a reader compares.
+
+    Args:
+        rows: The id of each run, that of its transform, and its parameters.
     """
-    if len(transform_of) > _MAX_COMPARED:
-        return {}
     siblings: dict[str, list[str]] = {}
-    for run_id, transform_id in transform_of.items():
+    given: dict[str, dict[str, Any]] = {}
+    for run_id, transform_id, params in rows:
         siblings.setdefault(transform_id, []).append(run_id)
-    several = [run_id for group in siblings.values() if len(group) > 1 for run_id in group]
-    if not several:
-        return {}
-    listed, params = sql.listed_sql(connection.vendor, several)
-    read = sql.fetch(
-        connection,
-        f"SELECT r.id, r.params FROM ({listed}) listed CROSS JOIN {Run._meta.db_table} r WHERE r.id = listed.id",
-        params,
-    )
-    given = {run_id: dict(_flat(json.loads(text) if isinstance(text, str) else text)) for run_id, text in read}
+        given[run_id] = dict(_flat(json.loads(params) if isinstance(params, str) else params))
     found: dict[str, tuple[tuple[str, Any], ...]] = {}
     for group in siblings.values():
         known = [given[run_id] for run_id in group if run_id in given]
