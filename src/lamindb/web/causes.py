@@ -102,5 +102,6 @@ def affected_by(instance: Instance, flagged_id: str, after: str = "") -> Rows[Fi
         _, flagged_by = recall.marks(database.connection(instance.alias), [file.id for file in listed[:_LOOKED_AT]])
         ids = [file_id for file_id, cause in flagged_by.items() if cause.id == flagged_id]
     found = queries.page_among(instance, _current(instance).select_related("transform", "created_by"), ids, after)
-    more = queries.cursor(listed[_LOOKED_AT - 1]) if len(listed) > _LOOKED_AT and ids else ""
+    # Where the time was over, it is not known which of these files are affected by this one.
+    more = queries.cursor(listed[_LOOKED_AT - 1]) if len(listed) > _LOOKED_AT and not clock.is_over else ""
     return Rows(found.rows, found.after or more, clock.is_over)
