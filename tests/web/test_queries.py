@@ -40,6 +40,7 @@ def test_no_page_asks_much(usual: Made) -> None:
         assert answer.status < 500
         # A lineage is read by generations, and counts the neighbours of a node as far as it shows them.
         assert len(asked) <= (MOST if "/lineage" not in address else 2 * MOST), (address, len(asked))
+        assert len({*asked}) == len(asked), address
         for statement in asked if "/lineage" not in address else []:
             assert not re.search(r"\bOFFSET\b|COUNT\(", statement, re.IGNORECASE), (address, statement)
 

@@ -263,7 +263,8 @@ def explained(files: Iterable[File]) -> Iterator[AffectedBy]:
     """Yield why each of these saved files of one instance is affected, in their order, a batch of them at a time."""
     for chunk in database.chunks(files):
         alias = query.alias_of(chunk[0])
-        ways = _ways_of(database.connection(alias), [file.id for file in chunk])
+        is_any = flags.any_open(alias)
+        ways = _ways_of(database.connection(alias), [file.id for file in chunk]) if is_any else None
         for file in chunk:
             yield AffectedBy(file, _causes(alias, ways.chains_to(file.id)) if ways is not None else ())
 
@@ -276,11 +277,10 @@ def marks(
     Returns:
         Of those that are flagged, the reasons. Of those that are affected, the nearest flagged file.
     """
-    if not file_ids or not flags.any_open(connection.alias):
+    reasons = open_reasons(connection.alias) if file_ids else {}
+    if not reasons:
         return {}, {}
-    reasons = open_reasons(connection.alias)
-    ways = _ways_of(connection, file_ids, current_only=current_only)
-    nearest = ways.nearest() if ways is not None else {}
+    nearest = _ways_of(connection, file_ids, current_only=current_only).nearest()
     wanted = {file_id: nearest[file_id] for file_id in file_ids if file_id in nearest}
     files: dict[str, File] = {}
     for chunk in database.chunks(sorted(set(wanted.values()))):
@@ -302,9 +302,7 @@ def open_reasons(alias: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _ways_of(connection: Any, file_ids: Collection[str], *, current_only: bool = False) -> _Ways | None:
-    if not flags.any_open(connection.alias):
-        return None
+def _ways_of(connection: Any, file_ids: Collection[str], *, current_only: bool = False) -> _Ways:
     return _Ways(sql.fetch(connection, *_ways_sql(connection.vendor, file_ids, current_only=current_only)))
 
 
