@@ -67,7 +67,7 @@ def _of_cause(
         code=copied_code.of_cause(kind, cause.id, "All pages" if after or found.after else ""),
         kind=kind,
         cause=cause,
-        rows=queries.with_states(instance, found.rows, are_stale=kind == "stale"),
+        rows=queries.with_states(instance, found.rows, known=kind),
         after=found.after,
         is_stopped=found.is_cut,
     )
