@@ -118,6 +118,25 @@ def test_a_form_gives_depth_plumbing_and_date(project: dict[str, Any]) -> None:
     assert set(nodes(client.get(f"{base}?at=2001-01-01").text)) == {report.id}
 
 
+def test_what_has_nothing_around_it_is_said_in_words(local_instance: Path) -> None:
+    transform = ln.Transform("count", type="script").save()
+    file = ln.File(b"alone", key="alone.csv").save()
+    client = opened(local_instance)
+    page = client.get(f"/transforms/{transform.id}/lineage").text
+    assert "It has not been run yet" in page and "0 files" not in page
+    assert "It has not been run." in client.get(f"/lineage/impact?id={transform.id}").text
+    assert "no run has read it" in client.get(f"/lineage/impact?id={file.id}").text
+    for address in ("/lineage/path", f"/lineage/path?a={file.id}", f"/lineage/path?a={file.id}&b={file.id}"):
+        page = client.get(address).text
+        assert "on a shortest way" not in page and ("Both are the same" in page) is ("&b=" in address)
+    run = ln.Run(transform=transform, inputs=[file]).save()
+    page = client.get(f"/lineage/impact?id={run.id}").text
+    assert "It made no file." in page and "0 files" not in page
+    page = client.get(f"/lineage/impact?id={file.id}").text
+    assert "what read it made none" in page and "0 files of" not in page
+    assert 'name="q"' in client.get("/search").text.partition("<main")[2]
+
+
 def test_a_saved_picture_says_what_is_left_out_and_nothing_of_python(project: dict[str, Any]) -> None:
     client, merged = project["client"], project["merged"][0]
     base = f"/files/{merged.id}/lineage?dir=up&depth=0"

@@ -87,7 +87,7 @@ def flags(request: Request) -> HttpResponse:
         title="Flags",
         section="stale",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Stale", site.url("/stale")), Crumb("Flags")),
-        code=copied_code.flags(),
+        code=copied_code.flags()[: 2 if removed else 1],
         flags=found,
         removed=removed,
     )

@@ -149,6 +149,8 @@ def _crumbs(request: Request, record: Any) -> tuple[Crumb, ...]:
 
 
 def _lead(excerpt: Excerpt, found: ExcerptGraph) -> str:
+    if not len(found.graph):
+        return "Nothing is shown"
     shown = labels.summary(found.graph).replace(" · ", " and ")
     stubs = sum(count for counts in (found.graph.hidden_up, found.graph.hidden_down) for count in counts.values())
     if stubs:
@@ -323,6 +325,8 @@ def path(request: Request) -> HttpResponse:
             values["problem"] = f"There is no record that the {' and the '.join(missing)} field names."
         else:
             graph, values["problem"] = _way(request, *ends, is_all=is_all)
+            if ends[0] == ends[1]:
+                graph, values["problem"] = LineageGraph(), "Both are the same: name two records."
             name = "ln.lineage.between" if is_all else "ln.lineage.path"
             words = ["path", ends[0].id, ends[1].id, *(["--all"] if is_all else [])]
             code = Code(copied_code.call(name, ends[0].id, ends[1].id), copied_code.command(*words))
@@ -419,6 +423,7 @@ def impact(request: Request) -> HttpResponse:
         crumbs=(*_crumbs(request, record)[:-1], Crumb("What would change")),
         code=Code(copied_code.call("ln.lineage.impact", record.id), copied_code.command("impact", record.id)),
         found=found,
+        is_file=isinstance(record, File),
         n_files=labels.counted(n_files, "file"),
         over=f"over {MOST_COUNTED:,}" if is_over else "",
         took_too_long=clock.is_over,
