@@ -528,11 +528,11 @@ def _rows_as_dicts(rows: Iterable[FileRow], alias: str) -> Iterator[dict[str, An
 def _marks(file_ids: list[str], alias: str) -> dict[str, list[str]]:
     """Return in words which of some files are stale, flagged or affected."""
     from lamindb.db import database
-    from lamindb.lineage import staleness
+    from lamindb.lineage import stale_marks
     from lamindb.records import flags
 
     connection = database.connection(alias)
-    marks = {file_id: ["stale"] for file_id in staleness.stale_among(connection, file_ids)}
+    marks = {file_id: ["stale"] for file_id in stale_marks.stale_among(connection, file_ids).ids}
     if not flags.any_open(alias):
         return marks
     from lamindb.lineage import recall
