@@ -31,6 +31,9 @@ from lamindb.records import flags
 
 _FILES, _FLAGS, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, Flag, RunInput, RunOutput))
 
+_FEW = 2_000
+"""So many files and runs that are affected are found at once, whatever was asked for."""
+
 
 def _flagged_sql(*, current_only: bool) -> str:
     """Return the query for the ids of flagged files, or only of those that are current."""
@@ -74,7 +77,7 @@ def affected_sql(
     return text, params
 
 
-def _ways_sql(vendor: str, file_ids: Collection[str], *, current_only: bool = False) -> tuple[str, list[Any]]:
+def _ways_sql(vendor: str, file_ids: Collection[str] | None, *, current_only: bool = False) -> tuple[str, list[Any]]:
     """Return the query for how files came to be affected, as rows of a kind, an id and the id of what follows it.
 
     A `flagged` is a flagged file and a run that read it; a `read` an affected file and a run that read it; a `made` a
@@ -249,8 +252,9 @@ def affected_among(connection: Any, file_ids: Collection[str], *, current_only: 
     """Return the ids of the affected files among these; with `current_only`, by flags of current versions."""
     if not file_ids or not flags.any_open(connection.alias):
         return set()
-    found = sql.fetch(connection, *affected_sql(connection.vendor, file_ids, current_only=current_only))
-    return {row[0] for row in found}
+    among = _few_or(connection, file_ids, current_only=current_only)
+    found = sql.fetch(connection, *affected_sql(connection.vendor, among, current_only=current_only))
+    return {row[0] for row in found}.intersection(file_ids)
 
 
 def affected_by(file: File) -> AffectedBy:
@@ -305,7 +309,18 @@ def open_reasons(alias: str) -> dict[str, tuple[str, ...]]:
 def _ways_of(connection: Any, file_ids: Collection[str], *, current_only: bool = False) -> _Ways | None:
     if not flags.any_open(connection.alias):
         return None
-    return _Ways(sql.fetch(connection, *_ways_sql(connection.vendor, file_ids, current_only=current_only)))
+    among = _few_or(connection, file_ids, current_only=current_only)
+    return _Ways(sql.fetch(connection, *_ways_sql(connection.vendor, among, current_only=current_only)))
+
+
+def _few_or(connection: Any, file_ids: Collection[str], *, current_only: bool) -> Collection[str] | None:
+    """Return None if so few files and runs were derived from flagged files that all are found at once; or the ids.
+
+    All that some files came from may be the whole lineage. What was derived from flagged files mostly is a part of it.
+    """
+    begin, params = _affected_cte(connection.vendor, None, current_only=current_only)
+    rows = sql.fetch(connection, f"{begin} SELECT id FROM affected LIMIT {_FEW + 1}", params)
+    return None if len(rows) <= _FEW else file_ids
 
 
 class _Ways:
