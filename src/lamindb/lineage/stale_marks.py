@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from lamindb.db import database
 from lamindb.lineage import query, sql, staleness
 from lamindb.lineage.sql import FILE
-from lamindb.models import File, RunInput
+from lamindb.models import File, RunInput, RunOutput
 
 PAGE_LOOKS: Final = 3
 """So many looks farther back are a page's: of a project with many stale files, one or two decide nearly all."""
@@ -27,7 +27,7 @@ _PAIRS: Final = 200
 _NARROW: Final = 16
 """Behind no more runs than this, all are looked at at once."""
 
-_FILES, _INPUTS = (model._meta.db_table for model in (File, RunInput))
+_FILES, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, RunInput, RunOutput))
 
 _Few = tuple[int, int]
 """At most so many versions that are not current, and so many reads of these, are few."""
@@ -111,13 +111,9 @@ class _Search:
 
     def begin(self, file_ids: Collection[str], few: _Few) -> tuple[dict[str, str], bool]:
         """Return the newest producers by their files, and whether few versions that were read are not current."""
-        vendor = self._connection.vendor
-        listed, params = sql.listed_sql(vendor, file_ids)
-        cast = "::text" if vendor == "postgresql" else ""
-        made = (
-            f"SELECT f.id{cast}, ({staleness.PRODUCER}){cast} FROM ({listed}) listed CROSS JOIN {_FILES} f "
-            "WHERE f.id = listed.id"
-        )
+        listed, params = sql.listed_sql(self._connection.vendor, file_ids)
+        cast = "::text" if self._connection.vendor == "postgresql" else ""
+        made = f"SELECT listed.id AS node, {_producer_sql('listed.id')}{cast} AS run_id FROM ({listed}) listed"
         pairs = self._look(made, params, _few_sql(few))
         is_few = pairs.pop("", None) == {"few"}
         return {file_id: run_id for file_id, found in pairs.items() for run_id in found}, is_few
@@ -238,15 +234,24 @@ def _behind_sql(vendor: str, listed: str, newest: int | None) -> str:
     order = "" if newest is None else f"ORDER BY e.file_id DESC LIMIT {newest}"
     if vendor == "postgresql":
         # See `staleness.rules_sql` for LIMIT ALL.
+        inputs = f"SELECT e.run_id, e.file_id FROM {_INPUTS} e WHERE e.run_id = listed.id {order or 'LIMIT ALL'}"
         return (
-            f"SELECT DISTINCT i.run_id::text AS node, ({staleness.PRODUCER})::text AS run_id FROM ({listed}) listed "
-            f"CROSS JOIN LATERAL (SELECT * FROM {_INPUTS} e WHERE e.run_id = listed.id {order or 'LIMIT ALL'}) i "
-            f"CROSS JOIN LATERAL (SELECT * FROM {_FILES} r WHERE r.id = i.file_id LIMIT ALL) f WHERE true"
+            f"SELECT DISTINCT i.run_id::text AS node, {_producer_sql('i.file_id')}::text AS run_id "
+            f"FROM ({listed}) listed CROSS JOIN LATERAL ({inputs}) i WHERE true"
         )
     few = f" AND i.file_id IN (SELECT e.file_id FROM {_INPUTS} e WHERE e.run_id = listed.id {order})" if order else ""
     return (
-        f"SELECT DISTINCT i.run_id AS node, ({staleness.PRODUCER}) AS run_id FROM ({listed}) listed "
-        f"CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} f WHERE i.run_id = listed.id{few} AND f.id = i.file_id"
+        f"SELECT DISTINCT i.run_id AS node, {_producer_sql('i.file_id')} AS run_id FROM ({listed}) listed "
+        f"CROSS JOIN {_INPUTS} i WHERE i.run_id = listed.id{few}"
+    )
+
+
+def _producer_sql(file_id: str) -> str:
+    """Return an expression for the newest producer of a file: mostly there is one, which an index has."""
+    only = f"SELECT p.run_id FROM {_OUTPUTS} p WHERE p.file_id = {file_id} LIMIT 2"
+    return (
+        f"COALESCE((SELECT CASE WHEN COUNT(*) = 1 THEN MIN(run_id) END FROM ({only}) only_one), "
+        f"(SELECT {staleness.PRODUCER} FROM {_FILES} f WHERE f.id = {file_id}))"
     )
 
 
@@ -263,7 +268,9 @@ def _look_sql(vendor: str, pairs: str, known: str) -> str:
     begin = (
         f"pair(node, run_id) {fixed} ({pairs}), "
         f"looked {fixed} (SELECT DISTINCT run_id FROM pair WHERE {unknown}), "
-        f"last_old(run_id, edge) {fixed} (SELECT looked.run_id, (SELECT MAX(i.id) FROM {old}) FROM looked), "
+        # Whether there is one stands in indexes; which one is the last does not on PostgreSQL.
+        f"last_old(run_id, edge) {fixed} (SELECT looked.run_id, CASE WHEN (SELECT 1 FROM {old} LIMIT 1) IS NOT NULL "
+        f"THEN (SELECT MAX(i.id) FROM {old}) END FROM looked), "
     )
     edge = f"SELECT * FROM {_INPUTS} e WHERE e.id = last_old.edge LIMIT ALL"
     if is_postgres:
