@@ -119,13 +119,13 @@ def test_what_lies_beyond_is_counted_and_opens(instance: Path) -> None:
 
 def test_folders_are_cards_and_plumbing_is_counted(local_instance: Path) -> None:
     with ln.track(ln.Transform(name="import", type="script")):
-        raw = [ln.File(str(number).encode(), key=f"raw/{number}.csv").save() for number in range(4)]
+        raw = [ln.File(str(number).encode(), key=f"interim/{number}.csv").save() for number in range(4)]
     with ln.track(ln.Transform(name="merge", type="script")):
         for file in raw:
             file.stage(is_run_input=True)
         merged = ln.File(b"merged", key="merged/all.csv").save()
     found = shown(merged, group="folder")
-    assert [file.title for file in found.graph.files if file.members > 1] == ["4 files in raw/"]
+    assert [file.title for file in found.graph.files if file.members > 1] == ["4 files in interim/"]
     assert found.graph.hidden_up == {found.graph.files[0].id: 4} or 4 in found.graph.hidden_up.values()
     hidden = shown(merged, depth=2, has_plumbing=False)
     assert hidden.n_plumbing == 4

@@ -64,10 +64,12 @@ def _found(ask: Callable[[], Any]) -> Any:
     """Return what a question finds, with the type of each value; or how it fails."""
     try:
         found = ask()
-    except (ln.LaminError, TypeError, ValueError) as error:
+    except (ln.LaminError, AttributeError, TypeError, ValueError) as error:
         return type(error).__name__, str(error)
     if not isinstance(found, list):
         return found
+    if not all(isinstance(one, ln.models.base.Record) for one in found):
+        return [(type(one), one) for one in found]
     return [
         (type(one), one.alias, one.is_saved, [(name, type(value), value) for name, value in _columns(one).items()])
         for one in found
@@ -108,10 +110,15 @@ def _values(field: Any) -> st.SearchStrategy[Any]:
         ["a"],
     ]
     times = [datetime.datetime(2026, 3, 1), datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC), "2026-03-01"]
+    if field.is_relation:
+        own += [*field.related_model.objects.all()] * 2
+        unsaved = field.related_model.from_columns({"id": "unsaved"}, None, is_new=True)
+        others += [unsaved, ln.User.select().first()]
     return st.one_of(st.sampled_from(own), st.sampled_from([*others, *times, datetime.date(2026, 3, 1)]))
 
 
-LOOKUPS = ["", "", "", "__exact", "__gt", "__gte", "__lt", "__lte", "__startswith", "__isnull", "__in", "__contains"]
+LOOKUPS = ["", "", "", "__exact", "__gt", "__gte", "__lt", "__lte", "__startswith", "__isnull", "__contains"]
+LOOKUPS += ["__in"] * 3
 
 
 @st.composite
@@ -122,6 +129,8 @@ def _comparisons(draw: st.DrawFn, kind: Any) -> tuple[str, Any]:
         name = draw(st.sampled_from(["nothing", "pk", *kind.ALIASES]))
     lookup = draw(st.sampled_from(LOOKUPS))
     value = draw(_values(field))
+    if lookup == "__in" and draw(st.integers(0, 9)):
+        value = draw(st.sampled_from([list, tuple]))(draw(st.lists(_values(field), max_size=9)))
     if lookup == "__startswith" and isinstance(value, str):
         value = value[: draw(st.integers(0, 4))]
     if lookup == "__isnull":
@@ -140,7 +149,8 @@ def _conditions(draw: st.DrawFn, kind: Any) -> Q:
 
 @st.composite
 def _steps(draw: st.DrawFn, kind: Any) -> Step:
-    what = draw(st.sampled_from(["filter", "filter", "filter", "q", "exclude", "order", "slice", "all", "reverse"]))
+    usual = ["filter", "filter", "filter", "q", "exclude", "order", "slice", "all", "reverse"]
+    what = draw(st.sampled_from([*usual, "values", "value"]))
     if what in ("filter", "exclude"):
         given_filters = dict(draw(st.lists(_comparisons(kind), max_size=2)))
         return lambda query: getattr(query, what)(**given_filters)
@@ -157,6 +167,10 @@ def _steps(draw: st.DrawFn, kind: Any) -> Step:
             st.sampled_from([(None, 1), (None, 3), (0, 5), (2, 4), (None, 0), (None, None), (0, 10_000)])
         )
         return lambda query: query[start:stop]
+    if what in ("values", "value"):
+        names = [name for field in kind._meta.concrete_fields for name in (field.name, field.attname)]
+        listed = draw(st.lists(st.sampled_from([*names, "pk", *kind.ALIASES, "nothing"]), max_size=3))
+        return lambda query: query.values_list(*listed, flat=what == "value")
     return lambda query: getattr(query, what)()
 
 
@@ -170,6 +184,10 @@ ENDS: dict[str, Step] = {
     "length": len,
     "truth": bool,
     "item": lambda query: [query[0]] if query else [],
+    "values": lambda query: repr(
+        list(query.values_list(*(field.attname for field in query.model._meta.concrete_fields)))
+    ),
+    "sizes": lambda query: repr(query.list("created_at")),
     "ids": lambda query: repr(list(query.values_list("id", flat=True))),
     "copy": lambda query: list(copy.deepcopy(query)),
     "page": lambda query: query.page(size=3).records,
@@ -224,6 +242,13 @@ SIMPLE: dict[str, Callable[[], Any]] = {
     "a start": lambda: list(ln.File.select(key__startswith="a*")),
     "another name": lambda: list(ln.File.select(v=2)),
     "the trash": lambda: list(ln.File.select(trashed_at__isnull=False)),
+    "several texts": lambda: list(ln.File.select(key__in=["a_b.txt", "a%b.txt", "none"])),
+    "several numbers": lambda: list(ln.File.select(size__in={2, 3})),
+    "a record": lambda: list(ln.File.select(created_by=ln.User.select().first(), run=ln.Run.select().first())),
+    "several records": lambda: list(ln.Run.select(transform__in=ln.Transform.select()[:3].list())),
+    "values": lambda: list(ln.File.select(suffix=".txt").values_list("v", "created_by", "created_at")),
+    "the values of a field": lambda: ln.Run.select().order_by("id")[:3].list("created_at"),
+    "the first values": lambda: ln.Run.select().values_list("params", "status").first(),
     "a condition": lambda: list(ln.File.select(Q(suffix=".txt") | ~Q(size__lt=4))),
     "an order": lambda: list(ln.File.select().order_by("-size", "id")[:3]),
     "a second page": lambda: ln.File.select().page(size=2, after=ln.File.select().page(size=2).next),

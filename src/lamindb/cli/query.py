@@ -34,7 +34,10 @@ _REASONS = 3
 _DETAIL_WIDTH = 100
 """The width of what is told of an event."""
 
-_PLUMBING = "Hide files without a description that one run made and one run read, and count them."
+_PLUMBING = (
+    "Hide files that one run made and one run read, and count them: those without a description, and without a key or "
+    "in a folder such as tmp or interim."
+)
 _SHOW_MORE = "use --depth all to see all"
 
 

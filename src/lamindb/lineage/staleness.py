@@ -467,14 +467,7 @@ def by_cause(
     Returns:
         For each cause the version that was read, the current one (None if it was removed), and the stale files.
     """
-    connection = database.connection(alias)
-    if file_ids is None:
-        current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True)
-        file_ids = list(current.filter(id__in=Stale()).order_by().values_list("id", flat=True))
-    if not file_ids:
-        return []
-    rows = sql.fetch(connection, *_reasons_sql(connection.vendor, file_ids, None, generations=generations))
-    found = _Causes(rows, None).nearest()
+    found = ids_by_cause(alias, file_ids, generations=generations)
     files: dict[str, File] = {}
     for chunk in database.chunks(sorted({one for pair, ids in found.items() for one in (*pair, *ids) if one})):
         files.update(File.objects.using(alias).in_bulk(chunk))
@@ -483,6 +476,20 @@ def by_cause(
         for (read, new), ids in found.items()
     ]
     return sorted(groups, key=lambda group: (_by_key(group[0]), group[0].version))
+
+
+def ids_by_cause(
+    alias: str, file_ids: Collection[str] | None = None, *, generations: int | None = None
+) -> dict[tuple[str, str | None], list[str]]:
+    """Return what `by_cause` does, as ids: of the files, by the version that was read and the current one."""
+    connection = database.connection(alias)
+    if file_ids is None:
+        current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True)
+        file_ids = list(current.filter(id__in=Stale()).order_by().values_list("id", flat=True))
+    if not file_ids:
+        return {}
+    rows = sql.fetch(connection, *_reasons_sql(connection.vendor, file_ids, None, generations=generations))
+    return _Causes(rows, None).nearest()
 
 
 def _by_key(file: File) -> tuple[str, str, str]:

@@ -93,8 +93,16 @@ def _counts(hidden: Mapping[str, int] | None, known: Collection[str]) -> dict[st
     return {node_id: count for node_id, count in (hidden or {}).items() if count > 0 and node_id in known}
 
 
+_PASSING = frozenset(("cache", "interim", "intermediate", "intermediates", "temp", "tmp"))
+"""Names of folders for what is made on the way to a result."""
+
+
 def plumbing(connection: Any, file_ids: Collection[str]) -> set[str]:
-    """Return the ids of those files that one run made and one run read, and that have no description."""
+    """Return the ids of those files that are only on the way from one run to another.
+
+    One run made such a file, and one run read it. It has no description, and either no key, or one in a folder whose
+    name says that what is in it is not kept: see `_PASSING`. Anything else may be a result.
+    """
     listed, params = sql.listed_sql(connection.vendor, file_ids)
     inputs, outputs = RunInput._meta.db_table, RunOutput._meta.db_table
     # Counted up to two: a file may have any number of readers.
@@ -104,11 +112,11 @@ def plumbing(connection: Any, file_ids: Collection[str]) -> set[str]:
     )
     rows = sql.fetch(
         connection,
-        f"SELECT f.id FROM ({listed}) listed CROSS JOIN {File._meta.db_table} f WHERE f.id = listed.id "
+        f"SELECT f.id, f.key FROM ({listed}) listed CROSS JOIN {File._meta.db_table} f WHERE f.id = listed.id "
         f"AND f.run_id IS NOT NULL AND COALESCE(f.description, '') = '' AND {readers} = 1 AND {writers} <= 1",
         params,
     )
-    return {row[0] for row in rows}
+    return {file_id for file_id, key in rows if not key or not _PASSING.isdisjoint(key.lower().split("/")[:-1])}
 
 
 def edges_among(

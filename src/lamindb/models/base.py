@@ -209,9 +209,10 @@ class Record(models.Model, metaclass=RecordType):
         Raises:
             UnknownFieldError: A name is no field; the message names the nearest one.
         """
+        alias = context.instance().alias
         question = all_of(cls, True)
-        filtered = question.filtered(conditions, filters)
-        found = RecordQuery.asking(filtered or question, context.instance().alias, None)
+        filtered = question.filtered(conditions, filters, alias)
+        found = RecordQuery.asking(filtered or question, alias, None)
         return found if filtered is not None else found.filter(*conditions, **filters)
 
     @classmethod

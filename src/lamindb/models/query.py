@@ -11,7 +11,7 @@ from django.core.exceptions import FieldError, ValidationError
 from django.db import connections, models
 from django.db.models import sql
 from django.db.models.fields.json import KeyTransform
-from django.db.models.query import ModelIterable
+from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesListIterable
 from django.db.models.sql.where import WhereNode
 
 from lamindb.core import context, plain
@@ -218,7 +218,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         """Return the query with conditions that all records have to fit."""
         # Most filters are simple: then nothing that Django does first is needed.
         if self._question is not None and not (self._defer_next_filter or self._sticky_filter):
-            question = self._question.filtered(args, kwargs)
+            question = self._question.filtered(args, kwargs, self._db)
             if question is not None:
                 return self._asking(question)
         return super().filter(*args, **kwargs)
@@ -232,6 +232,16 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         """Return the query in another order."""
         question = self._question and self._question.ordered(fields)
         return cast("Any", super()).order_by(*fields) if question is None else self._asking(question)
+
+    def values_list(self, *fields: Any, flat: bool = False, named: bool = False) -> Any:
+        """Return the query for the values of fields: a tuple for each record, or its one value if flat."""
+        question = None if named or self._question is None else self._question.valued(fields, flat=flat)
+        if question is None:
+            return super().values_list(*fields, flat=flat, named=named)
+        made: Any = self._asking(question)
+        made._iterable_class = FlatValuesListIterable if flat else ValuesListIterable
+        made._fields = fields
+        return made
 
     @property
     def ordered(self) -> bool:
@@ -254,7 +264,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
 
     def _fetch_all(self) -> None:
         if self._result_cache is None and self._question is not None:
-            self._result_cache = statements.records(self._question, self.db, _built)
+            self._result_cache = statements.rows_of(self._question, self.db, _built)
         super()._fetch_all()
 
     def count(self) -> int:
@@ -314,7 +324,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         """Return the first records in an order."""
         question = self._question and self._question.first(order, count)
         if question is not None and not self._prefetch_related_lookups:
-            found = statements.records(question, self.db, _built)
+            found = statements.rows_of(question, self.db, _built)
             if found is not None:
                 return found
         return list(self.order_by(*order)[:count])
@@ -598,14 +608,16 @@ def _common(model: Any, is_softened: bool) -> sql.Query:
 
 def _built(question: Question, alias: str | None) -> sql.Query:
     """Return Django's query for a question."""
-    model, is_softened, _, order, limit = question.shape
+    model, is_softened, _, order, limit, fields = question.shape
     common = _common(model, is_softened).clone()
     # Django's copy shares these lists, to which joins add.
     common.table_map = {table: [*aliases] for table, aliases in common.table_map.items()}
     made: Any = RecordQuery(model, common, alias)
-    for conditions, named in question.calls():
+    for conditions, named in question.calls(alias):
         made._filter_or_exclude_inplace(False, conditions, named)
     query: sql.Query = made.query
+    if fields is not None:
+        query.set_values((fields,) if isinstance(fields, str) else fields)
     if order is not None:
         query.clear_ordering(force=True, clear_default=False)
         query.add_ordering(*order)

@@ -50,7 +50,7 @@ class Columns(NamedTuple):
     make_quickly: _Maker
 
     def records(self, model: type[_R], connection: Any, found: Sequence[Sequence[Any]]) -> list[_R]:
-        """Return a record for each row of all columns, as Django makes it."""
+        """Return a record for each row of all columns, or the values of others, as Django makes them."""
         try:
             return self.make_quickly(model, connection, found)
         except ValueError:
@@ -109,11 +109,11 @@ def records(
 
 @lru_cache(maxsize=64)
 def _plain_maker(names: tuple[str, ...]) -> _Maker:
-    return _maker(names, (), are_usual=False)
+    return _maker(names, (), _MAKER, are_usual=False)
 
 
-def _maker(names: Sequence[str], conversions: Iterable[Conversion], *, are_usual: bool) -> _Maker:
-    """Return a function that makes records of rows with these columns.
+def _maker(names: Sequence[str], conversions: Iterable[Conversion], form: str, *, are_usual: bool) -> _Maker:
+    """Return a function that makes records of rows with these columns, or what another form says.
 
     It is written for them, as the methods of a data class are: filling the attributes of a record by a loop takes twice
     as long, and that is most of what a list of records costs beside its query.
@@ -121,6 +121,7 @@ def _maker(names: Sequence[str], conversions: Iterable[Conversion], *, are_usual
     Args:
         names: The columns.
         conversions: What their values go through, in this order.
+        form: The source of the function.
         are_usual: Whether values are as they usually are. The function raises ValueError if one is not.
     """
     values = {name: f"c{number}" for number, name in enumerate(names)}
@@ -130,9 +131,10 @@ def _maker(names: Sequence[str], conversions: Iterable[Conversion], *, are_usual
         arguments = values[name] if quick else f"{values[name]}, e{number}, connection"
         values[name] = f"None if {values[name]} is None else f{number}({arguments})"
         scope |= {f"f{number}": quick or convert, f"e{number}": expression}
-    source = _MAKER.format(
+    source = form.format(
         columns=", ".join(f"c{number}" for number in range(len(names))),
-        values=", ".join(f"{name!r}: ({value})" for name, value in values.items()),
+        named=", ".join(f"{name!r}: ({value})" for name, value in values.items()),
+        values=", ".join(f"({value})" for value in values.values()),
     )
     exec(source, scope)
     return cast("_Maker", scope["make"])
@@ -146,27 +148,45 @@ def make(model, connection, found):
         state.db = alias
         state.adding = False
         record = new(model)
-        set_attributes(record, {{"_state": state, {values}}})
+        set_attributes(record, {{"_state": state, {named}}})
         made.append(record)
     return made
 """
 
+_ROWS: Final = """
+def make(model, connection, found):
+    return [({values},) for {columns}, in found]
+"""
 
-@lru_cache(maxsize=32)
-def columns_of(model: type[models.Model], vendor: str) -> Columns:
-    """Return how the columns of a model are read on a kind of database."""
+_FLAT: Final = """
+def make(model, connection, found):
+    return [{values} for {columns}, in found]
+"""
+
+
+@lru_cache(maxsize=128)
+def columns_of(model: type[models.Model], vendor: str, fields: tuple[str, ...] | str | None = None) -> Columns:
+    """Return how columns of a model are read on a kind of database.
+
+    Args:
+        model: The model.
+        vendor: The kind of database.
+        fields: The columns whose values make a row, or the one whose values are wanted; None for records, of all.
+    """
     connection = connection_of(vendor)
     table = connection.ops.quote_name(model._meta.db_table)
     names, selected = [], []
     conversions: list[Conversion] = []
-    for field in cast("Sequence[Any]", model._meta.concrete_fields):
+    known: dict[str, Any] = {field.attname: field for field in model._meta.concrete_fields}
+    for field in map(known.__getitem__, known if fields is None else [fields] if isinstance(fields, str) else fields):
         names.append(field.attname)
         column = f"{table}.{connection.ops.quote_name(field.column)}"
         found, of_backend = connection.ops.selected(field, column)
         selected.append(found)
         functions = [*map(_unbound, of_backend), *field.get_db_converters(connection)]
         conversions += [(field.attname, convert, field.cached_col) for convert in functions]
-    makers = [_maker(names, conversions, are_usual=are_usual) for are_usual in (False, True)]
+    form = _MAKER if fields is None else _FLAT if isinstance(fields, str) else _ROWS
+    makers = [_maker(names, conversions, form, are_usual=are_usual) for are_usual in (False, True)]
     return Columns(tuple(names), tuple(selected), *makers)
 
 

@@ -168,7 +168,10 @@ def _notes(record: Any, excerpt: Excerpt, found: ExcerptGraph, *, has_marks: boo
         notes.append(_NOT_LOOKED_FOR)
     if not excerpt.has_plumbing:
         count = labels.counted(found.n_plumbing, "file")
-        notes.append(f"{count} between two runs hidden: without a description, made by one run and read by one.")
+        notes.append(
+            f"{count} between two runs hidden: made by one run and read by one, without a description, and without a "
+            "key or in a folder such as tmp or interim."
+        )
     if found.n_more_starts:
         more = f"over {MOST_COUNTED:,}" if found.n_more_starts >= MOST_COUNTED else f"{found.n_more_starts:,}"
         notes.append(f"The newest runs are shown; there are {more} more.")
@@ -306,7 +309,7 @@ def _saved(record: Any, excerpt: Excerpt, found: ExcerptGraph, form: str) -> Htt
     """Return the same drawing as a file to save."""
     if form not in _SAVED:
         raise responses.wrong_parameter("save", form, " or ".join(_SAVED))
-    picture = LineagePicture(found.whole, excerpt.direction, labels.NOTHING, found.graph)
+    picture = LineagePicture(found.whole, excerpt.direction, labels.NOTHING, found.graph, "")
     text = {"svg": picture.to_svg, "json": picture.to_json, "txt": picture.to_text}[form]()
     response = HttpResponse(text, content_type=_SAVED[form])
     response.headers["Content-Disposition"] = f'attachment; filename="lineage-{record.id}.{form}"'
