@@ -258,19 +258,22 @@ def _producer_sql(file_id: str) -> str:
 def _look_sql(vendor: str, pairs: str, known: str) -> str:
     """Return a query for nodes, runs, and what these runs read, of another one for nodes and runs.
 
-    Of each run, only the edge from a version that is not current and that it read last is compared: mostly, one is
-    enough. No other such version of the same key can have been read later. Those in `known` are not looked at again.
+    Of the runs of a node, one that read a version that is not current is compared, and of this only the edge that it
+    read last: mostly, that is enough. No other such version of the same key can have been read later. The runs in
+    `known` are not looked at again.
     """
     is_postgres = vendor == "postgresql"
     unknown = f"run_id NOT IN ({known})" if known else "run_id IS NOT NULL"
     fixed = "AS MATERIALIZED" if is_postgres else "AS"
     old = staleness.OLD_INPUTS.format(run="looked.run_id")
+    # Whether there is such an edge stands in indexes; which one is the last does not on PostgreSQL.
     begin = (
         f"pair(node, run_id) {fixed} ({pairs}), "
         f"looked {fixed} (SELECT DISTINCT run_id FROM pair WHERE {unknown}), "
-        # Whether there is one stands in indexes; which one is the last does not on PostgreSQL.
-        f"last_old(run_id, edge) {fixed} (SELECT looked.run_id, CASE WHEN (SELECT 1 FROM {old} LIMIT 1) IS NOT NULL "
-        f"THEN (SELECT MAX(i.id) FROM {old}) END FROM looked), "
+        f"has_old {fixed} (SELECT run_id FROM looked WHERE (SELECT 1 FROM {old} LIMIT 1) IS NOT NULL), "
+        f"chosen {fixed} (SELECT DISTINCT run_id FROM (SELECT node, MIN(run_id) AS run_id FROM pair "
+        "WHERE run_id IN (SELECT run_id FROM has_old) GROUP BY node) of_node), "
+        f"last_old(edge) {fixed} (SELECT (SELECT MAX(i.id) FROM {old.replace('looked.', 'chosen.')}) FROM chosen), "
     )
     edge = f"SELECT * FROM {_INPUTS} e WHERE e.id = last_old.edge LIMIT ALL"
     if is_postgres:
@@ -286,7 +289,7 @@ def _look_sql(vendor: str, pairs: str, known: str) -> str:
         )
     return (
         f"{staleness.superseded_sql(vendor, reads, begin)} "
-        f"SELECT pair.node, pair.run_id, CASE WHEN last_old.edge IS NULL THEN {_NONE} "
-        f"WHEN pair.run_id IN (SELECT run_id FROM superseded) THEN {_SUPERSEDED} ELSE {_UNCLEAR} END "
-        "FROM pair LEFT JOIN last_old ON last_old.run_id = pair.run_id WHERE pair.run_id IS NOT NULL"
+        f"SELECT node, run_id, CASE WHEN run_id NOT IN (SELECT run_id FROM has_old) THEN {_NONE} "
+        f"WHEN run_id IN (SELECT run_id FROM superseded) THEN {_SUPERSEDED} ELSE {_UNCLEAR} END "
+        "FROM pair WHERE run_id IS NOT NULL"
     )
