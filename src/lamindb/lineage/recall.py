@@ -252,9 +252,11 @@ def affected_among(connection: Any, file_ids: Collection[str], *, current_only: 
     """Return the ids of the affected files among these; with `current_only`, by flags of current versions."""
     if not file_ids or not flags.any_open(connection.alias):
         return set()
-    among = _few_or(connection, file_ids, current_only=current_only)
-    found = sql.fetch(connection, *affected_sql(connection.vendor, among, current_only=current_only))
-    return {row[0] for row in found}.intersection(file_ids)
+    few = _few_affected(connection, current_only=current_only)
+    if few is not None:
+        return few.intersection(file_ids)
+    found = sql.fetch(connection, *affected_sql(connection.vendor, file_ids, current_only=current_only))
+    return {row[0] for row in found}
 
 
 def affected_by(file: File) -> AffectedBy:
@@ -267,9 +269,11 @@ def explained(files: Iterable[File]) -> Iterator[AffectedBy]:
     """Yield why each of these saved files of one instance is affected, in their order, a batch of them at a time."""
     for chunk in database.chunks(files):
         alias = query.alias_of(chunk[0])
-        ways = _ways_of(database.connection(alias), [file.id for file in chunk])
-        for file in chunk:
-            yield AffectedBy(file, _causes(alias, ways.chains_to(file.id)) if ways is not None else ())
+        if flags.any_open(alias):
+            ways = _ways_of(database.connection(alias), [file.id for file in chunk])
+            yield from (AffectedBy(file, _causes(alias, ways.chains_to(file.id))) for file in chunk)
+        else:
+            yield from (AffectedBy(file, ()) for file in chunk)
 
 
 def marks(
@@ -280,11 +284,10 @@ def marks(
     Returns:
         Of those that are flagged, the reasons. Of those that are affected, the nearest flagged file.
     """
-    if not file_ids or not flags.any_open(connection.alias):
+    reasons = open_reasons(connection.alias) if file_ids else {}
+    if not reasons:
         return {}, {}
-    reasons = open_reasons(connection.alias)
-    ways = _ways_of(connection, file_ids, current_only=current_only)
-    nearest = ways.nearest() if ways is not None else {}
+    nearest = _ways_of(connection, file_ids, current_only=current_only).nearest()
     wanted = {file_id: nearest[file_id] for file_id in file_ids if file_id in nearest}
     files: dict[str, File] = {}
     for chunk in database.chunks(sorted(set(wanted.values()))):
@@ -300,27 +303,28 @@ def marks(
 def open_reasons(alias: str) -> dict[str, tuple[str, ...]]:
     """Return the reasons of all open flags by file."""
     found: dict[str, tuple[str, ...]] = {}
-    rows: Any = Flag.objects.using(alias).filter(removed_at__isnull=True)
-    for file_id, reason in rows.values_list("file_id", "reason"):
+    text = f"SELECT file_id, reason FROM {_FLAGS} WHERE removed_at IS NULL ORDER BY id"
+    for file_id, reason in sql.fetch(database.connection(alias), text, []):
         found[file_id] = (*found.get(file_id, ()), reason)
     return found
 
 
-def _ways_of(connection: Any, file_ids: Collection[str], *, current_only: bool = False) -> _Ways | None:
-    if not flags.any_open(connection.alias):
-        return None
-    among = _few_or(connection, file_ids, current_only=current_only)
+def _ways_of(connection: Any, file_ids: Collection[str], *, current_only: bool = False) -> _Ways:
+    few = _few_affected(connection, current_only=current_only)
+    if few is not None and few.isdisjoint(file_ids):
+        return _Ways(())
+    among = file_ids if few is None else None
     return _Ways(sql.fetch(connection, *_ways_sql(connection.vendor, among, current_only=current_only)))
 
 
-def _few_or(connection: Any, file_ids: Collection[str], *, current_only: bool) -> Collection[str] | None:
-    """Return None if so few files and runs were derived from flagged files that all are found at once; or the ids.
+def _few_affected(connection: Any, *, current_only: bool) -> set[str] | None:
+    """Return the ids of all affected files, if little was derived from flagged ones; otherwise None.
 
     All that some files came from may be the whole lineage. What was derived from flagged files mostly is a part of it.
     """
     begin, params = _affected_cte(connection.vendor, None, current_only=current_only)
-    rows = sql.fetch(connection, f"{begin} SELECT id FROM affected LIMIT {_FEW + 1}", params)
-    return None if len(rows) <= _FEW else file_ids
+    rows = sql.fetch(connection, f"{begin} SELECT kind, id FROM affected LIMIT {_FEW + 1}", params)
+    return {one for kind, one in rows if kind == FILE} if len(rows) <= _FEW else None
 
 
 class _Ways:
