@@ -64,16 +64,18 @@ def stale_among(connection: Any, file_ids: Collection[str], *, looks: int | None
     """
     if not file_ids:
         return StaleMarks(set(), True)
+    few = _FEW if looks is None else _FEW_OF_PAGE
     search = _Search(connection)
-    producers, is_few = search.begin(file_ids, _FEW if looks is None else _FEW_OF_PAGE)
+    producers, is_few = search.begin(file_ids, few)
     starts = set(producers.values())
-    most = max(_MOST_PAIRS, 2 * len(file_ids) if looks is None else 0)
-    found = None
-    if is_few and looks != 0 and search.open_from(starts):
-        found = _all_stale(connection, file_ids, _FEW if looks is None else _FEW_OF_PAGE)
-    if found is not None:
-        return StaleMarks(found, True)
-    is_whole = search.run(starts, _LOOKS if looks is None else looks, most)
+    waiting = search.open_from(starts)
+    if is_few and waiting and looks != 0:
+        found = _all_stale(connection, file_ids, few)
+        if found is not None:
+            return StaleMarks(found, True)
+    # Behind very many runs, a search generation by generation is no shorter than all at once.
+    at_first = looks if looks is not None else _LOOKS if len(waiting) <= _PAIRS else 0
+    is_whole = search.run(starts, at_first)
     stale = {file_id for file_id, run_id in producers.items() if run_id in search.stale}
     if not is_whole and looks is None:
         unknown = [file_id for file_id in producers if file_id not in stale]
@@ -118,20 +120,20 @@ class _Search:
         is_few = pairs.pop("", None) == {"few"}
         return {file_id: run_id for file_id, found in pairs.items() for run_id in found}, is_few
 
-    def run(self, starts: Iterable[str], looks: int, most: int) -> bool:
+    def run(self, starts: Iterable[str], looks: int) -> bool:
         """Look farther back; return False if something above the starts was not looked at."""
         while waiting := self.open_from(starts):
-            if not looks or self._count > most:
+            if not looks or self._count > _MOST_PAIRS:
                 return False
             looks -= 1
             unclear, begun = waiting & self._unclear, waiting & self._begun
             if unclear:
                 self._apply_rules(unclear)
             elif begun or len(waiting) <= _NARROW:
-                if not self._look_behind(begun or waiting, most - self._count):
+                if not self._look_behind(begun or waiting):
                     return not self.open_from(starts)
             else:
-                self._look_behind(waiting, most - self._count, newest=max(1, _PAIRS // len(waiting)))
+                self._look_behind(waiting, newest=max(1, _PAIRS // len(waiting)))
         return True
 
     def open_from(self, starts: Iterable[str]) -> set[str]:
@@ -150,8 +152,9 @@ class _Search:
             waiting += new
         return found
 
-    def _look_behind(self, run_ids: Collection[str], most: int, newest: int | None = None) -> bool:
+    def _look_behind(self, run_ids: Collection[str], newest: int | None = None) -> bool:
         """Look at the producers of what runs read, or of the newest of it; return False if there are too many."""
+        most = _MOST_PAIRS - self._count
         listed, params = sql.listed_sql(self._connection.vendor, run_ids)
         made = _behind_sql(self._connection.vendor, listed, newest)
         earlier = [one for run_id in run_ids for one in self._earlier.get(run_id, ())]
