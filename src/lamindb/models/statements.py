@@ -492,6 +492,6 @@ def _adapter(model: Any, name: str) -> Callable[[Any, Any], Any] | None:
 
 @lru_cache(maxsize=256)
 def _are_columns(model: Any, names: tuple[str, ...]) -> bool:
-    """Return True if the names of an order are columns that are no relations."""
-    columns = {field.name for field in model._meta.concrete_fields if not field.is_relation}
+    """Return True if the names of an order are columns: that of a relation orders by its records."""
+    columns = {field.attname for field in model._meta.concrete_fields}
     return all(name.removeprefix("-") in columns for name in names)
