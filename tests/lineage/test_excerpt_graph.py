@@ -119,13 +119,13 @@ def test_what_lies_beyond_is_counted_and_opens(instance: Path) -> None:
 
 def test_folders_are_cards_and_plumbing_is_counted(local_instance: Path) -> None:
     with ln.track(ln.Transform(name="import", type="script")):
-        raw = [ln.File(str(number).encode(), key=f"raw/{number}.csv").save() for number in range(4)]
+        raw = [ln.File(str(number).encode(), key=f"interim/{number}.csv").save() for number in range(4)]
     with ln.track(ln.Transform(name="merge", type="script")):
         for file in raw:
             file.stage(is_run_input=True)
         merged = ln.File(b"merged", key="merged/all.csv").save()
     found = shown(merged, group="folder")
-    assert [file.title for file in found.graph.files if file.members > 1] == ["4 files in raw/"]
+    assert [file.title for file in found.graph.files if file.members > 1] == ["4 files in interim/"]
     assert found.graph.hidden_up == {found.graph.files[0].id: 4} or 4 in found.graph.hidden_up.values()
     hidden = shown(merged, depth=2, has_plumbing=False)
     assert hidden.n_plumbing == 4
@@ -170,7 +170,7 @@ def test_it_shows_what_was_recorded_until_a_date(instance: Path) -> None:
     assert not shown(file, at=noon).graph.hidden_down
 
 
-def test_marks_are_of_what_is_near_and_not_of_a_past_day(local_instance: Path) -> None:
+def test_marks_reach_farther_than_what_is_shown_and_are_not_of_a_past_day(local_instance: Path) -> None:
     raw = ln.File(b"raw", key="raw.txt").save()
     made = []
     for number in range(4):
@@ -180,7 +180,7 @@ def test_marks_are_of_what_is_near_and_not_of_a_past_day(local_instance: Path) -
     raw.replace(b"new").save()
     assert {file.id for file in shown(made[0]).graph.files if file.is_stale} == {made[0].id, made[1].id}
     # What makes the last one stale lies farther back than the runs that are shown.
-    assert not any(file.is_stale for file in shown(made[3]).graph.files)
+    assert all(file.is_stale for file in shown(made[3]).graph.files)
     assert not any(file.is_stale for file in shown(made[0], at=datetime.now(UTC)).graph.files)
 
 

@@ -151,6 +151,10 @@ def test_a_large_fan_in_is_one_node(instance: Path) -> None:
 def test_plumbing_is_what_one_run_made_and_one_run_read(instance: Path) -> None:
     written = write(Plain([None, 0, 0, 1], [0, 1, 2], {(0, 0), (1, 1), (1, 2), (2, 2)}))
     connection = database.connection(written.alias)
+    given = ln.File.objects.filter(id__in=written.files)
+    # A key may be that of a result, such as a model without a description.
+    assert subgraph.plumbing(connection, written.files) == set()
+    given.update_rows({"key": None})
     assert subgraph.plumbing(connection, written.files) == {written.files[1]}
     result = written.record("file", 3)
     tree = result.view_lineage(plumbing=False, depth=None).to_text()
@@ -158,6 +162,24 @@ def test_plumbing_is_what_one_run_made_and_one_run_read(instance: Path) -> None:
     assert result.view_lineage().to_text().count("▪") == tree.count("▪") + 1
     ln.File.objects.filter(id=written.files[1]).update_rows({"description": "a result of its own"})
     assert "hidden" not in result.view_lineage(plumbing=False, depth=None).to_text()
+
+
+@pytest.mark.parametrize(
+    ("key", "is_plumbing"),
+    [
+        ("models/best.bin", False), ("best.bin", False), ("tmp.bin", False), ("study/tmp", False),
+        ("template/best.bin", False), ("tmp/best.bin", True), ("study/Interim/3/best.bin", True),
+    ],
+)  # fmt: skip
+def test_what_has_a_key_is_plumbing_in_a_folder_for_it(local_instance: Path, key: str, is_plumbing: bool) -> None:
+    with ln.track(ln.Transform("train", type="script")):
+        model = ln.File(b"model", key=key).save()
+    with ln.track(ln.Transform("report", type="script")):
+        model.stage(is_run_input=True)
+        report = ln.File(b"report", key="report.md").save()
+    picture = report.view_lineage(plumbing=False)
+    assert (model.id in {file.id for file in picture.drawn.files}) is not is_plumbing
+    assert ("1 file between two runs hidden" in picture.to_text()) is is_plumbing
 
 
 def test_the_lineage_of_a_flow_is_that_of_its_steps(instance: Path) -> None:

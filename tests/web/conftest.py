@@ -145,6 +145,8 @@ def examples(made: Made) -> list[str]:
         "transforms": made.transforms["train"],
         "raw": made.files["figure"],
         "storages": "nothing0",
+        "stale": made.files["raw0"],
+        "affected": made.files["bad"],
     }
     found = []
     for route in ROUTES:

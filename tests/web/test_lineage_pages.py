@@ -113,8 +113,20 @@ def test_a_form_gives_depth_plumbing_and_date(project: dict[str, Any]) -> None:
     base = f"/files/{report.id}/lineage"
     assert len(nodes(client.get(f"{base}?depth=2&at=").text)) > len(nodes(client.get(base).text))
     hidden = client.get(f"{base}?depth=2&plumbing=hide").text
-    assert "1 file between two runs hidden" in hidden
+    # What has a key may be a result.
+    assert "0 files between two runs hidden" in hidden and project["merged"][0].id in nodes(hidden)
     assert set(nodes(client.get(f"{base}?at=2001-01-01").text)) == {report.id}
+
+
+def test_a_saved_picture_says_what_is_left_out_and_nothing_of_python(project: dict[str, Any]) -> None:
+    client, merged = project["client"], project["merged"][0]
+    base = f"/files/{merged.id}/lineage?dir=up&depth=0"
+    assert "more beside them" in client.get(base).text
+    for form in ("svg", "txt"):
+        saved = client.get(f"{base}&save={form}").text
+        assert "partial: 1 more not shown" in saved and "depth" not in saved and "max_nodes" not in saved
+        assert "depth" not in ln.lineage.part(merged, "dir=up&depth=0").to_text()
+    assert "use depth=None" in merged.view_lineage(depth=0).to_svg()
 
 
 def test_a_page_speaks_of_what_it_shows_only(project: dict[str, Any]) -> None:

@@ -124,6 +124,46 @@ def test_direct_marks_are_those_of_the_library(filled: Client) -> None:
     assert direct and queries.stale_among(instance, [one.id for one in files]) == direct
 
 
+@pytest.mark.parametrize("most", [2, 100])
+def test_types_are_offered_that_a_file_has(instance: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(queries, "_MOST_SUFFIXES", most)
+    for key in ("a.csv", "b.csv", "c.zarr", "d.bam", "none", "old.gz"):
+        ln.File(key.encode(), key=key).save()
+    ln.File.select(key="old.gz").one().delete()
+    page = Client(open_read_only(instance))
+    monkeypatch.setattr(queries, "ROWS", 1)
+    known = sorted([".csv", ".zarr", ".bam"])
+    assert queries.suffixes(page.site.instance) == known[:most]
+
+    def offered(address: str) -> set[str]:
+        return set(re.findall(r"[?&;]type=([^&\"]+)\"", page.get(address).text))
+
+    # The newest file is in the trash, the one before it has no suffix.
+    assert offered("/files") == set(known[:most])
+    assert offered("/files?state=trash") == {*known[:most], ".gz"}
+
+
+def test_direct_affected_marks_are_those_of_the_library(filled: Client) -> None:
+    instance = filled.site.instance
+    again = showcase.make_run(ln.Transform("again").save(), inputs=[ln.File.select(key="raw/plate.csv").one()])
+    written = ln.File.select(key="metrics/run3.csv").one()
+    again.outputs.add(written)
+    alone = ln.File(b"nothing of this", key="alone.txt").save()
+    farther = showcase.make_run(ln.Transform("farther").save(), inputs=[ln.File.select(key="qc/plate-mean.csv").one()])
+    ln.File(b"far", key="far.txt", run=farther).save()
+    files = list(File.objects.using(instance.alias).filter(is_latest=True, trashed_at__isnull=True))
+    direct = {one.id for one in files if any(cause.is_direct for cause in one.affected_by().reasons)}
+    assert written.id in direct and alone.id not in direct
+    assert queries.marks_among(instance, [one.id for one in files])["affected"] == direct
+    page = filled.get("/files").text
+    rows = {found[1]: one for one in page.split("<tr>") if (found := re.search(r"/files/(\w+)", one)) is not None}
+    assert {record_id for record_id, row in rows.items() if ">Affected<" in row} == direct & set(rows) != set()
+    for flag in ln.File.select(key="raw/plate.csv").one().flags:
+        flag.file.unflag()
+        break
+    assert queries.marks_among(instance, [one.id for one in files])["affected"] == set()
+
+
 def test_a_run_that_appends_to_its_input_is_not_stale(local_instance: Path) -> None:
     first = ln.File(b"1", key="table.csv").save()
     transform = ln.Transform("append").save()

@@ -34,7 +34,10 @@ _REASONS = 3
 _DETAIL_WIDTH = 100
 """The width of what is told of an event."""
 
-_PLUMBING = "Hide files without a description that one run made and one run read, and count them."
+_PLUMBING = (
+    "Hide files that one run made and one run read, and count them: those without a description, and without a key or "
+    "in a folder such as tmp or interim."
+)
 _SHOW_MORE = "use --depth all to see all"
 
 
@@ -525,11 +528,11 @@ def _rows_as_dicts(rows: Iterable[FileRow], alias: str) -> Iterator[dict[str, An
 def _marks(file_ids: list[str], alias: str) -> dict[str, list[str]]:
     """Return in words which of some files are stale, flagged or affected."""
     from lamindb.db import database
-    from lamindb.lineage import staleness
+    from lamindb.lineage import stale_marks
     from lamindb.records import flags
 
     connection = database.connection(alias)
-    marks = {file_id: ["stale"] for file_id in staleness.stale_among(connection, file_ids)}
+    marks = {file_id: ["stale"] for file_id in stale_marks.stale_among(connection, file_ids).ids}
     if not flags.any_open(alias):
         return marks
     from lamindb.lineage import recall

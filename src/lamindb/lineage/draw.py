@@ -47,7 +47,8 @@ def graph(
         all_producers: Follow every run that produced the same bytes, not only the first.
         group: Draw siblings as one node: files of one folder, or runs of one transform, with the same neighbours.
         steps: Draw the runs inside a run of `records` one by one; else they are folded into it.
-        plumbing: Draw files without a description that one run made and one run read; else they are only counted.
+        plumbing: Draw what is only on the way from one run to another, too; else it is counted. It is files that one
+            run made and one run read, without a description, and without a key or in a folder such as tmp or interim.
 
     Raises:
         InvalidInputError: `records` is empty, both directions are off, a number is negative, or the records are not
@@ -120,7 +121,8 @@ def part(record: Any, parameters: str = "") -> LineagePicture:
     kind = known._meta.concrete_model._meta.model_name
     asked = Excerpt.from_query(kind, known.id, dict(parse_qsl(parameters)))
     found = excerpt_graph.read(database.connection(query.same_alias(known)), asked)
-    return LineagePicture(found.whole, asked.direction, f"{_names([known])} has not been run", found.graph)
+    # Its parameters are those of the page.
+    return LineagePicture(found.whole, asked.direction, f"{_names([known])} has not been run", found.graph, hint="")
 
 
 def path(source: Any, target: Any, *, all_producers: bool = False) -> LineagePicture:

@@ -60,7 +60,7 @@ class Excerpt:
         group: Which nodes are folded into one: files of one folder, what one transform ran and made, or the runs
             inside one run.
         ungrouped: The keys of groups that are shown one by one.
-        has_plumbing: Show files without a description that one run made and one run read; else they are counted.
+        has_plumbing: Show what is only on the way from one run to another, too; else it is counted.
         at: Show only edges that were recorded until then.
         selected: The id of the node whose facts are shown beside.
         mark: What is highlighted: the `way` between the record and the selected node, or what came `before` or `after`

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from itertools import zip_longest
 from typing import Any
 
-from lamindb.lineage import sql, subgraph, summary
+from lamindb.lineage import sql, stale_marks, subgraph, summary
 from lamindb.lineage.excerpt import PAGE, Excerpt
 from lamindb.lineage.lineage_graph import Edge, FileNode, LineageGraph, Node, RunNode
 from lamindb.lineage.sql import FILE, RUN, Arm
@@ -83,13 +83,14 @@ class ExcerptGraph:
 def read(connection: Any, excerpt: Excerpt, *, has_marks: bool = True) -> ExcerptGraph:
     """Return what an excerpt describes; without its record, the graph is empty.
 
-    Stale files are marked by what is shown, and by what the runs that are shown read: the time does not depend on the
-    length of the lineage. In an excerpt of an earlier day there are no marks, which are of today.
+    Stale files are marked as far as a bounded number of runs decides it; a note of the graph says where more would have
+    to be looked at. In an excerpt of an earlier day there are no marks, which are of today.
 
     Args:
         connection: The connection.
         excerpt: What to read.
-        has_marks: Mark files that are flagged or affected. For that alone, all that they came from is looked at.
+        has_marks: Mark files that are flagged or affected, for which all that they came from is looked at, and those
+            that are stale by more than what the runs that made them read.
     """
     starts, above, more = _starts(connection, excerpt)
     most = excerpt.most() if excerpt.group == "none" else _MOST_READ
@@ -103,13 +104,13 @@ def read(connection: Any, excerpt: Excerpt, *, has_marks: bool = True) -> Excerp
         edges=edges,
         hidden_up=walk.hidden("up", edges),
         hidden_down=walk.hidden("down", edges),
-        is_near=True,
+        looks=stale_marks.PAGE_LOOKS if has_marks and excerpt.at is None else 0,
         has_marks=has_marks and excerpt.at is None,
     )
     if any(excerpt.id in (node.id, getattr(node, "transform_id", None)) for node in whole.nodes()):
         whole = replace(whole, focus=excerpt.id)
     if excerpt.at is not None:
-        whole = replace(whole, files=tuple(map(_unmarked, whole.files)))
+        whole = replace(whole, files=tuple(map(_unmarked, whole.files)), notes=())
     graph, groups = whole, {}
     inside = {} if excerpt.id in excerpt.ungrouped else {one: top for one, top in above.items() if one != top}
     if inside:

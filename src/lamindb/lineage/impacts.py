@@ -276,7 +276,7 @@ def impact(record: Any, *, any_version: bool = False, all_producers: bool = True
 
 
 def of_reached(
-    record: Any, walk: sql.Walk, files: set[str], runs: set[str], *, is_near: bool = False, named: int | None = None
+    record: Any, walk: sql.Walk, files: set[str], runs: set[str], *, looks: int | None = None, named: int | None = None
 ) -> Impact:
     """Return what `impact` does, of a walk whose files and runs are known.
 
@@ -285,13 +285,13 @@ def of_reached(
         walk: The walk from it.
         files: The ids of the files that it reaches, with its starts.
         runs: Those of the runs.
-        is_near: See `subgraph.graph_of`.
+        looks: See `subgraph.graph_of`.
         named: How many other files with the bytes of a file are named; None: all.
     """
     connection = database.connection(query.alias_of(record))
     starts = set(sql.start_ids(connection, walk))
     focus = None if record._meta.model_name != "file" and not runs else record.id
-    graph = subgraph.graph_of(connection, files, runs, focus=focus, all_producers=walk.all_producers, is_near=is_near)
+    graph = subgraph.graph_of(connection, files, runs, focus=focus, all_producers=walk.all_producers, looks=looks)
     same: tuple[str, ...]
     of = (record.key or record.name) if isinstance(record, File) else record.name
     others, more, same = "", 0, ()

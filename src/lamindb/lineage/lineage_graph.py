@@ -163,7 +163,7 @@ class LineageGraph:
         hidden_down: For node ids, how many direct neighbours after the node are left out.
         hidden_total: How many distinct nodes are left out, as several nodes may lack the same one; None if unknown.
         is_truncated: Nodes of the lineage were left out.
-        notes: In words, what a summary does not show.
+        notes: In words, what a summary does not show, or what was not looked for.
 
     Raises:
         InvalidInputError: An edge, the focus or a count names an id that is not in the graph, or an id is not unique.

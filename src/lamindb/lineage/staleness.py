@@ -51,10 +51,10 @@ PRODUCER = f"COALESCE((SELECT p.run_id FROM {_OUTPUTS} p WHERE p.file_id = f.id 
 _IS_NEWEST = f"(SELECT MAX(p.id) FROM {_OUTPUTS} p WHERE p.file_id = o.file_id) = o.id"
 _HAS_NO_EDGE = f"(SELECT MAX(p.id) FROM {_OUTPUTS} p WHERE p.file_id = f.id) IS NULL"
 
-_NOT_CURRENT = "(NOT r.is_latest OR r.trashed_at IS NOT NULL)"
+NOT_CURRENT = "(NOT r.is_latest OR r.trashed_at IS NOT NULL)"
 
 # As an outer join: for an inner one, SQLite may read the whole index of files that are not current into a filter.
-OLD_INPUTS = f"""{_INPUTS} i LEFT JOIN {_FILES} r ON r.id = i.file_id AND {_NOT_CURRENT}
+OLD_INPUTS = f"""{_INPUTS} i LEFT JOIN {_FILES} r ON r.id = i.file_id AND {NOT_CURRENT}
     WHERE i.run_id = {{run}} AND r.id IS NOT NULL"""
 """The inputs `i` of a run whose files `r` are not current; ends with a condition."""
 
@@ -89,11 +89,10 @@ _SUPERSEDED = """
 superseded AS (
     SELECT run_id, file_id, current_id FROM replaced WHERE current_id IS NULL
     OR current_id || run_id NOT IN (SELECT current_id || id FROM above WHERE kind = 1)
-),
-"""
+)"""
 
 
-def _rules_sql(
+def rules_sql(
     vendor: str,
     file_ids: Collection[str] | None,
     code: ChangedCode | None = None,
@@ -109,7 +108,7 @@ def _rules_sql(
     if file_ids is None:
         given, params = "", []
         # From the files that are not current, which an index lists, to the edges of those that were read.
-        reads, bound = f"{_FILES} r CROSS JOIN {_INPUTS} i WHERE r.id = i.file_id AND {_NOT_CURRENT}", ""
+        reads, bound = f"{_FILES} r CROSS JOIN {_INPUTS} i WHERE r.id = i.file_id AND {NOT_CURRENT}", ""
     else:
         listed, params = sql.listed_sql(vendor, file_ids)
         made = f"SELECT ({PRODUCER}){cast} FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id"
@@ -140,11 +139,20 @@ def _rules_sql(
         # value, PostgreSQL makes no join, for which it would sort these runs again for each file.
         among = "i.run_id IN (SELECT run_id FROM origin)"
         bound = f" AND ({among}) IS TRUE" if cast else f" AND +{among}"
-    rules = _RULES.format(reads=reads)
     changed, more = code.runs_sql(vendor) if code is not None else ("", [])
     walk = _stale_sql(vendor, bound, with_code=code is not None)
-    text = f"WITH RECURSIVE {given}{changed}{rules}{_above_sql(vendor)}{_SUPERSEDED}{walk}"
-    return text, [*params, *more]
+    return f"{superseded_sql(vendor, reads, f'{given}{changed}')}, {walk}", [*params, *more]
+
+
+def superseded_sql(vendor: str, reads: str, given: str = "") -> str:
+    """Return how a query begins: with `superseded` and `earlier`, of some edges.
+
+    Args:
+        vendor: `sqlite` or `postgresql`.
+        reads: What follows FROM: inputs `i`, and their files `r`, which are not current.
+        given: Common table expressions for it, each followed by a comma.
+    """
+    return f"WITH RECURSIVE {given}{_RULES.format(reads=reads)}{_above_sql(vendor)}{_SUPERSEDED}"
 
 
 def _above_sql(vendor: str) -> str:
@@ -225,7 +233,7 @@ def stale_sql(
         code: Code that makes files stale, too.
         generations: Return only files that are stale by what the runs of so many generations before them read.
     """
-    rules, params = _rules_sql(vendor, file_ids, code, generations=generations)
+    rules, params = rules_sql(vendor, file_ids, code, generations=generations)
     found = f"SELECT id FROM stale WHERE kind = {FILE}"
     if file_ids is not None:
         found = f"SELECT id FROM given WHERE id IN ({found})"
@@ -241,7 +249,7 @@ def _reasons_sql(
     `step` a run, a stale file that it read, and the newest producer of that file; a `code` a run, the source and the
     set of modules that are other ones by now, one of them None.
     """
-    rules, params = _rules_sql(vendor, file_ids, code, generations=generations)
+    rules, params = rules_sql(vendor, file_ids, code, generations=generations)
     causes = "SELECT 'cause', run_id, file_id, current_id FROM superseded"
     # See `OLD_INPUTS` for the outer join: where it finds no row, there is no producer.
     is_postgres = vendor == "postgresql"
@@ -271,7 +279,7 @@ def superseded_among(connection: Any, file_ids: Collection[str]) -> set[tuple[st
     """Return the runs behind some files, each with a version that it read and that is superseded or removed."""
     if not file_ids:
         return set()
-    rules, params = _rules_sql(connection.vendor, file_ids)
+    rules, params = rules_sql(connection.vendor, file_ids)
     rows = sql.fetch(connection, f"{rules} SELECT run_id, file_id FROM superseded", params)
     return {(run_id, read) for run_id, read in rows}
 
@@ -415,12 +423,6 @@ def _changed(alias: str, *, code: bool) -> ChangedCode | None:
     return changed_code(database.connection(alias))
 
 
-def is_stale(file: File) -> bool:
-    """Return True if a file is stale. Errors are those of `stale`."""
-    query.check_exists(file)
-    return bool(stale_among(database.connection(query.alias_of(file)), [file.id]))
-
-
 def stale_among(connection: Any, file_ids: Collection[str], *, generations: int | None = None) -> set[str]:
     """Return the ids of the stale files among these.
 
@@ -465,14 +467,7 @@ def by_cause(
     Returns:
         For each cause the version that was read, the current one (None if it was removed), and the stale files.
     """
-    connection = database.connection(alias)
-    if file_ids is None:
-        current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True)
-        file_ids = list(current.filter(id__in=Stale()).order_by().values_list("id", flat=True))
-    if not file_ids:
-        return []
-    rows = sql.fetch(connection, *_reasons_sql(connection.vendor, file_ids, None, generations=generations))
-    found = _Causes(rows, None).nearest()
+    found = ids_by_cause(alias, file_ids, generations=generations)
     files: dict[str, File] = {}
     for chunk in database.chunks(sorted({one for pair, ids in found.items() for one in (*pair, *ids) if one})):
         files.update(File.objects.using(alias).in_bulk(chunk))
@@ -481,6 +476,20 @@ def by_cause(
         for (read, new), ids in found.items()
     ]
     return sorted(groups, key=lambda group: (_by_key(group[0]), group[0].version))
+
+
+def ids_by_cause(
+    alias: str, file_ids: Collection[str] | None = None, *, generations: int | None = None
+) -> dict[tuple[str, str | None], list[str]]:
+    """Return what `by_cause` does, as ids: of the files, by the version that was read and the current one."""
+    connection = database.connection(alias)
+    if file_ids is None:
+        current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True)
+        file_ids = list(current.filter(id__in=Stale()).order_by().values_list("id", flat=True))
+    if not file_ids:
+        return {}
+    rows = sql.fetch(connection, *_reasons_sql(connection.vendor, file_ids, None, generations=generations))
+    return _Causes(rows, None).nearest()
 
 
 def _by_key(file: File) -> tuple[str, str, str]:

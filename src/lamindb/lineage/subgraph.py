@@ -14,7 +14,7 @@ from lamindb.core.ids import STEM_LENGTH
 from lamindb.db import database
 from lamindb.environment.redaction import HIDDEN, is_secret_name, redact_text
 from lamindb.errors import InvalidInputError, InvalidTypeError
-from lamindb.lineage import query, recall, sql, staleness
+from lamindb.lineage import query, recall, sql, stale_marks
 from lamindb.lineage.lineage_graph import Edge, FileNode, FlaggedBy, LineageGraph, RunNode
 from lamindb.lineage.sql import FILE, RUN, Walk
 from lamindb.models import File, Record, Run, RunInput, RunOutput, Storage, Transform, User
@@ -24,6 +24,9 @@ _MAX_COMPARED = 2_000
 _MOST_PARAMS = 100
 """Parameters are compared among at most this many runs."""
 _MAX_NESTED = 10
+
+NOT_LOOKED_FOR = "older staleness was not looked for"
+"""The note of a graph in which not all that may make its files stale was looked at."""
 
 Ends = tuple[str, str]
 """The ids of the two ends of an edge, in the direction of data flow."""
@@ -42,7 +45,7 @@ def graph_of(
     hidden_down: Mapping[str, int] | None = None,
     hidden_total: int | None = None,
     is_truncated: bool = False,
-    is_near: bool = False,
+    looks: int | None = None,
     has_marks: bool = True,
 ) -> LineageGraph:
     """Return the graph of the nodes with these ids, in the order of their ids, and the edges among them.
@@ -59,10 +62,11 @@ def graph_of(
         hidden_down: For node ids, how many children are left out.
         hidden_total: How many distinct nodes these are.
         is_truncated: Nodes were left out.
-        is_near: Mark files as stale only by what is in the graph, or read by a run in it.
+        looks: See `stale_marks.stale_among`; a note says so if not all that may make files stale was looked at.
         has_marks: Mark files that are flagged or affected, for which all that they came from is looked at.
     """
-    files = read_files(connection, file_ids, all_producers=all_producers, is_near=is_near, has_marks=has_marks)
+    stale = stale_marks.stale_among(connection, file_ids, looks=looks)
+    files = _read_files(connection, file_ids, stale.ids, all_producers=all_producers, has_marks=has_marks)
     runs = read_runs(connection, run_ids)
     known_files, known_runs = {file.id for file in files}, {run.id for run in runs}
     if edges is None:
@@ -81,6 +85,7 @@ def graph_of(
         is_truncated,
         hidden_total,
         tuple(asked),
+        () if stale.is_whole else (NOT_LOOKED_FOR,),
     )
 
 
@@ -88,8 +93,16 @@ def _counts(hidden: Mapping[str, int] | None, known: Collection[str]) -> dict[st
     return {node_id: count for node_id, count in (hidden or {}).items() if count > 0 and node_id in known}
 
 
+_PASSING = frozenset(("cache", "interim", "intermediate", "intermediates", "temp", "tmp"))
+"""Names of folders for what is made on the way to a result."""
+
+
 def plumbing(connection: Any, file_ids: Collection[str]) -> set[str]:
-    """Return the ids of those files that one run made and one run read, and that have no description."""
+    """Return the ids of those files that are only on the way from one run to another.
+
+    One run made such a file, and one run read it. It has no description, and either no key, or one in a folder whose
+    name says that what is in it is not kept: see `_PASSING`. Anything else may be a result.
+    """
     listed, params = sql.listed_sql(connection.vendor, file_ids)
     inputs, outputs = RunInput._meta.db_table, RunOutput._meta.db_table
     # Counted up to two: a file may have any number of readers.
@@ -99,11 +112,11 @@ def plumbing(connection: Any, file_ids: Collection[str]) -> set[str]:
     )
     rows = sql.fetch(
         connection,
-        f"SELECT f.id FROM ({listed}) listed CROSS JOIN {File._meta.db_table} f WHERE f.id = listed.id "
+        f"SELECT f.id, f.key FROM ({listed}) listed CROSS JOIN {File._meta.db_table} f WHERE f.id = listed.id "
         f"AND f.run_id IS NOT NULL AND COALESCE(f.description, '') = '' AND {readers} = 1 AND {writers} <= 1",
         params,
     )
-    return {row[0] for row in rows}
+    return {file_id for file_id, key in rows if not key or not _PASSING.isdisjoint(key.lower().split("/")[:-1])}
 
 
 def edges_among(
@@ -119,21 +132,16 @@ def edges_among(
     return found
 
 
-def read_files(
-    connection: Any,
-    ids: Collection[str],
-    *,
-    all_producers: bool = False,
-    is_near: bool = False,
-    has_marks: bool = True,
+def _read_files(
+    connection: Any, ids: Collection[str], stale_ids: Collection[str], *, all_producers: bool, has_marks: bool
 ) -> tuple[FileNode, ...]:
     """Return the files with these ids, in the order of their ids; ids of deleted files are skipped.
 
     Args:
         connection: The connection.
         ids: The ids.
+        stale_ids: The ids of those that are stale.
         all_producers: The graph has the edges of all producers, so `made_again` is 0.
-        is_near: See `graph_of`.
         has_marks: See `graph_of`.
     """
     if not ids:
@@ -141,7 +149,6 @@ def read_files(
     instance = context.connected(connection.alias)
     own_id = instance.storage_id if instance is not None else None
     rows = _file_rows(connection, ids, counts_again=not all_producers)
-    stale_ids = staleness.stale_among(connection, ids, generations=1 if is_near else None)
     flagged, affected = recall.marks(connection, ids if has_marks else ())
     nodes = [
         FileNode(
@@ -171,7 +178,7 @@ def read_files(
 
 
 def _file_rows(connection: Any, ids: Collection[str], *, counts_again: bool) -> list[Any]:
-    """Return what `read_files` needs of each file."""
+    """Return what `_read_files` needs of each file."""
     listed, params = sql.listed_sql(connection.vendor, ids)
     again = (
         f"(SELECT COUNT(*) FROM {RunOutput._meta.db_table} o WHERE o.file_id = f.id AND o.run_id <> f.run_id)"
@@ -196,10 +203,12 @@ def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
     if not ids:
         return ()
     listed, params = sql.listed_sql(connection.vendor, ids)
+    # Parameters are read of runs only that have others of their transform beside them.
+    compared = "CASE WHEN COUNT(*) OVER (PARTITION BY r.transform_id) > 1 THEN r.params END"
     rows = sql.fetch(
         connection,
         "SELECT r.id, r.name, r.status, t.id, t.name, t.type, t.version, u.handle, r.started_at, r.finished_at, "
-        "r.created_at, r.revision, r.code_path, t.reference "
+        f"r.created_at, r.revision, r.code_path, t.reference, {compared if len(ids) <= _MAX_COMPARED else 'NULL'} "
         f"FROM ({listed}) listed CROSS JOIN {Run._meta.db_table} r "
         f"JOIN {Transform._meta.db_table} t ON t.id = r.transform_id "
         f"LEFT JOIN {User._meta.db_table} u ON u.id = r.created_by_id WHERE r.id = listed.id",
@@ -208,7 +217,7 @@ def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
     running = [row[0] for row in rows if row[2] == "running"]
     updated = Run.objects.using(connection.alias).filter(id__in=running) if running else ()
     statuses = {run.id: run.status for run in updated}
-    differing = _differing_params(connection, {row[0]: row[3] for row in rows})
+    differing = _differing_params((row[0], row[3], row[-1]) for row in rows if row[-1] is not None)
     nodes = [
         RunNode(
             id=run_id,
@@ -241,6 +250,7 @@ def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
             revision,
             code_path,
             reference,
+            _,
         ) in rows
     ]
     return tuple(sorted(nodes, key=lambda node: node.id))
@@ -250,26 +260,19 @@ def _redacted(cause: FlaggedBy | None) -> FlaggedBy | None:
     return None if cause is None else replace(cause, reasons=tuple(map(redact_text, cause.reasons)))
 
 
-def _differing_params(connection: Any, transform_of: Mapping[str, str]) -> dict[str, tuple[tuple[str, Any], ...]]:
+def _differing_params(rows: Iterable[tuple[str, str, Any]]) -> dict[str, tuple[tuple[str, Any], ...]]:
     """Return the parameters in which runs differ from others of the same transform, sorted by name.
 
     Nothing is read for more runs than a picture shows, and of each run no more are kept than a reader compares.
+
+    Args:
+        rows: The id of each run, that of its transform, and its parameters.
     """
-    if len(transform_of) > _MAX_COMPARED:
-        return {}
     siblings: dict[str, list[str]] = {}
-    for run_id, transform_id in transform_of.items():
+    given: dict[str, dict[str, Any]] = {}
+    for run_id, transform_id, params in rows:
         siblings.setdefault(transform_id, []).append(run_id)
-    several = [run_id for group in siblings.values() if len(group) > 1 for run_id in group]
-    if not several:
-        return {}
-    listed, params = sql.listed_sql(connection.vendor, several)
-    read = sql.fetch(
-        connection,
-        f"SELECT r.id, r.params FROM ({listed}) listed CROSS JOIN {Run._meta.db_table} r WHERE r.id = listed.id",
-        params,
-    )
-    given = {run_id: dict(_flat(json.loads(text) if isinstance(text, str) else text)) for run_id, text in read}
+        given[run_id] = dict(_flat(json.loads(params) if isinstance(params, str) else params))
     found: dict[str, tuple[tuple[str, Any], ...]] = {}
     for group in siblings.values():
         known = [given[run_id] for run_id in group if run_id in given]
@@ -613,8 +616,8 @@ def path(source: Any, target: Any, *, all_producers: bool = False) -> LineageGra
     return path_of(query.record_of(source), query.record_of(target), all_producers=all_producers)
 
 
-def path_of(source: Any, target: Any, *, all_producers: bool = False, is_near: bool = False) -> LineageGraph:
-    """Return what `path` does, of two records that are known to exist; for `is_near` see `graph_of`."""
+def path_of(source: Any, target: Any, *, all_producers: bool = False, looks: int | None = None) -> LineageGraph:
+    """Return what `path` does, of two records that are known to exist; for `looks` see `graph_of`."""
     connection = database.connection(query.same_alias(source, target))
     to = query.walk_from(target, is_up=True, all_producers=all_producers)
     start = query.walk_from(source, is_up=True)
@@ -622,7 +625,7 @@ def path_of(source: Any, target: Any, *, all_producers: bool = False, is_near: b
     ids = {kind: [node_id for found, node_id in nodes if found == kind] for kind in (sql.FILE, sql.RUN)}
     pairs = [(one[1], other[1]) for one, other in pairwise(nodes)]
     focus = target.id if nodes else None
-    return graph_of(connection, ids[sql.FILE], ids[sql.RUN], focus=focus, edges=pairs, is_near=is_near)
+    return graph_of(connection, ids[sql.FILE], ids[sql.RUN], focus=focus, edges=pairs, looks=looks)
 
 
 def _shortest(connection: Any, walk: sql.Walk, goal_kind: int, goals: set[str]) -> list[tuple[int, str]]:
@@ -664,11 +667,11 @@ def between(source: Any, target: Any, *, all_producers: bool = False) -> Lineage
     return between_of(query.record_of(source), query.record_of(target), all_producers=all_producers)
 
 
-def between_of(source: Any, target: Any, *, all_producers: bool = False, is_near: bool = False) -> LineageGraph:
-    """Return what `between` does, of two records that are known to exist; for `is_near` see `graph_of`."""
+def between_of(source: Any, target: Any, *, all_producers: bool = False, looks: int | None = None) -> LineageGraph:
+    """Return what `between` does, of two records that are known to exist; for `looks` see `graph_of`."""
     connection = database.connection(query.same_alias(source, target))
     descendants = sql.reached_both(connection, query.walk_from(source, is_up=False, all_producers=all_producers))
     ancestors = sql.reached_both(connection, query.walk_from(target, is_up=True, all_producers=all_producers))
     files, runs = descendants[sql.FILE] & ancestors[sql.FILE], descendants[sql.RUN] & ancestors[sql.RUN]
     focus = target.id if files or runs else None
-    return graph_of(connection, files, runs, focus=focus, all_producers=all_producers, is_near=is_near)
+    return graph_of(connection, files, runs, focus=focus, all_producers=all_producers, looks=looks)

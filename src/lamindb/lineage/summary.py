@@ -1,8 +1,8 @@
 """A lineage that is easier to read: siblings are grouped, steps folded into their run, plumbing hidden.
 
 *Siblings* are nodes that look the same and lead to the same: files of one folder, or runs of one transform, whose
-neighbours are the same or siblings, too. *Plumbing* are files that one run made and one run read. The graph stays
-as it is; a summary is another graph, for drawings.
+neighbours are the same or siblings, too. *Plumbing* are files on the way from one run to another that are no results,
+see `subgraph.plumbing`. The graph stays as it is; a summary is another graph, for drawings.
 """
 
 from __future__ import annotations

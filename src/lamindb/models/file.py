@@ -278,7 +278,7 @@ class File(Traced):
             InvalidInputError: The file is not saved yet.
             NoResultFound: The file was deleted for good.
         """
-        found: bool = verb("lamindb.lineage.staleness.is_stale")(self)
+        found: bool = verb("lamindb.lineage.stale_marks.is_stale")(self)
         return found
 
     def staleness(self, *, code: bool = False) -> Any:

@@ -43,7 +43,8 @@ class Traced(Record):
         Args:
             **options: `depth`: generations in each direction (3); `max_nodes` (300); `up`, `down`: directions;
                 `all_producers`; `group=False` draws siblings one by one, `steps=True` the runs inside this one,
-                `plumbing=False` hides files without a description that one run made and one run read.
+                `plumbing=False` hides what is only on the way from one run to another: files that one run made and
+                one run read, without a description, and without a key or in a folder such as `tmp` or `interim`.
 
         Returns:
             A picture that notebooks show, with `.to_svg() .to_mermaid() .to_dot() .to_json() .to_text()`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shlex
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from lamindb.models import File, Run, Transform
 from lamindb.web import queries
@@ -16,6 +16,8 @@ UNKNOWN: Final = "-"
 
 _OLD_TOO: Final[dict[str, Any]] = {"is_latest__in": [True, False]}
 """The filter that includes older versions."""
+_TRASH_TOO: Final = "ln.Q(trashed_at__isnull=True) | ln.Q(trashed_at__isnull=False)"
+"""The condition that includes the trash."""
 
 
 def literal(value: Any) -> str:
@@ -44,9 +46,13 @@ def _word(word: str) -> str:
     return f"$'{''.join(seen)}'"
 
 
+def _newest(count: int, *, by: str = "created_at") -> str:
+    return f'.order_by("-{by}", "-id")[:{count}]'
+
+
 def _page(after: str, *, by: str = "created_at") -> str:
     """Return the source of the conditions and the slice of one page of a list."""
-    newest = f'.order_by("-{by}", "-id")[:{queries.ROWS}]'
+    newest = _newest(queries.ROWS, by=by)
     return newest if not after else f"{_behind(after, by)}{newest}"
 
 
@@ -100,6 +106,8 @@ def files(chosen: FileFilter, after: str = "", *, handle: str = "") -> Code:
     elif chosen.old:
         filters |= _OLD_TOO
         words.append("--versions")
+    if words[:1] == ["ls"]:
+        words += ["--long", "-n", str(queries.ROWS)]
     python = f"{call('ln.File.select', **filters)}{_page(after, by=chosen.time)}"
     return Code(python, command(*words) if words and is_shell_exact else "")
 
@@ -126,6 +134,69 @@ def runs(chosen: RunFilter, after: str = "", *, handle: str = "") -> Code:
     return Code(f"{call('ln.Run.select', **filters)}{_page(after)}", command(*words) if is_shell_exact else "")
 
 
+STALE: Final = Code("ln.lineage.stale()", "lamin stale", "Stale")
+"""What gives the stale current files."""
+FLAGGED: Final = call(f"ln.File.select({_TRASH_TOO}).filter", is_flagged=True, **_OLD_TOO)
+"""The source of a query for the files that have an open flag."""
+
+
+def level(prefix: str, after: str, last: str) -> list[Code]:
+    """Return what gives one level of the tree of keys: its files, and what is in its folders, too.
+
+    Args:
+        prefix: The folder with a slash at its end, or "".
+        after: The last child of the page before; a folder has a slash at its end.
+        last: The last child of this page, if there are more.
+    """
+    every = call("ln.File.select", **({"key__startswith": prefix} if prefix else {"key__isnull": False}))
+    names = f"file.key[{len(prefix)}:]" if prefix else "file.key"
+    here = f'"/" not in {names}'
+    page = [
+        f"file.key {sign} {literal(queries.behind_child(one))}" for sign, one in ((">=", after), ("<", last)) if one
+    ]
+    below = f"[file for file in {every} if {' and '.join(page)}]" if page else every
+    return [
+        Code(f"[file for file in {every} if {' and '.join([here, *page])}]", part="Files here"),
+        Code(below, command("ls", prefix) if prefix and not page else "", "With those in its folders"),
+    ]
+
+
+def last_runs(count: int, *words: str, part: str = "Last runs", **filters: str) -> Code:
+    """Return what gives the newest runs that meet conditions; `words` are the options of the command for them."""
+    return Code(f"{call('ln.Run.select', **filters)}{_newest(count)}", command("runs", *words, "-n", str(count)), part)
+
+
+def last_files(count: int, *words: str, part: str = "Last files", **filters: str) -> Code:
+    """Return what gives the newest current files that meet conditions; see `last_runs`."""
+    shell = command("ls", *words, "--long", "-n", str(count))
+    return Code(f"{call('ln.File.select', **filters)}{_newest(count)}", shell, part)
+
+
+def transforms(kind: str = "", after: str = "") -> Code:
+    """Return what gives a list of transforms."""
+    return Code(f"{call('ln.Transform.select', **({'type': kind} if kind else {}))}{_page(after)}")
+
+
+def flags() -> list[Code]:
+    """Return what gives the reasons of open flags, and of removed ones, by the ids of their files."""
+    removed = f"{call(f'ln.File.select({_TRASH_TOO}).filter', flags__removed_at__isnull=False, **_OLD_TOO)}.distinct()"
+    return [
+        Code(_reasons(FLAGGED, is_open=True), command("status"), "Open"),
+        Code(_reasons(removed, is_open=False), "", "Removed"),
+    ]
+
+
+def _reasons(files: str, *, is_open: bool) -> str:
+    return f'{{file.id: {call("file.flags.filter", removed_at__isnull=is_open)}.list("reason") for file in {files}}}'
+
+
+def of_cause(kind: Literal["stale", "affected"], file_id: str, part: str) -> Code:
+    """Return what gives the files that are stale or affected by one file before any other."""
+    cause = {"stale": "read", "affected": "flagged"}[kind]
+    group = f"for group in ln.lineage.status().{kind} if group.{cause}.id == {literal(file_id)}"
+    return Code(f"[file {group} for file in group.files]", part=part)
+
+
 def file(record: File, *, method: str = "describe()", shell: str = "describe") -> Code:
     """Return what gives one file, and what a page shows about it."""
     return Code(f"{call('ln.File.select', id=record.id)}.one().{method}", command(shell, record.id))
@@ -136,6 +207,19 @@ def run(record: Run, *, method: str = "describe()", shell: str = "show") -> Code
     return Code(f"{call('ln.Run.select', id=record.id)}.one().{method}", command(shell, record.id) if shell else "")
 
 
-def transform(record: Transform) -> Code:
-    """Return what gives one transform."""
-    return Code(f"{call('ln.Transform.select', id=record.id)}.one().describe()", command("describe", record.id))
+def search(part: str, text: str) -> Code:
+    """Return what searches for one kind of record; `part` is its name in the plural."""
+    kind = part[:-1]
+    words = [] if kind == "File" else ["--type", kind.lower()]
+    return Code(call(f"ln.{kind}.search", text), command("search", *words, "--", text), part)
+
+
+def transform(record: Transform, count: int) -> list[Code]:
+    """Return what gives one transform, and its last runs and files."""
+    words = ("--transform", record.id)
+    python = f"{call('ln.Transform.select', id=record.id)}.one().describe()"
+    return [
+        Code(python, command("describe", record.id), "Facts"),
+        last_runs(count, *words, transform_id=record.id),
+        last_files(count, *words, part="Last files made", transform_id=record.id),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
@@ -23,10 +24,17 @@ _THEMES: Final = ("light", "dark")
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What gives in Python, and on the command line, what a page shows; "" where there is no such way."""
+    """What gives in Python, and on the command line, what a page shows; "" where there is no such way.
+
+    Attributes:
+        python: An expression.
+        shell: A command line.
+        part: The part of the page that they give, in its words; "" for all of it.
+    """
 
     python: str = ""
     shell: str = ""
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ def page(
     title: str,
     section: str = "",
     crumbs: tuple[Crumb, ...] = (),
-    code: Code | None = None,
+    code: Code | Sequence[Code] | None = None,
     status: int = 200,
     **values: Any,
 ) -> HttpResponse:
@@ -65,7 +73,7 @@ def page(
         title: The title of the window.
         section: The part of the site that is marked in the head: `files`, `runs`, `transforms`, `lineage`, `health`.
         crumbs: The way to this page.
-        code: What stands at its foot, to be copied.
+        code: What stands at its foot, to be copied: for all of the page, or for each part.
         status: The status of the answer.
         **values: What the template shows.
     """
@@ -73,7 +81,7 @@ def page(
         "title": printable(title),
         "section": section,
         "crumbs": crumbs,
-        "code": code,
+        "codes": [code] if isinstance(code, Code) else code or (),
         "theme": theme_of(request),
         "parameters": parameters(request),
         "here": request.site.url(request.path_info),
@@ -104,7 +112,7 @@ def error_page(site: Site, status: int, text: str, request: Request | None = Non
     values: dict[str, Any] = {"title": titles.get(status, "Something is wrong"), "text": text, "status": status}
     values |= {"is_bare": request is None, "theme": theme_of(request) if request is not None else ""}
     common: dict[str, Any] = dict.fromkeys(("here", "path", "section"), "")
-    common |= {"parameters": {}, "crumbs": (), "code": None}
+    common |= {"parameters": {}, "crumbs": (), "codes": ()}
     return site.render("error.html", _common(site) | common | values)
 
 

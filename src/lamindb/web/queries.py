@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from django.db.models import Exists, OuterRef, Q, prefetch_related_objects
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 
 from lamindb.db import database
@@ -30,6 +31,7 @@ _LOOKED_AT: Final = (60, 240)
 """So many files are looked at for those that are stale, in turn."""
 _LOOKED_AT_FIRST: Final = 1_000
 """So many of the newest rows are looked at before all that meet a condition are sorted."""
+_MOST_SUFFIXES: Final = 100
 GENERATIONS: Final = 2
 """So far back, at first."""
 _WAITED: Final = 5
@@ -148,7 +150,7 @@ def _below(instance: Instance, query: Any, below: Q, after: str, *, by: str) -> 
     """
     found = _among_newest(instance, query, below, after, by=by)
     if found is None:
-        below_it = _behind(query.filter(below), after, by=by)
+        below_it = behind(query.filter(below), after, by=by)
         ids = below_it.order_by(Coalesce(by, by).desc(), "-id")[: ROWS + 1].values("id")
         joined = File.objects.using(instance.alias).select_related(*query.query.select_related)
         found = _page(instance, joined.filter(id__in=ids), "", by=by)
@@ -159,7 +161,7 @@ def _among_newest(
     instance: Instance, query: Any, condition: Any, after: str, *, by: str = "created_at"
 ) -> Rows[Any] | None:
     """Return one page of what meets a condition, if the newest rows of a query contain as much; otherwise None."""
-    newest = _newest(_behind(query, after, by=by), by=by)[:_LOOKED_AT_FIRST]
+    newest = _newest(behind(query, after, by=by), by=by)[:_LOOKED_AT_FIRST]
     found = _page(instance, query.filter(id__in=newest.values("id")).filter(condition), "", by=by)
     return found if found.after else None
 
@@ -210,6 +212,25 @@ def transforms(instance: Instance, after: str = "", *, kind: str = "") -> Rows[T
     return _page(instance, query.filter(type=kind) if kind else query, after)
 
 
+def suffixes(instance: Instance) -> list[str]:
+    """Return the suffixes of current files, in the order of the database; of very many, the first.
+
+    Each step looks for the next one in the index, so that the number of files does not matter.
+    """
+    connection = database.connection(instance.alias)
+    cast = "::text" if connection.vendor == "postgresql" else ""
+    current = "f.is_latest AND f.trashed_at IS NULL"
+    first, following = (
+        f"(SELECT MIN(f.suffix) FROM {_FILES} f WHERE f.suffix > {last} AND {current}){cast}"
+        for last in ("''", "found.suffix")
+    )
+    text = (
+        f"WITH RECURSIVE found(suffix) AS (SELECT {first} UNION ALL SELECT {following} FROM found "
+        f"WHERE found.suffix IS NOT NULL) SELECT suffix FROM found WHERE suffix IS NOT NULL LIMIT {_MOST_SUFFIXES}"
+    )
+    return [row[0] for row in sql.fetch(connection, text, [])]
+
+
 def _between(query: Any, since: datetime.date | None, until: datetime.date | None) -> Any:
     if since is not None:
         query = query.filter(created_at__gte=_start_of(since))
@@ -224,7 +245,7 @@ def _start_of(day: datetime.date) -> datetime.datetime:
 
 def _page(instance: Instance, query: Any, after: str, *, by: str = "created_at") -> Rows[Any]:
     """Return one page of a query by its keyset; the first condition is the one that an index serves."""
-    query = _behind(query, after, by=by)
+    query = behind(query, after, by=by)
     found: list[Any] = []
     is_cut = False
     with time_limit(instance, PATIENCE_SECONDS) as clock:
@@ -236,7 +257,14 @@ def _page(instance: Instance, query: Any, after: str, *, by: str = "created_at")
     return Rows(shown, cursor(shown[-1], by=by) if shown and more else "", is_cut)
 
 
-def _behind(query: Any, after: str, *, by: str = "created_at") -> Any:
+def page_among(instance: Instance, query: Any, file_ids: Collection[str], after: str) -> Rows[File]:
+    """Return one page of these files of a query, the newest first."""
+    given = RawSQL(*sql.listed_sql(database.connection(instance.alias).vendor, file_ids))
+    return _page(instance, query.filter(id__in=given), after) if file_ids else Rows([])
+
+
+def behind(query: Any, after: str, *, by: str = "created_at") -> Any:
+    """Return a query for what follows a cursor in a list by a time."""
     if not after:
         return query
     at, row_id = read_cursor(after)
@@ -248,7 +276,7 @@ def _stale_page(instance: Instance, query: Any, after: str) -> Rows[File]:
 
     Where most files are stale, these are the first of them; where few are, it is fast to ask for all stale files.
     """
-    dense, looked_at = newest_stale(instance, _behind(query, after), ROWS + 1)
+    dense, looked_at = newest_stale(instance, behind(query, after), ROWS + 1)
     if len(dense) <= ROWS:
         found = _page(instance, query.filter(is_stale=True), after)
         if not found.is_cut or not dense:
@@ -366,13 +394,18 @@ def stale_among(instance: Instance, file_ids: Collection[str]) -> set[str]:
 
     What is stale only by way of other files stands on the page of the file.
     """
-    return marks_among(instance, file_ids)[0]
+    return marks_among(instance, file_ids)["stale"]
 
 
-def marks_among(instance: Instance, file_ids: Collection[str]) -> tuple[set[str], set[str]]:
-    """Return the files of a list that are directly stale, see `stale_among`, and those that have an open flag."""
+def marks_among(instance: Instance, file_ids: Collection[str]) -> dict[str, set[str]]:
+    """Return the files of a list by what is known of them by one query.
+
+    They are `stale`, directly, see `stale_among`; `flagged`, with an open flag; or `affected`, directly: a run that
+    produced them, the first time or again, read a flagged file.
+    """
+    found: dict[str, set[str]] = {"stale": set(), "flagged": set(), "affected": set()}
     if not file_ids:
-        return set(), set()
+        return found
     connection = database.connection(instance.alias)
     listed, params = sql.listed_sql(connection.vendor, file_ids)
     # PostgreSQL would put these queries into each other, and look for the current version again for each comparison.
@@ -381,24 +414,31 @@ def marks_among(instance: Instance, file_ids: Collection[str]) -> tuple[set[str]
         f"WITH given AS ({listed}), made {fixed} (SELECT f.id AS file_id, {staleness.PRODUCER} AS run_id "
         f"FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id), "
         f"old {fixed} (SELECT made.file_id, made.run_id, r.digest, r.trashed_at, {staleness.CURRENT} AS current_id "
-        f"FROM made CROSS JOIN {staleness.OLD_INPUTS.format(run='made.run_id')}) "
+        f"FROM made CROSS JOIN {staleness.OLD_INPUTS.format(run='made.run_id')}), "
+        f"producer {fixed} (SELECT o.file_id, o.run_id FROM given CROSS JOIN {_OUTPUTS} o WHERE o.file_id = given.id "
+        f"UNION SELECT f.id, f.run_id FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id), "
+        f"affected_run {fixed} (SELECT DISTINCT i.run_id FROM (SELECT DISTINCT run_id FROM producer) p "
+        f"CROSS JOIN {_INPUTS} i CROSS JOIN {_FLAGS} g "
+        "WHERE i.run_id = p.run_id AND g.file_id = i.file_id AND g.removed_at IS NULL) "
         f"SELECT DISTINCT old.file_id, 'stale' FROM old LEFT JOIN {_FILES} c ON c.id = old.current_id "
         "WHERE (c.digest <> old.digest OR (c.id IS NULL AND old.trashed_at IS NOT NULL)) "
         "AND (c.run_id IS NULL OR c.run_id <> old.run_id) "
         f"AND NOT EXISTS (SELECT 1 FROM {_INPUTS} e WHERE e.run_id = old.run_id AND e.file_id = old.current_id) "
         f"AND NOT EXISTS (SELECT 1 FROM {_OUTPUTS} o WHERE o.run_id = old.run_id AND o.file_id = old.current_id) "
         f"UNION ALL SELECT g.file_id, 'flagged' FROM {_FLAGS} g WHERE g.removed_at IS NULL "
-        "AND g.file_id IN (SELECT id FROM given)"
+        "AND g.file_id IN (SELECT id FROM given) UNION ALL "
+        # Where nothing is flagged, no input is looked at.
+        f"SELECT p.file_id, 'affected' FROM producer p WHERE EXISTS (SELECT 1 FROM {_FLAGS} WHERE removed_at IS NULL) "
+        "AND p.run_id IN (SELECT run_id FROM affected_run)"
     )
-    found: dict[str, set[str]] = {"stale": set(), "flagged": set()}
     for file_id, mark in sql.fetch(connection, text, params):
         found[mark].add(file_id)
-    return found["stale"], found["flagged"]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """A file of a list with its states: `stale`, `flagged`, `trash`, `old`."""
+    """A file of a list with its states: `stale`, `flagged`, `affected`, `trash`, `old`."""
 
     file: File
     states: tuple[str, ...] = field(default=())
@@ -406,16 +446,18 @@ class FileRow:
 
 def with_states(instance: Instance, listed: list[File], *, are_stale: bool = False) -> list[FileRow]:
     """Return files with what is shown beside their names, by one query; `are_stale` if all are known to be stale."""
-    stale, flagged = marks_among(instance, [file.id for file in listed])
+    marks = marks_among(instance, [file.id for file in listed])
 
     def states(file: File) -> Iterator[str]:
         if file.is_trashed:
             yield "trash"
         elif not file.is_latest:
             yield "old"
-        if file.id in flagged:
+        if file.id in marks["flagged"]:
             yield "flagged"
-        if are_stale or file.id in stale:
+        if file.id in marks["affected"]:
+            yield "affected"
+        if are_stale or file.id in marks["stale"]:
             yield "stale"
 
     return [FileRow(file, tuple(states(file))) for file in listed]
@@ -428,23 +470,6 @@ class Child:
     name: str
     folder: str = ""
     file: File | None = None
-
-
-def stale_groups(
-    instance: Instance, most_in_group: int, file_ids: Collection[str] | None = None
-) -> list[dict[str, Any]]:
-    """Return stale current files by their nearest cause: `read`, `current` (None if removed), `files` and `more`.
-
-    Args:
-        instance: The instance.
-        most_in_group: How many files are shown of each cause.
-        file_ids: Only those among these files, by what lies near.
-    """
-    generations = None if file_ids is None else GENERATIONS
-    return [
-        {"read": read, "current": new, "files": stale[:most_in_group], "more": max(0, len(stale) - most_in_group)}
-        for read, new, stale in staleness.by_cause(instance.alias, file_ids, generations=generations)
-    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,15 +497,13 @@ def search(instance: Instance, text: str, limit: int, *, runs: bool = False) -> 
     kinds: dict[str, Any] = {
         "files": current.select_related("transform", "created_by"),
         "transforms": Transform.objects.using(alias).select_related("created_by"),
+        "users": User.objects.using(alias),
     }
     if runs:
         kinds = {"runs": Run.objects.using(alias).select_related("transform", "created_by")}
     found: dict[str, Any] = {}
     with time_limit(instance, PATIENCE_SECONDS) as clock:
         found |= zip(kinds, search_together(list(kinds.values()), text, {"limit": limit}), strict=True)
-        if not runs:
-            users: Any = User.objects.using(alias)
-            found["users"] = list(users.filter(Q(handle__icontains=text) | Q(name__icontains=text))[:limit])
     return Found(**found, is_cut=clock.is_over)
 
 
@@ -534,7 +557,7 @@ def _child_keys(connection: Any, prefix: str, after: str) -> list[str]:
     first = f"(SELECT MIN({key}) FROM {_FILES} WHERE {key} >= %s {bound} AND {current})"
     step = f"(SELECT MIN({key}) FROM {_FILES} WHERE {key} >= {behind} {bound} AND {current})"
     if after:
-        start = f"{after[:-1]}0" if after.endswith("/") else f"{after}\x01"
+        start = behind_child(after)
     else:
         start = prefix
     end = [_after_prefix(prefix)] if prefix else []
@@ -543,6 +566,11 @@ def _child_keys(connection: Any, prefix: str, after: str) -> list[str]:
         f"WHERE child.k IS NOT NULL) SELECT k FROM child WHERE k IS NOT NULL LIMIT {_MOST_CHILDREN + 1}"
     )
     return [row[0] for row in sql.fetch(connection, text, [start, *end, *end])]
+
+
+def behind_child(child: str) -> str:
+    """Return the first key that may follow a file, or all that is in a folder, which has a slash at its end."""
+    return _after_prefix(child) if child.endswith("/") else f"{child}\x01"
 
 
 def _after_prefix(prefix: str) -> str:

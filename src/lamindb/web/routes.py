@@ -72,6 +72,8 @@ ROUTES: Final = (
     Route("/compare", "compare.show"),
     Route("/stale", "attention.stale"),
     Route("/stale/count", "home.stale_count"),
+    Route("/stale/<id>", "attention.stale_by"),
+    Route("/affected/<id>", "attention.affected_by"),
     Route("/flags", "attention.flags"),
     Route("/health", "attention.health"),
     Route("/raw/runs/<id>/<name>", "raw.of_run"),

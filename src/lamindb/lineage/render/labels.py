@@ -205,6 +205,10 @@ def summary(graph: LineageGraph) -> str:
     return f"{counted(files, 'file')} · {counted(runs, 'run')}"
 
 
+IN_PYTHON = "use depth=None, max_nodes=… to see all"
+"""How to see all of a lineage that was drawn in Python."""
+
+
 def heading(graph: LineageGraph) -> str:
     """Return a title that names the focus."""
     if graph.asked:
@@ -215,7 +219,7 @@ def heading(graph: LineageGraph) -> str:
     return "Lineage"
 
 
-def truncation_note(graph: LineageGraph, hint: str = "use depth=None, max_nodes=… to see all") -> str:
+def truncation_note(graph: LineageGraph, hint: str = IN_PYTHON) -> str:
     """Return a note on how many nodes are left out, or "" if none are.
 
     Args:

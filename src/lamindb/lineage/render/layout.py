@@ -420,7 +420,13 @@ def _settle(by_column: list[list[int]], mesh: _Mesh, heights: list[float], count
         for node, node_offset in zip(column, column_offsets, strict=True):
             middles[node] = node_offset - offset / 2
     numbers = range(len(by_column))
+    nodes = [node for column in by_column for node in column]
+    before: list[float] = []
     for _ in range(max(3, min(40, _HEIGHT_WORK // len(mesh.column)))):
+        settled = [middles[node] for node in nodes]
+        if settled == before:
+            break
+        before = settled
         for number in numbers:
             _pull(by_column[number], offsets[number], (mesh.before,), count, middles)
         for number in reversed(numbers):

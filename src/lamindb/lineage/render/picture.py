@@ -26,7 +26,14 @@ _MIN_SCALE = 0.65
 """The smallest scale to fit a picture into a notebook's column; below, it scrolls instead."""
 
 
-def html_fragment(graph: LineageGraph, *, theme: Theme = "auto", tree: str = "", nothing: str = labels.NOTHING) -> str:
+def html_fragment(
+    graph: LineageGraph,
+    *,
+    theme: Theme = "auto",
+    tree: str = "",
+    nothing: str = labels.NOTHING,
+    hint: str = labels.IN_PYTHON,
+) -> str:
     """Return an `<img>` with the drawing as a data URL and a description as its alternative text.
 
     JupyterLab removes inline SVG from notebooks that are not trusted, but not `<img>`. An `<img>` has no tooltips, so
@@ -37,20 +44,28 @@ def html_fragment(graph: LineageGraph, *, theme: Theme = "auto", tree: str = "",
         theme: See `svg`.
         tree: The lineage as text, collapsed below the image; "" for none.
         nothing: The text of an empty drawing.
+        hint: See `draw`.
     """
-    drawing = draw(graph, theme=theme, nothing=nothing)
+    drawing = draw(graph, theme=theme, nothing=nothing, hint=hint)
     data = base64.b64encode(drawing.text.encode()).decode("ascii")
-    alternative = xml(". ".join(filter(None, [description(graph), labels.truncation_note(graph)])))
+    alternative = xml(". ".join(filter(None, [description(graph), labels.truncation_note(graph, hint)])))
     image = (
         f'<img alt="{alternative}" src="data:image/svg+xml;base64,{data}" width="{drawing.width}" style="width:100%">'
     )
     return _scrolled(drawing, image, f"width:{drawing.width}px;max-width:100%") + _collapsed(tree)
 
 
-def html_page(graph: LineageGraph, *, theme: Theme = "auto", tree: str = "", nothing: str = labels.NOTHING) -> str:
+def html_page(
+    graph: LineageGraph,
+    *,
+    theme: Theme = "auto",
+    tree: str = "",
+    nothing: str = labels.NOTHING,
+    hint: str = labels.IN_PYTHON,
+) -> str:
     """Return a self-contained page. The drawing is inline for its tooltips. Arguments are as for `html_fragment`."""
     scheme = "light dark" if theme == "auto" else theme
-    drawing = draw(graph, theme=theme, nothing=nothing)
+    drawing = draw(graph, theme=theme, nothing=nothing, hint=hint)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{xml(labels.heading(graph))}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -107,12 +122,14 @@ class LineagePicture:
         direction: The direction of the tree.
         nothing: The text of an empty picture.
         shown: What drawings show, where that is not the whole graph: siblings grouped, steps folded.
+        hint: How to see all where nodes are left out.
     """
 
     graph: LineageGraph
     direction: Direction = "both"
     nothing: str = labels.NOTHING
     shown: LineageGraph | None = None
+    hint: str = labels.IN_PYTHON
 
     @property
     def drawn(self) -> LineageGraph:
@@ -140,7 +157,7 @@ class LineagePicture:
         Raises:
             StorageError: The file cannot be written; an existing one is unchanged.
         """
-        return _written(svg(self.drawn, theme=theme, nothing=self.nothing), path)
+        return _written(svg(self.drawn, theme=theme, nothing=self.nothing, hint=self.hint), path)
 
     def to_mermaid(self, path: StrPath | None = None) -> str:
         """Return it as Mermaid text; see `to_svg` for the path."""
@@ -156,12 +173,14 @@ class LineagePicture:
 
     def to_text(self, path: StrPath | None = None, *, direction: Direction | None = None, width: int = 100) -> str:
         """Return it as a text tree; see `to_svg` for the path."""
-        tree = text_tree(self.drawn, direction=direction or self.direction, width=width)
+        tree = text_tree(self.drawn, direction=direction or self.direction, width=width, hint=self.hint)
         return _written(tree if len(self.drawn) else printable(self.nothing), path)
 
     def to_html(self, path: StrPath | None = None, *, theme: Theme = "auto") -> str:
         """Return it as a self-contained web page; see `to_svg` for the path."""
-        return _written(html_page(self.drawn, theme=theme, tree=self._tree(), nothing=self.nothing), path)
+        return _written(
+            html_page(self.drawn, theme=theme, tree=self._tree(), nothing=self.nothing, hint=self.hint), path
+        )
 
     def df(self) -> pd.DataFrame:
         """Return its edges as a pandas DataFrame, one row each."""
@@ -207,7 +226,7 @@ class LineagePicture:
     ) -> dict[str, str]:
         """Return the picture for notebooks and the tree for other front ends."""
         bundle = {
-            "text/html": html_fragment(self.drawn, tree=self._tree(), nothing=self.nothing),
+            "text/html": html_fragment(self.drawn, tree=self._tree(), nothing=self.nothing, hint=self.hint),
             "text/plain": self.to_text(),
         }
         return {

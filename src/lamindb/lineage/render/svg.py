@@ -404,12 +404,16 @@ class Drawing:
     focus: tuple[float, float]
 
 
-def svg(graph: LineageGraph, *, theme: Theme = "auto", nothing: str = labels.NOTHING) -> str:
+def svg(
+    graph: LineageGraph, *, theme: Theme = "auto", nothing: str = labels.NOTHING, hint: str = labels.IN_PYTHON
+) -> str:
     """Return a lineage as SVG; see `draw`."""
-    return draw(graph, theme=theme, nothing=nothing).text
+    return draw(graph, theme=theme, nothing=nothing, hint=hint).text
 
 
-def draw(graph: LineageGraph, *, theme: Theme = "auto", nothing: str = labels.NOTHING) -> Drawing:
+def draw(
+    graph: LineageGraph, *, theme: Theme = "auto", nothing: str = labels.NOTHING, hint: str = labels.IN_PYTHON
+) -> Drawing:
     """Return a lineage as SVG, with the position of the focus.
 
     The SVG is self-contained: no script, no link, no external font. It is deterministic and does not depend on the
@@ -419,6 +423,7 @@ def draw(graph: LineageGraph, *, theme: Theme = "auto", nothing: str = labels.NO
         graph: The graph; all of it is drawn.
         theme: `auto` follows the reader's preference; `light` and `dark` are for documents that have one page colour.
         nothing: The text of an empty drawing.
+        hint: How to see all if nodes are left out; "" where the reader cannot.
 
     Raises:
         InvalidInputError: The theme is unknown.
@@ -428,7 +433,7 @@ def draw(graph: LineageGraph, *, theme: Theme = "auto", nothing: str = labels.NO
     nodes = sorted(graph.nodes(), key=lambda node: node.id)
     parts = parts_of(graph, nodes)
     shapes, placement = parts.shapes, parts.placed()
-    footer, footer_width = _footer(graph, any(route.is_back for route in placement.routes), nothing)
+    footer, footer_width = _footer(graph, any(route.is_back for route in placement.routes), nothing, hint)
     width = max(placement.width, footer_width) + 2 * _MARGIN
     height = placement.height + 2 * _MARGIN + _FOOTER - 8
     left = _MARGIN + max(0.0, (footer_width - placement.width) / 2)
@@ -571,7 +576,7 @@ def _curve(route: Route, lower: float = 0.0, shortened: float = _ARROW) -> str:
     return "".join(path)
 
 
-def _footer(graph: LineageGraph, has_cycle: bool, nothing: str) -> tuple[str, float]:
+def _footer(graph: LineageGraph, has_cycle: bool, nothing: str, hint: str) -> tuple[str, float]:
     """Return the footer and its width: counts, the status icons in use, and what is left out."""
     title = labels.summary(graph) if len(graph) else printable(nothing)
     parts = [f'<text class="u" y="4">{xml(title)}</text>']
@@ -586,7 +591,7 @@ def _footer(graph: LineageGraph, has_cycle: bool, nothing: str) -> tuple[str, fl
         label = "closes a cycle"
         parts.append(f'<path class="b" d="M{x:.0f} 0h24"/><text class="u" x="{x + 30:.0f}" y="4">{label}</text>')
         x += 30 + pixel_width(label, 11) + 16
-    note = labels.truncation_note(graph)
+    note = labels.truncation_note(graph, hint)
     if note:
         parts.append(f'<text x="{x:.0f}" y="4">{note}</text>')
         x += pixel_width(note, 11) + 10

@@ -29,7 +29,7 @@ def text_tree(
     *,
     direction: Direction = "both",
     width: int = 100,
-    hint: str | None = None,
+    hint: str = labels.IN_PYTHON,
     clock: Clock = labels.time_text,
 ) -> str:
     """Return a lineage as a tree: the focus is the root, below it its ancestors, its descendants, or both.
@@ -42,7 +42,7 @@ def text_tree(
         graph: The graph.
         direction: `up` for ancestors, `down` for descendants, `both` for one after the other.
         width: The maximum width of a line in terminal cells, at least 40; longer names are shortened in the middle.
-        hint: How to see all if nodes are left out; None means the arguments in Python.
+        hint: How to see all if nodes are left out; "" where the reader cannot.
         clock: Formats times.
 
     Raises:
@@ -65,7 +65,7 @@ def text_tree(
         walk = _Walk(graph, around, width, clock, is_up=direction != "down")
         for root in _roots(graph, around, is_up=walk.is_up):
             lines += walk.lines_from(root)
-    note = labels.truncation_note(graph) if hint is None else labels.truncation_note(graph, hint)
+    note = labels.truncation_note(graph, hint)
     return "\n".join([*lines, *_wrapped(f"({note})", width)] if note else lines)
 
 

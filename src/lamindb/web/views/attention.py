@@ -3,67 +3,74 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Literal
 
 from django.db.models import prefetch_related_objects
 from django.http import HttpResponse
 
-from lamindb.db import database
-from lamindb.lineage import recall
 from lamindb.maintenance import last_report
 from lamindb.models import File, Flag, Run
-from lamindb.web import pages, queries
+from lamindb.web import causes, copied_code, pages, queries, responses
 from lamindb.web.application import Request
 from lamindb.web.pages import Code, Crumb
+from lamindb.web.queries import Rows
 
-_MOST_STALE: Final = 500
-_MOST_NEWEST: Final = 60
-"""Where more of the newest files are stale, only these are shown: to find all of them takes long."""
-_MOST_IN_GROUP: Final = 10
 _MOST_FLAGS: Final = 100
 _MOST_DEAD: Final = 200
-_PATIENCE_SECONDS: Final = 4.0
 
 
 def stale(request: Request) -> HttpResponse:
     """Show the stale current files by what makes them stale, and those that are affected by a flagged one."""
     site, instance = request.site, request.site.instance
-    groups: list[dict[str, Any]] = []
-    current = File.objects.using(instance.alias).filter(is_latest=True, trashed_at__isnull=True)
-    newest, _ = queries.newest_stale(instance, current, _MOST_NEWEST)
-    is_newest = len(newest) == _MOST_NEWEST
-    with queries.time_limit(instance, _PATIENCE_SECONDS) as clock:
-        groups = queries.stale_groups(instance, _MOST_IN_GROUP, newest if is_newest else None)
-    affected: list[dict[str, Any]] = []
-    with queries.time_limit(instance, _PATIENCE_SECONDS) as later_clock:
-        affected = _affected(instance.alias)
+    groups, is_newest, is_cut = causes.stale_groups(instance)
+    affected, is_part, is_late = causes.affected_groups(instance)
     return pages.page(
         request,
         "stale.html",
         title="Stale and affected",
         section="stale",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Stale and affected")),
-        code=Code("ln.lineage.stale()", "lamin stale"),
+        code=[copied_code.STALE, Code("ln.lineage.affected()", "lamin status", "Affected")],
         groups=groups,
         affected=affected,
-        is_cut=clock.is_over or later_clock.is_over,
-        newest=_MOST_NEWEST if is_newest else 0,
+        is_cut=is_cut or is_late,
+        newest=causes.MOST_NEWEST if is_newest else 0,
+        is_part=is_part,
     )
 
 
-def _affected(alias: str) -> list[dict[str, Any]]:
-    """Return the affected current files by the nearest flagged file."""
-    current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True, id__in=recall.Affected())
-    files = {file.id: file for file in current.order_by()[:_MOST_STALE]}
-    _, flagged_by = recall.marks(database.connection(alias), list(files))
-    groups: dict[str, dict[str, Any]] = {}
-    for file_id, cause in flagged_by.items():
-        group = groups.setdefault(cause.id, {"cause": cause, "files": [], "more": 0})
-        if len(group["files"]) < _MOST_IN_GROUP:
-            group["files"].append(files[file_id])
-        else:
-            group["more"] += 1
-    return list(groups.values())
+def stale_by(request: Request, id: str) -> HttpResponse:
+    """Show all stale current files whose nearest cause is one version that was read."""
+    return _of_cause(request, "stale", id, causes.stale_by)
+
+
+def affected_by(request: Request, id: str) -> HttpResponse:
+    """Show all affected current files whose nearest flagged file is one version."""
+    return _of_cause(request, "affected", id, causes.affected_by)
+
+
+def _of_cause(
+    request: Request, kind: Literal["stale", "affected"], file_id: str, find: Callable[..., Rows[File]]
+) -> HttpResponse:
+    site, instance, after = request.site, request.site.instance, pages.place_in_list(request)
+    cause = File.objects.using(instance.alias).filter(id=file_id).first()
+    if cause is None:
+        raise responses.not_found("file")
+    found = find(instance, cause.id, after)
+    return pages.page(
+        request,
+        "cause.html",
+        title=f"{kind.capitalize()} by {cause.key or cause.name}",
+        section="stale",
+        crumbs=(Crumb("Home", site.url("/")), Crumb("Stale", site.url("/stale")), Crumb(cause.key or cause.name)),
+        code=copied_code.of_cause(kind, cause.id, "All pages" if after or found.after else ""),
+        kind=kind,
+        cause=cause,
+        rows=queries.with_states(instance, found.rows, are_stale=kind == "stale"),
+        after=found.after,
+        is_stopped=found.is_cut,
+    )
 
 
 def flags(request: Request) -> HttpResponse:
@@ -80,7 +87,7 @@ def flags(request: Request) -> HttpResponse:
         title="Flags",
         section="stale",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Stale", site.url("/stale")), Crumb("Flags")),
-        code=Code("ln.File.select(is_flagged=True, is_latest__in=[True, False])", "lamin status"),
+        code=copied_code.flags(),
         flags=found,
         removed=removed,
     )
@@ -98,13 +105,25 @@ def health(request: Request) -> HttpResponse:
         title="Health",
         section="health",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Health")),
-        code=Code("", "lamin verify"),
+        code=_health_codes(dead),
         verify=_report(last_report.read(instance, "verify")),
         gc=_report(last_report.read(instance, "gc")),
         dead=dead,
         in_trash=min(len(trashed.values_list("id", flat=True)[:100]), 100),
         instance=instance,
     )
+
+
+def _health_codes(dead: list[Run]) -> list[Code]:
+    codes = [
+        Code("", "lamin verify", "Stored bytes"),
+        Code("", "lamin gc", "Garbage collection"),
+        Code(copied_code.call("ln.File.select", trashed_at__isnull=False), "lamin trash list", "Trash"),
+    ]
+    if dead:
+        python = copied_code.call("ln.Run.select", id__in=[run.id for run in dead])
+        codes.append(Code(python, part="Runs whose process is gone"))
+    return codes
 
 
 def _report(found: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -8,13 +8,16 @@ from django.http import HttpResponse
 
 from lamindb.core.text import printable
 from lamindb.models import Transform, User
+from lamindb.records.open_instance import Instance
 from lamindb.web import copied_code, filters, pages, queries
 from lamindb.web.application import Request
 from lamindb.web.filters import Chip, Field, Menu
-from lamindb.web.pages import Code, Crumb
+from lamindb.web.pages import Crumb
 from lamindb.web.queries import FileFilter
 
-_SUFFIXES: Final = (".csv", ".parquet", ".h5ad", ".png", ".ipynb", ".json", ".tsv", ".html", ".fastq.gz", ".txt")
+_COMMON: Final = (".csv", ".parquet", ".h5ad", ".png", ".ipynb", ".json", ".tsv", ".html", ".fastq.gz", ".txt")
+"""The suffixes that are offered first, where files have them."""
+_OFFERED: Final = 12
 _STATES: Final = {"stale": "stale", "flagged": "flagged", "trash": "in trash"}
 
 
@@ -44,7 +47,7 @@ def index(request: Request) -> HttpResponse:
         crumbs=(Crumb("Home", site.url("/")), Crumb("Files")),
         code=copied_code.files(chosen, after, handle=menu.value("who")),
         lead=_lead(chosen),
-        chips=_chips(menu, chosen, made_by, found.rows),
+        chips=_chips(site.instance, menu, chosen, made_by, found.rows),
         unknown=menu.unknown(),
         rows=queries.with_states(site.instance, found.rows, are_stale=chosen.state == "stale"),
         after=found.after,
@@ -64,22 +67,26 @@ def _lead(chosen: FileFilter) -> str:
     return "Newest first, all versions." if chosen.old else "Newest first, current versions."
 
 
-def _chips(menu: Menu, chosen: FileFilter, made_by: Transform | None, rows: list[Any]) -> list[Chip]:
+def _chips(
+    instance: Instance, menu: Menu, chosen: FileFilter, made_by: Transform | None, rows: list[Any]
+) -> list[Chip]:
     near = {(row.transform_id, row.transform.name) for row in rows if row.transform is not None}
     people = {(row.created_by.handle, row.created_by.handle) for row in rows if row.created_by is not None}
-    suffixes = dict.fromkeys([*(row.suffix for row in rows if row.suffix), *_SUFFIXES])
+    known = queries.suffixes(instance)
+    here = [row.suffix for row in rows if row.suffix]
+    suffixes = list(dict.fromkeys([*here, *(one for one in _COMMON if one in known), *known]))[:_OFFERED]
     folder = Field("folder", "Under this folder", menu.value("folder"), hint="study/raw")
     suffix = Field("type", "A suffix", menu.value("type"), hint=".csv")
     return [
         menu.choice("Folder", "folder", _folders(rows, chosen.folder), folder),
-        menu.choice("Type", "type", [(one, one) for one in list(suffixes)[:12]], suffix),
+        menu.choice("Type", "type", [(one, one) for one in suffixes], suffix),
         menu.choice(
             "Made by",
             "transform",
-            sorted(near, key=lambda pair: pair[1])[:12],
+            sorted(near, key=lambda pair: pair[1])[:_OFFERED],
             shown=made_by.name if made_by is not None else menu.value("transform"),
         ),
-        menu.choice("Who", "who", sorted(people)[:12], Field("who", "A handle", menu.value("who"), hint="ada")),
+        menu.choice("Who", "who", sorted(people)[:_OFFERED], Field("who", "A handle", menu.value("who"), hint="ada")),
         filters.when_chip(menu),
         menu.choice("State", "state", [*_STATES.items()], shown=_STATES.get(menu.value("state"), "any")),
         menu.switch("Old versions", "old"),
@@ -91,7 +98,7 @@ def _folders(rows: list[Any], folder: str) -> list[tuple[str, str]]:
     start = f"{folder.rstrip('/')}/" if folder else ""
     keys = (row.key[len(start) :] for row in rows if row.key and row.key.startswith(start))
     names = sorted({key.partition("/")[0] for key in keys if "/" in key})
-    return [(f"{start}{name}", printable(f"{start}{name}/")) for name in names[:12]]
+    return [(f"{start}{name}", printable(f"{start}{name}/")) for name in names[:_OFFERED]]
 
 
 def _dotted(suffix: str) -> str:
@@ -129,14 +136,13 @@ def folders(request: Request) -> HttpResponse:
         for one in children
     ]
     prefix = f"{folder}/" if folder else ""
-    python = copied_code.call("ln.File.select", **({"key__startswith": prefix} if prefix else {}))
     return pages.page(
         request,
         "folders.html",
         title=f"{folder}/" if folder else "Folders",
         section="files",
         crumbs=tuple(crumbs),
-        code=Code(python, copied_code.command("ls", *([prefix] if prefix else []))),
+        code=copied_code.level(prefix, request.GET.get("after", ""), after) if children else None,
         rows=rows,
         after=after,
         folder=prefix,

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from lamindb.db import database
 from lamindb.lineage import staleness
 from lamindb.models import File, Flag, Run
-from lamindb.web import pages, queries
+from lamindb.web import copied_code, pages, queries
 from lamindb.web.application import Request
 from lamindb.web.pages import Code
 
@@ -36,7 +36,7 @@ def show(request: Request) -> HttpResponse:
         "home.html",
         title="Home",
         section="home",
-        code=Code("ln.view()", "lamin history"),
+        code=_codes() if last or files else None,
         runs=last,
         rows=queries.with_states(instance, files),
         running=_shown(alive),
@@ -44,6 +44,17 @@ def show(request: Request) -> HttpResponse:
         flagged=_shown(flagged),
         stale=_stale(request, _AT_ONCE_SECONDS),
     )
+
+
+def _codes() -> list[Code]:
+    """Return what gives each part of the page."""
+    return [
+        copied_code.last_runs(_FEW),
+        copied_code.last_files(_FEW, part="Newest files"),
+        Code(copied_code.call("ln.Run.select", status="running"), "lamin runs --status running", "Running"),
+        copied_code.STALE,
+        Code(copied_code.FLAGGED, "lamin status", "Flagged"),
+    ]
 
 
 def stale_count(request: Request) -> HttpResponse:

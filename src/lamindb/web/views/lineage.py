@@ -11,7 +11,7 @@ from django.utils.safestring import mark_safe
 from lamindb.core.text import printable
 from lamindb.db import database
 from lamindb.errors import InvalidInputError, NoResultFound
-from lamindb.lineage import excerpt_graph, impacts, query, sql, subgraph
+from lamindb.lineage import excerpt_graph, impacts, query, sql, stale_marks, subgraph
 from lamindb.lineage.excerpt import MOST_NODES, NODES, PAGE, Excerpt, Form, Grouping, Mark
 from lamindb.lineage.excerpt_graph import MOST_COUNTED, ExcerptGraph
 from lamindb.lineage.lineage_graph import FileNode, LineageGraph, Node, RunNode
@@ -64,6 +64,7 @@ def index(request: Request) -> HttpResponse:
     )
 
 
+_NOT_LOOKED_FOR: Final = "Older staleness was not looked for: a file without the mark may be stale from far."
 _NOTHING: Final = {
     "up": "It was made from nothing that is known.",
     "down": "Nothing was made from it.",
@@ -162,9 +163,14 @@ def _notes(record: Any, excerpt: Excerpt, found: ExcerptGraph, *, has_marks: boo
     notes = []
     if not has_marks:
         notes.append("Flagged and affected files are not marked: to find them takes longer than 2 s.")
+    if subgraph.NOT_LOOKED_FOR in found.whole.notes:
+        notes.append(_NOT_LOOKED_FOR)
     if not excerpt.has_plumbing:
         count = labels.counted(found.n_plumbing, "file")
-        notes.append(f"{count} between two runs hidden: without a description, made by one run and read by one.")
+        notes.append(
+            f"{count} between two runs hidden: made by one run and read by one, without a description, and without a "
+            "key or in a folder such as tmp or interim."
+        )
     if found.n_more_starts:
         more = f"over {MOST_COUNTED:,}" if found.n_more_starts >= MOST_COUNTED else f"{found.n_more_starts:,}"
         notes.append(f"The newest runs are shown; there are {more} more.")
@@ -297,7 +303,7 @@ def _saved(record: Any, excerpt: Excerpt, found: ExcerptGraph, form: str) -> Htt
     """Return the same drawing as a file to save."""
     if form not in _SAVED:
         raise responses.wrong_parameter("save", form, " or ".join(_SAVED))
-    picture = LineagePicture(found.whole, excerpt.direction, labels.NOTHING, found.graph)
+    picture = LineagePicture(found.whole, excerpt.direction, labels.NOTHING, found.graph, "")
     text = {"svg": picture.to_svg, "json": picture.to_json, "txt": picture.to_text}[form]()
     response = HttpResponse(text, content_type=_SAVED[form])
     response.headers["Content-Disposition"] = f'attachment; filename="lineage-{record.id}.{form}"'
@@ -346,9 +352,9 @@ def _way(request: Request, first: Any, second: Any, *, is_all: bool) -> tuple[Li
     graph = LineageGraph()
     find = subgraph.between_of if is_all else subgraph.path_of
     with queries.time_limit(request.site.instance, _PATIENCE_SECONDS) as clock:
-        graph = find(first, second, is_near=True)
+        graph = find(first, second, looks=stale_marks.PAGE_LOOKS)
         if not len(graph):
-            graph = find(second, first, is_near=True)
+            graph = find(second, first, looks=stale_marks.PAGE_LOOKS)
     if clock.is_over:
         return LineageGraph(), "It takes longer than 2 s to find out: the command below does."
     if not len(graph):
@@ -389,7 +395,7 @@ def impact(request: Request) -> HttpResponse:
         files, runs = sql.reached_both(database.connection(site.instance.alias), walk, MOST_COUNTED + 1)
         is_over = len(files) + len(runs) > MOST_COUNTED
         if not is_over:
-            found = impacts.of_reached(record, walk, files, runs, is_near=True, named=impacts.NAMED + 1)
+            found = impacts.of_reached(record, walk, files, runs, looks=stale_marks.PAGE_LOOKS, named=impacts.NAMED + 1)
     values: dict[str, Any] = {"record": record, "name": _title(record), "place": _place(site, record)}
     if found is not None:
         people = found.people()

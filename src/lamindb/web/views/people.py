@@ -27,10 +27,10 @@ def user(request: Request, handle: str) -> HttpResponse:
         "user.html",
         title=found.handle,
         crumbs=(Crumb("Home", site.url("/")), Crumb(found.handle)),
-        code=Code(
-            f'{copied_code.call("ln.Run.select", created_by_id=found.id)}.order_by("-created_at", "-id")[:{_FEW}]',
-            copied_code.command("runs", "--user", found.handle, "-n", str(_FEW)),
-        ),
+        code=[
+            copied_code.last_runs(_FEW, "--user", found.handle, created_by_id=found.id),
+            copied_code.last_files(_FEW, "--user", found.handle, created_by_id=found.id),
+        ],
         user=found,
         runs=queries.newest_runs(runs, _FEW),
         rows=_newest(request, created_by_id=found.id),
@@ -55,7 +55,7 @@ def storages(request: Request) -> HttpResponse:
         "storages.html",
         title="Storages",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Storages")),
-        code=Code("ln.Storage.select()", "lamin info"),
+        code=Code(f'ln.Storage.select().order_by("created_at", "id")[:{_MOST_STORAGES}]'),
         storages=[{"record": one, "root": instance.root_of(one), "is_own": instance.is_own(one.id)} for one in found],
     )
 
@@ -66,13 +66,12 @@ def storage(request: Request, id: str) -> HttpResponse:
     found: Storage | None = Storage.objects.using(instance.alias).filter(id=id).first()
     if found is None:
         raise responses.not_found("storage")
-    select = copied_code.call("ln.File.select", storage_id=found.id)
     return pages.page(
         request,
         "storage.html",
         title="Storage",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Storages", site.url("/storages")), Crumb(found.id)),
-        code=Code(f'{select}.order_by("-created_at", "-id")[:{_FEW}]'),
+        code=Code(copied_code.last_files(_FEW, storage_id=found.id).python),
         storage=found,
         root=instance.root_of(found),
         is_own=instance.is_own(found.id),

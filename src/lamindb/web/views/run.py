@@ -105,14 +105,14 @@ def _flow(instance: Instance, run: Run) -> dict[str, Any]:
     """Return the first inputs and outputs, and which of the inputs are no longer current."""
     inputs = list(_edges(RunInput, instance, run)[: _FEW + 1])
     outputs = list(_edges(RunOutput, instance, run)[: _FEW + 1])
-    stale, flagged = queries.marks_among(instance, [edge.file_id for edge in [*inputs[:_FEW], *outputs[:_FEW]]])
+    marks = queries.marks_among(instance, [edge.file_id for edge in [*inputs[:_FEW], *outputs[:_FEW]]])
     return {
-        "inputs": [{"file": edge.file, "is_flagged": edge.file_id in flagged} for edge in inputs[:_FEW]],
+        "inputs": [{"file": edge.file, "is_flagged": edge.file_id in marks["flagged"]} for edge in inputs[:_FEW]],
         "more_inputs": len(inputs) > _FEW,
         "outputs": [edge.file for edge in outputs[:_FEW]],
         "more_outputs": len(outputs) > _FEW,
         "old_inputs": [edge.file for edge in inputs[:_FEW] if not edge.file.is_latest or edge.file.is_trashed],
-        "stale_outputs": [edge.file for edge in outputs[:_FEW] if edge.file_id in stale],
+        "stale_outputs": [edge.file for edge in outputs[:_FEW] if edge.file_id in marks["stale"]],
     }
 
 
@@ -279,12 +279,20 @@ def _all_files(request: Request, id: str, model: Any, name: str, title: str) -> 
     return pages.page(
         request,
         "run_files.html",
-        code=copied_code.run(run, method=f"{name}.list()"),
+        code=copied_code.run(run, method=_page_of(name, run, after)),
         **(heading(request, run) | {"title": f"{title} of {run.transform.name}"}),
         head=title,
         rows=queries.with_states(instance, shown),
         after=last,
     )
+
+
+def _page_of(name: str, run: Run, after: str) -> str:
+    links = {"inputs": "reader_links", "outputs": "writer_links"}[name]
+    behind = (
+        copied_code.call(".filter", **{f"{links}__run_id": run.id, f"{links}__id__gt": int(after)}) if after else ""
+    )
+    return f"{name}.all(){behind}[:{queries.ROWS}]"
 
 
 def _number(name: str, text: str) -> int:

@@ -32,14 +32,12 @@ def show(request: Request) -> HttpResponse:
         return response
     is_runs = request.GET.get("kind") == "runs"
     found = queries.search(site.instance, text, _FEW, runs=is_runs) if text else queries.Found()
-    words = ["search", *(["--type", "run"] if is_runs else []), "--", text]
-    code = Code(copied_code.call("ln.Run.search" if is_runs else "ln.File.search", text), copied_code.command(*words))
     return pages.page(
         request,
         "search.html",
         title=f"Search: {text}" if text else "Search",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Search")),
-        code=code if text else None,
+        code=_codes(text, found, is_runs=is_runs) if text else None,
         is_runs=is_runs,
         text=text,
         rows=queries.with_states(site.instance, found.files),
@@ -48,6 +46,13 @@ def show(request: Request) -> HttpResponse:
         users=found.users,
         is_cut=found.is_cut,
     )
+
+
+def _codes(text: str, found: queries.Found, *, is_runs: bool) -> list[Code]:
+    """Return what gives each kind of record that was found; without any, what looks for it."""
+    parts = {"Files": found.files, "Transforms": found.transforms, "Runs": found.runs, "Users": found.users}
+    shown = [part for part, records in parts.items() if records] or ["Runs" if is_runs else "Files"]
+    return [copied_code.search(part, text) for part in shown]
 
 
 def _place(alias: str, text: str) -> str | None:

@@ -13,7 +13,7 @@ from lamindb.records.open_instance import Instance
 from lamindb.web import copied_code, highlight, pages, queries, responses
 from lamindb.web.application import Request
 from lamindb.web.filters import Menu
-from lamindb.web.pages import Code, Crumb
+from lamindb.web.pages import Crumb
 
 _FEW: Final = 10
 _MOST_REVISIONS: Final = 50
@@ -39,14 +39,13 @@ def index(request: Request) -> HttpResponse:
     kind = menu.one_of("type", TYPES)
     after = pages.place_in_list(request)
     found = queries.transforms(site.instance, after, kind=kind)
-    select = copied_code.call("ln.Transform.select", **({"type": kind} if kind else {}))
     return pages.page(
         request,
         "transforms.html",
         title="Transforms",
         section="transforms",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Transforms")),
-        code=Code(f'{select}.order_by("-created_at", "-id")[:{queries.ROWS}]') if not after else None,
+        code=copied_code.transforms(kind, after),
         chips=[menu.choice("Type", "type", [(one, one) for one in TYPES])],
         unknown=menu.unknown(),
         transforms=found.rows,
@@ -76,7 +75,7 @@ def show(request: Request, id: str) -> HttpResponse:
     return pages.page(
         request,
         "transform.html",
-        code=copied_code.transform(transform),
+        code=copied_code.transform(transform, _FEW),
         runs=last,
         rows=queries.with_states(
             instance, list(files.select_related("transform").order_by("-created_at", "-id")[:_FEW])

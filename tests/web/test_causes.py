@@ -1,0 +1,110 @@
+"""Stale and affected files by what makes them so: a link to all of a group, a page at a time."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lamindb as ln
+from lamindb.setup.read_only import open_read_only
+from lamindb.web import causes, queries
+from tests.support import showcase
+from tests.support.web import Client
+from tests.web.test_copied_code import codes_of
+from tests.web.test_queries import MOST, captured
+
+MADE, OTHERS = 14, 3
+
+
+def make(folder: Path) -> dict[str, Any]:
+    """Make two files, and others from them: directly, and by way of others."""
+    transform = ln.Transform("derive", type="script").save()
+    made: dict[str, Any] = {}
+    for name, count in (("many", MADE), ("few", OTHERS)):
+        read = ln.File(name.encode(), key=f"raw/{name}.csv").save()
+        files = []
+        for number in range(count):
+            # Each third is made from the one before.
+            before = files[-1] if number % 3 == 2 else read
+            run = showcase.make_run(transform, inputs=[before])
+            files.append(ln.File(f"{name} {number}".encode(), key=f"made/{name}{number}.csv", run=run).save())
+            ln.File(f"fresh {name} {number}".encode(), key=f"made/fresh-{name}{number}.csv").save()
+        made[name] = read, [file.id for file in files]
+    made["client"] = Client(open_read_only(folder))
+    return made
+
+
+@pytest.fixture
+def project(instance: Path) -> dict[str, Any]:
+    return make(instance)
+
+
+def replace_all(project: dict[str, Any]) -> None:
+    for name in ("many", "few"):
+        ln.File(b"replaced", key=project[name][0].key).save()
+        project[name][0].flag("wrong")
+
+
+def shown_by_pages(client: Client, address: str) -> list[list[str]]:
+    """Return the ids on each page of a list, each of which asks little."""
+    pages = []
+    base = address
+    while address:
+        answer, asked = captured(client, address)
+        assert answer.status == 200 and len(asked) <= MOST, (address, len(asked), asked)
+        assert not any(re.search(r"\bOFFSET\b|COUNT\(", one, re.IGNORECASE) for one in asked)
+        pages.append(re.findall(r'<tr><td>.*?/files/(\w+)"', answer.text))
+        following = re.search(r'href="(\?[^"]*)" rel="next"', answer.text)
+        address = f"{base}{unescape(following[1])}" if following else ""
+        assert len(pages) < 40
+    return pages
+
+
+@pytest.mark.parametrize("kind", ["stale", "affected"])
+@pytest.mark.parametrize(
+    ("rows", "looked_at", "newest"), [(50, 240, 60), (4, 240, 60), (4, 5, 60), (4, 5, 3), (50, 7, 3)]
+)
+def test_the_rest_of_a_group_is_a_link_away(
+    project: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str, rows: int, looked_at: int, newest: int
+) -> None:
+    replace_all(project)
+    client = project["client"]
+    page = client.get("/stale").text
+    read, wanted = project["many"]
+    assert f"and {MADE - 10} more" in page and f'href="/{kind}/{read.id}">Show all' in page
+    # The other group is shown as a whole.
+    assert f"/{kind}/{project['few'][0].id}" not in page
+    monkeypatch.setattr(queries, "ROWS", rows)
+    monkeypatch.setattr(queries, "_LOOKED_AT", (looked_at,))
+    monkeypatch.setattr(causes, "_LOOKED_AT", looked_at)
+    # With fewer, the newest stale files are looked at in turn; with more, all of them at once.
+    monkeypatch.setattr(causes, "MOST_NEWEST", newest)
+    for cause, ids in (project["many"], project["few"]):
+        found = shown_by_pages(client, f"/{kind}/{cause.id}")
+        assert [file_id for one in found for file_id in one] == ids[::-1]
+        assert all(len(one) <= rows for one in found)
+    is_one = len(shown_by_pages(client, f"/{kind}/{read.id}")) == 1
+    python, _ = codes_of(client.get(f"/{kind}/{read.id}").text)["" if is_one else "All pages"]
+    assert {one.id for one in eval(python, {"ln": ln})} == set(wanted)
+
+
+def test_a_page_of_a_cause_speaks_of_nothing(project: dict[str, Any]) -> None:
+    client, (read, _) = project["client"], project["many"]
+    for kind in ("stale", "affected"):
+        assert f"No current file is {kind} by this version" in client.get(f"/{kind}/{read.id}").text
+        assert client.get(f"/{kind}/zzzz0000zzzz0000zzzz").status == 404
+        assert client.get(f"/{kind}/{read.id}?after=x").status == 400
+
+
+def test_what_takes_too_long_is_said(local_instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = make(local_instance)
+    replace_all(project)
+    monkeypatch.setattr(causes, "PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr(queries, "_STEPS", 1)
+    for kind in ("stale", "affected"):
+        page = project["client"].get(f"/{kind}/{project['many'][0].id}")
+        assert page.status == 200 and "Stopped after 4 s" in page.text
