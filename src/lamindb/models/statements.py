@@ -477,8 +477,10 @@ def _comparison(model: Any, name: str) -> tuple[Any, str, Any] | None:
         return None
     if lookup in ("", "in"):
         return (kind, lookup, field) if kind is not bool or lookup == "" else None
-    is_simple = (lookup in _COMPARED and kind is not bool) or (lookup == "startswith" and kind is str)
-    return (kind, lookup, field) if is_simple and not field.is_relation else None
+    is_simple = (lookup in _COMPARED and kind is not bool) or (
+        lookup == "startswith" and kind is str and not field.is_relation
+    )
+    return (kind, lookup, field) if is_simple and not is_record else None
 
 
 @lru_cache(maxsize=1_024)
