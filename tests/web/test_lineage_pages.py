@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 import lamindb as ln
 from lamindb.db import database as databases
+from lamindb.lineage import stale_marks
 from lamindb.lineage.render.page_svg import page_style_sheet
 from lamindb.setup.read_only import open_read_only
 from tests.support.lineages import Plain, write
@@ -274,3 +275,23 @@ def test_the_style_sheet_is_that_of_the_drawing() -> None:
 
     sheet = Path(site.__file__).parent / "static" / "lineage.css"
     assert sheet.read_text() == page_style_sheet(), "write page_style_sheet() to lineage.css"
+
+
+def test_a_page_says_where_it_did_not_look_for_staleness_to_the_end(
+    project: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged, report = project["merged"][0], project["report"]
+    addresses = [
+        f"/files/{report.id}/lineage?dir=down",
+        f"/lineage/impact?id={merged.id}",
+        f"/lineage/path?a={merged.id}&b={report.id}",
+    ]
+    for address in addresses:
+        answer = project["client"].get(address)
+        assert answer.status == 200 and "stale<" in answer.text and "Older staleness" not in answer.text, address
+    monkeypatch.setattr(stale_marks, "_FEW_OF_PAGE", (-1, -1))
+    monkeypatch.setattr(stale_marks, "PAGE_LOOKS", 0)
+    for address in addresses[:1]:
+        answer = project["client"].get(address)
+        assert answer.status == 200 and "Older staleness was not looked for" in answer.text, address
+        assert "stale<" not in answer.text

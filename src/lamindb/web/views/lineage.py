@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
 from django.http import HttpResponse, HttpResponseRedirect
@@ -225,13 +226,18 @@ def _drawings(request: Request, excerpt: Excerpt, found: ExcerptGraph) -> dict[s
     """Return the picture, the tree and the table, as far as they are shown."""
     base = request.site.url(request.path_info)
 
+    @cache
+    def at(node_id: str) -> str:
+        # Another node has no way to the record yet that would be highlighted.
+        return f"{base}?{replace(excerpt, selected=node_id, mark=None).query()}"
+
     def select(node: Node) -> str:
         group = found.groups.get(node.id)
         if group is not None and node.members > 1:
             return f"{base}?{excerpt.ungrouping(group.key).query()}"
-        # Another node has no way to the record yet that would be highlighted.
-        return f"{base}?{replace(excerpt, selected=node.id, mark=None).query()}"
+        return at(node.id)
 
+    @cache
     def more(node_id: str, side: str) -> str:
         of_transform = excerpt.kind == "transform" and node_id == excerpt.id
         return f"{base}?{excerpt.opening(node_id, 'up' if of_transform or side == 'up' else 'down').query()}"
@@ -412,7 +418,7 @@ def impact(request: Request) -> HttpResponse:
             }
             for group in found.groups[:_MOST_GROUPS]
         ]
-        values["hints"] = found.hints("the other versions have pages of their own")
+        values["hints"] = [*found.hints("the other versions have pages of their own"), *found.graph.notes]
         if len(found.graph) <= NODES:
             links = Links(lambda node: lineage_tree.place(site.url, node) + "/lineage", lambda *_: "")
             values["picture"] = mark_safe(draw_page(found.graph, links).text) if len(found.graph) > 1 else ""
