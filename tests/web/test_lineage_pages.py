@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from django.test.utils import CaptureQueriesContext
 
 import lamindb as ln
+from lamindb.cli.application import lamin
 from lamindb.db import database as databases
 from lamindb.lineage import stale_marks
 from lamindb.lineage.render.page_svg import page_style_sheet
@@ -119,6 +121,20 @@ def test_a_form_gives_depth_plumbing_and_date(project: dict[str, Any]) -> None:
     assert set(nodes(client.get(f"{base}?at=2001-01-01").text)) == {report.id}
 
 
+def test_the_code_of_an_impact_and_of_a_way_gives_what_is_shown(project: dict[str, Any]) -> None:
+    client, raw, report = project["client"], project["raw"][0], project["report"]
+    page = client.get(f"/lineage/impact?id={raw.id}").text
+    found = eval(code(page, "python"), {"ln": ln})
+    shown = set(re.findall(r'<li><a href="/files/(\w+)"', page.partition('class="rows"')[2]))
+    assert shown == {file.id for file in found.files} != set()
+    done = CliRunner().invoke(lamin, [*shlex.split(code(page, "shell"))[1:], "--json"])
+    assert {file["id"] for group in json.loads(done.stdout)["transforms"] for file in group["files"]} == shown
+    for more in ("", "&all=1"):
+        page = client.get(f"/lineage/path?a={raw.id}&b={report.id}{more}").text
+        found = eval(code(page, "python"), {"ln": ln})
+        assert {node.id for node in found.graph.nodes()} == set(nodes(page)) != set()
+
+
 def test_what_has_nothing_around_it_is_said_in_words(local_instance: Path) -> None:
     transform = ln.Transform("count", type="script").save()
     file = ln.File(b"alone", key="alone.csv").save()
@@ -181,8 +197,6 @@ def test_the_code_gives_what_is_shown(project: dict[str, Any], query: str) -> No
         assert {node.id for node in picture.drawn.nodes()} == set(nodes(text))
         shell = code(text, "shell")
         if shell:
-            from lamindb.cli.application import lamin
-
             result = CliRunner().invoke(lamin, [*shell.split()[1:], "--json"])
             graph = json.loads(result.stdout)
             assert {node["id"] for node in (*graph["files"], *graph["runs"])} == set(nodes(text))
