@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 import lamindb as ln
 from lamindb.db import database as databases
+from lamindb.lineage import stale_marks
 from lamindb.lineage.render.page_svg import page_style_sheet
 from lamindb.setup.read_only import open_read_only
 from tests.support.lineages import Plain, write
@@ -116,6 +117,25 @@ def test_a_form_gives_depth_plumbing_and_date(project: dict[str, Any]) -> None:
     # What has a key may be a result.
     assert "0 files between two runs hidden" in hidden and project["merged"][0].id in nodes(hidden)
     assert set(nodes(client.get(f"{base}?at=2001-01-01").text)) == {report.id}
+
+
+def test_what_has_nothing_around_it_is_said_in_words(local_instance: Path) -> None:
+    transform = ln.Transform("count", type="script").save()
+    file = ln.File(b"alone", key="alone.csv").save()
+    client = opened(local_instance)
+    page = client.get(f"/transforms/{transform.id}/lineage").text
+    assert "It has not been run yet" in page and "0 files" not in page
+    assert "It has not been run." in client.get(f"/lineage/impact?id={transform.id}").text
+    assert "no run has read it" in client.get(f"/lineage/impact?id={file.id}").text
+    for address in ("/lineage/path", f"/lineage/path?a={file.id}", f"/lineage/path?a={file.id}&b={file.id}"):
+        page = client.get(address).text
+        assert "on a shortest way" not in page and ("Both are the same" in page) is ("&b=" in address)
+    run = ln.Run(transform=transform, inputs=[file]).save()
+    page = client.get(f"/lineage/impact?id={run.id}").text
+    assert "It made no file." in page and "0 files" not in page
+    page = client.get(f"/lineage/impact?id={file.id}").text
+    assert "what read it made none" in page and "0 files of" not in page
+    assert 'name="q"' in client.get("/search").text.partition("<main")[2]
 
 
 def test_a_saved_picture_says_what_is_left_out_and_nothing_of_python(project: dict[str, Any]) -> None:
@@ -255,3 +275,23 @@ def test_the_style_sheet_is_that_of_the_drawing() -> None:
 
     sheet = Path(site.__file__).parent / "static" / "lineage.css"
     assert sheet.read_text() == page_style_sheet(), "write page_style_sheet() to lineage.css"
+
+
+def test_a_page_says_where_it_did_not_look_for_staleness_to_the_end(
+    project: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged, report = project["merged"][0], project["report"]
+    addresses = [
+        f"/files/{report.id}/lineage?dir=down",
+        f"/lineage/impact?id={merged.id}",
+        f"/lineage/path?a={merged.id}&b={report.id}",
+    ]
+    for address in addresses:
+        answer = project["client"].get(address)
+        assert answer.status == 200 and "stale<" in answer.text and "Older staleness" not in answer.text, address
+    monkeypatch.setattr(stale_marks, "_FEW_OF_PAGE", (-1, -1))
+    monkeypatch.setattr(stale_marks, "PAGE_LOOKS", 0)
+    for address in addresses[:1]:
+        answer = project["client"].get(address)
+        assert answer.status == 200 and "Older staleness was not looked for" in answer.text, address
+        assert "stale<" not in answer.text
