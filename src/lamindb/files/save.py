@@ -581,7 +581,7 @@ def _write_rows(
     made = [*beside.others, *_runs_of(itertools.chain(files, (one.file for one in known), changed))]
     try:
         with save.undone_on_failure([*made, *changed]), database.writing(alias) as connection:
-            plan.lock(connection, files, rename.renamed(beside.changes))
+            plan.lock(connection, files, rename.renamed(beside.changes) if changed else ())
             # Another process may have saved a folder above, or a key below, since we looked.
             _check_keys(instance, files, leaving)
             plan.claim(connection, instance, plan.objects_of(files))
@@ -592,7 +592,8 @@ def _write_rows(
                 for one in known:
                     save.save_origin(one.file, instance)
                 unchanged.write_outputs(connection, alias, known)
-            rename.write(beside.changes, instance, connection)
+            if changed:
+                rename.write(beside.changes, instance, connection)
             new_ids = written.row_ids() | {id(one.file): one.row_id for one in known}
             save.link_pending(made, connection, new_ids)
     except IntegrityError as error:
