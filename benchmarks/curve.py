@@ -52,7 +52,7 @@ WORKS = {
     "verify": Work("verify --quick, each file", "a look at each object"),
     "gc": Work("gc without removing, each file", "a pass over objects and rows"),
     "ancestors": Work("ancestors of a file, 10 steps", "edges of the answer", "edges"),
-    "impact": Work("impact of a file, 10 steps", "files of the answer, and all that they came from", "edges"),
+    "impact": Work("impact of a file, 10 steps", "files of the answer, and what decides if they are stale", "edges"),
     "stale": Work("find all stale files", "superseded versions that were read, and what follows from them", "edges"),
 }
 

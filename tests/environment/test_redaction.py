@@ -224,3 +224,86 @@ def test_long_texts_do_not_take_long_to_match() -> None:
 )
 def test_the_letter_of_an_escape_is_no_part_of_a_word(text: str, shown: str) -> None:
     assert redact_text(text) == shown
+
+
+HIDDEN_DEFAULTS = [
+    'parser.add_argument("--password", type=str, help=f("x (y)"), default="hunter2")',
+    'os.getenv(("API_TOKEN"), "hunter2")',
+    'os.getenv((("API_TOKEN")), (("hunter2")))',
+    'os.getenv("API_" "TOKEN", "hunter2")',
+    'os.getenv("API_TOKEN", default="hunter2")',
+    'os.getenv(\n    # the (token\n    "API_TOKEN",\n    "hunter2",\n)',
+    "os.environ.get('API_TOKEN', str('hunter2'))",
+    'os.environ.get("API_TOKEN", "hun" "ter2".lower())',
+    'os.environ.get("API_TOKEN") or os.getenv("API_TOKEN", "a" if x() else "hunter2")',
+    'p.add_argument("-p", "--password", help="a) b( (", default=("hunter2"))',
+    'p.add_argument(*("--password",), help=g(h(i(")"))), default=strip("hunter2"))',
+    'p.add_argument("--password", type=lambda x: f(g(x)), choices=[(1, (2, (3,)))], default="hunter2")',
+    'p.add_argument("--password", help="""a ( "b" """, default=["hunter2"])',
+    "p.add_argument('--password', help='it\\'s (', default=r'hunter2')",
+    'p.add_argument("--password", default=os.getenv("OTHER", "hunter2"))',
+    'p.add_argument("--other", default=os.getenv("API_TOKEN", "hunter2"))',
+    'p.add_argument("--password", default=lambda: "hunter2")',
+    'p.add_argument("--password", default=f"{user}hunter2")',
+    '@click.option("--password", "pw", callback=check(lambda a: (b(a)), min=(1)), default=b"hunter2")',
+    'x = (1, "broken\np.add_argument("--password", help=f("x (y)"), default="hunter2")',
+    ')]}"\nos.getenv(("API_TOKEN"), "hunter2")',
+    '%matplotlib inline\n!pip (\nos.getenv(("API_TOKEN"), "hunter2")',
+    '+p.add_argument("--password", help=f(\n+  "x (y)"), default="hunter2")',
+    'p.add_argument("--password", ' + 'help=f("x"), ' * 200 + 'default="hunter2")',
+    "os.getenv(" + "(" * 500 + '"API_TOKEN"' + ")" * 500 + ", " + "(" * 500 + '"hunter2"' + ")" * 501,
+]
+
+
+@pytest.mark.parametrize("source", HIDDEN_DEFAULTS, ids=range(len(HIDDEN_DEFAULTS)))
+def test_a_default_is_hidden_however_deep_it_is_nested(source: str) -> None:
+    redacted = redact_text(source)
+    assert "hunter" not in redacted and "ter2" not in redacted and "***" in redacted
+    assert redacted.count("\n") == source.count("\n") and redact_text(redacted) == redacted
+    assert redact_text(f"def f():\n    {source}\nx = call('kept', \"kept too\")\n").endswith(
+        "x = call('kept', \"kept too\")\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'p.add_argument("--password", help=f("x (y)", "z"), metavar="WORD", default=None)',
+        'p.add_argument("--password-file", help=f("x (y)"), default=("a.txt"))',
+        'p.add_argument("--password", default=os.environ["DB_PASSWORD"]); f("kept")',
+        'p.add_argument("--password", default=os.getenv("DB_PASSWORD")); f(default="kept")',
+        'f(os.getenv("API_TOKEN"), "kept")',
+        'd.get("key", ("kept")); d.get(password, "kept"); d.get("token_path", "kept")',
+        'session.get("token", headers={"Accept": "json"}, timeout="kept")',
+        'd.get("password", {"a": "kept"})',
+        'os.getenv(("API_TOKEN"), ("")); os.getenv(("API_TOKEN"), f"{user}")',
+        'p.add_argument("--lr", help=f("password"), default="kept")',
+        "# p.add_argument(('--password'), help=f(x), default\nf('kept')",
+    ],
+)
+def test_what_is_no_default_of_a_secret_stays_however_deep_it_is_nested(source: str) -> None:
+    assert redact_text(source) == source
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "(",
+        ")",
+        'get("',
+        "get('password', ",
+        'get(get("token", ("x", ',
+        '\\"""\n',
+        "'\\\n",
+        "\\'",
+        '"""\\',
+        "f'{",
+        'add_argument("--token", default=(',
+        "get(" + "a" * 500,
+        "\0\ud800get(",
+        "getenv   \t  ",
+    ],
+)
+def test_odd_sources_are_read_to_their_end(piece: str) -> None:
+    source = piece * (200_000 // len(piece)) + "\nget('password', \n"
+    assert redact_text(source).startswith(piece[:3])

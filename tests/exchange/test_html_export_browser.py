@@ -94,6 +94,40 @@ def test_it_is_stepped_through_and_searched(local_instance: Path, tmp_path: Path
     assert page.wrong == []
 
 
+TYPOS = [
+    "plaet", "raw/plat.csv", "sumarise", "summarize", "mesurements", "measurments plate", "signl", "résults",
+    "results signal txt", "sgnal.txt", "cleanning", "importt plat", "zzzz", "qwertz uiop",
+]  # fmt: skip
+
+
+def test_a_search_forgives_typos_and_takes_digests(local_instance: Path, tmp_path: Path, browser: Any) -> None:
+    for name in ("import plates", "summarise", "cleaning"):
+        with ln.track(ln.Transform(name=name, type="script")):
+            ln.File(name.encode(), key=f"{name.replace(' ', '/')}/measurements.csv").save()
+    keys = ["raw/plate.csv", "results/signal.txt", "notes/größe.md", "data/2024/field-notes.csv"]
+    files = [ln.File(key.encode(), key=key).save() for key in keys]
+    old, new = files[0], ln.File(b"newer", key="raw/plate.csv").save()
+    page = opened(browser, exported(tmp_path))
+
+    def found(text: str) -> list[str]:
+        page.locator("#q").fill(text)
+        return [one.rpartition("-")[2] for one in page.eval_on_selector_all("#found a", "all => all.map(a => a.hash)")]
+
+    for text in TYPOS:
+        wanted = {one.id for one in [*ln.File.search(text), *ln.Transform.search(text)]}
+        assert wanted <= set(found(text)), text
+    assert found("signl")[0] == files[1].id and "No name contains" in page.locator("#found .lead").inner_text()
+    assert found("zzzz") == [] and found("GROSSE") == [files[2].id]
+    for file in (*files[1:], old, new):
+        assert file.id in found(file.digest) and file.id in found(file.digest[:8].upper())
+        assert found(file.digest[:-1] + ("0" if file.digest[-1] != "0" else "1")) == []
+    page.keyboard.press("Enter")
+    assert found(old.digest) == [old.id]
+    page.locator("#found a").click()
+    page.wait_for_function("document.querySelector('.page:target h1').textContent === 'raw/plate.csv'")
+    assert page.wrong == []
+
+
 def test_what_a_file_touches_and_the_way_between_two_have_addresses(
     local_instance: Path, tmp_path: Path, browser: Any
 ) -> None:

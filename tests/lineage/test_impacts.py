@@ -10,6 +10,7 @@ import pytest
 
 import lamindb as ln
 from lamindb.errors import InvalidInputError
+from lamindb.lineage import impacts
 from tests.support.histories import made
 from tests.support.lineages import Plain, write
 
@@ -32,6 +33,19 @@ def test_impact_groups_by_transform(instance: Path) -> None:
     assert "nothing" in repr(ln.lineage.impact(written.files[3]))
     assert len(ln.lineage.impact(written.record("run", 1)).files) == 1
     assert len(ln.lineage.impact(written.record("transform", 1)).files) == 2
+
+
+def test_without_marks_it_has_the_same_files_and_people(instance: Path) -> None:
+    raw = ln.File(b"1", key="raw").save()
+    clean = made("clean", [raw], b"clean", "clean")
+    made("report", [made("count", [clean], b"counts", "counts")], b"report", "report")
+    raw.flag("contaminated")
+    ln.File(b"2", key="raw").save()
+    marked, unmarked = ln.lineage.impact(clean), impacts.unmarked(clean.id)
+    assert [(file.is_stale, file.affected_by is None) for file in marked.files] == [(True, False)] * 2
+    assert not any(file.is_stale or file.affected_by for file in unmarked.files)
+    assert unmarked.to_text() == marked.to_text()
+    assert unmarked.groups and unmarked.people() == marked.people()
 
 
 def test_impact_of_any_version(instance: Path, tmp_path: Path) -> None:

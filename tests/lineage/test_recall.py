@@ -12,6 +12,7 @@ import pytest
 
 import lamindb as ln
 from lamindb.errors import FlaggedFileError, InvalidInputError, InvalidTypeError, NoResultFound
+from lamindb.lineage import recall
 from lamindb.models import Flag, RunInput, RunOutput
 from tests.support import depth
 from tests.support.histories import History, made
@@ -96,7 +97,10 @@ def play(seed: int, steps: int) -> int:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_random_histories_equal_the_rules(instance: Path, seed: int) -> None:
+def test_random_histories_equal_the_rules(instance: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if seed % 2:
+        # From the files that are asked for, as where more was derived from flagged ones than is found at once.
+        monkeypatch.setattr(recall, "_FEW", -1)
     assert play(seed, 25)
 
 

@@ -19,14 +19,19 @@ from tests.support.histories import History, made
 from tests.support.stale_rules import Rows
 
 NOTHING = (-1, -1)
+# fmt: off
 WAYS: dict[str, dict[str, Any]] = {
     "from few": {},
     "from few, that make too much stale": {"_FOLLOWING": 0},
     "generation by generation": {"_FEW": NOTHING, "_FEW_OF_PAGE": NOTHING, "_LOOKS": 1_000, "_MOST_PAIRS": 10**6},
+    "few of the newest inputs first": {
+        "_FEW": NOTHING, "_FEW_OF_PAGE": NOTHING, "_LOOKS": 1_000, "_MOST_PAIRS": 10**6, "_NARROW": 0, "_PAIRS": 1,
+    },
     "some generations, and the rest": {"_FEW": NOTHING, "_FEW_OF_PAGE": NOTHING, "_LOOKS": 2},
     "some pairs, and the rest": {"_FEW": NOTHING, "_FEW_OF_PAGE": NOTHING, "_MOST_PAIRS": 4},
     "the rest": {"_FEW": NOTHING, "_FEW_OF_PAGE": NOTHING, "_LOOKS": 0},
 }
+# fmt: on
 
 
 def stale_among(files: list[Any], looks: int | None = None) -> stale_marks.StaleMarks:
@@ -45,7 +50,7 @@ def check_all_ways(monkeypatch: pytest.MonkeyPatch) -> int:
             assert stale_among(files) == (expected, True), way
             for file in files[:: max(1, len(files) // 8)]:
                 assert file.is_stale == (file.id in expected), way
-            for looks in (0, 1, 3):
+            for looks in (0, 1, 3, 1_000):
                 found = stale_among(files, looks)
                 assert found.ids == expected if found.is_whole else found.ids <= expected, (way, looks)
     return len(expected)

@@ -179,3 +179,14 @@ def test_a_deleted_record_is_not_saved(instance: Path) -> None:
             record.delete()
         with pytest.raises(ln.errors.ConflictError, match="was deleted meanwhile"):
             record.save()
+
+
+def test_a_record_of_a_disconnected_instance_says_so(instance: Path) -> None:
+    ln.settings.verbosity = 0
+    ln.File(b"1", key="a.txt").save()
+    file, partial = ln.File.select().one(), ln.File.select().only("key").one()
+    ln.disconnect()
+    for ask in (file.refresh_from_db, lambda: file.refresh_from_db(fields=["key"]), lambda: partial.size):
+        with pytest.raises(ln.errors.NoInstanceError, match="disconnected: connect it again"):
+            ask()
+    assert file.key == "a.txt"

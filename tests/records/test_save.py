@@ -202,6 +202,64 @@ def test_nothing_is_saved_if_one_of_several_records_is_refused(instance: Path) -
     assert file.is_saved and run.is_saved
 
 
+def test_nothing_is_saved_beside_a_rename_that_is_refused(instance: Path) -> None:
+    first, second, third = (ln.File(f"{key}".encode(), key=key).save() for key in ("a.txt", "b.txt", "c.txt"))
+    new, run = ln.File(b"new", key="new.txt"), unsaved_run()
+    first.key, second.key, third.description = "moved.txt", "c.txt", "changed"
+    for together in ([new, run, first, second], [run, first, third, second], [second, first, new]):
+        with pytest.raises(ln.errors.KeyExistsError, match=r"cannot rename to 'c\.txt'"):
+            ln.save(together)
+        assert not new.is_saved and not run.is_saved
+        assert (first.key, second.key) == ("moved.txt", "c.txt")
+    assert sorted(ln.File.select().list("key")) == ["a.txt", "b.txt", "c.txt"] and ln.Run.select().count() == 0
+    assert not ln.File.select(description="changed").exists() and (instance / "a.txt").exists()
+    second.key = "b2.txt"
+    ln.save([new, run, first, second, third])
+    assert sorted(ln.File.select().list("key")) == ["b2.txt", "c.txt", "moved.txt", "new.txt"] and run.is_saved
+    assert sorted(path.name for path in instance.glob("*.txt")) == ["b2.txt", "c.txt", "moved.txt", "new.txt"]
+    assert (instance / "moved.txt").read_bytes() == b"a.txt"
+
+
+def test_keys_that_files_leave_are_free_for_those_that_follow(instance: Path) -> None:
+    files = [ln.File(key.encode(), key=key).save() for key in ("a.txt", "b.txt", "c.txt")]
+    for file, key in zip(files, ("b.txt", "c.txt", "d.txt"), strict=True):
+        file.key = key
+    ln.save([*reversed(files), ln.File(b"new", key="new.txt")])
+    assert {path.name: path.read_bytes() for path in instance.glob("*.txt")} == {
+        "b.txt": b"a.txt", "c.txt": b"b.txt", "d.txt": b"c.txt", "new.txt": b"new",
+    }  # fmt: skip
+    assert verify.verify().is_clean
+    files[0].key = files[1].key = "taken by both.txt"
+    with pytest.raises(ln.errors.KeyExistsError):
+        ln.save(files)
+    assert sorted(ln.File.select().list("key")) == ["b.txt", "c.txt", "d.txt", "new.txt"]
+
+
+def test_nothing_is_saved_in_one_instance_if_a_record_of_another_is_refused(instance: Path) -> None:
+    there = ln.Transform(name="there").save()
+    file = ln.File(b"0", key="there.txt").save()
+    ln.File(b"1", key="taken.txt").save()
+    ln.setup.init(storage="./other")
+    new, refused = ln.Transform(name="new"), ln.Storage(root="nowhere")
+    there.description = "changed"
+    for together in ([new, there, refused], [there, refused, new]):
+        with pytest.raises(ln.LaminError):
+            ln.save(together)
+        assert not new.is_saved
+    file.key = "taken.txt"
+    with pytest.raises(ln.errors.KeyExistsError):
+        ln.save([new, file, there])
+    file.key = "free.txt"
+    with pytest.raises(InvalidInputError):
+        ln.save([file, new, refused])
+    assert not new.is_saved and ln.Transform.select().count() == 0
+    ln.connect(instance)
+    assert ln.Transform.select().one().description != "changed"
+    assert sorted(ln.File.select().list("key")) == ["taken.txt", "there.txt"]
+    ln.save([file, new, there])
+    assert new.is_saved and ln.Transform.select(description="changed").exists() and ln.File.get("free.txt") == file
+
+
 def circular() -> list[Any]:
     values: list[Any] = []
     values.append(values)

@@ -120,6 +120,9 @@ def test_what_takes_too_long_is_said(local_instance: Path, monkeypatch: pytest.M
     replace_all(project)
     monkeypatch.setattr(causes, "PATIENCE_SECONDS", -1.0)
     monkeypatch.setattr(queries, "_STEPS", 1)
+    read, made = project["many"]
     for kind in ("stale", "affected"):
-        page = project["client"].get(f"/{kind}/{project['many'][0].id}")
+        page = project["client"].get(f"/{kind}/{read.id}")
         assert page.status == 200 and "Stopped after 4 s" in page.text
+    # A file that is not flagged affects none, however long the question takes.
+    assert "No current file is affected" in project["client"].get(f"/affected/{made[0]}").text

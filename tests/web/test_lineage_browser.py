@@ -241,3 +241,26 @@ def test_a_png_is_drawn_by_the_browser(browser: Any, server: Any, project: dict[
     assert download.value.suggested_filename == f"lineage-{project['merged']}.png"
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
     assert page.errors == []
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_a_picture_that_goes_on_is_shaded_on_that_side(
+    browser: Any, server: Any, project: dict[str, str], has_script: bool
+) -> None:
+    page = signed_in(browser, server, java_script_enabled=has_script)
+    page.set_viewport_size({"width": 700, "height": 900})
+    page.goto(f"{server.gate.origin}/lineage/impact?id={project['raw']}")
+    box = page.locator(".graph")
+
+    def corners() -> list[bytes]:
+        """Return what is seen in the upper corners, where no node is."""
+        at = box.bounding_box()
+        places = (at["x"] + 2, at["x"] + at["width"] - 6)
+        return [page.screenshot(clip={"x": x, "y": at["y"] + 3, "width": 4, "height": 6}) for x in places]
+
+    assert box.evaluate("one => one.scrollWidth > one.clientWidth + 100")
+    box.evaluate("one => { one.scrollTop = one.scrollLeft = 0; }")
+    start = corners()
+    box.evaluate("one => { one.scrollLeft = one.scrollWidth; }")
+    end = corners()
+    assert start[0] != end[0] and start[1] != end[1]

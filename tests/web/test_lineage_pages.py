@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,7 +15,9 @@ from click.testing import CliRunner
 from django.test.utils import CaptureQueriesContext
 
 import lamindb as ln
+from lamindb.cli.application import lamin
 from lamindb.db import database as databases
+from lamindb.lineage import stale_marks
 from lamindb.lineage.render.page_svg import page_style_sheet
 from lamindb.setup.read_only import open_read_only
 from tests.support.lineages import Plain, write
@@ -118,6 +121,39 @@ def test_a_form_gives_depth_plumbing_and_date(project: dict[str, Any]) -> None:
     assert set(nodes(client.get(f"{base}?at=2001-01-01").text)) == {report.id}
 
 
+def test_the_code_of_an_impact_and_of_a_way_gives_what_is_shown(project: dict[str, Any]) -> None:
+    client, raw, report = project["client"], project["raw"][0], project["report"]
+    page = client.get(f"/lineage/impact?id={raw.id}").text
+    found = eval(code(page, "python"), {"ln": ln})
+    shown = set(re.findall(r'<li><a href="/files/(\w+)"', page.partition('class="rows"')[2]))
+    assert shown == {file.id for file in found.files} != set()
+    done = CliRunner().invoke(lamin, [*shlex.split(code(page, "shell"))[1:], "--json"])
+    assert {file["id"] for group in json.loads(done.stdout)["transforms"] for file in group["files"]} == shown
+    for more in ("", "&all=1"):
+        page = client.get(f"/lineage/path?a={raw.id}&b={report.id}{more}").text
+        found = eval(code(page, "python"), {"ln": ln})
+        assert {node.id for node in found.graph.nodes()} == set(nodes(page)) != set()
+
+
+def test_what_has_nothing_around_it_is_said_in_words(local_instance: Path) -> None:
+    transform = ln.Transform("count", type="script").save()
+    file = ln.File(b"alone", key="alone.csv").save()
+    client = opened(local_instance)
+    page = client.get(f"/transforms/{transform.id}/lineage").text
+    assert "It has not been run yet" in page and "0 files" not in page
+    assert "It has not been run." in client.get(f"/lineage/impact?id={transform.id}").text
+    assert "no run has read it" in client.get(f"/lineage/impact?id={file.id}").text
+    for address in ("/lineage/path", f"/lineage/path?a={file.id}", f"/lineage/path?a={file.id}&b={file.id}"):
+        page = client.get(address).text
+        assert "on a shortest way" not in page and ("Both are the same" in page) is ("&b=" in address)
+    run = ln.Run(transform=transform, inputs=[file]).save()
+    page = client.get(f"/lineage/impact?id={run.id}").text
+    assert "It made no file." in page and "0 files" not in page
+    page = client.get(f"/lineage/impact?id={file.id}").text
+    assert "what read it made none" in page and "0 files of" not in page
+    assert 'name="q"' in client.get("/search").text.partition("<main")[2]
+
+
 def test_a_saved_picture_says_what_is_left_out_and_nothing_of_python(project: dict[str, Any]) -> None:
     client, merged = project["client"], project["merged"][0]
     base = f"/files/{merged.id}/lineage?dir=up&depth=0"
@@ -161,8 +197,6 @@ def test_the_code_gives_what_is_shown(project: dict[str, Any], query: str) -> No
         assert {node.id for node in picture.drawn.nodes()} == set(nodes(text))
         shell = code(text, "shell")
         if shell:
-            from lamindb.cli.application import lamin
-
             result = CliRunner().invoke(lamin, [*shell.split()[1:], "--json"])
             graph = json.loads(result.stdout)
             assert {node["id"] for node in (*graph["files"], *graph["runs"])} == set(nodes(text))
@@ -255,3 +289,23 @@ def test_the_style_sheet_is_that_of_the_drawing() -> None:
 
     sheet = Path(site.__file__).parent / "static" / "lineage.css"
     assert sheet.read_text() == page_style_sheet(), "write page_style_sheet() to lineage.css"
+
+
+def test_a_page_says_where_it_did_not_look_for_staleness_to_the_end(
+    project: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged, report = project["merged"][0], project["report"]
+    addresses = [
+        f"/files/{report.id}/lineage?dir=down",
+        f"/lineage/impact?id={merged.id}",
+        f"/lineage/path?a={merged.id}&b={report.id}",
+    ]
+    for address in addresses:
+        answer = project["client"].get(address)
+        assert answer.status == 200 and "stale<" in answer.text and "Older staleness" not in answer.text, address
+    monkeypatch.setattr(stale_marks, "_FEW_OF_PAGE", (-1, -1))
+    monkeypatch.setattr(stale_marks, "PAGE_LOOKS", 0)
+    for address in addresses[:1]:
+        answer = project["client"].get(address)
+        assert answer.status == 200 and "Older staleness was not looked for" in answer.text, address
+        assert "stale<" not in answer.text

@@ -305,7 +305,7 @@ def impact(
     from lamindb.lineage import impacts
 
     record = resolve.record(name, version=version)
-    found = impacts.impact(record, any_version=any_version)
+    found = (impacts.impact if as_json else impacts.unmarked)(record, any_version=any_version)
     if as_json:
         out(found.to_json())
         return

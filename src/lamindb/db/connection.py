@@ -37,6 +37,11 @@ from lamindb.instance.move_note import MOVED
 KEPT: Final = "OF_THREAD"
 """Under this name the settings of a database keep the connection of each thread."""
 
+_remembered: Final = vars(settings)
+"""The settings that Django was asked for: it forgets those that change, and asking it for one takes three calls."""
+
+GONE: Final = "this asks an instance that is disconnected: connect it again, and query anew"
+
 _live: weakref.WeakSet[Guarded] = weakref.WeakSet()
 """Every wrapper of every thread, so that disconnecting and forking reach all of them."""
 
@@ -254,13 +259,10 @@ class Guarded:
 
     def _is_watched(self) -> bool:
         """Return True if statements have to pass Django's cursors: something there looks at them, or refuses them."""
-        return bool(
-            self.execute_wrappers
-            or self.needs_rollback
-            or self.force_debug_cursor
-            or settings.DEBUG
-            or not self.by_driver
-        )
+        if self.execute_wrappers or self.needs_rollback or self.force_debug_cursor or not self.by_driver:
+            return True
+        is_debugged = _remembered.get("DEBUG")
+        return bool(settings.DEBUG if is_debugged is None else is_debugged)
 
     def driver_fetch(self, sql: str, values: Sequence[Any]) -> Any:
         """Execute a statement by the driver, on a connection that is opened if need be, and return its rows."""
@@ -348,9 +350,14 @@ def of_thread(alias: str) -> Any:
     """Return this thread's connection to a database; under an event loop, that of the task.
 
     Django's look-up takes longer than most of what lies between a short question and its database.
+
+    Raises:
+        NoInstanceError: The instance is disconnected.
     """
     registered = connections.settings.get(alias)
-    kept = None if registered is None or _get_running_loop() is not None else registered.get(KEPT)
+    if registered is None:
+        raise errors.NoInstanceError(GONE)
+    kept = None if _get_running_loop() is not None else registered.get(KEPT)
     if kept is None:
         return connections[alias]
     try:

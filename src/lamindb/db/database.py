@@ -15,6 +15,7 @@ import time
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -642,11 +643,6 @@ def _json_encoder(connection: Any) -> Callable[[Any], Any]:
 
 def chunks(values: Iterable[Any], size: int = 500) -> Iterator[list[Any]]:
     """Yield values in lists of at most `size`: databases limit the number of values in a statement."""
-    chunk: list[Any] = []
-    for value in values:
-        chunk.append(value)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
+    rest = iter(values)
+    while chunk := list(islice(rest, size)):
         yield chunk

@@ -14,7 +14,7 @@ from lamindb.db import database
 from lamindb.errors import InvalidInputError, NoResultFound
 from lamindb.lineage import query as lineage_query
 from lamindb.lineage.render.labels import Clock, time_text
-from lamindb.models import File, FileEvent, Flag, Run, Transform, User, rows
+from lamindb.models import File, FileEvent, Flag, Run, Transform, User, relations, rows
 
 _AT_ONCE: Final = 500
 _AT_LEAST: Final = 50
@@ -132,7 +132,7 @@ class _Wanted:
     user_id: str | None = None
     stem_id: str | None = None
 
-    def newest(self, query: Any, field: str, *related: str, by: str = "created_by", file: str = "file_id") -> Any:
+    def newest(self, query: Any, field: str, *related: str, by: str = "created_by", file: str = "file_id") -> list[Any]:
         """Return the newest of these records by a time, with what is shown of them."""
         query = query.filter(**{f"{field}__isnull": False})
         if self.user_id is not None:
@@ -142,9 +142,11 @@ class _Wanted:
         if self.stem_id is not None:
             lowest, highest = ids.version_range(self.stem_id)
             query = query.filter(**{f"{file}__gte": lowest, f"{file}__lte": highest})
+        found = list(query.order_by(f"-{field}", "-id")[: self.limit])
         # What each record has is read by a query of its own: of a join SQLite may begin with all files or transforms.
-        query = query.select_related(by).prefetch_related(*related)
-        return query.order_by(f"-{field}", "-id")[: self.limit]
+        for path in (by, *related):
+            relations.load(found, path)
+        return found
 
 
 def history(
@@ -179,7 +181,7 @@ def history(
 
 def _events(alias: str, wanted: _Wanted) -> list[Event]:
     files, flags = File.objects.using(alias), Flag.objects.using(alias)
-    saved = list(wanted.newest(files, "created_at", "transform", file="id"))
+    saved = wanted.newest(files, "created_at", "transform", file="id")
     same_as = _same_as(alias, saved)
     events = [
         *(_saved(file, same_as.get(file.id)) for file in saved),
@@ -199,7 +201,7 @@ def _changes(alias: str | None, wanted: _Wanted) -> list[FileEvent]:
     rows, found = FileEvent.objects.using(alias), _Changes()
     size = _AT_ONCE if wanted.limit is None else max(_AT_LEAST, wanted.limit)
     while True:
-        page = list(replace(wanted, limit=size).newest(rows, "created_at", "file", "run__transform"))
+        page = replace(wanted, limit=size).newest(rows, "created_at", "file", "run__transform")
         found.add(page)
         if len(page) < size or (wanted.limit is not None and len(found.events) >= wanted.limit):
             return found.events[: wanted.limit]

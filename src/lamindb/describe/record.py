@@ -21,7 +21,7 @@ from lamindb.errors import LaminError
 from lamindb.lineage import query as lineage_query
 from lamindb.lineage import recall
 from lamindb.lineage.render.labels import Clock, counted, time_text, version_label
-from lamindb.models import File, Flag, Run, Transform
+from lamindb.models import File, Flag, Run, RunInput, RunOutput, Transform, relations
 from lamindb.models.code import is_callers
 from lamindb.records import flags as record_flags
 from lamindb.records.open_instance import Instance
@@ -138,7 +138,9 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
     state = "in trash" if file.is_trashed else "current" if file.is_latest else "older"
     reasons = file.staleness().reasons
     state += ", stale" if reasons else ""
-    flags = list(file.flags.select_related("created_by", "removed_by"))
+    flags = list(file.flags)
+    for name in ("created_by", "removed_by"):
+        relations.load(flags, name)
     is_flagged = any(flag.removed_at is None for flag in flags)
     causes = file.affected_by().reasons
     state += (", flagged" if is_flagged else "") + (", affected" if causes else "")
@@ -179,11 +181,12 @@ def _file_sections(file: File, instance: Instance) -> Iterator[Section]:
     if file.run is not None:
         yield Section("made by", _about_run(file.run))
         yield Section("code and logs of that run", tuple(_objects_of(file.run, instance)))
-        yield _listed("inputs of that run", file.run.inputs.all())
-    again = file.producers.exclude(id=file.run_id) if file.run_id else file.producers
-    yield _listed("made again by", again, if_any=True)
+        yield _linked("inputs of that run", File, RunInput.objects.using(file.alias).filter(run_id=file.run_id))
+    made = RunOutput.objects.using(file.alias).filter(file_id=file.id)
+    yield _linked("made again by", Run, made, without=file.run_id, if_any=True)
     # Ids of runs sort by time, and the index of edges has them in this order.
-    yield _listed("read by", file.input_of.order_by("-input_links__run_id"))
+    readers = RunInput.objects.using(file.alias).filter(file_id=file.id).order_by("-run_id")
+    yield _linked("read by", Run, readers)
     yield _derived(file)
     if count > 1:
         yield _listed("versions", file.versions.order_by("-version"))
@@ -290,9 +293,9 @@ def _run_sections(run: Run, instance: Instance) -> Iterator[Section]:
     )
     yield Section("code and logs", tuple(_objects_of(run, instance)))
     yield Section("capture", _capture_facts(run))
-    for title, files in (("inputs", run.inputs.all()), ("outputs", run.outputs.all())):
-        yield _listed(title, files)
-    children = Run.objects.using(run.alias).filter(parent=run)
+    for title, edges in (("inputs", RunInput), ("outputs", RunOutput)):
+        yield _linked(title, File, edges.objects.using(run.alias).filter(run_id=run.id))
+    children = Run.objects.using(run.alias).filter(parent_id=run.id)
     yield _listed("runs inside", children, if_any=True)
     yield _derived(run)
 
@@ -361,14 +364,34 @@ def _transform_sections(transform: Transform) -> Iterator[Section]:
     yield _listed("other versions", others.order_by("-created_at", "-id"), if_any=True)
 
 
+def _linked(title: str, model: Any, edges: Any, *, without: str | None = None, if_any: bool = False) -> Section:
+    """Return as `_listed` does the section of the records of a kind that edges lead to, in the order of these.
+
+    The other ends are read from the edges, without the records that are only counted.
+    """
+    ends = edges.values_list("file_id" if model is File else "run_id", flat=True)[: MOST_COUNTED + 2]
+    listed = [one for one in ends if one != without][: MOST_COUNTED + 1]
+    if not listed:
+        return Section(title, count=None if if_any else 0)
+    records = {one.id: one for one in model.objects.using(edges.db).filter(id__in=listed[:FEW]).order_by()}
+    return _shown(title, [records[one] for one in listed[:FEW] if one in records], len(listed))
+
+
 def _listed(title: str, query: Any, *, if_any: bool = False) -> Section:
     """Return a section with the first records of a query and their number; `if_any` leaves out an empty one."""
-    count = len(query.order_by().values_list("id", flat=True)[: MOST_COUNTED + 1])
+    first = list(query[: FEW + 1])
+    count = len(first)
+    if count > FEW:
+        count = len(query.order_by().values_list("id", flat=True)[: MOST_COUNTED + 1])
     if not count:
         return Section(title, count=None if if_any else 0)
-    related = {File: (), Run: ("transform", "created_by")}.get(query.model, ())
-    entries = tuple(_entry(found) for found in query.prefetch_related(*related)[:FEW])
-    return Section(title, (), entries, min(count, MOST_COUNTED), count <= MOST_COUNTED)
+    return _shown(title, first[:FEW], count)
+
+
+def _shown(title: str, records: list[Any], count: int) -> Section:
+    for name in ("transform", "created_by") if records and isinstance(records[0], Run) else ():
+        relations.load(records, name)
+    return Section(title, (), tuple(map(_entry, records)), min(count, MOST_COUNTED), count <= MOST_COUNTED)
 
 
 def _derived(record: Any) -> Section:

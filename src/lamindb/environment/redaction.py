@@ -105,6 +105,23 @@ _DECLARED: Final = (
     r"(?P<quote>\\?[\"'])(?P<value>(?:(?!(?P=quote))[^\n])+)(?P=quote)"
 )
 """`add_argument("--api-token", default="x")`, and options of click and typer; in a notebook with escapes of JSON."""
+_DECLARES: Final = frozenset({"add_argument", "option", "Option", "argument", "Argument"})
+_GETS: Final = frozenset({"setdefault", "setenv", "putenv", "getenv", "get", "pop", "set_secret", "set_password"})
+_CALLS: Final = re.compile(rf"\b(?:{'|'.join(sorted(_DECLARES | _GETS))})\s*\(")
+_LEXEME: Final = (
+    r"#[^\n]*+|(?:(?<!\w)(?P<prefix>[rRbBuUfF]{1,2}))?(?P<quote>\"\"\"|\'\'\'|[\"\'])"
+    r"|(?<!\w)(?P<name>[^\W\d]\w*+)\s{0,80}(?P<after>[(\[]|=(?!=))|(?P<mark>[()\[\]{},])"
+)
+"""What matters of a source where calls are nested: strings, names before `(`, `[` and `=`, brackets and commas."""
+_BODIES: Final = {
+    quote: rf"(?s)[^\\{quote[0]}{end}]*+(?:(?:\\.{more})[^\\{quote[0]}{end}]*+)*+"
+    for quote, end, more in (
+        ("'", r"\n", ""), ('"', r"\n", ""), ("'''", "", "|'(?!'')"), ('"""', "", '|"(?!"")')
+    )
+}  # fmt: skip
+"""What stands in a string, by its quotes."""
+_LONGEST_CALL: Final = 10_000
+"""In a text that is no source, or is cut, the bracket of a call may have no end."""
 _BARE: Final = re.compile(
     r"(?P<head>(?<![\w])(?P<name>[A-Za-z_][\w.\-]*)(?:=|:[ \t]{1,8}))(?P<value>[^\s'\"()\[\]{},;=*]+)(?=[\s;&'\"\\]|$)"
 )
@@ -169,6 +186,8 @@ def redact_text(text: str) -> str:
     text = _HEADER.sub(lambda found: (found.group(1) or found.group(2)) + HIDDEN, text)
     if _NAME_MARKS.search(text) is None:
         return text
+    if _CALLS.search(text) is not None:
+        text = _hide_nested(text)
     if "default" in text:
         text = re.sub(_DECLARED, _hide_declared, text)
     return _BARE.sub(_hide_bare, _CALLED.sub(_hide_called, _QUOTED.sub(_hide_quoted, text)))
@@ -247,6 +266,85 @@ def _hide_declared(found: re.Match[str]) -> str:
     if not any(map(is_secret_name, names)) or found["value"].casefold() in _PLACEHOLDERS:
         return found.group()
     return f"{found['head']}{found['quote']}{HIDDEN}{found['quote']}"
+
+
+class _Bracket:
+    """An open bracket of a source: the arguments of a call, an index, or anything else."""
+
+    __slots__ = ("index", "inherited", "is_secret", "keyword", "kind", "name", "start")
+
+    def __init__(self, kind: str, name: str | None, start: int, inherited: _Role) -> None:
+        self.kind, self.name, self.start, self.inherited = kind, name, start, inherited
+        self.index, self.is_secret = 0, False
+        self.keyword: str | None = None
+
+    def role(self, position: int) -> _Role:
+        """Return what a string there is: True if a secret, the call whose option or variable it names, or None."""
+        if self.kind == "{" or (self.kind == "[" and self.name is not None):
+            return None
+        is_near = position - self.start < _LONGEST_CALL
+        if self.kind == "(" and self.name in _DECLARES and is_near:
+            return self if self.keyword is None else (self.keyword == "default" and self.is_secret) or None
+        if self.kind == "(" and self.name in _GETS and is_near:
+            if self.index == 0 and self.keyword is None:
+                return self
+            if self.is_secret and self.keyword in (None, "default", "value"):
+                return True
+        return self.inherited
+
+
+_Role = _Bracket | bool | None
+
+
+def _hide_nested(text: str) -> str:
+    """Hide strings that are the default of an option, or of a variable, however deep they are in its call."""
+    lexeme, made, done, position = re.compile(_LEXEME), [], 0, 0
+    brackets: list[_Bracket] = []
+    closed_from: dict[str, int] = {}
+    while (found := lexeme.search(text, position)) is not None:
+        position = found.end()
+        quote_mark, name, mark = found["quote"], found["name"], found["after"] or found["mark"]
+        if quote_mark is not None:
+            if position < closed_from.get(quote_mark, 0):
+                # No such string ends before there.
+                continue
+            body = re.compile(_BODIES[quote_mark]).match(text, position)
+            assert body is not None
+            if not text.startswith(quote_mark, body.end()):
+                closed_from[quote_mark] = body.end()
+                continue
+            role = brackets[-1].role(position) if brackets else None
+            if role is True and _is_literal(found["prefix"], body.group()):
+                made += [text[done:position], HIDDEN, "\n" * body.group().count("\n")]
+                done = body.end()
+            elif isinstance(role, _Bracket):
+                role.is_secret = role.is_secret or _names_secret(role, body.group())
+            position = body.end() + len(quote_mark)
+        elif mark is None:
+            continue
+        elif mark in "([{":
+            brackets.append(_Bracket(mark, name, position, brackets[-1].role(position) if brackets else None))
+        elif mark in ")]}":
+            is_pair = brackets and brackets.pop().kind + mark in ("()", "[]", "{}")
+            if not is_pair:
+                brackets.clear()
+        elif brackets and mark == ",":
+            brackets[-1].index, brackets[-1].keyword = brackets[-1].index + 1, None
+        elif brackets:
+            brackets[-1].keyword = name
+    return "".join([*made, text[done:]])
+
+
+def _names_secret(call: _Bracket, value: str) -> bool:
+    if call.name in _DECLARES:
+        return any(map(is_secret_name, re.findall(r"[A-Za-z_][\w.\-]*+", value)))
+    return re.fullmatch(r"[\w.\-]+", value) is not None and is_secret_name(value)
+
+
+def _is_literal(prefix: str | None, value: str) -> bool:
+    """Return True if a string has text of its own that is worth hiding, beside what an f-string is filled with."""
+    own = re.sub(r"\{[^{}]*+\}", "", value) if "f" in (prefix or "").lower() else value
+    return own.strip().casefold() not in _PLACEHOLDERS
 
 
 def _hide_bare(found: re.Match[str]) -> str:

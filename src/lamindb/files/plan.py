@@ -125,12 +125,22 @@ def is_any_current(instance: Instance, files: Iterable[File]) -> bool:
     )
 
 
-def lock(connection: Any, files: Iterable[File]) -> None:
+def lock(connection: Any, files: Iterable[File], renamed: Iterable[tuple[File, Iterable[str]]] = ()) -> None:
     """Make writers of the same keys, versions, or keyless bytes wait for each other; see `database.take`.
 
     A folder waits for all writers: any of them may write a key in it.
+
+    Args:
+        connection: The database.
+        files: New files.
+        renamed: Saved files, each with the keys that it leaves.
     """
     names: set[str] = set()
+    for file, keys in renamed:
+        if file.is_folder:
+            database.take_all(connection)
+            return
+        names.update(database.of_file(file.stem_id, file.storage_id, [file.key, *keys]))
     for file in files:
         if file.pending.is_folder:
             database.take_all(connection)
@@ -141,20 +151,14 @@ def lock(connection: Any, files: Iterable[File]) -> None:
     database.take(connection, names)
 
 
-def lock_saved(connection: Any, files: Iterable[File], *, keys: Iterable[str | None] = ()) -> None:
-    """Do for saved files what `lock` does for new ones.
-
-    Args:
-        connection: The database.
-        files: The files, of one storage.
-        keys: Keys that they leave or take, beside the ones that they have.
-    """
+def lock_saved(connection: Any, files: Iterable[File]) -> None:
+    """Do for saved files what `lock` does for new ones."""
     names: list[str] = []
     for file in files:
         if file.is_folder:
             database.take_all(connection)
             return
-        names += database.of_file(file.stem_id, file.storage_id, [file.key, *keys])
+        names += database.of_file(file.stem_id, file.storage_id, [file.key])
     database.take(connection, names)
 
 

@@ -16,7 +16,7 @@ import os
 import threading
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lamindb.core import context, ids, messages
 from lamindb.core import progress as progressing
@@ -373,8 +373,8 @@ def save_files(
 ) -> None:
     """Save files: all of them or none.
 
-    New bytes are stored, then all rows are written in one transaction, then the view shows them. Files that were
-    saved before have changed fields written afterwards, each by itself.
+    New bytes are stored, then all rows are written in one transaction, with the changed fields of files that were
+    saved before, then the view shows them.
 
     Args:
         files: Files of one instance.
@@ -407,13 +407,28 @@ def _save_all(
     for file in waiting:
         file.created_by_id = file.created_by_id or user_id
     leaving = _leaving(instance, waiting)
-    view_sync.announce(instance, leaving=leaving)
+    changes = [rename.Change.of(file, instance) for file in saved]
+    view_sync.announce(instance, leaving=[*leaving, *(one for change in changes for one in change.leaving)])
     if waiting:
-        _save_new(instance, waiting, others, leaving, progress, executor)
-    elif others:
-        save.save_all(others)
-    for file in saved:
-        rename.save_changes(file, instance)
+        _save_new(instance, waiting, Beside(others, changes), leaving, progress, executor)
+    else:
+        made = [*others, *_runs_of(saved)]
+        with save.undone_on_failure([*made, *saved]), database.writing(instance.alias) as connection:
+            renamed = rename.renamed(changes)
+            if renamed:
+                plan.lock(connection, (), renamed)
+            save.save_inside(others, connection)
+            rename.write(changes, instance, connection)
+            save.link_pending(made, connection)
+    for change in changes:
+        change.show(instance)
+
+
+class Beside(NamedTuple):
+    """What is written in the transaction of new files: records of other kinds, and changes of files saved before."""
+
+    others: Sequence[Record]
+    changes: Sequence[rename.Change]
 
 
 def _runs_of(files: Iterable[File]) -> list[Run]:
@@ -456,7 +471,7 @@ def _checked(files: Sequence[File], others: Sequence[Record]) -> Instance:
 def _save_new(
     instance: Instance,
     files: Sequence[File],
-    others: Sequence[Record],
+    beside: Beside,
     leaving: Sequence[Left],
     progress: Progress | None,
     executor: Executor | None,
@@ -471,7 +486,7 @@ def _save_new(
     _store_bytes(instance, rest, progress, executor)
     for attempt in range(_ATTEMPTS):
         try:
-            written = _write_rows(instance, rest, known, others, leaving)
+            written = _write_rows(instance, rest, known, beside, leaving)
             break
         except plan.Swept:
             # Garbage collection removed an object between our look and our row: store the bytes again.
@@ -549,7 +564,7 @@ def _write_rows(
     instance: Instance,
     files: Sequence[File],
     known: Sequence[UnchangedFile],
-    others: Sequence[Record],
+    beside: Beside,
     leaving: Sequence[Left],
 ) -> Written:
     """Write everything that belongs to these files in one transaction.
@@ -562,21 +577,23 @@ def _write_rows(
     from django.db import IntegrityError
 
     alias = instance.alias
-    runs = _runs_of(itertools.chain(files, (one.file for one in known)))
-    made = [*others, *runs]
+    changed = [change.file for change in beside.changes]
+    made = [*beside.others, *_runs_of(itertools.chain(files, (one.file for one in known), changed))]
     try:
-        with save.undone_on_failure(made), database.writing(alias) as connection:
-            plan.lock(connection, files)
+        with save.undone_on_failure([*made, *changed]), database.writing(alias) as connection:
+            plan.lock(connection, files, rename.renamed(beside.changes) if changed else ())
             # Another process may have saved a folder above, or a key below, since we looked.
             _check_keys(instance, files, leaving)
             plan.claim(connection, instance, plan.objects_of(files))
-            save.save_inside(others, connection)
+            save.save_inside(beside.others, connection)
             written = Written(instance, files, leaving)
             written.write(connection)
             if known:
                 for one in known:
                     save.save_origin(one.file, instance)
                 unchanged.write_outputs(connection, alias, known)
+            if changed:
+                rename.write(beside.changes, instance, connection)
             new_ids = written.row_ids() | {id(one.file): one.row_id for one in known}
             save.link_pending(made, connection, new_ids)
     except IntegrityError as error:
@@ -590,7 +607,10 @@ def _write_rows(
 def save_records(
     items: Record | Iterable[Record], *, progress: Progress | None = None, executor: Executor | None = None
 ) -> list[Record]:
-    """Save records of any kind: all of them or none of them; of several instances, those of each.
+    """Save records of any kind: all of them or none of them.
+
+    Of several instances, all are checked before any is saved. What fails after that, such as a disk that is full or a
+    database that ends just then, may leave the records of one instance saved without those of another.
 
     Args:
         items: A record, or several. A generator is read once.
@@ -610,13 +630,23 @@ def save_records(
     unique = list({id(item): item for item in found}.values())
     others = [item for item in unique if not isinstance(item, File)]
     files = [item for item in unique if isinstance(item, File)]
-    if not files or len({item.alias or context.instance().alias for item in unique}) > 1:
-        if files:
-            _checked(files, ())
+    if not files:
         save.save_all(others)
-        others = []
-    save_files(files, others=others, progress=progress, executor=executor)
+        return found
+    home = _alias_of(files[0])
+    apart = [item for item in others if _alias_of(item) != home]
+    if apart:
+        _checked(files, ())
+        save.check_all(apart)
+    here = [item for item in others if _alias_of(item) == home]
+    save_files(files, others=here, progress=progress, executor=executor)
+    if apart:
+        save.save_all(apart)
     return found
+
+
+def _alias_of(record: Record) -> str:
+    return record.alias or context.instance().alias
 
 
 def _listed(items: Any) -> list[Any]:

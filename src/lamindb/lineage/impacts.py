@@ -265,6 +265,17 @@ def impact(record: Any, *, any_version: bool = False, all_producers: bool = True
         InvalidInputError: `any_version` is set and the record is not a file.
         NoResultFound: There is no record with this id or key.
     """
+    return _impact(record, any_version=any_version, all_producers=all_producers)
+
+
+def unmarked(record: Any, *, any_version: bool = False) -> Impact:
+    """Return what `impact` does, without what a text does not show: whether files are stale from far, or affected."""
+    return _impact(record, any_version=any_version, all_producers=True, looks=0, has_marks=False)
+
+
+def _impact(
+    record: Any, *, any_version: bool, all_producers: bool, looks: int | None = None, has_marks: bool = True
+) -> Impact:
     found = query.record_of(record)
     connection = database.connection(query.alias_of(found))
     walk = query.walk_from(found, is_up=False, all_producers=all_producers)
@@ -272,11 +283,19 @@ def impact(record: Any, *, any_version: bool = False, all_producers: bool = True
         if not isinstance(found, File):
             raise InvalidInputError(f"any_version is for files, not for {type(found).__name__}")
         walk = sql.Walk(FILE, tuple(found.versions.list("id")), None, False, all_producers)
-    return of_reached(found, walk, *sql.reached_both(connection, walk))
+    reached = sql.reached_both(connection, walk)
+    return of_reached(found, walk, *reached, looks=looks, has_marks=has_marks)
 
 
 def of_reached(
-    record: Any, walk: sql.Walk, files: set[str], runs: set[str], *, looks: int | None = None, named: int | None = None
+    record: Any,
+    walk: sql.Walk,
+    files: set[str],
+    runs: set[str],
+    *,
+    looks: int | None = None,
+    has_marks: bool = True,
+    named: int | None = None,
 ) -> Impact:
     """Return what `impact` does, of a walk whose files and runs are known.
 
@@ -286,12 +305,14 @@ def of_reached(
         files: The ids of the files that it reaches, with its starts.
         runs: Those of the runs.
         looks: See `subgraph.graph_of`.
+        has_marks: See `subgraph.graph_of`.
         named: How many other files with the bytes of a file are named; None: all.
     """
     connection = database.connection(query.alias_of(record))
     starts = set(sql.start_ids(connection, walk))
     focus = None if record._meta.model_name != "file" and not runs else record.id
-    graph = subgraph.graph_of(connection, files, runs, focus=focus, all_producers=walk.all_producers, looks=looks)
+    marks: dict[str, Any] = {"looks": looks, "has_marks": has_marks}
+    graph = subgraph.graph_of(connection, files, runs, focus=focus, all_producers=walk.all_producers, **marks)
     same: tuple[str, ...]
     of = (record.key or record.name) if isinstance(record, File) else record.name
     others, more, same = "", 0, ()

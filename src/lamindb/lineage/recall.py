@@ -31,6 +31,9 @@ from lamindb.records import flags
 
 _FILES, _FLAGS, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, Flag, RunInput, RunOutput))
 
+_FEW = 2_000
+"""So many files and runs that are affected are found at once, whatever was asked for."""
+
 
 def _flagged_sql(*, current_only: bool) -> str:
     """Return the query for the ids of flagged files, or only of those that are current."""
@@ -74,7 +77,7 @@ def affected_sql(
     return text, params
 
 
-def _ways_sql(vendor: str, file_ids: Collection[str], *, current_only: bool = False) -> tuple[str, list[Any]]:
+def _ways_sql(vendor: str, file_ids: Collection[str] | None, *, current_only: bool = False) -> tuple[str, list[Any]]:
     """Return the query for how files came to be affected, as rows of a kind, an id and the id of what follows it.
 
     A `flagged` is a flagged file and a run that read it; a `read` an affected file and a run that read it; a `made` a
@@ -249,6 +252,9 @@ def affected_among(connection: Any, file_ids: Collection[str], *, current_only: 
     """Return the ids of the affected files among these; with `current_only`, by flags of current versions."""
     if not file_ids or not flags.any_open(connection.alias):
         return set()
+    few = _few_affected(connection, current_only=current_only)
+    if few is not None:
+        return few.intersection(file_ids)
     found = sql.fetch(connection, *affected_sql(connection.vendor, file_ids, current_only=current_only))
     return {row[0] for row in found}
 
@@ -263,10 +269,11 @@ def explained(files: Iterable[File]) -> Iterator[AffectedBy]:
     """Yield why each of these saved files of one instance is affected, in their order, a batch of them at a time."""
     for chunk in database.chunks(files):
         alias = query.alias_of(chunk[0])
-        is_any = flags.any_open(alias)
-        ways = _ways_of(database.connection(alias), [file.id for file in chunk]) if is_any else None
-        for file in chunk:
-            yield AffectedBy(file, _causes(alias, ways.chains_to(file.id)) if ways is not None else ())
+        if flags.any_open(alias):
+            ways = _ways_of(database.connection(alias), [file.id for file in chunk])
+            yield from (AffectedBy(file, _causes(alias, ways.chains_to(file.id))) for file in chunk)
+        else:
+            yield from (AffectedBy(file, ()) for file in chunk)
 
 
 def marks(
@@ -296,14 +303,28 @@ def marks(
 def open_reasons(alias: str) -> dict[str, tuple[str, ...]]:
     """Return the reasons of all open flags by file."""
     found: dict[str, tuple[str, ...]] = {}
-    rows: Any = Flag.objects.using(alias).filter(removed_at__isnull=True)
-    for file_id, reason in rows.values_list("file_id", "reason"):
+    text = f"SELECT file_id, reason FROM {_FLAGS} WHERE removed_at IS NULL ORDER BY id"
+    for file_id, reason in sql.fetch(database.connection(alias), text, []):
         found[file_id] = (*found.get(file_id, ()), reason)
     return found
 
 
 def _ways_of(connection: Any, file_ids: Collection[str], *, current_only: bool = False) -> _Ways:
-    return _Ways(sql.fetch(connection, *_ways_sql(connection.vendor, file_ids, current_only=current_only)))
+    few = _few_affected(connection, current_only=current_only)
+    if few is not None and few.isdisjoint(file_ids):
+        return _Ways(())
+    among = file_ids if few is None else None
+    return _Ways(sql.fetch(connection, *_ways_sql(connection.vendor, among, current_only=current_only)))
+
+
+def _few_affected(connection: Any, *, current_only: bool) -> set[str] | None:
+    """Return the ids of all affected files, if little was derived from flagged ones; otherwise None.
+
+    All that some files came from may be the whole lineage. What was derived from flagged files mostly is a part of it.
+    """
+    begin, params = _affected_cte(connection.vendor, None, current_only=current_only)
+    rows = sql.fetch(connection, f"{begin} SELECT kind, id FROM affected LIMIT {_FEW + 1}", params)
+    return {one for kind, one in rows if kind == FILE} if len(rows) <= _FEW else None
 
 
 class _Ways:

@@ -288,7 +288,5 @@ def newest_from(connection: Any, walk: Walk, kind: int, node_id: str, count: int
 
 def fetch(connection: Any, sql: str, params: Sequence[Any]) -> list[Any]:
     """Return all rows of a query."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        rows: list[Any] = cursor.fetchall()
+    rows: list[Any] = connection.fetch(sql, params)
     return rows

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from lamindb.db import database
 from lamindb.lineage import query, sql, staleness
 from lamindb.lineage.sql import FILE
-from lamindb.models import File, RunInput
+from lamindb.models import File, RunInput, RunOutput
 
 PAGE_LOOKS: Final = 3
 """So many looks farther back are a page's: of a project with many stale files, one or two decide nearly all."""
@@ -27,7 +27,7 @@ _PAIRS: Final = 200
 _NARROW: Final = 16
 """Behind no more runs than this, all are looked at at once."""
 
-_FILES, _INPUTS = (model._meta.db_table for model in (File, RunInput))
+_FILES, _INPUTS, _OUTPUTS = (model._meta.db_table for model in (File, RunInput, RunOutput))
 
 _Few = tuple[int, int]
 """At most so many versions that are not current, and so many reads of these, are few."""
@@ -64,16 +64,18 @@ def stale_among(connection: Any, file_ids: Collection[str], *, looks: int | None
     """
     if not file_ids:
         return StaleMarks(set(), True)
+    few = _FEW if looks is None else _FEW_OF_PAGE
     search = _Search(connection)
-    producers, is_few = search.begin(file_ids, _FEW if looks is None else _FEW_OF_PAGE)
+    producers, is_few = search.begin(file_ids, few)
     starts = set(producers.values())
-    most = max(_MOST_PAIRS, 2 * len(file_ids) if looks is None else 0)
-    found = None
-    if is_few and looks != 0 and search.open_from(starts):
-        found = _all_stale(connection, file_ids, _FEW if looks is None else _FEW_OF_PAGE)
-    if found is not None:
-        return StaleMarks(found, True)
-    is_whole = search.run(starts, _LOOKS if looks is None else looks, most)
+    waiting = search.open_from(starts)
+    if is_few and waiting and looks != 0:
+        found = _all_stale(connection, file_ids, few)
+        if found is not None:
+            return StaleMarks(found, True)
+    # Behind very many runs, a search generation by generation is no shorter than all at once.
+    at_first = looks if looks is not None else _LOOKS if len(waiting) <= _PAIRS else 0
+    is_whole = search.run(starts, at_first)
     stale = {file_id for file_id, run_id in producers.items() if run_id in search.stale}
     if not is_whole and looks is None:
         unknown = [file_id for file_id in producers if file_id not in stale]
@@ -111,31 +113,27 @@ class _Search:
 
     def begin(self, file_ids: Collection[str], few: _Few) -> tuple[dict[str, str], bool]:
         """Return the newest producers by their files, and whether few versions that were read are not current."""
-        vendor = self._connection.vendor
-        listed, params = sql.listed_sql(vendor, file_ids)
-        cast = "::text" if vendor == "postgresql" else ""
-        made = (
-            f"SELECT f.id{cast}, ({staleness.PRODUCER}){cast} FROM ({listed}) listed CROSS JOIN {_FILES} f "
-            "WHERE f.id = listed.id"
-        )
+        listed, params = sql.listed_sql(self._connection.vendor, file_ids)
+        cast = "::text" if self._connection.vendor == "postgresql" else ""
+        made = f"SELECT listed.id AS node, {_producer_sql('listed.id')}{cast} AS run_id FROM ({listed}) listed"
         pairs = self._look(made, params, _few_sql(few))
         is_few = pairs.pop("", None) == {"few"}
         return {file_id: run_id for file_id, found in pairs.items() for run_id in found}, is_few
 
-    def run(self, starts: Iterable[str], looks: int, most: int) -> bool:
+    def run(self, starts: Iterable[str], looks: int) -> bool:
         """Look farther back; return False if something above the starts was not looked at."""
         while waiting := self.open_from(starts):
-            if not looks or self._count > most:
+            if not looks or self._count > _MOST_PAIRS:
                 return False
             looks -= 1
             unclear, begun = waiting & self._unclear, waiting & self._begun
             if unclear:
                 self._apply_rules(unclear)
             elif begun or len(waiting) <= _NARROW:
-                if not self._look_behind(begun or waiting, most - self._count):
+                if not self._look_behind(begun or waiting):
                     return not self.open_from(starts)
             else:
-                self._look_behind(waiting, most - self._count, newest=max(1, _PAIRS // len(waiting)))
+                self._look_behind(waiting, newest=max(1, _PAIRS // len(waiting)))
         return True
 
     def open_from(self, starts: Iterable[str]) -> set[str]:
@@ -154,8 +152,9 @@ class _Search:
             waiting += new
         return found
 
-    def _look_behind(self, run_ids: Collection[str], most: int, newest: int | None = None) -> bool:
+    def _look_behind(self, run_ids: Collection[str], newest: int | None = None) -> bool:
         """Look at the producers of what runs read, or of the newest of it; return False if there are too many."""
+        most = _MOST_PAIRS - self._count
         listed, params = sql.listed_sql(self._connection.vendor, run_ids)
         made = _behind_sql(self._connection.vendor, listed, newest)
         earlier = [one for run_id in run_ids for one in self._earlier.get(run_id, ())]
@@ -238,32 +237,46 @@ def _behind_sql(vendor: str, listed: str, newest: int | None) -> str:
     order = "" if newest is None else f"ORDER BY e.file_id DESC LIMIT {newest}"
     if vendor == "postgresql":
         # See `staleness.rules_sql` for LIMIT ALL.
+        inputs = f"SELECT e.run_id, e.file_id FROM {_INPUTS} e WHERE e.run_id = listed.id {order or 'LIMIT ALL'}"
         return (
-            f"SELECT DISTINCT i.run_id::text AS node, ({staleness.PRODUCER})::text AS run_id FROM ({listed}) listed "
-            f"CROSS JOIN LATERAL (SELECT * FROM {_INPUTS} e WHERE e.run_id = listed.id {order or 'LIMIT ALL'}) i "
-            f"CROSS JOIN LATERAL (SELECT * FROM {_FILES} r WHERE r.id = i.file_id LIMIT ALL) f WHERE true"
+            f"SELECT DISTINCT i.run_id::text AS node, {_producer_sql('i.file_id')}::text AS run_id "
+            f"FROM ({listed}) listed CROSS JOIN LATERAL ({inputs}) i WHERE true"
         )
     few = f" AND i.file_id IN (SELECT e.file_id FROM {_INPUTS} e WHERE e.run_id = listed.id {order})" if order else ""
     return (
-        f"SELECT DISTINCT i.run_id AS node, ({staleness.PRODUCER}) AS run_id FROM ({listed}) listed "
-        f"CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} f WHERE i.run_id = listed.id{few} AND f.id = i.file_id"
+        f"SELECT DISTINCT i.run_id AS node, {_producer_sql('i.file_id')} AS run_id FROM ({listed}) listed "
+        f"CROSS JOIN {_INPUTS} i WHERE i.run_id = listed.id{few}"
+    )
+
+
+def _producer_sql(file_id: str) -> str:
+    """Return an expression for the newest producer of a file: mostly there is one, which an index has."""
+    only = f"SELECT p.run_id FROM {_OUTPUTS} p WHERE p.file_id = {file_id} LIMIT 2"
+    return (
+        f"COALESCE((SELECT CASE WHEN COUNT(*) = 1 THEN MIN(run_id) END FROM ({only}) only_one), "
+        f"(SELECT {staleness.PRODUCER} FROM {_FILES} f WHERE f.id = {file_id}))"
     )
 
 
 def _look_sql(vendor: str, pairs: str, known: str) -> str:
     """Return a query for nodes, runs, and what these runs read, of another one for nodes and runs.
 
-    Of each run, only the edge from a version that is not current and that it read last is compared: mostly, one is
-    enough. No other such version of the same key can have been read later. Those in `known` are not looked at again.
+    Of the runs of a node, one that read a version that is not current is compared, and of this only the edge that it
+    read last: mostly, that is enough. No other such version of the same key can have been read later. The runs in
+    `known` are not looked at again.
     """
     is_postgres = vendor == "postgresql"
     unknown = f"run_id NOT IN ({known})" if known else "run_id IS NOT NULL"
     fixed = "AS MATERIALIZED" if is_postgres else "AS"
     old = staleness.OLD_INPUTS.format(run="looked.run_id")
+    # Whether there is such an edge stands in indexes; which one is the last does not on PostgreSQL.
     begin = (
         f"pair(node, run_id) {fixed} ({pairs}), "
         f"looked {fixed} (SELECT DISTINCT run_id FROM pair WHERE {unknown}), "
-        f"last_old(run_id, edge) {fixed} (SELECT looked.run_id, (SELECT MAX(i.id) FROM {old}) FROM looked), "
+        f"has_old {fixed} (SELECT run_id FROM looked WHERE (SELECT 1 FROM {old} LIMIT 1) IS NOT NULL), "
+        f"chosen {fixed} (SELECT DISTINCT run_id FROM (SELECT node, MIN(run_id) AS run_id FROM pair "
+        "WHERE run_id IN (SELECT run_id FROM has_old) GROUP BY node) of_node), "
+        f"last_old(edge) {fixed} (SELECT (SELECT MAX(i.id) FROM {old.replace('looked.', 'chosen.')}) FROM chosen), "
     )
     edge = f"SELECT * FROM {_INPUTS} e WHERE e.id = last_old.edge LIMIT ALL"
     if is_postgres:
@@ -279,7 +292,7 @@ def _look_sql(vendor: str, pairs: str, known: str) -> str:
         )
     return (
         f"{staleness.superseded_sql(vendor, reads, begin)} "
-        f"SELECT pair.node, pair.run_id, CASE WHEN last_old.edge IS NULL THEN {_NONE} "
-        f"WHEN pair.run_id IN (SELECT run_id FROM superseded) THEN {_SUPERSEDED} ELSE {_UNCLEAR} END "
-        "FROM pair LEFT JOIN last_old ON last_old.run_id = pair.run_id WHERE pair.run_id IS NOT NULL"
+        f"SELECT node, run_id, CASE WHEN run_id NOT IN (SELECT run_id FROM has_old) THEN {_NONE} "
+        f"WHEN run_id IN (SELECT run_id FROM superseded) THEN {_SUPERSEDED} ELSE {_UNCLEAR} END "
+        "FROM pair WHERE run_id IS NOT NULL"
     )

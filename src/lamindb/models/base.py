@@ -14,6 +14,7 @@ from django.db.models.base import ModelBase, ModelState
 
 from lamindb.core import context
 from lamindb.core.verbs import verb
+from lamindb.db.connection import of_thread
 from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
 from lamindb.models import field_names as models_field_names
 from lamindb.models import relations
@@ -420,7 +421,15 @@ class Record(models.Model, metaclass=RecordType):
         self.settle()
 
     def refresh_from_db(self, using: str | None = None, fields: Any = None, from_queryset: Any = None) -> None:
-        """Read fields again; a field that was not loaded yet brings all others that were not, in one query."""
+        """Read fields again; a field that was not loaded yet brings all others that were not, in one query.
+
+        Raises:
+            NoInstanceError: The record's instance is disconnected.
+        """
+        alias = using or self._state.db
+        if alias is not None:
+            # Django's error for a database that it does not know names neither.
+            of_thread(alias)
         if fields is not None:
             fields = sorted({*fields, *self.get_deferred_fields()})
         assigned = set(self.__dict__.get("_assigned", ()))

@@ -10,16 +10,41 @@ import datetime
 from typing import Any
 
 from django.db import models
+from django.db.models.fields.related_descriptors import ForwardManyToOneDescriptor
 from django.db.models.query_utils import DeferredAttribute
 
 from lamindb.core.verbs import verb
 
 BooleanField: Any = models.BooleanField
 CharField: Any = models.CharField
-ForeignKey: Any = models.ForeignKey
 IntegerField: Any = models.IntegerField
 JSONField: Any = models.JSONField
 TextField: Any = models.TextField
+
+
+class _RelatedAttribute(ForwardManyToOneDescriptor):  # type: ignore[type-arg]  # Django has none while it runs.
+    """The record of a relation, which is asked for as other records are."""
+
+    field: Any
+
+    def get_object(self, instance: Any) -> Any:
+        """Return the record; what Django says of one that is not there, it says."""
+        value, alias = instance.__dict__.get(self.field.attname), instance._state.db
+        if value is None or alias is None:
+            return super().get_object(instance)
+        found = self.field.related_model.objects.using(alias).filter(id=value).one_or_none()
+        return super().get_object(instance) if found is None else found
+
+
+class _ForeignKey(models.ForeignKey):  # type: ignore[type-arg]
+    """A relation to a record."""
+
+    forward_related_accessor_class = _RelatedAttribute
+
+    def deconstruct(self) -> Any:
+        """Show itself to migrations as Django's own field."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.ForeignKey", args, kwargs
 
 
 class LazyAttribute(DeferredAttribute):
@@ -104,6 +129,7 @@ class _StatusField(models.TextField):  # type: ignore[type-arg]
         return name, "django.db.models.TextField", args, kwargs
 
 
+ForeignKey: Any = _ForeignKey
 LazyBigIntegerField: Any = _LazyBigIntegerField
 LazyTextField: Any = _LazyTextField
 StatusField: Any = _StatusField

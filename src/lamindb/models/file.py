@@ -251,8 +251,8 @@ class File(Traced):
     @property
     def versions(self) -> RecordQuery[File]:
         """All versions of this file, the oldest first, also those in the trash."""
-        query = File.objects.using(self._state.db).filter(id__range=ids.version_range(self.stem_id))
-        return query.order_by("version")
+        lowest, highest = ids.version_range(self.stem_id)
+        return File.objects.using(self._state.db).filter(id__gte=lowest, id__lte=highest).order_by("version")
 
     @property
     def input_of(self) -> RecordQuery[Run]:

@@ -39,7 +39,7 @@ def page_of(query: Any, after: str | None, size: int, by: str) -> Page:
         InvalidInputError: `after` is no cursor of such a page, `size` is not a number from 1 to 1,000, or the query is
             cut or a union.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MOST:
+    if type(size) is not int or not 1 <= size <= MOST:
         raise InvalidInputError(f"size must be a number from 1 to {MOST:,}, not {size!r}")
     if after is not None:
         query = query.filter(_after(after, by))

@@ -16,6 +16,7 @@ from django.db.models.sql.where import WhereNode
 
 from lamindb.core import context, plain
 from lamindb.core.verbs import verb
+from lamindb.db.connection import GONE
 from lamindb.errors import InvalidInputError, MultipleResultsFound, NoInstanceError, NoResultFound
 from lamindb.models import field_names, filter_values, relations, rows, statements
 from lamindb.models.pages import Page, page_of
@@ -168,18 +169,25 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
     @classmethod
     def asking(cls, question: Question, using: str | None, hints: Any) -> RecordQuery[Any]:
         """Return a query for a question."""
-        made: Any = cls.__new__(cls)
-        made.__dict__.update(_blank(question.shape.model), _db=using, _hints=hints or {}, _question=question)
-        made._known_related_objects = {}
+        made: Any = object.__new__(cls)
+        state = made.__dict__
+        state.update(_blank(question.shape.model))
+        state["_db"], state["_question"] = using, question
+        state["_hints"], state["_known_related_objects"] = hints or {}, {}
         if not cls.COMPILES_ONCE:
             made._query = _built(question, using)
-        return cast("RecordQuery[Any]", made)
+        found: RecordQuery[Any] = made
+        return found
 
     def _asking(self, question: Question) -> Self:
         """Return a copy of a query that has a question, with another one."""
-        made = self.__class__.__new__(self.__class__)
-        made.__dict__.update(self.__dict__, _question=question, _result_cache=None, _prefetch_done=False)
-        made._known_related_objects = dict(made._known_related_objects)  # Django changes it where queries are joined.
+        made = object.__new__(self.__class__)
+        state = made.__dict__
+        state.update(self.__dict__)
+        state["_question"], state["_result_cache"], state["_prefetch_done"] = question, None, False
+        state["_known_related_objects"] = {
+            **state["_known_related_objects"]
+        }  # Django changes it where queries are joined.
         return made
 
     @property
@@ -211,7 +219,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         """
         alias = super().db
         if alias not in connections.settings:
-            raise NoInstanceError("this query asks an instance that is disconnected: connect it again, and query anew")
+            raise NoInstanceError(GONE)
         return alias
 
     def filter(self, *args: Any, **kwargs: Any) -> Self:
@@ -264,7 +272,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
 
     def _fetch_all(self) -> None:
         if self._result_cache is None and self._question is not None:
-            self._result_cache = statements.rows_of(self._question, self.db, _built)
+            self._result_cache = statements.rows_of(self._question, self._db or self.db, _built)
         super()._fetch_all()
 
     def count(self) -> int:
@@ -324,7 +332,7 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         """Return the first records in an order."""
         question = self._question and self._question.first(order, count)
         if question is not None and not self._prefetch_related_lookups:
-            found = statements.rows_of(question, self.db, _built)
+            found = statements.rows_of(question, self._db or self.db, _built)
             if found is not None:
                 return found
         return list(self.order_by(*order)[:count])

@@ -15,11 +15,14 @@ from django.db.models import Q
 from lamindb.core import context, ids, storage_url
 from lamindb.core.keys import OWN_ROOT
 from lamindb.core.verbs import verb
+from lamindb.db import database
 from lamindb.errors import InvalidInputError, MultipleResultsFound, NoResultFound
 from lamindb.models import field_names
 
 _LISTED: Final = 10
 _NEAR_AMONG: Final = 10_000
+
+_LOADED: Final = 250
 
 _NAMES: Final = {
     "user": ("user", ("handle", "name")),
@@ -225,6 +228,29 @@ def _location(root: Any, alias: str) -> Any:
     real = os.path.realpath(os.path.expanduser(text)) if text != OWN_ROOT else text
     is_own = instance is not None and real == instance.root_url and instance.database_url is None
     return OWN_ROOT if is_own else real
+
+
+def load(records: Iterable[Any], path: str) -> None:
+    """Read the records that a relation of saved records leads to, and of these those of the next, by a statement each.
+
+    Args:
+        records: Records of one kind and one instance; what they have already is not read again.
+        path: Names of relations to single records, as in `run__transform`.
+    """
+    name, _, rest = path.partition("__")
+    listed = list(records)
+    missing = [one for one in listed if name not in one._state.fields_cache]
+    for chunk in database.chunks(missing, _LOADED):
+        field = chunk[0]._meta.get_field(name)
+        wanted = {value for one in chunk if (value := getattr(one, field.attname)) is not None}
+        query = field.related_model.objects.using(chunk[0].alias).filter(id__in=wanted).order_by()
+        found = {related.id: related for related in query} if wanted else {}
+        for one in chunk:
+            related = found.get(getattr(one, field.attname))
+            if related is not None:
+                one.set_related(name, related)
+    if rest:
+        load((related for one in listed if (related := one.related(name)) is not None), rest)
 
 
 def shortest_path(start: list[Any], target: type[models.Model]) -> str:

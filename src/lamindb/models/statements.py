@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, Final, NamedTuple, cast
 
@@ -78,20 +78,21 @@ class Question(NamedTuple):
 
     def filtered(self, conditions: Sequence[Any], named: dict[str, Any], alias: str | None) -> Question | None:
         """Return the question with one more filter on a database; None if it is not simple then."""
+        if named and not conditions:
+            # Most filters are such, and questions of few records take most of their time before the database is asked.
+            texts = tuple(named.values())
+            for text in texts:
+                if not (type(text) is str and text.isascii() and text.isprintable()):
+                    break
+            else:
+                with_texts = _with_texts(self.shape, tuple(named))
+                if with_texts is not None:
+                    return _question((with_texts, self.values + texts))
         model, is_softened, filters, order, limit, fields = self.shape
         if limit is not None:
             return None
         if not (conditions or named):
             return self
-        if not conditions:
-            texts = named.values()
-            for text in texts:
-                if not _is_simple_text(text):
-                    break
-            else:
-                shape = _with_texts(self.shape, tuple(named))
-                if shape is not None:
-                    return Question(shape, (*self.values, *texts))
         values: list[Any] = []
         added = [_node(model, condition, values, alias) for condition in conditions]
         for name, value in named.items():
@@ -103,8 +104,8 @@ class Question(NamedTuple):
 
     def ordered(self, names: tuple[Any, ...]) -> Question | None:
         """Return the question in another order; None if it is not simple then."""
-        shape = _ordered(self.shape, names) if all(type(name) is str for name in names) else None
-        return None if shape is None else Question(shape, self.values)
+        shape = _ordered(self.shape, names) if _are_texts(names) else None
+        return None if shape is None else _question((shape, self.values))
 
     def limited(self, wanted: slice) -> Question | None:
         """Return the question for the first records; None if others are wanted."""
@@ -112,12 +113,12 @@ class Question(NamedTuple):
         if wanted.start not in (None, 0) or wanted.step is not None or type(most) is not int:
             return None
         shape = _limited(self.shape, most)
-        return None if shape is None else Question(shape, self.values)
+        return None if shape is None else _question((shape, self.values))
 
     def first(self, order: tuple[str, ...], count: int) -> Question | None:
         """Return the question for so many records, the first in an order; None if it is not simple then."""
         shape = _first(self.shape, order, count)
-        return None if shape is None else Question(shape, self.values)
+        return None if shape is None else _question((shape, self.values))
 
     def softened(self) -> Question | None:
         """Return the question with the defaults of its model; None if other filters came before these."""
@@ -126,8 +127,8 @@ class Question(NamedTuple):
 
     def valued(self, fields: tuple[Any, ...], *, flat: bool) -> Question | None:
         """Return the question for the values of fields, or of the only one if flat; None if it is not simple then."""
-        shape = _valued(self.shape, fields, flat) if all(type(name) is str for name in fields) else None
-        return None if shape is None else Question(shape, self.values)
+        shape = _valued(self.shape, fields, flat) if _are_texts(fields) else None
+        return None if shape is None else _question((shape, self.values))
 
     def calls(self, alias: str | None) -> Iterator[tuple[list[models.Q], dict[str, Any]]]:
         """Yield the arguments of each call of `filter` on a database."""
@@ -136,6 +137,14 @@ class Question(NamedTuple):
             # In this order they were given.
             conditions = [given.condition(one) for one in filters if _is_node(one)]
             yield conditions, dict(given.pair(one) for one in filters if not _is_node(one))
+
+
+# Without the function of Python that a named tuple has for that.
+_question: Final[Callable[[tuple[Shape, tuple[Any, ...]]], Question]] = partial(tuple.__new__, Question)
+
+
+def _are_texts(names: tuple[Any, ...]) -> bool:
+    return {*map(type, names)} <= {str}
 
 
 @lru_cache(maxsize=256)
@@ -218,9 +227,8 @@ def exists(question: Question, alias: str, build: Build) -> bool | None:
 
 def _statement_for(question: Question, kind: str, connection: Any, build: Build) -> _Statement | None:
     # What is asked of the database of a host project Django refuses, in words that fit.
-    if not connection.alias.startswith(ALIAS_PREFIX):
-        return None
-    return _statement(question.shape, kind, connection.vendor, build)
+    is_ours = connection.alias.startswith(ALIAS_PREFIX)
+    return _statement(question.shape, kind, connection.vendor, build) if is_ours else None
 
 
 class _Statement(NamedTuple):
@@ -403,12 +411,10 @@ def _is_simple_text(value: Any) -> bool:
 
 @lru_cache(maxsize=256)
 def _with_texts(shape: Shape, names: tuple[str, ...]) -> Shape | None:
-    """Return a shape with one more filter, which compares columns of text; None if a name compares something else.
-
-    Most filters are such, and questions of few records take most of their time before the database is asked.
-    """
+    """Return a shape with one more filter, which compares columns of text; None if a name compares something else."""
     comparisons = [_comparison(shape.model, name) for name in names]
-    if not all(one is not None and one[0] is str and one[1] != "in" for one in comparisons):
+    are_texts = all(one is not None and one[0] is str and one[1] != "in" for one in comparisons)
+    if shape.limit is not None or not are_texts:
         return None
     return shape._replace(filters=(*shape.filters, names))
 
@@ -481,8 +487,10 @@ def _comparison(model: Any, name: str) -> tuple[Any, str, Any] | None:
         return None
     if lookup in ("", "in"):
         return (kind, lookup, field) if kind is not bool or lookup == "" else None
-    is_simple = (lookup in _COMPARED and kind is not bool) or (lookup == "startswith" and kind is str)
-    return (kind, lookup, field) if is_simple and not field.is_relation else None
+    is_simple = (lookup in _COMPARED and kind is not bool) or (
+        lookup == "startswith" and kind is str and not field.is_relation
+    )
+    return (kind, lookup, field) if is_simple and not is_record else None
 
 
 @lru_cache(maxsize=1_024)
@@ -496,6 +504,6 @@ def _adapter(model: Any, name: str) -> Callable[[Any, Any], Any] | None:
 
 @lru_cache(maxsize=256)
 def _are_columns(model: Any, names: tuple[str, ...]) -> bool:
-    """Return True if the names of an order are columns that are no relations."""
-    columns = {field.name for field in model._meta.concrete_fields if not field.is_relation}
+    """Return True if the names of an order are columns: that of a relation orders by its records."""
+    columns = {field.attname for field in model._meta.concrete_fields}
     return all(name.removeprefix("-") in columns for name in names)

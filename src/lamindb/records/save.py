@@ -34,13 +34,33 @@ def save(record: Record) -> None:
 
 
 def save_all(records: Sequence[Record]) -> None:
-    """Save records other than files in one transaction of each instance: all of its records or none.
+    """Save records other than files: all of them or none.
+
+    Those of each instance are written in one transaction. All are written before the first transaction ends: only
+    where a database fails just then, the records of one instance may be saved without those of another.
 
     Raises:
         ReadOnlyError: An instance can only be read. Nothing was saved.
-        InvalidInputError, ConflictError: As for a single record. None of its instance's records was saved.
-        DatabaseError: The database failed; none of its instance's records was saved.
+        InvalidInputError, ConflictError: As for a single record. Nothing was saved.
+        DatabaseError: A database failed; none of its instance's records was saved.
     """
+    with _written(records):
+        pass
+
+
+class _Checked(Exception):
+    """Ends transactions that only check."""
+
+
+def check_all(records: Sequence[Record]) -> None:
+    """Raise what `save_all` would raise; nothing is saved."""
+    with contextlib.suppress(_Checked), _written(records):
+        raise _Checked
+
+
+@contextlib.contextmanager
+def _written(records: Sequence[Record]) -> Iterator[None]:
+    """Write records in transactions that end with the block."""
     check_pending(records)
     by_alias: dict[str, list[Record]] = {}
     for record in records:
@@ -49,13 +69,18 @@ def save_all(records: Sequence[Record]) -> None:
         instance = context.connected(alias)
         if instance is not None and instance.is_read_only:
             raise ReadOnlyError(f"the instance in {instance.root_url} can only be read")
-    for alias, found in by_alias.items():
+    for alias in by_alias:
         # Outside the transaction, whose failure would take the record of a new user with it.
         user_id(alias)
-        with undone_on_failure(found), database.writing(alias) as connection:
+    with contextlib.ExitStack() as open_blocks:
+        # In one order, so that two processes never wait for each other in a circle.
+        for alias, found in sorted(by_alias.items()):
+            open_blocks.enter_context(undone_on_failure(found))
+            connection = open_blocks.enter_context(database.writing(alias))
             for record in found:
                 _save_one(record, connection)
             link_pending(found, connection)
+        yield
 
 
 def user_id(alias: str) -> str:

@@ -137,13 +137,17 @@ def _asked(connection: Any, questions: Sequence[_Question]) -> list[_Rows]:
     found: list[_Rows] = [[] for _ in questions]
     numbered = [(number, *one) for number, one in enumerate(questions) if one[0]]
     for chunk in database.chunks(numbered, _ARMS):
+        if len(chunk) == 1:
+            [(number, sql, params)] = chunk
+            found[number] = connection.fetch(sql, params)
+            continue
         arms = " UNION ALL ".join(
             f"SELECT {number} AS arm, q{number}.* FROM ({sql}) q{number}" for number, sql, _ in chunk
         )
         with connection.cursor() as cursor:
             cursor.execute(arms, [one for _, _, params in chunk for one in params])
-            for arm, *row in cursor.fetchall():
-                found[arm].append(tuple(row))
+            for row in cursor.fetchall():
+                found[row[0]].append(row[1:])
     return found
 
 

@@ -83,15 +83,17 @@ def search_together(queries: Sequence[Any], text: str, options: dict[str, Any]) 
     for query in queries:
         field = _text_field(query.model, options.get("field"))
         fields = [field] if options.get("field") else [field, *OTHER_NAMES.get(query.model, ())]
-        whole = query
+        # Of the copy, no query of Django is made yet: it asks for the best by a statement that is compiled once.
+        whole, kept = query, query.all()
         if query.query.is_sliced:
-            whole = query.model.objects.using(query.db).filter(id__in=[record.id for record in query])
-        asked.append((whole, fields))
+            whole = kept = query.model.objects.using(query.db).filter(id__in=[record.id for record in query])
+        asked.append((whole, kept, fields))
     found = candidates.answered(
         queries[0].db,
-        [candidates.search(query, fields, text, limit) for query, fields in asked],
+        [candidates.search(query, fields, text, limit) for query, _, fields in asked],
     )
-    return [_hits(*one, ranked, text, options, limit) for one, ranked in zip(asked, found, strict=True)]
+    pairs = zip(asked, found, strict=True)
+    return [_hits(kept, fields, ranked, text, options, limit) for (_, kept, fields), ranked in pairs]
 
 
 def _hits(

@@ -7,7 +7,7 @@ from typing import Any, Final
 from lamindb.db import database
 from lamindb.lineage import query, recall, staleness
 from lamindb.lineage.sql import FILE, Walk
-from lamindb.models import File
+from lamindb.models import File, Flag
 from lamindb.records.open_instance import Instance
 from lamindb.web import queries
 from lamindb.web.queries import GENERATIONS, Rows
@@ -93,15 +93,18 @@ def affected_by(instance: Instance, flagged_id: str, after: str = "") -> Rows[Fi
 
     All that was derived from it is looked at in turn; a page may be short where other flagged files are nearer.
     """
+    if not Flag.objects.using(instance.alias).filter(file_id=flagged_id, removed_at__isnull=True).exists():
+        return Rows([])
     walk = Walk(FILE, (flagged_id,), is_up=False, all_producers=True)
     derived = queries.behind(_current(instance).filter(id__in=query.Reached(walk, FILE)), after)
-    listed: list[Any] = []
-    ids: list[str] = []
+    listed: list[File] = []
     with queries.time_limit(instance, PATIENCE_SECONDS) as clock:
         listed = list(derived.order_by("-created_at", "-id")[: _LOOKED_AT + 1])
-        _, flagged_by = recall.marks(database.connection(instance.alias), [file.id for file in listed[:_LOOKED_AT]])
+    # Where it takes too long to find out which flagged file is the nearest, all that was derived is shown.
+    ids = [file.id for file in listed[:_LOOKED_AT]]
+    with queries.time_limit(instance, PATIENCE_SECONDS):
+        _, flagged_by = recall.marks(database.connection(instance.alias), ids)
         ids = [file_id for file_id, cause in flagged_by.items() if cause.id == flagged_id]
     found = queries.page_among(instance, _current(instance).select_related("transform", "created_by"), ids, after)
-    # Where the time was over, it is not known which of these files are affected by this one.
-    more = queries.cursor(listed[_LOOKED_AT - 1]) if len(listed) > _LOOKED_AT and not clock.is_over else ""
+    more = queries.cursor(listed[_LOOKED_AT - 1]) if len(listed) > _LOOKED_AT else ""
     return Rows(found.rows, found.after or more, clock.is_over)

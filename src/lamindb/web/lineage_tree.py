@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,7 @@ class _Walk:
 
     def all(self, ids: list[str]) -> SafeString:
         """Return several nodes, each with its neighbours."""
-        return format_html("<ul>{}</ul>", format_html_join("", "{}", ((self._item(one),) for one in ids)))
+        return format_html("<ul>{}</ul>", self._items(ids))
 
     def below(self, node_id: str) -> SafeString | str:
         """Return the neighbours of a node with theirs; "" if there are none."""
@@ -70,13 +70,16 @@ class _Walk:
         hidden = self._hidden.get(node_id, 0)
         if not ids and not hidden:
             return ""
-        items = format_html_join("", "{}", ((self._item(one),) for one in ids))
+        items = self._items(ids)
         if hidden:
             items += format_html(
                 '<li><a class="more-link" href="{}" data-id="{}:{}">+{} more</a></li>',
                 self._more(node_id, self._side), node_id, self._side, f"{hidden:,}",
             )  # fmt: skip
         return format_html("<ul>{}</ul>", items)
+
+    def _items(self, ids: Iterable[str]) -> SafeString:
+        return mark_safe("".join(map(self._item, ids)))
 
     def _item(self, node_id: str) -> SafeString:
         node = self._around.nodes[node_id]

@@ -403,7 +403,7 @@ def marks_among(instance: Instance, file_ids: Collection[str]) -> dict[str, set[
     They are `stale`, directly, see `stale_among`; `flagged`, with an open flag; or `affected`, directly: a run that
     produced them, the first time or again, read a flagged file.
     """
-    found: dict[str, set[str]] = {"stale": set(), "flagged": set(), "affected": set()}
+    found: dict[str, set[str]] = {"flagged": set(), "affected": set(), "stale": set()}
     if not file_ids:
         return found
     connection = database.connection(instance.alias)
@@ -443,8 +443,8 @@ class FileRow:
     states: tuple[str, ...] = field(default=())
 
 
-def with_states(instance: Instance, listed: list[File], *, are_stale: bool = False) -> list[FileRow]:
-    """Return files with what is shown beside their names, by one query; `are_stale` if all are known to be stale."""
+def with_states(instance: Instance, listed: list[File], *, known: str = "") -> list[FileRow]:
+    """Return files with what is shown beside their names, by one query; `known` is a state that all of them have."""
     marks = marks_among(instance, [file.id for file in listed])
 
     def states(file: File) -> Iterator[str]:
@@ -452,12 +452,7 @@ def with_states(instance: Instance, listed: list[File], *, are_stale: bool = Fal
             yield "trash"
         elif not file.is_latest:
             yield "old"
-        if file.id in marks["flagged"]:
-            yield "flagged"
-        if file.id in marks["affected"]:
-            yield "affected"
-        if are_stale or file.id in marks["stale"]:
-            yield "stale"
+        yield from (name for name, ids in marks.items() if name == known or file.id in ids)
 
     return [FileRow(file, tuple(states(file))) for file in listed]
 

@@ -269,13 +269,14 @@ class DatabaseWrapper(Guarded, base.DatabaseWrapper):
 
     def _open_connection(self) -> Connection:
         """Return the raw connection; a transaction is checked for its file at its begin and at its commit."""
-        if self.connection is None:
-            self.ensure_connection()
-        # Another thread may disconnect from the instance at any time.
         raw: Connection | None = self.connection
         if raw is None:
-            raise NoInstanceError("the instance was disconnected meanwhile: connect it again")
-        if not self.in_atomic_block:
+            self.ensure_connection()
+            # Another thread may disconnect from the instance at any time.
+            raw = self.connection
+            if raw is None:
+                raise NoInstanceError("the instance was disconnected meanwhile: connect it again")
+        if not self.in_atomic_block and _identity(self._path) != self.settings_dict["IDENTITY"]:
             self._check_file()
         return raw
 

@@ -326,18 +326,59 @@ function opened() {
 }
 addEventListener("hashchange", opened);
 
-const find = $(".find"), box = $("#q"), found = $("#found"), entries = [
-  ...N.filter(n => n.a && !n.o).map(n => ({t: ((n.u || "") + n.n + " " + (n.v || "") + " " + n.i).toLowerCase(), a: n.a, n: (n.u || "") + n.n, x: n.t === undefined ? "file" : "run", f: n.f.join(" · ")})),
-  ...D.transforms.map(t => ({t: (t.n + " " + t.i).toLowerCase(), a: t.a, n: t.n, x: t.x, f: ""}))];
+// Names are compared as `search` does in Python: without case and accents; where none contains what was typed, by words
+// with one typo, and by trigrams. A digest finds its file by its first letters, in the facts of its page.
+const fold = text => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/ß/g, "ss");
+const wordsOf = text => fold(text).split(/[^\p{L}\p{N}]+/u).filter(Boolean);
+const entryOf = (n, a) => ({t: fold(nameOf(a) + " " + (n.v || "") + " " + n.i), a: n.a, n: nameOf(a), names: n.u ? [n.u + n.n, n.n] : [n.n], x: n.t === undefined ? "file" : "run", f: n.f.join(" · ")});
+const entries = [
+  ...N.flatMap((n, k) => n.a && !n.o ? [entryOf(n, k)] : []),
+  ...D.transforms.map(t => ({t: fold(t.n + " " + t.i), a: t.a, n: t.n, names: [t.n], x: t.x, f: ""}))];
+// A letter added, missing or wrong, or two swapped.
+function isNear(one, other) {
+  const [a, b] = one.length > other.length ? [other, one] : [one, other];
+  if (b.length - a.length > 1) return false;
+  let i = 0, j = 0;
+  while (i < a.length && a[i] === b[i]) i++;
+  while (j < a.length - i && a[a.length - 1 - j] === b[b.length - 1 - j]) j++;
+  const x = a.slice(i, a.length - j), y = b.slice(i, b.length - j);
+  return y.length < 2 || (x.length === 2 && y.length === 2 && x[0] === y[1] && x[1] === y[0]);
+}
+let listed, known, digests;
+function similar(text) {
+  listed ||= entries.flatMap(e => e.names.map(name => { const words = wordsOf(name); return {e, text: " " + words.join(" ") + " ", words, joined: words.join("")}; }));
+  known ||= new Set(listed.flatMap(one => one.words));
+  const words = [...new Set(wordsOf(text))].slice(0, 8), joined = words.join(""), size = words.join(" ").length;
+  const all = [...new Set([...Array(Math.max(0, joined.length - 2)).keys()].map(k => joined.slice(k, k + 3)))];
+  const grams = all.length > 2 ? all.filter((_, k) => k % Math.ceil(all.length / 8) === 0) : [];
+  const meant = new Map(words.filter(w => /^\p{L}{4,32}$/u.test(w)).map(w => [w, [...known].filter(one => isNear(w, one))]));
+  const scores = new Map();
+  for (const one of listed) {
+    const has = w => one.text.includes(w) ? one.text.includes(" " + w + " ") ? 1 : .8 : (meant.get(w) || []).some(m => one.words.includes(m)) ? .7 : 0;
+    const share = size / Math.max(size, one.text.length - 2);
+    const found = grams.filter(g => one.joined.includes(g)).length / (grams.length || 1) * (.8 + .2 * share);
+    const score = Math.max(words.reduce((sum, w) => sum + has(w), 0) / (words.length || 1), found);
+    if (score >= .5) scores.set(one.e, Math.max(score + share / 100, scores.get(one.e) || 0));
+  }
+  return [...scores].sort((a, b) => b[1] - a[1]).map(one => one[0]);
+}
+function ofDigest(text) {
+  if (!/^[0-9a-f]{8,64}$/.test(text)) return [];
+  digests ||= [...document.querySelectorAll("code.digest")].map(e => [e.textContent, e.closest(".page").id]);
+  const pages = new Map(N.map((n, k) => [n.a, entryOf(n, k)]));
+  return digests.filter(one => one[0].startsWith(text)).map(one => pages.get(one[1])).filter(Boolean);
+}
+const find = $(".find"), box = $("#q"), found = $("#found");
 find.hidden = false;
 box.addEventListener("input", () => {
-  const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = fold(box.value).split(/\s+/).filter(Boolean);
   root.classList.toggle("searching", words.length > 0); found.hidden = !words.length;
   if (!words.length) return;
-  const hits = []; let n = 0;
-  for (const e of entries) if (words.every(w => e.t.includes(w))) { n++; if (hits.length < 50) hits.push(e); }
-  const list = el("ul", {}, ...hits.map(e => el("li", {}, el("span", {class: "sfx"}, e.x), " ", el("a", {href: "#" + e.a}, e.n), " ", el("span", {class: "mute"}, e.f))));
-  found.replaceChildren(el("h1", {}, n === 1 ? "1 match" : n.toLocaleString("en") + " matches" + (n > 50 ? ", the first 50" : "")), el("p", {class: "lead"}, n ? "" : "Fewer or other words may find more."), ...(n ? [el("section", {class: "card"}, list)] : []));
+  let hits = [...new Map([...ofDigest(words.join(" ")), ...entries.filter(e => words.every(w => e.t.includes(w)))].map(e => [e.a, e])).values()];
+  let title = hits.length === 1 ? "1 match" : hits.length.toLocaleString("en") + " matches", lead = hits.length ? "" : "Fewer or other words may find more.";
+  if (!hits.length && (hits = similar(box.value)).length) [title, lead] = [count(hits.length, "similar name"), "No name contains what was typed."];
+  const rows = hits.slice(0, 50).map(e => el("li", {}, el("span", {class: "sfx"}, e.x), " ", el("a", {href: "#" + e.a}, e.n), " ", el("span", {class: "mute"}, e.f)));
+  found.replaceChildren(el("h1", {}, title + (hits.length > 50 ? ", the first 50" : "")), el("p", {class: "lead"}, lead), ...(rows.length ? [el("section", {class: "card"}, el("ul", {}, ...rows))] : []));
 });
 found.addEventListener("click", e => { if (e.target.closest("a")) { box.value = ""; setTimeout(opened); } });
 box.addEventListener("keydown", e => { if (e.key === "Escape") { box.value = ""; box.dispatchEvent(new Event("input")); } if (e.key === "Enter") { const a = $("#found a"); if (a) a.click(); } });

@@ -67,7 +67,7 @@ def _of_cause(
         code=copied_code.of_cause(kind, cause.id, "All pages" if after or found.after else ""),
         kind=kind,
         cause=cause,
-        rows=queries.with_states(instance, found.rows, are_stale=kind == "stale"),
+        rows=queries.with_states(instance, found.rows, known=kind),
         after=found.after,
         is_stopped=found.is_cut,
     )
@@ -87,7 +87,7 @@ def flags(request: Request) -> HttpResponse:
         title="Flags",
         section="stale",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Stale", site.url("/stale")), Crumb("Flags")),
-        code=copied_code.flags(),
+        code=copied_code.flags()[: 2 if removed else 1],
         flags=found,
         removed=removed,
     )

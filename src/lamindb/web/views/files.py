@@ -49,7 +49,7 @@ def index(request: Request) -> HttpResponse:
         lead=_lead(chosen),
         chips=_chips(site.instance, menu, chosen, made_by, found.rows),
         unknown=menu.unknown(),
-        rows=queries.with_states(site.instance, found.rows, are_stale=chosen.state == "stale"),
+        rows=queries.with_states(site.instance, found.rows, known=chosen.state),
         after=found.after,
         is_cut=found.is_cut,
         is_filtered=chosen.is_any,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
 from django.http import HttpResponse, HttpResponseRedirect
@@ -150,6 +151,8 @@ def _crumbs(request: Request, record: Any) -> tuple[Crumb, ...]:
 
 
 def _lead(excerpt: Excerpt, found: ExcerptGraph) -> str:
+    if not len(found.graph):
+        return "Nothing is shown"
     shown = labels.summary(found.graph).replace(" · ", " and ")
     stubs = sum(count for counts in (found.graph.hidden_up, found.graph.hidden_down) for count in counts.values())
     if stubs:
@@ -223,13 +226,18 @@ def _drawings(request: Request, excerpt: Excerpt, found: ExcerptGraph) -> dict[s
     """Return the picture, the tree and the table, as far as they are shown."""
     base = request.site.url(request.path_info)
 
+    @cache
+    def at(node_id: str) -> str:
+        # Another node has no way to the record yet that would be highlighted.
+        return f"{base}?{replace(excerpt, selected=node_id, mark=None).query()}"
+
     def select(node: Node) -> str:
         group = found.groups.get(node.id)
         if group is not None and node.members > 1:
             return f"{base}?{excerpt.ungrouping(group.key).query()}"
-        # Another node has no way to the record yet that would be highlighted.
-        return f"{base}?{replace(excerpt, selected=node.id, mark=None).query()}"
+        return at(node.id)
 
+    @cache
     def more(node_id: str, side: str) -> str:
         of_transform = excerpt.kind == "transform" and node_id == excerpt.id
         return f"{base}?{excerpt.opening(node_id, 'up' if of_transform or side == 'up' else 'down').query()}"
@@ -326,6 +334,8 @@ def path(request: Request) -> HttpResponse:
             values["problem"] = f"There is no record that the {' and the '.join(missing)} field names."
         else:
             graph, values["problem"] = _way(request, *ends, is_all=is_all)
+            if ends[0] == ends[1]:
+                graph, values["problem"] = LineageGraph(), "Both are the same: name two records."
             name = "ln.lineage.between" if is_all else "ln.lineage.path"
             words = ["path", ends[0].id, ends[1].id, *(["--all"] if is_all else [])]
             code = Code(copied_code.call(name, ends[0].id, ends[1].id), copied_code.command(*words))
@@ -408,7 +418,7 @@ def impact(request: Request) -> HttpResponse:
             }
             for group in found.groups[:_MOST_GROUPS]
         ]
-        values["hints"] = found.hints("the other versions have pages of their own")
+        values["hints"] = [*found.hints("the other versions have pages of their own"), *found.graph.notes]
         if len(found.graph) <= NODES:
             links = Links(lambda node: lineage_tree.place(site.url, node) + "/lineage", lambda *_: "")
             values["picture"] = mark_safe(draw_page(found.graph, links).text) if len(found.graph) > 1 else ""
@@ -422,6 +432,7 @@ def impact(request: Request) -> HttpResponse:
         crumbs=(*_crumbs(request, record)[:-1], Crumb("What would change")),
         code=Code(copied_code.call("ln.lineage.impact", record.id), copied_code.command("impact", record.id)),
         found=found,
+        is_file=isinstance(record, File),
         n_files=labels.counted(n_files, "file"),
         over=f"over {MOST_COUNTED:,}" if is_over else "",
         took_too_long=clock.is_over,
