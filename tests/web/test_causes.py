@@ -93,6 +93,23 @@ def test_the_rest_of_a_group_is_a_link_away(
     assert {one.id for one in eval(python, {"ln": ln})} == set(wanted)
 
 
+def test_no_stale_file_is_left_out_between_pages(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = [ln.File(name.encode(), key=name).save() for name in ("one", "two")]
+    files = [
+        made(f"step {number}", [reads[number // 6 % 2]], f"{number}".encode(), f"made/{number}") for number in range(24)
+    ]
+    for read in reads:
+        ln.File(b"replaced", key=read.key).save()
+    # More of the newest files are stale than are looked at for one page.
+    monkeypatch.setattr(queries, "_LOOKED_AT", (16,))
+    monkeypatch.setattr(causes, "_LOOKED_AT", 4)
+    monkeypatch.setattr(causes, "MOST_NEWEST", 3)
+    for position, read in enumerate(reads):
+        pages = shown_by_pages(Client(open_read_only(instance)), f"/stale/{read.id}")
+        wanted = [file.id for number, file in enumerate(files) if number // 6 % 2 == position]
+        assert [file_id for one in pages for file_id in one] == wanted[::-1]
+
+
 def test_files_with_a_nearer_cause_do_not_hide_older_ones(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     far = ln.File(b"far", key="far").save()
     wanted = [made(f"step {number}", [far], f"{number}".encode(), f"of/far{number}") for number in range(2)]

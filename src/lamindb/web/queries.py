@@ -286,7 +286,7 @@ def _stale_page(instance: Instance, query: Any, after: str) -> Rows[File]:
 
 
 def newest_stale(instance: Instance, query: Any, count: int) -> tuple[list[str], str]:
-    """Return the ids of the newest stale files of a query, and the cursor of the last file that was looked at.
+    """Return the ids of the newest stale files of a query, and the cursor of the last file that was decided.
 
     A fixed number of files is looked at: if fewer are returned, there may be more. What lies far back is looked at only
     for the few files between the others.
@@ -294,6 +294,7 @@ def newest_stale(instance: Instance, query: Any, count: int) -> tuple[list[str],
     connection = database.connection(instance.alias)
     newest = _newest(query).values_list("created_at", "id")
     found: list[str] = []
+    listed: list[tuple[datetime.datetime, str]] = []
     looked_at = ""
     with time_limit(instance, _DENSE_SECONDS):
         for size in _LOOKED_AT:
@@ -315,6 +316,10 @@ def newest_stale(instance: Instance, query: Any, count: int) -> tuple[list[str],
             # Four times as many files have about four times as many that are stale.
             if not count // 4 <= len(found) < count or len(listed) < size:
                 break
+    if len(found) >= count:
+        # What follows these was not decided, or is not returned: the next page begins there.
+        last = found[count - 1]
+        looked_at = next(_cursor(at, file_id) for at, file_id in listed if file_id == last)
     return found[:count], looked_at
 
 
