@@ -354,6 +354,17 @@ def test_joined_queries_leave_nothing_to_others(local_instance: Path) -> None:
     assert len(query_module._common(ln.File, is_softened=True).table_map["lamindb_file"]) == 1
 
 
+@pytest.mark.parametrize("names", [("v",), ("created_by",), ("pk", "run")])
+def test_values_of_a_simple_query_join_those_of_another_one(project: None, names: tuple[str, ...]) -> None:
+    def ask() -> list[Any]:
+        simple, other = ln.File.select(suffix=".txt"), ln.File.select(key__contains="b")
+        joined = simple.values_list(*names) | other.values_list(*names)
+        return sorted(map(repr, joined))
+
+    found, wanted = both(ask)
+    assert isinstance(found, list) and found == wanted
+
+
 def test_a_relation_asks_for_its_own_records_on_any_database(local_instance: Path) -> None:
     transform = ln.Transform(name="t", type="script").save()
     run, other = ln.Run(transform=transform).save(), ln.Run(transform=transform).save()

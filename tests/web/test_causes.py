@@ -13,6 +13,7 @@ import lamindb as ln
 from lamindb.setup.read_only import open_read_only
 from lamindb.web import causes, queries
 from tests.support import showcase
+from tests.support.histories import made
 from tests.support.web import Client
 from tests.web.test_copied_code import codes_of
 from tests.web.test_queries import MOST, captured
@@ -90,6 +91,20 @@ def test_the_rest_of_a_group_is_a_link_away(
     is_one = len(shown_by_pages(client, f"/{kind}/{read.id}")) == 1
     python, _ = codes_of(client.get(f"/{kind}/{read.id}").text)["" if is_one else "All pages"]
     assert {one.id for one in eval(python, {"ln": ln})} == set(wanted)
+
+
+def test_files_with_a_nearer_cause_do_not_hide_older_ones(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = ln.File(b"far", key="far").save()
+    wanted = [made(f"step {number}", [far], f"{number}".encode(), f"of/far{number}") for number in range(2)]
+    near = made("near", [far], b"near", "near")
+    for number in range(6):
+        made(f"of near {number}", [near], f"of near {number}".encode(), f"of/near{number}")
+    far.flag("wrong")
+    near.flag("wrong, too")
+    monkeypatch.setattr(causes, "_LOOKED_AT", 3)
+    pages = shown_by_pages(Client(open_read_only(instance)), f"/affected/{far.id}")
+    assert [file_id for one in pages for file_id in one] == [near.id, *(file.id for file in wanted[::-1])]
+    assert not pages[0]
 
 
 def test_a_page_of_a_cause_speaks_of_nothing(project: dict[str, Any]) -> None:

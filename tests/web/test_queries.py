@@ -17,6 +17,8 @@ from lamindb.setup.read_only import open_read_only
 from lamindb.web import queries
 from lamindb.web.queries import FileFilter
 from tests.support import depth, large_records, showcase
+from tests.support.histories import History, made
+from tests.support.stale_rules import Rows
 from tests.support.web import Client
 from tests.web.conftest import Made, Parsed, crawl, open_client
 
@@ -173,6 +175,31 @@ def test_a_run_that_appends_to_its_input_is_not_stale(local_instance: Path) -> N
     opened = open_read_only(local_instance)
     assert queries.stale_among(opened, [second.id, log.id]) == set()
     assert not second.is_stale and not log.is_stale
+
+
+def test_what_was_written_from_a_file_does_not_make_it_stale(instance: Path) -> None:
+    table = ln.File(b"1", key="table.csv").save()
+    chosen = made("choose", [table], b"chosen", "chosen.csv")
+    made("go on", [chosen], b"2", "table.csv")
+    other = made("other", [table], b"other", "other.csv")
+    opened = open_read_only(instance)
+    assert other.is_stale and not chosen.is_stale
+    assert queries.stale_among(opened, [chosen.id, other.id]) == {other.id}
+
+
+@pytest.mark.parametrize("seed", [1, 7, 8])
+def test_direct_marks_follow_the_rules(instance: Path, seed: int) -> None:
+    history = History(seed)
+    for _ in range(40):
+        history.step()
+    rules = Rows.read()
+    direct = {
+        file
+        for file in rules.files
+        if (run := rules.newest_producer(file)) is not None
+        and any(rules.reason(run, read) for read in rules.last_read(run))
+    }
+    assert direct and queries.stale_among(open_read_only(instance), list(rules.files)) == direct
 
 
 def test_what_takes_too_long_is_stopped_and_said(local_instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ class Shape(NamedTuple):
         filters: Of each call of `filter`, a name for each value, a name with what belongs to the shape, or a `Q`.
         order: The fields of the order; None for that of the model.
         limit: How many records at most; None for all.
-        fields: The columns of which each row has the values, or the one whose values are found; None for records.
+        fields: The fields of which each row has the values, or the one whose values are found; None for records.
     """
 
     model: Any
@@ -166,9 +166,10 @@ def _first(shape: Shape, order: tuple[str, ...], count: int) -> Shape | None:
 
 @lru_cache(maxsize=256)
 def _valued(shape: Shape, fields: tuple[str, ...], flat: bool) -> Shape | None:
-    names = [column for name in fields if (column := _column(shape.model, name)) is not None]
-    is_simple = shape.fields is None and 0 < len(fields) == len({*names}) and not (flat and len(fields) > 1)
-    return shape._replace(fields=names[0] if flat else tuple(names)) if is_simple else None
+    columns = {column for name in fields if (column := _column(shape.model, name)) is not None}
+    is_simple = shape.fields is None and 0 < len(fields) == len(columns) and not (flat and len(fields) > 1)
+    # Django merges queries for values of the same names only.
+    return shape._replace(fields=fields[0] if flat else fields) if is_simple else None
 
 
 @lru_cache(maxsize=256)
@@ -178,6 +179,16 @@ def _column(model: Any, name: str) -> str | None:
     if named == "pk":
         return cast("str", model._meta.pk.attname)
     return next((one.attname for one in model._meta.concrete_fields if named in (one.name, one.attname)), None)
+
+
+def _read(shape: Shape, vendor: str) -> rows.Columns:
+    """Return how the columns are read that a shape asks for."""
+    named: Any = shape.fields
+    if isinstance(named, str):
+        named = _column(shape.model, named)
+    elif named is not None:
+        named = tuple(_column(shape.model, name) for name in named)
+    return rows.columns_of(shape.model, vendor, named)
 
 
 @lru_cache(maxsize=64)
@@ -265,9 +276,9 @@ def _statement(shape: Shape, kind: str, vendor: str, build: Build) -> _Statement
     given, rest = [], iter(stand_ins)
     for _, width in compared:
         given.append(next(rest) if width is None else tuple(islice(rest, width)))
-    asked = Question(shape._replace(fields=None), tuple(given))
+    asked, columns = Question(shape._replace(fields=None), tuple(given)), _read(shape, vendor)
     try:
-        made = _COMPILE[kind](build(asked, connection.alias), connection, shape.fields)
+        made = _COMPILE[kind](build(asked, connection.alias), connection, columns)
     except (EmptyResultSet, FullResultSet):
         return None
     if made is None:
@@ -289,10 +300,10 @@ def _statement(shape: Shape, kind: str, vendor: str, build: Build) -> _Statement
     for position, *_ in places:
         constants[position] = None
     widths = tuple(width for _, width in compared) if any(width for _, width in compared) else ()
-    return _Statement(sql, tuple(constants), tuple(places), rows.columns_of(shape.model, vendor, shape.fields), widths)
+    return _Statement(sql, tuple(constants), tuple(places), columns, widths)
 
 
-def _select(query: Any, connection: Any, fields: tuple[str, ...] | str | None) -> tuple[str, Sequence[Any]] | None:
+def _select(query: Any, connection: Any, columns: rows.Columns) -> tuple[str, Sequence[Any]] | None:
     """Return the statement that reads columns, and its parameters; None if that for records reads other columns."""
     known = rows.columns_of(query.model, connection.vendor)
     compiler = query.get_compiler(connection=connection)
@@ -302,7 +313,6 @@ def _select(query: Any, connection: Any, fields: tuple[str, ...] | str | None) -
     if names != known.names or not made.startswith(f"{selected} FROM "):
         return None
     # Django would order by the place of a value in the row, for which no database uses an index.
-    columns = rows.columns_of(query.model, connection.vendor, fields)
     return f"SELECT {', '.join(columns.selected)}{made[len(selected) :]}", parameters
 
 

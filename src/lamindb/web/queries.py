@@ -408,23 +408,22 @@ def marks_among(instance: Instance, file_ids: Collection[str]) -> dict[str, set[
         return found
     connection = database.connection(instance.alias)
     listed, params = sql.listed_sql(connection.vendor, file_ids)
-    # PostgreSQL would put these queries into each other, and look for the current version again for each comparison.
+    # PostgreSQL would put these queries into each other, and look for the producer again for each comparison.
     fixed = "AS MATERIALIZED" if connection.vendor == "postgresql" else "AS"
-    text = (
-        f"WITH given AS ({listed}), made {fixed} (SELECT f.id AS file_id, {staleness.PRODUCER} AS run_id "
+    given = (
+        f"given AS ({listed}), made {fixed} (SELECT f.id AS file_id, {staleness.PRODUCER} AS run_id "
         f"FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id), "
-        f"old {fixed} (SELECT made.file_id, made.run_id, r.digest, r.trashed_at, {staleness.CURRENT} AS current_id "
-        f"FROM made CROSS JOIN {staleness.OLD_INPUTS.format(run='made.run_id')}), "
+        f"maker {fixed} (SELECT DISTINCT run_id FROM made), "
         f"producer {fixed} (SELECT o.file_id, o.run_id FROM given CROSS JOIN {_OUTPUTS} o WHERE o.file_id = given.id "
         f"UNION SELECT f.id, f.run_id FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id), "
         f"affected_run {fixed} (SELECT DISTINCT i.run_id FROM (SELECT DISTINCT run_id FROM producer) p "
         f"CROSS JOIN {_INPUTS} i CROSS JOIN {_FLAGS} g "
-        "WHERE i.run_id = p.run_id AND g.file_id = i.file_id AND g.removed_at IS NULL) "
-        f"SELECT DISTINCT old.file_id, 'stale' FROM old LEFT JOIN {_FILES} c ON c.id = old.current_id "
-        "WHERE (c.digest <> old.digest OR (c.id IS NULL AND old.trashed_at IS NOT NULL)) "
-        "AND (c.run_id IS NULL OR c.run_id <> old.run_id) "
-        f"AND NOT EXISTS (SELECT 1 FROM {_INPUTS} e WHERE e.run_id = old.run_id AND e.file_id = old.current_id) "
-        f"AND NOT EXISTS (SELECT 1 FROM {_OUTPUTS} o WHERE o.run_id = old.run_id AND o.file_id = old.current_id) "
+        "WHERE i.run_id = p.run_id AND g.file_id = i.file_id AND g.removed_at IS NULL), "
+    )
+    reads = f"maker CROSS JOIN {staleness.OLD_INPUTS.format(run='maker.run_id')}"
+    text = (
+        f"{staleness.superseded_sql(connection.vendor, reads, given)} "
+        "SELECT made.file_id, 'stale' FROM made WHERE made.run_id IN (SELECT run_id FROM superseded) "
         f"UNION ALL SELECT g.file_id, 'flagged' FROM {_FLAGS} g WHERE g.removed_at IS NULL "
         "AND g.file_id IN (SELECT id FROM given) UNION ALL "
         # Where nothing is flagged, no input is looked at.
