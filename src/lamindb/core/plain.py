@@ -6,13 +6,12 @@ import dataclasses
 import datetime
 import decimal
 import enum
-import fractions
 import io
 import math
 import os
+import sys
 import types
 import uuid
-from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -56,7 +55,7 @@ def scalar(value: Any) -> Any:
         return float(value) if math.isfinite(value) else repr(float(value))
     if isinstance(value, os.PathLike):
         return os.fsdecode(value)
-    if isinstance(value, (decimal.Decimal, fractions.Fraction, uuid.UUID, complex)):
+    if isinstance(value, (decimal.Decimal, uuid.UUID, complex)) or _is_of(value, "fractions", "Fraction"):
         return str(value)
     if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
         return value.isoformat()
@@ -80,7 +79,7 @@ def _plain(value: Any, unknown: Callable[[Any], Any], depth: int) -> Any:
     except TypeError:
         if depth > _MOST_DEPTH:
             return unknown(value)
-    if isinstance(value, Namespace):
+    if _is_of(value, "argparse", "Namespace"):
         value = vars(value)
     if dataclasses.is_dataclass(value):
         value = {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
@@ -93,6 +92,12 @@ def _plain(value: Any, unknown: Callable[[Any], Any], depth: int) -> Any:
     if _is_of_numpy(value) and hasattr(value, "tolist"):
         return _plain(value.tolist(), unknown, depth + 1)
     return unknown(value)
+
+
+def _is_of(value: Any, module: str, name: str) -> bool:
+    """Return True if a value is of a class of a module, which is not imported for that: else nothing can be."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(value, getattr(loaded, name, ()))
 
 
 def _name(name: Any) -> str:
