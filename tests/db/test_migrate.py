@@ -158,6 +158,31 @@ def test_tables_made_at_once_are_those_that_the_migrations_make(
     assert made == migrated
 
 
+def test_names_are_searched_by_a_column_after_a_migration(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db.migrations.executor import MigrationExecutor
+
+    monkeypatch.chdir(tmp_path)
+    ln.setup.init(storage="./other", db=postgres_url)
+    alias = context.instance().alias
+    made = described(alias)
+    MigrationExecutor(database.connection(alias)).migrate([("lamindb", "0008_file_events")])
+    older = described(alias)
+    assert "lamindb_file.search_text" in made.keys() - older.keys()
+    assert "lamindb_folded" in older["lamindb_file_search"]
+    Path("b.txt").write_text("b")
+    file = ln.File("b.txt", key="raw/Größe_b.txt").save()
+    ln.setup.disconnect()
+    ln.setup.connect(tmp_path / "other")
+    assert described(alias) == made
+    with database.connection(alias).cursor() as cursor:
+        cursor.execute("SELECT search_text FROM lamindb_file")
+        assert cursor.fetchall() == [(" raw grosse b txt ",)]
+    assert list(ln.File.search("grosse")) == [file]
+    assert list((tmp_path / "other" / ".lamindb" / "backups").iterdir())
+
+
 def test_what_is_known_and_applied_agree(instance: Path) -> None:
     assert migrate.applied(context.instance().alias) == migrate.known()
     assert migrate.bring_up_to_date(context.instance().alias, home=context.instance().home_path) is False

@@ -33,7 +33,7 @@ def test_what_was_dumped_is_read_back_as_it_was(filled: str, tmp_path: Path) -> 
         assert {"django_migrations", "lamindb_file", "lamindb_run", "lamindb_user"} <= set(tables)
         for table, data in tables.items():
             before = link.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
-            link.execute(f"CREATE TEMP TABLE back_{table} (LIKE {table}) ON COMMIT DROP")
+            link.execute(f"CREATE TEMP TABLE back_{table} (LIKE {table} INCLUDING GENERATED) ON COMMIT DROP")
             with link.cursor().copy(f"COPY back_{table} FROM STDIN WITH (FORMAT csv, HEADER)") as copy:
                 copy.write(data)
             assert link.execute(f"SELECT * FROM back_{table} ORDER BY 1").fetchall() == before

@@ -234,8 +234,9 @@ def test_the_first_and_the_last_times_can_be_compared_with() -> None:
 
 
 @pytest.mark.usefixtures("world")
-def test_what_is_cut_or_a_union_has_no_pages() -> None:
-    for query in (ln.File.select()[:3], ln.File.select().union(ln.File.select())):
+def test_what_is_cut_or_a_union_or_for_values_has_no_pages() -> None:
+    files = ln.File.select()
+    for query in (files[:3], files.union(files), files.values_list("id", flat=True), files.values("id")):
         with pytest.raises(InvalidInputError, match="has pages"):
             query.page()
 

@@ -185,7 +185,7 @@ def test_a_sample_saves_reading_and_changes_no_hit(
         assert hits[1][text].scores == found.scores, text
         assert hits[1][text].note == found.note, text
     assert list(hits[0]["metrics project6 batch17"]) == list(hits[1]["metrics project6 batch17"])
-    assert "having_one" in asked[1] and "having_one" not in asked[0]
+    assert "LIKE ALL" in asked[1] and "LIKE ALL" not in asked[0]
     assert asked[1].count("LIKE '%") < asked[0].count("LIKE '%")
 
 

@@ -33,10 +33,11 @@ _SPEED = (
     "synchronous_commit=off",
     "full_page_writes=off",
     "max_connections=200",
-    "shared_buffers=64MB",
     "autovacuum=off",
     "max_wal_size=2GB",
 )
+_MEMORY = {False: "shared_buffers=64MB", True: "shared_buffers=512MB"}
+"""For one of several servers of tests; and for one that keeps a big instance, a quarter of a small machine."""
 
 
 class Server:
@@ -86,7 +87,7 @@ def running(kept: Path | None = None) -> Iterator[Server]:
             options = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "-N"]
             _run(user, [programs / "initdb", "-D", data, *options])
         command: list[str | Path] = [programs / "postgres", "-D", data, "-k", base, "-h", ""]
-        for setting in _SPEED:
+        for setting in (*_SPEED, _MEMORY[kept is not None]):
             command += ["-c", setting]
         with (base / "log").open("wb") as log:
             process = subprocess.Popen(

@@ -37,7 +37,7 @@ def page_of(query: Any, after: str | None, size: int, by: str) -> Page:
 
     Raises:
         InvalidInputError: `after` is no cursor of such a page, `size` is not a number from 1 to 1,000, or the query is
-            cut or a union.
+            cut, a union, or one for values.
     """
     if type(size) is not int or not 1 <= size <= MOST:
         raise InvalidInputError(f"size must be a number from 1 to {MOST:,}, not {size!r}")
@@ -45,6 +45,8 @@ def page_of(query: Any, after: str | None, size: int, by: str) -> Page:
         query = query.filter(_after(after, by))
     if not query.is_whole:
         raise InvalidInputError("only a query that is not cut and no union has pages: filter it before")
+    if query._fields is not None:
+        raise InvalidInputError("only a query for records has pages: take the values of each page's records")
     found = query.first_in((f"-{by}", "-id"), size + 1)
     last = found[size - 1] if len(found) > size else None
     return Page(found[:size], None if last is None else f"{getattr(last, by).isoformat()}{_SEPARATOR}{last.id}")

@@ -67,12 +67,8 @@ _INDEXED: Final[dict[Any, tuple[str, ...]]] = {File: ("name", "key"), Run: ("nam
 _SORTED: Final[dict[Any, tuple[str, ...]]] = {File: ("name", "key"), Run: (), Transform: ("name",)}
 """The fields whose start an index finds."""
 
-_POSTGRES_TEXT: Final = {
-    File: "CASE WHEN key IS NULL THEN name WHEN right(key, length(name)) = name THEN key ELSE key || ' ' || name END",
-    Run: "name",
-    Transform: "name",
-}
-"""What migration 0007 indexes; the same expression, so that the index serves it."""
+_POSTGRES_TEXT: Final = "search_text"
+"""A column that migration 0009 makes: the names as searches compare them, whose trigrams the index has."""
 
 
 _Rows = list[tuple[Any, ...]]
@@ -435,7 +431,7 @@ class _SqliteIndex(_Index):
 
 
 class _PostgresIndex(_Index):
-    """A GIN index of an expression."""
+    """A GIN index of the column with the names."""
 
     key = '"{table}"."id"'
     listed = "json_agg"
@@ -443,8 +439,6 @@ class _PostgresIndex(_Index):
 
     def __init__(self, query: Any, fields: Sequence[str]) -> None:
         super().__init__(query, fields)
-        names = _POSTGRES_TEXT.get(query.model._meta.concrete_model)
-        self._text = f"lamindb_folded({names})"
         self._sample_size = 0
         self._having: dict[str, int] = {}
         """Of each known trigram a bit for each name of the sample, whether it has it."""
@@ -463,9 +457,9 @@ class _PostgresIndex(_Index):
 
     def look_at_sample(self, grams: Sequence[str]) -> _Asking[None]:
         known = list(grams[:_ARMS])
-        bits = " || ".join(["(text LIKE %s)::int"] * len(known))
-        sample = f"SELECT {self._text} AS text FROM {self._table} {self._sampled(_SAMPLE)} LIMIT ALL"
-        sql = self._padded("string_agg(bits, ' ')", 1, f"(SELECT '' || {bits} AS bits FROM ({sample}) texts) sampled")
+        bits = " || ".join([f"({_POSTGRES_TEXT} LIKE %s)::int"] * len(known))
+        sample = f"SELECT '' || {bits} AS bits FROM {self._table} {self._sampled(_SAMPLE)}"
+        sql = self._padded("string_agg(bits, ' ')", 1, f"({sample}) sampled")
         [rows] = yield [(sql, [self._pattern(gram) for gram in known])]
         names = (rows[0][0] or "").split()
         self._sample_size = len(names)
@@ -485,7 +479,7 @@ class _PostgresIndex(_Index):
 
     def all_of(self, grams: Sequence[str], count: int) -> _Question:
         if not self.is_common(grams):
-            condition = " AND ".join([f"{self._text} LIKE %s"] * len(grams))
+            condition = " AND ".join([f"{_POSTGRES_TEXT} LIKE %s"] * len(grams))
             some = f"SELECT id, created_at FROM {self._table} WHERE {condition} LIMIT {count}"
             params = [self._pattern(gram) for gram in grams]
         else:
@@ -494,19 +488,18 @@ class _PostgresIndex(_Index):
         return sql, params
 
     def _all_of_common(self, grams: Sequence[str], count: int) -> tuple[str, list[Any]]:
-        """Return what reads records that have common trigrams, which many have all of, and makes each text once.
+        """Return what reads records that have common trigrams, which many have all of.
 
-        The index would read the list of each trigram to its end, and each would be checked in a text of its own.
+        The index would read the list of each trigram to its end.
         """
         rarest = min(grams, key=lambda gram: self._share([gram]))
         needed = round(3 * count / self._share(grams))
-        where, params = self._sampled(needed), []
+        where, params = f"{self._sampled(needed)} WHERE", []
         if needed > _MOST_SAMPLED:
-            where, params = f"WHERE {self._text} LIKE %s", [self._pattern(rarest)]
-        # LIMIT keeps the planner from making the text for each trigram. Of COALESCE it expects half of the records,
-        # otherwise few, for which it would start parallel workers.
-        some = f"SELECT id, created_at, {self._text} AS text FROM {self._table} {where} LIMIT ALL"
-        found = f"SELECT * FROM ({some}) having_one WHERE COALESCE(text LIKE ALL (%s), false) LIMIT {count}"
+            where, params = f"WHERE {_POSTGRES_TEXT} LIKE %s AND", [self._pattern(rarest)]
+        # Of COALESCE the planner expects half of the records, otherwise few, for which it would start parallel workers.
+        has_all = f"COALESCE({_POSTGRES_TEXT} LIKE ALL (%s), false)"
+        found = f"SELECT id, created_at FROM {self._table} {where} {has_all} LIMIT {count}"
         return found, [*params, [self._pattern(gram) for gram in grams]]
 
     def _sampled(self, count: int) -> str:
