@@ -83,13 +83,13 @@ class Model:
 
     def delete(self, version: Version) -> None:
         version.is_trashed, version.is_latest = True, False
-        self._promote(version.family)
+        self._promote(version.family, version.key)
 
     def purge(self, record_id: str) -> None:
         removed = self.versions.pop(record_id)
         family = removed.family
         self.removed[family] = max(removed.number, self.removed.get(family, 0))
-        self._promote(family)
+        self._promote(family, removed.key)
 
     def restore(self, version: Version) -> None:
         mine = [v for v in self.versions.values() if v.family == version.family and v.is_latest and not v.is_trashed]
@@ -104,16 +104,21 @@ class Model:
         taken = self.current(key)
         if taken is not None and taken.family != version.family:
             return False
+        left = version.key
         for other in self.versions.values():
             if other.family == version.family:
                 other.key = key
+        self._promote(version.family, left)
         return True
 
-    def _promote(self, family: int) -> None:
-        left = [v for v in self.versions.values() if v.family == family and not v.is_trashed]
-        if left and not any(v.is_latest for v in left):
-            newest = max(left, key=lambda v: v.number)
-            newest.is_latest = self.current(newest.key) is None
+    def _promote(self, family: int, key: str) -> None:
+        """Let the newest version left of a family, or of those under a key, be current where no other one is."""
+        saved = [v for v in self.versions.values() if not v.is_trashed]
+        families = {family, *(v.family for v in saved if v.key == key)}
+        newest = [max((v for v in saved if v.family == one), key=lambda v: v.number, default=None) for one in families]
+        for one in sorted((v for v in newest if v is not None), key=saved.index, reverse=True):
+            if self.current(one.key) is None:
+                one.is_latest = True
 
 
 class Comparison(RuleBasedStateMachine):

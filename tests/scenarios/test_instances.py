@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 import pytest
@@ -212,9 +213,11 @@ def test_threads_and_forks_share_an_instance(instance: Path) -> None:
     if pid == 0:
         try:
             save("from the child", "child.txt")
-        finally:
-            os._exit(0)
-    os.waitpid(pid, 0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0, "see what the child wrote"
     save("after", "after.txt")
     assert {file.key for file in run.outputs} == {*(f"{i}.txt" for i in range(6)), "child.txt", "after.txt"}
 
