@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 
@@ -220,6 +221,31 @@ def test_threads_and_forks_share_an_instance(instance: Path) -> None:
     assert os.waitpid(pid, 0)[1] == 0, "see what the child wrote"
     save("after", "after.txt")
     assert {file.key for file in run.outputs} == {*(f"{i}.txt" for i in range(6)), "child.txt", "after.txt"}
+
+
+def test_a_fork_waits_for_the_transactions_of_other_threads(instance: Path) -> None:
+    begun, alias = threading.Event(), save("1").alias
+
+    def write() -> None:
+        with databases.writing(alias):
+            begun.set()
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    begun.wait()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            save("from the child", "child.txt")
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0, "see what the child wrote"
+    thread.join()
+    save("after", "after.txt")
+    assert {file.key for file in ln.File.select()} == {"a.txt", "child.txt", "after.txt"}
 
 
 def test_it_works_under_an_event_loop(instance: Path) -> None:

@@ -10,6 +10,7 @@ import atexit
 import os
 import re
 import threading
+import time
 import weakref
 from asyncio import _get_running_loop  # What it exports for event loops.
 from collections.abc import Sequence
@@ -41,6 +42,9 @@ _remembered: Final = vars(settings)
 """The settings that Django was asked for: it forgets those that change, and asking it for one takes three calls."""
 
 GONE: Final = "this asks an instance that is disconnected: connect it again, and query anew"
+
+_SECONDS_BEFORE_FORK: Final = 5.0
+_SECONDS_BETWEEN_LOOKS: Final = 0.001
 
 _live: weakref.WeakSet[Guarded] = weakref.WeakSet()
 """Every wrapper of every thread, so that disconnecting and forking reach all of them."""
@@ -374,12 +378,55 @@ def close_alias(alias: str) -> None:
             wrapper.drop()
 
 
-def _after_fork_in_child() -> None:
-    for wrapper in list(_live):
-        wrapper.leak()
+class _Rest:
+    """Keeps the transactions of other threads out of a fork.
+
+    SQLite has the locks of all connections of a process in its memory, too: a child would find those of threads that
+    it has not, and wait for them in vain.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[int, list[Any]] = {}
+        """By the thread that forks, the connections that wait for that."""
+
+    def begin(self) -> None:
+        """Wait until no other thread is in a transaction, some seconds at most, and let none begin one."""
+        deadline = time.monotonic() + _SECONDS_BEFORE_FORK
+        while (held := self._hold()) is None:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        self._held[threading.get_ident()] = held
+
+    def end(self) -> None:
+        """Let the other threads go on."""
+        for raw in self._held.pop(threading.get_ident(), ()):
+            raw.release()
+
+    def end_in_child(self) -> None:
+        """Let go in the child, and forget the connections of its parent."""
+        self.end()
+        self._held.clear()
+        for wrapper in list(_live):
+            wrapper.leak()
+
+    def _hold(self) -> list[Any] | None:
+        """Hold the connections of other threads; None, and none is held, if one is in use."""
+        held: list[Any] = []
+        for wrapper in list(_live):
+            raw: Any = wrapper.__dict__.get("connection")
+            if not hasattr(raw, "hold") or wrapper.__dict__["_thread_ident"] == threading.get_ident():
+                continue
+            if not raw.hold():
+                for one in held:
+                    one.release()
+                return None
+            held.append(raw)
+        return held
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+_rest: Final = _Rest()
+os.register_at_fork(before=_rest.begin, after_in_parent=_rest.end, after_in_child=_rest.end_in_child)
 
 
 def _close_at_exit() -> None:

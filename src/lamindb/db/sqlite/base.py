@@ -151,6 +151,21 @@ class Connection(sqlite3.Connection):
         """Roll back."""
         self.guarded(super().rollback)
 
+    def hold(self) -> bool:
+        """Let no other thread execute a statement until `release`; return False if one does, or is in a transaction."""
+        if not self._in_use.acquire(blocking=False):
+            return False
+        if self.n_executed or self.in_transaction:
+            self._in_use.release()
+            return False
+        return True
+
+    def release(self) -> None:
+        """Let other threads go on after `hold`."""
+        self._in_use.release()
+        if self._is_closing:
+            self.close()
+
     def close(self) -> None:
         """Close it, now or at the end of the statements that are executed."""
         self._is_closing = True
