@@ -268,23 +268,15 @@ def _similar(words: list[str]) -> tuple[str, str]:
 
 
 def _find_on_postgres(words: list[str]) -> tuple[str, ...]:
-    condition = " AND ".join([f"{_folded()} LIKE %s"] * len(words))
+    condition = " AND ".join(["search_text LIKE %s"] * len(words))
     named = f"SELECT id, name, key FROM lamindb_file WHERE {condition} AND {_CURRENT} LIMIT {_RANKED}"
     return named, *(f"%{word}%" for word in words)
 
 
 def _similar_on_postgres(words: list[str]) -> tuple[str, ...]:
     text = " ".join(words)
-    named = f"SELECT id, name, key FROM lamindb_file WHERE {_folded()} %%> %s AND {_CURRENT}"
-    return f"{named} ORDER BY word_similarity(%s, {_folded()}) DESC LIMIT {_RANKED}", text, text
-
-
-def _folded() -> str:
-    """Return the expression that migration 0007 indexes."""
-    from lamindb.models import File
-    from lamindb.search import candidates
-
-    return f"lamindb_folded({candidates._POSTGRES_TEXT[File]})"
+    named = f"SELECT id, name, key FROM lamindb_file WHERE search_text %%> %s AND {_CURRENT}"
+    return f"{named} ORDER BY word_similarity(%s, search_text) DESC LIMIT {_RANKED}", text, text
 
 
 def _searches(bench: Bench, *, on_postgres: bool) -> Result:

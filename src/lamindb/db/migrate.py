@@ -187,6 +187,25 @@ def _migrate(alias: str) -> None:
     executor = Executor(connection)
     targets = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "lamindb"]
     executor.migrate(targets)
+    if connection.vendor == "postgresql":
+        _vacuum(connection)
+
+
+def _vacuum(connection: Any) -> None:
+    """Note of which pages of tables all rows are visible; until then, indexes of a table written anew do not suffice.
+
+    The server does that by itself only after many further changes.
+    """
+    from django.apps import apps
+    from django.db import Error
+
+    names = [model._meta.db_table for model in apps.get_app_config("lamindb").get_models()]
+    try:
+        with connection.cursor() as cursor:
+            for name in names:
+                cursor.execute(f"VACUUM (ANALYZE) {connection.ops.quote_name(name)}")
+    except (DatabaseError, Error) as error:
+        messages.debug(f"the tables were migrated and not vacuumed: {error}")
 
 
 def _back_up(alias: str, home: Path, first: str) -> None:
