@@ -179,6 +179,9 @@ def test_names_are_searched_by_a_column_after_a_migration(
     with database.connection(alias).cursor() as cursor:
         cursor.execute("SELECT search_text FROM lamindb_file")
         assert cursor.fetchall() == [(" raw grosse b txt ",)]
+        cursor.execute("SELECT last_vacuum FROM pg_stat_user_tables WHERE relname = 'lamindb_file'")
+        [(vacuumed_at,)] = cursor.fetchall()
+        assert vacuumed_at is not None
     assert list(ln.File.search("grosse")) == [file]
     assert list((tmp_path / "other" / ".lamindb" / "backups").iterdir())
 

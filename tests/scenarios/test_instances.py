@@ -203,6 +203,18 @@ def test_backup_is_a_copy_of_the_records(instance: Path, tmp_path: Path) -> None
         ln.setup.backup(target)
 
 
+def save_in_child(text: str, key: str) -> None:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            save(text, key)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0, "see what the child wrote"
+
+
 def test_threads_and_forks_share_an_instance(instance: Path) -> None:
     run = ln.track(ln.Transform(name="p", type="pipeline"))
     threads = [threading.Thread(target=save, args=(str(i), f"{i}.txt")) for i in range(6)]
@@ -210,15 +222,7 @@ def test_threads_and_forks_share_an_instance(instance: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            save("from the child", "child.txt")
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    assert os.waitpid(pid, 0)[1] == 0, "see what the child wrote"
+    save_in_child("from the child", "child.txt")
     save("after", "after.txt")
     assert {file.key for file in run.outputs} == {*(f"{i}.txt" for i in range(6)), "child.txt", "after.txt"}
 
@@ -234,15 +238,7 @@ def test_a_fork_waits_for_the_transactions_of_other_threads(instance: Path) -> N
     thread = threading.Thread(target=write)
     thread.start()
     begun.wait()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            save("from the child", "child.txt")
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    assert os.waitpid(pid, 0)[1] == 0, "see what the child wrote"
+    save_in_child("from the child", "child.txt")
     thread.join()
     save("after", "after.txt")
     assert {file.key for file in ln.File.select()} == {"a.txt", "child.txt", "after.txt"}

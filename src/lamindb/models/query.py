@@ -185,9 +185,8 @@ class RecordQuery(models.QuerySet[M], Generic[M], metaclass=_QueryType):
         state = made.__dict__
         state.update(self.__dict__)
         state["_question"], state["_result_cache"], state["_prefetch_done"] = question, None, False
-        state["_known_related_objects"] = {
-            **state["_known_related_objects"]
-        }  # Django changes it where queries are joined.
+        # Django changes it where queries are joined.
+        state["_known_related_objects"] = dict(state["_known_related_objects"])
         return made
 
     @property
