@@ -61,7 +61,7 @@ def graph(
     limits: dict[str, Any] = {"up": up, "down": down, "depth": depth, "all_producers": all_producers}
     found = subgraph.neighbourhood(asked, max_nodes=max_nodes, **limits)
     known = [query.record_of(one) for one in asked]
-    connection = database.connection(query.same_alias(*known))
+    query.same_alias(*known)
     above = query.runs_inside(*(one for one in known if not isinstance(one, File)))
     inside = {run_id: top for run_id, top in above.items() if run_id != top}
 
@@ -69,8 +69,7 @@ def graph(
         if steps and inside:
             # Drawn from the last files of the steps: from each step, all that it came from would be repeated.
             graph = replace(graph, focus=None, asked=())
-        hidden = () if plumbing else subgraph.plumbing(connection, [file.id for file in graph.files])
-        return summary.summarised(graph, group=group, plumbing=hidden, inside={} if steps else inside)
+        return summary.summarised(graph, group=group, plumbing=plumbing, inside={} if steps else inside)
 
     shown = drawn(found)
     if group and found.is_truncated and max(_hidden_counts(found), default=0) >= summary.MIN_GROUP:

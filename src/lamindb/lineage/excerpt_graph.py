@@ -96,14 +96,13 @@ def read(connection: Any, excerpt: Excerpt, *, has_marks: bool = True) -> Excerp
     most = excerpt.most() if excerpt.group == "none" else _MOST_READ
     walk = _Walk(connection, excerpt, most)
     walk.run(starts)
-    edges = _edges(connection, walk)
     whole = subgraph.graph_of(
         connection,
         [node_id for kind, node_id in walk.shown if kind == FILE],
         [node_id for kind, node_id in walk.shown if kind == RUN],
-        edges=edges,
-        hidden_up=walk.hidden("up", edges),
-        hidden_down=walk.hidden("down", edges),
+        edges=walk.edges,
+        hidden_up=walk.hidden("up"),
+        hidden_down=walk.hidden("down"),
         looks=stale_marks.PAGE_LOOKS if has_marks and excerpt.at is None else 0,
         has_marks=has_marks and excerpt.at is None,
     )
@@ -119,8 +118,7 @@ def read(connection: Any, excerpt: Excerpt, *, has_marks: bool = True) -> Excerp
         groups[excerpt.id] = Group(excerpt.id, folded)
     before = len(graph.files)
     if not excerpt.has_plumbing:
-        hidden = subgraph.plumbing(connection, [file.id for file in graph.files])
-        graph = summary.summarised(graph, group=False, plumbing=hidden)
+        graph = summary.summarised(graph, group=False, plumbing=False)
     n_plumbing = before - len(graph.files)
     if excerpt.group != "none":
         graph, found = _grouped(connection, graph, walk, excerpt)
@@ -177,11 +175,12 @@ class _Walk:
     shown: dict[NodeKey, None] = field(default_factory=dict)
     distances: dict[str, dict[NodeKey, int]] = field(default_factory=lambda: {"up": {}, "down": {}})
     totals: dict[tuple[str, str], int] = field(default_factory=dict)
+    edges: set[Ends] = field(default_factory=set)
     is_cut: bool = False
     _known: dict[_Place, list[str]] = field(default_factory=dict)
 
     def run(self, starts: list[NodeKey]) -> None:
-        """Walk from these nodes to the end of the excerpt, and count the neighbours of all nodes."""
+        """Walk from these nodes to the end of the excerpt; read the edges of all nodes, and count their neighbours."""
         sides = ["up", "down"] if self.excerpt.direction == "both" else [self.excerpt.direction]
         self.shown = dict.fromkeys(starts[: self.most])
         frontier = [(side, key) for side in sides for key in self.shown]
@@ -203,7 +202,7 @@ class _Walk:
                 self.shown[key] = None
                 self.distances[side][key] = distance
                 frontier.append((side, key))
-        self._count()
+        self._read_edges()
 
     def _is_within(self, side: str, key: NodeKey) -> bool:
         """Whether a node is within the generations that are shown with their neighbours."""
@@ -335,10 +334,10 @@ class _Walk:
             )
         return f"{side}(step, kind, node, id) AS ({first} UNION {more_steps})", params
 
-    def _count(self) -> None:
-        """Count the neighbours of all nodes, by one query."""
+    def _read_edges(self) -> None:
+        """Read the edges between the nodes shown, and how many neighbours each node has, by one query."""
         cast = "::text" if self.connection.vendor == "postgresql" else ""
-        parts, params = [], []
+        parts, params = self._edges_sql()
         for (side, kind), arm in _ARMS.items():
             ids = [node_id for one, node_id in self.distances[side] if one == kind]
             if ids:
@@ -346,21 +345,42 @@ class _Walk:
                 listed, values = sql.listed_sql(self.connection.vendor, ids)
                 number = f"SELECT COUNT(*) FROM {arm.table} c WHERE c.{arm.match} = listed.id"
                 parts.append(
-                    f"SELECT '{side}', {kind}, listed.id{cast}, ({number} AND c.{arm.found} IS NOT NULL{known}) "
+                    f"SELECT '{side}', {kind}, listed.id{cast}, ({number} AND c.{arm.found} IS NOT NULL{known}), NULL "
                     f"FROM ({listed}) listed"
                 )
                 params += [*more, *values]
         if not parts:
             return
-        for side, kind, node_id, total in sql.fetch(self.connection, " UNION ALL ".join(parts), params):
-            if total:
+        for side, kind, node_id, total, after in sql.fetch(self.connection, " UNION ALL ".join(parts), params):
+            if after is not None:
+                self.edges.add((node_id, after))
+            elif total:
                 self.totals[side, node_id] = total
                 self.is_cut |= total > self._limit(side, (kind, node_id)) > 0
 
-    def hidden(self, side: str, edges: Iterable[Ends]) -> dict[str, int]:
+    def _edges_sql(self) -> tuple[list[str], list[Any]]:
+        """Return the queries for the edges between the nodes shown; the third and the last column are their ends."""
+        files, runs = ([node_id for kind, node_id in self.shown if kind == wanted] for wanted in (FILE, RUN))
+        if not files or not runs:
+            return [], []
+        listed_files, file_params = sql.listed_sql(self.connection.vendor, files)
+        listed_runs, run_params = sql.listed_sql(self.connection.vendor, runs)
+        cast, plus = ("::text", "") if self.connection.vendor == "postgresql" else ("", "+")
+        known, more = self._until("t.created_at")
+        inputs = (
+            f"SELECT 'edge', {FILE}, t.file_id{cast}, 0, t.run_id{cast} FROM ({listed_runs}) listed "
+            f"CROSS JOIN {_INPUTS} t WHERE t.run_id = listed.id AND {plus}t.file_id IN ({listed_files}){known}"
+        )
+        outputs = (
+            f"SELECT 'edge', {RUN}, t.run_id{cast}, 0, t.id{cast} FROM ({listed_files}) listed "
+            f"CROSS JOIN {_FILES} t WHERE t.id = listed.id AND {plus}t.run_id IN ({listed_runs}){known}"
+        )
+        return [inputs, outputs], [*run_params, *file_params, *more, *file_params, *run_params, *more]
+
+    def hidden(self, side: str) -> dict[str, int]:
         """Return for each node how many of its neighbours on one side are not shown."""
         counts = {node_id: total for (one, node_id), total in self.totals.items() if one == side}
-        for before, after in edges:
+        for before, after in self.edges:
             node_id = after if side == "up" else before
             if node_id in counts:
                 counts[node_id] -= 1
@@ -370,30 +390,6 @@ class _Walk:
 def _round_robin(found: Mapping[tuple[str, NodeKey], list[str]]) -> Iterator[tuple[str, NodeKey]]:
     listed = [[(side, (1 - key[0], one)) for one in ids] for (side, key), ids in found.items()]
     return (one for row in zip_longest(*listed) for one in row if one is not None)
-
-
-def _edges(connection: Any, walk: _Walk) -> set[Ends]:
-    """Return all edges between the nodes shown."""
-    files, runs = ([node_id for kind, node_id in walk.shown if kind == wanted] for wanted in (FILE, RUN))
-    if not files or not runs:
-        return set()
-    until = walk.excerpt.until()
-    listed_files, file_params = sql.listed_sql(connection.vendor, files)
-    listed_runs, run_params = sql.listed_sql(connection.vendor, runs)
-    cast, plus = ("::text", "") if connection.vendor == "postgresql" else ("", "+")
-    known, more = "", []
-    if until is not None:
-        known = " AND t.created_at <= %s"
-        more = [until if connection.vendor == "postgresql" else until.replace(tzinfo=None).isoformat(sep=" ")]
-    rows = sql.fetch(
-        connection,
-        f"SELECT t.file_id{cast}, t.run_id{cast} FROM ({listed_runs}) listed CROSS JOIN {_INPUTS} t "
-        f"WHERE t.run_id = listed.id AND {plus}t.file_id IN ({listed_files}){known} UNION ALL "
-        f"SELECT t.run_id{cast}, t.id{cast} FROM ({listed_files}) listed CROSS JOIN {_FILES} t "
-        f"WHERE t.id = listed.id AND {plus}t.run_id IN ({listed_runs}){known}",
-        [*run_params, *file_params, *more, *file_params, *run_params, *more],
-    )
-    return {(before, after) for before, after in rows}
 
 
 def _grouped(
@@ -450,17 +446,10 @@ class _Looks:
 
 def _parents(connection: Any, graph: LineageGraph) -> dict[str, RunNode]:
     """Return the run above each run that has one."""
-    listed, params = sql.listed_sql(connection.vendor, [run.id for run in graph.runs])
-    rows = dict(
-        sql.fetch(
-            connection,
-            f"SELECT r.id, r.parent_id FROM ({listed}) listed CROSS JOIN {_RUNS} r WHERE r.id = listed.id "
-            "AND r.parent_id IS NOT NULL",
-            params,
-        )
-    )
-    found = {run.id: run for run in subgraph.read_runs(connection, sorted(set(rows.values())))}
-    return {run_id: found[parent] for run_id, parent in rows.items() if parent in found}
+    found = {run.id: run for run in graph.runs}
+    missing = sorted({run.parent_id for run in graph.runs if run.parent_id is not None} - found.keys())
+    found.update((run.id, run) for run in subgraph.read_runs(connection, missing))
+    return {run.id: found[run.parent_id] for run in graph.runs if run.parent_id in found}
 
 
 def folder_of(file: FileNode) -> str:

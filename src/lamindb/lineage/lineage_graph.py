@@ -58,6 +58,8 @@ class FileNode:
     `made_again` counts the runs that produced the same bytes again and have no edge in the graph. `is_stale` is about
     the newest of them. `same_as_version` is the older version that `user` brought back by this one, None for any other.
     `flags` has the reasons of its open flags, `affected_by` the nearest flagged file that it was derived from.
+    `is_plumbing` is True if it is only on the way from one run to another: one run made it and one read it, and it has
+    no description, and no key or one in a folder such as `tmp`.
     In a summary, a node stands for `members` files.
     """
 
@@ -77,6 +79,7 @@ class FileNode:
     user: str | None = None
     flags: tuple[str, ...] = ()
     affected_by: FlaggedBy | None = None
+    is_plumbing: bool = False
     members: int = 1
 
     @property
@@ -96,7 +99,8 @@ class RunNode:
 
     `revision` is the number of its code, None if that is unknown; `has_callers_code` is True if this is the code of the
     notebook or script that tracked the transform. `params` are the parameters in which it differs from other runs of
-    its transform in the graph, as pairs of a name and a value. In a summary, a node stands for `members` runs.
+    its transform in the graph, as pairs of a name and a value. `parent_id` is the id of the run that it is a part of.
+    In a summary, a node stands for `members` runs.
     """
 
     id: str
@@ -113,6 +117,7 @@ class RunNode:
     revision: int | None = None
     has_callers_code: bool = False
     params: tuple[tuple[str, Any], ...] = field(default=(), hash=False)
+    parent_id: str | None = None
     members: int = 1
 
     @property

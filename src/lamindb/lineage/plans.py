@@ -21,7 +21,6 @@ from lamindb.core import context, processes
 from lamindb.core.text import printable
 from lamindb.db import database
 from lamindb.lineage import query, recall, sql, staleness
-from lamindb.lineage.lineage_graph import reasons_text
 from lamindb.lineage.render.labels import counted
 from lamindb.models import File, FileEvent, Run, RunInput, RunOutput
 
@@ -489,13 +488,12 @@ class _Planner:
         """Return the units that would read a flagged current file, or whose files are affected by one, and the flag."""
         facts, found = self._facts, {}
         connection = database.connection(facts.alias)
-        reasons = recall.open_reasons(facts.alias)
+        flagged, _ = recall.flagged_and_affected(connection)
         _, affected = recall.marks(connection, facts.producer, current_only=True)
         for unit_id, group in sorted(self._groups.items()):
-            read = {one for run_id in group.members for _, one in facts.reads[run_id] if one in reasons}
+            read = {one for run_id in group.members for _, one in facts.reads[run_id] if one in flagged}
             for one in sorted(filter(None, read))[:1]:
-                file = self._files[one]
-                found[unit_id] = f"version {file.version} of {_title(file)} is flagged: {reasons_text(reasons[one])}"
+                found[unit_id] = str(flagged[one])
             for one in sorted(affected.keys() & group.stale)[:1]:
                 found.setdefault(unit_id, str(affected[one]))
         return found

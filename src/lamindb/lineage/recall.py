@@ -252,7 +252,7 @@ def affected_among(connection: Any, file_ids: Collection[str], *, current_only: 
     """Return the ids of the affected files among these; with `current_only`, by flags of current versions."""
     if not file_ids or not flags.any_open(connection.alias):
         return set()
-    few = _few_affected(connection, current_only=current_only)
+    _, few = flagged_and_affected(connection, current_only=current_only)
     if few is not None:
         return few.intersection(file_ids)
     found = sql.fetch(connection, *affected_sql(connection.vendor, file_ids, current_only=current_only))
@@ -270,7 +270,8 @@ def explained(files: Iterable[File]) -> Iterator[AffectedBy]:
     for chunk in database.chunks(files):
         alias = query.alias_of(chunk[0])
         if flags.any_open(alias):
-            ways = _ways_of(database.connection(alias), [file.id for file in chunk])
+            connection = database.connection(alias)
+            ways = _ways_of(connection, [file.id for file in chunk], flagged_and_affected(connection)[1])
             yield from (AffectedBy(file, _causes(alias, ways.chains_to(file.id))) for file in chunk)
         else:
             yield from (AffectedBy(file, ()) for file in chunk)
@@ -284,47 +285,54 @@ def marks(
     Returns:
         Of those that are flagged, the reasons. Of those that are affected, the nearest flagged file.
     """
-    reasons = open_reasons(connection.alias) if file_ids else {}
-    if not reasons:
+    if not file_ids:
         return {}, {}
-    nearest = _ways_of(connection, file_ids, current_only=current_only).nearest()
-    wanted = {file_id: nearest[file_id] for file_id in file_ids if file_id in nearest}
-    files: dict[str, File] = {}
-    for chunk in database.chunks(sorted(set(wanted.values()))):
-        files.update(File.objects.using(connection.alias).in_bulk(chunk))
-    flagged_by = {
-        file_id: FlaggedBy(one.id, one.key or one.name or one.id, one.version, reasons.get(one.id, ()))
-        for file_id, flagged_id in wanted.items()
-        if (one := files.get(flagged_id)) is not None
-    }
-    return {file_id: reasons[file_id] for file_id in file_ids if file_id in reasons}, flagged_by
+    flagged, few = flagged_and_affected(connection, current_only=current_only)
+    if not flagged:
+        return {}, {}
+    nearest = _ways_of(connection, file_ids, few, current_only=current_only).nearest()
+    flagged_by = {file_id: flagged[nearest[file_id]] for file_id in file_ids if nearest.get(file_id) in flagged}
+    return {file_id: flagged[file_id].reasons for file_id in file_ids if file_id in flagged}, flagged_by
 
 
-def open_reasons(alias: str) -> dict[str, tuple[str, ...]]:
-    """Return the reasons of all open flags by file."""
-    found: dict[str, tuple[str, ...]] = {}
-    text = f"SELECT file_id, reason FROM {_FLAGS} WHERE removed_at IS NULL ORDER BY id"
-    for file_id, reason in sql.fetch(database.connection(alias), text, []):
-        found[file_id] = (*found.get(file_id, ()), reason)
-    return found
+def flagged_and_affected(
+    connection: Any, *, current_only: bool = False
+) -> tuple[dict[str, FlaggedBy], set[str] | None]:
+    """Return all files with an open flag by their ids; and the ids of all affected files, None if that is too much.
+
+    All that some files came from may be the whole lineage. What was derived from flagged files mostly is a part of it.
+    With `current_only`, only flags of current versions affect files.
+    """
+    begin, params = _affected_cte(connection.vendor, None, current_only=current_only)
+    title = "COALESCE(NULLIF(f.key, ''), NULLIF(f.name, ''), f.id)"
+    text = (
+        f"{begin} SELECT * FROM (SELECT kind, id, 0, '', 0, '' FROM affected LIMIT {_FEW + 1}) few UNION ALL "
+        f"SELECT -1, f.id, g.id, {title}, f.version, g.reason FROM {_FLAGS} g JOIN {_FILES} f ON f.id = g.file_id "
+        "WHERE g.removed_at IS NULL"
+    )
+    flags_of: dict[str, list[Any]] = {}
+    affected: list[str] = []
+    count = 0
+    for kind, file_id, *flag in sql.fetch(connection, text, params):
+        count += kind >= 0
+        if kind < 0:
+            flags_of.setdefault(file_id, []).append(flag)
+        elif kind == FILE:
+            affected.append(file_id)
+    flagged = {}
+    for file_id, found in flags_of.items():
+        _, title, version, _ = found[0]
+        flagged[file_id] = FlaggedBy(file_id, title, version, tuple(reason for *_, reason in sorted(found)))
+    return flagged, set(affected) if count <= _FEW else None
 
 
-def _ways_of(connection: Any, file_ids: Collection[str], *, current_only: bool = False) -> _Ways:
-    few = _few_affected(connection, current_only=current_only)
-    if few is not None and few.isdisjoint(file_ids):
+def _ways_of(
+    connection: Any, file_ids: Collection[str], few: Collection[str] | None, *, current_only: bool = False
+) -> _Ways:
+    if few is not None and not any(file_id in few for file_id in file_ids):
         return _Ways(())
     among = file_ids if few is None else None
     return _Ways(sql.fetch(connection, *_ways_sql(connection.vendor, among, current_only=current_only)))
-
-
-def _few_affected(connection: Any, *, current_only: bool) -> set[str] | None:
-    """Return the ids of all affected files, if little was derived from flagged ones; otherwise None.
-
-    All that some files came from may be the whole lineage. What was derived from flagged files mostly is a part of it.
-    """
-    begin, params = _affected_cte(connection.vendor, None, current_only=current_only)
-    rows = sql.fetch(connection, f"{begin} SELECT kind, id FROM affected LIMIT {_FEW + 1}", params)
-    return {one for kind, one in rows if kind == FILE} if len(rows) <= _FEW else None
 
 
 class _Ways:

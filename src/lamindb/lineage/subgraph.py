@@ -17,7 +17,7 @@ from lamindb.errors import InvalidInputError, InvalidTypeError
 from lamindb.lineage import query, recall, sql, stale_marks
 from lamindb.lineage.lineage_graph import Edge, FileNode, FlaggedBy, LineageGraph, RunNode
 from lamindb.lineage.sql import FILE, RUN, Walk
-from lamindb.models import File, Record, Run, RunInput, RunOutput, Storage, Transform, User
+from lamindb.models import File, Flag, Record, Run, RunInput, RunOutput, Storage, Transform, User
 from lamindb.models.code import is_callers
 
 _MAX_COMPARED = 2_000
@@ -97,26 +97,19 @@ _PASSING = frozenset(("cache", "interim", "intermediate", "intermediates", "temp
 """Names of folders for what is made on the way to a result."""
 
 
-def plumbing(connection: Any, file_ids: Collection[str]) -> set[str]:
-    """Return the ids of those files that are only on the way from one run to another.
+def _is_passing(key: str | None) -> bool:
+    """Whether a key does not say that a file is a result: there is none, or its folder is for what is not kept."""
+    return not key or not _PASSING.isdisjoint(key.lower().split("/")[:-1])
 
-    One run made such a file, and one run read it. It has no description, and either no key, or one in a folder whose
-    name says that what is in it is not kept: see `_PASSING`. Anything else may be a result.
-    """
-    listed, params = sql.listed_sql(connection.vendor, file_ids)
-    inputs, outputs = RunInput._meta.db_table, RunOutput._meta.db_table
+
+def _between_two_runs_sql() -> str:
+    """Return the condition that one run made the file `f`, one run read it, and nobody described it."""
     # Counted up to two: a file may have any number of readers.
     readers, writers = (
         f"(SELECT COUNT(*) FROM (SELECT 1 FROM {table} e WHERE e.file_id = f.id LIMIT 2) few)"
-        for table in (inputs, outputs)
+        for table in (RunInput._meta.db_table, RunOutput._meta.db_table)
     )
-    rows = sql.fetch(
-        connection,
-        f"SELECT f.id, f.key FROM ({listed}) listed CROSS JOIN {File._meta.db_table} f WHERE f.id = listed.id "
-        f"AND f.run_id IS NOT NULL AND COALESCE(f.description, '') = '' AND {readers} = 1 AND {writers} <= 1",
-        params,
-    )
-    return {file_id for file_id, key in rows if not key or not _PASSING.isdisjoint(key.lower().split("/")[:-1])}
+    return f"f.run_id IS NOT NULL AND COALESCE(f.description, '') = '' AND {readers} = 1 AND {writers} <= 1"
 
 
 def edges_among(
@@ -149,7 +142,8 @@ def _read_files(
     instance = context.connected(connection.alias)
     own_id = instance.storage_id if instance is not None else None
     rows = _file_rows(connection, ids, counts_again=not all_producers)
-    flagged, affected = recall.marks(connection, ids if has_marks else ())
+    # The last column says whether any file is flagged at all.
+    flagged, affected = recall.marks(connection, ids) if has_marks and rows and rows[0][-1] else ({}, {})
     nodes = [
         FileNode(
             id=file_id,
@@ -168,10 +162,11 @@ def _read_files(
             user=user,
             flags=tuple(map(redact_text, flagged.get(file_id, ()))),
             affected_by=_redacted(affected.get(file_id)),
+            is_plumbing=bool(is_between) and _is_passing(key),
         )
         for (
             file_id, key, name, suffix, size, version, is_latest, trashed_at, created_at, storage_id, root, again, user,
-            same,
+            same, is_between, _,
         ) in rows
     ]  # fmt: skip
     return tuple(sorted(nodes, key=lambda node: node.id))
@@ -190,7 +185,9 @@ def _file_rows(connection: Any, ids: Collection[str], *, counts_again: bool) -> 
         "SELECT f.id, f.key, f.name, f.suffix, f.size, f.version, f.is_latest, f.trashed_at, f.created_at, "
         f"s.id, s.location, {again}, u.handle, CASE WHEN f.version > 1 THEN (SELECT MIN(b.version) "
         f"FROM {File._meta.db_table} b WHERE b.id >= substr(f.id, 1, {STEM_LENGTH}) AND b.id < f.id "
-        "AND b.digest = f.digest AND COALESCE(b.run_id, '') = COALESCE(f.run_id, '')) END "
+        "AND b.digest = f.digest AND COALESCE(b.run_id, '') = COALESCE(f.run_id, '')) END, "
+        f"CASE WHEN {_between_two_runs_sql()} THEN 1 END, "
+        f"(SELECT 1 FROM {Flag._meta.db_table} WHERE removed_at IS NULL LIMIT 1) "
         f"FROM ({listed}) listed CROSS JOIN {File._meta.db_table} f "
         f"JOIN {Storage._meta.db_table} s ON s.id = f.storage_id "
         f"LEFT JOIN {User._meta.db_table} u ON u.id = f.created_by_id WHERE f.id = listed.id",
@@ -205,10 +202,11 @@ def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
     listed, params = sql.listed_sql(connection.vendor, ids)
     # Parameters are read of runs only that have others of their transform beside them.
     compared = "CASE WHEN COUNT(*) OVER (PARTITION BY r.transform_id) > 1 THEN r.params END"
+    compared = compared if len(ids) <= _MAX_COMPARED else "NULL"
     rows = sql.fetch(
         connection,
         "SELECT r.id, r.name, r.status, t.id, t.name, t.type, t.version, u.handle, r.started_at, r.finished_at, "
-        f"r.created_at, r.revision, r.code_path, t.reference, {compared if len(ids) <= _MAX_COMPARED else 'NULL'} "
+        f"r.created_at, r.revision, r.parent_id, r.code_path, t.reference, {compared} "
         f"FROM ({listed}) listed CROSS JOIN {Run._meta.db_table} r "
         f"JOIN {Transform._meta.db_table} t ON t.id = r.transform_id "
         f"LEFT JOIN {User._meta.db_table} u ON u.id = r.created_by_id WHERE r.id = listed.id",
@@ -234,6 +232,7 @@ def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
             revision=revision,
             has_callers_code=revision is not None and is_callers(kind, transform_name, reference, code_path),
             params=differing.get(run_id, ()),
+            parent_id=parent_id,
         )
         for (
             run_id,
@@ -248,6 +247,7 @@ def read_runs(connection: Any, ids: Collection[str]) -> tuple[RunNode, ...]:
             finished_at,
             created_at,
             revision,
+            parent_id,
             code_path,
             reference,
             _,

@@ -2,12 +2,12 @@
 
 *Siblings* are nodes that look the same and lead to the same: files of one folder, or runs of one transform, whose
 neighbours are the same or siblings, too. *Plumbing* are files on the way from one run to another that are no results,
-see `subgraph.plumbing`. The graph stays as it is; a summary is another graph, for drawings.
+see `FileNode`. The graph stays as it is; a summary is another graph, for drawings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ def summarised(
     graph: LineageGraph,
     *,
     group: bool = True,
-    plumbing: Collection[str] = (),
+    plumbing: bool = True,
     inside: Mapping[str, str] | None = None,
 ) -> LineageGraph:
     """Return a graph with fewer nodes that tells the same.
@@ -29,13 +29,13 @@ def summarised(
     Args:
         graph: The graph.
         group: Make one node of siblings.
-        plumbing: The ids of files to hide; the runs on both sides are joined.
+        plumbing: Show it, too; else the runs on both sides of it are joined.
         inside: For the ids of runs, the run of which they are steps, and into which they are folded.
     """
     if inside:
         graph = _folded(graph, inside)
-    if plumbing:
-        graph = _without(graph, plumbing)
+    if not plumbing:
+        graph = _without_plumbing(graph)
     return _grouped(graph) if group else graph
 
 
@@ -66,14 +66,14 @@ def _folded(graph: LineageGraph, inside: Mapping[str, str]) -> LineageGraph:
     return _graph(graph, files, runs, edges, inside, notes if count else [])
 
 
-def _without(graph: LineageGraph, plumbing: Collection[str]) -> LineageGraph:
-    """Return a graph without these files; the runs that made and read them are joined."""
+def _without_plumbing(graph: LineageGraph) -> LineageGraph:
+    """Return a graph without plumbing; the runs that made and read it are joined."""
     around = graph.neighbours()
     focus = graph.focus_ids()
     gone = {
         file.id
         for file in graph.files
-        if file.id in plumbing
+        if file.is_plumbing
         and file.id not in focus
         and not file.flags
         and around.before[file.id]
