@@ -17,7 +17,7 @@ function sv(tag, at = {}, ...inner) {
   e.append(...inner); return e;
 }
 const pen = document.createElement("canvas").getContext("2d");
-const FONT = "'Helvetica Neue',Helvetica,Arial,'Liberation Sans','Segoe UI',Roboto,'DejaVu Sans',sans-serif";
+const FONT = "'Helvetica Neue',Helvetica,Arial,'Liberation Sans','Segoe UI',Roboto,lamindb-sans,sans-serif";
 function width(text, font) { pen.font = font + " " + FONT; return pen.measureText(text).width * 1.03; }
 function fit(text, font, most) {
   if (width(text, font) <= most) return text;

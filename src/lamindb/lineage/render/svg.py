@@ -18,7 +18,8 @@ from lamindb.lineage.render.layout import Box, Placement, Route, lay_out
 
 Theme = Literal["auto", "light", "dark"]
 
-FONT = "'Helvetica Neue',Helvetica,Arial,'Liberation Sans','Segoe UI',Roboto,'DejaVu Sans',sans-serif"
+_NARROWED = "lamindb-sans"
+FONT = f"'Helvetica Neue',Helvetica,Arial,'Liberation Sans','Segoe UI',Roboto,{_NARROWED},sans-serif"
 
 LIGHT = {
     "page": "#fbfcfd",
@@ -113,6 +114,9 @@ def style_sheet(theme: Theme) -> str:
 def shape_rules(scope: str) -> str:
     """Return the rules of lines and letters, without colours."""
     return (
+        # DejaVu Sans, often the only font of a Linux machine, is wider than the others, by whose letters boxes are drawn.
+        f"@font-face{{font-family:{_NARROWED};src:local('DejaVu Sans');size-adjust:86%}}"
+        f"@font-face{{font-family:{_NARROWED};src:local('DejaVu Sans Bold');font-weight:600 900;size-adjust:84%}}"
         f"{scope}{{font-family:{FONT};font-size:11px}}"
         f"{scope} .n{{font-size:13px;font-weight:600}}{scope} .s{{font-size:10px;font-weight:700}}"
         f"{scope} .z{{font-size:8.5px;font-weight:700}}"
