@@ -11,7 +11,7 @@ import pytest
 
 import lamindb as ln
 from lamindb.db import database
-from lamindb.lineage import excerpt_graph, stale_marks
+from lamindb.lineage import excerpt_graph, stale_marks, staleness
 from lamindb.lineage.excerpt import Excerpt
 from lamindb.lineage.subgraph import NOT_LOOKED_FOR
 from tests.support import depth, plans
@@ -34,8 +34,32 @@ WAYS: dict[str, dict[str, Any]] = {
 # fmt: on
 
 
-def stale_among(files: list[Any], looks: int | None = None) -> stale_marks.StaleMarks:
-    return stale_marks.stale_among(database.connection(files[0].alias), [file.id for file in files], looks=looks)
+def stale_among(files: list[Any], looks: int | None = None) -> tuple[set[str], bool]:
+    """Return the ids of the stale files, and whether all files were decided."""
+    given = [file.id for file in files]
+    found = stale_marks.stale_among(database.connection(files[0].alias), given, looks=looks)
+    assert found.undecided <= {*given} - found.ids
+    return found.ids, found.is_whole
+
+
+def check_causes(files: list[Any], marks: stale_marks.StaleMarks, looks: int) -> None:
+    """Compare the causes that a search finds with the reasons why the same files are stale."""
+    given = [file for file in files if file.id in marks.ids]
+    search = stale_marks.Search(database.connection(files[0].alias), [file.id for file in given])
+    found, rest = search.causes([file.id for file in given], looks)
+    causes: dict[str, set[Any]] = {}
+    for cause, ids in found.items():
+        for file_id in ids:
+            causes.setdefault(file_id, set()).add(cause)
+    assert {*causes} | {*rest} == {file.id for file in given} and not {*causes} & {*rest}
+    for why in staleness.explained(given):
+        nearest = min(len(reason.chain) for reason in why.reasons)
+        expected = {
+            (reason.read.id, reason.current.id if reason.current else None)
+            for reason in why.reasons
+            if reason.read is not None and len(reason.chain) == nearest
+        }
+        assert causes.get(why.file.id, set()) <= expected, (looks, why)
 
 
 def check_all_ways(monkeypatch: pytest.MonkeyPatch) -> int:
@@ -43,6 +67,7 @@ def check_all_ways(monkeypatch: pytest.MonkeyPatch) -> int:
     rows = Rows.read()
     expected = rows.stale()
     files = list(rows.files.values())
+    connection = database.connection(files[0].alias)
     for way, constants in WAYS.items():
         with monkeypatch.context() as patched:
             for name, value in constants.items():
@@ -51,8 +76,9 @@ def check_all_ways(monkeypatch: pytest.MonkeyPatch) -> int:
             for file in files[:: max(1, len(files) // 8)]:
                 assert file.is_stale == (file.id in expected), way
             for looks in (0, 1, 3, 1_000):
-                found = stale_among(files, looks)
-                assert found.ids == expected if found.is_whole else found.ids <= expected, (way, looks)
+                found = stale_marks.stale_among(connection, [file.id for file in files], looks=looks)
+                assert found.ids <= expected <= found.ids | found.undecided, (way, looks)
+                check_causes(files, found, looks)
     return len(expected)
 
 
@@ -119,8 +145,8 @@ def test_more_runs_than_a_bounded_search_looks_at_are_said(instance: Path, monke
     without_few(monkeypatch)
     assert stale_among([merged], 1) == ({merged.id}, True)
     monkeypatch.setattr(stale_marks, "_MOST_PAIRS", 3)
-    found = stale_among([merged], 1)
-    assert found.is_whole == bool(found.ids)
+    found, is_whole = stale_among([merged], 1)
+    assert is_whole == bool(found)
     assert stale_among([merged]) == ({merged.id}, True)
 
 

@@ -1,4 +1,4 @@
-"""Which files of a list or a picture are stale, without reading all that they came from where less decides it.
+"""Which files of a list or a picture are stale, and why, without reading all that they came from where less decides it.
 
 - One look at the runs that made the files decides those that are stale by what these runs read.
 - Where few versions that were read are not current, everything that is stale is found from these, downwards.
@@ -9,8 +9,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from lamindb.db import database
 from lamindb.lineage import query, sql, staleness
@@ -40,11 +42,22 @@ _NONE, _SUPERSEDED, _UNCLEAR = range(3)
 """What a run read: no version that is not current; one that is superseded or removed; or the rules have to decide."""
 
 
-class StaleMarks(NamedTuple):
-    """The ids of the stale files among some, and whether all were looked for: what is in `ids` is stale in any case."""
+@dataclass(frozen=True, slots=True)
+class StaleMarks:
+    """What is known of some files.
+
+    Attributes:
+        ids: The ids of those that are stale in any case.
+        undecided: The ids of those of which it is not known.
+    """
 
     ids: set[str]
-    is_whole: bool
+    undecided: set[str] = field(default_factory=set)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all stale files are in `ids`."""
+        return not self.undecided
 
 
 def is_stale(file: File) -> bool:
@@ -62,88 +75,99 @@ def stale_among(connection: Any, file_ids: Collection[str], *, looks: int | None
         looks: Look at most so many times farther back than the runs that made the files, at a bounded number of runs;
             None: until all is decided.
     """
-    if not file_ids:
-        return StaleMarks(set(), True)
-    few = _FEW if looks is None else _FEW_OF_PAGE
-    search = _Search(connection)
-    producers, is_few = search.begin(file_ids, few)
-    starts = set(producers.values())
-    waiting = search.open_from(starts)
-    if is_few and waiting and looks != 0:
-        found = _all_stale(connection, file_ids, few)
-        if found is not None:
-            return StaleMarks(found, True)
+    if looks is not None:
+        return Search(connection, file_ids).marks(looks)
+    search = Search(connection, file_ids, few=_FEW)
     # Behind very many runs, a search generation by generation is no shorter than all at once.
-    at_first = looks if looks is not None else _LOOKS if len(waiting) <= _PAIRS else 0
-    is_whole = search.run(starts, at_first)
-    stale = {file_id for file_id, run_id in producers.items() if run_id in search.stale}
-    if not is_whole and looks is None:
-        unknown = [file_id for file_id in producers if file_id not in stale]
-        stale |= staleness.stale_among(connection, unknown)
-        is_whole = True
-    return StaleMarks(stale, is_whole)
+    found = search.marks(_LOOKS if len(search.open()) <= _PAIRS else 0)
+    return StaleMarks(found.ids | staleness.stale_among(connection, found.undecided))
 
 
-def _all_stale(connection: Any, file_ids: Collection[str], few: _Few) -> set[str] | None:
-    """Return the stale files among these, found from all that is superseded; None if too much is stale."""
-    most = _FOLLOWING * few[1]
-    rules, params = staleness.rules_sql(connection.vendor, None)
-    rows = sql.fetch(connection, f"{rules} SELECT kind, id FROM stale LIMIT {most + 1}", params)
-    if len(rows) > most:
-        return None
-    return {one for kind, one in rows if kind == FILE}.intersection(file_ids)
+@dataclass(slots=True)
+class _Looked:
+    """A run that was looked at.
 
-
-class _Search:
-    """A search for what makes files stale, generation by generation, until none is left that is not decided.
-
-    `stale` has the runs that are known to have made what is stale.
+    Attributes:
+        verdict: What it read: `_NONE`, `_SUPERSEDED` or `_UNCLEAR`.
+        is_stale: Whether it is known that what it made is stale.
+        behind: The newest producers of what it read; None as long as not all of them are known.
+        is_begun: Whether some of them are.
+        after: Runs that are known to have read what it made.
+        earlier: What it read and does not count, see `staleness`; each a run and a file in one text.
     """
 
-    def __init__(self, connection: Any) -> None:
-        self.stale: set[str] = set()
+    verdict: int
+    is_stale: bool
+    behind: set[str] | None = None
+    is_begun: bool = False
+    after: list[str] = field(default_factory=list)
+    earlier: list[str] = field(default_factory=list)
+
+
+class Search:
+    """A search for what makes some files stale: generation by generation, and only above those not decided yet."""
+
+    def __init__(self, connection: Any, file_ids: Collection[str], *, few: _Few | None = None) -> None:
         self._connection = connection
-        self._behind: dict[str, set[str]] = {}
-        self._after: dict[str, list[str]] = {}
-        self._unclear: set[str] = set()
-        self._earlier: dict[str, list[str]] = {}
-        self._known: set[str] = set()
-        self._begun: set[str] = set()
+        self._file_ids = file_ids
+        self._few = few or _FEW_OF_PAGE
+        self._runs: dict[str, _Looked] = {}
         self._count = 0
+        self._is_few = False
+        self._producers: dict[str, str] = {}
+        if file_ids:
+            self._begin()
 
-    def begin(self, file_ids: Collection[str], few: _Few) -> tuple[dict[str, str], bool]:
-        """Return the newest producers by their files, and whether few versions that were read are not current."""
-        listed, params = sql.listed_sql(self._connection.vendor, file_ids)
-        cast = "::text" if self._connection.vendor == "postgresql" else ""
-        made = f"SELECT listed.id AS node, {_producer_sql('listed.id')}{cast} AS run_id FROM ({listed}) listed"
-        pairs = self._look(made, params, _few_sql(few))
-        is_few = pairs.pop("", None) == {"few"}
-        return {file_id: run_id for file_id, found in pairs.items() for run_id in found}, is_few
+    def marks(self, looks: int) -> StaleMarks:
+        """Look at most so many times farther back, and return what is known then."""
+        if self._is_few and looks and self.open():
+            found = self._from_few()
+            if found is not None:
+                return StaleMarks(found)
+        self._run(looks)
+        undecided = self._following(self.open())
+        stale = {file_id for file_id, run_id in self._producers.items() if self._runs[run_id].is_stale}
+        return StaleMarks(stale, {one for one, run_id in self._producers.items() if run_id in undecided} - stale)
 
-    def run(self, starts: Iterable[str], looks: int) -> bool:
-        """Look farther back; return False if something above the starts was not looked at."""
-        while waiting := self.open_from(starts):
-            if not looks or self._count > _MOST_PAIRS:
-                return False
-            looks -= 1
-            unclear, begun = waiting & self._unclear, waiting & self._begun
-            if unclear:
-                self._apply_rules(unclear)
-            elif begun or len(waiting) <= _NARROW:
-                if not self._look_behind(begun or waiting):
-                    return not self.open_from(starts)
-            else:
-                self._look_behind(waiting, newest=max(1, _PAIRS // len(waiting)))
-        return True
+    def causes(self, file_ids: Collection[str], looks: int) -> tuple[dict[staleness.Cause, list[str]], list[str]]:
+        """Return which of these files are stale by their nearest cause, and for which none was found.
 
-    def open_from(self, starts: Iterable[str]) -> set[str]:
-        """Return the runs above undecided starts whose inputs were not followed yet."""
+        Args:
+            file_ids: Some of the files of the search.
+            looks: Look at most so many times farther back.
+        """
+        self._run(looks)
+        unknown = [run_id for run_id, run in self._runs.items() if run.verdict != _NONE]
+        causes: dict[str, list[staleness.Cause]] = {}
+        if unknown:
+            for run_id, *cause in self._by_rules(unknown, "SELECT run_id, file_id, current_id FROM superseded"):
+                causes.setdefault(run_id, []).append((cause[0], cause[1]))
+        led_from = {run_id: run_id for run_id in sorted(causes)}
+        waiting = deque(led_from)
+        while waiting:
+            run_id = waiting.popleft()
+            for after in sorted(self._runs[run_id].after):
+                if after not in led_from:
+                    led_from[after] = led_from[run_id]
+                    waiting.append(after)
+        found: dict[staleness.Cause, list[str]] = {}
+        rest = []
+        for file_id in file_ids:
+            cause_run = led_from.get(self._producers.get(file_id, ""))
+            for one in causes[cause_run] if cause_run is not None else ():
+                found.setdefault(one, []).append(file_id)
+            if cause_run is None:
+                rest.append(file_id)
+        return found, rest
+
+    def open(self) -> set[str]:
+        """Return the runs above undecided files that were not followed yet."""
         found: set[str] = set()
-        seen = {run_id for run_id in starts if run_id not in self.stale}
-        waiting = list(seen)
+        waiting = [run_id for run_id in set(self._producers.values()) if not self._runs[run_id].is_stale]
+        seen = set(waiting)
         while waiting:
             run_id = waiting.pop()
-            behind = self._behind.get(run_id)
+            behind = self._runs[run_id].behind
             if behind is None:
                 found.add(run_id)
                 continue
@@ -152,12 +176,52 @@ class _Search:
             waiting += new
         return found
 
-    def _look_behind(self, run_ids: Collection[str], newest: int | None = None) -> bool:
-        """Look at the producers of what runs read, or of the newest of it; return False if there are too many."""
+    def _following(self, run_ids: Iterable[str]) -> set[str]:
+        """Return these runs, and those that are known to come after them."""
+        found = set(run_ids)
+        waiting = list(found)
+        while waiting:
+            new = set(self._runs[waiting.pop()].after) - found
+            found |= new
+            waiting += new
+        return found
+
+    def _begin(self) -> None:
+        """Look at the newest producers of the files."""
+        listed, params = sql.listed_sql(self._connection.vendor, self._file_ids)
+        cast = "::text" if self._connection.vendor == "postgresql" else ""
+        made = f"SELECT listed.id AS node, {_producer_sql('listed.id')}{cast} AS run_id FROM ({listed}) listed"
+        for file_id, run_ids in self._look(made, params, is_first=True).items():
+            (self._producers[file_id],) = run_ids
+
+    def _from_few(self) -> set[str] | None:
+        """Return the stale files, found from all that is superseded; None if too much is stale."""
+        most = _FOLLOWING * self._few[1]
+        rules, params = staleness.rules_sql(self._connection.vendor, None)
+        rows = sql.fetch(self._connection, f"{rules} SELECT kind, id FROM stale LIMIT {most + 1}", params)
+        if len(rows) > most:
+            return None
+        return {one for kind, one in rows if kind == FILE}.intersection(self._file_ids)
+
+    def _run(self, looks: int) -> None:
+        """Look farther back until all is decided, or it was looked often enough."""
+        while looks and self._count <= _MOST_PAIRS and (waiting := self.open()):
+            looks -= 1
+            unclear = {run_id for run_id in waiting if self._runs[run_id].verdict == _UNCLEAR}
+            begun = {run_id for run_id in waiting if self._runs[run_id].is_begun}
+            if unclear:
+                self._apply_rules(unclear)
+            elif begun or len(waiting) <= _NARROW:
+                self._look_behind(begun or waiting)
+            else:
+                self._look_behind(waiting, newest=max(1, _PAIRS // len(waiting)))
+
+    def _look_behind(self, run_ids: Collection[str], newest: int | None = None) -> None:
+        """Look at the producers of what runs read, or of the newest of it; if there are too many, at some of them."""
         most = _MOST_PAIRS - self._count
         listed, params = sql.listed_sql(self._connection.vendor, run_ids)
         made = _behind_sql(self._connection.vendor, listed, newest)
-        earlier = [one for run_id in run_ids for one in self._earlier.get(run_id, ())]
+        earlier = [one for run_id in run_ids for one in self._runs[run_id].earlier]
         if earlier:
             skipped, more = sql.listed_sql(self._connection.vendor, earlier)
             made += f" AND i.run_id || i.file_id NOT IN ({skipped})"
@@ -169,65 +233,68 @@ class _Search:
         count = sum(map(len, pairs.values()))
         self._count += count
         for run_id in run_ids:
-            for producer in pairs.get(run_id, ()):
-                self._after.setdefault(producer, []).append(run_id)
+            found = pairs.get(run_id, set())
+            for producer in found:
+                self._runs[producer].after.append(run_id)
+            run = self._runs[run_id]
+            run.is_begun = True
             if newest is None and count <= most:
-                self._behind[run_id] = pairs.get(run_id, set())
-        self._begun.update(run_ids)
-        self._spread(producer for found in pairs.values() for producer in found if producer in self.stale)
-        return count <= most
+                run.behind = found
+        self._spread(producer for found in pairs.values() for producer in found if self._runs[producer].is_stale)
 
     def _spread(self, run_ids: Iterable[str]) -> None:
-        """Mark all runs that are known to come after stale ones."""
-        waiting = list(run_ids)
-        while waiting:
-            for run_id in self._after.get(waiting.pop(), ()):
-                if run_id not in self.stale:
-                    self.stale.add(run_id)
-                    waiting.append(run_id)
+        """Mark these runs, and all that are known to come after them, as stale."""
+        for run_id in self._following(run_ids):
+            self._runs[run_id].is_stale = True
 
-    def _look(self, pairs: str, params: list[Any], more: str = "") -> dict[str, set[str]]:
-        """Return the runs of a query for nodes and runs by their nodes, and remember which are stale or unclear."""
+    def _look(self, pairs: str, params: list[Any], *, is_first: bool = False) -> dict[str, set[str]]:
+        """Return the runs of a query for nodes and runs by their nodes, after a look at those that are new.
+
+        The first look asks also whether few versions that were read are not current.
+        """
         vendor = self._connection.vendor
-        known, ids = sql.listed_sql(vendor, self._known) if self._known else ("", [])
+        known, ids = sql.listed_sql(vendor, self._runs) if self._runs else ("", [])
+        text = f"{_look_sql(vendor, pairs, known)}{_few_sql(self._few) if is_first else ''}"
         found: dict[str, set[str]] = {}
-        looked = set()
-        for node, run_id, verdict in sql.fetch(
-            self._connection, f"{_look_sql(vendor, pairs, known)}{more}", [*params, *ids]
-        ):
+        for node, run_id, verdict in sql.fetch(self._connection, text, [*params, *ids]):
+            if node is None:
+                self._is_few = True
+                continue
             found.setdefault(node, set()).add(run_id)
-            looked.add(run_id)
-            if verdict == _SUPERSEDED:
-                self.stale.add(run_id)
-            elif verdict == _UNCLEAR:
-                self._unclear.add(run_id)
-        self._known |= looked
+            if run_id not in self._runs:
+                self._runs[run_id] = _Looked(verdict, verdict == _SUPERSEDED)
         return found
+
+    def _by_rules(self, run_ids: Collection[str], columns: str) -> list[Any]:
+        """Return rows of a query that begins with all rules, applied to what some runs read."""
+        listed, params = sql.listed_sql(self._connection.vendor, run_ids)
+        reads = f"({listed}) listed CROSS JOIN {staleness.OLD_INPUTS.format(run='listed.id')}"
+        return sql.fetch(
+            self._connection, f"{staleness.superseded_sql(self._connection.vendor, reads)} {columns}", params
+        )
 
     def _apply_rules(self, run_ids: Collection[str]) -> None:
         """Decide by all rules whether runs read what is superseded, and which of their inputs do not count."""
-        listed, params = sql.listed_sql(self._connection.vendor, run_ids)
-        reads = f"({listed}) listed CROSS JOIN {staleness.OLD_INPUTS.format(run='listed.id')}"
-        rules = staleness.superseded_sql(self._connection.vendor, reads)
-        text = f"{rules} SELECT run_id, NULL FROM superseded UNION SELECT run_id, file_id FROM earlier"
+        found = "SELECT run_id, NULL FROM superseded UNION SELECT run_id, file_id FROM earlier"
         superseded = set()
-        for run_id, file_id in sql.fetch(self._connection, text, params):
+        for run_id in run_ids:
+            self._runs[run_id].verdict = _NONE
+        for run_id, file_id in self._by_rules(run_ids, found):
             if file_id is None:
                 superseded.add(run_id)
+                self._runs[run_id].verdict = _SUPERSEDED
             else:
-                self._earlier.setdefault(run_id, []).append(f"{run_id}{file_id}")
-        self._unclear.difference_update(run_ids)
-        self.stale |= superseded
+                self._runs[run_id].earlier.append(f"{run_id}{file_id}")
         self._spread(superseded)
 
 
 def _few_sql(few: _Few) -> str:
-    """Return a further row that says whether few versions are not current, and few runs read these."""
+    """Return a further row, without a node, if few versions are not current, and few runs read these."""
     files, reads = few
     gone = f"(SELECT r.id FROM {_FILES} r WHERE {staleness.NOT_CURRENT} LIMIT {files + 1}) gone"
     read = f"SELECT 1 FROM {gone} CROSS JOIN {_INPUTS} i WHERE i.file_id = gone.id LIMIT {reads + 1}"
     return (
-        f" UNION ALL SELECT '', 'few', 0 WHERE (SELECT COUNT(*) FROM {gone}) <= {files} "
+        f" UNION ALL SELECT NULL, NULL, 0 WHERE (SELECT COUNT(*) FROM {gone}) <= {files} "
         f"AND (SELECT COUNT(*) FROM ({read}) reads) <= {reads}"
     )
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -92,17 +92,8 @@ superseded AS (
 )"""
 
 
-def rules_sql(
-    vendor: str,
-    file_ids: Collection[str] | None,
-    code: ChangedCode | None = None,
-    *,
-    generations: int | None = None,
-) -> tuple[str, list[Any]]:
-    """Return how a query begins: with `superseded`, `earlier`, `stale` and `stale_run`, of all files or of some.
-
-    With `generations`, only the runs of so many generations before these files are looked at.
-    """
+def rules_sql(vendor: str, file_ids: Collection[str] | None, code: ChangedCode | None = None) -> tuple[str, list[Any]]:
+    """Return how a query begins: with `superseded`, `earlier`, `stale` and `stale_run`, of all files or of some."""
     cast = "::text" if vendor == "postgresql" else ""
     params: list[Any]
     if file_ids is None:
@@ -117,23 +108,15 @@ def rules_sql(
             # runs in one as there are files.
             of_run = (
                 f"SELECT ({PRODUCER}){cast} AS run_id FROM {_INPUTS} i CROSS JOIN LATERAL (SELECT * FROM {_FILES} r "
-                "WHERE r.id = i.file_id LIMIT ALL) f WHERE i.run_id = {last}.run_id LIMIT ALL"
+                "WHERE r.id = i.file_id LIMIT ALL) f WHERE i.run_id = origin.run_id LIMIT ALL"
             )
-            behind = f" UNION SELECT step.run_id FROM {{last}} CROSS JOIN LATERAL ({of_run}) step"
+            behind = f"SELECT step.run_id FROM origin CROSS JOIN LATERAL ({of_run}) step"
         else:
             behind = (
-                f" UNION SELECT ({PRODUCER}) FROM {{last}} CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} f "
-                "WHERE i.run_id = {last}.run_id AND f.id = i.file_id"
+                f"SELECT ({PRODUCER}) FROM origin CROSS JOIN {_INPUTS} i CROSS JOIN {_FILES} f "
+                "WHERE i.run_id = origin.run_id AND f.id = i.file_id"
             )
-        if generations is None:
-            origin = f"origin(run_id) AS ({made}{behind.format(last='origin')})"
-        else:
-            nearest = [f"origin_1(run_id) AS ({made})"] + [
-                f"origin_{n}(run_id) AS (SELECT run_id FROM origin_{n - 1}{behind.format(last=f'origin_{n - 1}')})"
-                for n in range(2, generations + 1)
-            ]
-            origin = f"{', '.join(nearest)}, origin(run_id) AS (SELECT DISTINCT run_id FROM origin_{generations})"
-        given = f"given AS ({listed}), {origin}, "
+        given = f"given AS ({listed}), origin(run_id) AS ({made} UNION {behind}), "
         reads = f"origin CROSS JOIN {OLD_INPUTS.format(run='origin.run_id')}"
         # A unary plus disables the index in SQLite: it would look up each run of the other expression. Of a truth
         # value, PostgreSQL makes no join, for which it would sort these runs again for each file.
@@ -219,11 +202,7 @@ def _stale_sql(vendor: str, bound: str, *, with_code: bool) -> str:
 
 
 def stale_sql(
-    vendor: str,
-    file_ids: Collection[str] | None = None,
-    code: ChangedCode | None = None,
-    *,
-    generations: int | None = None,
+    vendor: str, file_ids: Collection[str] | None = None, code: ChangedCode | None = None
 ) -> tuple[str, list[Any]]:
     """Return the query for the ids of all stale files, current or not, or of those among `file_ids`.
 
@@ -231,25 +210,22 @@ def stale_sql(
         vendor: `sqlite` or `postgresql`.
         file_ids: The files; None for all.
         code: Code that makes files stale, too.
-        generations: Return only files that are stale by what the runs of so many generations before them read.
     """
-    rules, params = rules_sql(vendor, file_ids, code, generations=generations)
+    rules, params = rules_sql(vendor, file_ids, code)
     found = f"SELECT id FROM stale WHERE kind = {FILE}"
     if file_ids is not None:
         found = f"SELECT id FROM given WHERE id IN ({found})"
     return f"{rules} {found}", params
 
 
-def _reasons_sql(
-    vendor: str, file_ids: Collection[str], code: ChangedCode | None, *, generations: int | None = None
-) -> tuple[str, list[Any]]:
+def _reasons_sql(vendor: str, file_ids: Collection[str], code: ChangedCode | None) -> tuple[str, list[Any]]:
     """Return the query for what makes files stale, as rows of a kind, a run, a file and a third id.
 
     A `start` is a file and its newest producer; a `cause` a run, the version that it read, and the current one; a
     `step` a run, a stale file that it read, and the newest producer of that file; a `code` a run, the source and the
     set of modules that are other ones by now, one of them None.
     """
-    rules, params = rules_sql(vendor, file_ids, code, generations=generations)
+    rules, params = rules_sql(vendor, file_ids, code)
     causes = "SELECT 'cause', run_id, file_id, current_id FROM superseded"
     # See `OLD_INPUTS` for the outer join: where it finds no row, there is no producer.
     is_postgres = vendor == "postgresql"
@@ -423,15 +399,11 @@ def _changed(alias: str, *, code: bool) -> ChangedCode | None:
     return changed_code(database.connection(alias))
 
 
-def stale_among(connection: Any, file_ids: Collection[str], *, generations: int | None = None) -> set[str]:
-    """Return the ids of the stale files among these.
-
-    With `generations`, what lies farther back is not looked at, so that the time does not depend on the length of the
-    lineage; 1 are the runs that made these files.
-    """
+def stale_among(connection: Any, file_ids: Collection[str]) -> set[str]:
+    """Return the ids of the stale files among these."""
     if not file_ids:
         return set()
-    text, params = stale_sql(connection.vendor, file_ids, generations=generations)
+    text, params = stale_sql(connection.vendor, file_ids)
     return {row[0] for row in sql.fetch(connection, text, params)}
 
 
@@ -454,20 +426,23 @@ def explained(files: Iterable[File], *, code: bool = False) -> Iterator[Stalenes
             yield Staleness(file, _reasons(alias, found.ways_to(file.id)))
 
 
-def by_cause(
-    alias: str, file_ids: Collection[str] | None = None, *, generations: int | None = None
-) -> list[tuple[File, File | None, tuple[File, ...]]]:
-    """Return all stale current files by what makes them stale, each under its nearest cause.
+Cause = tuple[str, str | None]
+"""The ids of a version that was read and of the current one; None if that was removed."""
 
-    Args:
-        alias: The alias of the database.
-        file_ids: Return only those among these files.
-        generations: Look only so many generations back.
+
+def by_cause(alias: str) -> list[tuple[File, File | None, tuple[File, ...]]]:
+    """Return all stale current files by what makes them stale, each under its nearest cause.
 
     Returns:
         For each cause the version that was read, the current one (None if it was removed), and the stale files.
     """
-    found = ids_by_cause(alias, file_ids, generations=generations)
+    return records_by_cause(alias, ids_by_cause(alias))
+
+
+def records_by_cause(
+    alias: str, found: Mapping[Cause, Collection[str]]
+) -> list[tuple[File, File | None, tuple[File, ...]]]:
+    """Return what `by_cause` does for the ids of causes and stale files."""
     files: dict[str, File] = {}
     for chunk in database.chunks(sorted({one for pair, ids in found.items() for one in (*pair, *ids) if one})):
         files.update(File.objects.using(alias).in_bulk(chunk))
@@ -478,18 +453,15 @@ def by_cause(
     return sorted(groups, key=lambda group: (_by_key(group[0]), group[0].version))
 
 
-def ids_by_cause(
-    alias: str, file_ids: Collection[str] | None = None, *, generations: int | None = None
-) -> dict[tuple[str, str | None], list[str]]:
-    """Return what `by_cause` does, as ids: of the files, by the version that was read and the current one."""
+def ids_by_cause(alias: str, file_ids: Collection[str] | None = None) -> dict[Cause, list[str]]:
+    """Return the ids of all stale current files, or of those among `file_ids`, by their nearest cause."""
     connection = database.connection(alias)
     if file_ids is None:
         current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True)
         file_ids = list(current.filter(id__in=Stale()).order_by().values_list("id", flat=True))
     if not file_ids:
         return {}
-    rows = sql.fetch(connection, *_reasons_sql(connection.vendor, file_ids, None, generations=generations))
-    return _Causes(rows, None).nearest()
+    return _Causes(sql.fetch(connection, *_reasons_sql(connection.vendor, file_ids, None)), None).nearest()
 
 
 def _by_key(file: File) -> tuple[str, str, str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from lamindb.db import database
 from lamindb.lineage import query, recall, staleness
 from lamindb.lineage.sql import FILE, Walk
+from lamindb.lineage.stale_marks import PAGE_LOOKS
+from lamindb.lineage.staleness import Cause
 from lamindb.models import File, Flag
 from lamindb.records.open_instance import Instance
 from lamindb.web import queries
-from lamindb.web.queries import GENERATIONS, Rows
+from lamindb.web.queries import NewestStale, Rows
 
 MOST_NEWEST: Final = 60
 """Where more of the newest files are stale, only these are looked at: to find all of them takes long."""
@@ -31,16 +34,32 @@ def stale_groups(instance: Instance) -> tuple[list[dict[str, Any]], bool, bool]:
     Returns:
         The groups, whether they are only of the newest stale files, and whether the time was over.
     """
-    newest, _ = queries.newest_stale(instance, _current(instance), MOST_NEWEST)
-    is_newest = len(newest) == MOST_NEWEST
-    groups: list[dict[str, Any]] = []
+    newest = queries.newest_stale(instance, _current(instance), MOST_NEWEST)
+    is_newest = len(newest.ids) == MOST_NEWEST
+    found: dict[Cause, list[str]] = {}
     with queries.time_limit(instance, PATIENCE_SECONDS) as clock:
-        options: dict[str, Any] = {"file_ids": newest, "generations": GENERATIONS} if is_newest else {}
-        groups = [
-            {"read": read, "current": new, "files": stale[:_MOST_IN_GROUP], "more": max(0, len(stale) - _MOST_IN_GROUP)}
-            for read, new, stale in staleness.by_cause(instance.alias, **options)
-        ]
+        if is_newest:
+            for near in _causes_of(instance, newest):
+                found = near
+        else:
+            found = staleness.ids_by_cause(instance.alias)
+    groups = [
+        {"read": read, "current": new, "files": stale[:_MOST_IN_GROUP], "more": max(0, len(stale) - _MOST_IN_GROUP)}
+        for read, new, stale in staleness.records_by_cause(instance.alias, found)
+    ]
     return groups, is_newest, clock.is_over
+
+
+def _causes_of(instance: Instance, newest: NewestStale) -> Iterator[dict[Cause, list[str]]]:
+    """Yield the nearest causes of the newest stale files, as far as they are found near; then of all, if some are far.
+
+    What was yielded stays, if the time ends in what follows.
+    """
+    found, rest = newest.search.causes(newest.ids, PAGE_LOOKS)
+    yield found
+    if rest:
+        far = staleness.ids_by_cause(instance.alias, rest)
+        yield {cause: [*found.get(cause, ()), *far.get(cause, ())] for cause in {**found, **far}}
 
 
 def affected_groups(instance: Instance) -> tuple[list[dict[str, Any]], bool, bool]:
@@ -71,20 +90,23 @@ def stale_by(instance: Instance, read_id: str, after: str = "") -> Rows[File]:
     Where most files are stale, those of the cause are found among the next stale files, and a page may be short.
     """
     whole = _current(instance).select_related("transform", "created_by")
-    near, looked_at = queries.newest_stale(instance, queries.behind(_current(instance), after), _LOOKED_AT)
-    if len(near) < MOST_NEWEST:
+    newest = queries.newest_stale(instance, queries.behind(_current(instance), after), _LOOKED_AT)
+    if len(newest.ids) < MOST_NEWEST:
         rows: Rows[File] | None = None
         with queries.time_limit(instance, PATIENCE_SECONDS):
             ids = _of_cause(staleness.ids_by_cause(instance.alias), read_id)
             rows = queries.page_among(instance, whole, ids, after)
         if rows is not None:
             return rows
-    ids = _of_cause(staleness.ids_by_cause(instance.alias, near, generations=GENERATIONS), read_id)
-    found = queries.page_among(instance, whole, ids, after)
-    return Rows(found.rows, found.after or looked_at, len(near) < MOST_NEWEST)
+    near: dict[Cause, list[str]] = {}
+    with queries.time_limit(instance, PATIENCE_SECONDS) as clock:
+        for one in _causes_of(instance, newest):
+            near = one
+    found = queries.page_among(instance, whole, _of_cause(near, read_id), after)
+    return Rows(found.rows, found.after or newest.after, clock.is_over or len(newest.ids) < MOST_NEWEST)
 
 
-def _of_cause(found: dict[tuple[str, str | None], list[str]], read_id: str) -> list[str]:
+def _of_cause(found: dict[Cause, list[str]], read_id: str) -> list[str]:
     return [file_id for (read, _), ids in found.items() if read == read_id for file_id in ids]
 
 

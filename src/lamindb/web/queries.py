@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import itertools
 import re
 import time
 from collections.abc import Collection, Iterator
@@ -17,7 +16,7 @@ from django.db.models.functions import Coalesce
 
 from lamindb.db import database
 from lamindb.errors import DatabaseError, InvalidInputError
-from lamindb.lineage import sql, staleness
+from lamindb.lineage import sql, stale_marks, staleness
 from lamindb.models import File, Flag, Run, RunInput, RunOutput, Transform, User
 from lamindb.records.open_instance import Instance
 from lamindb.search.index import search_together
@@ -32,8 +31,6 @@ _LOOKED_AT: Final = (60, 240)
 _LOOKED_AT_FIRST: Final = 1_000
 """So many of the newest rows are looked at before all that meet a condition are sorted."""
 _MOST_SUFFIXES: Final = 100
-GENERATIONS: Final = 2
-"""So far back, at first."""
 _WAITED: Final = 5
 """A limit by the time of the processor ends after so many times of it by the clock, too."""
 
@@ -276,17 +273,33 @@ def _stale_page(instance: Instance, query: Any, after: str) -> Rows[File]:
 
     Where most files are stale, these are the first of them; where few are, it is fast to ask for all stale files.
     """
-    dense, looked_at = newest_stale(instance, behind(query, after), ROWS + 1)
-    if len(dense) <= ROWS:
+    newest = newest_stale(instance, behind(query, after), ROWS + 1)
+    is_dense = len(newest.ids) > ROWS
+    if not is_dense:
         found = _page(instance, query.filter(is_stale=True), after)
-        if not found.is_cut or not dense:
+        if not found.is_cut or not newest.ids:
             return found
-    rows = list(_newest(query.filter(id__in=dense[:ROWS])))
-    return Rows(rows, cursor(rows[-1]) if len(dense) > ROWS else looked_at, len(dense) <= ROWS)
+    rows = list(_newest(query.filter(id__in=newest.ids[:ROWS])))
+    return Rows(rows, cursor(rows[-1]) if is_dense else newest.after, not is_dense)
 
 
-def newest_stale(instance: Instance, query: Any, count: int) -> tuple[list[str], str]:
-    """Return the ids of the newest stale files of a query, and the cursor of the last file that was decided.
+@dataclass(frozen=True, slots=True)
+class NewestStale:
+    """The newest stale files of a query.
+
+    Attributes:
+        ids: Their ids, the newest first.
+        after: The cursor of the last file that was decided.
+        search: The search that found them.
+    """
+
+    ids: list[str]
+    after: str
+    search: stale_marks.Search
+
+
+def newest_stale(instance: Instance, query: Any, count: int) -> NewestStale:
+    """Return the newest stale files of a query.
 
     A fixed number of files is looked at: if fewer are returned, there may be more. What lies far back is looked at only
     for the few files between the others.
@@ -296,22 +309,25 @@ def newest_stale(instance: Instance, query: Any, count: int) -> tuple[list[str],
     found: list[str] = []
     listed: list[tuple[datetime.datetime, str]] = []
     looked_at = ""
+    search = stale_marks.Search(connection, ())
     with time_limit(instance, _DENSE_SECONDS):
         for size in _LOOKED_AT:
             listed = list(newest[:size])
             ids = [file_id for _, file_id in listed]
-            near = staleness.stale_among(connection, ids, generations=GENERATIONS)
-            close = [file_id for file_id in ids if file_id in near]
+            search = stale_marks.Search(connection, ids)
+            near = search.marks(stale_marks.PAGE_LOOKS)
+            close = [file_id for file_id in ids if file_id in near.ids]
             if len(close) < count:
                 found, looked_at = close, _cursor(*listed[-1]) if listed else ""
             else:
-                unknown = [file_id for file_id in ids[: ids.index(close[count - 1])] if file_id not in near]
+                unknown = [file_id for file_id in ids[: ids.index(close[count - 1])] if file_id in near.undecided]
                 # If the time ends in the next question, the list ends before the first file that it is about.
-                sure = list(itertools.takewhile(near.__contains__, ids))
+                end = next((n for n, file_id in enumerate(ids) if file_id in near.undecided), len(ids))
+                sure = [file_id for file_id in ids[:end] if file_id in near.ids]
                 if len(sure) > len(found):
-                    found, looked_at = sure, _cursor(*listed[len(sure) - 1])
+                    found, looked_at = sure, _cursor(*listed[end - 1])
                 far = staleness.stale_among(connection, unknown)
-                found = [file_id for file_id in ids if file_id in near or file_id in far]
+                found = [file_id for file_id in ids if file_id in near.ids or file_id in far]
                 looked_at = _cursor(*listed[-1])
             # Four times as many files have about four times as many that are stale.
             if not count // 4 <= len(found) < count or len(listed) < size:
@@ -320,7 +336,7 @@ def newest_stale(instance: Instance, query: Any, count: int) -> tuple[list[str],
         # What follows these was not decided, or is not returned: the next page begins there.
         last = found[count - 1]
         looked_at = next(_cursor(at, file_id) for at, file_id in listed if file_id == last)
-    return found[:count], looked_at
+    return NewestStale(found[:count], looked_at, search)
 
 
 def cursor(row: Any, *, by: str = "created_at") -> str:

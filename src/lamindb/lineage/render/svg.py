@@ -114,7 +114,7 @@ def style_sheet(theme: Theme) -> str:
 def shape_rules(scope: str) -> str:
     """Return the rules of lines and letters, without colours."""
     return (
-        # DejaVu Sans, often the only font of a Linux machine, is wider than the others, by whose letters boxes are drawn.
+        # DejaVu Sans, often the only font of a Linux machine, is wider than those by whose letters boxes are drawn.
         f"@font-face{{font-family:{_NARROWED};src:local('DejaVu Sans');size-adjust:86%}}"
         f"@font-face{{font-family:{_NARROWED};src:local('DejaVu Sans Bold');font-weight:600 900;size-adjust:84%}}"
         f"{scope}{{font-family:{FONT};font-size:11px}}"

@@ -7,7 +7,7 @@ from typing import Final
 from django.http import HttpResponse
 
 from lamindb.db import database
-from lamindb.lineage import staleness
+from lamindb.lineage import stale_marks
 from lamindb.models import File, Flag, Run
 from lamindb.web import copied_code, pages, queries
 from lamindb.web.application import Request
@@ -72,7 +72,7 @@ def _stale(request: Request, seconds: float) -> str:
     with queries.time_limit(instance, seconds, of_processor=seconds == _AT_ONCE_SECONDS) as clock:
         newest = list(current.order_by("-created_at", "-id").values_list("id", flat=True)[:_MOST_LOOKED_AT])
         # Where very many are stale, it takes long to find all of them, and a few of the newest are enough.
-        count = len(staleness.stale_among(database.connection(instance.alias), newest, generations=1))
+        count = len(stale_marks.stale_among(database.connection(instance.alias), newest, looks=0).ids)
         if count < _MOST_COUNTED:
             found = current.filter(is_stale=True).order_by().values_list("id", flat=True)
             count = len(found[:_MOST_COUNTED])
