@@ -37,7 +37,9 @@ def test_without_the_cookie_nothing_is_shown(client: Any, usual: Made) -> None:
 
 def test_a_page_that_is_not_there_is_not_told_to_a_stranger(client: Any) -> None:
     assert client.get("/no/such/page", signed_in=False).status == 401
-    assert client.get("/no/such/page").status == 404
+    page = client.get("/no/such/page")
+    # Who may see the instance can go on from there.
+    assert page.status == 404 and 'role="search"' in page.text and 'href="/runs"' in page.text
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS"])

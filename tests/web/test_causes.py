@@ -14,9 +14,10 @@ from lamindb.setup.read_only import open_read_only
 from lamindb.web import causes, queries
 from tests.support import showcase
 from tests.support.histories import made
+from tests.support.plans import UNBOUNDED
 from tests.support.web import Client
 from tests.web.test_copied_code import codes_of
-from tests.web.test_queries import MOST, UNBOUNDED, captured
+from tests.web.test_queries import MOST, captured
 
 MADE, OTHERS = 14, 3
 

@@ -19,13 +19,12 @@ from lamindb.web import queries
 from lamindb.web.queries import FileFilter
 from tests.support import depth, large_records, showcase
 from tests.support.histories import History, made
+from tests.support.plans import UNBOUNDED
 from tests.support.stale_rules import Rows
 from tests.support.web import Client
 from tests.web.conftest import Made, Parsed, crawl, open_client
 
 MOST = 12
-UNBOUNDED = re.compile(r"\bOFFSET\b|COUNT\((?!\*\) (FROM \(|= 1 THEN))", re.IGNORECASE)
-"""What reads past rows that are not shown; a sub-query with a limit may be counted."""
 
 
 def captured(client: Client, address: str) -> tuple[Any, list[str]]:

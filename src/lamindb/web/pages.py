@@ -77,22 +77,21 @@ def page(
         status: The status of the answer.
         **values: What the template shows.
     """
-    common = _common(request.site) | {
-        "title": printable(title),
-        "section": section,
-        "crumbs": crumbs,
-        "codes": [code] if isinstance(code, Code) else code or (),
-        "theme": theme_of(request),
-        "parameters": parameters(request),
-        "here": request.site.url(request.path_info),
-        "theme_link": request.site.url("/theme") + "?" + urlencode({"back": request.get_full_path_info()}),
-        "path": request.path_info,
-        "columns": (),
-        "after": "",
-        "is_cut": False,
-        "next_label": "Older",
-        "is_part": request.is_part,
-    }
+    common = (
+        _common(request.site)
+        | _around(request)
+        | {
+            "title": printable(title),
+            "section": section,
+            "crumbs": crumbs,
+            "codes": [code] if isinstance(code, Code) else code or (),
+            "columns": (),
+            "after": "",
+            "is_cut": False,
+            "next_label": "Older",
+            "is_part": request.is_part,
+        }
+    )
     response = HttpResponse(request.site.render(template, common | values), status=status)
     response.headers["Vary"] = "Cookie, HX-Request"
     return response
@@ -110,10 +109,21 @@ def error_page(site: Site, status: int, text: str, request: Request | None = Non
     titles = {400: "Wrong address", 401: "Not signed in", 403: "Not allowed", 404: "Not found", 405: "Read only"}
     titles |= {409: "Damaged bytes", 503: "The instance is gone"}
     values: dict[str, Any] = {"title": titles.get(status, "Something is wrong"), "text": text, "status": status}
-    values |= {"is_bare": request is None, "theme": theme_of(request) if request is not None else ""}
-    common: dict[str, Any] = dict.fromkeys(("here", "path", "section"), "")
-    common |= {"parameters": {}, "crumbs": (), "codes": ()}
-    return site.render("error.html", _common(site) | common | values)
+    values |= {"is_bare": request is None, "layout": "bare.html" if request is None else "base.html"}
+    if request is not None:
+        values |= _around(request) | {"section": "", "crumbs": (), "codes": ()}
+    return site.render("error.html", _common(site) | values)
+
+
+def _around(request: Request) -> dict[str, Any]:
+    """Return what the head of a page is made from."""
+    return {
+        "theme": theme_of(request),
+        "parameters": parameters(request),
+        "here": request.site.url(request.path_info),
+        "theme_link": request.site.url("/theme") + "?" + urlencode({"back": request.get_full_path_info()}),
+        "path": request.path_info,
+    }
 
 
 def theme_of(request: Request) -> str:
