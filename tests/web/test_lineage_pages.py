@@ -248,6 +248,10 @@ def test_what_would_change(project: dict[str, Any]) -> None:
     assert all(file.id in text for file in (*project["merged"], project["report"]))
     assert "Nothing was made from it" in client.get(f"/lineage/impact?id={project['report'].id}").text
     assert client.get("/lineage/impact?id=nothing").status == 404
+    # Of a version that nothing was made from, the others are a link away.
+    second = ln.File(b"second", key=raw.key).save()
+    text = client.get(f"/lineage/impact?id={second.id}").text
+    assert "3 more files come from version 1 of it" in text and f'/lineage/impact?id={raw.id}">version 1</a>' in text
 
 
 def test_the_same_drawing_is_saved(project: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 import lamindb as ln
 from lamindb.db import database as databases
 from lamindb.errors import InvalidInputError
+from lamindb.lineage import recall, stale_marks
 from lamindb.models import File, Run, Transform
 from lamindb.setup.read_only import open_read_only
 from lamindb.web import queries
@@ -140,11 +141,21 @@ def test_a_level_continues_where_it_stopped(instance: Path, monkeypatch: pytest.
     assert names == [*(f"d{n}" for n in range(7)), *(f"f{n}" for n in range(6))]
 
 
-def test_direct_marks_are_those_of_the_library(filled: Client) -> None:
+def test_marks_of_lists_are_those_of_the_library(filled: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     instance = filled.site.instance
     files = list(File.objects.using(instance.alias).filter(is_latest=True, trashed_at__isnull=True))
+    ids = [one.id for one in files]
     direct = {one.id for one in files if any(reason.is_direct for reason in one.staleness().reasons)}
-    assert direct and queries.stale_among(instance, [one.id for one in files]) == direct
+    marks = queries.marks_among(instance, ids)
+    assert marks.stale == {one.id for one in files if one.is_stale} > direct and marks.is_whole
+    assert marks.affected & {*ids} == {one.id for one in files if one.is_affected}
+    note = "only by way of other files"
+    assert note not in filled.get("/files").text
+    # Where much is replaced, only what the runs themselves read is looked at.
+    monkeypatch.setattr(stale_marks, "_FEW_OF_PAGE", (-1, -1))
+    marks = queries.marks_among(instance, ids)
+    assert direct and marks.stale == direct and not marks.is_whole
+    assert note in filled.get("/files").text
 
 
 @pytest.mark.parametrize("most", [2, 100])
@@ -166,7 +177,8 @@ def test_types_are_offered_that_a_file_has(instance: Path, monkeypatch: pytest.M
     assert offered("/files?state=trash") == {*known[:most], ".gz"}
 
 
-def test_direct_affected_marks_are_those_of_the_library(filled: Client) -> None:
+def test_direct_affected_marks_are_those_of_the_library(filled: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recall, "_FEW", -1)
     instance = filled.site.instance
     again = showcase.make_run(ln.Transform("again").save(), inputs=[ln.File.select(key="raw/plate.csv").one()])
     written = ln.File.select(key="metrics/run3.csv").one()
@@ -177,14 +189,15 @@ def test_direct_affected_marks_are_those_of_the_library(filled: Client) -> None:
     files = list(File.objects.using(instance.alias).filter(is_latest=True, trashed_at__isnull=True))
     direct = {one.id for one in files if any(cause.is_direct for cause in one.affected_by().reasons)}
     assert written.id in direct and alone.id not in direct
-    assert queries.marks_among(instance, [one.id for one in files])["affected"] == direct
+    marks = queries.marks_among(instance, [one.id for one in files])
+    assert marks.affected == direct and not marks.is_whole
     page = filled.get("/files").text
     rows = {found[1]: one for one in page.split("<tr>") if (found := re.search(r"/files/(\w+)", one)) is not None}
     assert {record_id for record_id, row in rows.items() if ">Affected<" in row} == direct & set(rows) != set()
     for flag in ln.File.select(key="raw/plate.csv").one().flags:
         flag.file.unflag()
         break
-    assert queries.marks_among(instance, [one.id for one in files])["affected"] == set()
+    assert queries.marks_among(instance, [one.id for one in files]).affected == set()
 
 
 def test_a_run_that_appends_to_its_input_is_not_stale(local_instance: Path) -> None:
@@ -194,7 +207,7 @@ def test_a_run_that_appends_to_its_input_is_not_stale(local_instance: Path) -> N
     second = ln.File(b"1\n2", key="table.csv", run=run).save()
     log = ln.File(b"log", key="log.txt", run=run).save()
     opened = open_read_only(local_instance)
-    assert queries.stale_among(opened, [second.id, log.id]) == set()
+    assert queries.marks_among(opened, [second.id, log.id]).stale == set()
     assert not second.is_stale and not log.is_stale
 
 
@@ -205,11 +218,12 @@ def test_what_was_written_from_a_file_does_not_make_it_stale(instance: Path) -> 
     other = made("other", [table], b"other", "other.csv")
     opened = open_read_only(instance)
     assert other.is_stale and not chosen.is_stale
-    assert queries.stale_among(opened, [chosen.id, other.id]) == {other.id}
+    assert queries.marks_among(opened, [chosen.id, other.id]).stale == {other.id}
 
 
 @pytest.mark.parametrize("seed", [1, 7, 8])
-def test_direct_marks_follow_the_rules(instance: Path, seed: int) -> None:
+def test_direct_marks_follow_the_rules(instance: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stale_marks, "_FEW_OF_PAGE", (-1, -1))
     history = History(seed)
     for _ in range(40):
         history.step()
@@ -220,7 +234,7 @@ def test_direct_marks_follow_the_rules(instance: Path, seed: int) -> None:
         if (run := rules.newest_producer(file)) is not None
         and any(rules.reason(run, read) for read in rules.last_read(run))
     }
-    assert direct and queries.stale_among(open_read_only(instance), list(rules.files)) == direct
+    assert direct and queries.marks_among(open_read_only(instance), list(rules.files)).stale == direct
 
 
 def test_what_takes_too_long_is_stopped_and_said(local_instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:

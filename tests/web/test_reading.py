@@ -85,6 +85,18 @@ def test_a_dead_run_is_shown_as_aborted_and_stays_as_it_is(instance: Path, made:
         assert cursor.fetchone()[0] == "running"
 
 
+def test_a_dead_run_is_found_as_aborted(instance: Path, made: showcase.Showcase) -> None:
+    client = Client(open_read_only(instance))
+
+    def shown(status: str) -> set[str]:
+        return set(re.findall(r'<tr><td><a href="/runs/(\w+)"', client.get(f"/runs?status={status}").text))
+
+    dead = made.runs["running"].id
+    assert dead in shown("aborted") and dead not in shown("running")
+    assert shown("failed") == {made.runs["failed"].id}
+    assert "<b>1</b>" in re.search(r'status=failed">(.*?)</a>', client.get("/").text)[1]  # type: ignore[index]
+
+
 def test_the_database_refuses_to_be_written(instance: Path, made: showcase.Showcase) -> None:
     opened = open_read_only(instance)
     with pytest.raises(LaminError):

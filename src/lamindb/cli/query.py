@@ -299,8 +299,8 @@ def impact(
     If the record turns out to be wrong, these are the results to make again and the users to inform. All runs that
     produced the same bytes are followed. A file without a key is shown by its name.
 
-    JSON keys: of, ids, read_versions, n_from_other_versions, same_bytes, users, transforms (each with id, name, type,
-    version, users, last_at, runs, files, which have made_by, last_read_by, last_read_at).
+    JSON keys: of, ids, read_versions, versions_read, n_from_other_versions, same_bytes, users, transforms (each with
+    id, name, type, version, users, last_at, runs, files, which have made_by, last_read_by, last_read_at).
     """
     from lamindb.lineage import impacts
 

@@ -96,6 +96,7 @@ class Impact:
         groups: One for each transform, the one that ran last first.
         graph: All files and runs, with their edges.
         read_versions: In words, which other versions of the file were read by runs; "" if none, or if included.
+        versions_read: The ids and numbers of these versions.
         n_from_other_versions: How many more files were derived from these versions.
         same_bytes: Other files and versions with the bytes of the file; what was derived from them is not included.
     """
@@ -105,6 +106,7 @@ class Impact:
     groups: tuple[Group, ...]
     graph: LineageGraph
     read_versions: str = ""
+    versions_read: tuple[tuple[str, int], ...] = ()
     n_from_other_versions: int = 0
     same_bytes: tuple[str, ...] = ()
 
@@ -149,6 +151,7 @@ class Impact:
             "of": self.of,
             "ids": list(self.ids),
             "read_versions": self.read_versions,
+            "versions_read": [{"id": file_id, "version": version} for file_id, version in self.versions_read],
             "n_from_other_versions": self.n_from_other_versions,
             "same_bytes": list(self.same_bytes),
             "users": list(self.users),
@@ -315,15 +318,18 @@ def of_reached(
     graph = subgraph.graph_of(connection, files, runs, focus=focus, all_producers=walk.all_producers, **marks)
     same: tuple[str, ...]
     of = (record.key or record.name) if isinstance(record, File) else record.name
-    others, more, same = "", 0, ()
+    read: list[tuple[str, int]] = []
+    more, same = 0, ()
     if isinstance(record, File):
         same = _same_bytes(record, named)
         if starts == {record.id}:
-            versions, others = _other_versions(record)
-            if others:
+            versions, read = _other_versions(record)
+            if read:
                 every = sql.Walk(FILE, (record.id, *versions), None, False, walk.all_producers)
                 more = len(set(sql.reached_ids(connection, every, FILE)) - files)
-    return Impact(str(of or record.id), tuple(sorted(starts)), _groups(graph, starts), graph, others, more, same)
+    words = f"version {read[0][1]}" if len(read) == 1 else f"{len(read):,} other versions" if read else ""
+    about = (str(of or record.id), tuple(sorted(starts)), _groups(graph, starts), graph)
+    return Impact(*about, words, tuple(read), more, same)
 
 
 def _same_bytes(file: File, named: int | None) -> tuple[str, ...]:
@@ -332,14 +338,12 @@ def _same_bytes(file: File, named: int | None) -> tuple[str, ...]:
     return tuple(f"version {one.version} of {name}" if one.stem_id == file.stem_id else name for one, name in found)
 
 
-def _other_versions(file: File) -> tuple[list[str], str]:
-    """Return the ids of the other versions of a file, and in words which of them were read by runs."""
+def _other_versions(file: File) -> tuple[list[str], list[tuple[str, int]]]:
+    """Return the ids of the other versions of a file, and the ids and numbers of those that runs read."""
     readers = RunInput.objects.using(file.alias).filter(file_id=OuterRef("id")).order_by()
     found = file.versions.exclude(id=file.id).order_by("version").values_list("id", "version", Exists(readers))
     rows = list(found)
-    numbers = [version for _, version, is_read in rows if is_read]
-    words = f"version {numbers[0]}" if len(numbers) == 1 else f"{len(numbers):,} other versions" if numbers else ""
-    return [version_id for version_id, *_ in rows], words
+    return [version_id for version_id, *_ in rows], [(one, version) for one, version, is_read in rows if is_read]
 
 
 def _groups(graph: LineageGraph, starts: set[str]) -> tuple[Group, ...]:

@@ -118,13 +118,25 @@ class Search:
         if file_ids:
             self._begin()
 
+    def near(self) -> StaleMarks:
+        """Return what all rules say of what the runs that made the files read; where that is fast, of all files."""
+        found = self._from_few()
+        if found is not None:
+            return StaleMarks(found)
+        unclear = {run_id for run_id, run in self._runs.items() if run.verdict == _UNCLEAR}
+        if unclear:
+            self._apply_rules(unclear)
+        return self._known()
+
     def marks(self, looks: int) -> StaleMarks:
         """Look at most so many times farther back, and return what is known then."""
-        if self._is_few and looks and self.open():
-            found = self._from_few()
-            if found is not None:
-                return StaleMarks(found)
+        found = self._from_few() if looks else None
+        if found is not None:
+            return StaleMarks(found)
         self._run(looks)
+        return self._known()
+
+    def _known(self) -> StaleMarks:
         undecided = self._following(self.open())
         stale = {file_id for file_id, run_id in self._producers.items() if self._runs[run_id].is_stale}
         return StaleMarks(stale, {one for one, run_id in self._producers.items() if run_id in undecided} - stale)
@@ -195,7 +207,9 @@ class Search:
             (self._producers[file_id],) = run_ids
 
     def _from_few(self) -> set[str] | None:
-        """Return the stale files, found from all that is superseded; None if too much is stale."""
+        """Return the stale files, found from all that is superseded; None if that is too much, or all is decided."""
+        if not self._is_few or not self.open():
+            return None
         most = _FOLLOWING * self._few[1]
         rules, params = staleness.rules_sql(self._connection.vendor, None)
         rows = sql.fetch(self._connection, f"{rules} SELECT kind, id FROM stale LIMIT {most + 1}", params)

@@ -16,7 +16,8 @@ from django.db.models.functions import Coalesce
 
 from lamindb.db import database
 from lamindb.errors import DatabaseError, InvalidInputError
-from lamindb.lineage import sql, stale_marks, staleness
+from lamindb.lineage import recall, sql, stale_marks, staleness
+from lamindb.lineage.stale_marks import StaleMarks
 from lamindb.models import File, Flag, Run, RunInput, RunOutput, Transform, User
 from lamindb.records.open_instance import Instance
 from lamindb.search.index import search_together
@@ -31,6 +32,8 @@ _LOOKED_AT: Final = (60, 240)
 _LOOKED_AT_FIRST: Final = 1_000
 """So many of the newest rows are looked at before all that meet a condition are sorted."""
 _MOST_SUFFIXES: Final = 100
+_MOST_RUNNING: Final = 200
+"""So many of the newest runs that say they run are looked at for those whose processes died."""
 _WAITED: Final = 5
 """A limit by the time of the processor ends after so many times of it by the clock, too."""
 
@@ -171,8 +174,7 @@ def runs(instance: Instance, chosen: RunFilter, after: str = "") -> Rows[Run]:
     """Return one page of runs, the newest first."""
     query: Any = Run.objects.using(instance.alias)
     if chosen.status:
-        # A dead run is still `running` in its row, and shown as aborted.
-        query = query.filter(status=chosen.status)
+        query = _with_status(instance, query, chosen.status)
     if chosen.transform_id:
         query = query.filter(transform_id=chosen.transform_id)
     if chosen.user_id:
@@ -181,6 +183,19 @@ def runs(instance: Instance, chosen: RunFilter, after: str = "") -> Rows[Run]:
     found = _readers(instance, query, chosen.reads, after) if chosen.reads else _page(instance, query, after)
     prefetch_related_objects(found.rows, "transform", "created_by")
     return found
+
+
+def _with_status(instance: Instance, query: Any, status: str) -> Any:
+    """Return a query for runs of a status; a dead one is aborted, though its row may still say `running`."""
+    dead: list[str] = []
+    if status in ("running", "aborted"):
+        running = Run.objects.using(instance.alias).filter(status="running").order_by("-created_at")
+        dead = [run.id for run in running[:_MOST_RUNNING] if run.status != "running"]
+    if not dead:
+        return query.filter(status=status)
+    if status == "running":
+        return query.filter(status=status).exclude(id__in=dead)
+    return query.filter(Q(status=status) | Q(id__in=dead))
 
 
 def _readers(instance: Instance, query: Any, file_id: str, after: str) -> Rows[Run]:
@@ -410,50 +425,63 @@ def time_limit(instance: Instance, seconds: float, *, of_processor: bool = False
                 raw.execute("SET statement_timeout = 0")
 
 
-def stale_among(instance: Instance, file_ids: Collection[str]) -> set[str]:
-    """Return the files of a list that are directly stale: their newest producer read a version that was replaced.
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is known of some files.
 
-    What is stale only by way of other files stands on the page of the file.
+    Attributes:
+        flagged: The ids of those with an open flag.
+        affected: The ids of those that were derived from a flagged file.
+        stale: The ids of those that are stale.
+        is_whole: Whether all affected and stale ones are known; otherwise only those that are so directly, by what a
+            run that produced them read.
     """
-    return marks_among(instance, file_ids)["stale"]
+
+    flagged: set[str]
+    affected: set[str]
+    stale: set[str]
+    is_whole: bool
+
+    def states(self, file_id: str) -> Iterator[str]:
+        """Yield what is known of a file."""
+        yield from (name for name in ("flagged", "affected", "stale") if file_id in getattr(self, name))
 
 
-def marks_among(instance: Instance, file_ids: Collection[str]) -> dict[str, set[str]]:
-    """Return the files of a list by what is known of them by one query.
+def marks_among(instance: Instance, file_ids: Collection[str], *, known: str = "") -> Marks:
+    """Return what is known of the files of a list by a few queries, whose number and time are bounded.
 
-    They are `stale`, directly, see `stale_among`; `flagged`, with an open flag; or `affected`, directly: a run that
-    produced them, the first time or again, read a flagged file.
+    Args:
+        instance: The instance.
+        file_ids: The ids of the files.
+        known: A state that all of them have.
     """
-    found: dict[str, set[str]] = {"flagged": set(), "affected": set(), "stale": set()}
     if not file_ids:
-        return found
+        return Marks(set(), set(), set(), True)
     connection = database.connection(instance.alias)
+    stale = StaleMarks({*file_ids}) if known == "stale" else stale_marks.Search(connection, file_ids).near()
+    flagged, affected = recall.flagged_and_affected(connection)
+    directly = _directly_affected(connection, file_ids) if affected is None else affected
+    found = Marks({*flagged}, directly, stale.ids, stale.is_whole and affected is not None)
+    if known in ("flagged", "affected"):
+        getattr(found, known).update(file_ids)
+    return found
+
+
+def _directly_affected(connection: Any, file_ids: Collection[str]) -> set[str]:
+    """Return those of some files that a run produced, the first time or again, which read a flagged file."""
     listed, params = sql.listed_sql(connection.vendor, file_ids)
-    # PostgreSQL would put these queries into each other, and look for the producer again for each comparison.
+    # PostgreSQL would put these queries into each other.
     fixed = "AS MATERIALIZED" if connection.vendor == "postgresql" else "AS"
-    given = (
-        f"given AS ({listed}), made {fixed} (SELECT f.id AS file_id, {staleness.PRODUCER} AS run_id "
-        f"FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id), "
-        f"maker {fixed} (SELECT DISTINCT run_id FROM made), "
+    text = (
+        f"WITH given AS ({listed}), "
         f"producer {fixed} (SELECT o.file_id, o.run_id FROM given CROSS JOIN {_OUTPUTS} o WHERE o.file_id = given.id "
         f"UNION SELECT f.id, f.run_id FROM given CROSS JOIN {_FILES} f WHERE f.id = given.id), "
         f"affected_run {fixed} (SELECT DISTINCT i.run_id FROM (SELECT DISTINCT run_id FROM producer) p "
         f"CROSS JOIN {_INPUTS} i CROSS JOIN {_FLAGS} g "
-        "WHERE i.run_id = p.run_id AND g.file_id = i.file_id AND g.removed_at IS NULL), "
+        "WHERE i.run_id = p.run_id AND g.file_id = i.file_id AND g.removed_at IS NULL) "
+        "SELECT file_id FROM producer WHERE run_id IN (SELECT run_id FROM affected_run)"
     )
-    reads = f"maker CROSS JOIN {staleness.OLD_INPUTS.format(run='maker.run_id')}"
-    text = (
-        f"{staleness.superseded_sql(connection.vendor, reads, given)} "
-        "SELECT made.file_id, 'stale' FROM made WHERE made.run_id IN (SELECT run_id FROM superseded) "
-        f"UNION ALL SELECT g.file_id, 'flagged' FROM {_FLAGS} g WHERE g.removed_at IS NULL "
-        "AND g.file_id IN (SELECT id FROM given) UNION ALL "
-        # Where nothing is flagged, no input is looked at.
-        f"SELECT p.file_id, 'affected' FROM producer p WHERE EXISTS (SELECT 1 FROM {_FLAGS} WHERE removed_at IS NULL) "
-        "AND p.run_id IN (SELECT run_id FROM affected_run)"
-    )
-    for file_id, mark in sql.fetch(connection, text, params):
-        found[mark].add(file_id)
-    return found
+    return {row[0] for row in sql.fetch(connection, text, params)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,18 +492,26 @@ class FileRow:
     states: tuple[str, ...] = field(default=())
 
 
-def with_states(instance: Instance, listed: list[File], *, known: str = "") -> list[FileRow]:
-    """Return files with what is shown beside their names, by one query; `known` is a state that all of them have."""
-    marks = marks_among(instance, [file.id for file in listed])
+class FileRows(list[FileRow]):
+    """The files of a list; with `is_whole`, all that are stale or affected are marked, see `Marks`."""
+
+    is_whole = True
+
+
+def with_states(instance: Instance, listed: list[File], *, known: str = "") -> FileRows:
+    """Return files with what is shown beside their names; `known` is a state that all of them have."""
+    marks = marks_among(instance, [file.id for file in listed], known=known)
 
     def states(file: File) -> Iterator[str]:
         if file.is_trashed:
             yield "trash"
         elif not file.is_latest:
             yield "old"
-        yield from (name for name, ids in marks.items() if name == known or file.id in ids)
+        yield from marks.states(file.id)
 
-    return [FileRow(file, tuple(states(file))) for file in listed]
+    rows = FileRows(FileRow(file, tuple(states(file))) for file in listed)
+    rows.is_whole = marks.is_whole
+    return rows
 
 
 @dataclass(frozen=True, slots=True)

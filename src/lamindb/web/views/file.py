@@ -117,7 +117,7 @@ def _notes(request: Request, file: File, seconds: float) -> dict[str, Any]:
         reasons = next(staleness.explained([file])).reasons
         causes = next(recall.explained([file])).reasons
     states = list(_states(file, flags, reasons, causes))
-    if clock.is_over and "stale" not in states and queries.stale_among(instance, [file.id]):
+    if clock.is_over and "stale" not in states and queries.marks_among(instance, [file.id]).stale:
         states.append("stale")
     return {
         "flags": [flag for flag in flags if flag.removed_at is None],

@@ -40,7 +40,7 @@ def show(request: Request) -> HttpResponse:
         runs=last,
         rows=queries.with_states(instance, files),
         running=_shown(alive),
-        failed=_shown(sum(run.status in ("failed", "aborted") for run in last)),
+        failed=_shown(sum(run.status == "failed" for run in last)),
         flagged=_shown(flagged),
         stale=_stale(request, _AT_ONCE_SECONDS),
     )

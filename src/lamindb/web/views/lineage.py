@@ -418,7 +418,8 @@ def impact(request: Request) -> HttpResponse:
             }
             for group in found.groups[:_MOST_GROUPS]
         ]
-        values["hints"] = [*found.hints("the other versions have pages of their own"), *found.graph.notes]
+        values["hints"] = [*found.hints("each version has a page of its own"), *found.graph.notes]
+        values["versions"] = found.versions_read[:_MOST_FILES]
         if len(found.graph) <= NODES:
             links = Links(lambda node: lineage_tree.place(site.url, node) + "/lineage", lambda *_: "")
             values["picture"] = mark_safe(draw_page(found.graph, links).text) if len(found.graph) > 1 else ""
