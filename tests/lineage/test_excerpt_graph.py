@@ -17,8 +17,11 @@ import lamindb as ln
 from lamindb.db import database as databases
 from lamindb.lineage.excerpt import PAGE, Excerpt
 from lamindb.lineage.excerpt_graph import ExcerptGraph, read
+from lamindb.lineage.lineage_graph import FileNode
+from lamindb.lineage.render import labels
 from lamindb.models import File, RunInput
 from tests.lineage.test_query import graphs, numbers_below
+from tests.support.histories import made
 from tests.support.lineages import Plain, write
 
 
@@ -131,6 +134,31 @@ def test_folders_are_cards_and_plumbing_is_counted(local_instance: Path) -> None
     assert hidden.n_plumbing == 4
     assert [file.id for file in hidden.graph.files] == [merged.id]
     assert {edge.kind for edge in hidden.graph.edges} == {"through", "output"}
+
+
+def test_a_card_says_what_only_some_of_it_are(local_instance: Path) -> None:
+    raw = [ln.File(str(number).encode(), key=f"raw/{number}.csv").save() for number in range(3)]
+    clean = [made("clean", [one], f"clean {one.key}".encode(), f"clean/{one.key}") for one in raw]
+    merged = made("merge", clean, b"merged", "merged.csv")
+    for run in ln.Run.select(transform__name="clean")[:2]:
+        ln.Run.objects.filter(id=run.id).update_rows({"status": "failed"})
+
+    def facts(**options: Any) -> list[list[str]]:
+        nodes = shown(merged, depth=2, **options).graph.nodes()
+        return [
+            labels.file_facts(node) if isinstance(node, FileNode) else labels.run_facts(node)
+            for node in nodes
+            if node.members == 3
+        ]
+
+    assert not any("some" in fact for found in facts(group="transform") for fact in found if "failed" not in fact)
+    assert [found[0] for found in facts(group="transform") if "3 runs" in found] == ["some failed"]
+    ln.File(b"other", key=raw[0].key).save()
+    assert [found[0] for found in facts(group="folder") if "some stale" in found] == ["some stale"]
+    for one in raw[1:]:
+        ln.File(b"another", key=one.key).save()
+    ln.Run.objects.filter(transform__name="clean").update_rows({"status": "failed"})
+    assert {found[0] for found in facts(group="transform")} == {"stale", "failed", "older"}
 
 
 def test_steps_of_a_flow_are_one_card_by_their_parent(local_instance: Path) -> None:

@@ -475,12 +475,18 @@ def _card(graph: LineageGraph, group: Group, parent: RunNode | None) -> Node:
             revision=first.revision if len(revisions) == 1 and parent is None else None,
             params=(),
             members=len(runs),
+            partly=(statuses[0],) if statuses and any(run.status != statuses[0] for run in runs) else (),
         )
     files = [node for node in group.nodes if isinstance(node, FileNode)]
     folders, suffixes = {folder_of(file) for file in files}, {file.suffix for file in files}
     # Under a key that ends in a slash the card has the folder below its name, as a file has.
     folder = folders.pop() if len(folders) == 1 else ""
     flags = tuple(dict.fromkeys(flag for file in files for flag in file.flags))
+    states = {
+        "stale": [file.is_stale for file in files],
+        "flagged": [bool(file.flags) for file in files],
+        "affected": [file.affected_by is not None for file in files],
+    }
     return replace(
         first,
         key=None,
@@ -497,6 +503,7 @@ def _card(graph: LineageGraph, group: Group, parent: RunNode | None) -> Node:
         same_as_version=None,
         user=None,
         members=len(files),
+        partly=tuple(state for state, have in states.items() if any(have) and not all(have)),
     )
 
 

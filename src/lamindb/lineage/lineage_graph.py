@@ -60,7 +60,7 @@ class FileNode:
     `flags` has the reasons of its open flags, `affected_by` the nearest flagged file that it was derived from.
     `is_plumbing` is True if it is only on the way from one run to another: one run made it and one read it, and it has
     no description, and no key or one in a folder such as `tmp`.
-    In a summary, a node stands for `members` files.
+    In a summary, a node stands for `members` files; `partly` names the states that only some of them have.
     """
 
     id: str
@@ -81,6 +81,7 @@ class FileNode:
     affected_by: FlaggedBy | None = None
     is_plumbing: bool = False
     members: int = 1
+    partly: tuple[str, ...] = ()
 
     @property
     def kind(self) -> NodeKind:
@@ -100,7 +101,7 @@ class RunNode:
     `revision` is the number of its code, None if that is unknown; `has_callers_code` is True if this is the code of the
     notebook or script that tracked the transform. `params` are the parameters in which it differs from other runs of
     its transform in the graph, as pairs of a name and a value. `parent_id` is the id of the run that it is a part of.
-    In a summary, a node stands for `members` runs.
+    In a summary, a node stands for `members` runs; `partly` has its status if only some of them have it.
     """
 
     id: str
@@ -119,6 +120,7 @@ class RunNode:
     params: tuple[tuple[str, Any], ...] = field(default=(), hash=False)
     parent_id: str | None = None
     members: int = 1
+    partly: tuple[str, ...] = ()
 
     @property
     def kind(self) -> NodeKind:
@@ -248,8 +250,8 @@ class LineageGraph:
             "focus": self.focus,
             "asked": list(self.asked),
             "is_truncated": self.is_truncated,
-            "files": [_plain(asdict(file)) for file in self.files],
-            "runs": [{**_plain(asdict(run)), "params": dict(run.params)} for run in self.runs],
+            "files": [_plain(_without_partly(file)) for file in self.files],
+            "runs": [{**_plain(_without_partly(run)), "params": dict(run.params)} for run in self.runs],
             "edges": [asdict(edge) for edge in self.edges],
             "hidden_up": dict(self.hidden_up),
             "hidden_down": dict(self.hidden_down),
@@ -278,6 +280,13 @@ class LineageGraph:
         columns = ["kind", "file_id", "file", "file_version", "run_id", "transform", "transform_type"]
         columns += ["transform_version", "revision", "status", "user", "started_at", "finished_at"]
         return pd.DataFrame(rows, columns=columns)
+
+
+def _without_partly(node: Node) -> dict[str, Any]:
+    """Return a node as a dictionary; only drawings need to know what some members of a group are."""
+    values = asdict(node)
+    del values["partly"]
+    return values
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

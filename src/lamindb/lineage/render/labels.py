@@ -57,12 +57,8 @@ def file_facts(file: FileNode) -> list[str]:
         facts.append("older" if file.members > 1 else f"v{file.version}, older")
     elif file.members == 1 and file.version > 1:
         facts.append(f"v{file.version}")
-    if file.is_stale:
-        facts.append("stale")
-    if file.flags:
-        facts.append("flagged")
-    if file.affected_by is not None:
-        facts.append("affected")
+    states = {"stale": file.is_stale, "flagged": bool(file.flags), "affected": file.affected_by is not None}
+    facts += [f"some {state}" if state in file.partly else state for state, is_so in states.items() if is_so]
     if file.same_as_version is not None:
         by = f" by {isolated(printable(file.user))}" if file.user else ""
         facts.append(f"= v{file.same_as_version}, brought back{by}")
@@ -121,7 +117,8 @@ def version_label(version: str, revision: int | None, *, is_callers: bool) -> st
 
 def run_facts(run: RunNode, clock: Clock = time_text) -> list[str]:
     """Return short facts about a run: its status unless it completed, parameters that differ, its user and start."""
-    facts = [] if run.status in UNREMARKABLE else [printable(str(run.status))]
+    status = printable(str(run.status))
+    facts = [] if run.status in UNREMARKABLE else [f"some {status}" if run.partly else status]
     if run.members > 1:
         facts.append(f"{run.members:,} runs")
     if run.params:
