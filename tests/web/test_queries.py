@@ -351,3 +351,11 @@ def test_pages_of_a_folder_and_of_the_trash_show_each_file_once(
     assert listed(state="trash") == ["b", "c/6", "a/1", "a/4"]
     assert listed(state="trash", folder="a/") == ["a/1", "a/4"]
     assert listed(folder="a", suffix=".none") == []
+
+
+def test_the_page_of_a_run_marks_what_it_read_and_made(filled: Client) -> None:
+    stale = ln.File.select(key="metrics/run3.csv").one()
+    page = filled.get(f"/runs/{stale.run_id}").text
+    read, made = (re.search(rf'<ul aria-label="{name}">(.*?)</ul>', page, re.DOTALL)[1] for name in ("Read", "Made"))  # type: ignore[index]
+    assert ", stale" in read and ", stale" in made
+    assert "An input, or what it came from, is no longer current." in page

@@ -107,9 +107,9 @@ def _flow(instance: Instance, run: Run) -> dict[str, Any]:
     outputs = list(_edges(RunOutput, instance, run)[: _FEW + 1])
     marks = queries.marks_among(instance, [edge.file_id for edge in [*inputs[:_FEW], *outputs[:_FEW]]])
     return {
-        "inputs": [{"file": edge.file, "is_flagged": edge.file_id in marks.flagged} for edge in inputs[:_FEW]],
+        "inputs": [{"file": edge.file, "states": list(marks.states(edge.file_id))} for edge in inputs[:_FEW]],
         "more_inputs": len(inputs) > _FEW,
-        "outputs": [edge.file for edge in outputs[:_FEW]],
+        "outputs": [{"file": edge.file, "states": list(marks.states(edge.file_id))} for edge in outputs[:_FEW]],
         "more_outputs": len(outputs) > _FEW,
         "old_inputs": [edge.file for edge in inputs[:_FEW] if not edge.file.is_latest or edge.file.is_trashed],
         "stale_outputs": [edge.file for edge in outputs[:_FEW] if edge.file_id in marks.stale],
