@@ -39,6 +39,7 @@ PAGES = [
     f"/runs/{RUN}/lineage?depth=8&as=table", f"/files/{LAST}/lineage?at=2023-06-01",
     f"/runs/{RUN}/lineage?depth=4&group=folder", f"/files/{LAST}/lineage?depth=2&open=" + OPENED,
     f"/lineage/path?a={FILE}&b={LAST}", f"/lineage/path?a={FILE}&b={LAST}&all=1", "/search?q=plate00",
+    "/search?q=00000000", "/search?q=r0000000", "/lineage/path?a=00000000&b=r0000000",
     f"/stale/{FILE}", f"/affected/{FILE}",
     f"/compare?a={RUN}&b=r0000000000000000301", "/storages",
 ]  # fmt: skip

@@ -214,6 +214,13 @@ def search(part: str, text: str) -> Code:
     return Code(call(f"ln.{kind}.search", text), command("search", *words, "--", text), part)
 
 
+def by_id(part: str, text: str, count: int) -> Code:
+    """Return what gives the first records of one kind whose ids begin with a text; `part` is its name in the plural."""
+    every = f"ln.File.select({_TRASH_TOO}).filter" if part == "Files" else f"ln.{part[:-1]}.select"
+    filters = {"id__startswith": text, **(_OLD_TOO if part == "Files" else {})}
+    return Code(f'{call(every, **filters)}.order_by("id")[:{count}]', part=part)
+
+
 def transform(record: Transform, count: int) -> list[Code]:
     """Return what gives one transform, and its last runs and files."""
     words = ("--transform", record.id)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from lamindb.db import database
 from lamindb.lineage import sql
 from lamindb.models import File, Run, Transform
+from lamindb.web import responses
 
 SHORTEST: Final = 8
 """Pages show so many characters of an id; fewer begin too many ids."""
@@ -74,6 +75,20 @@ def beginning_with(alias: str, text: str, models: Iterable[Any] = MODELS) -> lis
         return []
     asked = tuple(models)
     return [(asked[arm], one) for arm, one in _found(alias, [(*begins, model._meta.db_table) for model in asked])]
+
+
+def missing(alias: str, model: Any, record_id: str) -> Exception:
+    """Return the error for the id of an address that no record has: it leads on where only one id begins so."""
+    what = model.__name__.lower()
+    begun = beginning_with(alias, record_id, [model])
+    if len(begun) == 1:
+        return responses.IncompleteId(begun[0][1])
+    if begun:
+        many = f"{len(begun)}" if len(begun) <= MOST else f"More than {MOST}"
+        return responses.PageError(
+            404, f"{many} {what}s have ids that begin with `{record_id}`: the search lists them."
+        )
+    return responses.not_found(what)
 
 
 def _begins(text: str) -> tuple[str, list[Any]] | None:

@@ -35,6 +35,14 @@ class PageError(Exception):
         self.text = text
 
 
+class IncompleteId(Exception):
+    """The address has the beginning of an id: the page is at that of the whole one."""
+
+    def __init__(self, whole: str) -> None:
+        super().__init__(whole)
+        self.whole = whole
+
+
 def not_found(what: str) -> PageError:
     """Return the error for something that does not exist."""
     return PageError(404, f"There is no {what} with this address. It may have been deleted for good.")

@@ -13,7 +13,7 @@ from lamindb.lineage import recall, staleness
 from lamindb.models import File, Flag, Run, RunInput, RunOutput
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName
-from lamindb.web import copied_code, pages, queries, responses
+from lamindb.web import copied_code, pages, queries, records
 from lamindb.web.application import Request
 from lamindb.web.pages import Crumb, Tab
 
@@ -36,7 +36,7 @@ def get(instance: Instance, file_id: str) -> File:
     query = File.objects.using(instance.alias).select_related("storage", "run__transform", "created_by", "trashed_by")
     found: File | None = query.filter(id=file_id).first()
     if found is None:
-        raise responses.not_found("file")
+        raise records.missing(instance.alias, File, file_id)
     return found
 
 
