@@ -75,6 +75,20 @@ def test_a_search_finds_what_the_library_finds(instance: Path) -> None:
     assert "Nothing was found" in page.get("/search?q=zzzz").text
 
 
+def test_what_a_search_says_is_true_of_what_it_finds(instance: Path) -> None:
+    file = ln.File(b"1", key="results/signal.txt").save()
+    page = Client(open_read_only(instance))
+    for typed in ("signl", "results signla"):
+        text = page.get(f"/search?q={typed}").text
+        assert f"/files/{file.id}" in text and "that are like it: the closest first" in text and "contain" not in text
+    # What it advises finds the file: three letters in a row.
+    text = page.get("/search?q=sgqnxl").text
+    assert "Nothing was found" in text and "three letters in a row" in text
+    assert f"/files/{file.id}" in page.get("/search?q=gna").text
+    assert "Type three letters or more" in page.get("/search?q=zz").text
+    assert "Runs whose name" in page.get("/search?q=signl&kind=runs").text
+
+
 @pytest.fixture
 def filled(instance: Path) -> Client:
     """An instance on each database, with statistics and enough rows for its planner."""

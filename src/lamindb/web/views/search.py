@@ -42,6 +42,7 @@ def show(request: Request) -> HttpResponse:
         is_runs=is_runs,
         is_id=bool(begun),
         text=text,
+        most=_FEW,
         rows=queries.with_states(site.instance, found.files),
         runs=found.runs,
         transforms=found.transforms,
