@@ -38,6 +38,12 @@ def test_two_versions_of_a_file(client: Any, usual: Made) -> None:
     assert page.status == 200 and "0.35" in page.text
 
 
+def test_rows_that_are_not_shown_are_counted(local_instance: Path) -> None:
+    a, b = (ln.File(showcase.table(rows), key="t.csv").save() for rows in (40, 99))
+    page = Client(open_read_only(local_instance)).get(f"/compare?a={a.id}&b={b.id}").text
+    assert "59 rows added" in page and "… and 54 more" in page
+
+
 def test_the_columns_say_which_one_is_earlier(client: Any, usual: Made) -> None:
     earlier, later = sorted((usual.runs["train"], usual.runs["train2"]))
     for a, b, heads in ((earlier, later, ["Earlier", "Later"]), (later, earlier, ["Later", "Earlier"])):
