@@ -27,6 +27,7 @@ OPENED = ",".join(f"r{number:019}:{side}" for number in (1, 3, 5, 300) for side 
 PAGES = [
     "/", "/files", "/files?after={file}", "/files?type=.bam", "/files?type=.none", "/files?who=" + USER,
     "/files?transform=" + TRANSFORM, "/files?since=2023-01-03", "/files?old=1", "/files?state=trash",
+    "/files?state=affected", "/files?state=affected&after={file}", "/files?state=affected&folder=project0",
     "/files?folder=imaging", "/files?folder=project0/batch0", "/folders", "/folders?p=imaging/plate00",
     "/runs", "/runs?after={run}", "/runs?status=failed", "/runs?status=running", "/runs?transform=" + TRANSFORM,
     "/runs?who=" + USER, "/runs?since=2023-01-03", "/runs?reads=" + FILE,

@@ -351,3 +351,33 @@ def test_pages_of_a_folder_and_of_the_trash_show_each_file_once(
     assert listed(state="trash") == ["b", "c/6", "a/1", "a/4"]
     assert listed(state="trash", folder="a/") == ["a/1", "a/4"]
     assert listed(folder="a", suffix=".none") == []
+
+
+def test_affected_files_are_a_filter(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    transform = ln.Transform("clean", type="script", reference="clean.py").save()
+    bad = ln.File(b"bad", key="raw/0.txt").save()
+    made = [bad]
+    for n in range(4):
+        run = ln.Run(transform=transform, inputs=[made[-1]]).save()
+        made.append(ln.File(str(n).encode(), key=f"clean/{n}.txt", run=run).save())
+    other = ln.File(b"other", key="clean/other.txt").save()
+    client = Client(open_read_only(instance))
+    site = client.site.instance
+    assert queries.files(site, FileFilter(state="affected")).rows == []
+    bad.flag("wrong")
+    derived = [file.id for file in reversed(made[1:])]
+
+    def found(**chosen: str) -> tuple[list[str], bool]:
+        rows = queries.files(site, FileFilter(state="affected", **chosen))
+        return [file.id for file in rows.rows], rows.is_cut
+
+    page = client.get("/files?state=affected").text
+    assert all(file_id in page for file_id in derived) and other.id not in page and bad.id not in page
+    assert page.count("Affected</span>") == 4 and 'href="/files?state=affected"' in client.get("/files").text
+    assert found() == found(folder="clean") == (derived, False) and found(folder="raw") == ([], False)
+    # Many files are affected: they are not listed by their ids.
+    monkeypatch.setattr("lamindb.lineage.recall._FEW", 2)
+    assert found() == found(folder="clean") == (derived, False) and found(suffix=".csv") == ([], False)
+    # It takes too long to find all of them: what is directly affected is found, and the page says that it is a part.
+    monkeypatch.setattr(queries, "_page", lambda *_, **__: queries.Rows([], is_cut=True))
+    assert found() == ([made[1].id], True)

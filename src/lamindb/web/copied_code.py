@@ -100,6 +100,9 @@ def files(chosen: FileFilter, after: str = "", *, handle: str = "") -> Code:
     elif chosen.state == "flagged":
         filters |= {"is_flagged": True, **_OLD_TOO}
         is_shell_exact = False
+    elif chosen.state == "affected":
+        filters |= {"is_affected": True, **(_OLD_TOO if chosen.old else {})}
+        is_shell_exact = False
     elif chosen.state == "stale":
         filters["is_stale"] = True
         words = ["stale"] if words == ["ls"] else []

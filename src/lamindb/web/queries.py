@@ -16,7 +16,7 @@ from django.db.models.functions import Coalesce
 
 from lamindb.db import database
 from lamindb.errors import DatabaseError, InvalidInputError
-from lamindb.lineage import sql, stale_marks, staleness
+from lamindb.lineage import recall, sql, stale_marks, staleness
 from lamindb.models import File, Flag, Run, RunInput, RunOutput, Transform, User
 from lamindb.records.open_instance import Instance
 from lamindb.search.index import search_together
@@ -70,7 +70,7 @@ class FileFilter:
         storage_id: Where it is.
         since: The first day.
         until: The last day.
-        state: `trash`, `flagged` or `stale`.
+        state: `trash`, `flagged`, `affected` or `stale`.
         old: Include older versions.
     """
 
@@ -131,11 +131,13 @@ def files(instance: Instance, chosen: FileFilter, after: str = "") -> Rows[File]
     if chosen.folder:
         folder = chosen.folder.rstrip("/") + "/"
         below = Q(key__gte=folder, key__lt=_after_prefix(folder))
-        if chosen.state != "stale":
+        if chosen.state not in ("stale", "affected"):
             return _below(instance, query, below, after, by=chosen.time)
         query = query.filter(below)
     if chosen.state == "stale":
         return _stale_page(instance, query, after)
+    if chosen.state == "affected":
+        return _affected_page(instance, query, after)
     return _page(instance, query, after, by=chosen.time)
 
 
@@ -281,6 +283,37 @@ def _stale_page(instance: Instance, query: Any, after: str) -> Rows[File]:
             return found
     rows = list(_newest(query.filter(id__in=newest.ids[:ROWS])))
     return Rows(rows, cursor(rows[-1]) if is_dense else newest.after, not is_dense)
+
+
+def _affected_page(instance: Instance, query: Any, after: str) -> Rows[File]:
+    """Return one page of the affected files of a query.
+
+    Where few files are affected, only these are sorted. Where it takes too long to find all that was derived from
+    flagged files, these are those of the newest files that are directly affected, and the search was cut.
+    """
+    few: Collection[str] | None = None
+    with time_limit(instance, PATIENCE_SECONDS) as clock:
+        _, few = recall.flagged_and_affected(database.connection(instance.alias))
+    if few is not None:
+        return page_among(instance, query, few, after)
+    if not clock.is_over:
+        found = _page(instance, query.filter(is_affected=True), after)
+        if not found.is_cut or found.rows:
+            return found
+    return _newest_affected(instance, behind(query, after))
+
+
+def _newest_affected(instance: Instance, query: Any) -> Rows[File]:
+    """Return the directly affected ones of the newest files of a query; the cursor is of the last one looked at."""
+    listed: list[File] = []
+    rows: list[File] = []
+    last: list[File] = []
+    with time_limit(instance, _DENSE_SECONDS):
+        listed = list(_newest(query)[: _LOOKED_AT[-1]])
+        affected = marks_among(instance, [file.id for file in listed])["affected"]
+        rows = [file for file in listed if file.id in affected][:ROWS]
+        last = rows[-1:] if len(rows) == ROWS else listed[-1:] if len(listed) == _LOOKED_AT[-1] else []
+    return Rows(rows, cursor(last[0]) if last else "", is_cut=True)
 
 
 @dataclass(frozen=True, slots=True)
