@@ -126,6 +126,25 @@ def test_one_record_is_offered_those_that_it_can_be_compared_with(client: Any, u
     assert client.get("/compare?b=nothing").status == 404
 
 
+@pytest.mark.parametrize("page", ["", "/why", "/preview"])
+def test_each_page_of_a_file_has_its_marks(instance: Path, page: str) -> None:
+    transform = ln.Transform("clean", type="script", reference="clean.py").save()
+    raw = ln.File(b"1", key="raw.txt").save()
+    run = showcase.make_run(transform, inputs=[raw])
+    old, made = (ln.File(data, key="clean.txt", run=run).save() for data in (b"2", b"3"))
+    raw.flag("wrong")
+    made.flag("wrong, too")
+    ln.File(b"2", key="raw.txt").save()
+    client = Client(open_read_only(instance))
+
+    def marks(file: Any) -> list[str]:
+        head = client.get(f"/files/{file.id}{page}").text.partition("<h1>")[2].partition("</h1>")[0]
+        return re.findall(r"</svg>([\w ]+)</span>", head)
+
+    assert set(marks(made)) == {"Stale", "Flagged", "Affected"}
+    assert set(marks(old)) == {"Older version", "Stale", "Affected"} and marks(raw) == ["Older version", "Flagged"]
+
+
 def test_why_a_version_differs(client: Any, usual: Made) -> None:
     page = "".join(Parsed(client.get(f"/files/{usual.files['metrics2']}/why").text).words)
     assert "Why it differs from v1" in page and "seed" in page

@@ -237,7 +237,7 @@ def why(request: Request, id: str) -> HttpResponse:
         "why.html",
         code=Code(f"ln.why({copied_code.literal(file.id)}{argument})", copied_code.command(*words)),
         **file_view.heading(request, file),
-        states=(),
+        states=file_view.marks(instance, file),
         found=found,
         problem=problem,
         causes=[_cause(one) for one in found.causes[:50]] if found is not None else [],

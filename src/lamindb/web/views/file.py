@@ -187,6 +187,11 @@ def _preview(request: Request, file: File) -> str:
     return previews.html(request.site, file)
 
 
+def marks(instance: Instance, file: File) -> tuple[str, ...]:
+    """Return the states of a file that one query finds: stale or affected by what its own run read, and flagged."""
+    return queries.with_states(instance, [file])[0].states
+
+
 def preview(request: Request, id: str) -> HttpResponse:
     """Show what is in a file: the part of its page that is loaded after the rest."""
     file = get(request.site.instance, id)
@@ -200,5 +205,5 @@ def preview(request: Request, id: str) -> HttpResponse:
         code=copied_code.file(file, method="load()", shell="cat"),
         **heading(request, file),
         preview=_preview(request, file),
-        states=(),
+        states=marks(request.site.instance, file),
     )
