@@ -46,6 +46,24 @@ def test_cells_by_position(compare: Compare) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("on", [(), ("id",)])
+def test_what_is_not_listed_is_counted(compare: Compare, on: tuple[str, ...]) -> None:
+    rows = [f"r{n},{n}\n" for n in range(2_000)]
+    head = "id,v\n"
+    for before, after, word in (
+        (rows[:9], rows[:68], "added"),
+        (rows, rows[:9], "removed"),
+        (rows[:1], rows[:6], "added"),
+    ):
+        count = abs(len(before) - len(after))
+        lines = [line.text for line in compare(head + "".join(before), head + "".join(after), on=on).lines()]
+        at = lines.index(f" {count:,} rows {word}")
+        expected = [f"   … and {count - 5:,} more"] if count > 5 else []
+        assert lines[at + 6 :] == expected
+    changed = compare(head + "".join(rows[:7]), head + "".join(row.replace("\n", "0\n") for row in rows[:7]), on=on)
+    assert [line.text.strip() for line in changed.lines()][-1] == "… and 2 more"
+
+
 def test_columns_that_only_one_has_and_their_order(compare: Compare) -> None:
     found = compare("id,old,v\na,0,1\n", "v,id,new\n1,a,0\n")
     assert (found.columns_removed, found.columns_added, found.columns_reordered) == (("old",), ("new",), True)

@@ -42,24 +42,27 @@ def stale_among(files: list[Any], looks: int | None = None) -> tuple[set[str], b
     return found.ids, found.is_whole
 
 
-def check_causes(files: list[Any], marks: stale_marks.StaleMarks, looks: int) -> None:
-    """Compare the causes that a search finds with the reasons why the same files are stale."""
-    given = [file for file in files if file.id in marks.ids]
-    search = stale_marks.Search(database.connection(files[0].alias), [file.id for file in given])
-    found, rest = search.causes([file.id for file in given], looks)
-    causes: dict[str, set[Any]] = {}
-    for cause, ids in found.items():
-        for file_id in ids:
-            causes.setdefault(file_id, set()).add(cause)
-    assert {*causes} | {*rest} == {file.id for file in given} and not {*causes} & {*rest}
+def check_causes(files: list[Any], stale: set[str]) -> None:
+    """Compare the nearest causes that a search finds, after marks and alone, with the reasons why files are stale."""
+    connection = database.connection(files[0].alias)
+    given = [file for file in files if file.id in stale]
+    expected: dict[Any, set[str]] = {}
     for why in staleness.explained(given):
         nearest = min(len(reason.chain) for reason in why.reasons)
-        expected = {
-            (reason.read.id, reason.current.id if reason.current else None)
-            for reason in why.reasons
-            if reason.read is not None and len(reason.chain) == nearest
+        for reason in why.reasons:
+            if reason.read is not None and len(reason.chain) == nearest:
+                cause = (reason.read.id, reason.current.id if reason.current else None)
+                expected.setdefault(cause, set()).add(why.file.id)
+    found = {cause: {*ids} for cause, ids in staleness.ids_by_cause(files[0].alias, sorted(stale)).items()}
+    assert found == expected
+    for looks in (0, 2, 1_000):
+        search = stale_marks.Search(connection, [file.id for file in files])
+        search.marks(looks)
+        near, rest = search.causes(sorted(stale), looks)
+        assert {*rest} <= stale and (looks < 1_000 or not rest or stale_marks._MOST_PAIRS < 10**6)
+        assert {cause: {*ids} for cause, ids in near.items()} == {
+            cause: ids - {*rest} for cause, ids in expected.items() if ids - {*rest}
         }
-        assert causes.get(why.file.id, set()) <= expected, (looks, why)
 
 
 def check_all_ways(monkeypatch: pytest.MonkeyPatch) -> int:
@@ -73,12 +76,12 @@ def check_all_ways(monkeypatch: pytest.MonkeyPatch) -> int:
             for name, value in constants.items():
                 patched.setattr(stale_marks, name, value)
             assert stale_among(files) == (expected, True), way
+            check_causes(files, expected)
             for file in files[:: max(1, len(files) // 8)]:
                 assert file.is_stale == (file.id in expected), way
             for looks in (0, 1, 3, 1_000):
                 found = stale_marks.stale_among(connection, [file.id for file in files], looks=looks)
                 assert found.ids <= expected <= found.ids | found.undecided, (way, looks)
-                check_causes(files, found, looks)
     return len(expected)
 
 

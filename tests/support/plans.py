@@ -12,7 +12,7 @@ import pytest
 from benchmarks import big
 
 UNBOUNDED = re.compile(r"\bOFFSET\b|COUNT\((?!\*\) (FROM \(|= 1 THEN))", re.IGNORECASE)
-"""What reads past rows that are not shown; a sub-query with a limit may be counted."""
+"""What reads past rows that are not shown; the rows of a sub-query, which has a limit, may be counted."""
 MANY = re.compile(r"SCAN lamindb_(file|run|runinput|runoutput)\b(?! USING)|Seq Scan on lamindb_(file|run)")
 """The plan of a statement that reads a large table whole."""
 

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 import lamindb as ln
+from lamindb.db import database
+from lamindb.errors import DatabaseError
+from lamindb.lineage import stale_marks
 from lamindb.setup.read_only import open_read_only
 from lamindb.web import causes, queries
 from tests.support import showcase
@@ -51,13 +54,13 @@ def replace_all(project: dict[str, Any]) -> None:
         project[name][0].flag("wrong")
 
 
-def shown_by_pages(client: Client, address: str) -> list[list[str]]:
+def shown_by_pages(client: Client, address: str, most: int = MOST) -> list[list[str]]:
     """Return the ids on each page of a list, each of which asks little."""
     pages = []
     base = address
     while address:
         answer, asked = captured(client, address)
-        assert answer.status == 200 and len(asked) <= MOST, (address, len(asked), asked)
+        assert answer.status == 200 and len(asked) <= most, (address, len(asked), asked)
         assert not any(map(UNBOUNDED.search, asked))
         pages.append(re.findall(r'<tr><td>.*?/files/(\w+)"', answer.text))
         following = re.search(r'href="(\?[^"]*)" rel="next"', answer.text)
@@ -144,3 +147,92 @@ def test_what_takes_too_long_is_said(local_instance: Path, monkeypatch: pytest.M
         assert page.status == 200 and "Stopped after 4 s" in page.text
     # A file that is not flagged affects none, however long the question takes.
     assert "No current file is affected" in project["client"].get(f"/affected/{made[0]}").text
+
+
+def far_and_near(monkeypatch: pytest.MonkeyPatch, count: int = 12) -> tuple[list[Any], list[Any]]:
+    """Return replaced files, and files that are stale by one or the other: directly, or some steps before.
+
+    So little is looked at that nothing near decides most of them.
+    """
+    near, far = (ln.File(name.encode(), key=f"raw/{name}").save() for name in ("near", "far"))
+    steps = [far]
+    for number in range(5):
+        steps.append(made(f"step {number}", [steps[-1]], f"step {number}".encode(), f"steps/{number}"))
+    others = [ln.File(f"fresh {number}".encode(), key=f"fresh/{number}").save() for number in range(4)]
+    found = []
+    for number in range(count):
+        read = [near] if number % 4 == 0 else [*others, steps[-1]]
+        found.append(made(f"result {number}", read, f"result {number}".encode(), f"results/{number}"))
+    for one in (near, far):
+        ln.File(b"replaced", key=one.key).save()
+    monkeypatch.setattr(stale_marks, "_FEW_OF_PAGE", (-1, -1))
+    monkeypatch.setattr(stale_marks, "PAGE_LOOKS", 2)
+    monkeypatch.setattr(stale_marks, "_NARROW", 0)
+    monkeypatch.setattr(stale_marks, "_PAIRS", 1)
+    return [near, far], [*steps[1:], *found]
+
+
+@pytest.mark.parametrize(("newest", "looked_at"), [(2, 4), (3, 6), (60, 120)])
+def test_no_file_is_lost_that_nothing_near_decides(
+    instance: Path, monkeypatch: pytest.MonkeyPatch, newest: int, looked_at: int
+) -> None:
+    (near, far), files = far_and_near(monkeypatch)
+    monkeypatch.setattr(queries, "_LOOKED_AT", (3, looked_at))
+    monkeypatch.setattr(causes, "_LOOKED_AT", looked_at)
+    monkeypatch.setattr(causes, "MOST_NEWEST", newest)
+    client = Client(open_read_only(instance))
+    wanted = {
+        near.id: files[5::4],
+        far.id: [file for number, file in enumerate(files) if number < 5 or number % 4 != 1],
+    }
+    for cause, of_cause in wanted.items():
+        # Where nothing near decides, everything that is tried costs a question or two.
+        pages = shown_by_pages(client, f"/stale/{cause}", MOST + 4)
+        assert [file_id for one in pages for file_id in one] == [file.id for file in of_cause[::-1]]
+    listed = shown_by_pages(client, "/files?state=stale")
+    assert [file_id for one in listed for file_id in one] == [file.id for file in files[::-1]]
+
+
+def test_a_nearer_cause_is_shown_whatever_is_looked_at_first(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A farther cause by way of the newest input must not hide the nearer one."""
+    near, far = (ln.File(name.encode(), key=f"raw/{name}").save() for name in ("near", "far"))
+    by_near = made("by near", [near], b"by near", "by/near")
+    fresh = [made(f"fresh {number}", [], f"{number}".encode(), f"fresh/{number}") for number in range(3)]
+    by_far = made("by far", [made("to far", [far], b"to far", "to/far")], b"by far", "by/far")
+    results = [
+        made(f"result {number}", [by_near, *fresh, by_far], f"result {number}".encode(), f"results/{number}")
+        for number in range(5)
+    ]
+    for one in (near, far):
+        ln.File(b"replaced", key=one.key).save()
+    monkeypatch.setattr(stale_marks, "_NARROW", 0)
+    monkeypatch.setattr(stale_marks, "_PAIRS", 1)
+    monkeypatch.setattr(causes, "MOST_NEWEST", 3)
+    client = Client(open_read_only(instance))
+    shown = {file_id for one in shown_by_pages(client, f"/stale/{near.id}") for file_id in one}
+    assert shown == {by_near.id, *(one.id for one in results)}
+    assert {file_id for one in shown_by_pages(client, f"/stale/{far.id}") for file_id in one} == {
+        by_far.id, ln.File.select(key="to/far").one().id,
+    }  # fmt: skip
+
+
+def test_an_interrupted_question_leaves_the_search_as_it_was(
+    local_instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ln.File(b"1", key="raw").save()
+    first = made("clean", [source], b"first", "clean")
+    ln.File(b"2", key="raw").save()
+    second = ln.File(b"by hand", key="clean").save()
+    merged = made("merge", [first, second], b"merged", "merged")
+    connection = database.connection(first.alias)
+    search = stale_marks.Search(connection, [first.id, merged.id], few=(-1, -1))
+    expected = stale_marks.Search(connection, [first.id, merged.id], few=(-1, -1)).causes([first.id, merged.id], 5)
+
+    def interrupted(*_: Any) -> Any:
+        raise DatabaseError("interrupted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(search, "_by_rules", interrupted)
+        with pytest.raises(DatabaseError):
+            search.causes([first.id, merged.id], 5)
+    assert search.causes([first.id, merged.id], 5) == expected

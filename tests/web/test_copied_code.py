@@ -23,7 +23,9 @@ from tests.web.conftest import Made, Parsed
 
 FILES = [
     "/files", "/files?type=.csv", "/files?folder=raw", "/files?old=1", "/files?state=trash", "/files?state=flagged",
-    "/files?state=stale", "/files?since=2020-01-01", "/files?since=2020-01-01&until=2099-01-01", "/files?who=ada",
+    "/files?state=stale", "/files?state=affected", "/files?state=affected&folder=qc",
+    "/files?state=affected&folder=raw", "/files?state=affected&old=1",
+    "/files?since=2020-01-01", "/files?since=2020-01-01&until=2099-01-01", "/files?who=ada",
     "/files?who=nobody", "/files?transform={train}", "/files?type=.csv&folder=raw/batch0&old=1", "/files?type=.none",
 ]  # fmt: skip
 RUNS = [

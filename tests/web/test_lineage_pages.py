@@ -225,7 +225,7 @@ def test_the_way_between_two_records(project: dict[str, Any]) -> None:
     picture = eval(code(text, "python"), {"ln": ln})
     assert {node.id for node in picture.graph.nodes()} == set(nodes(text))
     assert "Neither was made from the other" in client.get(f"/lineage/path?a={raw.id}&b={project['raw'][1].id}").text
-    assert "no record that the second field names" in client.get(f"/lineage/path?a={raw.id}&b=nothing/here").text
+    assert "in the field “To”" in client.get(f"/lineage/path?a={raw.id}&b=nothing/here").text
     assert client.get("/lineage/path").status == 200
 
 

@@ -27,6 +27,7 @@ OPENED = ",".join(f"r{number:019}:{side}" for number in (1, 3, 5, 300) for side 
 PAGES = [
     "/", "/files", "/files?after={file}", "/files?type=.bam", "/files?type=.none", "/files?who=" + USER,
     "/files?transform=" + TRANSFORM, "/files?since=2023-01-03", "/files?old=1", "/files?state=trash",
+    "/files?state=affected", "/files?state=affected&after={file}", "/files?state=affected&folder=project0",
     "/files?folder=imaging", "/files?folder=project0/batch0", "/folders", "/folders?p=imaging/plate00",
     "/runs", "/runs?after={run}", "/runs?status=failed", "/runs?status=running", "/runs?transform=" + TRANSFORM,
     "/runs?who=" + USER, "/runs?since=2023-01-03", "/runs?reads=" + FILE,
@@ -39,6 +40,7 @@ PAGES = [
     f"/runs/{RUN}/lineage?depth=8&as=table", f"/files/{LAST}/lineage?at=2023-06-01",
     f"/runs/{RUN}/lineage?depth=4&group=folder", f"/files/{LAST}/lineage?depth=2&open=" + OPENED,
     f"/lineage/path?a={FILE}&b={LAST}", f"/lineage/path?a={FILE}&b={LAST}&all=1", "/search?q=plate00",
+    "/search?q=00000000", "/search?q=r0000000", "/lineage/path?a=00000000&b=r0000000",
     f"/stale/{FILE}", f"/affected/{FILE}",
     f"/compare?a={RUN}&b=r0000000000000000301", "/storages",
 ]  # fmt: skip

@@ -76,6 +76,20 @@ def test_a_search_finds_what_the_library_finds(instance: Path) -> None:
     assert "Nothing was found" in page.get("/search?q=zzzz").text
 
 
+def test_what_a_search_says_is_true_of_what_it_finds(instance: Path) -> None:
+    file = ln.File(b"1", key="results/signal.txt").save()
+    page = Client(open_read_only(instance))
+    for typed in ("signl", "results signla"):
+        text = page.get(f"/search?q={typed}").text
+        assert f"/files/{file.id}" in text and "that are like it: the closest first" in text and "contain" not in text
+    # What it advises finds the file: three letters in a row.
+    text = page.get("/search?q=sgqnxl").text
+    assert "Nothing was found" in text and "three letters in a row" in text
+    assert f"/files/{file.id}" in page.get("/search?q=gna").text
+    assert "Type three letters or more" in page.get("/search?q=zz").text
+    assert "Runs whose name" in page.get("/search?q=signl&kind=runs").text
+
+
 @pytest.fixture
 def filled(instance: Path) -> Client:
     """An instance on each database, with statistics and enough rows for its planner."""
@@ -359,3 +373,33 @@ def test_the_page_of_a_run_marks_what_it_read_and_made(filled: Client) -> None:
     read, made = (re.search(rf'<ul aria-label="{name}">(.*?)</ul>', page, re.DOTALL)[1] for name in ("Read", "Made"))  # type: ignore[index]
     assert ", stale" in read and ", stale" in made
     assert "An input, or what it came from, is no longer current." in page
+
+
+def test_affected_files_are_a_filter(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    transform = ln.Transform("clean", type="script", reference="clean.py").save()
+    bad = ln.File(b"bad", key="raw/0.txt").save()
+    made = [bad]
+    for n in range(4):
+        run = ln.Run(transform=transform, inputs=[made[-1]]).save()
+        made.append(ln.File(str(n).encode(), key=f"clean/{n}.txt", run=run).save())
+    other = ln.File(b"other", key="clean/other.txt").save()
+    client = Client(open_read_only(instance))
+    site = client.site.instance
+    assert queries.files(site, FileFilter(state="affected")).rows == []
+    bad.flag("wrong")
+    derived = [file.id for file in reversed(made[1:])]
+
+    def found(**chosen: str) -> tuple[list[str], bool]:
+        rows = queries.files(site, FileFilter(state="affected", **chosen))
+        return [file.id for file in rows.rows], rows.is_cut
+
+    page = client.get("/files?state=affected").text
+    assert all(file_id in page for file_id in derived) and other.id not in page and bad.id not in page
+    assert page.count("Affected</span>") == 4 and 'href="/files?state=affected"' in client.get("/files").text
+    assert found() == found(folder="clean") == (derived, False) and found(folder="raw") == ([], False)
+    # Many files are affected: they are not listed by their ids.
+    monkeypatch.setattr("lamindb.lineage.recall._FEW", 2)
+    assert found() == found(folder="clean") == (derived, False) and found(suffix=".csv") == ([], False)
+    # It takes too long to find all of them: what is directly affected is found, and the page says that it is a part.
+    monkeypatch.setattr(queries, "_page", lambda *_, **__: queries.Rows([], is_cut=True))
+    assert found() == ([made[1].id], True)

@@ -179,9 +179,9 @@ def change_lines(changes: Iterable[Change]) -> list[Line]:
     return [*found, *more(left)]
 
 
-def more(left: int) -> list[Line]:
+def more(left: int, indent: int = 1) -> list[Line]:
     """Return the line that counts what is not listed; none if everything is."""
-    return [Line(" ", f" … and {left:,} more")] if left > 0 else []
+    return [Line(" ", f"{' ' * indent}… and {left:,} more")] if left > 0 else []
 
 
 def value_change(name: str, before: Any, after: Any) -> Iterator[Change]:

@@ -95,9 +95,11 @@ class TableDifference:
         if self.rows_removed:
             yield Line("-", f" {_counted(self.rows_removed, 'row')} removed")
             yield from (Line("-", f"   {_row_text(row)}") for row in self.removed)
+            yield from more(self.rows_removed - len(self.removed), 3)
         if self.rows_added:
             yield Line("+", f" {_counted(self.rows_added, 'row')} added")
             yield from (Line("+", f"   {_row_text(row)}") for row in self.added)
+            yield from more(self.rows_added - len(self.added), 3)
         if self.rows_changed:
             pairing = ", ".join(map(_name, self.on)) or "position"
             yield Line("~", f" {_counted(self.rows_changed, 'row')} changed, paired by {pairing}")
@@ -105,6 +107,7 @@ class TableDifference:
             yield Line("~", f"   {_name(column.name)}: {_counted(column.count, 'cell')}")
             for cell in column.examples:
                 yield Line(" ", f"     row {_key_text(cell.row)}: {shown(cell.before)} → {shown(cell.after)}")
+            yield from more(column.count - len(column.examples), 5)
         yield from more(len(self.cells) - _LISTED_COLUMNS)
 
 

@@ -474,6 +474,7 @@ def _card(graph: LineageGraph, group: Group, parent: RunNode | None) -> Node:
             finished_at=None,
             revision=first.revision if len(revisions) == 1 and parent is None else None,
             params=(),
+            parent_id=None,
             members=len(runs),
             partly=(statuses[0],) if statuses and any(run.status != statuses[0] for run in runs) else (),
         )
@@ -502,6 +503,7 @@ def _card(graph: LineageGraph, group: Group, parent: RunNode | None) -> Node:
         made_again=0,
         same_as_version=None,
         user=None,
+        is_plumbing=all(file.is_plumbing for file in files),
         members=len(files),
         partly=tuple(state for state, have in states.items() if any(have) and not all(have)),
     )

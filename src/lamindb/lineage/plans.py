@@ -488,7 +488,7 @@ class _Planner:
         """Return the units that would read a flagged current file, or whose files are affected by one, and the flag."""
         facts, found = self._facts, {}
         connection = database.connection(facts.alias)
-        flagged, _ = recall.flagged_and_affected(connection)
+        flagged = recall.flagged_files(connection)
         _, affected = recall.marks(connection, facts.producer, current_only=True)
         for unit_id, group in sorted(self._groups.items()):
             read = {one for run_id in group.members for _, one in facts.reads[run_id] if one in flagged}

@@ -252,7 +252,7 @@ def affected_among(connection: Any, file_ids: Collection[str], *, current_only: 
     """Return the ids of the affected files among these; with `current_only`, by flags of current versions."""
     if not file_ids or not flags.any_open(connection.alias):
         return set()
-    _, few = flagged_and_affected(connection, current_only=current_only)
+    few = few_affected(connection, current_only=current_only)
     if few is not None:
         return few.intersection(file_ids)
     found = sql.fetch(connection, *affected_sql(connection.vendor, file_ids, current_only=current_only))
@@ -271,7 +271,7 @@ def explained(files: Iterable[File]) -> Iterator[AffectedBy]:
         alias = query.alias_of(chunk[0])
         if flags.any_open(alias):
             connection = database.connection(alias)
-            ways = _ways_of(connection, [file.id for file in chunk], flagged_and_affected(connection)[1])
+            ways = _ways_of(connection, [file.id for file in chunk], few_affected(connection))
             yield from (AffectedBy(file, _causes(alias, ways.chains_to(file.id))) for file in chunk)
         else:
             yield from (AffectedBy(file, ()) for file in chunk)
@@ -295,35 +295,50 @@ def marks(
     return {file_id: flagged[file_id].reasons for file_id in file_ids if file_id in flagged}, flagged_by
 
 
+_FLAG_COLUMNS = "g.id, f.id, COALESCE(NULLIF(f.key, ''), NULLIF(f.name, ''), f.id), f.version, g.reason"
+_OPEN_FLAGS = f"{_FLAGS} g JOIN {_FILES} f ON f.id = g.file_id WHERE g.removed_at IS NULL"
+
+
+def flagged_files(connection: Any) -> dict[str, FlaggedBy]:
+    """Return all files with an open flag by their ids."""
+    return _by_file(sql.fetch(connection, f"SELECT {_FLAG_COLUMNS} FROM {_OPEN_FLAGS}", []))
+
+
+def few_affected(connection: Any, *, current_only: bool = False) -> set[str] | None:
+    """Return the ids of all affected files, if little was derived from flagged ones; otherwise None.
+
+    All that some files came from may be the whole lineage. What was derived from flagged files mostly is a part of it.
+    """
+    begin, params = _affected_cte(connection.vendor, None, current_only=current_only)
+    return _if_few(sql.fetch(connection, f"{begin} SELECT kind, id FROM affected LIMIT {_FEW + 1}", params))
+
+
 def flagged_and_affected(
     connection: Any, *, current_only: bool = False
 ) -> tuple[dict[str, FlaggedBy], set[str] | None]:
-    """Return all files with an open flag by their ids; and the ids of all affected files, None if that is too much.
-
-    All that some files came from may be the whole lineage. What was derived from flagged files mostly is a part of it.
-    With `current_only`, only flags of current versions affect files.
-    """
+    """Return what `flagged_files` and `few_affected` do, by one query."""
     begin, params = _affected_cte(connection.vendor, None, current_only=current_only)
-    title = "COALESCE(NULLIF(f.key, ''), NULLIF(f.name, ''), f.id)"
+    # A row of a flag has its columns, one of an affected node has its kind and id, and no file.
     text = (
-        f"{begin} SELECT * FROM (SELECT kind, id, 0, '', 0, '' FROM affected LIMIT {_FEW + 1}) few UNION ALL "
-        f"SELECT -1, f.id, g.id, {title}, f.version, g.reason FROM {_FLAGS} g JOIN {_FILES} f ON f.id = g.file_id "
-        "WHERE g.removed_at IS NULL"
+        f"{begin} SELECT * FROM (SELECT kind, NULL, id, 0, '' FROM affected LIMIT {_FEW + 1}) few UNION ALL "
+        f"SELECT {_FLAG_COLUMNS} FROM {_OPEN_FLAGS}"
     )
-    flags_of: dict[str, list[Any]] = {}
-    affected: list[str] = []
-    count = 0
-    for kind, file_id, *flag in sql.fetch(connection, text, params):
-        count += kind >= 0
-        if kind < 0:
-            flags_of.setdefault(file_id, []).append(flag)
-        elif kind == FILE:
-            affected.append(file_id)
-    flagged = {}
-    for file_id, found in flags_of.items():
-        _, title, version, _ = found[0]
-        flagged[file_id] = FlaggedBy(file_id, title, version, tuple(reason for *_, reason in sorted(found)))
-    return flagged, set(affected) if count <= _FEW else None
+    rows = sql.fetch(connection, text, params)
+    affected = [(kind, one) for kind, file_id, one, *_ in rows if file_id is None]
+    return _by_file([row for row in rows if row[1] is not None]), _if_few(affected)
+
+
+def _if_few(rows: Sequence[tuple[int, str]]) -> set[str] | None:
+    return {one for kind, one in rows if kind == FILE} if len(rows) <= _FEW else None
+
+
+def _by_file(rows: Iterable[tuple[Any, ...]]) -> dict[str, FlaggedBy]:
+    """Return flagged files, with the reasons of each in the order of its flags."""
+    found: dict[str, FlaggedBy] = {}
+    for _, file_id, title, version, reason in sorted(rows):
+        before = found[file_id].reasons if file_id in found else ()
+        found[file_id] = FlaggedBy(file_id, title, version, (*before, reason))
+    return found
 
 
 def _ways_of(

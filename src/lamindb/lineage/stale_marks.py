@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -142,35 +141,60 @@ class Search:
         return StaleMarks(stale, {one for one, run_id in self._producers.items() if run_id in undecided} - stale)
 
     def causes(self, file_ids: Collection[str], looks: int) -> tuple[dict[staleness.Cause, list[str]], list[str]]:
-        """Return which of these files are stale by their nearest cause, and for which none was found.
+        """Return which of these files are stale by which of their nearest causes, and for which none was found.
+
+        What is found does not depend on the other files of the search.
 
         Args:
             file_ids: Some of the files of the search.
-            looks: Look at most so many times farther back.
+            looks: Look at most so many times farther back, in addition to what is known.
         """
-        self._run(looks)
-        unknown = [run_id for run_id, run in self._runs.items() if run.verdict != _NONE]
+        starts = {self._producers[file_id] for file_id in file_ids if file_id in self._producers}
+        nearest = {run_id: self._nearest(run_id) for run_id in starts}
+        while True:
+            unclear = {one for ring in nearest.values() for one in ring if self._runs[one].verdict == _UNCLEAR}
+            missing = {one for ring in nearest.values() for one in ring if self._is_end(one)}
+            if unclear:
+                self._apply_rules(unclear)
+            elif missing and looks and self._count <= _MOST_PAIRS:
+                looks -= 1
+                self._look_behind(missing)
+            else:
+                break
+            nearest = {run_id: self._nearest(run_id) for run_id in starts}
+        superseded = {one for ring in nearest.values() for one in ring if self._runs[one].verdict == _SUPERSEDED}
         causes: dict[str, list[staleness.Cause]] = {}
-        if unknown:
-            for run_id, *cause in self._by_rules(unknown, "SELECT run_id, file_id, current_id FROM superseded"):
-                causes.setdefault(run_id, []).append((cause[0], cause[1]))
-        led_from = {run_id: run_id for run_id in sorted(causes)}
-        waiting = deque(led_from)
-        while waiting:
-            run_id = waiting.popleft()
-            for after in sorted(self._runs[run_id].after):
-                if after not in led_from:
-                    led_from[after] = led_from[run_id]
-                    waiting.append(after)
+        if superseded:
+            columns = "SELECT run_id, file_id, current_id FROM superseded"
+            for run_id, read, current in self._by_rules(superseded, columns):
+                causes.setdefault(run_id, []).append((read, current))
         found: dict[staleness.Cause, list[str]] = {}
         rest = []
         for file_id in file_ids:
-            cause_run = led_from.get(self._producers.get(file_id, ""))
-            for one in causes[cause_run] if cause_run is not None else ():
+            ring = nearest.get(self._producers.get(file_id, ""), set())
+            of_file = dict.fromkeys(one for run_id in sorted(ring) for one in causes.get(run_id, ()))
+            for one in of_file:
                 found.setdefault(one, []).append(file_id)
-            if cause_run is None:
+            if not of_file:
                 rest.append(file_id)
         return found, rest
+
+    def _nearest(self, run_id: str) -> set[str]:
+        """Return the nearest runs, with this one, that are causes; or those because of which they are not known yet."""
+        ring = seen = {run_id}
+        while ring:
+            unclear = {one for one in ring if self._runs[one].verdict == _UNCLEAR}
+            causes = {one for one in ring if self._runs[one].verdict == _SUPERSEDED}
+            ends = {one for one in ring if self._is_end(one)}
+            if unclear or causes or ends:
+                return unclear or causes or ends
+            ring = {one for run in ring for one in self._runs[run].behind or ()} - seen
+            seen = seen | ring
+        return set()
+
+    def _is_end(self, run_id: str) -> bool:
+        """Whether a run is no cause, and what is behind it is not known."""
+        return self._runs[run_id].verdict == _NONE and self._runs[run_id].behind is None
 
     def open(self) -> set[str]:
         """Return the runs above undecided files that were not followed yet."""
@@ -289,15 +313,14 @@ class Search:
 
     def _apply_rules(self, run_ids: Collection[str]) -> None:
         """Decide by all rules whether runs read what is superseded, and which of their inputs do not count."""
-        found = "SELECT run_id, NULL FROM superseded UNION SELECT run_id, file_id FROM earlier"
-        superseded = set()
+        columns = "SELECT run_id, NULL FROM superseded UNION SELECT run_id, file_id FROM earlier"
+        # All rows, before anything is changed: a time limit may end the statement.
+        rows = self._by_rules(run_ids, columns)
+        superseded = {run_id for run_id, file_id in rows if file_id is None}
         for run_id in run_ids:
-            self._runs[run_id].verdict = _NONE
-        for run_id, file_id in self._by_rules(run_ids, found):
-            if file_id is None:
-                superseded.add(run_id)
-                self._runs[run_id].verdict = _SUPERSEDED
-            else:
+            self._runs[run_id].verdict = _SUPERSEDED if run_id in superseded else _NONE
+        for run_id, file_id in rows:
+            if file_id is not None:
                 self._runs[run_id].earlier.append(f"{run_id}{file_id}")
         self._spread(superseded)
 

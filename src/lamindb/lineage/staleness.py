@@ -431,7 +431,7 @@ Cause = tuple[str, str | None]
 
 
 def by_cause(alias: str) -> list[tuple[File, File | None, tuple[File, ...]]]:
-    """Return all stale current files by what makes them stale, each under its nearest cause.
+    """Return all stale current files by what makes them stale, each under its nearest cause, or all that are as near.
 
     Returns:
         For each cause the version that was read, the current one (None if it was removed), and the stale files.
@@ -454,7 +454,7 @@ def records_by_cause(
 
 
 def ids_by_cause(alias: str, file_ids: Collection[str] | None = None) -> dict[Cause, list[str]]:
-    """Return the ids of all stale current files, or of those among `file_ids`, by their nearest cause."""
+    """Return the ids of all stale current files, or of those among `file_ids`, by their nearest causes."""
     connection = database.connection(alias)
     if file_ids is None:
         current = File.objects.using(alias).filter(is_latest=True, trashed_at__isnull=True)
@@ -498,23 +498,26 @@ class _Causes:
             else:
                 self._steps.setdefault(run_id, []).append((file_id, str(other)))
 
-    def nearest(self) -> dict[tuple[str, str | None], list[str]]:
+    def nearest(self) -> dict[Cause, list[str]]:
         """Return the files that were asked for by their nearest causes: a search from all causes at once."""
         readers: dict[str, list[str]] = {}
         for run_id, steps in self._steps.items():
             for _, producer in steps:
                 readers.setdefault(producer, []).append(run_id)
-        led_from = {run_id: run_id for run_id in sorted(self._causes)}
-        waiting = deque(led_from)
-        while waiting:
-            run_id = waiting.popleft()
-            for reader in sorted(readers.get(run_id, ())):
-                if reader not in led_from:
-                    led_from[reader] = led_from[run_id]
-                    waiting.append(reader)
-        found: dict[tuple[str, str | None], list[str]] = {}
+        led_from = {run_id: {run_id} for run_id in self._causes}
+        ring = set(led_from)
+        while ring:
+            reached: dict[str, set[str]] = {}
+            for run_id in ring:
+                for reader in readers.get(run_id, ()):
+                    if reader not in led_from:
+                        reached.setdefault(reader, set()).update(led_from[run_id])
+            led_from |= reached
+            ring = set(reached)
+        found: dict[Cause, list[str]] = {}
         for file_id, producer in self._producers.items():
-            for cause in self._causes.get(led_from.get(producer, ""), ()):
+            runs = sorted(led_from.get(producer, ()))
+            for cause in dict.fromkeys(one for run_id in runs for one in self._causes[run_id]):
                 found.setdefault(cause, []).append(file_id)
         return found
 

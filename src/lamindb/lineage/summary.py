@@ -216,6 +216,7 @@ def _group(nodes: list[Node]) -> Node:
             finished_at=None,
             revision=first.revision if len(revisions) == 1 else None,
             params=(),
+            parent_id=None,
             members=len(runs),
         )
     files = [node for node in nodes if isinstance(node, FileNode)]
@@ -230,6 +231,7 @@ def _group(nodes: list[Node]) -> Node:
         made_again=sum(file.made_again for file in files),
         same_as_version=None,
         user=None,
+        is_plumbing=all(file.is_plumbing for file in files),
         members=len(files),
     )
 

@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable
 from typing import Any, Final
+from urllib.parse import quote
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
@@ -126,7 +127,12 @@ class Application:
 
     def _view(self, request: Request) -> HttpResponseBase:
         view, values = routes.resolve(request.path_info)
-        response: HttpResponseBase = view(request, **values)
+        try:
+            response: HttpResponseBase = view(request, **values)
+        except responses.IncompleteId as error:
+            whole = self.site.url(quote(routes.with_id(request.path_info, error.whole)))
+            asked = request.META.get("QUERY_STRING")
+            return responses.see_other(f"{whole}?{asked}" if asked else whole)
         return response
 
     def _welcome(self, redirect: Redirect) -> HttpResponseBase:
@@ -146,7 +152,9 @@ class Application:
         """Return a page that says what went wrong, without a path, a statement or a name from the instance."""
         from lamindb.web import pages
 
-        return HttpResponse(pages.error_page(self.site, status, text, request), status=status)
+        response = HttpResponse(pages.error_page(self.site, status, text, request), status=status)
+        response.headers["Vary"] = "Cookie, HX-Request"
+        return response
 
 
 class _Closing:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from typing import Any, Final
 
 from lamindb.db import database
 from lamindb.lineage import query, recall, staleness
 from lamindb.lineage.sql import FILE, Walk
-from lamindb.lineage.stale_marks import PAGE_LOOKS
 from lamindb.lineage.staleness import Cause
 from lamindb.models import File, Flag
 from lamindb.records.open_instance import Instance
@@ -18,6 +17,8 @@ from lamindb.web.queries import NewestStale, Rows
 MOST_NEWEST: Final = 60
 """Where more of the newest files are stale, only these are looked at: to find all of them takes long."""
 PATIENCE_SECONDS: Final = 4.0
+_LOOKS: Final = 2
+"""So many looks farther back than marks need are taken for the causes, before all is asked for."""
 _MOST_IN_GROUP: Final = 10
 _MOST_AFFECTED: Final = 500
 _LOOKED_AT: Final = 120
@@ -29,37 +30,31 @@ def _current(instance: Instance) -> Any:
 
 
 def stale_groups(instance: Instance) -> tuple[list[dict[str, Any]], bool, bool]:
-    """Return stale current files by their nearest cause: `read`, `current` (None if removed), `files` and `more`.
+    """Return stale current files by their nearest causes: `read`, `current` (None if removed), `files` and `more`.
 
     Returns:
         The groups, whether they are only of the newest stale files, and whether the time was over.
     """
     newest = queries.newest_stale(instance, _current(instance), MOST_NEWEST)
     is_newest = len(newest.ids) == MOST_NEWEST
-    found: dict[Cause, list[str]] = {}
+    groups: list[dict[str, Any]] = []
     with queries.time_limit(instance, PATIENCE_SECONDS) as clock:
-        if is_newest:
-            for near in _causes_of(instance, newest):
-                found = near
-        else:
-            found = staleness.ids_by_cause(instance.alias)
-    groups = [
-        {"read": read, "current": new, "files": stale[:_MOST_IN_GROUP], "more": max(0, len(stale) - _MOST_IN_GROUP)}
-        for read, new, stale in staleness.records_by_cause(instance.alias, found)
-    ]
+        found = _causes_of(instance, newest) if is_newest else staleness.ids_by_cause(instance.alias)
+        groups = [
+            {"read": read, "current": new, "files": stale[:_MOST_IN_GROUP], "more": max(0, len(stale) - _MOST_IN_GROUP)}
+            for read, new, stale in staleness.records_by_cause(instance.alias, found)
+        ]
     return groups, is_newest, clock.is_over
 
 
-def _causes_of(instance: Instance, newest: NewestStale) -> Iterator[dict[Cause, list[str]]]:
-    """Yield the nearest causes of the newest stale files, as far as they are found near; then of all, if some are far.
-
-    What was yielded stays, if the time ends in what follows.
-    """
-    found, rest = newest.search.causes(newest.ids, PAGE_LOOKS)
-    yield found
-    if rest:
-        far = staleness.ids_by_cause(instance.alias, rest)
-        yield {cause: [*found.get(cause, ()), *far.get(cause, ())] for cause in {**found, **far}}
+def _causes_of(instance: Instance, newest: NewestStale) -> dict[Cause, list[str]]:
+    """Return the nearest causes of the newest stale files."""
+    found: dict[Cause, list[str]] = {}
+    rest: Collection[str] = newest.ids
+    if newest.search is not None:
+        found, rest = newest.search.causes(newest.ids, _LOOKS)
+    far = staleness.ids_by_cause(instance.alias, rest) if rest else {}
+    return {cause: [*found.get(cause, ()), *far.get(cause, ())] for cause in {**found, **far}}
 
 
 def affected_groups(instance: Instance) -> tuple[list[dict[str, Any]], bool, bool]:
@@ -98,12 +93,14 @@ def stale_by(instance: Instance, read_id: str, after: str = "") -> Rows[File]:
             rows = queries.page_among(instance, whole, ids, after)
         if rows is not None:
             return rows
-    near: dict[Cause, list[str]] = {}
-    with queries.time_limit(instance, PATIENCE_SECONDS) as clock:
-        for one in _causes_of(instance, newest):
-            near = one
+    near: dict[Cause, list[str]] | None = None
+    with queries.time_limit(instance, PATIENCE_SECONDS):
+        near = _causes_of(instance, newest)
+    if near is None:
+        # Nothing is known of these files: a link to what follows them would skip them.
+        return Rows([], is_cut=True)
     found = queries.page_among(instance, whole, _of_cause(near, read_id), after)
-    return Rows(found.rows, found.after or newest.after, clock.is_over or len(newest.ids) < MOST_NEWEST)
+    return Rows(found.rows, found.after or newest.after, len(newest.ids) < MOST_NEWEST)
 
 
 def _of_cause(found: dict[Cause, list[str]], read_id: str) -> list[str]:

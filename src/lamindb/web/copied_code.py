@@ -100,6 +100,9 @@ def files(chosen: FileFilter, after: str = "", *, handle: str = "") -> Code:
     elif chosen.state == "flagged":
         filters |= {"is_flagged": True, **_OLD_TOO}
         is_shell_exact = False
+    elif chosen.state == "affected":
+        filters |= {"is_affected": True, **(_OLD_TOO if chosen.old else {})}
+        is_shell_exact = False
     elif chosen.state == "stale":
         filters["is_stale"] = True
         words = ["stale"] if words == ["ls"] else []
@@ -212,6 +215,13 @@ def search(part: str, text: str) -> Code:
     kind = part[:-1]
     words = [] if kind == "File" else ["--type", kind.lower()]
     return Code(call(f"ln.{kind}.search", text), command("search", *words, "--", text), part)
+
+
+def by_id(part: str, text: str, count: int) -> Code:
+    """Return what gives the first records of one kind whose ids begin with a text; `part` is its name in the plural."""
+    every = f"ln.File.select({_TRASH_TOO}).filter" if part == "Files" else f"ln.{part[:-1]}.select"
+    filters = {"id__startswith": text, **(_OLD_TOO if part == "Files" else {})}
+    return Code(f'{call(every, **filters)}.order_by("id")[:{count}]', part=part)
 
 
 def transform(record: Transform, count: int) -> list[Code]:

@@ -79,7 +79,7 @@ def page(
     """
     common = (
         _common(request.site)
-        | _around(request)
+        | _head_of(request)
         | {
             "title": printable(title),
             "section": section,
@@ -111,11 +111,11 @@ def error_page(site: Site, status: int, text: str, request: Request | None = Non
     values: dict[str, Any] = {"title": titles.get(status, "Something is wrong"), "text": text, "status": status}
     values |= {"is_bare": request is None, "layout": "bare.html" if request is None else "base.html"}
     if request is not None:
-        values |= _around(request) | {"section": "", "crumbs": (), "codes": ()}
+        values |= _head_of(request) | {"section": "", "crumbs": (), "codes": ()}
     return site.render("error.html", _common(site) | values)
 
 
-def _around(request: Request) -> dict[str, Any]:
+def _head_of(request: Request) -> dict[str, Any]:
     """Return what the head of a page is made from."""
     return {
         "theme": theme_of(request),

@@ -73,7 +73,7 @@ class FileFilter:
         storage_id: Where it is.
         since: The first day.
         until: The last day.
-        state: `trash`, `flagged` or `stale`.
+        state: `trash`, `flagged`, `affected` or `stale`.
         old: Include older versions.
     """
 
@@ -134,11 +134,13 @@ def files(instance: Instance, chosen: FileFilter, after: str = "") -> Rows[File]
     if chosen.folder:
         folder = chosen.folder.rstrip("/") + "/"
         below = Q(key__gte=folder, key__lt=_after_prefix(folder))
-        if chosen.state != "stale":
+        if chosen.state not in ("stale", "affected"):
             return _below(instance, query, below, after, by=chosen.time)
         query = query.filter(below)
     if chosen.state == "stale":
         return _stale_page(instance, query, after)
+    if chosen.state == "affected":
+        return _affected_page(instance, query, after)
     return _page(instance, query, after, by=chosen.time)
 
 
@@ -298,60 +300,93 @@ def _stale_page(instance: Instance, query: Any, after: str) -> Rows[File]:
     return Rows(rows, cursor(rows[-1]) if is_dense else newest.after, not is_dense)
 
 
+def _affected_page(instance: Instance, query: Any, after: str) -> Rows[File]:
+    """Return one page of the affected files of a query.
+
+    Where few files are affected, only these are sorted. Where it takes too long to find all that was derived from
+    flagged files, these are those of the newest files that are directly affected, and the search was cut.
+    """
+    few: Collection[str] | None = None
+    with time_limit(instance, PATIENCE_SECONDS) as clock:
+        few = recall.few_affected(database.connection(instance.alias))
+    if few is not None:
+        return page_among(instance, query, few, after)
+    if not clock.is_over:
+        found = _page(instance, query.filter(is_affected=True), after)
+        if not found.is_cut or found.rows:
+            return found
+    return _newest_affected(instance, behind(query, after))
+
+
+def _newest_affected(instance: Instance, query: Any) -> Rows[File]:
+    """Return the directly affected ones of the newest files of a query; the cursor is of the last one looked at."""
+    listed: list[File] = []
+    rows: list[File] = []
+    last: list[File] = []
+    with time_limit(instance, _DENSE_SECONDS):
+        listed = list(_newest(query)[: _LOOKED_AT[-1]])
+        affected = _directly_affected(database.connection(instance.alias), [file.id for file in listed])
+        rows = [file for file in listed if file.id in affected][:ROWS]
+        last = rows[-1:] if len(rows) == ROWS else listed[-1:] if len(listed) == _LOOKED_AT[-1] else []
+    return Rows(rows, cursor(last[0]) if last else "", is_cut=True)
+
+
 @dataclass(frozen=True, slots=True)
 class NewestStale:
     """The newest stale files of a query.
 
     Attributes:
         ids: Their ids, the newest first.
-        after: The cursor of the last file that was decided.
-        search: The search that found them.
+        after: The cursor of a file: of those up to it, all that are stale are in `ids`.
+        search: The search that found them; None if nothing was found in time.
     """
 
     ids: list[str]
     after: str
-    search: stale_marks.Search
+    search: stale_marks.Search | None = None
 
 
 def newest_stale(instance: Instance, query: Any, count: int) -> NewestStale:
     """Return the newest stale files of a query.
 
     A fixed number of files is looked at: if fewer are returned, there may be more. What lies far back is looked at only
-    for the few files between the others.
+    for files that nothing near decides, and where that takes too long, the list ends before the first of these.
     """
     connection = database.connection(instance.alias)
     newest = _newest(query).values_list("created_at", "id")
-    found: list[str] = []
-    listed: list[tuple[datetime.datetime, str]] = []
-    looked_at = ""
-    search = stale_marks.Search(connection, ())
+    found = NewestStale([], "")
     with time_limit(instance, _DENSE_SECONDS):
-        for size in _LOOKED_AT:
-            listed = list(newest[:size])
-            ids = [file_id for _, file_id in listed]
-            search = stale_marks.Search(connection, ids)
-            near = search.marks(stale_marks.PAGE_LOOKS)
-            close = [file_id for file_id in ids if file_id in near.ids]
-            if len(close) < count:
-                found, looked_at = close, _cursor(*listed[-1]) if listed else ""
-            else:
-                unknown = [file_id for file_id in ids[: ids.index(close[count - 1])] if file_id in near.undecided]
-                # If the time ends in the next question, the list ends before the first file that it is about.
-                end = next((n for n, file_id in enumerate(ids) if file_id in near.undecided), len(ids))
-                sure = [file_id for file_id in ids[:end] if file_id in near.ids]
-                if len(sure) > len(found):
-                    found, looked_at = sure, _cursor(*listed[end - 1])
-                far = staleness.stale_among(connection, unknown)
-                found = [file_id for file_id in ids if file_id in near.ids or file_id in far]
-                looked_at = _cursor(*listed[-1])
+        for size in [size for size in _LOOKED_AT if size >= count] or _LOOKED_AT[-1:]:
+            listed: list[tuple[datetime.datetime, str]] = list(newest[:size])
+            search = stale_marks.Search(connection, [file_id for _, file_id in listed])
+            marks = search.marks(stale_marks.PAGE_LOOKS)
+            near = _up_to(listed, count, marks, search)
+            # If the time ends in the next question, this is what is known.
+            found = near if len(near.ids) > len(found.ids) or not found.after else found
+            if len(near.ids) < count and marks.undecided:
+                far = staleness.stale_among(connection, marks.undecided)
+                found = near = _up_to(listed, count, StaleMarks(marks.ids | far), search)
             # Four times as many files have about four times as many that are stale.
-            if not count // 4 <= len(found) < count or len(listed) < size:
+            if not count // 4 <= len(near.ids) < count or len(listed) < size:
                 break
-    if len(found) >= count:
-        # What follows these was not decided, or is not returned: the next page begins there.
-        last = found[count - 1]
-        looked_at = next(_cursor(at, file_id) for at, file_id in listed if file_id == last)
-    return NewestStale(found[:count], looked_at, search)
+    return found
+
+
+def _up_to(
+    listed: list[tuple[datetime.datetime, str]], count: int, marks: StaleMarks, search: stale_marks.Search
+) -> NewestStale:
+    """Return the first stale files of a list, at most so many, and none behind one that is undecided."""
+    ids: list[str] = []
+    after = ""
+    for at, file_id in listed:
+        if file_id in marks.undecided or len(ids) == count:
+            break
+        after = _cursor(at, file_id)
+        if file_id in marks.ids:
+            ids.append(file_id)
+            if len(ids) == count:
+                break
+    return NewestStale(ids, after, search)
 
 
 def cursor(row: Any, *, by: str = "created_at") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect
 
 from lamindb.core.text import printable
 
@@ -35,6 +35,14 @@ class PageError(Exception):
         self.text = text
 
 
+class IncompleteId(Exception):
+    """The address has the beginning of an id: the page is at that of the whole one."""
+
+    def __init__(self, whole: str) -> None:
+        super().__init__(whole)
+        self.whole = whole
+
+
 def not_found(what: str) -> PageError:
     """Return the error for something that does not exist."""
     return PageError(404, f"There is no {what} with this address. It may have been deleted for good.")
@@ -43,6 +51,13 @@ def not_found(what: str) -> PageError:
 def wrong_parameter(name: str, value: str, wanted: str) -> PageError:
     """Return the error for a parameter of an address: it has the name of the parameter, and what it can be."""
     return PageError(400, f"In this address, `{name}` is “{printable(value[:80])}”: use {wanted}.")
+
+
+def see_other(address: str) -> HttpResponse:
+    """Return the answer that leads to another address of this site."""
+    response = HttpResponseRedirect(address)
+    response.status_code = 303
+    return response
 
 
 def finish(response: HttpResponseBase) -> HttpResponseBase:

@@ -103,6 +103,13 @@ def is_public(path: str) -> bool:
     return found is not None and found[0].is_public
 
 
+def with_id(path: str, record_id: str) -> str:
+    """Return a path with another id in the place of its own."""
+    route, _ = _match(path) or (None, {})
+    found = _pattern(route.path).fullmatch(path) if route is not None else None
+    return f"{path[: found.start('id')]}{record_id}{path[found.end('id') :]}" if found is not None else path
+
+
 def resolve(path: str) -> tuple[Callable[..., Any], dict[str, str]]:
     """Return the view of a path and what its parts are.
 

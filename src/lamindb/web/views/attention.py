@@ -11,7 +11,7 @@ from django.http import HttpResponse
 
 from lamindb.maintenance import last_report
 from lamindb.models import File, Flag, Run
-from lamindb.web import causes, copied_code, pages, queries, responses
+from lamindb.web import causes, copied_code, pages, queries, records
 from lamindb.web.application import Request
 from lamindb.web.pages import Code, Crumb
 from lamindb.web.queries import Rows
@@ -56,7 +56,7 @@ def _of_cause(
     site, instance, after = request.site, request.site.instance, pages.place_in_list(request)
     cause = File.objects.using(instance.alias).filter(id=file_id).first()
     if cause is None:
-        raise responses.not_found("file")
+        raise records.missing(instance.alias, File, file_id)
     found = find(instance, cause.id, after)
     return pages.page(
         request,

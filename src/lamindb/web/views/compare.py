@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.http import HttpResponse
 
@@ -15,12 +16,12 @@ from lamindb.compare.run_diff import RunDifference
 from lamindb.errors import InvalidInputError
 from lamindb.models import File, Run, Transform
 from lamindb.runs import identify
-from lamindb.web import copied_code, highlight, pages, queries, responses, tags
+from lamindb.web import copied_code, highlight, pages, queries, records, responses, tags
 from lamindb.web.application import Request
 from lamindb.web.pages import Code, Crumb
-from lamindb.web.responses import PageError
 from lamindb.web.views import file as file_view
 
+_LABELS: Final = {"a": "Earlier", "b": "Later"}
 _MOST_BYTES: Final = 64 << 20
 """Larger files are compared on the command line."""
 _MOST_OFFERED: Final = 30
@@ -31,16 +32,21 @@ _PATIENCE_SECONDS: Final = 5.0
 def show(request: Request) -> HttpResponse:
     """Show what differs between two runs, versions of a file, or transforms; with `all=1`, equal parameters, too."""
     site = request.site
-    ids = [request.GET.get(name, "").strip() for name in ("a", "b")]
-    crumbs = (Crumb("Home", site.url("/")), Crumb("Compare"))
-    if not all(ids):
-        return pages.page(request, "compare.html", title="Compare", crumbs=crumbs, ids=ids, **_offered(request, ids))
-    a, b = _records(site.instance.alias, ids)
-    _check(a, b)
+    given = {name: request.GET.get(name, "").strip() for name in _LABELS}
+    known = _records(site.instance.alias, set(filter(None, given.values())))
+    if any(text and text not in known for text in given.values()):
+        return _resolved(request, given)
+    if not all(given.values()):
+        return _form(request, given, known=next(iter(known.values()), None))
+    a, b = (known[text] for text in given.values())
+    problem = _problem(a, b)
+    if problem:
+        return _form(request, given, [problem], status=400)
     try:
         found = diff(a, b)
-    except InvalidInputError as error:
-        raise PageError(400, "These two cannot be compared: choose two versions of one file, or two runs.") from error
+    except InvalidInputError:
+        problem = "These two cannot be compared: choose two versions of one file, or two runs."
+        return _form(request, given, [problem], status=400)
     kind = type(a).__name__
     python = f"ln.diff({', '.join(copied_code.call(f'ln.{kind}.select', id=one.id) + '.one()' for one in (a, b))})"
     show_all = request.GET.get("all") == "1"
@@ -48,9 +54,9 @@ def show(request: Request) -> HttpResponse:
         request,
         "compare.html",
         title="Compare",
-        crumbs=crumbs,
+        crumbs=_crumbs(request),
         code=Code(python, copied_code.command("diff", a.id, b.id)),
-        ids=ids,
+        given=given,
         found=found,
         sides=[_side(a), _side(b)],
         columns=("Earlier", "Later") if _time(a) <= _time(b) else ("Later", "Earlier"),
@@ -61,13 +67,53 @@ def show(request: Request) -> HttpResponse:
     )
 
 
-def _offered(request: Request, ids: list[str]) -> dict[str, Any]:
-    """Return what one record, whose id is given, can be compared with: the newest of its kind."""
-    given = next(filter(None, ids), None)
-    if given is None:
-        return {}
+def _crumbs(request: Request) -> tuple[Crumb, ...]:
+    return (Crumb("Home", request.site.url("/")), Crumb("Compare"))
+
+
+def _records(alias: str, ids: Collection[str]) -> dict[str, File | Run | Transform]:
+    """Return the records that have these ids, by their ids."""
+    found: dict[str, Any] = {}
+    models: tuple[tuple[Any, str], ...] = ((File, "run"), (Run, "transform"), (Transform, "created_by"))
+    for model, related in models:
+        if len(found) < len(ids):
+            found |= model.objects.using(alias).select_related(related).in_bulk(list(ids))
+    return found
+
+
+def _resolved(request: Request, given: dict[str, str]) -> HttpResponse:
+    """Go to the comparison of what keys and beginnings of ids name; where one names nothing, ask again."""
     alias = request.site.instance.alias
-    (record,) = _records(alias, [given], ("a",) if ids[0] else ("b",))
+    meant = {name: records.named(alias, text) for name, text in given.items() if text}
+    problems = [problem for name, one in meant.items() if (problem := one.problem(_LABELS[name]))]
+    if problems:
+        record = next((one.record for one in meant.values() if one.record is not None), None)
+        return _form(request, given, problems, known=record, status=404)
+    ids = {name: one.record.id for name, one in meant.items()}
+    kept = {"all": "1"} if request.GET.get("all") == "1" else {}
+    return responses.see_other(f"{request.site.url('/compare')}?{urlencode(ids | kept)}")
+
+
+def _form(
+    request: Request, given: dict[str, str], problems: Sequence[str] = (), *, known: Any = None, status: int = 200
+) -> HttpResponse:
+    """Ask which two to compare, and offer what one that is known can be compared with."""
+    return pages.page(
+        request,
+        "compare.html",
+        title="Compare",
+        crumbs=_crumbs(request),
+        given=given,
+        problems=problems,
+        fields=[(name, label, given[name]) for name, label in _LABELS.items()],
+        status=status,
+        **(_offered(request, known) if known is not None else {}),
+    )
+
+
+def _offered(request: Request, record: File | Run | Transform) -> dict[str, Any]:
+    """Return what one record can be compared with: the newest of its kind."""
+    alias = request.site.instance.alias
     if isinstance(record, Run):
         found: Any = queries.newest_runs(
             Run.objects.using(alias).filter(transform_id=record.transform_id), _MOST_OFFERED
@@ -86,24 +132,13 @@ def _offered(request: Request, ids: list[str]) -> dict[str, Any]:
     return {"known": _side(record), "others": [offer(one) for one in found if one.id != record.id]}
 
 
-def _records(alias: str, ids: list[str], names: tuple[str, ...] = ("a", "b")) -> list[File | Run | Transform]:
-    found: dict[str, Any] = {}
-    models: tuple[tuple[Any, str], ...] = ((File, "run"), (Run, "transform"), (Transform, "created_by"))
-    for model, related in models:
-        if len(found) < len(set(ids)):
-            found |= model.objects.using(alias).select_related(related).in_bulk(ids)
-    for name, record_id in zip(names, ids, strict=True):
-        if record_id not in found:
-            text = f"There is no file, run or transform with the id that `{name}` gives in this address."
-            raise PageError(404, text)
-    return [found[record_id] for record_id in ids]
-
-
-def _check(a: Any, b: Any) -> None:
+def _problem(a: Any, b: Any) -> str:
+    """Return why a page cannot compare two records; "" if it may."""
     if type(a) is not type(b):
-        raise PageError(400, "Two records of one kind can be compared: two runs, two transforms, two versions.")
+        return "Two records of one kind can be compared: two runs, two transforms, two versions."
     if isinstance(a, File) and max(a.size, b.size) > _MOST_BYTES:
-        raise PageError(400, f"These files are too large for a page: `lamin diff {a.id} {b.id}` compares them.")
+        return f"These files are too large for a page: `lamin diff {a.id} {b.id}` compares them."
+    return ""
 
 
 def _time(record: Any) -> Any:
@@ -202,7 +237,7 @@ def why(request: Request, id: str) -> HttpResponse:
         "why.html",
         code=Code(f"ln.why({copied_code.literal(file.id)}{argument})", copied_code.command(*words)),
         **file_view.heading(request, file),
-        states=(),
+        states=file_view.marks(instance, file),
         found=found,
         problem=problem,
         causes=[_cause(one) for one in found.causes[:50]] if found is not None else [],

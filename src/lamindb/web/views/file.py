@@ -13,7 +13,7 @@ from lamindb.lineage import recall, staleness
 from lamindb.models import File, Flag, Run, RunInput, RunOutput
 from lamindb.records.open_instance import Instance
 from lamindb.storage.base import ObjectName
-from lamindb.web import copied_code, pages, queries, responses
+from lamindb.web import copied_code, pages, queries, records
 from lamindb.web.application import Request
 from lamindb.web.pages import Crumb, Tab
 
@@ -36,7 +36,7 @@ def get(instance: Instance, file_id: str) -> File:
     query = File.objects.using(instance.alias).select_related("storage", "run__transform", "created_by", "trashed_by")
     found: File | None = query.filter(id=file_id).first()
     if found is None:
-        raise responses.not_found("file")
+        raise records.missing(instance.alias, File, file_id)
     return found
 
 
@@ -187,6 +187,11 @@ def _preview(request: Request, file: File) -> str:
     return previews.html(request.site, file)
 
 
+def marks(instance: Instance, file: File) -> tuple[str, ...]:
+    """Return the states of a file as a list shows them."""
+    return queries.with_states(instance, [file])[0].states
+
+
 def preview(request: Request, id: str) -> HttpResponse:
     """Show what is in a file: the part of its page that is loaded after the rest."""
     file = get(request.site.instance, id)
@@ -200,5 +205,5 @@ def preview(request: Request, id: str) -> HttpResponse:
         code=copied_code.file(file, method="load()", shell="cat"),
         **heading(request, file),
         preview=_preview(request, file),
-        states=(),
+        states=marks(request.site.instance, file),
     )

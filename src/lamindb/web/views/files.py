@@ -18,7 +18,7 @@ from lamindb.web.queries import FileFilter
 _COMMON: Final = (".csv", ".parquet", ".h5ad", ".png", ".ipynb", ".json", ".tsv", ".html", ".fastq.gz", ".txt")
 """The suffixes that are offered first, where files have them."""
 _OFFERED: Final = 12
-_STATES: Final = {"stale": "stale", "flagged": "flagged", "trash": "in trash"}
+_STATES: Final = {"stale": "stale", "flagged": "flagged", "affected": "affected", "trash": "in trash"}
 
 
 def index(request: Request) -> HttpResponse:
@@ -64,6 +64,8 @@ def _lead(chosen: FileFilter) -> str:
         return "Made from a version that another one has replaced since."
     if chosen.state == "flagged":
         return "Flagged as wrong. What was derived from them is affected."
+    if chosen.state == "affected":
+        return "Made from files that are flagged as wrong, also some steps before."
     return "Newest first, all versions." if chosen.old else "Newest first, current versions."
 
 

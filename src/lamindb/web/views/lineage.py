@@ -6,12 +6,12 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse
 from django.utils.safestring import mark_safe
 
 from lamindb.core.text import printable
 from lamindb.db import database
-from lamindb.errors import InvalidInputError, NoResultFound
+from lamindb.errors import InvalidInputError
 from lamindb.lineage import excerpt_graph, impacts, query, sql, stale_marks, subgraph
 from lamindb.lineage.excerpt import MOST_NODES, NODES, PAGE, Excerpt, Form, Grouping, Mark
 from lamindb.lineage.excerpt_graph import MOST_COUNTED, ExcerptGraph
@@ -21,7 +21,7 @@ from lamindb.lineage.render.page_svg import Links, draw_page
 from lamindb.lineage.render.picture import LineagePicture
 from lamindb.lineage.render.tree import Direction
 from lamindb.models import File, Run, Transform
-from lamindb.web import copied_code, lineage_tree, pages, queries, responses
+from lamindb.web import copied_code, lineage_tree, pages, queries, records, responses
 from lamindb.web.application import Request
 from lamindb.web.pages import Code, Crumb
 
@@ -36,6 +36,7 @@ _GROUPINGS: Final[dict[Grouping, str]] = {
 _FORMS: Final[dict[Form, str]] = {"picture": "Picture", "tree": "Tree", "table": "Table"}
 _MARKS: Final[dict[Mark, str]] = {"way": "The way", "before": "What came before", "after": "What came after"}
 _SAVED: Final = {"svg": "image/svg+xml", "json": "application/json", "txt": "text/plain; charset=utf-8"}
+_ENDS: Final = ("From", "To")
 _FEW: Final = 10
 _MOST_GROUPS: Final = 50
 _MOST_FILES: Final = 20
@@ -47,11 +48,9 @@ def index(request: Request) -> HttpResponse:
     """Ask whose lineage to show, and offer the newest files; with `of=`, go to the lineage of a record."""
     site = request.site
     given = request.GET.get("of", "").strip()
-    record = _record(given)
-    if record is not None:
-        response = HttpResponseRedirect(f"{_place(site, record)}/lineage")
-        response.status_code = 303
-        return response
+    named = records.named(site.instance.alias, given)
+    if named.record is not None:
+        return responses.see_other(f"{_place(site, named.record)}/lineage")
     current = File.objects.using(site.instance.alias).filter(is_latest=True, trashed_at__isnull=True)
     return pages.page(
         request,
@@ -60,6 +59,7 @@ def index(request: Request) -> HttpResponse:
         section="lineage",
         crumbs=(Crumb("Home", site.url("/")), Crumb("Lineage")),
         given=given,
+        problem=named.problem("Show the lineage of") if given else "",
         files=list(current.select_related("transform").order_by("-created_at", "-id")[:_FEW]),
         status=404 if given else 200,
     )
@@ -94,7 +94,7 @@ def _show(request: Request, kind: str, record_id: str) -> HttpResponse:
     related = ("transform",) if kind == "run" else ()
     record = _MODELS[kind].objects.using(instance.alias).select_related(*related).filter(id=record_id).first()
     if record is None:
-        raise responses.not_found(kind)
+        raise records.missing(instance.alias, _MODELS[kind], record_id)
     try:
         excerpt = Excerpt.from_query(kind, record_id, pages.parameters(request))
     except InvalidInputError as error:
@@ -326,13 +326,12 @@ def path(request: Request) -> HttpResponse:
     values: dict[str, Any] = {"given": given, "is_all": is_all, "problem": "", "picture": "", "ends": []}
     graph = LineageGraph()
     code = None
-    ends = [_record(text) for text in given.values()]
+    named = [records.named(site.instance.alias, text) for text in given.values()]
+    ends = [one.record for one in named]
     values["ends"] = [(name, end, _place(site, end)) for name, end in zip(given, ends, strict=True) if end is not None]
     if all(given.values()):
-        missing = [name for name, end in zip(("first", "second"), ends, strict=True) if end is None]
-        if missing:
-            values["problem"] = f"There is no record that the {' and the '.join(missing)} field names."
-        else:
+        values["problem"] = " ".join(filter(None, (one.problem(at) for one, at in zip(named, _ENDS, strict=True))))
+        if not values["problem"]:
             graph, values["problem"] = _way(request, *ends, is_all=is_all)
             if ends[0] == ends[1]:
                 graph, values["problem"] = LineageGraph(), "Both are the same: name two records."
@@ -372,16 +371,6 @@ def _way(request: Request, first: Any, second: Any, *, is_all: bool) -> tuple[Li
     return graph, f"These are more than {MOST_NODES} files and runs." if len(graph) > MOST_NODES else ""
 
 
-def _record(text: str) -> Any:
-    """Return the record with an id or key; None if there is none."""
-    if not text:
-        return None
-    try:
-        return query.record_of(text)
-    except NoResultFound:
-        return None
-
-
 def _place(site: Any, record: Any) -> str:
     kind = record._meta.concrete_model._meta.model_name
     return str(site.url(f"{_PLACES[kind]}{record.id}"))
@@ -391,13 +380,12 @@ def impact(request: Request) -> HttpResponse:
     """Show what was derived from a record, and by whom."""
     site = request.site
     given = request.GET.get("id", "").strip()
-    record = _record(given)
+    named = records.named(site.instance.alias, given)
+    record = named.record
     if record is None:
-        return _asked(request, given)
+        return _asked(request, given, named.problem("If this changes") if given else "")
     if given != record.id:
-        response = HttpResponseRedirect(f"{site.url('/lineage/impact')}?id={record.id}")
-        response.status_code = 303
-        return response
+        return responses.see_other(f"{site.url('/lineage/impact')}?id={record.id}")
     found: impacts.Impact | None = None
     is_over = False
     with queries.time_limit(site.instance, _PATIENCE_SECONDS) as clock:
@@ -442,7 +430,7 @@ def impact(request: Request) -> HttpResponse:
     )
 
 
-def _asked(request: Request, given: str) -> HttpResponse:
+def _asked(request: Request, given: str, problem: str) -> HttpResponse:
     """Ask which record is meant."""
     url = request.site.url
     return pages.page(
@@ -452,5 +440,6 @@ def _asked(request: Request, given: str) -> HttpResponse:
         section="lineage",
         crumbs=(Crumb("Home", url("/")), Crumb("Lineage", url("/lineage")), Crumb("What would change")),
         given=given,
+        problem=problem,
         status=404 if given else 200,
     )

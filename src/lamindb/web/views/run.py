@@ -11,7 +11,7 @@ from lamindb.models import Run, RunInput, RunOutput
 from lamindb.records.open_instance import Instance
 from lamindb.runs import identify, log_file
 from lamindb.storage.base import ObjectName
-from lamindb.web import copied_code, highlight, pages, queries, responses
+from lamindb.web import copied_code, highlight, pages, queries, records, responses
 from lamindb.web.application import Request
 from lamindb.web.pages import Crumb, Tab
 
@@ -31,7 +31,7 @@ def get(instance: Instance, run_id: str) -> Run:
     query = Run.objects.using(instance.alias).select_related("transform", "created_by")
     found: Run | None = query.filter(id=run_id).first()
     if found is None:
-        raise responses.not_found("run")
+        raise records.missing(instance.alias, Run, run_id)
     return found
 
 

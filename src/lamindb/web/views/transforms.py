@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from lamindb.models import CodeRevision, File, Run, Transform
 from lamindb.models.transform import TYPES
 from lamindb.records.open_instance import Instance
-from lamindb.web import copied_code, highlight, pages, queries, responses
+from lamindb.web import copied_code, highlight, pages, queries, records, responses
 from lamindb.web.application import Request
 from lamindb.web.filters import Menu
 from lamindb.web.pages import Crumb
@@ -28,7 +28,7 @@ def get(instance: Instance, transform_id: str) -> Transform:
     query = Transform.objects.using(instance.alias).select_related("created_by")
     found: Transform | None = query.filter(id=transform_id).first()
     if found is None:
-        raise responses.not_found("transform")
+        raise records.missing(instance.alias, Transform, transform_id)
     return found
 
 
