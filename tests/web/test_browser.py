@@ -269,14 +269,22 @@ def test_a_long_handle_leaves_room_for_the_names_of_a_list(browser: Any, hostile
             assert min(widths) > 300, address
 
 
+SMALLER_SIDE = """() => {
+    const box = document.activeElement.getBoundingClientRect();
+    return Math.min(box.width, box.height);
+}"""
+
+
 def test_focus_is_visible_everywhere(browser: Any, usual: Made) -> None:
     with served(usual.folder) as server, opened(browser, server) as page:
         page.goto(f"{server.gate.origin}/files/{usual.files['model']}", wait_until="load")
-        for _ in range(25):
+        for _ in range(35):
             page.keyboard.press("Tab")
             width = page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
             style = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
             assert style != "none" and width != "0px"
+            size = page.evaluate(SMALLER_SIDE)
+            assert size > 10, page.evaluate("document.activeElement.outerHTML")
 
 
 def test_everything_is_there_without_a_script(browser: Any, usual: Made) -> None:
