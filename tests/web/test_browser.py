@@ -269,6 +269,18 @@ def test_a_long_handle_leaves_room_for_the_names_of_a_list(browser: Any, hostile
             assert min(widths) > 300, address
 
 
+@pytest.mark.parametrize("has_script", [True, False])
+def test_every_tab_of_a_run_is_seen_on_a_phone(browser: Any, usual: Made, has_script: bool) -> None:
+    options = {"viewport": {"width": 390, "height": 800}, "java_script_enabled": has_script}
+    with served(usual.folder) as server, opened(browser, server, **options) as page:
+        for name in ("train", "failed"):
+            page.goto(f"{server.gate.origin}/runs/{usual.runs[name]}", wait_until="load")
+            card = page.locator(".card:has(> .tabs)").bounding_box()
+            tabs = page.locator(".tabs a").all()
+            ends = [box["x"] + box["width"] for box in (tab.bounding_box() for tab in tabs)]
+            assert len(ends) > 4 and max(ends) <= card["x"] + card["width"]
+
+
 SMALLER_SIDE = """() => {
     const box = document.activeElement.getBoundingClientRect();
     return Math.min(box.width, box.height);
