@@ -216,6 +216,30 @@ def test_the_keyboard_alone_leads_from_a_search_to_the_impact_and_its_code(
     assert page.errors == []
 
 
+def test_escape_and_a_link_clear_the_selection(browser: Any, server: Any, project: dict[str, str]) -> None:
+    page = signed_in(browser, server)
+    plain = f"{server.gate.origin}/files/{project['merged']}/lineage?depth=2"
+    selected = f"{plain}&sel={project['report']}&mark=before"
+    page.goto(selected)
+    swapped(page, lambda: page.keyboard.press("Escape"))
+    assert page.url == plain
+    assert page.evaluate("document.activeElement.dataset.id") == project["report"]
+    assert page.locator("a.marked, [data-clear]").count() == 0
+    page.go_back()
+    page.wait_for_url(selected)
+    # What is open is closed first, and a field only loses the focus.
+    page.goto(selected)
+    page.locator(".save summary").click()
+    page.keyboard.press("Escape")
+    assert page.locator(".save[open]").count() == 0 and page.url == selected
+    page.get_by_label("Generations").focus()
+    page.keyboard.press("Escape")
+    assert page.url == selected
+    swapped(page, lambda: page.get_by_role("link", name="Clear selection").click())
+    assert page.url == plain
+    assert page.errors == []
+
+
 def test_a_phone_has_the_tree_and_no_page_scrolls_sideways(browser: Any, server: Any, project: dict[str, str]) -> None:
     page = signed_in(browser, server)
     for width in (320, 390):

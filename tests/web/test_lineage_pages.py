@@ -98,6 +98,19 @@ def test_selecting_moves_no_node(project: dict[str, Any]) -> None:
         assert f'<dd class="mono">{node_id}</dd>' in text
 
 
+def test_a_link_clears_the_selection_and_the_keys_name_it(project: dict[str, Any]) -> None:
+    client, merged, report = project["client"], project["merged"][0], project["report"]
+    base = f"/files/{merged.id}/lineage"
+    link = re.compile(r'href="([^"]*)" data-id="[^"]*" data-clear')
+    for selected in (report.id, "elsewhere"):
+        (address,) = link.findall(client.get(f"{base}?depth=2&sel={selected}&mark=way").text)
+        assert address == f"{base}?depth=2"
+    assert link.findall(client.get(f"{base}?sel={report.id}").text) == [base]
+    assert not link.findall(client.get(base).text)
+    # The page of keys has the dialog, too.
+    assert client.get("/keys").text.count("Clear the selection") == 2
+
+
 def test_all_state_is_in_the_address(project: dict[str, Any]) -> None:
     client, merged = project["client"], project["merged"][0]
     first = client.get(f"/files/{merged.id}/lineage").text

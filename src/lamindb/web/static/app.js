@@ -32,7 +32,7 @@
 
   document.addEventListener("click", (event) => {
     const target = event.target.closest("[data-copy],[data-keys],[data-keys-off]");
-    for (const open of all(".chips details[open]")) if (!open.contains(event.target)) open.open = false;
+    for (const open of all(".chips details[open], .save[open]")) if (!open.contains(event.target)) open.open = false;
     if (!target) return;
     if (target.dataset.copy) copy(target);
     else if ("keys" in target.dataset) dialog.showModal();
@@ -55,7 +55,7 @@
   const places = { h: "/", f: "/files", r: "/runs", t: "/transforms", l: "/lineage", s: "/stale" };
   let leads = false;
   document.addEventListener("keydown", (event) => {
-    const open = one(".chips details[open]");
+    const open = one(".chips details[open], .save[open]"), clear = one("[data-clear]");
     if (event.key === "Escape" && open) { open.open = false; one("summary", open).focus(); return; }
     if (event.ctrlKey || event.metaKey || event.altKey || !areOn() || dialog.open) return;
     if (event.target.closest("input, textarea, select, [contenteditable]")) {
@@ -70,6 +70,7 @@
       j: () => step(1), k: () => step(-1),
       c: () => { const button = one("[data-copy]"); if (button) copy(button); },
       "?": () => dialog.showModal(),
+      Escape: clear && (() => clear.click()),
     }[event.key];
     if (does) { event.preventDefault(); does(); }
   });

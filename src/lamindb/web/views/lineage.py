@@ -265,8 +265,12 @@ def _panel(request: Request, excerpt: Excerpt, found: ExcerptGraph) -> dict[str,
     wanted = excerpt.selected or excerpt.id
     focus = found.graph.focus_ids()
     node = around.nodes.get(wanted) or (around.nodes[max(focus)] if focus and excerpt.selected is None else None)
+    # Both names of what is selected go: a mark is that of a selected node.
+    clear = replace(excerpt, selected=None, mark=None).query()
+    is_selected = excerpt.selected is not None or excerpt.mark is not None
+    cleared = {"clear_link": "?".join(filter(None, [base, clear])) if is_selected else ""}
     if node is None:
-        return {"chosen": None}
+        return {"chosen": None, **cleared}
     own = lineage_tree.place(request.site.url, node)
     is_focus = node.id in focus
     made = [one for other in around.before[node.id] if isinstance(one := around.nodes[other], RunNode)]
@@ -275,6 +279,7 @@ def _panel(request: Request, excerpt: Excerpt, found: ExcerptGraph) -> dict[str,
         return f"{base}?{replace(excerpt, selected=node.id, mark=None if excerpt.mark == mark else mark).query()}"
 
     return {
+        **cleared,
         "chosen": node,
         "chosen_is_file": isinstance(node, FileNode),
         "chosen_name": node.title,
