@@ -240,6 +240,51 @@ def test_escape_and_a_link_clear_the_selection(browser: Any, server: Any, projec
     assert page.errors == []
 
 
+def test_a_date_is_sent_when_it_is_complete(browser: Any, server: Any, project: dict[str, str]) -> None:
+    page = signed_in(browser, server)
+    address = f"{server.gate.origin}/files/{project['merged']}/lineage"
+    page.goto(address)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/lineage" in request.url else None)
+    field = page.locator("input[name=at]")
+
+    def typed(day: str) -> None:
+        field.focus()
+        page.keyboard.type(day)
+
+    typed("03142020")
+    assert field.input_value() == "2020-03-14" and asked == []
+    swapped(page, lambda: page.get_by_label("Generations").focus())
+    assert asked == [f"{address}?at=2020-03-14"]
+    assert "It was not there yet on 2020-03-14" in page.inner_text("main")
+    assert page.evaluate("document.activeElement.name") == "depth"
+    typed("0314")
+    page.keyboard.type("9999")
+    swapped(page, lambda: page.get_by_label("Generations").focus())
+    assert "9999-03-14 is in the future" in page.inner_text("main") and len(asked) == 2
+    # By Enter, once.
+    today = field.get_attribute("max")
+    typed(f"{today[5:7]}{today[8:]}{today[:4]}")
+    swapped(page, lambda: page.keyboard.press("Enter"))
+    assert "As it was recorded then" in page.inner_text("main") and asked[2:] == [f"{address}?at={today}"]
+    assert page.evaluate("document.activeElement.name") == "at"
+    # What a calendar gives is complete at once.
+    swapped(page, lambda: field.fill(""))
+    assert page.url == address and len(asked) == 4
+    assert page.errors == []
+
+
+def test_what_is_refused_is_said(browser: Any, server: Any, project: dict[str, str]) -> None:
+    page = signed_in(browser, server)
+    address = f"{server.gate.origin}/files/{project['merged']}/lineage"
+    page.goto(address)
+    page.get_by_label("Generations").fill("99")
+    page.keyboard.press("Tab")
+    assert page.url == address
+    page.get_by_label("Hide plumbing").click()
+    page.get_by_text("In this address, depth").wait_for()
+
+
 def test_a_phone_has_the_tree_and_no_page_scrolls_sideways(browser: Any, server: Any, project: dict[str, str]) -> None:
     page = signed_in(browser, server)
     for width in (320, 390):

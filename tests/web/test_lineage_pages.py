@@ -193,6 +193,30 @@ def test_a_day_before_a_record_was_made_says_so(project: dict[str, Any]) -> None
         assert "was not there yet" not in project["client"].get(f"{address}{at}").text
 
 
+@pytest.mark.parametrize("form", ["picture", "tree", "table"])
+def test_every_date_is_answered_by_a_sentence(project: dict[str, Any], form: str) -> None:
+    report = project["report"]
+    for kind, record in (("file", report), ("run", report.run), ("transform", report.run.transform)):
+        address = f"/{kind}s/{record.id}/lineage?as={form}&at="
+        for at in ("0001-01-01", "0020-03-14", "1969-12-31"):
+            text = project["client"].get(address + at).text
+            assert f'<p class="lead">It was not there yet on {at}</p>' in text
+            assert f"This {kind} was not there yet" in text
+            assert (
+                "file shown" not in text
+                and "run shown" not in text
+                and "made from nothing" not in text
+                and "recorded then" not in text
+            )
+        for at in ("9999-12-31", "2999-01-01T10:00:00"):
+            text = project["client"].get(address + at).text
+            assert f"{at[:10]} is in the future" in text and "recorded then" not in text
+    today = ln.File.select(id=report.id).one().created_at.date().isoformat()
+    text = project["client"].get(f"/files/{report.id}/lineage?at={today}").text
+    assert "As it was recorded then." in text and "in the future" not in text
+    assert f'min="{today}" max="' in text
+
+
 def test_a_way_is_highlighted(project: dict[str, Any]) -> None:
     client, report, merged = project["client"], project["report"], project["merged"][0]
     text = client.get(f"/files/{report.id}/lineage?sel={merged.id}&mark=way").text
