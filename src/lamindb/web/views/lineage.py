@@ -186,9 +186,10 @@ def _notes(record: Any, excerpt: Excerpt, found: ExcerptGraph, *, has_marks: boo
         notes.append(_NOT_LOOKED_FOR)
     if not excerpt.has_plumbing:
         count = labels.counted(found.n_plumbing, "file")
+        hidden = f"{count} between two runs hidden." if found.n_plumbing else "No file is plumbing here."
         notes.append(
-            f"{count} between two runs hidden: made by one run and read by one, without a description, and without a "
-            "key or in a folder such as tmp or interim."
+            f"{hidden} Plumbing was made by one run and read by one, and has no description, and no key or one in a "
+            "folder such as tmp or interim."
         )
     if found.n_more_starts:
         more = f"over {MOST_COUNTED:,}" if found.n_more_starts >= MOST_COUNTED else f"{found.n_more_starts:,}"
