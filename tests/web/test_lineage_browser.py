@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import shutil
 import threading
 from collections.abc import Iterator
@@ -333,3 +334,26 @@ def test_a_picture_that_goes_on_is_shaded_on_that_side(
     box.evaluate("one => { one.scrollLeft = one.scrollWidth; }")
     end = corners()
     assert start[0] != end[0] and start[1] != end[1]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_line_on_a_side_that_goes_on_is_well_seen(
+    browser: Any, server: Any, project: dict[str, str], theme: str
+) -> None:
+    image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
+    page = signed_in(browser, server, java_script_enabled=False, color_scheme=theme)
+    page.set_viewport_size({"width": 700, "height": 900})
+    page.goto(f"{server.gate.origin}/lineage/impact?id={project['raw']}")
+    box = page.locator(".graph")
+    box.evaluate("one => { one.scrollTop = 0; one.scrollLeft = (one.scrollWidth - one.clientWidth) / 2; }")
+    at = box.bounding_box()
+    places = (at["x"] + 1, at["x"] + at["width"] - 2, at["x"] + at["width"] / 2)
+    shots = [page.screenshot(clip={"x": x, "y": at["y"] + 8, "width": 1, "height": 1}) for x in places]
+    left, right, inside = (_luminance(*image.open(io.BytesIO(shot)).convert("RGB").getpixel((0, 0))) for shot in shots)
+    for side in (left, right):
+        assert (max(side, inside) + 0.05) / (min(side, inside) + 0.05) >= 3
+
+
+def _luminance(*colour: int) -> float:
+    parts = [one / 255 / 12.92 if one <= 10 else ((one / 255 + 0.055) / 1.055) ** 2.4 for one in colour]
+    return sum(part * weight for part, weight in zip(parts, (0.2126, 0.7152, 0.0722), strict=True))
