@@ -44,7 +44,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             with ln.track(ln.Transform(name="report", type="script"), params={"page": number}):
                 merged.stage(is_run_input=True)
                 report = ln.File(f"report {number}".encode(), key=f"reports/{number}.md").save()
-    return {"raw": raw[0].id, "merged": merged.id, "report": report.id, "folder": str(folder)}
+        with ln.track(ln.Transform(name="plan", type="script")):
+            draft = ln.File(b"draft", key="plans/draft.md").save()
+        with ln.track(ln.Transform(name="approve", type="script")):
+            draft.stage(is_run_input=True)
+            plan = ln.File(b"plan", key="plans/plan.md").save()
+        draft.replace(b"another").save()
+    return {"plan": plan.id, "raw": raw[0].id, "merged": merged.id, "report": report.id, "folder": str(folder)}
 
 
 @pytest.fixture
@@ -158,10 +164,13 @@ def test_it_works_by_keyboard_and_without_script(
 
 
 FOCUSED = """() => {
-    const one = document.activeElement, style = getComputedStyle(one), shape = one.querySelector(".f, .r, .m");
+    const one = document.activeElement, style = getComputedStyle(one), stub = one.querySelector(".m");
+    const ring = one.querySelector(".fr");
     const isRinged = style.outlineStyle !== "none" && style.outlineWidth !== "0px";
-    // In a picture the shape is drawn with a thicker line.
-    return [isRinged || (one.closest("svg") && getComputedStyle(shape).strokeWidth === "3px"), one.matches("body")];
+    // In a picture a node has a ring of its own, and a stub a thicker line.
+    const isThick = stub && getComputedStyle(stub).strokeWidth === "3px";
+    const isDrawn = ring ? getComputedStyle(ring).display !== "none" : isThick;
+    return [isRinged || isDrawn, one.matches("body")];
 }"""
 
 
@@ -239,6 +248,54 @@ def test_escape_and_a_link_clear_the_selection(browser: Any, server: Any, projec
     swapped(page, lambda: page.get_by_role("link", name="Clear selection").click())
     assert page.url == plain
     assert page.errors == []
+
+
+LINES = """one => {
+    const line = (rule) => {
+        const found = [...document.querySelectorAll(rule)].find((other) => {
+            const a = other.getBoundingClientRect(), b = one.querySelector(".f, .r").getBoundingClientRect();
+            return a.left < b.left && a.right > b.right && a.top < b.top && a.bottom > b.bottom;
+        });
+        const style = found && getComputedStyle(found);
+        return Boolean(found) && style.display !== "none" && [style.fill, style.strokeDasharray].join();
+    };
+    return [line(".h"), line(".ring"), line(".fr"), getComputedStyle(one.querySelector(".f, .r")).stroke];
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_centre_what_is_selected_and_what_has_the_focus_differ(
+    browser: Any, server: Any, project: dict[str, str], theme: str
+) -> None:
+    page = signed_in(browser, server, color_scheme=theme)
+    base = f"{server.gate.origin}/files/{project['merged']}/lineage?dir=up"
+
+    def lines_of(name: str) -> list[Any]:
+        return page.eval_on_selector(f'a.node[data-id="{project[name]}"]', LINES)
+
+    page.goto(f"{base}&sel={project['raw']}")
+    centre, raw = lines_of("merged"), lines_of("raw")
+    assert centre[0] and not (centre[1] or centre[2])
+    assert raw[1] and not (raw[0] or raw[2]) and raw[1].startswith("none") and not centre[0].startswith("none")
+    tab_to(page, f'a.node[data-id="{project["raw"]}"]')
+    focused = lines_of("raw")
+    assert focused[1] == raw[1] and focused[2] and focused[2] != focused[1]
+    # One node may be all three, and the colour of its border stays that of its state.
+    page.goto(f"{base}&sel={project['merged']}")
+    tab_to(page, f'a.node[data-id="{project["merged"]}"]')
+    band, ring, focus, _ = lines_of("merged")
+    assert len({band, ring, focus}) == 3 and all((band, ring, focus))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_stale_card_keeps_its_border(browser: Any, server: Any, project: dict[str, str], theme: str) -> None:
+    page = signed_in(browser, server, color_scheme=theme)
+    page.goto(f"{server.gate.origin}/files/{project['plan']}/lineage?sel={project['plan']}")
+    amber = page.eval_on_selector("tspan.why", "one => getComputedStyle(one).fill")
+    assert page.eval_on_selector("a.node.selected .f-stale", "one => getComputedStyle(one).stroke") == amber
+    tab_to(page, "a.node.selected")
+    page.locator("a.node.selected").hover()
+    assert page.eval_on_selector("a.node.selected .f-stale", "one => getComputedStyle(one).stroke") == amber
 
 
 def test_a_date_is_sent_when_it_is_complete(browser: Any, server: Any, project: dict[str, str]) -> None:

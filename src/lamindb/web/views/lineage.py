@@ -263,7 +263,7 @@ def _drawings(request: Request, excerpt: Excerpt, found: ExcerptGraph) -> dict[s
         of_transform = excerpt.kind == "transform" and node_id == excerpt.id
         return f"{base}?{excerpt.opening(node_id, 'up' if of_transform or side == 'up' else 'down').query()}"
 
-    links = Links(select, more, PAGE, excerpt.selected or excerpt.id, found.marked(excerpt))
+    links = Links(select, more, PAGE, excerpt.selected, found.marked(excerpt))
     drawn: dict[str, Any] = {}
     if excerpt.form in (None, "picture"):
         drawing = draw_page(found.graph, links)
