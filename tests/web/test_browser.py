@@ -249,6 +249,15 @@ def test_keys_lead_from_search_to_a_file_and_copy_its_code(browser: Any, usual: 
         page.locator("#said", has_text="Copied").wait_for(state="attached")
         copied = page.evaluate("navigator.clipboard.readText()")
         assert copied == f'ln.File.select(id="{usual.files["model"]}").one().describe()'
+        # What was copied is said where it is seen, though its code is farther down.
+        seen = page.locator("#said", has_text=f"Copied: {copied}")
+        seen.wait_for()
+        at = seen.bounding_box()
+        assert at["y"] > 0 and at["y"] + at["height"] <= 900 and at["height"] > 20
+        page.keyboard.press("g")
+        page.keyboard.press("e")
+        page.wait_for_url(re.compile("/health$"))
+        assert page.locator("#said").bounding_box()["height"] == 0
         page.keyboard.press("g")
         page.keyboard.press("r")
         page.wait_for_url(re.compile("/runs$"))
@@ -259,6 +268,26 @@ def test_keys_lead_from_search_to_a_file_and_copy_its_code(browser: Any, usual: 
         page.keyboard.press("g")
         page.keyboard.press("f")
         assert urlsplit(page.url).path == "/runs"
+
+
+def test_what_is_copied_from_folded_code_is_said(browser: Any, usual: Made) -> None:
+    with served(usual.folder) as server, opened(browser, server) as page:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.gate.origin)
+        page.goto(f"{server.gate.origin}/", wait_until="load")
+        assert page.locator(".take details:not([open])").count() == 1
+        page.keyboard.press("c")
+        first = page.locator(".take code").first.text_content()
+        page.locator("#said", has_text=f"Copied: {first.splitlines()[0][:120]}").wait_for()
+        assert page.evaluate("navigator.clipboard.readText()") == first
+
+
+def test_each_section_of_the_head_has_keys(browser: Any, usual: Made) -> None:
+    with served(usual.folder) as server, opened(browser, server) as page:
+        for link in page.locator(".nav a").all():
+            name = link.inner_text()
+            named = page.locator(f"#keys dd:has-text('{name}')").first
+            keys = named.locator("xpath=preceding-sibling::dt[1]").locator("kbd").all_text_contents()
+            assert keys[0] == "g", name
 
 
 def test_a_long_handle_leaves_room_for_the_names_of_a_list(browser: Any, hostile: Made) -> None:

@@ -6,7 +6,13 @@
   const all = (rule, from = document) => [...from.querySelectorAll(rule)];
   page.classList.add("has-script");
 
-  const say = (text) => { const place = one("#said"); place.textContent = ""; setTimeout(() => { place.textContent = text; }, 50); };
+  let silence = 0;
+  const say = (text) => {
+    const place = one("#said");
+    place.textContent = ""; clearTimeout(silence);
+    setTimeout(() => { place.textContent = text; }, 50);
+    silence = setTimeout(() => { place.textContent = ""; }, 6000);
+  };
 
   const copy = async (button) => {
     const text = document.getElementById(button.dataset.copy).textContent, label = button.lastChild.previousSibling;
@@ -14,8 +20,10 @@
       const area = document.createElement("textarea");
       area.value = text; document.body.append(area); area.select(); document.execCommand("copy"); area.remove(); button.focus();
     }
+    const [first, ...rest] = text.trim().split("\n");
+    say(`Copied: ${first.slice(0, 120)}${first.length > 120 || rest.length ? " …" : ""}`);
     if (!button.dataset.was) {
-      button.dataset.was = label.textContent; label.textContent = "Copied"; say("Copied");
+      button.dataset.was = label.textContent; label.textContent = "Copied";
       setTimeout(() => { label.textContent = button.dataset.was; delete button.dataset.was; }, 1600);
     }
   };
@@ -52,7 +60,7 @@
     const next = links[Math.min(Math.max(now < 0 ? (by > 0 ? 0 : links.length - 1) : now + by, 0), links.length - 1)];
     if (next) { next.focus(); next.closest("tr, li").scrollIntoView({ block: "nearest" }); }
   };
-  const places = { h: "/", f: "/files", r: "/runs", t: "/transforms", l: "/lineage", s: "/stale" };
+  const places = { h: "/", f: "/files", r: "/runs", t: "/transforms", l: "/lineage", s: "/stale", e: "/health" };
   let leads = false;
   document.addEventListener("keydown", (event) => {
     const open = one(".chips details[open], .save[open]"), clear = one("[data-clear]");
