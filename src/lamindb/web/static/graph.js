@@ -3,6 +3,8 @@
   "use strict";
   const all = (rule) => [...document.querySelectorAll(rule)];
   const named = (id) => all("#main [data-id]").find((one) => one.dataset.id === id);
+  // The ring of the focus is part of a node, and not always drawn.
+  const placeOf = (one) => (one.querySelector(":scope > g") || one).getBoundingClientRect();
   // A picture that is a little too wide for its box is made smaller: letters stay readable down to nine tenths.
   const fit = () => {
     for (const box of all(".graph")) {
@@ -22,7 +24,7 @@
     }
   };
   const go = async (address, id) => {
-    const box = document.querySelector(".graph"), was = id && named(id) && named(id).getBoundingClientRect();
+    const box = document.querySelector(".graph"), was = id && named(id) && placeOf(named(id));
     const scroll = box && [box.scrollLeft, box.scrollTop], top = scrollY;
     await htmx.ajax("GET", address, { source: "#lineage", target: "#main", select: "#main", swap: "outerHTML show:none" });
     const now = id && (named(id) || named(id.split(":")[0])), next = document.querySelector(".graph");
@@ -33,7 +35,7 @@
     // What was chosen stays where it was, and has the focus.
     now.focus({ preventScroll: true });
     if (!was || !next || !next.contains(now)) return;
-    const is = now.getBoundingClientRect();
+    const is = placeOf(now);
     next.scrollLeft += is.left - was.left; next.scrollTop += is.top - was.top;
   };
   document.addEventListener("click", (event) => {
