@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import parse_qsl
 
 import pytest
@@ -30,9 +30,7 @@ _EXCERPTS = st.builds(
     group=st.sampled_from(["none", "folder", "transform", "parent"]),
     ungrouped=st.lists(_IDS, max_size=5, unique=True).map(tuple),
     has_plumbing=st.booleans(),
-    at=st.none()
-    | st.dates(date(1970, 1, 1), date(9998, 1, 1))
-    | st.datetimes(datetime(1970, 1, 1), datetime(9998, 1, 1)),
+    at=st.none() | st.dates() | st.datetimes(),
     selected=st.none() | _IDS,
     mark=st.sampled_from([None, "way", "before", "after"]),
     form=st.sampled_from([None, "picture", "tree", "table"]),
@@ -69,8 +67,8 @@ def test_the_usual_excerpt_has_an_empty_query() -> None:
         "ungroup=../x",
         "plumbing=maybe",
         "at=yesterday",
-        "at=0001-01-01",
-        "at=9999-12-31",
+        "at=2026-02-30",
+        "at=0000-01-01",
         "sel=<script>",
         "mark=x",
         "as=film",
@@ -91,6 +89,19 @@ def test_a_date_means_its_end_and_a_time_is_in_utc() -> None:
     assert Excerpt("file", "abc", at=date(2026, 3, 14)).until() == datetime(2026, 3, 14, 23, 59, 59, 999999, UTC)
     assert Excerpt("file", "abc", at=datetime(2026, 3, 14, 9)).until() == datetime(2026, 3, 14, 9, tzinfo=UTC)
     assert Excerpt("file", "abc").until() is None
+
+
+def test_every_date_has_a_last_moment_and_is_in_the_future_if_it_has_not_begun() -> None:
+    for text in ("0001-01-01", "0001-01-01T00:00+14:00", "1969-12-31", "9999-12-31", "9999-12-31T23:59-12:00"):
+        excerpt = Excerpt.from_query("file", "abc", {"at": text})
+        until = excerpt.until()
+        assert until is not None and 1970 <= until.year <= 9998
+        assert excerpt.is_in_future() == text.startswith("9")
+    now = datetime.now(UTC)
+    assert not Excerpt("file", "abc", at=now.date()).is_in_future()
+    assert not Excerpt("file", "abc", at=now).is_in_future()
+    assert Excerpt("file", "abc", at=now + timedelta(hours=1)).is_in_future()
+    assert not Excerpt("file", "abc").is_in_future()
 
 
 def test_opening_many_nodes_forgets_the_first_ones() -> None:

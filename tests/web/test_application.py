@@ -285,3 +285,10 @@ def test_no_link_has_a_parameter_that_is_no_filter(usual: Made) -> None:
     ):
         answer = client.get(path)
         assert answer.status == 200 and NOTED not in answer.text
+
+
+@pytest.mark.parametrize("page", ["/runs", "/files", "/folders", "/transforms"])
+def test_every_column_has_a_header_that_is_seen(client: Any, page: str) -> None:
+    headers = re.findall(r'<th scope="col"[^>]*>(.*?)</th>', client.get(page).text)
+    assert len(headers) > 2
+    assert [one for one in headers if "hidden" in one or not re.sub("<[^>]*>", "", one).strip()] == []

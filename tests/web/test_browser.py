@@ -249,6 +249,15 @@ def test_keys_lead_from_search_to_a_file_and_copy_its_code(browser: Any, usual: 
         page.locator("#said", has_text="Copied").wait_for(state="attached")
         copied = page.evaluate("navigator.clipboard.readText()")
         assert copied == f'ln.File.select(id="{usual.files["model"]}").one().describe()'
+        # What was copied is said where it is seen, though its code is farther down.
+        seen = page.locator("#said", has_text=f"Copied: {copied}")
+        seen.wait_for()
+        at = seen.bounding_box()
+        assert at["y"] > 0 and at["y"] + at["height"] <= 900 and at["height"] > 20
+        page.keyboard.press("g")
+        page.keyboard.press("e")
+        page.wait_for_url(re.compile("/health$"))
+        assert page.locator("#said").bounding_box()["height"] == 0
         page.keyboard.press("g")
         page.keyboard.press("r")
         page.wait_for_url(re.compile("/runs$"))
@@ -261,6 +270,26 @@ def test_keys_lead_from_search_to_a_file_and_copy_its_code(browser: Any, usual: 
         assert urlsplit(page.url).path == "/runs"
 
 
+def test_what_is_copied_from_folded_code_is_said(browser: Any, usual: Made) -> None:
+    with served(usual.folder) as server, opened(browser, server) as page:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.gate.origin)
+        page.goto(f"{server.gate.origin}/", wait_until="load")
+        assert page.locator(".take details:not([open])").count() == 1
+        page.keyboard.press("c")
+        first = page.locator(".take code").first.text_content()
+        page.locator("#said", has_text=f"Copied: {first.splitlines()[0][:120]}").wait_for()
+        assert page.evaluate("navigator.clipboard.readText()") == first
+
+
+def test_each_section_of_the_head_has_keys(browser: Any, usual: Made) -> None:
+    with served(usual.folder) as server, opened(browser, server) as page:
+        for link in page.locator(".nav a").all():
+            name = link.inner_text()
+            named = page.locator(f"#keys dd:has-text('{name}')").first
+            keys = named.locator("xpath=preceding-sibling::dt[1]").locator("kbd").all_text_contents()
+            assert keys[0] == "g", name
+
+
 def test_a_long_handle_leaves_room_for_the_names_of_a_list(browser: Any, hostile: Made) -> None:
     with served(hostile.folder) as server, opened(browser, server) as page:
         for address in ("/runs", "/transforms"):
@@ -269,14 +298,34 @@ def test_a_long_handle_leaves_room_for_the_names_of_a_list(browser: Any, hostile
             assert min(widths) > 300, address
 
 
+@pytest.mark.parametrize("has_script", [True, False])
+def test_every_tab_of_a_run_is_seen_on_a_phone(browser: Any, usual: Made, has_script: bool) -> None:
+    options = {"viewport": {"width": 390, "height": 800}, "java_script_enabled": has_script}
+    with served(usual.folder) as server, opened(browser, server, **options) as page:
+        for name in ("train", "failed"):
+            page.goto(f"{server.gate.origin}/runs/{usual.runs[name]}", wait_until="load")
+            card = page.locator(".card:has(> .tabs)").bounding_box()
+            tabs = page.locator(".tabs a").all()
+            ends = [box["x"] + box["width"] for box in (tab.bounding_box() for tab in tabs)]
+            assert len(ends) > 4 and max(ends) <= card["x"] + card["width"]
+
+
+SMALLER_SIDE = """() => {
+    const box = document.activeElement.getBoundingClientRect();
+    return Math.min(box.width, box.height);
+}"""
+
+
 def test_focus_is_visible_everywhere(browser: Any, usual: Made) -> None:
     with served(usual.folder) as server, opened(browser, server) as page:
         page.goto(f"{server.gate.origin}/files/{usual.files['model']}", wait_until="load")
-        for _ in range(25):
+        for _ in range(35):
             page.keyboard.press("Tab")
             width = page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
             style = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
             assert style != "none" and width != "0px"
+            size = page.evaluate(SMALLER_SIDE)
+            assert size > 10, page.evaluate("document.activeElement.outerHTML")
 
 
 def test_everything_is_there_without_a_script(browser: Any, usual: Made) -> None:

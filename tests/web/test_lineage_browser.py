@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import shutil
 import threading
 from collections.abc import Iterator
@@ -43,7 +44,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             with ln.track(ln.Transform(name="report", type="script"), params={"page": number}):
                 merged.stage(is_run_input=True)
                 report = ln.File(f"report {number}".encode(), key=f"reports/{number}.md").save()
-    return {"raw": raw[0].id, "merged": merged.id, "report": report.id, "folder": str(folder)}
+        with ln.track(ln.Transform(name="plan", type="script")):
+            draft = ln.File(b"draft", key="plans/draft.md").save()
+        with ln.track(ln.Transform(name="approve", type="script")):
+            draft.stage(is_run_input=True)
+            plan = ln.File(b"plan", key="plans/plan.md").save()
+        draft.replace(b"another").save()
+    return {"plan": plan.id, "raw": raw[0].id, "merged": merged.id, "report": report.id, "folder": str(folder)}
 
 
 @pytest.fixture
@@ -157,10 +164,13 @@ def test_it_works_by_keyboard_and_without_script(
 
 
 FOCUSED = """() => {
-    const one = document.activeElement, style = getComputedStyle(one), shape = one.querySelector(".f, .r, .m");
+    const one = document.activeElement, style = getComputedStyle(one), stub = one.querySelector(".m");
+    const ring = one.querySelector(".fr");
     const isRinged = style.outlineStyle !== "none" && style.outlineWidth !== "0px";
-    // In a picture the shape is drawn with a thicker line.
-    return [isRinged || (one.closest("svg") && getComputedStyle(shape).strokeWidth === "3px"), one.matches("body")];
+    // In a picture a node has a ring of its own, and a stub a thicker line.
+    const isThick = stub && getComputedStyle(stub).strokeWidth === "3px";
+    const isDrawn = ring ? getComputedStyle(ring).display !== "none" : isThick;
+    return [isRinged || isDrawn, one.matches("body")];
 }"""
 
 
@@ -216,6 +226,129 @@ def test_the_keyboard_alone_leads_from_a_search_to_the_impact_and_its_code(
     assert page.errors == []
 
 
+def test_escape_and_a_link_clear_the_selection(browser: Any, server: Any, project: dict[str, str]) -> None:
+    page = signed_in(browser, server)
+    plain = f"{server.gate.origin}/files/{project['merged']}/lineage?depth=2"
+    selected = f"{plain}&sel={project['report']}&mark=before"
+    page.goto(selected)
+    # The ring of the focus, which is drawn then, moves nothing.
+    place = "one => [one.scrollLeft, one.scrollTop]"
+    page.eval_on_selector(".graph", "one => { one.scrollTop = 40; }")
+    was = page.eval_on_selector(".graph", place)
+    swapped(page, lambda: page.keyboard.press("Escape"))
+    assert page.url == plain and was[1] == 40
+    page.wait_for_selector(f'a.node[data-id="{project["report"]}"]:focus')
+    assert page.eval_on_selector(".graph", place) == pytest.approx(was, abs=2)
+    assert page.evaluate("document.activeElement.dataset.id") == project["report"]
+    assert page.locator("a.marked, [data-clear]").count() == 0
+    page.go_back()
+    page.wait_for_url(selected)
+    # What is open is closed first, and a field only loses the focus.
+    page.goto(selected)
+    page.locator(".save summary").click()
+    page.keyboard.press("Escape")
+    assert page.locator(".save[open]").count() == 0 and page.url == selected
+    page.get_by_label("Generations").focus()
+    page.keyboard.press("Escape")
+    assert page.url == selected
+    swapped(page, lambda: page.get_by_role("link", name="Clear selection").click())
+    assert page.url == plain
+    assert page.errors == []
+
+
+LINES = """one => {
+    const line = (rule) => {
+        const found = [...document.querySelectorAll(rule)].find((other) => {
+            const a = other.getBoundingClientRect(), b = one.querySelector(".f, .r").getBoundingClientRect();
+            return a.left < b.left && a.right > b.right && a.top < b.top && a.bottom > b.bottom;
+        });
+        const style = found && getComputedStyle(found);
+        return Boolean(found) && style.display !== "none" && [style.fill, style.strokeDasharray].join();
+    };
+    return [line(".h"), line(".ring"), line(".fr"), getComputedStyle(one.querySelector(".f, .r")).stroke];
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_centre_what_is_selected_and_what_has_the_focus_differ(
+    browser: Any, server: Any, project: dict[str, str], theme: str
+) -> None:
+    page = signed_in(browser, server, color_scheme=theme)
+    base = f"{server.gate.origin}/files/{project['merged']}/lineage?dir=up"
+
+    def lines_of(name: str) -> list[Any]:
+        return page.eval_on_selector(f'a.node[data-id="{project[name]}"]', LINES)
+
+    page.goto(f"{base}&sel={project['raw']}")
+    centre, raw = lines_of("merged"), lines_of("raw")
+    assert centre[0] and not (centre[1] or centre[2])
+    assert raw[1] and not (raw[0] or raw[2]) and raw[1].startswith("none") and not centre[0].startswith("none")
+    tab_to(page, f'a.node[data-id="{project["raw"]}"]')
+    focused = lines_of("raw")
+    assert focused[1] == raw[1] and focused[2] and focused[2] != focused[1]
+    # One node may be all three, and the colour of its border stays that of its state.
+    page.goto(f"{base}&sel={project['merged']}")
+    tab_to(page, f'a.node[data-id="{project["merged"]}"]')
+    band, ring, focus, _ = lines_of("merged")
+    assert len({band, ring, focus}) == 3 and all((band, ring, focus))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_stale_card_keeps_its_border(browser: Any, server: Any, project: dict[str, str], theme: str) -> None:
+    page = signed_in(browser, server, color_scheme=theme)
+    page.goto(f"{server.gate.origin}/files/{project['plan']}/lineage?sel={project['plan']}")
+    amber = page.eval_on_selector("tspan.why", "one => getComputedStyle(one).fill")
+    assert page.eval_on_selector("a.node.selected .f-stale", "one => getComputedStyle(one).stroke") == amber
+    tab_to(page, "a.node.selected")
+    page.locator("a.node.selected").hover()
+    assert page.eval_on_selector("a.node.selected .f-stale", "one => getComputedStyle(one).stroke") == amber
+
+
+def test_a_date_is_sent_when_it_is_complete(browser: Any, server: Any, project: dict[str, str]) -> None:
+    page = signed_in(browser, server)
+    address = f"{server.gate.origin}/files/{project['merged']}/lineage"
+    page.goto(address)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/lineage" in request.url else None)
+    field = page.locator("input[name=at]")
+
+    def typed(day: str) -> None:
+        field.focus()
+        page.keyboard.type(day)
+
+    typed("03142020")
+    assert field.input_value() == "2020-03-14" and asked == []
+    swapped(page, lambda: page.get_by_label("Generations").focus())
+    assert asked == [f"{address}?at=2020-03-14"]
+    assert "It was not there yet on 2020-03-14" in page.inner_text("main")
+    assert page.evaluate("document.activeElement.name") == "depth"
+    typed("0314")
+    page.keyboard.type("9999")
+    swapped(page, lambda: page.get_by_label("Generations").focus())
+    assert "9999-03-14 is in the future" in page.inner_text("main") and len(asked) == 2
+    # By Enter, once.
+    today = field.get_attribute("max")
+    typed(f"{today[5:7]}{today[8:]}{today[:4]}")
+    swapped(page, lambda: page.keyboard.press("Enter"))
+    assert "As it was recorded then" in page.inner_text("main") and asked[2:] == [f"{address}?at={today}"]
+    assert page.evaluate("document.activeElement.name") == "at"
+    # What a calendar gives is complete at once.
+    swapped(page, lambda: field.fill(""))
+    assert page.url == address and len(asked) == 4
+    assert page.errors == []
+
+
+def test_what_is_refused_is_said(browser: Any, server: Any, project: dict[str, str]) -> None:
+    page = signed_in(browser, server)
+    address = f"{server.gate.origin}/files/{project['merged']}/lineage"
+    page.goto(address)
+    page.get_by_label("Generations").fill("99")
+    page.keyboard.press("Tab")
+    assert page.url == address
+    page.get_by_label("Hide plumbing").click()
+    page.get_by_text("In this address, depth").wait_for()
+
+
 def test_a_phone_has_the_tree_and_no_page_scrolls_sideways(browser: Any, server: Any, project: dict[str, str]) -> None:
     page = signed_in(browser, server)
     for width in (320, 390):
@@ -264,3 +397,26 @@ def test_a_picture_that_goes_on_is_shaded_on_that_side(
     box.evaluate("one => { one.scrollLeft = one.scrollWidth; }")
     end = corners()
     assert start[0] != end[0] and start[1] != end[1]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_line_on_a_side_that_goes_on_is_well_seen(
+    browser: Any, server: Any, project: dict[str, str], theme: str
+) -> None:
+    image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
+    page = signed_in(browser, server, java_script_enabled=False, color_scheme=theme)
+    page.set_viewport_size({"width": 700, "height": 900})
+    page.goto(f"{server.gate.origin}/lineage/impact?id={project['raw']}")
+    box = page.locator(".graph")
+    box.evaluate("one => { one.scrollTop = 0; one.scrollLeft = (one.scrollWidth - one.clientWidth) / 2; }")
+    at = box.bounding_box()
+    places = (at["x"] + 1, at["x"] + at["width"] - 2, at["x"] + at["width"] / 2)
+    shots = [page.screenshot(clip={"x": x, "y": at["y"] + 8, "width": 1, "height": 1}) for x in places]
+    left, right, inside = (_luminance(*image.open(io.BytesIO(shot)).convert("RGB").getpixel((0, 0))) for shot in shots)
+    for side in (left, right):
+        assert (max(side, inside) + 0.05) / (min(side, inside) + 0.05) >= 3
+
+
+def _luminance(*colour: int) -> float:
+    parts = [one / 255 / 12.92 if one <= 10 else ((one / 255 + 0.055) / 1.055) ** 2.4 for one in colour]
+    return sum(part * weight for part, weight in zip(parts, (0.2126, 0.7152, 0.0722), strict=True))

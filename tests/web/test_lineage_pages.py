@@ -98,6 +98,19 @@ def test_selecting_moves_no_node(project: dict[str, Any]) -> None:
         assert f'<dd class="mono">{node_id}</dd>' in text
 
 
+def test_a_link_clears_the_selection_and_the_keys_name_it(project: dict[str, Any]) -> None:
+    client, merged, report = project["client"], project["merged"][0], project["report"]
+    base = f"/files/{merged.id}/lineage"
+    link = re.compile(r'href="([^"]*)" data-id="[^"]*" data-clear')
+    for selected in (report.id, "elsewhere"):
+        (address,) = link.findall(client.get(f"{base}?depth=2&sel={selected}&mark=way").text)
+        assert address == f"{base}?depth=2"
+    assert link.findall(client.get(f"{base}?sel={report.id}").text) == [base]
+    assert not link.findall(client.get(base).text)
+    # The page of keys has the dialog, too.
+    assert client.get("/keys").text.count("Clear the selection") == 2
+
+
 def test_all_state_is_in_the_address(project: dict[str, Any]) -> None:
     client, merged = project["client"], project["merged"][0]
     first = client.get(f"/files/{merged.id}/lineage").text
@@ -117,7 +130,8 @@ def test_a_form_gives_depth_plumbing_and_date(project: dict[str, Any]) -> None:
     assert len(nodes(client.get(f"{base}?depth=2&at=").text)) > len(nodes(client.get(base).text))
     hidden = client.get(f"{base}?depth=2&plumbing=hide").text
     # What has a key may be a result.
-    assert "0 files between two runs hidden" in hidden and project["merged"][0].id in nodes(hidden)
+    assert "No file is plumbing here. Plumbing was made by one run" in hidden and "0 files" not in hidden
+    assert project["merged"][0].id in nodes(hidden)
     assert set(nodes(client.get(f"{base}?at=2001-01-01").text)) == {report.id}
 
 
@@ -178,6 +192,30 @@ def test_a_day_before_a_record_was_made_says_so(project: dict[str, Any]) -> None
     assert "was not there yet" in project["client"].get(f"{address}?at=2020-01-01").text
     for at in ("", "?at=2030-01-01", "?at=2030-01-01T10:00:00"):
         assert "was not there yet" not in project["client"].get(f"{address}{at}").text
+
+
+@pytest.mark.parametrize("form", ["picture", "tree", "table"])
+def test_every_date_is_answered_by_a_sentence(project: dict[str, Any], form: str) -> None:
+    report = project["report"]
+    for kind, record in (("file", report), ("run", report.run), ("transform", report.run.transform)):
+        address = f"/{kind}s/{record.id}/lineage?as={form}&at="
+        for at in ("0001-01-01", "0020-03-14", "1969-12-31"):
+            text = project["client"].get(address + at).text
+            assert f'<p class="lead">It was not there yet on {at}</p>' in text
+            assert f"This {kind} was not there yet" in text
+            assert (
+                "file shown" not in text
+                and "run shown" not in text
+                and "made from nothing" not in text
+                and "recorded then" not in text
+            )
+        for at in ("9999-12-31", "2999-01-01T10:00:00"):
+            text = project["client"].get(address + at).text
+            assert f"{at[:10]} is in the future" in text and "recorded then" not in text
+    today = ln.File.select(id=report.id).one().created_at.date().isoformat()
+    text = project["client"].get(f"/files/{report.id}/lineage?at={today}").text
+    assert "As it was recorded then." in text and "in the future" not in text
+    assert f'min="{today}" max="' in text
 
 
 def test_a_way_is_highlighted(project: dict[str, Any]) -> None:

@@ -84,6 +84,8 @@ def test_a_way_is_marked_with_its_edges() -> None:
     classes = {link.get("data-id"): link.get("class") for link in root.iter("a")}
     assert {one for one, text in classes.items() if "marked" in str(text)} == {edge.source, edge.target}
     assert classes[edge.source] == "node marked selected"
+    (chosen,) = [one for one in root.iter() if one.get("class") == "node marked selected"]
+    assert str(chosen.get("aria-description")).startswith("selected, ")
     assert [path.get("d", "").count("M") for path in root.iter("path") if path.get("class") == "lm"] == [1]
     assert "lm" not in {path.get("class") for path in drawn(graph).iter("path")}
 

@@ -1,7 +1,8 @@
 """The drawing of a lineage inside a page: nodes and stubs are links, and the page has the style sheet.
 
 It is the same drawing as in `svg`, without a style of its own, so that a page may forbid inline styles. What is
-selected changes no place.
+selected changes no place. The focus of a lineage lies on a band, what is selected has a solid ring, and what has the
+focus of the keyboard a dashed ring farther out, so that one node may be all three.
 """
 
 from __future__ import annotations
@@ -67,15 +68,13 @@ def draw_page(graph: LineageGraph, links: Links) -> Drawing:
     label = xml(f"{labels.heading(graph)}: {labels.summary(graph)}")
     drawn = zip(nodes, parts.shapes, boxes, strict=False)
     stubs = zip(parts.stubs, parts.shapes[len(nodes) :], boxes[len(nodes) :], strict=True)
-    # The focus has a highlight of its own.
-    ringed = {links.selected} - focus
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     text = "".join(
         [
             f'<svg class="lnv{" far" if marked else ""}" role="group" aria-label="{label}" {size}>',
             f'<g transform="translate({_MARGIN:.0f} {_MARGIN:.0f})">',
             *(halo(shape, box) for shape, box in zip(parts.shapes, boxes, strict=True) if shape.halo),
-            *(_ring(node, box) for node, box in zip(nodes, boxes, strict=False) if node.id in ringed),
+            *(_ring(node, box) for node, box in zip(nodes, boxes, strict=False) if node.id == links.selected),
             *lines(placement, len(parts.edges), ways),
             *(_node(node, shape, box, links, focus, marked) for node, shape, box in drawn),
             *(_stub(graph, stub, shape, box, links) for stub, shape, box in stubs),
@@ -90,8 +89,9 @@ def _node(node: Node, shape: Shape, box: Box, links: Links, focus: Collection[st
     classes = "node" + " marked" * (node.id in marked) + " selected" * (node.id == links.selected)
     return (
         f'<a class="{classes}" href="{xml(links.node(node))}" data-id="{xml(printable(node.id))}"{current}'
-        f' aria-description="{xml(spoken(node))}">'
-        f'<g transform="translate({box.x:.0f} {box.y:.0f})">{shape.draw(box.width)}</g></a>'
+        f' aria-description="{"selected, " * (node.id == links.selected)}{xml(spoken(node))}">'
+        f'<g transform="translate({box.x:.0f} {box.y:.0f})">{shape.draw(box.width)}</g>'
+        f"{_around(node, box, 'fr', 11)}</a>"
     )
 
 
@@ -120,10 +120,15 @@ def _stub(graph: LineageGraph, stub: tuple[str, bool], shape: Shape, box: Box, l
 
 
 def _ring(node: Node, box: Box) -> str:
-    corner = 9 if isinstance(node, FileNode) else 26
+    return _around(node, box, "ring", 7)
+
+
+def _around(node: Node, box: Box, name: str, gap: int) -> str:
+    """Return a ring around a node, so many pixels away."""
+    corner = (5 if isinstance(node, FileNode) else 22) + gap
     return (
-        f'<rect class="ring" x="{round(box.x) - 4}" y="{round(box.y) - 4}" width="{round(box.width) + 8}"'
-        f' height="{round(box.height) + 8}" rx="{corner}"/>'
+        f'<rect class="{name}" x="{round(box.x) - gap}" y="{round(box.y) - gap}" width="{round(box.width) + 2 * gap}"'
+        f' height="{round(box.height) + 2 * gap}" rx="{corner}"/>'
     )
 
 
@@ -138,7 +143,7 @@ def page_style_sheet() -> str:
         *_dark(":root:not([data-theme=light]) "),
         "}\n",
         *_dark(":root[data-theme=dark] "),
-        "@media(forced-colors:active){.lnv .ring,.lnv a:focus-visible .f,.lnv a:focus-visible .r{stroke:Highlight}}",
+        "@media(forced-colors:active){.lnv .ring,.lnv .fr{stroke:Highlight}}",
     ]
     return "".join(rules) + "\n"
 
@@ -155,14 +160,23 @@ def _own_rules() -> str:
         f"{_SCOPE}.far .node:not(.marked),{_SCOPE}.far .l,{_SCOPE}.far .a,{_SCOPE}.far .stub,{_SCOPE}.far .q,"
         f"{_SCOPE}.far .h"
         "{opacity:.42}"
-        f"{_SCOPE} a:focus-visible .f,{_SCOPE} a:focus-visible .r,{_SCOPE} a:focus-visible .m{{stroke-width:3}}\n"
+        f"{_SCOPE} .fr{{display:none;fill:none;stroke-width:2.5;stroke-dasharray:7 4}}"
+        f"{_SCOPE} a:focus-visible .fr{{display:inline}}{_SCOPE} a:focus-visible .m{{stroke-width:3}}\n"
     )
 
 
 def _own_colours(scope: str, colour: dict[str, str]) -> str:
-    strokes = ".ring,.lm,a:hover .f,a:hover .r,a:hover .m,a:focus-visible .f,a:focus-visible .r,a:focus-visible .m"
+    strokes = ".ring,.lm,a:hover .f,a:hover .r,a:hover .m,a:focus-visible .m"
+    # What asks for attention keeps its colour under the pointer and in the focus of the lineage.
+    states = {"aborted": ("f-stale", "f-affected", "r-aborted"), "failed": ("f-flagged", "r-failed")}
+    kept = [
+        f"{scope} a:hover .{name},{scope} .o .{name}{{stroke:{colour[state]}}}"
+        for state, names in states.items()
+        for name in names
+    ]
     return (
         ",".join(f"{scope} {one}" for one in strokes.split(","))
         + f"{{stroke:{colour['focus']}}}{scope} .am{{fill:{colour['focus']}}}"
-        f"{scope} .stub text{{fill:{colour['focus']}}}\n"
+        f"{scope} .stub text{{fill:{colour['focus']}}}"
+        f"{scope} .fr{{stroke:{colour['text']}}}{scope} .h{{fill:{colour['band']}}}{''.join(kept)}\n"
     )

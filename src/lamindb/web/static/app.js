@@ -6,7 +6,13 @@
   const all = (rule, from = document) => [...from.querySelectorAll(rule)];
   page.classList.add("has-script");
 
-  const say = (text) => { const place = one("#said"); place.textContent = ""; setTimeout(() => { place.textContent = text; }, 50); };
+  let silence = 0;
+  const say = (text) => {
+    const place = one("#said");
+    place.textContent = ""; clearTimeout(silence);
+    setTimeout(() => { place.textContent = text; }, 50);
+    silence = setTimeout(() => { place.textContent = ""; }, 6000);
+  };
 
   const copy = async (button) => {
     const text = document.getElementById(button.dataset.copy).textContent, label = button.lastChild.previousSibling;
@@ -14,8 +20,10 @@
       const area = document.createElement("textarea");
       area.value = text; document.body.append(area); area.select(); document.execCommand("copy"); area.remove(); button.focus();
     }
+    const [first, ...rest] = text.trim().split("\n");
+    say(`Copied: ${first.slice(0, 120)}${first.length > 120 || rest.length ? " …" : ""}`);
     if (!button.dataset.was) {
-      button.dataset.was = label.textContent; label.textContent = "Copied"; say("Copied");
+      button.dataset.was = label.textContent; label.textContent = "Copied";
       setTimeout(() => { label.textContent = button.dataset.was; delete button.dataset.was; }, 1600);
     }
   };
@@ -32,7 +40,7 @@
 
   document.addEventListener("click", (event) => {
     const target = event.target.closest("[data-copy],[data-keys],[data-keys-off]");
-    for (const open of all(".chips details[open]")) if (!open.contains(event.target)) open.open = false;
+    for (const open of all(".chips details[open], .save[open]")) if (!open.contains(event.target)) open.open = false;
     if (!target) return;
     if (target.dataset.copy) copy(target);
     else if ("keys" in target.dataset) dialog.showModal();
@@ -52,10 +60,10 @@
     const next = links[Math.min(Math.max(now < 0 ? (by > 0 ? 0 : links.length - 1) : now + by, 0), links.length - 1)];
     if (next) { next.focus(); next.closest("tr, li").scrollIntoView({ block: "nearest" }); }
   };
-  const places = { h: "/", f: "/files", r: "/runs", t: "/transforms", l: "/lineage", s: "/stale" };
+  const places = { h: "/", f: "/files", r: "/runs", t: "/transforms", l: "/lineage", s: "/stale", e: "/health" };
   let leads = false;
   document.addEventListener("keydown", (event) => {
-    const open = one(".chips details[open]");
+    const open = one(".chips details[open], .save[open]"), clear = one("[data-clear]");
     if (event.key === "Escape" && open) { open.open = false; one("summary", open).focus(); return; }
     if (event.ctrlKey || event.metaKey || event.altKey || !areOn() || dialog.open) return;
     if (event.target.closest("input, textarea, select, [contenteditable]")) {
@@ -70,6 +78,7 @@
       j: () => step(1), k: () => step(-1),
       c: () => { const button = one("[data-copy]"); if (button) copy(button); },
       "?": () => dialog.showModal(),
+      Escape: clear && (() => clear.click()),
     }[event.key];
     if (does) { event.preventDefault(); does(); }
   });

@@ -21,6 +21,7 @@ from lamindb.lineage.render.page_svg import Links, draw_page
 from lamindb.lineage.render.picture import LineagePicture
 from lamindb.lineage.render.tree import Direction
 from lamindb.models import File, Run, Transform
+from lamindb.models.base import now
 from lamindb.web import copied_code, lineage_tree, pages, queries, records, responses
 from lamindb.web.application import Request
 from lamindb.web.pages import Code, Crumb
@@ -122,10 +123,10 @@ def _show(request: Request, kind: str, record_id: str) -> HttpResponse:
         place=request.site.url(f"{_PLACES[kind]}{record_id}"),
         excerpt=excerpt,
         graph=found.graph,
-        lead=_lead(excerpt, found),
-        nothing="No generation is shown." if excerpt.depth == 0 else _NOTHING[excerpt.direction],
+        lead=_lead(record, excerpt, found),
+        nothing=_nothing(record, excerpt),
         notes=_notes(record, excerpt, found, has_marks=has_marks),
-        **_controls(request, excerpt),
+        **_controls(request, record, excerpt),
         **_drawings(request, excerpt, found),
         **_panel(request, excerpt, found),
     )
@@ -150,7 +151,22 @@ def _crumbs(request: Request, record: Any) -> tuple[Crumb, ...]:
     )
 
 
-def _lead(excerpt: Excerpt, found: ExcerptGraph) -> str:
+def _was_there(record: Any, excerpt: Excerpt) -> bool:
+    """Return False for a record that was made after the day that is shown."""
+    until = excerpt.until()
+    return until is None or record.created_at <= until
+
+
+def _nothing(record: Any, excerpt: Excerpt) -> str:
+    """Return what stands in place of a tree without branches."""
+    if not _was_there(record, excerpt):
+        return "It was not there yet."
+    return "No generation is shown." if excerpt.depth == 0 else _NOTHING[excerpt.direction]
+
+
+def _lead(record: Any, excerpt: Excerpt, found: ExcerptGraph) -> str:
+    if excerpt.at is not None and not _was_there(record, excerpt):
+        return f"It was not there yet on {excerpt.at.isoformat()[:10]}"
     if not len(found.graph):
         return "Nothing is shown"
     shown = labels.summary(found.graph).replace(" · ", " and ")
@@ -170,25 +186,29 @@ def _notes(record: Any, excerpt: Excerpt, found: ExcerptGraph, *, has_marks: boo
         notes.append(_NOT_LOOKED_FOR)
     if not excerpt.has_plumbing:
         count = labels.counted(found.n_plumbing, "file")
+        hidden = f"{count} between two runs hidden." if found.n_plumbing else "No file is plumbing here."
         notes.append(
-            f"{count} between two runs hidden: made by one run and read by one, without a description, and without a "
-            "key or in a folder such as tmp or interim."
+            f"{hidden} Plumbing was made by one run and read by one, and has no description, and no key or one in a "
+            "folder such as tmp or interim."
         )
     if found.n_more_starts:
         more = f"over {MOST_COUNTED:,}" if found.n_more_starts >= MOST_COUNTED else f"{found.n_more_starts:,}"
         notes.append(f"The newest runs are shown; there are {more} more.")
-    until = excerpt.until()
-    if until is not None and record.created_at > until:
+    if not _was_there(record, excerpt):
         kind = record._meta.concrete_model._meta.model_name
         notes.append(f"This {kind} was not there yet: it was recorded on {record.created_at:%Y-%m-%d %H:%M} UTC.")
-    elif until is not None:
-        notes.append("As it was recorded then. Stale, flagged and affected are known for today only, and not marked.")
+    elif excerpt.at is not None:
+        is_as_now = f"{excerpt.at.isoformat()[:10]} is in the future: all that is recorded until now is shown."
+        notes.append(
+            f"{is_as_now if excerpt.is_in_future() else 'As it was recorded then.'} "
+            "Stale, flagged and affected are known for today only, and not marked."
+        )
     if len(found.graph) >= MOST_NODES:
         notes.append(f"A picture has at most {MOST_NODES} files and runs: group them, or centre on another one.")
     return notes
 
 
-def _controls(request: Request, excerpt: Excerpt) -> dict[str, Any]:
+def _controls(request: Request, record: Any, excerpt: Excerpt) -> dict[str, Any]:
     """Return the controls: links for what is chosen by one click, and a form for the rest."""
     base = request.site.url(request.path_info)
 
@@ -210,6 +230,7 @@ def _controls(request: Request, excerpt: Excerpt) -> dict[str, Any]:
         "forms": [(label, link(replace(excerpt, form=one)), one) for one, label in _FORMS.items()],
         "form": excerpt.form or "auto",
         "at": excerpt.at.isoformat()[:10] if excerpt.at is not None else "",
+        "days": (record.created_at.date().isoformat(), now().date().isoformat()),
         "kept": [(name, value) for name, value in kept.items() if value and value not in ("both", "none")],
         "start": base,
         "is_changed": bool(excerpt.query()),
@@ -242,7 +263,7 @@ def _drawings(request: Request, excerpt: Excerpt, found: ExcerptGraph) -> dict[s
         of_transform = excerpt.kind == "transform" and node_id == excerpt.id
         return f"{base}?{excerpt.opening(node_id, 'up' if of_transform or side == 'up' else 'down').query()}"
 
-    links = Links(select, more, PAGE, excerpt.selected or excerpt.id, found.marked(excerpt))
+    links = Links(select, more, PAGE, excerpt.selected, found.marked(excerpt))
     drawn: dict[str, Any] = {}
     if excerpt.form in (None, "picture"):
         drawing = draw_page(found.graph, links)
@@ -265,8 +286,12 @@ def _panel(request: Request, excerpt: Excerpt, found: ExcerptGraph) -> dict[str,
     wanted = excerpt.selected or excerpt.id
     focus = found.graph.focus_ids()
     node = around.nodes.get(wanted) or (around.nodes[max(focus)] if focus and excerpt.selected is None else None)
+    # Both names of what is selected go: a mark is that of a selected node.
+    clear = replace(excerpt, selected=None, mark=None).query()
+    is_selected = excerpt.selected is not None or excerpt.mark is not None
+    cleared = {"clear_link": "?".join(filter(None, [base, clear])) if is_selected else ""}
     if node is None:
-        return {"chosen": None}
+        return {"chosen": None, **cleared}
     own = lineage_tree.place(request.site.url, node)
     is_focus = node.id in focus
     made = [one for other in around.before[node.id] if isinstance(one := around.nodes[other], RunNode)]
@@ -275,6 +300,7 @@ def _panel(request: Request, excerpt: Excerpt, found: ExcerptGraph) -> dict[str,
         return f"{base}?{replace(excerpt, selected=node.id, mark=None if excerpt.mark == mark else mark).query()}"
 
     return {
+        **cleared,
         "chosen": node,
         "chosen_is_file": isinstance(node, FileNode),
         "chosen_name": node.title,
