@@ -149,7 +149,7 @@ class Application:
         return response
 
     def _error_page(self, status: int, text: str, request: Request | None = None) -> HttpResponseBase:
-        """Return a page that says what went wrong, without a path, a statement or a name from the instance."""
+        """Return a page that says what went wrong, without a path or a statement."""
         from lamindb.web import pages
 
         response = HttpResponse(pages.error_page(self.site, status, text, request), status=status)

@@ -111,7 +111,7 @@ def error_page(site: Site, status: int, text: str, request: Request | None = Non
     values: dict[str, Any] = {"title": titles.get(status, "Something is wrong"), "text": text, "status": status}
     values |= {"is_bare": request is None, "layout": "bare.html" if request is None else "base.html"}
     if request is not None:
-        values |= _head_of(request) | {"section": "", "crumbs": (), "codes": ()}
+        values |= _head_of(request) | {"section": "", "crumbs": (), "codes": (), "root": ""}
     return site.render("error.html", _common(site) | values)
 
 
