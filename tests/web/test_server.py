@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from lamindb.errors import ConflictError, InvalidInputError, UnsupportedError
 from lamindb.web import server
 from tests.support import depth, showcase
 from tests.support.processes import clean_environment, lamin
+from tests.web.conftest import Made
 
 pytest.importorskip("waitress", reason="the server needs waitress")
 
@@ -170,3 +172,20 @@ def test_the_page_that_leads_a_browser_there_is_private_and_goes(client: Any) ->
         text = page.read_text()
         assert client.gate.link_once in text and client.gate.token not in text
     assert not page.exists()
+
+
+def test_its_end_closes_the_connections_that_browsers_keep(usual: Made) -> None:
+    from lamindb.setup.read_only import open_read_only
+
+    opened = server.Server(open_read_only(usual.folder))
+    thread = threading.Thread(target=opened.serve)
+    thread.start()
+    connection = http.client.HTTPConnection("127.0.0.1", opened.gate.port, timeout=10)
+    connection.request("GET", "/")
+    assert connection.getresponse().read()
+    kept = connection.sock
+    assert kept is not None
+    opened.close()
+    thread.join(10)
+    assert not thread.is_alive() and kept.recv(1) == b""
+    connection.close()

@@ -53,8 +53,12 @@ class Server:
         self.gate = Gate(listener.getsockname()[1], prefix, hosts)
         self.instance = instance
         logging.getLogger("waitress").setLevel(logging.ERROR)
+        # The listening socket and the connections.
+        self._open: dict[int, Any] = {}
+        self._is_serving = False
         self._server: Any = create_server(
             Application(Site(instance, self.gate)),
+            map=self._open,
             sockets=[listener],
             threads=_THREADS,
             ident=None,
@@ -69,12 +73,27 @@ class Server:
     def serve(self) -> None:
         """Answer requests until the process is interrupted, or `close` is called."""
         with _noted(self):
-            self._server.run()
+            self._is_serving = True
+            try:
+                self._server.run()
+            finally:
+                self._is_serving = False
+                self._close_all()
 
     def close(self) -> None:
         """Stop listening; answers under way are broken off."""
         self._server.task_dispatcher.shutdown()
-        self._server.close()
+        if self._is_serving:
+            # Sockets are closed by the thread that reads from them.
+            self._server.trigger.pull_trigger(self._close_all)
+        else:
+            self._close_all()
+
+    def _close_all(self) -> None:
+        """Close the listening socket, and the connections that browsers keep."""
+        from waitress import wasyncore
+
+        wasyncore.close_all(self._open, ignore_all=True)
 
 
 def check_installed() -> None:
