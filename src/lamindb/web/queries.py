@@ -20,6 +20,7 @@ from lamindb.lineage import recall, sql, stale_marks, staleness
 from lamindb.lineage.stale_marks import StaleMarks
 from lamindb.models import File, Flag, Run, RunInput, RunOutput, Transform, User
 from lamindb.records.open_instance import Instance
+from lamindb.runs import liveness
 from lamindb.search.index import search_together
 
 ROWS: Final = 50
@@ -192,7 +193,8 @@ def _with_status(instance: Instance, query: Any, status: str) -> Any:
     dead: list[str] = []
     if status in ("running", "aborted"):
         running = Run.objects.using(instance.alias).filter(status="running").order_by("-created_at")
-        dead = [run.id for run in running[:_MOST_RUNNING] if run.status != "running"]
+        # Their status would ask the database again for each.
+        dead = [run.id for run in running[:_MOST_RUNNING] if liveness.has_died(run)]
     if not dead:
         return query.filter(status=status)
     if status == "running":

@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from lamindb.db import database
 from lamindb.lineage import stale_marks
 from lamindb.models import File, Flag, Run
+from lamindb.runs import liveness
 from lamindb.web import copied_code, pages, queries
 from lamindb.web.application import Request
 from lamindb.web.pages import Code
@@ -28,7 +29,7 @@ def show(request: Request) -> HttpResponse:
     newest = File.objects.using(instance.alias).filter(is_latest=True, trashed_at__isnull=True)
     files = list(newest.select_related("transform", "created_by").order_by("-created_at", "-id")[:_FEW])
     running = list(runs.filter(status="running").order_by("-created_at")[:_MOST_COUNTED])
-    alive = sum(run.status == "running" for run in running)
+    alive = sum(not liveness.has_died(run) for run in running)
     open_flags = Flag.objects.using(instance.alias).filter(removed_at__isnull=True).order_by()
     flagged = len(set(open_flags.values_list("file_id", flat=True)[:_MOST_COUNTED]))
     return pages.page(
