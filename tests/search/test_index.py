@@ -16,7 +16,7 @@ import lamindb as ln
 from lamindb.core import context
 from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError, UnknownFieldError
-from lamindb.search import candidates
+from lamindb.search import candidates, sample
 from lamindb.search.ranking import words_of
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "search_golden.json").read_text("utf-8"))
@@ -165,6 +165,8 @@ def test_a_sample_saves_reading_and_changes_no_hit(
         cursor.execute("ANALYZE lamindb_transform")
     monkeypatch.setattr(candidates, "_RARE", 60)
     monkeypatch.setattr(candidates, "_SAMPLE", 800)
+    monkeypatch.setattr(candidates, "_ONE_IN", 1)
+    monkeypatch.setattr(sample, "_KEPT_SECONDS", 0)
     texts = [
         "sample",
         "smaple",

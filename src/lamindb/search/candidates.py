@@ -10,9 +10,7 @@ each step, so that several searches share the statements: one for each step, wha
 
 from __future__ import annotations
 
-import functools
 import json
-import operator
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,9 +18,11 @@ from typing import Any, Final, TypeVar
 
 from django.core.exceptions import EmptyResultSet
 
+from lamindb.core import context
 from lamindb.db import database
 from lamindb.models import File, Run, Transform
 from lamindb.search.ranking import RankIndex, words_of
+from lamindb.search.sample import Sample, Samples
 
 MOST: Final = 1_000
 """The maximum number of records that are ranked."""
@@ -43,7 +43,10 @@ _ARMS: Final = 100
 """How many questions a statement has at most: databases limit them."""
 
 _SAMPLE: Final = 1_500
-"""So many names, anywhere, tell which trigrams are in so many names that their lists need not be read."""
+"""So many names, anywhere, tell which texts are in so many names that their lists need not be read."""
+
+_ONE_IN: Final = 11
+"""Of so many names on the pages that are read for the sample, one is taken."""
 
 _SAMPLED_FROM: Final = 50_000
 """Fewer records are not worth a sample."""
@@ -51,11 +54,17 @@ _SAMPLED_FROM: Final = 50_000
 _SHARE: Final = 0.05
 """What is in so much of the sample is common, and much more than `_RARE` records have it."""
 
+_MARGIN: Final = 4
+"""So many times as many names as are rare have a trigram by the sample if its list need not be read."""
+
 _MOST_SAMPLED: Final = 40_000
 """So many records are read at most to find those that have common trigrams."""
 
 _OF_A_WORD: Final = 300
-_ANY_TRANSFORM: Final = "the id of a transform"
+_ANY_TRANSFORM: Final = "\ue000 the id of a transform"
+_ANY_START: Final = "\ue000 the start of names"
+_ANY_END: Final = "\ue000 the end of such names"
+"""Of a private character, which no one types: what stands in a query that is built once and asked for several."""
 _MOST_GRAMS: Final = 24
 _LENGTH: Final = 3
 
@@ -159,17 +168,18 @@ def search(query: Any, fields: Sequence[str], text: str, limit: int | None) -> S
     model = query.model._meta.concrete_model
     index = (_PostgresIndex if database.connection(query.db).vendor == "postgresql" else _SqliteIndex)(query, fields)
     newest = query.order_by("-created_at", "-id")
-    spellings = list(_starting(query, model, text))
+    starts = list(_starting(query, model))
+    spellings = _spellings(text)
     is_indexed = {field for field in fields if "__" not in field} <= set(_INDEXED.get(model, ()))
     existing, few, *starting = yield [
         index.existing() if is_indexed else _NOTHING,
         index.keys(newest, MOST + 1),
-        *(index.rows(one, _OF_A_WORD) for one in spellings),
+        *_spelled(index, starts, spellings, _OF_A_WORD),
     ]
     if len(few) <= MOST:
         return Candidates(_ordered((yield [index.rows(query.order_by())])[0], fields))
     if not existing:
-        rows, *starting = yield [index.rows(newest, SCANNED), *(index.rows(one, SCANNED) for one in spellings)]
+        rows, *starting = yield [index.rows(newest, SCANNED), *_spelled(index, starts, spellings, SCANNED)]
         note = _SCANNED if len(rows) == SCANNED else None
         return Candidates(_ordered([*rows, *(row for found in starting for row in found)], fields), note)
     wanted = MOST if limit is None else min(limit, MOST)
@@ -189,17 +199,28 @@ def _ordered(rows: Iterable[tuple[Any, ...]], fields: Sequence[str]) -> list[tup
     return [(row[1], *row[3 : 3 + len(fields)]) for row in ordered]
 
 
-def _starting(query: Any, model: Any, text: str) -> Iterator[Any]:
-    """Yield queries for records that are called exactly so, or whose names start so, in usual spellings."""
+def _spellings(text: str) -> list[str]:
+    """Return what was typed in usual spellings."""
     typed = text.strip()
-    for spelling in dict.fromkeys(
-        [typed, typed.lower(), typed.capitalize(), *([typed.upper()] * (len(typed) < _LENGTH))]
-    ):
-        if not _is_storable(spelling):
-            continue
-        for field in _SORTED.get(model, ()):
-            named = query.filter(**{f"{field}__gte": spelling, f"{field}__lt": f"{spelling}\U0010ffff"})
-            yield named.order_by(field)
+    short = [typed.upper()] if len(typed) < _LENGTH else []
+    return [one for one in dict.fromkeys([typed, typed.lower(), typed.capitalize(), *short]) if _is_storable(one)]
+
+
+def _starting(query: Any, model: Any) -> Iterator[Any]:
+    """Yield queries for records whose names start with `_ANY_START`, or are called exactly so."""
+    for field in _SORTED.get(model, ()):
+        named = query.filter(**{f"{field}__gte": _ANY_START, f"{field}__lt": _ANY_END})
+        yield named.order_by(field)
+
+
+def _spelled(index: _Index, starts: Sequence[Any], spellings: Sequence[str], most: int) -> Iterator[_Question]:
+    """Yield what asks for the records whose names start with one of some spellings."""
+    # Each query is built once, for all spellings.
+    asked = [index.rows(one, most) for one in starts] if spellings else []
+    for spelling in spellings:
+        given = {_ANY_START: spelling, _ANY_END: f"{spelling}\U0010ffff"}
+        for sql, params in asked:
+            yield sql, [given.get(one, one) if isinstance(one, str) else one for one in params]
 
 
 def _is_storable(text: str) -> bool:
@@ -240,8 +261,7 @@ class _Named:
         if not self.words:
             return []
         grams = _sample([gram for word in self.words for gram in _grams(word)])
-        parts = [[*_sample(_grams(word)), *_edges(word)] for word in self.words]
-        yield from self._index.look_at_sample(list(dict.fromkeys([*grams, *(gram for part in parts for gram in part)])))
+        yield from self._index.look_at_sample()
         # Of what many names have, fewer are mostly enough.
         for count in (_AT_ONCE, _FETCHED) if self._index.is_common(grams) else (_FETCHED,):
             [rows] = yield [self._index.all_of(grams, count)]
@@ -262,7 +282,7 @@ class _Named:
         is_one = len(self.words) == 1
         answers = yield [
             *(_NOTHING if is_one else self._index.all_of(own[word], _OF_A_WORD) for word in self.words),
-            *(_NOTHING if self._index.is_common([gram]) else self._index.having(gram) for gram in grams),
+            *(self._index.having(gram) if self._index.is_rare(gram) else _NOTHING for gram in grams),
         ]
         if is_one:
             answers[0] = [(key,) for key in complete[:_OF_A_WORD]]
@@ -283,7 +303,7 @@ class _Named:
         parts = [part for part in parts if part]
         if unknown:
             answers = yield [
-                *(_NOTHING if self._index.is_common([edge]) else self._index.having(edge) for edge in edges),
+                *(self._index.having(edge) if self._index.is_rare(edge) else _NOTHING for edge in edges),
                 *(self._index.all_of(part, _OF_A_WORD) for part in parts),
             ]
             for rows in answers[: len(edges)]:
@@ -362,13 +382,17 @@ class _Index:
         """Return True if it has the letters of a word."""
         raise NotImplementedError
 
-    def look_at_sample(self, grams: Sequence[str]) -> _Asking[None]:
-        """Learn which of some names have which of these trigrams, where that saves time."""
+    def look_at_sample(self) -> _Asking[None]:
+        """Learn what many names have, where that saves time."""
         yield from ()
 
     def is_common(self, grams: Sequence[str]) -> bool:
         """Return True if it is known that so many names have all these trigrams that reading all of them takes long."""
         return False
+
+    def is_rare(self, gram: str) -> bool:
+        """Return False if it is known that a trigram is in more names than a rare one."""
+        return True
 
     def all_of(self, grams: Sequence[str], count: int) -> _Question:
         """Ask for the keys of records that have all these trigrams, as far as they are not more than a count."""
@@ -439,9 +463,7 @@ class _PostgresIndex(_Index):
 
     def __init__(self, query: Any, fields: Sequence[str]) -> None:
         super().__init__(query, fields)
-        self._sample_size = 0
-        self._having: dict[str, int] = {}
-        """Of each known trigram a bit for each name of the sample, whether it has it."""
+        self._sample = Sample(0, ())
 
     def existing(self) -> _Question:
         index = f"{self._table}_search"
@@ -455,27 +477,26 @@ class _PostgresIndex(_Index):
             cursor.execute("SELECT cardinality(show_trgm(%s))", [word])
             return bool(cursor.fetchone()[0])
 
-    def look_at_sample(self, grams: Sequence[str]) -> _Asking[None]:
-        known = list(grams[:_ARMS])
-        bits = " || ".join([f"({_POSTGRES_TEXT} LIKE %s)::int"] * len(known))
-        sample = f"SELECT '' || {bits} AS bits FROM {self._table} {self._sampled(_SAMPLE)}"
-        sql = self._padded("string_agg(bits, ' ')", 1, f"({sample}) sampled")
-        [rows] = yield [(sql, [self._pattern(gram) for gram in known])]
-        names = (rows[0][0] or "").split()
-        self._sample_size = len(names)
-        self._having = {
-            gram: int("".join(column), 2) for gram, column in zip(known, zip(*names, strict=True), strict=False)
-        }
+    def look_at_sample(self) -> _Asking[None]:
+        instance = context.connected(self._query.db)
+        samples = instance.part(Samples) if instance is not None else Samples()
+        kept = samples.of(self._table)
+        if kept is None:
+            # Names that were saved together are alike and stand together: few of each page, of many pages.
+            some = f"{self._sampled(_ONE_IN * _SAMPLE)} WHERE mod(hashtext(id), {_ONE_IN}) = 0"
+            names = f"SELECT (ctid::text::point)[0] AS page, {_POSTGRES_TEXT} AS name FROM {self._table} {some}"
+            total = f"(SELECT reltuples FROM pg_class WHERE oid = '{self._table}'::regclass)::text"
+            columns = f"{total}, json_agg(json_build_array(page, name))::text"
+            [[row]] = yield [(self._padded(columns, 2, f"({names}) sampled"), [])]
+            kept = Sample(float(row[0]), json.loads(row[1] or "[]"))
+            samples.keep(self._table, kept)
+        self._sample = kept
 
     def is_common(self, grams: Sequence[str]) -> bool:
-        return self._share(grams) >= _SHARE
+        return self._sample.share(grams) >= _SHARE
 
-    def _share(self, grams: Sequence[str]) -> float:
-        """Return the share of names that have all these trigrams, by the sample; 0 if it tells nothing of them."""
-        if not self._having.keys() >= set(grams):
-            return 0
-        having_all = functools.reduce(operator.and_, (self._having[gram] for gram in grams))
-        return having_all.bit_count() / self._sample_size
+    def is_rare(self, gram: str) -> bool:
+        return not self._sample.is_in_more(gram, _MARGIN * _RARE)
 
     def all_of(self, grams: Sequence[str], count: int) -> _Question:
         if not self.is_common(grams):
@@ -492,8 +513,8 @@ class _PostgresIndex(_Index):
 
         The index would read the list of each trigram to its end.
         """
-        rarest = min(grams, key=lambda gram: self._share([gram]))
-        needed = round(3 * count / self._share(grams))
+        rarest = min(grams, key=lambda gram: self._sample.share([gram]))
+        needed = round(3 * count / self._sample.share(grams))
         where, params = f"{self._sampled(needed)} WHERE", []
         if needed > _MOST_SAMPLED:
             where, params = f"WHERE {_POSTGRES_TEXT} LIKE %s AND", [self._pattern(rarest)]
@@ -514,6 +535,7 @@ class _PostgresIndex(_Index):
         return f"%{escaped}%"
 
     def among(self, keys: Sequence[Any]) -> _Question:
-        # As one parameter: the driver takes longer to write a thousand than the server to look them up.
+        # As one parameter, ready: the driver takes longer to write a thousand than the server to look them up.
         among = f'"{self._table}"."id" = ANY (%s::text[])'
-        return self.rows(self._query.order_by().extra(where=[among], params=[list(keys)]))
+        listed = f"{{{','.join(keys)}}}" if "".join(keys).isalnum() else list(keys)
+        return self.rows(self._query.order_by().extra(where=[among], params=[listed]))
