@@ -263,13 +263,14 @@ class _Named:
         grams = _sample([gram for word in self.words for gram in _grams(word)])
         yield from self._index.look_at_sample()
         # Of what many names have, fewer are mostly enough.
-        for count in (_AT_ONCE, _FETCHED) if self._index.is_common(grams) else (_FETCHED,):
-            [rows] = yield [self._index.all_of(grams, count)]
-            complete = [row[0] for row in rows]
+        for count in (_AT_ONCE, _FETCHED):
+            complete = yield from self._index.having_all(grams, count)
             found = yield from self._kept(complete)
             if len(found) >= wanted:
                 self.is_cut = len(complete) == count or len(found) > MOST
                 return found
+            if len(complete) < count:
+                break
         near = yield from self._near(grams, complete)
         known = set(complete)
         more = yield from self._kept([one for one in near if one not in known])
@@ -398,6 +399,11 @@ class _Index:
         """Ask for the keys of records that have all these trigrams, as far as they are not more than a count."""
         raise NotImplementedError
 
+    def having_all(self, grams: Sequence[str], count: int) -> _Asking[list[Any]]:
+        """Return the keys of records that have all these trigrams, as far as they are not more than a count."""
+        [rows] = yield [self.all_of(grams, count)]
+        return [row[0] for row in rows]
+
     def having(self, gram: str) -> _Question:
         """Ask for the keys of records that have a trigram, as JSON; of a common one for one more than are rare."""
         sql, params = self.all_of([gram], _RARE + 1)
@@ -444,8 +450,18 @@ class _SqliteIndex(_Index):
         return True
 
     def all_of(self, grams: Sequence[str], count: int) -> _Question:
+        return self._matching(grams, f"ORDER BY rowid DESC LIMIT {count}")
+
+    def having_all(self, grams: Sequence[str], count: int) -> _Asking[list[Any]]:
+        # Forwards the index skips what other lists do not have, but not backwards.
+        [rows] = yield [self._matching(grams, f"LIMIT {count}")]
+        if len(rows) == count:
+            return (yield from super().having_all(grams, count))
+        return sorted((row[0] for row in rows), reverse=True)
+
+    def _matching(self, grams: Sequence[str], order: str) -> _Question:
         index = f"{self._table}_search"
-        sql = self._padded("rowid AS found", 1, f"{index} WHERE {index} MATCH %s ORDER BY rowid DESC LIMIT {count}")
+        sql = self._padded("rowid AS found", 1, f"{index} WHERE {index} MATCH %s {order}")
         return sql, [" AND ".join('"{}"'.format(gram.replace('"', '""')) for gram in grams)]
 
     def among(self, keys: Sequence[Any]) -> _Question:
