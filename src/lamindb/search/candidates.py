@@ -176,7 +176,7 @@ def search(query: Any, fields: Sequence[str], text: str, limit: int | None) -> S
         index.keys(newest, MOST + 1),
         *_spelled(index, starts, spellings, _OF_A_WORD),
     ]
-    if len(few) <= MOST:
+    if not few or len(json.loads(few[0][0] or "[]")) <= MOST:
         return Candidates(_ordered((yield [index.rows(query.order_by())])[0], fields))
     if not existing:
         rows, *starting = yield [index.rows(newest, SCANNED), *_spelled(index, starts, spellings, SCANNED)]
@@ -299,8 +299,11 @@ class _Named:
         parts = []
         for word in unknown:
             known = [gram for gram in own[word] if kinds.get(gram)]
-            half = len(known) // 2
-            parts += [known, [gram for gram in known if gram in common], known[:half], known[half:]]
+            # What lacks one of them has all of one half. Each half has some of the rarest.
+            by_rarity = sorted(known, key=lambda gram: (gram in common, self._index.share([gram])))
+            parts += [known, by_rarity[::2], by_rarity[1::2]]
+            if 2 * len(common.intersection(known)) >= len(own[word]):
+                parts.append([gram for gram in known if gram in common])
         parts = [part for part in parts if part]
         if unknown:
             answers = yield [
@@ -389,7 +392,11 @@ class _Index:
 
     def is_common(self, grams: Sequence[str]) -> bool:
         """Return True if it is known that so many names have all these trigrams that reading all of them takes long."""
-        return False
+        return self.share(grams) >= _SHARE
+
+    def share(self, grams: Sequence[str]) -> float:
+        """Return the share of names that have all these trigrams, as far as it is known; else 0."""
+        return 0
 
     def is_rare(self, gram: str) -> bool:
         """Return False if it is known that a trigram is in more names than a rare one."""
@@ -414,8 +421,9 @@ class _Index:
         raise NotImplementedError
 
     def keys(self, query: Any, most: int) -> _Question:
-        """Ask for the keys of the first records of a query."""
-        return self._selected(query, (), most)
+        """Ask for the keys of the first records of a query, as JSON."""
+        sql, params = self._selected(query, (), most)
+        return (self._padded(f"{self.listed}(search_key){self.cast}", 1, f"({sql}) first"), params) if sql else _NOTHING
 
     def rows(self, query: Any, most: int | None = None) -> _Question:
         """Ask for the key, id, time and fields of the records of a query, or of the first ones."""
@@ -508,8 +516,8 @@ class _PostgresIndex(_Index):
             samples.keep(self._table, kept)
         self._sample = kept
 
-    def is_common(self, grams: Sequence[str]) -> bool:
-        return self._sample.share(grams) >= _SHARE
+    def share(self, grams: Sequence[str]) -> float:
+        return self._sample.share(grams)
 
     def is_rare(self, gram: str) -> bool:
         return not self._sample.is_in_more(gram, _MARGIN * _RARE)
@@ -529,8 +537,8 @@ class _PostgresIndex(_Index):
 
         The index would read the list of each trigram to its end.
         """
-        rarest = min(grams, key=lambda gram: self._sample.share([gram]))
-        needed = round(3 * count / self._sample.share(grams))
+        rarest = min(grams, key=lambda gram: self.share([gram]))
+        needed = round(3 * count / self.share(grams))
         where, params = f"{self._sampled(needed)} WHERE", []
         if needed > _MOST_SAMPLED:
             where, params = f"WHERE {_POSTGRES_TEXT} LIKE %s AND", [self._pattern(rarest)]
