@@ -58,7 +58,7 @@ def postgres(postgres_server: Any, migrated_template: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("scenario", LOCAL)
 def test_in_a_folder_with_sqlite(scenario: str, kill: Any) -> None:
-    answer = kill(scenario, **depth.one_in(SPARSE.get(scenario, 4)))
+    answer = kill(scenario, **depth.one_in(SPARSE.get(scenario, 6)))
     assert answer["problems"] == []
     assert answer["steps"] >= 5
     assert answer["times"] >= 1
@@ -66,7 +66,7 @@ def test_in_a_folder_with_sqlite(scenario: str, kill: Any) -> None:
 
 @pytest.mark.parametrize("scenario", LOCAL)
 def test_in_a_folder_with_postgres(scenario: str, kill: Any, postgres: dict[str, str]) -> None:
-    answer = kill(scenario, **postgres, **depth.one_in(SPARSE.get(scenario, 4), shift=1))
+    answer = kill(scenario, **postgres, **depth.one_in(SPARSE.get(scenario, 6), shift=3))
     assert answer["problems"] == []
     assert answer["steps"] >= 5
     assert answer["times"] >= 1
@@ -83,7 +83,7 @@ def bucket(seaweed_server: Any, monkeypatch: pytest.MonkeyPatch, request: pytest
 
 @pytest.mark.parametrize("scenario", REMOTE)
 def test_in_a_bucket_with_sqlite(scenario: str, kill: Any, bucket: str) -> None:
-    answer = kill(scenario, storage=bucket, **depth.one_in(4, shift=2))
+    answer = kill(scenario, storage=bucket, **depth.one_in(8, shift=2))
     assert answer["problems"] == []
     assert answer["steps"] >= 4
     assert answer["times"] >= 1
@@ -91,7 +91,7 @@ def test_in_a_bucket_with_sqlite(scenario: str, kill: Any, bucket: str) -> None:
 
 @pytest.mark.parametrize("scenario", REMOTE)
 def test_in_a_bucket_with_postgres(scenario: str, kill: Any, bucket: str, postgres: dict[str, str]) -> None:
-    answer = kill(scenario, storage=bucket, **postgres, **depth.one_in(4, shift=3))
+    answer = kill(scenario, storage=bucket, **postgres, **depth.one_in(8, shift=6))
     assert answer["problems"] == []
     assert answer["steps"] >= 4
     assert answer["times"] >= 1
@@ -125,7 +125,7 @@ def test_making_an_instance(place: str, database: str, kill: Any, request: pytes
     ],
 )
 def test_a_wrong_order_is_found(mutant: str, scenario: str, every: int, kill: Any) -> None:
-    assert kill(scenario, mutant=mutant, every=every)["problems"] != []
+    assert kill(scenario, mutant=mutant, every=every, until_found=True)["problems"] != []
 
 
 def test_every_mutant_is_tried() -> None:

@@ -121,6 +121,8 @@ def run(config: runner.Plain) -> runner.Plain:
         for step, found in case.everywhere():
             times += 1
             problems += [f"{step}: {problem}" for problem in found]
+            if problems and config.get("until_found"):
+                break
     finally:
         case.end()
     return {"steps": case.steps, "times": times, "problems": problems}

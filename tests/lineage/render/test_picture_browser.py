@@ -154,7 +154,8 @@ def lab_url(tmp_path: Path) -> Iterator[str]:
     finally:
         server.terminate()
         try:
-            server.wait(timeout=60)
+            # It may wait for a kernel that was still starting, which ends with it.
+            server.wait(timeout=5)
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
