@@ -508,7 +508,9 @@ class _PostgresIndex(_Index):
         if kept is None:
             # Names that were saved together are alike and stand together: few of each page, of many pages.
             some = f"{self._sampled(_ONE_IN * _SAMPLE)} WHERE mod(hashtext(id), {_ONE_IN}) = 0"
-            names = f"SELECT (ctid::text::point)[0] AS page, {_POSTGRES_TEXT} AS name FROM {self._table} {some}"
+            # What has no name counts: shares are of all records.
+            name = f"COALESCE({_POSTGRES_TEXT}, '') AS name"
+            names = f"SELECT (ctid::text::point)[0] AS page, {name} FROM {self._table} {some}"
             total = f"(SELECT reltuples FROM pg_class WHERE oid = '{self._table}'::regclass)::text"
             columns = f"{total}, json_agg(json_build_array(page, name))::text"
             [[row]] = yield [(self._padded(columns, 2, f"({names}) sampled"), [])]
