@@ -191,6 +191,13 @@ def test_a_sample_saves_reading_and_changes_no_hit(
     assert asked[1].count("LIKE '%") < asked[0].count("LIKE '%")
 
 
+@pytest.mark.parametrize("own", ["NULL", "null", "a,b", '{"a"}', "a\\b"])
+def test_records_with_ids_of_any_letters_are_found(many: Path, own: str) -> None:
+    add_transforms_again(["zebra b"])
+    insert([ln.Transform(id=own, name="zebra a", type="script")])
+    assert found_names("zerba") == found_names("zebra") == ["zebra a", "zebra b"]
+
+
 def test_few_letters_find_what_starts_with_them(many: Path) -> None:
     add_transforms_again(["UMAP", "umap plot", "the umap", "Ulf"])
     assert sorted(found_names("um")) == ["UMAP", "umap plot"]

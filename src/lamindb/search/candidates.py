@@ -563,5 +563,6 @@ class _PostgresIndex(_Index):
     def among(self, keys: Sequence[Any]) -> _Question:
         # As one parameter, ready: the driver takes longer to write a thousand than the server to look them up.
         among = f'"{self._table}"."id" = ANY (%s::text[])'
-        listed = f"{{{','.join(keys)}}}" if "".join(keys).isalnum() else list(keys)
+        # Quoted, as NULL without quotes is no text.
+        listed = '{{"{}"}}'.format('","'.join(keys)) if "".join(keys).isalnum() else list(keys)
         return self.rows(self._query.order_by().extra(where=[among], params=[listed]))
