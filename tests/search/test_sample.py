@@ -95,6 +95,17 @@ def test_a_sample_has_records_without_a_name(sampled: None) -> None:
     assert kept is not None and 0.1 < kept.share(["sam"]) < 0.4
 
 
+def test_hits_say_that_some_were_read_where_a_sample_is_out_of_date(sampled: None) -> None:
+    insert_and_analyze([ln.Transform(name=f"my sample {n}", type="pipeline", reference=str(n)) for n in range(3_000)])
+    assert ln.Transform.search("sample").note == candidates._CUT
+    renamed = [str(n) for n in range(3_000) if n % 25]
+    ln.Transform.objects.filter(reference__in=renamed).update_rows({"name": "another"})
+    assert ln.Transform.select(name__contains="sample").count() == 120
+    for text in ("sample", "smaple"):
+        hits = ln.Transform.search(text, limit=3)
+        assert hits.note == candidates._CUT
+
+
 def insert_and_analyze(made: list[Any]) -> None:
     alias = context.instance().alias
     with database.writing(alias) as link:
