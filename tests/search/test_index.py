@@ -191,6 +191,24 @@ def test_a_sample_saves_reading_and_changes_no_hit(
     assert asked[1].count("LIKE '%") < asked[0].count("LIKE '%")
 
 
+def test_hits_say_where_not_all_names_with_an_error_were_read(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "_RARE", 400)
+    add_transforms([f"experim metrics {n}" for n in range(1_100)])
+    assert ln.Transform.search("metrcis").note == candidates._CUT
+    monkeypatch.setattr(candidates, "_RARE", 2_000)
+    monkeypatch.setattr(candidates, "_FETCHED", 1_000)
+    add_transforms_again(["xperim", *(f"xyz {n}" for n in range(1_100))])
+    hits = ln.Transform.select(type="script").search("experiment")
+    assert list(hits) == [] and hits.note == candidates._CUT
+
+
+@pytest.mark.parametrize("own", ["NULL", "null", "a,b", '{"a"}', "a\\b"])
+def test_records_with_ids_of_any_letters_are_found(many: Path, own: str) -> None:
+    add_transforms_again(["zebra b"])
+    insert([ln.Transform(id=own, name="zebra a", type="script")])
+    assert found_names("zerba") == found_names("zebra") == ["zebra a", "zebra b"]
+
+
 def test_few_letters_find_what_starts_with_them(many: Path) -> None:
     add_transforms_again(["UMAP", "umap plot", "the umap", "Ulf"])
     assert sorted(found_names("um")) == ["UMAP", "umap plot"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test.utils import CaptureQueriesContext
@@ -73,3 +74,41 @@ def test_several_searches_share_a_sample(
     assert sum("hashtext" in one["sql"] for one in statements.captured_queries) == 1
     kept = context.instance().part(Samples).of("lamindb_transform")
     assert kept is not None and kept.share(["sam"]) == 1
+
+
+@pytest.fixture
+def sampled(migrated_postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make an instance on PostgreSQL, where few names are sampled and of few many are common."""
+    monkeypatch.chdir(tmp_path)
+    ln.setup.init(storage="./mydata", db=migrated_postgres_url)
+    for name, value in {"_SAMPLED_FROM": 1_000, "_ONE_IN": 1, "_SAMPLE": 400, "_RARE": 60, "_AT_ONCE": 150}.items():
+        monkeypatch.setattr(candidates, name, value)
+
+
+def test_a_sample_has_records_without_a_name(sampled: None) -> None:
+    transform = ln.Transform(name="cell ranger", type="pipeline").save()
+    named = [ln.Run(transform=transform, name=f"sample {n}" if n % 4 == 0 else None) for n in range(1_200)]
+    insert_and_analyze(named)
+    assert ln.Run.search("sample 400", top_hit=True) == named[400]
+    assert ln.Run.search("smaple", limit=1)[0].name.startswith("sample")
+    kept = context.instance().part(Samples).of("lamindb_run")
+    assert kept is not None and 0.1 < kept.share(["sam"]) < 0.4
+
+
+def test_hits_say_that_some_were_read_where_a_sample_is_out_of_date(sampled: None) -> None:
+    insert_and_analyze([ln.Transform(name=f"my sample {n}", type="pipeline", reference=str(n)) for n in range(3_000)])
+    assert ln.Transform.search("sample").note == candidates._CUT
+    renamed = [str(n) for n in range(3_000) if n % 25]
+    ln.Transform.objects.filter(reference__in=renamed).update_rows({"name": "another"})
+    assert ln.Transform.select(name__contains="sample").count() == 120
+    for text in ("sample", "smaple"):
+        hits = ln.Transform.search(text, limit=3)
+        assert hits.note == candidates._CUT
+
+
+def insert_and_analyze(made: list[Any]) -> None:
+    alias = context.instance().alias
+    with database.writing(alias) as link:
+        database.insert_many(link, made)
+    with database.connection(alias).cursor() as cursor:
+        cursor.execute(f"ANALYZE {made[0]._meta.db_table}")

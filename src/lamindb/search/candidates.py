@@ -266,8 +266,9 @@ class _Named:
         for count in (_AT_ONCE, _FETCHED):
             complete = yield from self._index.having_all(grams, count)
             found = yield from self._kept(complete)
+            self.is_cut = self._index.reads_some(grams, count)
             if len(found) >= wanted:
-                self.is_cut = len(complete) == count or len(found) > MOST
+                self.is_cut |= len(complete) == count or len(found) > MOST
                 return found
             if len(complete) < count:
                 break
@@ -294,7 +295,8 @@ class _Named:
             if not rows:
                 unknown.append(word)
         kinds = {gram: self._weigh(rows, weights) for gram, rows in zip(grams, answers[len(self.words) :], strict=True)}
-        common = {gram for gram, kind in kinds.items() if kind == "common"}
+        some = {gram for gram in grams if self._index.reads_some([gram], _RARE + 1)}
+        common = {gram for gram, kind in kinds.items() if kind == "common" or gram in some}
         edges = dict.fromkeys(edge for word in unknown for edge in _edges(word))
         parts = []
         for word in unknown:
@@ -314,9 +316,10 @@ class _Named:
                 self._weigh(rows, weights)
             for part, rows in zip(parts, answers[len(edges) :], strict=True):
                 weights.update(dict.fromkeys([row[0] for row in rows], len(part)))
+                self.is_cut |= len(rows) == _OF_A_WORD or self._index.reads_some(part, _OF_A_WORD)
         # What has at least half of the trigrams, or of the words, may have common ones only.
         words = [word for word in self.words if set(own[word]) <= common]
-        self.is_cut |= 2 * len(common) >= len(grams) or 2 * len(words) >= len(self.words)
+        self.is_cut |= 2 * len(common) >= len(grams) or 2 * len(words) >= len(self.words) or len(weights) > _FETCHED
         return [one for one, _ in weights.most_common(_FETCHED)]
 
     @staticmethod
@@ -397,6 +400,13 @@ class _Index:
     def share(self, grams: Sequence[str]) -> float:
         """Return the share of names that have all these trigrams, as far as it is known; else 0."""
         return 0
+
+    def reads_some(self, grams: Sequence[str], count: int) -> bool:
+        """Return True if only some names are looked at for those that have all these trigrams.
+
+        Of these there may be fewer now than when it was learned that many have them.
+        """
+        return False
 
     def is_rare(self, gram: str) -> bool:
         """Return False if it is known that a trigram is in more names than a rare one."""
@@ -508,7 +518,9 @@ class _PostgresIndex(_Index):
         if kept is None:
             # Names that were saved together are alike and stand together: few of each page, of many pages.
             some = f"{self._sampled(_ONE_IN * _SAMPLE)} WHERE mod(hashtext(id), {_ONE_IN}) = 0"
-            names = f"SELECT (ctid::text::point)[0] AS page, {_POSTGRES_TEXT} AS name FROM {self._table} {some}"
+            # What has no name counts: shares are of all records.
+            name = f"COALESCE({_POSTGRES_TEXT}, '') AS name"
+            names = f"SELECT (ctid::text::point)[0] AS page, {name} FROM {self._table} {some}"
             total = f"(SELECT reltuples FROM pg_class WHERE oid = '{self._table}'::regclass)::text"
             columns = f"{total}, json_agg(json_build_array(page, name))::text"
             [[row]] = yield [(self._padded(columns, 2, f"({names}) sampled"), [])]
@@ -521,6 +533,13 @@ class _PostgresIndex(_Index):
 
     def is_rare(self, gram: str) -> bool:
         return not self._sample.is_in_more(gram, _MARGIN * _RARE)
+
+    def reads_some(self, grams: Sequence[str], count: int) -> bool:
+        return self.is_common(grams) and self._needed(grams, count) <= min(_MOST_SAMPLED, self._sample.total)
+
+    def _needed(self, grams: Sequence[str], count: int) -> int:
+        """Return of how many records so many surely have all these trigrams."""
+        return round(3 * count / self.share(grams))
 
     def all_of(self, grams: Sequence[str], count: int) -> _Question:
         if not self.is_common(grams):
@@ -538,7 +557,7 @@ class _PostgresIndex(_Index):
         The index would read the list of each trigram to its end.
         """
         rarest = min(grams, key=lambda gram: self.share([gram]))
-        needed = round(3 * count / self.share(grams))
+        needed = self._needed(grams, count)
         where, params = f"{self._sampled(needed)} WHERE", []
         if needed > _MOST_SAMPLED:
             where, params = f"WHERE {_POSTGRES_TEXT} LIKE %s AND", [self._pattern(rarest)]
@@ -561,5 +580,6 @@ class _PostgresIndex(_Index):
     def among(self, keys: Sequence[Any]) -> _Question:
         # As one parameter, ready: the driver takes longer to write a thousand than the server to look them up.
         among = f'"{self._table}"."id" = ANY (%s::text[])'
+        # Quoted, as NULL without quotes is no text.
         listed = '{{"{}"}}'.format('","'.join(keys)) if "".join(keys).isalnum() else list(keys)
         return self.rows(self._query.order_by().extra(where=[among], params=[listed]))

@@ -22,12 +22,12 @@ class Sample:
     """Names of some pages of a table.
 
     Args:
-        total: How many names the table has, by its statistics.
+        total: How many names the table has, by its statistics; also an attribute.
         names: The names, normalised, each after the number of its page; none of a small table.
     """
 
     def __init__(self, total: float, names: Sequence[tuple[int, str]]) -> None:
-        self._total = total
+        self.total = total
         self._pages = [page for page, _ in names]
         self._names = [name for _, name in names]
         self._known: dict[str, bytes] = {}
@@ -42,7 +42,7 @@ class Sample:
     def is_in_more(self, text: str, count: int) -> bool:
         """Return True if a text surely is in more names than a count; False if it is not, or nothing is known."""
         having = self._having(text)
-        is_more = sum(having) * self._total > count * len(self._names)
+        is_more = sum(having) * self.total > count * len(self._names)
         return is_more and len(set(compress(self._pages, having))) >= _FEWEST_PAGES
 
     def _having(self, text: str) -> bytes:
