@@ -303,9 +303,8 @@ class _Named:
             known = [gram for gram in own[word] if kinds.get(gram)]
             # What lacks one of them has all of one half. Each half has some of the rarest.
             by_rarity = sorted(known, key=lambda gram: (gram in common, self._index.share([gram])))
-            parts += [known, by_rarity[::2], by_rarity[1::2]]
-            if 2 * len(common.intersection(known)) >= len(own[word]):
-                parts.append([gram for gram in known if gram in common])
+            # Names with none of the rare ones are in no list that was read.
+            parts += [known, [gram for gram in known if gram in common], by_rarity[::2], by_rarity[1::2]]
         parts = [part for part in parts if part]
         if unknown:
             answers = yield [
