@@ -1,13 +1,15 @@
 """Current instance and run: process defaults, overridden per context.
 
 Threads and notebook cells see the process's defaults. A `with` block of `using` or `using_run` overrides them for one
-task or thread.
+task or thread. A flow of the main thread is the default of other threads where nothing else is tracked: Python hands
+no context down to the threads that it starts.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
@@ -37,6 +39,7 @@ class _Process:
         self.is_disconnected = False
         self.run: Any = None
         self.blocks: list[Any] = []
+        self.flows: list[Any] = []
         self.handed_down = _environment_says()
 
 
@@ -152,7 +155,13 @@ def run() -> Any:
 def own_run() -> Any:
     """Return the run that was made current in this process or context, or None."""
     override = _run_override.get()
-    return _process.run if override is None else override
+    if override is not None:
+        return override
+    flows = _process.flows
+    if flows and _process.run is None and threading.current_thread() is not threading.main_thread():
+        # Of two flows that are tasks of the main thread, neither is known to be the one that this thread works for.
+        return flows[0] if len(flows) == 1 else None
+    return _process.run
 
 
 def set_run(new: Any) -> None:
@@ -168,6 +177,21 @@ def using_run(other: Any) -> Iterator[Any]:
         yield other
     finally:
         _run_override.reset(token)
+
+
+@contextlib.contextmanager
+def using_flow(other: Any) -> Iterator[Any]:
+    """Make a run current as `using_run`, and in the main thread also for threads where nothing else is tracked."""
+    # A flow of another thread is no default: flows that a pool of threads runs would become each other's.
+    is_default = threading.current_thread() is threading.main_thread()
+    if is_default:
+        _process.flows.append(other)
+    try:
+        with using_run(other):
+            yield other
+    finally:
+        if is_default:
+            _process.flows[:] = [one for one in _process.flows if one is not other]
 
 
 def open_blocks() -> list[Any]:
