@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -522,3 +524,45 @@ if __name__ == "__main__":
     run_script(Path("pool.py"), Path("pool.py").read_text())
     work = only("work")
     assert (work.parent, keys(work.inputs), keys(work.outputs)) == (only("main"), ["source.txt"], ["upper.txt"])
+
+
+def test_a_block_within_a_step_is_current_until_it_ends(instance: Path) -> None:
+    names = itertools.count()
+
+    def maker() -> ln.Run | None:
+        name = str(next(names))
+        return ln.File(name.encode(), key=name).save().run
+
+    def block(name: str) -> Any:
+        return ln.track(ln.Transform(name=name, type="pipeline"))
+
+    @ln.step(name="outer")
+    def outer(*, finishes: bool = False) -> None:
+        step_run = ln.context.run
+        before = os.environ.get("LAMIN_RUN_ID")
+        with block("Inner") as inner:
+            assert maker() == ln.context.run == inner
+            assert os.environ["LAMIN_RUN_ID"] == inner.id
+            with block("Innermost") as innermost:
+                assert maker() == innermost
+            assert maker() == inner
+            add(1)
+            if finishes:
+                ln.finish()
+        assert maker() == ln.context.run == step_run
+        assert os.environ.get("LAMIN_RUN_ID") == before
+
+    outer()
+    assert ln.context.run is None
+    assert only("add").parent == only("Inner")
+    with block("Whole") as whole:
+        outer()
+        assert maker() == ln.context.run == whole
+        outer(finishes=True)
+        assert maker() == ln.context.run == whole
+    tracked = block("Tracked")
+    outer()
+    assert maker() == ln.context.run == tracked
+    assert tracked.status == "running"
+    ln.finish()
+    assert {run.status for run in ln.Run.select()} == {"completed"}
