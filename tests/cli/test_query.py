@@ -108,7 +108,12 @@ def test_lineage_goes_both_ways(cli: Cli, chain: dict[str, ln.File]) -> None:
     assert "plot.csv" in down and "reads.csv" not in down
     near = cli("lineage", "plot/plot.csv", "--up", "--depth", "1").out
     assert "clean.csv" in near and "reads.csv" not in near
+    assert "use --depth all to see all" in near
     assert "reads.csv" in cli("lineage", "plot/plot.csv", "--depth", "all").out
+    assert (
+        "use a higher --max-nodes to see all"
+        in cli("lineage", "plot/plot.csv", "--depth", "all", "--max-nodes", "2").out
+    )
     for wrong in (["--depth", "-1"], ["--depth", "x"], ["--format", "png"], ["--max-nodes", "0"]):
         cli("lineage", "plot/plot.csv", *wrong, code=2)
 

@@ -55,6 +55,17 @@ def test_rm_and_restore(cli: Cli, project: Path) -> None:
     assert _trash(cli) == ["y.txt"]
 
 
+def test_what_is_done_with_one_version_is_said_so(cli: Cli, project: Path) -> None:
+    ln.File(b"newer", key="x.txt").save()
+    cli("rm", "--versions", "x.txt")
+    assert "restored version 2 of 'x.txt'" in cli("trash", "restore", "x.txt").err
+    cli("rm", "x.txt")
+    assert "version 2 of 'x.txt' was removed for good" in cli("trash", "purge", "x.txt").err
+    assert "'x.txt' was removed for good" in cli("trash", "purge", "x.txt").err
+    cli("rm", "y.txt")
+    assert "restored 'y.txt'" in cli("trash", "restore", "y.txt").err
+
+
 def test_rm_is_all_or_nothing(cli: Cli, project: Path) -> None:
     cli("rm", "x.txt", "nope.txt", code=3)
     assert _trash(cli) == []

@@ -66,3 +66,16 @@ def test_an_empty_picture_says_why(local_instance: Path) -> None:
         assert repr(picture) == "there is no path from 'a.txt' to 'b.txt'"
         assert "there is no path" in picture.to_svg() and "there is no path" in picture.to_html()
     assert repr(ln.Transform(name="never").save().view_lineage()) == "'never' has not been run"
+
+
+def test_a_path_from_an_older_version_is_named(local_instance: Path) -> None:
+    run = ln.Run(transform=ln.Transform(name="t", type="pipeline")).save()
+    source = ln.File(b"1", key="a.txt").save()
+    run.inputs.append(source)
+    ln.File(b"2", key="b.txt", run=run).save()
+    ln.File(b"3", key="a.txt").save()
+    expected = "there is no path from 'a.txt' to 'b.txt'; there is one from version 1"
+    assert repr(ln.lineage.path("a.txt", "b.txt")) == expected
+    assert repr(ln.lineage.between("a.txt", "b.txt")) == expected
+    assert repr(ln.lineage.path("b.txt", "a.txt")) == "there is no path from 'b.txt' to 'a.txt'"
+    assert "there is no path" not in repr(ln.lineage.path(source, "b.txt"))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import lamindb as ln
-from lamindb.core import processes
+from lamindb.core import context, processes
 from lamindb.errors import InvalidInputError, InvalidTypeError, NoResultFound
 from tests.support import depth
 from tests.support.histories import History
@@ -206,6 +206,27 @@ def test_a_command_is_told_its_inputs_and_outputs(instance: Path) -> None:
     ln.File(b"2", key="raw data.csv").save()
     expected = "lamin run --in 'raw data.csv' --out /data/out.csv -- sort 'raw data.csv'"
     assert [unit.command for unit in ln.lineage.plan()] == [expected]
+
+
+def test_a_command_is_run_where_it_ran(local_instance: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    away = tmp_path_factory.mktemp("away")
+    ln.File(b"1", key="raw.csv").save()
+    project = context.instance().project_path
+    assert project is not None
+    expected = {
+        project: "lamin run --in raw.csv --out 'a b.csv' -- sh make.sh",
+        project / "sub dir": "(cd 'sub dir' && lamin run --in raw.csv --out 'a b.csv' -- sh make.sh)",
+        away: f"(cd {away} && lamin run --in raw.csv --out 'a b.csv' -- sh make.sh)",
+        project / "moved": "lamin run --in raw.csv --out 'a b.csv' -- sh make.sh",
+    }
+    for number, folder in enumerate(expected):
+        if folder.name != "moved":
+            folder.mkdir(exist_ok=True)
+        capture = {"mode": "off", "declared": [str(folder / "a b.csv")], "cwd": str(folder)}
+        raw = ln.File.select(key="raw.csv").one()
+        made("sh make.sh", [raw], f"{number}.csv", kind="command", arguments=["sh", "make.sh"], capture=capture)
+    ln.File(b"2", key="raw.csv").save()
+    assert {unit.command for unit in ln.lineage.plan()} == set(expected.values())
 
 
 @pytest.mark.parametrize(

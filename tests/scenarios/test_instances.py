@@ -403,6 +403,20 @@ def test_a_database_that_was_emptied_or_replaced_is_refused_and_comes_back(
     assert ln.File.select().one().stage().read_text() == "saved"
 
 
+def test_a_lost_database_can_be_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ln.setup.init(storage="./mydata")
+    save("saved")
+    ln.setup.close()
+    hidden = tmp_path / "mydata" / ".lamindb"
+    for path in hidden.glob("db.sqlite3*"):
+        path.unlink()
+    told = lamin("init", "--storage", "mydata", cwd=tmp_path, check=False).stderr
+    assert f"move {hidden} away and start anew by `lamin init`" in told
+    hidden.rename(tmp_path / "away")
+    lamin("init", "--storage", "mydata", cwd=tmp_path)
+
+
 def test_an_emptied_postgres_database_is_refused(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

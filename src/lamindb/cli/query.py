@@ -39,6 +39,7 @@ _PLUMBING = (
     "in a folder such as tmp or interim."
 )
 _SHOW_MORE = "use --depth all to see all"
+_SHOW_MORE_NODES = "use a higher --max-nodes to see all"
 
 
 @command("search", "lamin search iris", "lamin search 'cell ranger' --type transform --json")
@@ -248,7 +249,8 @@ def lineage(
         options["depth"] = None
     if up != down:
         options |= {"up": up, "down": down}
-    _show_picture(record.view_lineage(**options), form, output)
+    hint = _SHOW_MORE_NODES if options.get("depth", 0) is None else _SHOW_MORE
+    _show_picture(record.view_lineage(**options), form, output, hint)
 
 
 @command(
@@ -352,28 +354,31 @@ def stale(names: tuple[str, ...], code: bool, as_json: bool) -> None:
         messages.info("no stale files")
 
 
-def _show_picture(picture: Any, form: str | None, output: Path | None) -> None:
-    """Print a picture in a format, or write it to a file, whose suffix selects the format by default."""
+def _show_picture(picture: Any, form: str | None, output: Path | None, hint: str = _SHOW_MORE) -> None:
+    """Print a picture in a format, or write it to a file, whose suffix selects the format by default.
+
+    `hint` is how to see all where nodes are left out.
+    """
     # `Path.expanduser` fails if there is no such user.
     output = output and Path(os.path.expanduser(output))
     if output is not None and form is None:
         picture.save(output)
         return
-    text = _drawn(picture, form or "tree", is_file=output is not None)
+    text = _drawn(picture, form or "tree", hint, is_file=output is not None)
     if output is None:
         out(text.rstrip("\n"))
     else:
         _write(output, text)
 
 
-def _drawn(picture: Any, form: str, *, is_file: bool) -> str:
+def _drawn(picture: Any, form: str, hint: str, *, is_file: bool) -> str:
     if form == "tree" and (is_file or not len(picture.graph)):
         return str(picture.to_text(width=_WIDTH))
     if form == "tree":
         from lamindb.lineage.render.tree import text_tree
 
         width = max(_NARROWEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
-        return text_tree(picture.drawn, direction=picture.direction, width=width, hint=_SHOW_MORE, clock=time_text)
+        return text_tree(picture.drawn, direction=picture.direction, width=width, hint=hint, clock=time_text)
     return str(getattr(picture, f"to_{form}")())
 
 

@@ -101,6 +101,12 @@ def _named(files: list[Any]) -> str:
     return counted(len(files), "file")
 
 
+def _with_version(files: list[Any]) -> str:
+    """Return what files are called; one that has other versions, in the trash or not, with its version."""
+    is_one_of = len(files) == 1 and files[0].versions.count() > 1
+    return f"version {files[0].version} of {_named(files)}" if is_one_of else _named(files)
+
+
 def _report_successor(file: Any) -> None:
     """Print which version of the key is current now, if one is left."""
     from lamindb.models import File
@@ -168,7 +174,7 @@ def restore(names: tuple[str, ...]) -> None:
 
     files = list({file.id: file for file in (resolve.file(name, in_trash=True) for name in names)}.values())
     files_trash.restore(files)
-    messages.success(f"restored {_named(files)}")
+    messages.success(f"restored {_with_version(files)}")
 
 
 @trash.command("purge", examples=("lamin trash purge study/results.csv", "lamin trash purge --all --older-than 30"))
@@ -198,8 +204,9 @@ def purge(names: tuple[str, ...], everything: bool, older_than: float | None) ->
     if not files:
         messages.info("nothing to purge")
         return
+    shown = _with_version(files)
     files_trash.purge(files, context.instance())
-    messages.success(f"{_named(files)} {'was' if len(files) == 1 else 'were'} removed for good")
+    messages.success(f"{shown} {'was' if len(files) == 1 else 'were'} removed for good")
 
 
 def _purgeable(older_than: float | None) -> tuple[list[Any], int]:

@@ -1,16 +1,18 @@
 """Current instance and run: process defaults, overridden per context.
 
 Threads and notebook cells see the process's defaults. A `with` block of `using` or `using_run` overrides them for one
-task or thread.
+task or thread. A flow of the main thread is the default of other threads where nothing else is tracked: Python hands
+no context down to the threads that it starts.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lamindb.core.verbs import verb
 
@@ -28,6 +30,14 @@ def _environment_says() -> tuple[str | None, str | None]:
     return os.environ.get(RUN_VARIABLE), os.environ.get(INSTANCE_VARIABLE)
 
 
+class _Before(NamedTuple):
+    """What was current before a run became current: the run, and what was handed down."""
+
+    by: Any
+    run: Any
+    handed_down: tuple[str | None, str | None]
+
+
 class _Process:
     """What is open and current in this process."""
 
@@ -36,7 +46,9 @@ class _Process:
         self.connected: dict[str, Instance] = {}
         self.is_disconnected = False
         self.run: Any = None
+        self.replaced: _Before | None = None
         self.blocks: list[Any] = []
+        self.flows: list[Any] = []
         self.handed_down = _environment_says()
 
 
@@ -44,6 +56,8 @@ class _Process:
 _process: Final = _Process()
 _instance_override: ContextVar[Instance | None] = ContextVar("lamindb_instance", default=None)
 _run_override: ContextVar[Any] = ContextVar("lamindb_run", default=None)
+_open_within: ContextVar[tuple[_Before, ...]] = ContextVar("lamindb_blocks", default=())
+"""The blocks that are open within a step, each with what was current around it."""
 
 
 def instance() -> Instance:
@@ -152,11 +166,18 @@ def run() -> Any:
 def own_run() -> Any:
     """Return the run that was made current in this process or context, or None."""
     override = _run_override.get()
-    return _process.run if override is None else override
+    if override is not None:
+        return override
+    flows = _process.flows
+    if flows and _process.run is None and threading.current_thread() is not threading.main_thread():
+        # Of two flows that are tasks of the main thread, neither is known to be the one that this thread works for.
+        return flows[0] if len(flows) == 1 else None
+    return _process.run
 
 
 def set_run(new: Any) -> None:
     """Make a run the current one of this process, or none."""
+    _process.replaced = _Before(new, _process.run, _environment_says()) if new is not None else None
     _process.run = new
 
 
@@ -168,6 +189,56 @@ def using_run(other: Any) -> Iterator[Any]:
         yield other
     finally:
         _run_override.reset(token)
+
+
+@contextlib.contextmanager
+def using_flow(other: Any) -> Iterator[Any]:
+    """Make a run current as `using_run`, and in the main thread also for threads where nothing else is tracked."""
+    # A flow of another thread is no default: flows that a pool of threads runs would become each other's.
+    is_default = threading.current_thread() is threading.main_thread()
+    if is_default:
+        _process.flows.append(other)
+    try:
+        with using_run(other):
+            yield other
+    finally:
+        if is_default:
+            _process.flows[:] = [one for one in _process.flows if one is not other]
+
+
+def enter_block(entered: Any) -> None:
+    """Note that the `with` block of a run begins. Within a step, the run is current in its task or thread only."""
+    _process.blocks.append(entered)
+    around, replaced = _run_override.get(), _process.replaced
+    if around is None:
+        return
+    handed_down = _environment_says()
+    if replaced is not None and replaced.by is entered:
+        _process.run, handed_down = replaced.run, replaced.handed_down
+    _open_within.set((*_open_within.get(), _Before(entered, around, handed_down)))
+    _run_override.set(entered)
+
+
+def leave_block(left: Any) -> bool:
+    """Make current again what was before the block of a run began within a step; return False if none did."""
+    entered = _open_within.get()
+    found = next((one for one in reversed(entered) if one.by.id == left.id), None)
+    if found is None:
+        return False
+    _open_within.set(tuple(one for one in entered if one is not found))
+    if getattr(_run_override.get(), "id", None) == left.id:
+        _run_override.set(found.run)
+    set_environment(found.handed_down)
+    return True
+
+
+def set_environment(values: tuple[str | None, str | None]) -> None:
+    """Set the two variables that hand a run down, or remove them."""
+    for name, value in zip((RUN_VARIABLE, INSTANCE_VARIABLE), values, strict=True):
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def open_blocks() -> list[Any]:

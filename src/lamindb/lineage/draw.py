@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from lamindb.core import running_page
 from lamindb.db import database
 from lamindb.errors import InvalidInputError, InvalidTypeError
-from lamindb.lineage import excerpt_graph, query, subgraph, summary
+from lamindb.lineage import excerpt_graph, query, sql, subgraph, summary
 from lamindb.lineage.excerpt import Excerpt
 from lamindb.lineage.lineage_graph import LineageGraph
 from lamindb.lineage.render.picture import LineagePicture
@@ -136,7 +136,8 @@ def path(source: Any, target: Any, *, all_producers: bool = False) -> LineagePic
         InvalidInputError: A record is not saved, or they belong to different instances.
         NoResultFound: There is no record with this id or key, or it was deleted.
     """
-    return LineagePicture(subgraph.path(source, target, all_producers=all_producers), "up", _no_path(source, target))
+    found = subgraph.path(source, target, all_producers=all_producers)
+    return LineagePicture(found, "up", _no_path(found, source, target, all_producers=all_producers))
 
 
 def between(source: Any, target: Any, *, all_producers: bool = False) -> LineagePicture:
@@ -145,8 +146,17 @@ def between(source: Any, target: Any, *, all_producers: bool = False) -> Lineage
     Arguments and errors are as for `path`.
     """
     found = subgraph.between(source, target, all_producers=all_producers)
-    return LineagePicture(found, "up", _no_path(source, target))
+    return LineagePicture(found, "up", _no_path(found, source, target, all_producers=all_producers))
 
 
-def _no_path(source: Any, target: Any) -> str:
-    return f"there is no path from {_names([source])} to {_names([target])}"
+def _no_path(found: LineageGraph, source: Any, target: Any, *, all_producers: bool) -> str:
+    """Return the text of an empty picture; where other versions of a file led there, it names the newest of them."""
+    text = f"there is no path from {_names([source])} to {_names([target])}"
+    start = query.record_of(source)
+    if found.files or not isinstance(start, File):
+        return text
+    end = query.record_of(target)
+    connection = database.connection(query.same_alias(start, end))
+    before = sql.reached_both(connection, query.walk_from(end, is_up=True, all_producers=all_producers))[sql.FILE]
+    others = [one for one in start.versions.filter(id__in=before).order_by("-version")[:1] if one.id != start.id]
+    return f"{text}; there is one from version {others[0].version}" if others else text

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import heapq
 import json
+import os
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from lamindb.core import context, processes
@@ -341,7 +343,9 @@ def _start(run: Run, inputs: Collection[str]) -> _Start:
         return _Start(run, obstacle=("elsewhere", f"{title} ran on {run.host!r}, not on this machine"))
     words = [str(word) for word in run.arguments or ()]
     if transform.type == "command" and words:
-        return _Start(run, shlex.join(["lamin", "run", *_options(run, words, inputs), "--", *words]))
+        return _Start(
+            run, _in_its_folder(run, shlex.join(["lamin", "run", *_options(run, words, inputs), "--", *words]))
+        )
     if run.source_digest is None:
         return _Start(run, obstacle=("no program", f"no code of {title} was kept"))
     if transform.type == "notebook":
@@ -360,6 +364,17 @@ def _start(run: Run, inputs: Collection[str]) -> _Start:
     return _Start(run, obstacle=("no program", f"the program that ran {title} is not recorded"))
 
 
+def _in_its_folder(run: Run, line: str) -> str:
+    """Return a command line that is started in the project's folder and runs where a command ran."""
+    folder, instance = (run.capture or {}).get("cwd"), context.connected(run.alias)
+    project = instance.project_path if instance is not None else None
+    # A project that was moved since has its folders elsewhere.
+    if not folder or project is None or not os.path.isdir(folder) or os.path.realpath(folder) == str(project.resolve()):
+        return line
+    inside = Path(folder).is_relative_to(project)
+    return f"(cd {shlex.quote(os.path.relpath(folder, project) if inside else folder)} && {line})"
+
+
 def _options(run: Run, words: list[str], inputs: Collection[str]) -> Iterator[str]:
     """Yield the options of `lamin run` with which a command is recorded as it was before."""
     name, program = run.transform.name, words[0].rpartition("/")[2]
@@ -369,8 +384,11 @@ def _options(run: Run, words: list[str], inputs: Collection[str]) -> Iterator[st
         yield from ("--param", f"{parameter}={_as_option(value)}")
     for key in inputs:
         yield from ("--in", key)
-    for pattern in (run.capture or {}).get("declared", ()):
-        yield from ("--out", str(pattern))
+    capture = run.capture or {}
+    folder = f"{capture['cwd']}/" if capture.get("cwd") else None
+    for pattern in map(str, capture.get("declared", ())):
+        # In the folder in which the command is started, wherever that has been moved since.
+        yield from ("--out", pattern.removeprefix(folder) if folder is not None else pattern)
 
 
 def _as_option(value: Any) -> str:

@@ -101,8 +101,4 @@ def variables(instance: Instance, run: Run) -> dict[str, str]:
 
 def restore() -> None:
     """Reset the environment to what it said when this process began."""
-    for name, value in zip((RUN_VARIABLE, INSTANCE_VARIABLE), context.handed_down(), strict=True):
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+    context.set_environment(context.handed_down())

@@ -388,7 +388,7 @@ def _own(run: Run) -> Run:
 
 
 def _drop_if_current(run: Run) -> None:
-    if getattr(core_context.own_run(), "id", None) == run.id:
+    if getattr(core_context.own_run(), "id", None) == run.id and not core_context.leave_block(run):
         _drop_current()
 
 
@@ -399,7 +399,7 @@ def _drop_current() -> None:
 
 def enter_block(run: Run) -> None:
     """Note that a run goes on until its `with` block ends, whatever is tracked inside."""
-    core_context.open_blocks().append(run)
+    core_context.enter_block(run)
 
 
 def finish_block(run: Run, error: BaseException | None) -> None:
@@ -411,6 +411,8 @@ def finish_block(run: Run, error: BaseException | None) -> None:
     if run in blocks:
         blocks.remove(run)
     liveness.finish_run(run, "failed" if failed else "completed", error=text, exit_code=code)
+    if core_context.leave_block(run):
+        return
     _drop_if_current(run)
     outer = blocks[-1] if blocks else None
     if outer is not None and core_context.own_run() is None and outer.loaded.get("status") == "running":

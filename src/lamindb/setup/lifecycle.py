@@ -361,7 +361,8 @@ def _register_sqlite(alias: str, home: Path) -> bool:
     path = home / DATABASE_FILE
     if not path.is_file():
         raise LostRecordsError(
-            f"the database {path} is gone: bring it back by `lamin restore NAME`, or start anew by `lamin init`"
+            f"the database {path} is gone: bring it back by `lamin restore NAME`, or move {home} away and start anew "
+            "by `lamin init`"
         )
     wal = path.with_name(path.name + "-wal")
     writable = os.access(path, os.W_OK) and os.access(home, os.W_OK)

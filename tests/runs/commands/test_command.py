@@ -48,6 +48,28 @@ def sh(code: str, **options: Any) -> Any:
     return run_command(["sh", "-c", code], **options)
 
 
+def test_outputs_that_are_links_have_the_names_of_the_links(
+    local_instance: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    scratch = tmp_path_factory.mktemp("scratch")
+    (scratch / "deep").mkdir()
+    Path("results").symlink_to(scratch)
+    code = f"""
+        mkdir out && echo 1 > out/run1.txt && ln -s run1.txt out/latest.txt
+        echo 2 > {scratch}/far.dat && ln -s {scratch}/far.dat out/far.txt
+        echo 3 > results/n.txt && echo 4 > results/deep/n.txt
+    """
+    sh(code, outputs=["out/*.txt", "results/**/*.txt"])
+    found = {file.key: file.load() for file in newest().outputs}
+    assert found == {
+        "out/run1.txt": "1\n",
+        "out/latest.txt": "1\n",
+        "out/far.txt": "2\n",
+        "results/n.txt": "3\n",
+        "results/deep/n.txt": "4\n",
+    }
+
+
 def test_a_command_is_a_run(instance: Path) -> None:
     done = sh("exit 0", params={"lr": 0.5})
     run = newest()

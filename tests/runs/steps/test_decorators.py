@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -446,3 +449,120 @@ def test_what_is_no_text_is_recorded_visibly(instance: Path, tmp_path: Path) -> 
     code = "import lamindb as ln\n@ln.step\ndef inside():\n    pass\ninside()"
     run_script(tmp_path / "caf\udce9.py", code)
     assert only("inside").transform.reference == "caf\\udce9.py:inside"
+
+
+def test_threads_of_a_flow_belong_to_it(instance: Path) -> None:
+    def keep(name: str) -> None:
+        ln.File(name.encode(), key=name).save()
+
+    @ln.flow(name="gather")
+    def gather(name: str) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(keep, [f"{name}-1", f"{name}-2"]))
+            list(pool.map(square, [3]))
+
+    gather("a")
+    flow = only("gather")
+    assert sorted(keys(flow.outputs)) == ["a-1", "a-2"]
+    assert only("square").parent == flow
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(keep, "later").result()
+    assert ln.File.select(key="later").one().run is None
+
+
+def test_flows_in_tasks_and_threads_are_not_each_others(instance: Path) -> None:
+    @ln.flow(name="inner")
+    def inner(number: int) -> None:
+        barrier.wait(60)
+        add(number)
+
+    @ln.flow(name="task")
+    async def task(number: int) -> None:
+        await asyncio.sleep(0)
+        if number == 1:
+            await asyncio.get_running_loop().run_in_executor(None, add, 7)
+        await asyncio.sleep(0.05)
+
+    async def both() -> None:
+        await asyncio.gather(task(1), task(2))
+
+    barrier = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(inner, [1, 2]))
+    assert [run.parent for run in runs("inner")] == [None, None]
+    assert {run.parent for run in runs("add")} == set(runs("inner"))
+    asyncio.run(both())
+    assert [run.parent for run in runs("task")] == [None, None]
+    assert next(run for run in runs("add") if (run.params or {})["a"] == 7).parent is None
+
+
+def test_what_a_flow_saved_goes_to_a_process_pool(local_instance: Path) -> None:
+    Path("pool.py").write_text(
+        """
+import copy
+from concurrent.futures import ProcessPoolExecutor
+import lamindb as ln
+
+@ln.step
+def work(file, run):
+    return ln.File(file.load().upper().encode(), key="upper.txt").save(), run.id
+
+@ln.flow
+def main():
+    source = ln.File(b"text", key="source.txt").save()
+    run = ln.context.run
+    assert copy.deepcopy(source.run) == run
+    with ProcessPoolExecutor(1) as pool:
+        made, name = pool.submit(work, source, run).result()
+    assert name == run.id
+    return made
+
+if __name__ == "__main__":
+    assert main().load() == "TEXT"
+"""
+    )
+    run_script(Path("pool.py"), Path("pool.py").read_text())
+    work = only("work")
+    assert (work.parent, keys(work.inputs), keys(work.outputs)) == (only("main"), ["source.txt"], ["upper.txt"])
+
+
+def test_a_block_within_a_step_is_current_until_it_ends(instance: Path) -> None:
+    names = itertools.count()
+
+    def maker() -> ln.Run | None:
+        name = str(next(names))
+        return ln.File(name.encode(), key=name).save().run
+
+    def block(name: str) -> Any:
+        return ln.track(ln.Transform(name=name, type="pipeline"))
+
+    @ln.step(name="outer")
+    def outer(*, finishes: bool = False) -> None:
+        step_run = ln.context.run
+        before = os.environ.get("LAMIN_RUN_ID")
+        with block("Inner") as inner:
+            assert maker() == ln.context.run == inner
+            assert os.environ["LAMIN_RUN_ID"] == inner.id
+            with block("Innermost") as innermost:
+                assert maker() == innermost
+            assert maker() == inner
+            add(1)
+            if finishes:
+                ln.finish()
+        assert maker() == ln.context.run == step_run
+        assert os.environ.get("LAMIN_RUN_ID") == before
+
+    outer()
+    assert ln.context.run is None
+    assert only("add").parent == only("Inner")
+    with block("Whole") as whole:
+        outer()
+        assert maker() == ln.context.run == whole
+        outer(finishes=True)
+        assert maker() == ln.context.run == whole
+    tracked = block("Tracked")
+    outer()
+    assert maker() == ln.context.run == tracked
+    assert tracked.status == "running"
+    ln.finish()
+    assert {run.status for run in ln.Run.select()} == {"completed"}

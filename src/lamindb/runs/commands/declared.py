@@ -182,15 +182,26 @@ def _unmade(file: File) -> File:
 
 
 def key_of(instance: Instance, path: str, cwd: Path, roots: Iterable[str] | None = None) -> str | None:
-    """Return the key of a file: its path in the project; None inside a storage root, where its place is its key."""
-    real = os.path.realpath(path)
+    """Return the key of a file: its path in the project; None inside a storage root, where its place is its key.
+
+    A link has its own name, and a file in a folder that a link leads to from the project is in the project.
+    """
+    given = os.path.abspath(os.path.join(cwd, path))
+    real = os.path.join(os.path.realpath(os.path.dirname(given)), os.path.basename(given))
     for root in [root for root, _ in instance.roots()] if roots is None else roots:
         if "://" not in root and real.startswith(root.rstrip("/") + "/"):
             return None
-    for folder in (instance.project_path, scripts.project_root(Path(real).parent), cwd):
-        if folder is not None and real.startswith(str(folder.resolve()).rstrip("/") + "/"):
-            return unicodedata.normalize("NFC", os.path.relpath(real, folder.resolve()).replace(os.sep, "/"))
-    return os.path.basename(real)
+    project = instance.project_path
+    for folder, place in (
+        (project, real),
+        (project, given),
+        (scripts.project_root(Path(real).parent), real),
+        (cwd, given),
+    ):
+        for base in {str(folder), str(folder.resolve())} if folder is not None else ():
+            if place.startswith(base.rstrip("/") + "/"):
+                return unicodedata.normalize("NFC", os.path.relpath(place, base).replace(os.sep, "/"))
+    return os.path.basename(given)
 
 
 def expect(patterns: Sequence[str], cwd: Path) -> Outputs:

@@ -165,6 +165,21 @@ class _State(ModelState):
     def adding(self, value: bool) -> None:
         del value
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what a copy has: the state of a saved run, because the step goes on in its own process."""
+        if self.step is not None:
+            try:
+                self.step.ensure_row()
+            except Exception as error:
+                messages.debug(f"a step's beginning could not be written: {error}")
+        return _saved_state, (self.db,)
+
+
+def _saved_state(alias: str | None) -> ModelState:
+    state = ModelState()
+    state.db, state.adding = alias, False
+    return state
+
 
 class Step:
     """A call under way."""
@@ -249,8 +264,9 @@ class Step:
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """Make its run the current one of this task or thread."""
-        with context.using_run(self.run):
+        """Make its run the current one of this task or thread; a flow around all else is that of other threads, too."""
+        is_program = bool(self._environment) and self._parent is None
+        with context.using_flow(self.run) if is_program else context.using_run(self.run):
             yield
 
     def ensure_row(self) -> None:
