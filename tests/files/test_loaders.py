@@ -376,10 +376,25 @@ def test_objects_of_every_day_are_saved_and_load_as_they_were(local_instance: Pa
     assert table.load().a.tolist() == [1, 2]
     assert ln.File(pa.table({"a": [1, 2]}), key="q.csv").save().load().a.tolist() == [1, 2]
     for wrong in (lambda: ln.File({"a": 1}, key="x.txt"), lambda: ln.File({"a": float("nan")}, key="y.json")):
-        with pytest.raises(InvalidInputError, match=r"format='json'|JSON compliant"):
+        with pytest.raises(InvalidInputError, match=r"saved as json, not as 'txt'|JSON compliant"):
             wrong()
     with pytest.raises(InvalidInputError, match="saved as npy, not as 'csv'"):
         ln.File(array, key="x.csv")
+    tables = [pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}), pl.DataFrame({"a": [1, 2], "b": ["x", "y"]})]
+    for number, one in enumerate([*tables, pa.table({"a": [1, 2], "b": ["x", "y"]})]):
+        saved = ln.File(one, key=f"{number}.tsv").save()
+        assert saved.stage().read_text("utf-8").replace('"', "") == "a\tb\n1\tx\n2\ty\n"
+        assert saved.load().b.tolist() == ["x", "y"]
+
+
+@pytest.mark.parametrize("suffix", ["xlsx", "feather", "csv.gz", "h5", "TXT", "json"])
+def test_a_suffix_of_another_format_is_refused(local_instance: Path, suffix: str) -> None:
+    expected = f"DataFrame is saved as parquet or csv or tsv, not as '{suffix}'"
+    with pytest.raises(InvalidInputError, match=expected):
+        ln.File(TABLE, key=f"tables/x.{suffix}")
+    kept = ln.File(TABLE, key=f"tables/x.{suffix}", format="parquet").save()
+    assert kept.load().equals(TABLE)
+    assert ln.File(TABLE, key="tables/x.release7").save().suffix == ".parquet"
 
 
 @pytest.mark.parametrize("format", ["png", "svg", "pdf"])

@@ -162,10 +162,11 @@ def _write_by(point: EntryPoint, data: object) -> bytes | Path:
 
 
 def is_format(suffix: str) -> bool:
-    """Return True if objects in memory can be written with a suffix such as `.csv`."""
+    """Return True if a suffix such as `.csv` says what bytes are: objects are written with it, or a loader reads it."""
     name = suffix.lower().removeprefix(".")
     own = {key[0] for key in _registered if isinstance(key, tuple)} | {key[2] for key in _installed_writers()}
-    return name in own or any(name in writers for _, _, writers in _KINDS.values())
+    is_written = name in own or any(name in writers for _, _, writers in _KINDS.values())
+    return is_written or any(one in _registered or one in _installed() for one in _endings(name))
 
 
 def to_bytes(data: object, format: str | None = None) -> tuple[bytes | Path, str]:
@@ -176,8 +177,8 @@ def to_bytes(data: object, format: str | None = None) -> tuple[bytes | Path, str
     Args:
         data: A table of pandas, polars or pyarrow, an AnnData, a numpy array, a matplotlib figure, a dict or list, or
             an object of a class that has a writer.
-        format: `parquet` (default) or `csv` for a table, `h5ad` (default) or `zarr` for an AnnData, `npy` for an array,
-            `png` (default), `svg` or `pdf` for a figure. `json` for a dict or list has to be said.
+        format: `parquet` (default), `csv` or `tsv` for a table, `h5ad` (default) or `zarr` for an AnnData, `npy` for an
+            array, `png` (default), `svg` or `pdf` for a figure. `json` for a dict or list has to be said.
 
     Returns:
         The bytes, or for an AnnData the path of a file or folder that stands alone in a new temporary folder,
@@ -363,15 +364,20 @@ _OF_FOLDERS: Final = (load_parquet, load_zarr)
 
 
 def _find(suffix: str) -> tuple[str, Loader] | None:
-    parts = suffix.lower().removeprefix(".").split(".")
-    for start in range(len(parts)):
-        name = ".".join(parts[start:])
+    for name in _endings(suffix.lower().removeprefix(".")):
         if name in _registered:
             return name, _registered[name]
         if name in _installed():
             with _translated(f"finding the loader of .{name}"):
                 return name, _installed()[name].load()
     return None
+
+
+def _endings(name: str) -> Iterator[str]:
+    """Yield a suffix and its shorter endings: of `csv.gz`, first itself, then `gz`."""
+    parts = name.split(".")
+    for start in range(len(parts)):
+        yield ".".join(parts[start:])
 
 
 @functools.cache
@@ -435,11 +441,11 @@ def _table_to_parquet(data: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _table_to_csv(data: Any) -> bytes:
+def _table_to_csv(data: Any, separator: str = ",") -> bytes:
     import pandas as pd
 
     unnamed_rows = isinstance(data.index, pd.RangeIndex) and data.index.name is None
-    text: str = data.to_csv(index=not unnamed_rows, lineterminator="\n")
+    text: str = data.to_csv(sep=separator, index=not unnamed_rows, lineterminator="\n")
     return text.encode()
 
 
@@ -493,9 +499,9 @@ def _figure(data: Any, format: str, **metadata: None) -> bytes:
     return buffer.getvalue()
 
 
-def _polars(data: Any, format: str) -> bytes:
+def _polars(data: Any, format: str, **options: str) -> bytes:
     buffer = io.BytesIO()
-    getattr(data, f"write_{format}")(buffer)
+    getattr(data, f"write_{format}")(buffer, **options)
     return buffer.getvalue()
 
 
@@ -507,23 +513,35 @@ def _arrow_to_parquet(data: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _arrow_to_csv(data: Any) -> bytes:
+def _arrow_to_csv(data: Any, separator: str = ",") -> bytes:
     import pyarrow.csv
 
     buffer = io.BytesIO()
-    pyarrow.csv.write_csv(data, buffer)
+    pyarrow.csv.write_csv(data, buffer, pyarrow.csv.WriteOptions(delimiter=separator))
     return buffer.getvalue()
 
 
 _KINDS: Final[Mapping[str, tuple[str, str, Mapping[str, Writer]]]] = {
-    "table": ("pandas", "DataFrame", {"parquet": _table_to_parquet, "csv": _table_to_csv}),
+    "table": (
+        "pandas",
+        "DataFrame",
+        {"parquet": _table_to_parquet, "csv": _table_to_csv, "tsv": lambda data: _table_to_csv(data, "\t")},
+    ),
     "anndata": ("anndata", "AnnData", {"h5ad": _anndata_to_h5ad, "zarr": _anndata_to_zarr}),
     "polars": (
         "polars",
         "DataFrame",
-        {"parquet": lambda data: _polars(data, "parquet"), "csv": lambda data: _polars(data, "csv")},
+        {
+            "parquet": lambda data: _polars(data, "parquet"),
+            "csv": lambda data: _polars(data, "csv"),
+            "tsv": lambda data: _polars(data, "csv", separator="\t"),
+        },
     ),
-    "arrow": ("pyarrow", "Table", {"parquet": _arrow_to_parquet, "csv": _arrow_to_csv}),
+    "arrow": (
+        "pyarrow",
+        "Table",
+        {"parquet": _arrow_to_parquet, "csv": _arrow_to_csv, "tsv": lambda data: _arrow_to_csv(data, "\t")},
+    ),
     "array": ("numpy", "ndarray", {"npy": _array}),
     "figure": (
         "matplotlib.figure",
