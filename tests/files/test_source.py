@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 import lamindb as ln
 
 
@@ -49,3 +51,12 @@ def test_a_link_to_a_file_is_followed(local_instance: Path) -> None:
     os.symlink("a/x.txt", "link.txt")
     file = ln.File("link.txt", key="one.txt").save()
     assert (file.name, file.stage().read_text()) == ("one.txt", "first")
+
+
+@pytest.mark.parametrize(("key", "warns"), [("x.csv", True), ("x.TXT", False), ("x", False), ("x.txt", False)])
+def test_a_key_with_another_suffix_than_the_data_is_pointed_out(
+    local_instance: Path, capsys: pytest.CaptureFixture[str], key: str, warns: bool
+) -> None:
+    make("a", "text")
+    ln.File("a/x.txt", key=key)
+    assert ("has another suffix than the data (.txt)" in capsys.readouterr().err) == warns

@@ -158,7 +158,7 @@ def report_left_out(shown: str, left_out: Sequence[str]) -> None:
 
 def _compare_suffixes(pending: Pending) -> None:
     suffix = pending.source.suffix
-    if pending.key is not None and suffix and suffix_of(basename(pending.key)) not in ("", suffix):
+    if pending.key is not None and suffix and suffix_of(basename(pending.key)).lower() not in ("", suffix.lower()):
         messages.warning(f"the key {pending.key!r} has another suffix than the data ({suffix})")
 
 
