@@ -132,7 +132,7 @@ def _django_page(alias: str) -> Callable[[], None]:
     from django.core.handlers.wsgi import WSGIHandler
     from django.http import HttpResponse
     from django.template import Context, Engine
-    from django.urls import path
+    from django.urls import clear_url_caches, path
 
     from benchmarks import plain_models
 
@@ -148,6 +148,8 @@ def _django_page(alias: str) -> Callable[[], None]:
     urls.urlpatterns = [path("files", show)]  # type: ignore[attr-defined]
     sys.modules[urls.__name__] = urls
     settings.ROOT_URLCONF, settings.ALLOWED_HOSTS = urls.__name__, ["127.0.0.1"]
+    # The page of an instance that was measured before has the same name.
+    clear_url_caches()
     handler = WSGIHandler()
 
     def ask() -> None:
