@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
 
 import pytest
 
 import lamindb as ln
+from lamindb.db import database
 from tests.support.processes import run_python
 
 NAMES = (
@@ -79,3 +81,17 @@ def test_a_path_from_an_older_version_is_named(local_instance: Path) -> None:
     assert repr(ln.lineage.between("a.txt", "b.txt")) == expected
     assert repr(ln.lineage.path("b.txt", "a.txt")) == "there is no path from 'b.txt' to 'a.txt'"
     assert "there is no path" not in repr(ln.lineage.path(source, "b.txt"))
+
+
+def test_what_has_many_ancestors_may_have_no_path(local_instance: Path) -> None:
+    last = ln.File(b"0", key="0").save()
+    for number in range(1, 60):
+        run = ln.Run(transform=ln.Transform(name="t", type="pipeline"), inputs=[last]).save()
+        last = ln.File(str(number).encode(), key=str(number), run=run).save()
+    alone = ln.File(b"alone", key="alone").save()
+    sqlite = database.connection(alone.alias).connection
+    before = sqlite.setlimit(SQLITE_LIMIT_VARIABLE_NUMBER, 40)
+    try:
+        assert repr(ln.lineage.path(alone, last)) == "there is no path from 'alone' to '59'"
+    finally:
+        sqlite.setlimit(SQLITE_LIMIT_VARIABLE_NUMBER, before)

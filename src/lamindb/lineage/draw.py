@@ -152,11 +152,13 @@ def between(source: Any, target: Any, *, all_producers: bool = False) -> Lineage
 def _no_path(found: LineageGraph, source: Any, target: Any, *, all_producers: bool) -> str:
     """Return the text of an empty picture; where other versions of a file led there, it names the newest of them."""
     text = f"there is no path from {_names([source])} to {_names([target])}"
-    start = query.record_of(source)
-    if found.files or not isinstance(start, File):
+    start = None if found.files else query.record_of(source)
+    if not isinstance(start, File):
         return text
     end = query.record_of(target)
     connection = database.connection(query.same_alias(start, end))
     before = sql.reached_both(connection, query.walk_from(end, is_up=True, all_producers=all_producers))[sql.FILE]
-    others = [one for one in start.versions.filter(id__in=before).order_by("-version")[:1] if one.id != start.id]
-    return f"{text}; there is one from version {others[0].version}" if others else text
+    # Looked for here: a statement takes no list of all that a file came from.
+    others = [(number, one) for one, number in start.versions.values_list("id", "version") if one in before]
+    newest = max((number for number, one in others if one != start.id), default=None)
+    return f"{text}; there is one from version {newest}" if newest is not None else text
