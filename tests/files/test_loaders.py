@@ -180,7 +180,7 @@ def test_a_package_brings_writers(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.syspath_prepend(tmp_path)
     loaders._installed_writers.cache_clear()
     try:
-        assert loaders.is_format(".wells") and "plates" not in sys.modules
+        assert loaders.is_written(".wells") and "plates" not in sys.modules
         plate = importlib.import_module("plates").Plate()
         assert loaders.in_memory_kind(plate) == "Plate" and loaders.to_bytes(plate) == (b"A1", ".wells")
         loaders.register_writer(".wells", type(plate))(lambda plate: b"own")
@@ -395,6 +395,7 @@ def test_a_suffix_of_another_format_is_refused(local_instance: Path, suffix: str
     kept = ln.File(TABLE, key=f"tables/x.{suffix}", format="parquet").save()
     assert kept.load().equals(TABLE)
     assert ln.File(TABLE, key="tables/x.release7").save().suffix == ".parquet"
+    assert ln.File(TABLE, name=f"about x.{suffix}" if suffix != "json" else "x").save().suffix == ".parquet"
 
 
 @pytest.mark.parametrize("format", ["png", "svg", "pdf"])

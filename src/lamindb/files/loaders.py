@@ -161,12 +161,16 @@ def _write_by(point: EntryPoint, data: object) -> bytes | Path:
     return content
 
 
-def is_format(suffix: str) -> bool:
-    """Return True if a suffix such as `.csv` says what bytes are: objects are written with it, or a loader reads it."""
+def is_written(suffix: str) -> bool:
+    """Return True if objects in memory can be written with a suffix such as `.csv`."""
     name = suffix.lower().removeprefix(".")
     own = {key[0] for key in _registered if isinstance(key, tuple)} | {key[2] for key in _installed_writers()}
-    is_written = name in own or any(name in writers for _, _, writers in _KINDS.values())
-    return is_written or any(one in _registered or one in _installed() for one in _endings(name))
+    return name in own or any(name in writers for _, _, writers in _KINDS.values())
+
+
+def is_read(suffix: str) -> bool:
+    """Return True if a loader knows a suffix; it is not imported."""
+    return any(name in _registered or name in _installed() for name in _endings(suffix.lower().removeprefix(".")))
 
 
 def to_bytes(data: object, format: str | None = None) -> tuple[bytes | Path, str]:
@@ -200,7 +204,10 @@ def to_bytes(data: object, format: str | None = None) -> tuple[bytes | Path, str
         )
     chosen = (format or next(iter(writers))).lower().removeprefix(".")
     if chosen not in writers:
-        raise InvalidInputError(f"{shown} is saved as {' or '.join(writers)}, not as {format!r}")
+        formats = " or ".join(writers)
+        raise InvalidInputError(
+            f"{shown} is saved as {formats}, not as {format!r}: give the key such a suffix, or pass format="
+        )
     with _translated(f"writing {shown} as .{chosen}"):
         content = writers[chosen](data)
         if not isinstance(content, (bytes, Path)):

@@ -224,7 +224,7 @@ def _look(
         )
     if key is None and not name:
         raise InvalidInputError("an object in memory needs a key or a name: File(df, key='folder/name.parquet')")
-    content, suffix = loaders.to_bytes(data, format or _format_of(key or name))
+    content, suffix = loaders.to_bytes(data, format or _format_of(key, name))
     if isinstance(content, (str, os.PathLike)):
         pending, shown, size = _look_at_path(instance, os.fspath(content), key, is_temporary=True)
         pending.source = pending.source._replace(suffix=suffix)
@@ -245,9 +245,11 @@ def _look_at_record(instance: Instance, file: File, key: str | None) -> tuple[Pe
     return pending, basename(key) if key else file.name or name, size
 
 
-def _format_of(key: str | None) -> str | None:
-    suffix = suffix_of(basename(key)) if key else ""
-    return suffix.lstrip(".") if loaders.is_format(suffix) else None
+def _format_of(key: str | None, name: str | None) -> str | None:
+    suffix = suffix_of(basename(key or name or ""))
+    # Other programs take bytes for what the suffix of their key says; a name is any text.
+    is_said = loaders.is_written(suffix) or (key is not None and loaders.is_read(suffix))
+    return suffix.lstrip(".") if is_said else None
 
 
 def _address(data: Any) -> str | None:
